@@ -1,0 +1,49 @@
+"""Packaging of lmjax; the extras are what users need beyond the core."""
+import pathlib
+
+import setuptools
+
+_ROOT = pathlib.Path(__file__).parent
+_VERSION = next(
+    line.split("'")[1]
+    for line in (_ROOT / 'lmjax/__init__.py').read_text().splitlines()
+    if line.startswith('__version__'))
+
+_TESTS = ['pytest>=8', 'grain>=0.2.18']
+_NOTEBOOKS = ['nbmake>=1.5', 'ipykernel']
+
+setuptools.setup(
+    name='lmjax',
+    version=_VERSION,
+    description='Language models in JAX and Flax whose numbers can be trusted.',
+    long_description=(_ROOT / 'README.md').read_text(),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=setuptools.find_packages(include=['lmjax', 'lmjax.*']),
+    python_requires='>=3.11',
+    install_requires=[
+        'jax>=0.10.2,<0.13',
+        'flax>=0.12.8',
+        'optax>=0.2.8',
+        'orbax-checkpoint>=0.12.8',
+        'absl-py>=2.1',
+        'numpy>=2.0',
+        'ml_collections>=1.0',
+        'sentencepiece>=0.2.3',
+        'tensorflow-datasets>=4.9.10',
+        'importlib_resources',  # TFDS needs it and does not say so.
+        'array_record>=0.8',  # TFDS data read without TensorFlow.
+        'matplotlib>=3.8',
+        'rich>=13',
+        'tensorboardX>=2.6',
+    ],
+    extras_require={
+        'cuda': ['jax[cuda12]>=0.10.2,<0.13'],
+        'tpu': ['jax[tpu]>=0.10.2,<0.13'],
+        'tensorflow': ['tensorflow-cpu>=2.19'],
+        'data': ['grain>=0.2.18'],
+        'notebooks': _NOTEBOOKS,
+        'parity': ['torch==2.13.0'],
+        'test': _TESTS + _NOTEBOOKS,
+    },
+)
