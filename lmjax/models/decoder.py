@@ -1,0 +1,222 @@
+"""The decoder-only Transformer: GPT-2, Llama, and what lies between them."""
+from collections.abc import Callable
+import dataclasses
+from typing import Any, Literal
+
+from flax import struct
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.core import shapes
+from lmjax.nn import attend as attend_lib
+from lmjax.nn import block as block_lib
+from lmjax.nn import layers
+from lmjax.nn import masks
+from lmjax.nn import positions as positions_lib
+
+
+@struct.dataclass
+class Cache:
+  """What a decoder remembers of the tokens it has read: S slots a row.
+
+  All rows write the same slot, so prompts of different lengths are padded on
+  the left; segment 0 marks the padding and the slots not yet written.
+  """
+  layers: Any
+  positions_BS: jax.Array
+  segments_BS: jax.Array
+  index: jax.Array
+
+  def extend(self, mask: masks.Mask) -> tuple['Cache', masks.Mask]:
+    """Returns the cache and mask with the T tokens of `mask` among the keys.
+
+    The layers' own keys and values are written by the layers.
+    """
+    def put(buffer, new):
+      new = jnp.broadcast_to(new, (buffer.shape[0], new.shape[1]))
+      return jax.lax.dynamic_update_slice_in_dim(
+          buffer, new, self.index, axis=1)
+    segments_BT = mask.query_segments_BT
+    if segments_BT is None:
+      segments_BT = jnp.ones_like(mask.query_positions_BT)
+    positions_BS = put(self.positions_BS, mask.query_positions_BT)
+    segments_BS = put(self.segments_BS, segments_BT)
+    mask = mask.replace(
+        key_positions_BS=positions_BS, key_segments_BS=segments_BS,
+        query_segments_BT=segments_BT, square=False)
+    cache = self.replace(positions_BS=positions_BS, segments_BS=segments_BS)
+    return cache, mask
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderConfig:
+  """One configurable decoder.
+
+  Attributes:
+    vocab_size: V; None means the tokenizer's.
+    context: The longest sequence, in tokens.
+    width: D, the size of the residual stream.
+    num_layers: How many blocks.
+    block: The block, with its mixer, MLP and norms.
+    positions: How positions enter.
+    final_norm: The norm before the head; None where blocks end in one.
+    tied: Whether the head is the transposed token embedding.
+    head_bias: Whether an untied head has a bias.
+    embed_scale: Whether embeddings are multiplied by sqrt(D).
+    embed_dropout: Rate of dropout on the embeddings.
+    logit_softcap: If given, logits become cap * tanh(logits / cap).
+    init_std: Standard deviation of initial weights; kernels that write to the
+      residual stream get 1 / sqrt(2 * num_layers) of it, as in GPT-2.
+    dtype: Of activations and products. Parameters, norms' statistics, softmax
+      and logits are float32.
+    scan: Whether blocks are scanned (one compiled block) or looped.
+    remat: What is computed again in the backward pass: nothing, all of each
+      block ('full'), or all but its matrix products ('dots').
+
+  References:
+    Radford et al., Language Models are Unsupervised Multitask Learners, 2019;
+    Touvron et al., LLaMA, arXiv:2302.13971.
+  """
+  vocab_size: int | None = None
+  context: int = 256
+  width: int = 128
+  num_layers: int = 4
+  block: block_lib.Config = block_lib.PreNorm()
+  positions: positions_lib.Positions = positions_lib.Learned()
+  final_norm: layers.Norm | None = layers.LayerNorm()
+  tied: bool = True
+  head_bias: bool = False
+  embed_scale: bool = False
+  embed_dropout: float = 0.0
+  logit_softcap: float | None = None
+  init_std: float = 0.02
+  dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
+  scan: bool = False
+  remat: Literal['none', 'full', 'dots'] = 'none'
+
+  def __post_init__(self):
+    for field in ('context', 'width', 'num_layers'):
+      if getattr(self, field) < 1:
+        raise errors.InputError(
+            f'model.{field} should be at least 1; got {getattr(self, field)}.')
+    self.block.mixer.size(self.width)
+
+  @property
+  def policy(self) -> layers.Policy:
+    return layers.Policy(
+        self.dtype, self.init_std,
+        self.init_std / (2 * self.num_layers) ** 0.5)
+
+  def with_vocab(self, tokenizer_size: int) -> 'DecoderConfig':
+    """Returns the config with its vocabulary settled by the tokenizer's."""
+    if self.vocab_size is None:
+      return dataclasses.replace(self, vocab_size=tokenizer_size)
+    if self.vocab_size < tokenizer_size:
+      raise errors.InputError(
+          f'The tokenizer has {tokenizer_size} ids, but model.vocab_size is '
+          f'{self.vocab_size}; leave it unset, or set at least that many.')
+    return self
+
+  def build(self, attend: Callable[..., jax.Array] = attend_lib.best
+            ) -> 'Decoder':
+    """Returns the module; `attend` replaces the arithmetic of attention."""
+    if self.vocab_size is None:
+      raise errors.InputError(
+          'model.vocab_size is unset; call `with_vocab(tokenizer.vocab_size)`.')
+    return Decoder(self, attend)
+
+
+class Decoder(nn.Module):
+  """Token ids in, next-token logits out.
+
+  Parameters: `embed`, `positions` (where learned), `layer_0` ... (or `layers`,
+  stacked, when scanned), `final_norm`, `head` (where untied).
+  """
+  config: DecoderConfig
+  attend: Callable[..., jax.Array] = attend_lib.best
+
+  def setup(self):
+    config, policy = self.config, self.config.policy
+    self.embed = layers.Embedding(config.vocab_size, config.width, policy)
+    if not config.tied:
+      self.head = layers.Head(config.vocab_size, policy, config.head_bias)
+    self.stack = block_lib.Stack(
+        config.block, config.num_layers, policy, config.positions, self.attend,
+        config.scan, config.remat)
+    nn.share_scope(self, self.stack)  # `layer_0/...`, not `stack/layer_0/...`.
+
+  def __call__(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
+               cache: Cache | None = None, train: bool = False
+               ) -> tuple[jax.Array, Cache | None]:
+    """Predicts the token after each token.
+
+    Args:
+      inputs_BT: Token ids.
+      mask: Positions, documents and order of the tokens; by default each row is
+        one document from position 0 on.
+      cache: What was read before, from `empty_cache` or an earlier call.
+      train: Whether dropout is on; it then draws from the 'dropout' rng.
+
+    Returns:
+      Float32 `logits_BTV`, and the cache with T more tokens.
+    """
+    x_BTD, cache = self.hidden(inputs_BT, mask, cache=cache, train=train)
+    return self.logits(x_BTD), cache
+
+  @nn.compact
+  def hidden(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
+             cache: Cache | None = None, train: bool = False
+             ) -> tuple[jax.Array, Cache | None]:
+    """Returns the normed residual stream before the head, `x_BTD`."""
+    config = self.config
+    d = shapes.bind(inputs_BT=inputs_BT)
+    if mask is None:
+      mask = masks.of_length(d.T)
+    if d.T > config.context:
+      raise errors.InputError(
+          f'Got {d.T} tokens, but model.context is {config.context}.')
+
+    x_BTD = self.embed(inputs_BT)
+    if config.embed_scale:
+      x_BTD *= jnp.asarray(config.width**0.5, x_BTD.dtype)
+    x_BTD = config.positions.embed(
+        x_BTD, mask.query_positions_BT, config.context, config.policy)
+    x_BTD = nn.Dropout(config.embed_dropout, deterministic=not train)(x_BTD)
+
+    index = None
+    if cache is not None:
+      index = cache.index
+      cache, mask = cache.extend(mask)
+    bias_BNTS = config.positions.bias(mask, config.block.mixer.num_heads)
+    x_BTD, layer_caches = self.stack(
+        x_BTD, None if cache is None else cache.layers, mask, bias_BNTS, index,
+        train)
+    if cache is not None:
+      cache = cache.replace(layers=layer_caches, index=index + d.T)
+    if config.final_norm is not None:
+      x_BTD = config.final_norm.build('final_norm')(x_BTD)
+    return x_BTD, cache
+
+  def logits(self, x_BTD: jax.Array) -> jax.Array:
+    """Returns float32 `logits_BTV` for hidden states."""
+    logits_BTV = (
+        self.embed.logits(x_BTD) if self.config.tied else self.head(x_BTD))
+    cap = self.config.logit_softcap
+    return logits_BTV if cap is None else cap * jnp.tanh(logits_BTV / cap)
+
+  def empty_cache(self, batch: int, length: int) -> Cache:
+    """Returns a cache with room for `length` tokens in each of `batch` rows."""
+    config = self.config
+    if length > config.context:
+      raise errors.InputError(
+          f'A cache of {length} tokens exceeds model.context = '
+          f'{config.context}.')
+    layer = config.block.mixer.empty_cache(
+        batch, length, config.width, config.dtype)
+    each = (layer,) * config.num_layers
+    if config.scan:
+      each = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    none = jnp.zeros((batch, length), jnp.int32)
+    return Cache(each, none, none, jnp.zeros((), jnp.int32))

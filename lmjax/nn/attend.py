@@ -1,0 +1,147 @@
+"""Scaled dot-product attention: one signature, an implementation a platform.
+
+Every implementation has the signature of `plain`, so a model can be handed any
+of them, or a researcher's own: `config.build(attend=my_attend)`.
+"""
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import shapes
+from lmjax.nn import masks
+
+
+def best(q_BTNH, k_BSKH, v_BSKH, mask, **options) -> jax.Array:
+  """Attends by the fastest implementation that is right for the platform.
+
+  Same arguments and result as `plain`. A GPU takes cuDNN's fused kernel and a
+  TPU splash attention where dtype, sizes and options allow; all else is plain.
+  """
+  platform = jax.default_backend()
+  for implementation, able in _FUSED.get(platform, ()):
+    if able(q_BTNH, k_BSKH, mask, **options):
+      return implementation(q_BTNH, k_BSKH, v_BSKH, mask, **options)
+  return plain(q_BTNH, k_BSKH, v_BSKH, mask, **options)
+
+
+def plain(
+    q_BTNH: jax.Array,
+    k_BSKH: jax.Array,
+    v_BSKH: jax.Array,
+    mask: masks.Mask,
+    *,
+    bias_BNTS: jax.Array | None = None,
+    scale: float | None = None,
+    softcap: float | None = None,
+    dropout: float = 0.0,
+    dropout_rng: jax.Array | None = None,
+) -> jax.Array:
+  """Attends from T queries to S keys by two matrix products and a softmax.
+
+  Args:
+    q_BTNH: Queries, N heads of size H.
+    k_BSKH: Keys, K heads with K dividing N: N is multi-head, 1 multi-query.
+    v_BSKH: Values.
+    mask: Which keys each query may see. A query that sees none gets some
+      finite average, which no loss should count.
+    bias_BNTS: Added to the logits; its B may be 1.
+    scale: Multiplier on the logits; by default H ** -0.5.
+    softcap: If given, logits become softcap * tanh(logits / softcap).
+    dropout: Rate at which attention weights are dropped.
+    dropout_rng: Key for the dropout; None leaves dropout off.
+
+  Returns:
+    The values averaged by attention, `out_BTNH`, in the dtype of the values.
+    Logits and softmax are float32 whatever the operands are.
+
+  References:
+    Vaswani et al., Attention Is All You Need, arXiv:1706.03762, eq. 1;
+    Ainslie et al., GQA, arXiv:2305.13245.
+  """
+  d = shapes.bind(q_BTNH=q_BTNH, k_BSKH=k_BSKH, v_BSKH=v_BSKH)
+  if d.N % d.K:
+    raise ValueError(f'{d.N} query heads do not divide into {d.K} key heads.')
+  q_BTKGH = q_BTNH.reshape(d.B, d.T, d.K, d.N // d.K, d.H)
+  q_BTKGH = q_BTKGH * jnp.asarray(
+      d.H**-0.5 if scale is None else scale, q_BTNH.dtype)
+  logits_BKGTS = jnp.einsum('BTKGH,BSKH->BKGTS', q_BTKGH, k_BSKH,
+                            preferred_element_type=jnp.float32)
+  if bias_BNTS is not None:
+    logits_BKGTS += jnp.broadcast_to(
+        bias_BNTS, (d.B,) + bias_BNTS.shape[1:]).reshape(logits_BKGTS.shape)
+  if softcap is not None:
+    logits_BKGTS = softcap * jnp.tanh(logits_BKGTS / softcap)
+  logits_BKGTS = jnp.where(mask.dense()[:, None, None], logits_BKGTS,
+                           jnp.finfo(jnp.float32).min)
+  weights_BKGTS = jax.nn.softmax(logits_BKGTS).astype(v_BSKH.dtype)
+  if dropout and dropout_rng is not None:
+    keep_BKGTS = jax.random.bernoulli(
+        dropout_rng, 1 - dropout, weights_BKGTS.shape)
+    weights_BKGTS = jnp.where(keep_BKGTS, weights_BKGTS / (1 - dropout), 0)
+  out_BTKGH = jnp.einsum('BKGTS,BSKH->BTKGH', weights_BKGTS, v_BSKH)
+  return out_BTKGH.reshape(d.B, d.T, d.N, d.H)
+
+
+def cudnn(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, scale=None,
+          softcap=None, dropout=0.0, dropout_rng=None) -> jax.Array:
+  """Attends by cuDNN's fused kernel; arguments and result as in `plain`."""
+  del softcap, dropout, dropout_rng  # `_cudnn_able` admits none of them.
+  by_index = mask.square and mask.query_segments_BT is None
+  by_index = by_index and mask.extra_BTS is None and mask.window is None
+  return jax.nn.dot_product_attention(
+      q_BTNH, k_BSKH, v_BSKH, bias=bias_BNTS, scale=scale,
+      mask=None if by_index else mask.dense()[:, None],
+      is_causal=mask.causal and by_index, implementation='cudnn')
+
+
+def splash(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, scale=None,
+           softcap=None, dropout=0.0, dropout_rng=None,
+           interpret=False) -> jax.Array:
+  """Attends by the TPU's splash kernel; arguments and result as in `plain`."""
+  del bias_BNTS, dropout, dropout_rng  # `_splash_able` admits none of them.
+  from jax.experimental.pallas.ops.tpu import splash_attention as splash_lib
+  d = shapes.bind(q_BTNH=q_BTNH, k_BSKH=k_BSKH, v_BSKH=v_BSKH)
+  if not mask.causal:
+    shape = splash_lib.FullMask((d.T, d.S))
+  elif mask.window is not None:
+    shape = splash_lib.LocalMask((d.T, d.S), (mask.window - 1, 0), 0)
+  else:
+    shape = splash_lib.CausalMask((d.T, d.S))
+  kernel = splash_lib.make_splash_mha(
+      splash_lib.MultiHeadMask([shape] * d.N), head_shards=1, q_seq_shards=1,
+      attn_logits_soft_cap=softcap, interpret=interpret)
+  segments = None
+  if mask.query_segments_BT is not None:
+    segments = splash_lib.SegmentIds(
+        mask.query_segments_BT, mask.key_segments_BS)
+  q_BNTH = jnp.swapaxes(q_BTNH, 1, 2) * jnp.asarray(
+      d.H**-0.5 if scale is None else scale, q_BTNH.dtype)
+  k_BNSH, v_BNSH = (  # The kernel wants a key head for every query head.
+      jnp.repeat(jnp.swapaxes(x, 1, 2), d.N // d.K, axis=1)
+      for x in (k_BSKH, v_BSKH))
+  out_BNTH = jax.vmap(kernel)(q_BNTH, k_BNSH, v_BNSH, segments)
+  return jnp.swapaxes(out_BNTH, 1, 2)
+
+
+def _cudnn_able(q_BTNH, k_BSKH, mask, *, softcap=None, dropout=0.0,
+                dropout_rng=None, **_) -> bool:
+  half = q_BTNH.dtype in (jnp.bfloat16, jnp.float16)
+  head_size = q_BTNH.shape[-1]
+  dropping = dropout > 0 and dropout_rng is not None
+  return (half and head_size % 8 == 0 and head_size <= 128 and not dropping
+          and softcap is None and q_BTNH.shape[1] > 1)
+
+
+def _splash_able(q_BTNH, k_BSKH, mask, *, bias_BNTS=None, dropout=0.0,
+                 dropout_rng=None, **_) -> bool:
+  dropping = dropout > 0 and dropout_rng is not None
+  windowed = mask.window is not None
+  return (mask.square and mask.extra_BTS is None and bias_BNTS is None
+          and not dropping and (mask.causal or not windowed)
+          and q_BTNH.shape[1] % 128 == 0 and k_BSKH.shape[1] % 128 == 0
+          and q_BTNH.shape[-1] % 64 == 0)
+
+
+_FUSED = {
+    'gpu': ((cudnn, _cudnn_able),),
+    'tpu': ((splash, _splash_able),),
+}

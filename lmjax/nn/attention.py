@@ -1,0 +1,155 @@
+"""Multi-head self-attention with grouped keys, and its cache for decoding."""
+from collections.abc import Callable
+import dataclasses
+
+from flax import struct
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.core import shapes
+from lmjax.nn import attend as attend_lib
+from lmjax.nn import layers
+from lmjax.nn import masks
+from lmjax.nn import positions as positions_lib
+
+
+@struct.dataclass
+class Cache:
+  """Keys and values of the tokens seen so far, in a buffer of S slots."""
+  k_BSKH: jax.Array
+  v_BSKH: jax.Array
+
+  def write(self, k_BTKH, v_BTKH, index) -> 'Cache':
+    """Returns the cache with T more tokens, from slot `index` on."""
+    def put(buffer, new):
+      return jax.lax.dynamic_update_slice_in_dim(
+          buffer, new.astype(buffer.dtype), index, axis=1)
+    return Cache(put(self.k_BSKH, k_BTKH), put(self.v_BSKH, v_BTKH))
+
+
+@dataclasses.dataclass(frozen=True)
+class AttentionConfig:
+  """Self-attention: multi-head, grouped or multi-query by `num_kv_heads`.
+
+  Attributes:
+    num_heads: Query heads N.
+    num_kv_heads: Key and value heads K, dividing N; None means N.
+    head_size: Dimensions H of a head; None means width / N.
+    bias: Whether the query, key and value projections have biases.
+    out_bias: Whether the output projection has one.
+    qk_norm: A norm over each head's queries and keys before the product.
+    window: If given, each token sees only the last `window` tokens.
+    softcap: If given, logits become softcap * tanh(logits / softcap).
+    scale: Multiplier on the logits; None means H ** -0.5.
+    dropout: Rate at which attention weights are dropped in training.
+
+  References:
+    Vaswani et al., arXiv:1706.03762; Ainslie et al., GQA, arXiv:2305.13245;
+    Henry et al., Query-Key Normalization, arXiv:2010.04245; Gemma Team,
+    Gemma 2, arXiv:2408.00118 (soft-capping).
+  """
+  num_heads: int = 4
+  num_kv_heads: int | None = None
+  head_size: int | None = None
+  bias: bool = True
+  out_bias: bool = True
+  qk_norm: layers.Norm | None = None
+  window: int | None = None
+  softcap: float | None = None
+  scale: float | None = None
+  dropout: float = 0.0
+
+  def __post_init__(self):
+    if self.num_heads % self.kv_heads:
+      raise errors.InputError(
+          f'mixer.num_kv_heads should divide num_heads; got '
+          f'{self.num_kv_heads} and {self.num_heads}.')
+    if self.window is not None and self.window < 1:
+      raise errors.InputError(
+          f'mixer.window should be at least 1 token; got {self.window}.')
+
+  @property
+  def kv_heads(self) -> int:
+    """The number of key and value heads, K."""
+    return self.num_heads if self.num_kv_heads is None else self.num_kv_heads
+
+  def size(self, width: int) -> int:
+    """The size H of a head in a model of this width."""
+    if self.head_size is None and width % self.num_heads:
+      raise errors.InputError(
+          f'model.width = {width} does not divide into mixer.num_heads = '
+          f'{self.num_heads} heads; change one, or set mixer.head_size.')
+    return self.head_size or width // self.num_heads
+
+  def empty_cache(self, batch: int, length: int, width: int, dtype) -> Cache:
+    """Returns a cache with room for `length` tokens in each of `batch` rows."""
+    shape = (batch, length, self.kv_heads, self.size(width))
+    return Cache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
+
+  def build(self, policy: layers.Policy, positions: positions_lib.Positions,
+            attend: Callable[..., jax.Array] = attend_lib.best,
+            name: str | None = None) -> nn.Module:
+    return Attention(self, policy, positions, attend, name=name)
+
+
+class Attention(nn.Module):
+  """A mixer: tells each token about the tokens it may see.
+
+  Any module with this call signature can stand in its place in a block.
+  """
+  config: AttentionConfig
+  policy: layers.Policy
+  positions: positions_lib.Positions = positions_lib.NoPositions()
+  attend: Callable[..., jax.Array] = attend_lib.best
+
+  @nn.compact
+  def __call__(self, x_BTD: jax.Array, mask: masks.Mask,
+               bias_BNTS: jax.Array | None = None,
+               cache: Cache | None = None, index: jax.Array | None = None,
+               train: bool = False) -> tuple[jax.Array, Cache | None]:
+    """Attends within `x_BTD`, or from it to a cache.
+
+    Args:
+      x_BTD: The tokens.
+      mask: Which of the S keys each may see; S is T, or the cache's length.
+      bias_BNTS: Added to the attention logits.
+      cache: Keys and values of earlier tokens.
+      index: The slot of the cache that the first of the T tokens takes.
+      train: Whether dropout is on.
+
+    Returns:
+      What to add to the residual stream, and the cache with T more tokens.
+    """
+    config, policy = self.config, self.policy
+    d = shapes.bind(x_BTD=x_BTD)
+    size = config.size(d.D)
+
+    def heads(name, count):
+      projected = layers.Dense(
+          count * size, policy, config.bias, name=name)(x_BTD)
+      return projected.reshape(d.B, d.T, count, size)
+
+    q_BTNH = heads('query', config.num_heads)
+    k_BTKH = heads('key', config.kv_heads)
+    v_BTKH = heads('value', config.kv_heads)
+    if config.qk_norm is not None:
+      q_BTNH = config.qk_norm.build('query_norm')(q_BTNH)
+      k_BTKH = config.qk_norm.build('key_norm')(k_BTKH)
+    q_BTNH = self.positions.rotate(q_BTNH, mask.query_positions_BT)
+    k_BTKH = self.positions.rotate(k_BTKH, mask.query_positions_BT)
+
+    if cache is not None:
+      cache = cache.write(k_BTKH, v_BTKH, index)
+      k_BTKH, v_BTKH = (
+          x.astype(policy.dtype) for x in (cache.k_BSKH, cache.v_BSKH))
+    if config.window is not None:
+      mask = mask.replace(window=config.window)
+    rng = self.make_rng('dropout') if train and config.dropout else None
+    out_BTNH = self.attend(
+        q_BTNH, k_BTKH, v_BTKH, mask, bias_BNTS=bias_BNTS, scale=config.scale,
+        softcap=config.softcap, dropout=config.dropout, dropout_rng=rng)
+    out_BTD = layers.Dense(d.D, policy, config.out_bias, policy.residual_std,
+                           name='out')(out_BTNH.reshape(d.B, d.T, -1))
+    return out_BTD, cache

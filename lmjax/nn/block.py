@@ -1,0 +1,176 @@
+"""Transformer blocks and the stack of them, looped or scanned, rematerialised."""
+from collections.abc import Callable
+import dataclasses
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.nn import attend as attend_lib
+from lmjax.nn import attention
+from lmjax.nn import layers
+from lmjax.nn import positions as positions_lib
+
+Mixer = attention.AttentionConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class PreNorm:
+  """Norms before the mixer and the MLP, inside the residual branches.
+
+  Attributes:
+    mixer: Which mixer to build.
+    mlp: Which feed-forward network.
+    norm: Which norm, twice.
+    dropout: Rate on the output of both branches.
+
+  References:
+    Xiong et al., On Layer Normalization in the Transformer Architecture,
+    arXiv:2002.04745, figure 1b.
+  """
+  mixer: Mixer = Mixer()
+  mlp: layers.MLPConfig = layers.MLPConfig()
+  norm: layers.Norm = layers.LayerNorm()
+  dropout: float = 0.0
+
+  def __post_init__(self):
+    if not 0 <= self.dropout < 1:
+      raise errors.InputError(
+          f'block.dropout should be in [0, 1); got {self.dropout}.')
+
+  def module(self) -> type[nn.Module]:
+    return PreNormBlock
+
+
+@dataclasses.dataclass(frozen=True)
+class PostNorm(PreNorm):
+  """Norms after each residual sum, as in the original Transformer.
+
+  References:
+    Vaswani et al., arXiv:1706.03762, section 3.1.
+  """
+
+  def module(self) -> type[nn.Module]:
+    return PostNormBlock
+
+
+Config = PreNorm | PostNorm
+
+
+class PreNormBlock(nn.Module):
+  """Two residual branches, a mixer then an MLP, each behind its norm."""
+  config: Config
+  policy: layers.Policy
+  positions: positions_lib.Positions
+  attend: Callable[..., jax.Array] = attend_lib.best
+
+  @nn.compact
+  def __call__(self, x_BTD, cache, mask, bias_BNTS, index, train):
+    """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
+    config = self.config
+    drop = nn.Dropout(config.dropout, deterministic=not train)
+
+    h_BTD = config.norm.build('mixer_norm')(x_BTD)
+    h_BTD, cache = config.mixer.build(
+        self.policy, self.positions, self.attend, 'mixer')(
+            h_BTD, mask, bias_BNTS, cache, index, train)
+    x_BTD += drop(h_BTD)
+
+    h_BTD = config.norm.build('mlp_norm')(x_BTD)
+    h_BTD = config.mlp.build(self.policy, 'mlp')(h_BTD)
+    return x_BTD + drop(h_BTD), cache
+
+
+class PostNormBlock(PreNormBlock):
+  """The same two branches, with the norms on the residual stream."""
+
+  @nn.compact
+  def __call__(self, x_BTD, cache, mask, bias_BNTS, index, train):
+    """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
+    config = self.config
+    drop = nn.Dropout(config.dropout, deterministic=not train)
+
+    h_BTD, cache = config.mixer.build(
+        self.policy, self.positions, self.attend, 'mixer')(
+            x_BTD, mask, bias_BNTS, cache, index, train)
+    x_BTD = config.norm.build('mixer_norm')(x_BTD + drop(h_BTD))
+
+    h_BTD = config.mlp.build(self.policy, 'mlp')(x_BTD)
+    return config.norm.build('mlp_norm')(x_BTD + drop(h_BTD)), cache
+
+
+REMAT = {  # What the backward pass may keep instead of computing it again.
+    'full': jax.checkpoint_policies.nothing_saveable,
+    'dots': jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+}
+
+
+class Stack(nn.Module):
+  """L blocks, one after the other.
+
+  Looped, layer i owns the parameters `layer_i/...`. Scanned, they carry a
+  leading axis L under `layers/...`, and compile time does not grow with L.
+  """
+  config: Config
+  num_layers: int
+  policy: layers.Policy
+  positions: positions_lib.Positions
+  attend: Callable[..., jax.Array] = attend_lib.best
+  scan: bool = False
+  remat: Literal['none', 'full', 'dots'] = 'none'
+
+  @nn.compact
+  def __call__(self, x_BTD, cache, mask, bias_BNTS=None, index=None,
+               train=False):
+    """Returns the residual stream and the blocks' caches.
+
+    Args:
+      x_BTD: Embedded tokens.
+      cache: None, a tuple of L caches, or when scanned one with a leading L.
+      mask: Which keys each token may see.
+      bias_BNTS: Added to all attention logits.
+      index: The cache slot of the first of the T tokens.
+      train: Whether dropout is on.
+    """
+    block = self.config.module()
+    if self.remat != 'none':
+      block = nn.remat(block, prevent_cse=not self.scan, static_argnums=(6,),
+                       policy=REMAT[self.remat])
+    arguments = (self.config, self.policy, self.positions, self.attend)
+    if self.scan:
+      scanned = nn.scan(
+          block, length=self.num_layers,
+          variable_axes={'params': 0, 'intermediates': 0},
+          split_rngs={'params': True, 'dropout': True},
+          in_axes=(0, nn.broadcast, nn.broadcast, nn.broadcast, nn.broadcast),
+          metadata_params={nn.PARTITION_NAME: 'layers'})
+      return scanned(*arguments, name='layers')(
+          x_BTD, cache, mask, bias_BNTS, index, train)
+    caches = []
+    for i in range(self.num_layers):
+      x_BTD, layer_cache = block(*arguments, name=f'layer_{i}')(
+          x_BTD, None if cache is None else cache[i], mask, bias_BNTS, index,
+          train)
+      caches.append(layer_cache)
+    return x_BTD, None if cache is None else tuple(caches)
+
+
+def stack_layers(params: dict[str, Any]) -> dict[str, Any]:
+  """Returns looped parameters (`layer_0`, ...) as scanned ones (`layers`)."""
+  names = sorted((name for name in params if name.startswith('layer_')),
+                 key=lambda name: int(name.removeprefix('layer_')))
+  rest = {k: v for k, v in params.items() if k not in names}
+  stacked = jax.tree.map(
+      lambda *leaves: jnp.stack(leaves), *(params[name] for name in names))
+  return rest | {'layers': stacked}
+
+
+def unstack_layers(params: dict[str, Any]) -> dict[str, Any]:
+  """Returns scanned parameters as looped ones, the inverse of `stack_layers`."""
+  rest = {k: v for k, v in params.items() if k != 'layers'}
+  count = jax.tree.leaves(params['layers'])[0].shape[0]
+  return rest | {
+      f'layer_{i}': jax.tree.map(lambda leaf: leaf[i], params['layers'])
+      for i in range(count)}

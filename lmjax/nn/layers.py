@@ -1,0 +1,217 @@
+"""Dense layers, embeddings, norms and MLPs, fast and in float32 where it counts."""
+from collections.abc import Callable
+import dataclasses
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+  """How every layer of a model computes and starts.
+
+  Attributes:
+    dtype: Of activations and matrix products; parameters stay float32.
+    init_std: Standard deviation of initial kernels and embeddings.
+    residual_std: The same for the kernels that write to the residual stream.
+  """
+  dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
+  init_std: float = 0.02
+  residual_std: float = 0.02
+
+
+class Dense(nn.Module):
+  """A linear map of the last axis, computed on a 2-D operand.
+
+  A product over the last axis of a 3-D array makes XLA transpose and copy on
+  its way to the matrix kernel; flattened to [B * T, D] it does not.
+  """
+  features: int
+  policy: Policy
+  use_bias: bool = True
+  init_std: float | None = None  # None: the policy's.
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    dtype = self.policy.dtype
+    std = self.policy.init_std if self.init_std is None else self.init_std
+    kernel = self.param('kernel', nn.initializers.normal(std),
+                        (x.shape[-1], self.features))
+    y = x.reshape(-1, x.shape[-1]).astype(dtype) @ kernel.astype(dtype)
+    if self.use_bias:
+      bias = self.param('bias', nn.initializers.zeros, (self.features,))
+      y += bias.astype(dtype)[None]
+    return y.reshape(x.shape[:-1] + (self.features,))
+
+
+class Embedding(nn.Module):
+  """A table of vectors; also the tied output layer.
+
+  Ids should lie below `size`, which the data path checks on the host: on the
+  device one outside gives NaN, never somebody else's vector.
+  """
+  size: int
+  features: int
+  policy: Policy
+
+  def setup(self):
+    self.embedding = self.param(
+        'embedding', nn.initializers.normal(self.policy.init_std),
+        (self.size, self.features))
+
+  def __call__(self, ids_BT: jax.Array) -> jax.Array:
+    """Returns the vectors of the ids, `x_BTD`, in the compute dtype."""
+    table = self.embedding.astype(self.policy.dtype)
+    return jnp.take(table, ids_BT, axis=0, mode='fill')
+
+  def logits(self, x_BTD: jax.Array) -> jax.Array:
+    """Returns the float32 products of `x_BTD` with every row, `logits_BTV`."""
+    table_VD = self.embedding.astype(self.policy.dtype)
+    x_2d = x_BTD.reshape(-1, x_BTD.shape[-1]).astype(self.policy.dtype)
+    logits = jax.lax.dot_general(
+        x_2d, table_VD, (((1,), (1,)), ((), ())),
+        preferred_element_type=jnp.float32)
+    return logits.reshape(x_BTD.shape[:-1] + (self.size,))
+
+
+class Head(nn.Module):
+  """A linear map to float32 logits with parameters of its own (untied)."""
+  size: int
+  policy: Policy
+  use_bias: bool = False
+
+  @nn.compact
+  def __call__(self, x_BTD: jax.Array) -> jax.Array:
+    """Returns `logits_BTV` (or `logits_BC` of an `x_BD`), float32."""
+    kernel_DV = self.param(
+        'kernel', nn.initializers.normal(self.policy.init_std),
+        (x_BTD.shape[-1], self.size))
+    x_2d = x_BTD.reshape(-1, x_BTD.shape[-1]).astype(self.policy.dtype)
+    logits = jnp.dot(x_2d, kernel_DV.astype(self.policy.dtype),
+                     preferred_element_type=jnp.float32)
+    if self.use_bias:
+      bias_V = self.param('bias', nn.initializers.zeros, (self.size,))
+      logits += bias_V[None]
+    return logits.reshape(x_BTD.shape[:-1] + (self.size,))
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerNorm:
+  """Normalises to zero mean and unit variance, then scales and shifts.
+
+  References:
+    Ba et al., Layer Normalization, arXiv:1607.06450.
+  """
+  epsilon: float = 1e-5
+  bias: bool = True
+
+  def build(self, name: str | None = None) -> nn.Module:
+    return _LayerNorm(self, name=name)
+
+
+@dataclasses.dataclass(frozen=True)
+class RMSNorm:
+  """Divides by the root mean square, then scales.
+
+  References:
+    Zhang and Sennrich, Root Mean Square Layer Normalization, arXiv:1910.07467.
+  """
+  epsilon: float = 1e-6
+
+  def build(self, name: str | None = None) -> nn.Module:
+    return _RMSNorm(self, name=name)
+
+
+Norm = LayerNorm | RMSNorm
+
+
+class _LayerNorm(nn.Module):
+  config: LayerNorm
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    wide = x.astype(jnp.float32)
+    # Two passes: E[x^2] - E[x]^2 loses everything when the mean is large.
+    wide -= jnp.mean(wide, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(wide), axis=-1, keepdims=True)
+    wide *= jax.lax.rsqrt(variance + self.config.epsilon)
+    wide *= _along_last(self.param(
+        'scale', nn.initializers.ones, x.shape[-1:]), x.ndim)
+    if self.config.bias:
+      wide += _along_last(self.param(
+          'bias', nn.initializers.zeros, x.shape[-1:]), x.ndim)
+    return wide.astype(x.dtype)
+
+
+class _RMSNorm(nn.Module):
+  config: RMSNorm
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    wide = x.astype(jnp.float32)
+    square = jnp.mean(jnp.square(wide), axis=-1, keepdims=True)
+    wide *= jax.lax.rsqrt(square + self.config.epsilon)
+    wide *= _along_last(self.param(
+        'scale', nn.initializers.ones, x.shape[-1:]), x.ndim)
+    return wide.astype(x.dtype)
+
+
+def _along_last(vector: jax.Array, ndim: int) -> jax.Array:
+  return vector.reshape((1,) * (ndim - 1) + vector.shape)
+
+
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    'gelu': lambda x: jax.nn.gelu(x, approximate=False),
+    'gelu_tanh': lambda x: jax.nn.gelu(x, approximate=True),
+    'relu': jax.nn.relu,
+    'silu': jax.nn.silu,
+    'squared_relu': lambda x: jnp.square(jax.nn.relu(x)),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class MLPConfig:
+  """A position-wise feed-forward network.
+
+  Attributes:
+    hidden: Width F of the hidden layer.
+    activation: 'gelu' is the exact (erf) one, 'gelu_tanh' its approximation.
+    gated: Whether a second projection multiplies the activation: with 'silu'
+      SwiGLU, with 'gelu' GeGLU.
+    bias: Whether the projections have biases.
+
+  References:
+    Shazeer, GLU Variants Improve Transformer, arXiv:2002.05202, eq. 6.
+  """
+  hidden: int = 512
+  activation: Literal[
+      'gelu', 'gelu_tanh', 'relu', 'silu', 'squared_relu'] = 'gelu_tanh'
+  gated: bool = False
+  bias: bool = True
+
+  def __post_init__(self):
+    if self.hidden < 1:
+      raise errors.InputError(f'mlp.hidden should be >= 1; got {self.hidden}.')
+
+  def build(self, policy: Policy, name: str | None = None) -> nn.Module:
+    return MLP(self, policy, name=name)
+
+
+class MLP(nn.Module):
+  """Expands to F, applies the non-linearity, and projects back to D."""
+  config: MLPConfig
+  policy: Policy
+
+  @nn.compact
+  def __call__(self, x_BTD: jax.Array) -> jax.Array:
+    config, policy = self.config, self.policy
+    h_BTF = ACTIVATIONS[config.activation](
+        Dense(config.hidden, policy, config.bias, name='in')(x_BTD))
+    if config.gated:
+      h_BTF *= Dense(config.hidden, policy, config.bias, name='gate')(x_BTD)
+    return Dense(x_BTD.shape[-1], policy, config.bias, policy.residual_std,
+                 name='out')(h_BTF)

@@ -1,0 +1,86 @@
+"""Who may attend to whom, described rather than spelled out.
+
+A dense [B, T, S] mask hides from a fused kernel that it is merely causal. `Mask`
+keeps the reasons (order, window, documents), so that each implementation of
+attention takes what it can use and asks for the dense form otherwise.
+"""
+from flax import struct
+import jax
+import jax.numpy as jnp
+
+
+@struct.dataclass
+class Mask:
+  """Visibility of S keys to T queries: True where every condition holds.
+
+  Attributes:
+    query_positions_BT: Position of each query in its document, from 0. The
+      leading axis may be 1: the same for every row.
+    key_positions_BS: The same for the keys.
+    query_segments_BT: Document of each query, from 1; 0 is padding, which
+      sees nothing and is seen by nobody. None: one document and no padding.
+    key_segments_BS: The same for the keys.
+    extra_BTS: Any further condition, or None.
+    causal: Whether a query sees no key of a later position.
+    window: If given, a query sees only keys closer than this many positions.
+    square: Whether query t and key t are one token and positions count up
+      within each segment; order can then be told from the index alone.
+  """
+  query_positions_BT: jax.Array
+  key_positions_BS: jax.Array
+  query_segments_BT: jax.Array | None = None
+  key_segments_BS: jax.Array | None = None
+  extra_BTS: jax.Array | None = None
+  causal: bool = struct.field(pytree_node=False, default=True)
+  window: int | None = struct.field(pytree_node=False, default=None)
+  square: bool = struct.field(pytree_node=False, default=False)
+
+  def distances(self) -> jax.Array:
+    """Returns how far each key lies before each query, `offset_BTS`."""
+    return self.query_positions_BT[:, :, None] - self.key_positions_BS[:, None]
+
+  def dense(self) -> jax.Array:
+    """Returns `mask_BTS`, True where a query may see a key; B may be 1."""
+    if self.square:  # A constant: folded by the compiler, shared by the batch.
+      index_T = jnp.arange(self.query_positions_BT.shape[1])
+      offset_BTS = index_T[None, :, None] - index_T[None, None]
+    else:
+      offset_BTS = self.distances()
+    mask_BTS = jnp.ones_like(offset_BTS, dtype=bool)
+    if self.causal:
+      mask_BTS &= offset_BTS >= 0
+    if self.window is not None:
+      mask_BTS &= jnp.abs(offset_BTS) < self.window
+    if self.query_segments_BT is not None:
+      mask_BTS = mask_BTS & (self.query_segments_BT[:, :, None]
+                             == self.key_segments_BS[:, None])
+      mask_BTS &= self.key_segments_BS[:, None] > 0
+    if self.extra_BTS is not None:
+      mask_BTS = mask_BTS & self.extra_BTS
+    return mask_BTS
+
+
+def make(
+    positions_BT: jax.Array,
+    segments_BT: jax.Array | None = None,
+    *,
+    causal: bool = True,
+) -> Mask:
+  """Returns the mask of a sequence that attends to itself.
+
+  Args:
+    positions_BT: Positions, restarting at 0 in every document.
+    segments_BT: Documents from 1, 0 for padding; None for a single document.
+    causal: Whether tokens see only what came before them.
+
+  Example:
+    >>> make(jnp.arange(3)[None]).dense()[0].astype(int).tolist()
+    [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+  """
+  return Mask(positions_BT, positions_BT, segments_BT, segments_BT,
+              causal=causal, square=True)
+
+
+def of_length(length: int, *, causal: bool = True) -> Mask:
+  """Returns the mask of rows that are one document each, without padding."""
+  return make(jnp.arange(length)[None], causal=causal)

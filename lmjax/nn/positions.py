@@ -1,0 +1,181 @@
+"""How a model learns where a token stands: one variant, one of three hooks.
+
+A position can enter at the embedding (`embed`), in queries and keys (`rotate`)
+or as a bias on attention logits (`bias`). `NoPositions` leaves all three alone;
+every other variant overrides the one it uses. The hooks run inside the calling
+module's compact method, so a variant may have parameters.
+"""
+import dataclasses
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.nn import layers
+from lmjax.nn import masks
+from lmjax.nn import rotary
+
+
+@dataclasses.dataclass(frozen=True)
+class NoPositions:
+  """No position enters; a causal model can still count what it sees.
+
+  References:
+    Kazemnejad et al., The Impact of Positional Encoding, arXiv:2305.19466.
+  """
+
+  def embed(self, x_BTD: jax.Array, positions_BT: jax.Array, context: int,
+            policy: layers.Policy) -> jax.Array:
+    """Returns the embeddings with positions added to them."""
+    del positions_BT, context, policy
+    return x_BTD
+
+  def rotate(self, x_BTNH: jax.Array, positions_BT: jax.Array) -> jax.Array:
+    """Returns queries or keys with their positions in them."""
+    del positions_BT
+    return x_BTNH
+
+  def bias(self, mask: masks.Mask, num_heads: int) -> jax.Array | None:
+    """Returns `bias_BNTS` for the attention logits, or None."""
+    del mask, num_heads
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Learned(NoPositions):
+  """A vector a position, learned; as many as the model's context.
+
+  References:
+    Radford et al., Improving Language Understanding, 2018.
+  """
+
+  def embed(self, x_BTD, positions_BT, context, policy):
+    table = layers.Embedding(
+        context, x_BTD.shape[-1], policy, name='positions')
+    return x_BTD + table(positions_BT)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sinusoidal(NoPositions):
+  """Sines and cosines of geometric wavelengths, added to the embeddings.
+
+  References:
+    Vaswani et al., Attention Is All You Need, arXiv:1706.03762, section 3.5.
+  """
+  theta: float = 10_000.0
+
+  def embed(self, x_BTD, positions_BT, context, policy):
+    size = x_BTD.shape[-1]
+    angle_BTD = (positions_BT.astype(jnp.float32)[:, :, None] * jnp.asarray(
+        rotary.frequencies(self.theta, size), jnp.float32)[None, None])
+    table_BTD = jnp.concatenate([jnp.sin(angle_BTD), jnp.cos(angle_BTD)], -1)
+    return x_BTD + table_BTD.astype(x_BTD.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rotary(NoPositions):
+  """Queries and keys are turned, so logits depend on distances.
+
+  Attributes:
+    theta: Base of the wavelengths.
+    fraction: Share of each head's dimensions that turns, from the first on.
+    scaling: How to stretch a trained model to a longer context.
+
+  References:
+    Su et al., RoFormer, arXiv:2104.09864.
+  """
+  theta: float = 10_000.0
+  fraction: float = 1.0
+  scaling: rotary.Scaling | None = None
+
+  def rotate(self, x_BTNH, positions_BT):
+    size = int(x_BTNH.shape[-1] * self.fraction)
+    if self.scaling is None:
+      return rotary.rotate(
+          x_BTNH, positions_BT, rotary.frequencies(self.theta, size))
+    return rotary.rotate(
+        x_BTNH, positions_BT, self.scaling.frequencies(self.theta, size),
+        self.scaling.magnitude())
+
+
+@dataclasses.dataclass(frozen=True)
+class Alibi(NoPositions):
+  """A penalty on attention logits that grows linearly with distance.
+
+  References:
+    Press et al., Train Short, Test Long, arXiv:2108.12409.
+  """
+
+  def bias(self, mask, num_heads):
+    slopes_N = jnp.asarray(alibi_slopes(num_heads), jnp.float32)
+    distance_BTS = jnp.abs(mask.distances()).astype(jnp.float32)
+    return -slopes_N[None, :, None, None] * distance_BTS[:, None]
+
+
+def alibi_slopes(num_heads: int) -> np.ndarray:
+  """Returns a slope a head: powers of 2 ** (-8 / n), as in the paper's code."""
+  n = 2 ** int(math.log2(num_heads))
+  slopes = 2.0 ** (-8 / n * np.arange(1, n + 1))
+  between = 2.0 ** (-8 / (2 * n) * np.arange(1, 2 * n + 1, 2))
+  return np.concatenate([slopes, between[:num_heads - n]])
+
+
+@dataclasses.dataclass(frozen=True)
+class Relative(NoPositions):
+  """T5's learned bias, one a head and a bucket of distances.
+
+  Attributes:
+    num_buckets: How many distances are told apart.
+    max_distance: From here on all distances share the last bucket.
+    bidirectional: Whether later keys have buckets of their own.
+
+  References:
+    Raffel et al., T5, arXiv:1910.10683, section 2.1.
+  """
+  num_buckets: int = 32
+  max_distance: int = 128
+  bidirectional: bool = False
+
+  def __post_init__(self):
+    if self.num_buckets < 4 or self.max_distance <= self.num_buckets // 2:
+      raise errors.InputError(
+          'Relative positions need num_buckets >= 4 and max_distance > '
+          f'num_buckets / 2; got {self.num_buckets} and {self.max_distance}.')
+
+  def bias(self, mask, num_heads):
+    table = _BucketTable(self.num_buckets, num_heads, name='positions')
+    bucket_BTS = self.bucket(mask.distances())
+    return jnp.moveaxis(table(bucket_BTS), -1, 1)
+
+  def bucket(self, distance_BTS: jax.Array) -> jax.Array:
+    """Returns the bucket of query position minus key position."""
+    buckets, offset_BTS = self.num_buckets, 0
+    if self.bidirectional:
+      buckets //= 2
+      offset_BTS = jnp.where(distance_BTS < 0, buckets, 0)
+      distance_BTS = jnp.abs(distance_BTS)
+    distance_BTS = jnp.maximum(distance_BTS, 0)
+    exact = buckets // 2
+    log_BTS = (jnp.log(jnp.maximum(distance_BTS, 1) / exact)
+               / math.log(self.max_distance / exact))
+    far_BTS = exact + (log_BTS * (buckets - exact)).astype(jnp.int32)
+    return offset_BTS + jnp.where(
+        distance_BTS < exact, distance_BTS, jnp.minimum(far_BTS, buckets - 1))
+
+
+class _BucketTable(nn.Module):
+  """A float32 bias for every bucket and head."""
+  num_buckets: int
+  num_heads: int
+
+  @nn.compact
+  def __call__(self, bucket_BTS):
+    table = self.param('embedding', nn.initializers.normal(0.02),
+                       (self.num_buckets, self.num_heads))
+    return jnp.take(table, bucket_BTS, axis=0)
+
+
+Positions = NoPositions | Learned | Sinusoidal | Rotary | Alibi | Relative

@@ -1,0 +1,138 @@
+"""Rotary position embedding and the ways to stretch it beyond its training."""
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lmjax.core import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearScaling:
+  """Positions are divided by `factor`.
+
+  References:
+    Chen et al., Extending Context Window by Positional Interpolation,
+    arXiv:2306.15595.
+  """
+  factor: float = 2.0
+
+  def frequencies(self, theta: float, size: int) -> np.ndarray:
+    return frequencies(theta, size) / self.factor
+
+  def magnitude(self) -> float:
+    return 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class NTKScaling:
+  """The base grows so that the lowest frequency is divided by `factor`.
+
+  References:
+    bloc97, NTK-Aware Scaled RoPE, 2023; Peng et al., arXiv:2309.00071, eq. 16.
+  """
+  factor: float = 2.0
+
+  def frequencies(self, theta: float, size: int) -> np.ndarray:
+    return frequencies(theta * self.factor ** (size / (size - 2)), size)
+
+  def magnitude(self) -> float:
+    return 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class YarnScaling:
+  """Interpolates slow dimensions, keeps fast ones, and sharpens attention.
+
+  Attributes:
+    factor: How many times longer the new context is.
+    original_context: The context of pretraining, in tokens.
+    fast_turns, slow_turns: A dimension that turns more often than `fast_turns`
+      within the original context is kept, one that turns less often than
+      `slow_turns` is interpolated, with a ramp between.
+
+  References:
+    Peng et al., YaRN, arXiv:2309.00071, eqs. 19-22.
+  """
+  factor: float = 4.0
+  original_context: int = 2048
+  fast_turns: float = 32.0
+  slow_turns: float = 1.0
+
+  def frequencies(self, theta: float, size: int) -> np.ndarray:
+    def dimension(turns):  # At which the rotation makes so many turns.
+      return (size * math.log(self.original_context / (turns * 2 * math.pi))
+              / (2 * math.log(theta)))
+    low = max(math.floor(dimension(self.fast_turns)), 0)
+    high = min(math.ceil(dimension(self.slow_turns)), size - 1)
+    ramp = (np.arange(size // 2) - low) / max(high - low, 0.001)
+    kept = 1 - np.clip(ramp, 0, 1)
+    plain = frequencies(theta, size)
+    return plain / self.factor * (1 - kept) + plain * kept
+
+  def magnitude(self) -> float:
+    return 0.1 * math.log(self.factor) + 1.0 if self.factor > 1 else 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Llama3Scaling:
+  """Divides only the frequencies whose wavelength exceeds the old context.
+
+  References:
+    Llama Team, The Llama 3 Herd of Models, arXiv:2407.21783; the ramp is that
+    of the released Llama 3.1 code.
+  """
+  factor: float = 8.0
+  low_factor: float = 1.0
+  high_factor: float = 4.0
+  original_context: int = 8192
+
+  def frequencies(self, theta: float, size: int) -> np.ndarray:
+    plain = frequencies(theta, size)
+    turns = self.original_context * plain / (2 * math.pi)
+    kept = np.clip((turns - self.low_factor)
+                   / (self.high_factor - self.low_factor), 0, 1)
+    return plain * kept + plain / self.factor * (1 - kept)
+
+  def magnitude(self) -> float:
+    return 1.0
+
+
+Scaling = LinearScaling | NTKScaling | YarnScaling | Llama3Scaling
+
+
+def frequencies(theta: float, size: int) -> np.ndarray:
+  """Returns the `size / 2` angular frequencies theta ** (-2i / size)."""
+  if size % 2:
+    raise errors.InputError(
+        f'Rotary positions turn pairs of dimensions: the rotated size should be '
+        f'even, got {size}.')
+  return theta ** -(np.arange(0, size, 2) / size)
+
+
+def rotate(
+    x_BTNH: jax.Array, positions_BT: jax.Array, frequencies: np.ndarray,
+    magnitude: float = 1.0,
+) -> jax.Array:
+  """Turns the leading dimensions of each head by an angle that its place sets.
+
+  Dimension i is paired with i + R/2 (the "half-split" layout of GPT-NeoX and
+  of Hugging Face's Llama), R being twice the number of frequencies; dimensions
+  from R on are left alone. Angles are float32 whatever `x_BTNH` is: bfloat16
+  cannot tell position 256 from 257.
+
+  References:
+    Su et al., RoFormer, arXiv:2104.09864, eq. 34.
+  """
+  half = len(frequencies)
+  angle_BT1R = (positions_BT.astype(jnp.float32)[:, :, None, None]
+                * jnp.asarray(frequencies, jnp.float32)[None, None, None])
+  cos, sin = (magnitude * f(angle_BT1R) for f in (jnp.cos, jnp.sin))
+  x = x_BTNH.astype(jnp.float32)
+  first, second, rest = (
+      x[..., :half], x[..., half:2 * half], x_BTNH[..., 2 * half:])
+  turned = jnp.concatenate(
+      [first * cos - second * sin, second * cos + first * sin], axis=-1)
+  return jnp.concatenate([turned.astype(x_BTNH.dtype), rest], axis=-1)

@@ -1,0 +1,6 @@
+"""Objectives by name; each builds `objective(params, batch, rng)`."""
+from lmjax.objectives import lm
+
+OBJECTIVES = {
+    'causal': lm.Causal,
+}
