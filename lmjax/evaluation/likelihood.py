@@ -1,0 +1,247 @@
+"""Exact likelihood of a text: every token scored once, divided once."""
+import collections
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import hashlib
+import math
+import time
+from typing import Any
+
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.evaluation import report
+from lmjax.evaluation import windows
+
+Batch = Mapping[str, np.ndarray]
+Score = Callable[[Batch], tuple[Any, Any]]
+_FIELDS = ('inputs', 'targets', 'weights', 'positions', 'segments')
+
+
+def evaluate(
+    score: Score,
+    documents: Iterable[Sequence[int]],
+    *,
+    vocab_size: int,
+    context: int,
+    stride: int,
+    batch_size: int = 8,
+    bos_id: int | None = None,
+    name: str = 'model',
+    text: report.TextSize | None = None,
+    counts: np.ndarray | None = None,
+    rule: str = '',
+    tokenizer_hash: str | None = None,
+    parameters_hash: str | None = None,
+    packed: bool = True,
+) -> report.Report:
+  """Scores every token of `documents` exactly once.
+
+  Losses are float32 from the device and summed in float64 on the host, while
+  the device already works on the next batch.
+
+  Args:
+    score: Maps a batch (`inputs`, `targets`, `weights`, `positions`,
+      `segments`, each [B, T]) to the loss of each target in nats and to whether
+      it was the most probable token, two arrays [B, T]. A model, an n-gram, or
+      any function.
+    documents: Token ids, document by document, BOS and EOS in place.
+    vocab_size: Size of the vocabulary; an id outside it is an error.
+    context: The most tokens a prediction sees.
+    stride: How far a long document's window moves, 1 to `context`.
+    batch_size: Rows scored at a time. Changes the speed, not the result.
+    bos_id: The id that begins every document, and is given, not scored. None
+      if documents begin with text: then a document's first token, which nothing
+      precedes, is charged log(vocab_size).
+    name: What the report calls the model.
+    text: Size of the original text, for bits/byte and word perplexity.
+    counts: How often each id occurs in the training data, [vocab_size].
+    rule: How the tokenizer treats documents, in a sentence.
+    tokenizer_hash: Of the tokenizer, for the report.
+    parameters_hash: Of the parameters, for the report.
+    packed: Whether short documents share a row, told apart by their segments.
+
+  Raises:
+    InputError: On an id outside the vocabulary, a document without its one BOS,
+      an impossible context or stride, or nothing to score.
+  """
+  start = time.perf_counter()
+  read = _Checked(documents, vocab_size, bos_id)
+  sums = _Sums(counts)
+  for batch, nll_BT, correct_BT in scored(
+      score, windows.Windows(read, context, stride, batch_size, packed)):
+    sums.add(batch, nll_BT, correct_BT)
+
+  lengths = np.asarray(read.lengths, np.int64)
+  expected = int(np.maximum(lengths - 1, 0).sum())
+  if sums.tokens != expected:  # The promise of this module, kept or broken.
+    raise RuntimeError(f'{sums.tokens} tokens scored, not {expected}.')
+  uncontexted = 0
+  if bos_id is None:
+    sums.add_first(lengths, vocab_size)
+    uncontexted = int((lengths > 0).sum())
+  if not sums.tokens:
+    raise errors.InputError(
+        f'Nothing to score: {len(lengths)} documents hold no token beyond BOS.')
+  return report.Report(
+      name=name, nats_per_token=sums.nats / sums.tokens,
+      stderr=sums.stderr(), accuracy=sums.correct / sums.tokens,
+      tokens=sums.tokens, documents=len(lengths),
+      bytes=text and text.bytes, words=text and text.words,
+      uncontexted=uncontexted, nonfinite=sums.nonfinite,
+      by_position=sums.position.buckets(), by_frequency=sums.frequency.buckets(),
+      vocab_size=vocab_size, context=context, stride=stride, rule=rule,
+      data_hash=read.sha.hexdigest(), tokenizer_hash=tokenizer_hash,
+      parameters_hash=parameters_hash, seconds=time.perf_counter() - start,
+      notes=tuple(_notes(uncontexted, sums.nonfinite, text)))
+
+
+def scored(score: Score, batches: Iterable[Batch],
+           ahead: int = 1) -> Iterator[tuple[Batch, np.ndarray, np.ndarray]]:
+  """Yields (batch, nll_BT, correct_BT) while the device works `ahead` batches.
+
+  A batch is handed to `score` before the result of the last one is waited for.
+  """
+  pending = collections.deque()
+  for batch in batches:
+    pending.append((batch, score({name: batch[name] for name in _FIELDS})))
+    if len(pending) > ahead:
+      yield _fetched(*pending.popleft())
+  while pending:
+    yield _fetched(*pending.popleft())
+
+
+def _fetched(batch, result):
+  nll_BT, correct_BT = result
+  return batch, np.asarray(nll_BT), np.asarray(correct_BT)
+
+
+class _Checked:
+  """Documents whose ids are in range and begin with their one BOS."""
+
+  def __init__(self, documents, vocab_size, bos_id):
+    self._documents = documents
+    self._vocab_size, self._bos_id = vocab_size, bos_id
+    self.lengths, self.sha = [], hashlib.sha256()
+
+  def __iter__(self):
+    for number, tokens in enumerate(self._documents):
+      tokens = np.asarray(tokens)
+      if len(tokens):
+        self._check(number, tokens)
+      self.lengths.append(len(tokens))
+      self.sha.update(len(tokens).to_bytes(8, 'little'))
+      self.sha.update(np.ascontiguousarray(tokens, '<i4').tobytes())
+      yield tokens
+
+  def _check(self, number, tokens):
+    low, high = int(tokens.min()), int(tokens.max())
+    if low < 0 or high >= self._vocab_size:
+      raise errors.InputError(
+          f'Document {number} has token id {low if low < 0 else high}, but the '
+          f'vocabulary has {self._vocab_size} ids; evaluate with the tokenizer '
+          'the model was trained with.')
+    if self._bos_id is not None and (
+        tokens[0] != self._bos_id
+        or np.count_nonzero(tokens == self._bos_id) != 1):
+      raise errors.InputError(
+          f'Document {number} should begin with BOS (id {self._bos_id}) and '
+          f'hold it once; it begins {tokens[:4].tolist()} and holds it '
+          f'{np.count_nonzero(tokens == self._bos_id)} times.')
+
+
+class _Histogram:
+  """Losses by the power of a number into which a quantity falls.
+
+  Bucket 0 holds the quantity 0, bucket i > 0 those from power**(i - 1) on.
+  """
+
+  def __init__(self, power):
+    edges = [power**i for i in range(64) if power**i < 2**62]
+    self._edges = np.array(edges, np.int64)
+    self._nats, self._tokens = np.zeros((2, len(edges) + 1))
+
+  def add(self, quantity, nll):
+    at = np.searchsorted(self._edges, quantity, side='right')
+    size = len(self._tokens)
+    self._nats += np.bincount(at, nll, size)
+    self._tokens += np.bincount(at, minlength=size)
+
+  def buckets(self) -> tuple[report.Bucket, ...]:
+    lows = [0] + self._edges.tolist()
+    highs = [edge - 1 for edge in self._edges.tolist()] + [None]
+    return tuple(
+        report.Bucket(low, high, int(n), float(nats / n))
+        for low, high, n, nats in zip(lows, highs, self._tokens, self._nats)
+        if n)
+
+
+class _Sums:
+  """Running float64 sums over scored tokens, in all and by document."""
+
+  def __init__(self, counts):
+    self._counts = counts
+    self.nats = self.correct = 0.0
+    self.tokens = self.nonfinite = 0
+    self.position, self.frequency = _Histogram(2), _Histogram(10)
+    self._nats_of, self._tokens_of = np.zeros((2, 0))  # By document.
+
+  def add(self, batch, nll_BT, correct_BT):
+    """Adds the targets that count; what stands elsewhere is never read."""
+    counted_BT = batch['weights'] > 0
+    nll = nll_BT[counted_BT].astype(np.float64)
+    self._count(nll, correct_BT[counted_BT], batch['documents'][counted_BT],
+                batch['positions'][counted_BT] + 1)
+    if self._counts is not None:
+      self.frequency.add(self._counts[batch['targets'][counted_BT]], nll)
+
+  def add_first(self, lengths, vocab_size):
+    """Charges the first token of each document as a uniform guess."""
+    documents = np.flatnonzero(lengths > 0)
+    self._count(np.full(len(documents), math.log(vocab_size)),
+                np.full(len(documents), 1 / vocab_size), documents,
+                np.zeros(len(documents), np.int64))
+
+  def _count(self, nll, correct, documents, seen):
+    self.nats += float(nll.sum())
+    self.correct += float(correct.sum(dtype=np.float64))
+    self.tokens += len(nll)
+    self.nonfinite += int(np.count_nonzero(~np.isfinite(nll)))
+    self.position.add(seen, nll)
+    size = max(len(self._nats_of), int(documents.max(initial=-1)) + 1)
+    if size > len(self._nats_of):
+      more = 2 * size - len(self._nats_of)
+      self._nats_of = np.pad(self._nats_of, (0, more))
+      self._tokens_of = np.pad(self._tokens_of, (0, more))
+    if len(nll):
+      first = int(documents.min())
+      local = documents - first
+      last = first + int(local.max()) + 1
+      self._nats_of[first:last] += np.bincount(local, nll)
+      self._tokens_of[first:last] += np.bincount(local)
+
+  def stderr(self) -> float | None:
+    """Standard error of nats a token with documents as clusters.
+
+    The usual linearisation of a ratio of sums, n / (n - 1) corrected.
+
+    References:
+      Miller, Adding Error Bars to Evals, arXiv:2411.00640, section 2.2.
+    """
+    some = self._tokens_of > 0
+    nats, tokens = self._nats_of[some], self._tokens_of[some]
+    n, mean = len(nats), self.nats / self.tokens
+    if n < 2 or self.nonfinite:
+      return None
+    residuals = nats - mean * tokens
+    return math.sqrt(n / (n - 1) * float(residuals @ residuals)) / self.tokens
+
+
+def _notes(uncontexted, nonfinite, text) -> Iterator[str]:
+  if uncontexted:
+    yield ('There is no BOS: the first token of each document '
+           f'({uncontexted:,} in all) is charged log(vocab_size).')
+  if nonfinite:
+    yield (f'The loss of {nonfinite:,} tokens is NaN or infinite, and so are the '
+           'means; JSON holds null for them.')
+  if text is None:
+    yield 'The size of the original text was not given: no bits/byte.'
