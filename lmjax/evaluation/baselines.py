@@ -47,7 +47,7 @@ class Unigram:
   @classmethod
   def fit(cls, documents: Documents, vocab_size: int,
           bos: bool = True) -> 'Unigram':
-    """Counts the tokens of documents, their BOS left out where they have one."""
+    """Counts the tokens of documents, except the BOS that begins them."""
     counts = np.zeros(vocab_size, np.int64)
     for tokens, first in _chunks(documents, vocab_size):
       counts += np.bincount(tokens[~first] if bos else tokens,
@@ -108,7 +108,8 @@ class Bigram:
     keys, counts = np.zeros((2, 0), np.int64)
     dense = np.zeros(vocab_size**2 if vocab_size**2 <= _DENSE else 0, np.int64)
     for tokens, first in _chunks(documents, vocab_size):
-      pairs = (tokens[:-1].astype(np.int64) * vocab_size + tokens[1:])[~first[1:]]
+      pairs = tokens[:-1].astype(np.int64) * vocab_size + tokens[1:]
+      pairs = pairs[~first[1:]]
       if len(dense):
         dense += np.bincount(pairs, minlength=len(dense))
         continue
@@ -174,7 +175,7 @@ def _lower(kinds_before: np.ndarray) -> np.ndarray:
 
 def _chunks(documents: Documents,
             vocab_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """Yields (tokens, whether each begins a document) in stretches of millions."""
+  """Yields (tokens, whether each begins a document), millions at a time."""
   held, size = [], 0
   for tokens in documents:
     tokens = np.asarray(tokens)

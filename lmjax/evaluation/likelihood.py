@@ -1,20 +1,25 @@
 """Exact likelihood of a text: every token scored once, divided once."""
 import collections
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import functools
 import hashlib
 import math
 import time
 from typing import Any
 
+import flax.linen as nn
+import jax
 import numpy as np
 
 from lmjax.core import errors
 from lmjax.evaluation import report
 from lmjax.evaluation import windows
+from lmjax.objectives import lm
 
 Batch = Mapping[str, np.ndarray]
 Score = Callable[[Batch], tuple[Any, Any]]
 _FIELDS = ('inputs', 'targets', 'weights', 'positions', 'segments')
+_token_scores = jax.jit(lm.token_scores, static_argnums=0)  # Compiled once.
 
 
 def evaluate(
@@ -88,11 +93,40 @@ def evaluate(
       tokens=sums.tokens, documents=len(lengths),
       bytes=text and text.bytes, words=text and text.words,
       uncontexted=uncontexted, nonfinite=sums.nonfinite,
-      by_position=sums.position.buckets(), by_frequency=sums.frequency.buckets(),
+      by_position=sums.position.buckets(),
+      by_frequency=sums.frequency.buckets(),
       vocab_size=vocab_size, context=context, stride=stride, rule=rule,
       data_hash=read.sha.hexdigest(), tokenizer_hash=tokenizer_hash,
       parameters_hash=parameters_hash, seconds=time.perf_counter() - start,
       notes=tuple(_notes(uncontexted, sums.nonfinite, text)))
+
+
+def of_model(model: nn.Module, params: Any,
+             devices: Sequence[jax.Device] | None = None) -> Score:
+  """Returns the compiled score of a language model, dropout off.
+
+  Args:
+    model: A module that `objectives.lm.token_scores` can call.
+    params: Its parameters.
+    devices: Devices that share each batch; their number divides `batch_size`.
+      By default the one where `params` are.
+  """
+  score = functools.partial(_token_scores, model)
+  if devices is None:
+    return lambda batch: score(params, batch)
+  mesh = jax.sharding.Mesh(np.array(devices), ('batch',))
+  place = lambda *axes: jax.sharding.NamedSharding(
+      mesh, jax.sharding.PartitionSpec(*axes))
+  params = jax.device_put(params, place())
+
+  def shared(batch):
+    size = len(batch['inputs'])
+    if size % len(devices):
+      raise errors.InputError(
+          f'batch_size should be a multiple of the {len(devices)} devices; got '
+          f'{size}.')
+    return score(params, jax.device_put(dict(batch), place('batch')))
+  return shared
 
 
 def scored(score: Score, batches: Iterable[Batch],
@@ -241,7 +275,7 @@ def _notes(uncontexted, nonfinite, text) -> Iterator[str]:
     yield ('There is no BOS: the first token of each document '
            f'({uncontexted:,} in all) is charged log(vocab_size).')
   if nonfinite:
-    yield (f'The loss of {nonfinite:,} tokens is NaN or infinite, and so are the '
-           'means; JSON holds null for them.')
+    yield (f'The loss of {nonfinite:,} tokens is NaN or infinite, and so are '
+           'the means; JSON holds null for them.')
   if text is None:
     yield 'The size of the original text was not given: no bits/byte.'

@@ -161,7 +161,7 @@ def load(path: str | os.PathLike) -> list[Report]:
 
 _COLUMNS = (  # Heading, decimals, attribute.
     ('nats/token', 4, 'nats_per_token'), ('±', 4, 'stderr'),
-    ('perplexity', 2, 'perplexity'), ('bits/byte', 4, 'bits_per_byte'),
+    ('ppl', 2, 'perplexity'), ('bits/byte', 4, 'bits_per_byte'),
     ('word ppl', 1, 'word_perplexity'), ('accuracy', 4, 'accuracy'),
     ('tokens/s', 0, 'tokens_per_second'))
 
@@ -188,9 +188,9 @@ def number(value: float | None, decimals: int) -> str:
 def terms(report: Report) -> list[str]:
   """Returns the sentences under which the numbers hold."""
   lines = [
-      f'{report.tokens:,} tokens of {report.documents:,} documents, each scored '
-      f'once; context {report.context}, stride {report.stride}, vocabulary '
-      f'{report.vocab_size:,}.']
+      f'{report.tokens:,} tokens, each scored once; documents: '
+      f'{report.documents:,}; context {report.context}, stride '
+      f'{report.stride}, vocabulary {report.vocab_size:,}.']
   if report.bytes is not None:
     lines.append(f'{report.bytes:,} UTF-8 bytes and {report.words:,} words of '
                  'original text; EOS is paid for in bits/byte and word ppl.')
@@ -218,6 +218,8 @@ def show(reports: Sequence[Report], file=None) -> None:
   """Prints the table."""
   from rich import console  # pylint: disable=g-import-not-at-top
   out = console.Console(file=file, highlight=False, markup=False)
+  if not out.is_terminal:
+    out.width = 100  # A file has no margin to keep.
   out.print(table(reports))
 
 

@@ -37,7 +37,7 @@ def test_unigram_without_bos_counts_first_tokens():
 
 
 def test_bigram_by_hand():
-  # Pairs: 0-1 twice, 1-0 once, 1-2 once: D = 2 / (2 + 2). Kinds before: 1, 1, 1.
+  # Pairs: 0-1 twice, 1-0 and 1-2 once: D = 2 / (2 + 2). Kinds before: 1, 1, 1.
   bigram = baselines.Bigram.fit([[0, 1, 0, 1, 2]], vocab_size=4)
   lower = np.array([.5 / 3 + .5 / 4] * 3 + [.5 / 4])
   expected = np.array([

@@ -2,6 +2,7 @@
 import dataclasses
 import math
 
+import jax
 import numpy as np
 import pytest
 
@@ -9,6 +10,7 @@ from lmjax.core import errors
 from lmjax.evaluation import baselines
 from lmjax.evaluation import likelihood
 from lmjax.evaluation import report
+from lmjax.models import decoder
 
 _VOCAB = 23
 _BOS = 1
@@ -106,8 +108,8 @@ def test_what_stands_in_padding_is_never_read():
   def scribbled(batch):
     pad_BT = batch['segments'] == 0
     batch = batch | {
-        name: np.where(pad_BT, rng.integers(0, _VOCAB, pad_BT.shape), batch[name])
-        for name in ('inputs', 'targets')}
+        name: np.where(pad_BT, rng.integers(0, _VOCAB, pad_BT.shape), batch[
+            name]) for name in ('inputs', 'targets')}
     nll_BT, correct_BT = toy(batch)
     return np.where(pad_BT, np.nan, nll_BT), correct_BT | pad_BT
   clean, dirty = (
@@ -155,6 +157,41 @@ def test_uniform_scores_exactly_log_v_and_bits_by_hand():
   assert found.perplexity == pytest.approx(_VOCAB)
   assert found.word_perplexity == pytest.approx(_VOCAB ** (11 / 4))
   assert found.accuracy == pytest.approx(1 / _VOCAB)
+
+
+@pytest.fixture(scope='module')
+def tiny():
+  """A decoder with weights large enough for any mistake to show."""
+  model = decoder.DecoderConfig(
+      vocab_size=_VOCAB, context=8, width=16, num_layers=2).build()
+  params = model.init(jax.random.key(0), np.zeros((1, 8), np.int32))['params']
+  leaves, tree = jax.tree.flatten(params)
+  rng = np.random.default_rng(3)
+  return model, jax.tree.unflatten(
+      tree, [rng.normal(0, 0.4, x.shape).astype(np.float32) for x in leaves])
+
+
+def test_a_decoder_equals_its_oracle_on_one_device_and_on_eight(tiny):
+  model, params = tiny
+  documents = _documents(19, 3, 6, 2, 9)
+  apply = jax.jit(lambda inputs_BT: model.apply({'params': params}, inputs_BT))
+  def alone(batch):
+    n = batch['inputs'].shape[1]  # Padded on the right, out of its sight.
+    inputs_BT = np.zeros((1, 8), np.int32)
+    inputs_BT[:, :n] = batch['inputs']
+    logits_V = np.asarray(apply(inputs_BT)[0][0, n - 1], np.float64)
+    log_p_V = logits_V - np.log(np.exp(logits_V).sum())
+    return -log_p_V[batch['targets'][:, -1:]], None
+  expected = np.concatenate(oracle(documents, 8, 4, alone))
+  score = likelihood.of_model(model, params)
+  found = _evaluate(documents, score, batch_size=3)
+  assert expected.mean() > 3.3  # Not a model that knows nothing.
+  assert found.nats_per_token == pytest.approx(expected.mean(), abs=1e-5)
+  shared = likelihood.of_model(model, params, jax.devices())
+  assert _evaluate(documents, shared, batch_size=8).nats == pytest.approx(
+      found.nats, abs=1e-4)
+  with pytest.raises(errors.InputError, match='multiple of the 8 devices'):
+    _evaluate(documents, shared, batch_size=3)
 
 
 def test_the_next_batch_is_handed_over_before_the_last_is_awaited():
