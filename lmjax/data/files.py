@@ -1,0 +1,180 @@
+"""Reading text files, compressed or not, and saying exactly what is wrong."""
+import collections
+from collections.abc import Iterator, Sequence
+import difflib
+import glob
+import gzip
+import hashlib
+import pathlib
+from typing import Any, Literal
+import zlib
+
+from lmjax.core import errors
+
+OnBadText = Literal['fail', 'replace', 'skip']
+_END_BYTES = 1 << 16  # Of each end of a file, in its fingerprint.
+
+
+def expand(paths: Sequence[str]) -> list[str]:
+  """Returns the files that paths and globs name, each once, globs sorted.
+
+  Raises:
+    InputError: If a path names no file, or an empty one.
+  """
+  if not paths:
+    raise errors.InputError('paths is empty; name a file or a glob.')
+  found = []
+  for path in paths:
+    if pathlib.Path(path).is_dir():
+      raise errors.InputError(
+          f'{path!r} is a folder; give its files, such as {path}/*.txt.')
+    is_file = pathlib.Path(path).is_file()
+    names = [path] if is_file else sorted(glob.glob(path, recursive=True))
+    names = [name for name in names if pathlib.Path(name).is_file()]
+    if not names:
+      raise errors.InputError(f'No file {path!r}.{_nearby(path)}')
+    found += names
+  for name in found:
+    if pathlib.Path(name).stat().st_size == 0:
+      raise errors.InputError(f'{name} is empty (0 bytes); remove it.')
+  return list(dict.fromkeys(found))
+
+
+def read(path: str, on_bad_text: OnBadText,
+         counts: collections.Counter) -> str:
+  """Returns the text of a whole file, without a byte order mark.
+
+  Args:
+    path: A file; gzip if its name ends in `.gz`.
+    on_bad_text: What to do with bytes that are not UTF-8: 'fail', 'replace'
+      each by U+FFFD, or 'skip' their lines.
+    counts: Receives how much was replaced or skipped.
+
+  Raises:
+    InputError: If the file is damaged, binary or, under 'fail', not UTF-8.
+  """
+  with _open(path) as file:
+    raw = _guarded(path, file, file.read)
+  _refuse_nul(path, raw, 0)
+  try:
+    return raw.decode('utf-8').removeprefix('\ufeff')
+  except UnicodeDecodeError as error:
+    if on_bad_text == 'fail':
+      line = raw.count(b'\n', 0, error.start) + 1
+      raise _not_utf8(path, line, error.start) from None
+  lines = (_decoded(path, i, 0, line, on_bad_text, counts)
+           for i, line in enumerate(raw.splitlines(keepends=True), 1))
+  text = ''.join(line for line in lines if line is not None)
+  return text.removeprefix('\ufeff')
+
+
+def lines(path: str, on_bad_text: OnBadText, max_line_bytes: int,
+          counts: collections.Counter) -> Iterator[tuple[int, str]]:
+  """Yields (line number from 1, text without its line end) of a file.
+
+  Memory stays bounded by `max_line_bytes`; see `read` for the rest. A longer
+  line fails or, under 'replace' and 'skip', is skipped and counted.
+  """
+  number, offset = 0, 0
+  with _open(path) as file:
+    while True:
+      raw = _guarded(path, file, lambda: file.readline(max_line_bytes + 1))
+      if not raw:
+        return
+      number += 1
+      start, offset = offset, offset + len(raw)
+      _refuse_nul(path, raw, start)
+      if len(raw) > max_line_bytes and not raw.endswith(b'\n'):
+        if on_bad_text == 'fail':
+          raise errors.InputError(
+              f'{path}:{number}: the line is longer than max_line_bytes='
+              f"{max_line_bytes}; raise it, or set on_bad_text='skip'.")
+        counts['over-long lines skipped'] += 1
+        while raw and not raw.endswith(b'\n'):
+          raw = _guarded(path, file, lambda: file.readline(max_line_bytes))
+          offset += len(raw)
+        continue
+      text = _decoded(path, number, start, raw, on_bad_text, counts)
+      if text is not None:
+        if number == 1:
+          text = text.removeprefix('\ufeff')
+        yield number, text.removesuffix('\n').removesuffix('\r')
+
+
+def fingerprint(paths: Sequence[str]) -> list[dict[str, Any]]:
+  """Returns name, size, time of change and a hash of both ends of each file.
+
+  It reads 128 kB a file, however large, so it is cheap enough for every start.
+  """
+  rows = []
+  for path in expand(paths):
+    stat = pathlib.Path(path).stat()
+    with open(path, 'rb') as file:
+      ends = file.read(_END_BYTES)
+      file.seek(max(0, stat.st_size - _END_BYTES))
+      ends += file.read(_END_BYTES)
+    rows.append({
+        'path': str(path), 'bytes': stat.st_size, 'mtime_ns': stat.st_mtime_ns,
+        'ends': hashlib.sha256(ends).hexdigest()})
+  return rows
+
+
+def _open(path: str):
+  try:
+    return gzip.open(path, 'rb') if path.endswith('.gz') else open(path, 'rb')
+  except OSError as error:
+    raise errors.InputError(
+        f'{path} cannot be read: {error.strerror}.') from None
+
+
+def _guarded(path: str, file: Any, read_some: Any) -> bytes:
+  """Returns what `read_some` reads, or says how the file is damaged."""
+  try:
+    return read_some()
+  except EOFError:
+    raise errors.InputError(
+        f'{path} is truncated: the compressed data stop after {file.tell():,} '
+        'bytes of text; copy it again.') from None
+  except (gzip.BadGzipFile, zlib.error) as error:
+    raise errors.InputError(
+        f'{path} is no intact gzip file: {error}; copy it again.') from None
+  except OSError as error:
+    raise errors.InputError(f'{path} cannot be read: {error}.') from None
+
+
+def _refuse_nul(path: str, raw: bytes, start: int) -> None:
+  at = raw.find(b'\0')
+  if at >= 0:
+    raise errors.InputError(
+        f'{path} is not text: byte {start + at} is NUL; give text in UTF-8.')
+
+
+def _decoded(path: str, number: int, start: int, raw: bytes,
+             on_bad_text: OnBadText,
+             counts: collections.Counter) -> str | None:
+  """Returns a line as text, or None if it is to be skipped."""
+  try:
+    return raw.decode('utf-8')
+  except UnicodeDecodeError as error:
+    if on_bad_text == 'fail':
+      raise _not_utf8(path, number, start + error.start) from None
+    if on_bad_text == 'skip':
+      counts['lines of bad text skipped'] += 1
+      return None
+    counts['lines of bad text repaired'] += 1
+    return raw.decode('utf-8', errors='replace')
+
+
+def _not_utf8(path: str, line: int, at: int) -> errors.InputError:
+  return errors.InputError(
+      f'{path}:{line}: invalid UTF-8 at byte {at} of the file; convert it, or '
+      "set on_bad_text='replace' or 'skip'.")
+
+
+def _nearby(path: str) -> str:
+  folder = pathlib.Path(path).parent
+  if not folder.is_dir():
+    return f' There is no folder {str(folder)!r} either.'
+  names = [entry.name for entry in folder.iterdir() if entry.is_file()]
+  close = difflib.get_close_matches(pathlib.Path(path).name, names, 1)
+  return f' Did you mean {str(folder / close[0])!r}?' if close else ''

@@ -1,0 +1,197 @@
+"""Rows of equal length out of documents of any length.
+
+All three ways give `inputs`, `targets`, `weights`, `positions` and `segments`
+of shape [rows, length]; a row is a function of (seed, epoch, index) alone.
+"""
+import dataclasses
+import functools
+from typing import Protocol
+
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.data import store as store_lib
+
+
+class Rows(Protocol):
+  """Rows that can be drawn in any order.
+
+  Attributes:
+    num_rows: Rows in an epoch.
+  """
+  num_rows: int
+
+  def rows(self, epoch: int, indices: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the rows `indices` of an epoch, each array [len(indices), T]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Packed:
+  """Documents packed tightly, none of which sees another.
+
+  Every epoch permutes the documents, joins them and cuts the stream into rows
+  of T inputs and their targets. Segments tell the documents of a row apart and
+  positions restart with each, so attention never crosses; predicting the first
+  token of a document from the one before has weight 0. All other tokens are
+  predicted exactly once an epoch.
+
+  Attributes:
+    shuffle: Whether to permute documents and rows; else they come in order.
+  """
+  shuffle: bool = True
+
+  def build(self, store: store_lib.TokenStore, length: int, seed: int) -> Rows:
+    """Returns rows of `length` tokens of the store."""
+    return _Stream(store, length, seed, self.shuffle, crosses=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Concatenated:
+  """Documents concatenated and cut, attending across their borders.
+
+  The rows of `Packed` without segments: a document also sees, and is predicted
+  from, whatever stands before it in the row.
+
+  Attributes:
+    shuffle: Whether to permute documents and rows; else they come in order.
+  """
+  shuffle: bool = True
+
+  def build(self, store: store_lib.TokenStore, length: int, seed: int) -> Rows:
+    """Returns rows of `length` tokens of the store."""
+    return _Stream(store, length, seed, self.shuffle, crosses=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Crops:
+  """Windows at random places of the whole text, as nanoGPT draws them.
+
+  Places are uniform and independent, so an epoch (as many tokens as the text
+  has) meets some tokens twice and others never. Borders are ignored.
+  """
+
+  def build(self, store: store_lib.TokenStore, length: int, seed: int) -> Rows:
+    """Returns rows of `length` tokens of the store."""
+    return _Windows(store, length, seed)
+
+
+Config = Packed | Concatenated | Crops
+
+
+class _Stream:
+  """Rows cut from the documents joined in an order that changes by epoch."""
+
+  def __init__(self, store: store_lib.TokenStore, length: int, seed: int,
+               shuffle: bool, crosses: bool):
+    _check(store, length)
+    self._store, self._length, self._seed = store, length, seed
+    self._shuffle, self._crosses = shuffle, crosses
+    # Row r predicts stream[r T + 1 : (r + 1) T + 1]; nothing predicts the
+    # first token of the stream.
+    self.num_rows = -(-(store.num_tokens - 1) // length)
+    self._order = functools.lru_cache(maxsize=2)(self._order)
+
+  def _order(self, epoch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns where documents begin in the stream, a shift for each to its
+    place in the store, and the order of rows."""
+    offsets = np.asarray(self._store.offsets)
+    if not self._shuffle:
+      starts, shifts = offsets, np.zeros_like(offsets)
+      return starts, shifts, np.arange(self.num_rows)
+    random = _generator(self._seed, epoch)
+    documents = random.permutation(self._store.num_documents)
+    starts = np.zeros_like(offsets)
+    np.cumsum(np.diff(offsets)[documents], out=starts[1:])
+    shifts = np.zeros_like(offsets)  # The last is for what pads the last row.
+    shifts[:-1] = offsets[documents] - starts[:-1]
+    return starts, shifts, random.permutation(self.num_rows)
+
+  def rows(self, epoch: int, indices: np.ndarray) -> dict[str, np.ndarray]:
+    """See `Rows`; the work is a few vector operations whatever the documents.
+
+    Pieces are the parts of documents that a row of T + 1 tokens holds, in
+    order; what is known of a piece is repeated over its tokens.
+    """
+    starts, shifts, order = self._order(epoch)
+    span = self._length + 1
+    low = order[indices].astype(np.int64) * self._length
+    total = self._store.num_tokens
+
+    first = np.searchsorted(starts, low, side='right') - 1
+    last = np.searchsorted(starts, low + span - 1, side='right') - 1
+    num_pieces = last - first + 1
+    row = np.repeat(np.arange(len(low)), num_pieces)
+    before = np.cumsum(num_pieces) - num_pieces
+    rank = np.arange(len(row)) - before[row]
+    document = first[row] + rank
+    begin = np.maximum(starts[document], low[row]) - low[row]
+    ends = np.append(begin[1:], 0)
+    ends[before + num_pieces - 1] = span
+    lengths = ends - begin
+
+    column = np.tile(np.arange(span, dtype=np.int32), len(low))
+    place = np.repeat(shifts[document] + low[row], lengths) + column
+    if low.max(initial=0) + span > total:  # The last row of the epoch.
+      is_pad = document == len(starts) - 1
+      place[np.repeat(is_pad, lengths)] = 0
+      segment = np.where(is_pad, 0, rank + 1)
+    else:
+      segment = rank + 1
+    tokens = self._store.tokens[place].astype(np.int32).reshape(-1, span)
+    segments = np.repeat(segment.astype(np.int32), lengths).reshape(-1, span)
+    positions = column - np.repeat(begin.astype(np.int32), lengths)
+    positions = positions.reshape(-1, span)
+    if self._crosses:
+      positions = column.reshape(-1, span) * (segments > 0)
+      segments = (segments > 0).astype(np.int32)
+    weights = (segments[:, 1:] == segments[:, :-1]) & (segments[:, 1:] > 0)
+    return _batch(tokens * (segments > 0), weights, positions, segments)
+
+
+class _Windows:
+  """Rows at places drawn for every epoch at once."""
+
+  def __init__(self, store: store_lib.TokenStore, length: int, seed: int):
+    _check(store, length)
+    self._store, self._length, self._seed = store, length, seed
+    self.num_rows = -(-store.num_tokens // length)
+    self._places = functools.lru_cache(maxsize=2)(self._places)
+
+  def _places(self, epoch: int) -> np.ndarray:
+    return _generator(self._seed, epoch).integers(
+        self._store.num_tokens - self._length, size=self.num_rows)
+
+  def rows(self, epoch: int, indices: np.ndarray) -> dict[str, np.ndarray]:
+    """See `Rows`."""
+    span = np.arange(self._length + 1)
+    place = self._places(epoch)[indices][:, None] + span
+    tokens = self._store.tokens[place].astype(np.int32)
+    positions = np.broadcast_to(span.astype(np.int32), tokens.shape)
+    weights = np.ones((len(tokens), self._length), np.float32)
+    return _batch(tokens, weights, positions, np.ones_like(tokens))
+
+
+def _batch(tokens, weights, positions, segments) -> dict[str, np.ndarray]:
+  """Returns T inputs and T targets from rows of T + 1."""
+  return {
+      'inputs': np.ascontiguousarray(tokens[:, :-1]),
+      'targets': np.ascontiguousarray(tokens[:, 1:]),
+      'weights': np.ascontiguousarray(weights, np.float32),
+      'positions': np.ascontiguousarray(positions[:, :-1]),
+      'segments': np.ascontiguousarray(segments[:, :-1])}
+
+
+def _check(store: store_lib.TokenStore, length: int) -> None:
+  if length < 1:
+    raise errors.InputError(f'length should be at least 1; got {length}.')
+  if store.num_tokens <= length:
+    raise errors.InputError(
+        f'length={length} is longer than the data: the split has '
+        f'{store.num_tokens} tokens; a row needs {length + 1}. Shorten length '
+        '(the context) or give more text.')
+
+
+def _generator(seed: int, epoch: int) -> np.random.Generator:
+  """Returns a counter-based generator that belongs to (seed, epoch) alone."""
+  sequence = np.random.SeedSequence([seed, epoch])
+  return np.random.Generator(np.random.Philox(sequence))

@@ -1,0 +1,248 @@
+"""From a source of text to batches that are a function of the step."""
+from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+import pathlib
+import queue
+import threading
+from typing import Any, TypeVar
+
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.data import packing as packing_lib
+from lmjax.data import sources
+from lmjax.data import splits
+from lmjax.data import store as store_lib
+from lmjax.data import tokenizer as tokenizer_lib
+
+T = TypeVar('T')
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+  """What a language model is trained and tested on.
+
+  Attributes:
+    source: Where text comes from.
+    split: What is held out of it; None trains on all of it.
+    tokenizer: How text becomes ids.
+    packing: How documents become rows.
+    length: Tokens a row; None takes the model's context.
+    batch_size: Rows a step, over all devices and microbatches.
+    seed: Of the order of documents and rows.
+    cache: Folder of tokenized text, which runs share; None puts it beside the
+      run.
+  """
+  source: sources.Config = sources.Embedded()
+  split: splits.Config | None = splits.HashSplit()
+  tokenizer: tokenizer_lib.Config = tokenizer_lib.SentencePiece()
+  packing: packing_lib.Config = packing_lib.Packed()
+  length: int | None = None
+  batch_size: int = 32
+  seed: int = 0
+  cache: str | None = None
+
+  def __post_init__(self):
+    for name in 'length', 'batch_size':
+      value = getattr(self, name)
+      if value is not None and value < 1:
+        raise errors.InputError(f'{name} should be at least 1; got {value}.')
+    if self.seed < 0:
+      raise errors.InputError(f'seed should be at least 0; got {self.seed}.')
+
+  def build(self, directory: str | pathlib.Path,
+            tokenizer: tokenizer_lib.Tokenizer | None = None,
+            length: int | None = None) -> 'Data':
+    """Tokenizes what the cache does not have; returns the data, ready.
+
+    Args:
+      directory: Where the cache goes if `cache` is None.
+      tokenizer: One to use instead of building what the config says, such as
+        that of a pretrained model.
+      length: Tokens a row where the config leaves it open.
+
+    Raises:
+      InputError: If the text cannot be read, split, encoded or packed.
+    """
+    if tokenizer is None:
+      tokenizer = self.build_tokenizer()
+    cache = self.cache or pathlib.Path(directory) / 'cache'
+    stores = {}
+    for name in splits.NAMES:
+      part = self.part(name)
+      stores[name] = part and store_lib.cached(part, tokenizer, cache)
+    return Data(self, tokenizer, self.length or length, **stores)
+
+  def part(self, name: str) -> sources.Source | None:
+    """Returns the source of one split, or None where there is none."""
+    if self.split is None:
+      return self.source if name == 'train' else None
+    return self.split.select(self.source, name)
+
+  def build_tokenizer(self) -> tokenizer_lib.Tokenizer:
+    """Builds the tokenizer on the part of the text that it may learn from."""
+    names = {'nothing': (), 'train': ('train',), 'all': splits.NAMES}
+    parts = [self.part(name) for name in names[self.tokenizer.needs]]
+    return self.tokenizer.build(
+        text for part in parts if part is not None
+        for text in part.documents())
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+  """Tokenized splits and the tokenizer that made them.
+
+  Attributes:
+    config: What they were built from.
+    tokenizer: Text to ids and back.
+    length: Tokens a row, or None if it is still open.
+    train: The ids to train on.
+    valid: The ids to validate on, or None.
+    test: The ids of the final test, or None.
+  """
+  config: DataConfig
+  tokenizer: tokenizer_lib.Tokenizer
+  length: int | None
+  train: store_lib.TokenStore
+  valid: store_lib.TokenStore | None
+  test: store_lib.TokenStore | None
+
+  def batches(self) -> 'Batches':
+    """Returns the training batches."""
+    if self.length is None:
+      raise errors.InputError(
+          'length is open: set it in the data config, or give build a length.')
+    config = self.config
+    rows = config.packing.build(self.train, self.length, config.seed)
+    identity = {
+        'tokens': self.train.digest, 'tokenizer': self.tokenizer.digest,
+        'packing': repr(config.packing), 'length': self.length,
+        'batch_size': config.batch_size, 'seed': config.seed}
+    return Batches(rows, config.batch_size, self.length,
+                   self.tokenizer.vocab_size, identity)
+
+  def describe(self) -> str:
+    """Returns a line on the tokenizer and one on each split."""
+    lines = [self.tokenizer.describe()]
+    for name in splits.NAMES:
+      store = getattr(self, name)
+      if store is not None:
+        counts = ', '.join(
+            f'{value:,} {key}' for key, value in store.meta['counts'].items()
+            if key != 'documents' and value)
+        lines.append(
+            f'{name}: {store.num_documents:,} documents, '
+            f'{store.meta["text_bytes"]:,} bytes, {store.num_tokens:,} tokens'
+            + (f' ({counts})' if counts else ''))
+    return '\n'.join(lines)
+
+
+@dataclasses.dataclass(frozen=True)
+class Batches:
+  """Training batches, each a function of the step: call it with one.
+
+  Nothing is remembered between steps, so a run resumes exactly from its step
+  number, and processes that feed different devices need not talk.
+
+  Attributes:
+    source: The rows to draw from.
+    batch_size: Rows of a global batch.
+    length: Tokens a row.
+    vocab_size: Ids must be below it.
+    fingerprint: What the sequence of batches depends on; runs that differ in
+      any of it see other batches.
+    index: Which shard of each global batch this gives.
+    count: How many shards there are.
+  """
+  source: packing_lib.Rows
+  batch_size: int
+  length: int
+  vocab_size: int
+  fingerprint: Mapping[str, Any]
+  index: int = 0
+  count: int = 1
+
+  def __call__(self, step: int) -> dict[str, np.ndarray]:
+    """Returns the batch of a step: arrays [batch_size / count, length].
+
+    Raises:
+      InputError: If the data hold an id that the vocabulary has not.
+    """
+    size = self.batch_size // self.count
+    first = step * self.batch_size + self.index * size
+    epochs, indices = np.divmod(
+        np.arange(first, first + size), self.source.num_rows)
+    parts = [self.source.rows(int(epoch), indices[epochs == epoch])
+             for epoch in np.unique(epochs)]
+    batch = parts[0] if len(parts) == 1 else {
+        key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    largest = max(batch['inputs'].max(), batch['targets'].max())
+    if largest >= self.vocab_size:
+      raise errors.InputError(
+          f'Token id {largest} at step {step} is outside the vocabulary of '
+          f'{self.vocab_size} ids: the tokens were made by another tokenizer.')
+    return batch
+
+  def shard(self, index: int, count: int) -> 'Batches':
+    """Returns shard `index` of `count`; all joined are the global batch."""
+    if count < 1 or self.batch_size % count:
+      raise errors.InputError(
+          f'batch_size={self.batch_size} should be a multiple of the {count} '
+          'shards.')
+    if not 0 <= index < count:
+      raise errors.InputError(f'Shard {index} of {count} does not exist.')
+    return dataclasses.replace(self, index=index, count=count)
+
+  @property
+  def tokens_per_batch(self) -> int:
+    """Positions of a global batch, padding and document starts included."""
+    return self.batch_size * self.length
+
+  @property
+  def steps_per_epoch(self) -> float:
+    return self.source.num_rows / self.batch_size
+
+
+def prefetch(batches: Callable[[int], T], start: int, stop: int,
+             depth: int = 2) -> Iterator[T]:
+  """Yields batches(start) .. batches(stop - 1), made ahead in a thread.
+
+  The thread ends when the last is made, when making one fails (the exception
+  is raised here) or when the consumer leaves the loop.
+
+  Args:
+    batches: From a step to its batch.
+    start: The first step.
+    stop: The step after the last.
+    depth: How many batches may wait.
+  """
+  ready = queue.Queue(maxsize=depth)
+  left = threading.Event()
+
+  def offer(item):
+    while not left.is_set():
+      try:
+        return ready.put(item, timeout=0.1)
+      except queue.Full:
+        continue
+
+  def work():
+    try:
+      for step in range(start, stop):
+        if left.is_set():
+          return
+        offer((batches(step), None))
+    except BaseException as error:  # Told to the consumer, whatever it is.
+      offer((None, error))
+
+  thread = threading.Thread(target=work, name='prefetch', daemon=True)
+  thread.start()
+  try:
+    for _ in range(start, stop):
+      batch, error = ready.get()
+      if error is not None:
+        raise error
+      yield batch
+  finally:
+    left.set()
+    thread.join()

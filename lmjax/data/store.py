@@ -1,0 +1,222 @@
+"""Token stores: a corpus as one memory-mapped array of ids.
+
+A store is a folder of four files: `tokens.bin` (the ids of all documents, one
+after the other, little-endian), `offsets.npy` (where each begins, and the
+end), `sizes.npy` (its UTF-8 bytes and words, before tokenization), `meta.json`.
+"""
+import array
+import collections
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import sys
+from typing import Any
+
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.data import documents as documents_lib
+from lmjax.data import vocabulary
+
+_VERSION = 1  # Of the files; another version is built anew.
+_BUFFER = 1 << 22  # Ids gathered before they are written.
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenStore:
+  """The ids of a corpus, indexable without being read into memory.
+
+  Attributes:
+    tokens: All ids, 1-D, memory-mapped.
+    offsets: int64; document i is `tokens[offsets[i]:offsets[i + 1]]`.
+    text_bytes: int64; the UTF-8 bytes of each document's original text.
+    words: int64; its words, by whitespace.
+    meta: What `meta.json` says: counts, digests, and what it was built from.
+  """
+  tokens: np.ndarray
+  offsets: np.ndarray
+  text_bytes: np.ndarray
+  words: np.ndarray
+  meta: dict[str, Any]
+
+  @property
+  def num_tokens(self) -> int:
+    return len(self.tokens)
+
+  @property
+  def num_documents(self) -> int:
+    return len(self.offsets) - 1
+
+  @property
+  def digest(self) -> str:
+    """SHA-256 over ids and offsets: what a model can see of the corpus."""
+    return self.meta['digest']
+
+  def document(self, index: int) -> np.ndarray:
+    """Returns the ids of one document, 1-D."""
+    if not 0 <= index < self.num_documents:
+      raise IndexError(f'Document {index} of {self.num_documents}.')
+    return self.tokens[self.offsets[index]:self.offsets[index + 1]]
+
+
+def cached(source: documents_lib.Source, tokenizer: vocabulary.Tokenizer,
+           cache: str | pathlib.Path) -> TokenStore:
+  """Returns the store of a source, building it where the cache has none.
+
+  The name of a store within the cache is a hash of the source's fingerprint
+  and the tokenizer's digest: text that changed is tokenized again, and a store
+  is never taken for another's. A build that is killed leaves nothing that a
+  later one would accept, and processes that want the same store build it once.
+
+  Args:
+    source: The documents.
+    tokenizer: What encodes them, each by `encode_document`.
+    cache: A folder for stores.
+  """
+  identity = {
+      'version': _VERSION, 'source': source.fingerprint(),
+      'tokenizer': tokenizer.digest, 'rule': tokenizer.describe(),
+      'byteorder': sys.byteorder}
+  text = json.dumps(identity, sort_keys=True)
+  name = hashlib.sha256(text.encode()).hexdigest()[:20]
+  directory = pathlib.Path(cache) / f'tokens-{name}'
+  if not directory.exists():
+    with _lock(directory):
+      if not directory.exists():  # Another process may have been faster.
+        build(directory, source, tokenizer, identity)
+  return load(directory)
+
+
+def load(directory: str | pathlib.Path) -> TokenStore:
+  """Returns the store in a folder, memory-mapped.
+
+  Raises:
+    InputError: If it is no store, or its files are not whole.
+  """
+  directory = pathlib.Path(directory)
+  try:
+    meta = json.loads((directory / 'meta.json').read_text())
+    dtype = np.dtype(meta['dtype'])
+    size = (directory / 'tokens.bin').stat().st_size
+    offsets = np.load(directory / 'offsets.npy', mmap_mode='r')
+    sizes = np.load(directory / 'sizes.npy', mmap_mode='r')
+  except (OSError, ValueError, KeyError, EOFError) as error:
+    raise errors.InputError(
+        f'{str(directory)!r} is no intact token store ({error}); delete the '
+        'folder to have it built again.') from None
+  if (size != meta['num_tokens'] * dtype.itemsize
+      or len(offsets) != meta['num_documents'] + 1
+      or offsets[-1] != meta['num_tokens'] or sizes.shape[1] + 1 != len(offsets)):
+    raise errors.InputError(
+        f'{str(directory)!r} is damaged: tokens.bin has {size} bytes where '
+        f'meta.json says {meta["num_tokens"]} ids of {dtype.itemsize} bytes in '
+        f'{meta["num_documents"]} documents; delete the folder to have it '
+        'built again.')
+  tokens = np.memmap(directory / 'tokens.bin', dtype, mode='r')
+  return TokenStore(tokens, offsets, sizes[0], sizes[1], meta)
+
+
+def build(directory: str | pathlib.Path, source: documents_lib.Source,
+          tokenizer: vocabulary.Tokenizer,
+          identity: dict[str, Any] | None = None) -> TokenStore:
+  """Tokenizes a source into a new folder, in one pass and little memory.
+
+  The folder appears under its name only when all is written.
+
+  Args:
+    directory: The folder to create.
+    source: The documents.
+    tokenizer: What encodes them.
+    identity: What the store is built from, kept in its `meta.json`.
+
+  Raises:
+    InputError: If the source cannot be read or encoded, or has no tokens.
+  """
+  directory = pathlib.Path(directory)
+  unfinished = directory.with_name(directory.name + '.unfinished')
+  shutil.rmtree(unfinished, ignore_errors=True)  # Of a build that was killed.
+  unfinished.mkdir(parents=True)
+  try:
+    counts = collections.Counter()
+    with open(unfinished / 'tokens.bin', 'wb') as file:
+      sizes, sha = _write(file, source.documents(counts), tokenizer)
+      _to_disk(file)
+    offsets = np.concatenate([[0], np.cumsum(sizes[0])]).astype(np.int64)
+    sha.update(offsets.tobytes())
+    meta = {
+        'version': _VERSION, 'dtype': tokenizer.dtype.name,
+        'vocab_size': tokenizer.vocab_size, 'num_tokens': int(offsets[-1]),
+        'num_documents': len(offsets) - 1, 'text_bytes': int(sizes[1].sum()),
+        'words': int(sizes[2].sum()), 'digest': sha.hexdigest(),
+        'counts': dict(sorted(counts.items())), 'identity': identity}
+    for name, values in ('offsets', offsets), ('sizes', sizes[1:]):
+      with open(unfinished / f'{name}.npy', 'wb') as file:
+        np.save(file, values)
+        _to_disk(file)
+    with open(unfinished / 'meta.json', 'w') as file:
+      file.write(json.dumps(meta, indent=2) + '\n')
+      _to_disk(file)
+    os.replace(unfinished, directory)
+  except BaseException:
+    shutil.rmtree(unfinished, ignore_errors=True)
+    raise
+  return load(directory)
+
+
+def _write(file: Any, documents: Iterator[str],
+           tokenizer: vocabulary.Tokenizer) -> tuple[np.ndarray, Any]:
+  """Writes all ids; returns tokens, bytes and words a document, and a hash."""
+  lengths, text_bytes, words = (array.array('q') for _ in range(3))
+  sha = hashlib.sha256(tokenizer.dtype.name.encode())
+  waiting, num_waiting = [], 0
+
+  def flush():
+    raw = np.concatenate(waiting).tobytes()
+    file.write(raw)
+    sha.update(raw)
+
+  for text in documents:
+    ids = tokenizer.encode_document(text)
+    if not ids.size:
+      continue
+    tokenizer.check(ids)
+    lengths.append(ids.size)
+    text_bytes.append(len(text) if text.isascii() else len(text.encode()))
+    words.append(len(text.split()))
+    waiting.append(ids)
+    num_waiting += ids.size
+    if num_waiting >= _BUFFER:
+      flush()
+      waiting, num_waiting = [], 0
+  if waiting:
+    flush()
+  if not lengths:
+    raise errors.InputError(
+        f'No document gave a token under {tokenizer.describe()}.')
+  columns = [np.frombuffer(c, np.int64) for c in (lengths, text_bytes, words)]
+  return np.stack(columns), sha
+
+
+def _to_disk(file: Any) -> None:
+  """Waits until the disk has the file, so that a rename cannot come first."""
+  file.flush()
+  os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _lock(directory: pathlib.Path) -> Iterator[None]:
+  """Lets one process at a time build a folder; a dead one lets go."""
+  directory.parent.mkdir(parents=True, exist_ok=True)
+  try:
+    import fcntl
+  except ImportError:  # Windows: two first runs at once may do the work twice.
+    yield
+    return
+  with open(directory.with_name(directory.name + '.lock'), 'w') as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    yield

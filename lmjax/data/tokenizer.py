@@ -1,0 +1,54 @@
+"""Tokenizers by name, and loading a saved one."""
+import json
+import pathlib
+
+from lmjax.core import config
+from lmjax.core import errors
+from lmjax.data import subwords
+from lmjax.data import symbols
+from lmjax.data import vocabulary
+
+Bytes = symbols.Bytes
+Characters = symbols.Characters
+SentencePiece = subwords.SentencePiece
+Tokenizer = vocabulary.Tokenizer
+
+Config = Bytes | Characters | SentencePiece
+
+_KINDS = {
+    'Bytes': symbols.ByteTokenizer,
+    'Characters': symbols.CharacterTokenizer,
+    'SentencePiece': subwords.SubwordTokenizer,
+}
+
+
+def load(directory: str | pathlib.Path) -> Tokenizer:
+  """Returns the tokenizer that `Tokenizer.save` wrote into the directory.
+
+  Raises:
+    InputError: If it is not there, or is not what was saved.
+  """
+  path = pathlib.Path(directory) / vocabulary.FILE
+  try:
+    state = json.loads(path.read_text())
+    digest, kind = state.pop('digest'), state['kind']
+    if kind not in _KINDS:
+      raise errors.InputError(
+          f'{str(path)!r} is a tokenizer of kind {kind!r}; choose from '
+          f'{sorted(_KINDS)}.{config.near(kind, _KINDS)}')
+    tokenizer = _KINDS[kind].restore(state, directory)
+  except errors.InputError:
+    raise
+  except FileNotFoundError:
+    raise errors.InputError(
+        f'There is no tokenizer at {str(path)!r}; give the directory that a '
+        'run or train_tokenizer.py wrote.') from None
+  except (ValueError, KeyError, AttributeError, OSError) as error:
+    raise errors.InputError(
+        f'{str(path)!r} is not a saved tokenizer: {error!r}.') from None
+  if tokenizer.digest != digest:
+    raise errors.InputError(
+        f'The tokenizer in {str(directory)!r} was changed after it was saved '
+        f'(its digest was {digest[:12]}, is {tokenizer.digest[:12]}); restore '
+        'its files.')
+  return tokenizer

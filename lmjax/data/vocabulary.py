@@ -1,0 +1,116 @@
+"""What every tokenizer does: text to ids and back, and where documents end."""
+from collections.abc import Iterable
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from lmjax.core import errors
+
+FILE = 'tokenizer.json'
+
+
+class Tokenizer:
+  """Text to ids and back: the interface of `symbols` and `subwords`.
+
+  Attributes:
+    vocab_size: How many ids there are; ids are 0 .. vocab_size - 1.
+    bos_id: The id put before every document, or None.
+    eos_id: The id put after every document, or None.
+  """
+  vocab_size: int
+  bos_id: int | None
+  eos_id: int | None
+
+  def encode(self, text: str) -> np.ndarray:
+    """Returns the ids of the text alone, 1-D of `dtype`.
+
+    Whatever the text says, it never becomes BOS, EOS or another control id.
+    """
+    raise TypeError(f'{type(self).__name__} should define encode.')
+
+  def decode(self, ids: Iterable[int]) -> str:
+    """Returns the text of the ids; control ids are silent.
+
+    Ids that stop within a character give U+FFFD in its place.
+
+    Raises:
+      InputError: On an id outside the vocabulary.
+    """
+    raise TypeError(f'{type(self).__name__} should define decode.')
+
+  def token_bytes(self, token: int) -> bytes:
+    """Returns the UTF-8 bytes that one id stands for; none for control ids.
+
+    Bytes of successive ids join to the text, so a stream can be printed as it
+    comes through an incremental UTF-8 decoder.
+    """
+    raise TypeError(f'{type(self).__name__} should define token_bytes.')
+
+  def encode_document(self, text: str) -> np.ndarray:
+    """Returns the ids of a whole document: [BOS] text [EOS], as described."""
+    ids = self.encode(text)
+    if self.bos_id is None and self.eos_id is None:
+      return ids
+    parts = [ids]
+    if self.bos_id is not None:
+      parts.insert(0, np.array([self.bos_id], self.dtype))
+    if self.eos_id is not None:
+      parts.append(np.array([self.eos_id], self.dtype))
+    return np.concatenate(parts)
+
+  @property
+  def dtype(self) -> np.dtype:
+    """The smallest unsigned type that holds every id."""
+    return np.dtype(np.uint16 if self.vocab_size <= 2**16 else np.uint32)
+
+  @property
+  def name(self) -> str:
+    """The tokenizer as a person would name it."""
+    raise TypeError(f'{type(self).__name__} should define name.')
+
+  def describe(self) -> str:
+    """Returns one line: what it is, how many ids, and the document rule."""
+    before = '' if self.bos_id is None else f'BOS ({self.bos_id}) + '
+    after = '' if self.eos_id is None else f' + EOS ({self.eos_id})'
+    return (f'{self.name}, {self.vocab_size:,} ids; a document is '
+            f'{before}tokens{after}')
+
+  def state(self) -> dict[str, Any]:
+    """Returns all that defines the tokenizer, as JSON, but for its files."""
+    raise TypeError(f'{type(self).__name__} should define state.')
+
+  def files(self) -> dict[str, bytes]:
+    """Returns the files, by name, that the state needs beside it."""
+    return {}
+
+  @property
+  def digest(self) -> str:
+    """SHA-256 over all that defines the tokenizer."""
+    sha = hashlib.sha256(json.dumps(self.state(), sort_keys=True).encode())
+    for name, content in sorted(self.files().items()):
+      sha.update(name.encode() + content)
+    return sha.hexdigest()
+
+  def save(self, directory: str | pathlib.Path) -> None:
+    """Writes `tokenizer.json`, and what it needs, into the directory."""
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in self.files().items():
+      (directory / name).write_bytes(content)
+    state = self.state() | {'digest': self.digest}
+    (directory / FILE).write_text(json.dumps(state, indent=2) + '\n')
+
+  def check(self, ids: Iterable[int]) -> np.ndarray:
+    """Returns ids as an int64 array, or says which is out of the vocabulary."""
+    if not isinstance(ids, (np.ndarray, list, tuple)):
+      ids = list(ids)
+    ids = np.asarray(ids, np.int64).reshape(-1)
+    if ids.size and not 0 <= ids.min() <= ids.max() < self.vocab_size:
+      wrong = ids[(ids < 0) | (ids >= self.vocab_size)][0]
+      raise errors.InputError(
+          f'Token id {wrong} is outside the vocabulary of {self.name}, whose '
+          f'ids are 0 to {self.vocab_size - 1}.')
+    return ids
