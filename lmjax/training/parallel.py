@@ -1,0 +1,161 @@
+"""Where a step runs: one device, or every local device on a share of the batch.
+
+A strategy compiles the step, places the state and the batches, and brings
+state and metrics back. The step is the same function under each, and so are
+the numbers.
+"""
+from collections.abc import Callable, Mapping
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lmjax.core import config
+from lmjax.core import errors
+
+Batch = Mapping[str, np.ndarray]
+
+
+class Jit:
+  """One device."""
+  name = 'jit'
+
+  def __init__(self, devices: list[jax.Device] | None = None):
+    self.devices = list(devices or jax.local_devices())[:1]
+
+  def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns `step(state, batch)` compiled; it consumes the state."""
+    return jax.jit(step, donate_argnums=0)
+
+  def place(self, tree: Any) -> Any:
+    """Returns a state or parameters on the device."""
+    return jax.device_put(tree, self.devices[0])
+
+  def gather(self, tree: Any) -> Any:
+    """Returns one copy of what `place` or a step returned."""
+    return tree
+
+  def fetch(self, metrics: Any) -> Any:
+    """Returns metrics of steps on the host; waits for them."""
+    return jax.device_get(metrics)
+
+  def shard(self, batch: Batch) -> Any:
+    """Returns a host batch [B, ...] on the device."""
+    return jax.device_put(dict(batch), self.devices[0])
+
+  def map_batches(self, function: Callable[[Any, Any], Any]):
+    """Returns `function(params, batch)` compiled, for evaluation.
+
+    Args:
+      function: Returns a tree of arrays whose first axis is the batch's.
+
+    Returns:
+      A function of placed parameters and a host batch, returning NumPy arrays.
+      Batches may shrink (the last one does): they are filled up with rows of
+      zeros, which are cut off again, rather than compiled anew.
+    """
+    compiled = jax.jit(function)
+    return _fill(lambda params, batch: compiled(params, self.shard(batch)), 1)
+
+
+class Pmap:
+  """All local devices: replicated state, each device a share of the rows.
+
+  Arrays gain a leading axis, the device. Gradients and metrics are summed over
+  the axis named 'data' inside the step.
+  """
+  name = 'pmap'
+
+  def __init__(self, devices: list[jax.Device] | None = None):
+    self.devices = list(devices or jax.local_devices())
+    mesh = jax.sharding.Mesh(
+        np.array(self.devices), ('data',),
+        axis_types=(jax.sharding.AxisType.Auto,))
+    named = functools.partial(jax.sharding.NamedSharding, mesh)
+    self._split = named(jax.sharding.PartitionSpec('data'))
+    self._same = named(jax.sharding.PartitionSpec())
+
+  def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns `step(state, batch, axis_name='data')` mapped over devices."""
+    return self._map(
+        functools.partial(step, axis_name='data'), donate_argnums=0)
+
+  def place(self, tree: Any) -> Any:
+    """Returns a state or parameters with a copy on every device, [D, ...]."""
+    count = len(self.devices)
+    repeat = jax.jit(
+        functools.partial(jax.tree.map, lambda x: jnp.broadcast_to(
+            jnp.expand_dims(x, 0), (count, *x.shape))),
+        out_shardings=self._split)  # Each device writes only its own copy.
+    return repeat(jax.device_put(tree, self._same))
+
+  def gather(self, tree: Any) -> Any:
+    """Returns the first device's copy, without the leading axis."""
+    return jax.tree.map(lambda x: x.addressable_data(0)[0], tree)
+
+  def fetch(self, metrics: Any) -> Any:
+    """Returns metrics, the same on every device, on the host."""
+    shards = jax.tree.map(lambda x: x.addressable_data(0), metrics)
+    return jax.tree.map(lambda x: x[0], jax.device_get(shards))
+
+  def shard(self, batch: Batch) -> Any:
+    """Returns a host batch [B, ...] as [D, B / D, ...], a row on one device."""
+    count = len(self.devices)
+    rows = len(next(iter(batch.values())))
+    if rows % count:
+      nearest = max(round(rows / count), 1) * count
+      raise errors.InputError(
+          f'A batch of {rows} rows does not divide over {count} devices; '
+          f'the nearest batch size that does is {nearest}.')
+    return jax.device_put(
+        {k: np.reshape(v, (count, rows // count, *np.shape(v)[1:]))
+         for k, v in batch.items()}, self._split)
+
+  def map_batches(self, function: Callable[[Any, Any], Any]):
+    """As `Jit.map_batches`, each device on its share of the rows."""
+    compiled = self._map(function)
+
+    def mapped(params, batch):
+      out = jax.device_get(compiled(params, self.shard(batch)))
+      return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), out)
+
+    return _fill(mapped, len(self.devices))
+
+  def _map(self, function, **kwargs):
+    return jax.pmap(
+        function, axis_name='data', devices=self.devices, **kwargs)
+
+
+PARALLEL = {'jit': Jit, 'pmap': Pmap}
+
+
+Strategy = Jit | Pmap
+
+
+def strategy(parallel: str | Strategy) -> Strategy:
+  """Returns the strategy of that name over all local devices, or itself."""
+  if not isinstance(parallel, str):
+    return parallel
+  if parallel not in PARALLEL:
+    raise errors.InputError(
+        f'parallel is {parallel!r}; choose from {sorted(PARALLEL)}.'
+        f'{config.near(parallel, PARALLEL)}')
+  return PARALLEL[parallel]()
+
+
+def _fill(function, multiple):
+  """Fills batches up to the largest seen and a multiple; cuts the results."""
+  largest = 0
+
+  def filled(params, batch):
+    nonlocal largest
+    rows = len(next(iter(batch.values())))
+    largest = max(largest, -(-rows // multiple) * multiple)
+    batch = {k: np.pad(v, [(0, largest - rows)] + [(0, 0)] * (np.ndim(v) - 1))
+             for k, v in batch.items()}
+    return jax.tree.map(
+        lambda x: np.asarray(x)[:rows], function(params, batch))
+
+  return filled

@@ -1,0 +1,138 @@
+"""Learning-rate schedules, as frozen dataclasses that build optax schedules.
+
+Each is a shape between 0 and 1; `build` scales it by the peak learning rate
+and stretches it over the run: `Cosine(warmup=100).build(3e-4, 1000)`.
+"""
+import dataclasses
+
+import jax.numpy as jnp
+import optax
+
+from lmjax.core import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant:
+  """The peak rate after `warmup` steps of linear warm-up."""
+  warmup: int = 0
+
+  def build(self, learning_rate: float, steps: int) -> optax.Schedule:
+    """Returns a function from the step to the learning rate."""
+    _check(self, steps)
+    return _warmed(
+        optax.constant_schedule(learning_rate), learning_rate, self.warmup)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cosine:
+  """Half a cosine from the peak down to `final` times the peak.
+
+  References:
+    Loshchilov and Hutter, SGDR, arXiv:1608.03983, eq. 5.
+  """
+  warmup: int = 0
+  final: float = 0.1
+
+  def build(self, learning_rate: float, steps: int) -> optax.Schedule:
+    """Returns a function from the step to the learning rate."""
+    _check(self, steps)
+    fall = optax.cosine_decay_schedule(
+        learning_rate, max(steps - self.warmup, 1), alpha=self.final)
+    return _warmed(fall, learning_rate, self.warmup)
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear:
+  """A straight line from the peak down to `final` times the peak."""
+  warmup: int = 0
+  final: float = 0.0
+
+  def build(self, learning_rate: float, steps: int) -> optax.Schedule:
+    """Returns a function from the step to the learning rate."""
+    _check(self, steps)
+    fall = optax.linear_schedule(
+        learning_rate, learning_rate * self.final, max(steps - self.warmup, 1))
+    return _warmed(fall, learning_rate, self.warmup)
+
+
+@dataclasses.dataclass(frozen=True)
+class InverseSquareRoot:
+  """Falls as sqrt(warmup / step) after warm-up; does not depend on the end.
+
+  References:
+    Vaswani et al., Attention Is All You Need, arXiv:1706.03762, eq. 3, scaled
+    so that the peak is the learning rate.
+  """
+  warmup: int = 100
+
+  def build(self, learning_rate: float, steps: int) -> optax.Schedule:
+    """Returns a function from the step to the learning rate."""
+    _check(self, steps)
+    since = max(self.warmup, 1)
+
+    def fall(count):  # Steps since the end of warm-up.
+      return learning_rate * (since / (since + jnp.maximum(count, 0))) ** 0.5
+
+    return _warmed(fall, learning_rate, self.warmup)
+
+
+@dataclasses.dataclass(frozen=True)
+class WarmupStableDecay:
+  """Warm-up, a plateau, then a linear fall over the last `decay` of the run.
+
+  References:
+    Hu et al., MiniCPM, arXiv:2404.06395, section 4.
+  """
+  warmup: int = 0
+  decay: float = 0.2
+  final: float = 0.0
+
+  def build(self, learning_rate: float, steps: int) -> optax.Schedule:
+    """Returns a function from the step to the learning rate."""
+    _check(self, steps)
+    if not 0 < self.decay <= 1:
+      raise errors.InputError(
+          f'WarmupStableDecay.decay is {self.decay}; it is the fraction of the '
+          f'run spent in the final fall, above 0 and at most 1.')
+    falling = max(round(self.decay * steps), 1)
+    plateau = steps - falling - self.warmup
+    if plateau < 0:
+      raise errors.InputError(
+          f'warmup ({self.warmup}) and the final fall ({falling} steps = '
+          f'{self.decay} of {steps}) overlap; make one of them shorter.')
+    fall = optax.join_schedules([
+        optax.constant_schedule(learning_rate),
+        optax.linear_schedule(
+            learning_rate, learning_rate * self.final, falling)], [plateau])
+    return _warmed(fall, learning_rate, self.warmup)
+
+
+Schedule = Constant | Cosine | Linear | InverseSquareRoot | WarmupStableDecay
+
+
+def _warmed(after, learning_rate, warmup):
+  """Returns `after`, preceded by a linear rise over `warmup` steps.
+
+  Step 0 already moves: the rise goes from 1/warmup to 1, as a rate of 0 would
+  waste the first batch.
+  """
+  if not warmup:
+    return after
+  rise = optax.linear_schedule(
+      learning_rate / warmup, learning_rate, max(warmup - 1, 1))
+  return optax.join_schedules([rise, after], [warmup])
+
+
+def _check(schedule, steps):
+  name = type(schedule).__name__
+  if steps < 1:
+    raise errors.InputError(f'A schedule needs steps >= 1; got {steps}.')
+  if not 0 <= schedule.warmup <= steps:
+    raise errors.InputError(
+        f'{name}.warmup is {schedule.warmup}, but the run has {steps} steps; '
+        f'warm-up is a number of steps between 0 and that.')
+  final = getattr(schedule, 'final', 0.0)
+  if not 0 <= final <= 1:
+    raise errors.InputError(
+        f'{name}.final is {final}; it is the last learning rate as a fraction '
+        f'of the peak, between 0 and 1.')

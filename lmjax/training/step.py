@@ -1,0 +1,146 @@
+"""The training state, and one update of it."""
+from collections.abc import Callable, Mapping
+import functools
+from typing import Any
+
+from flax import struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from lmjax.core import errors
+from lmjax.core import metrics as metrics_lib
+
+Mean = metrics_lib.Mean
+# objective(params, batch, rng=key or None) -> {'loss': Mean, ...}
+Objective = Callable[..., dict[str, Mean]]
+
+
+@struct.dataclass
+class TrainState:
+  """Everything an update reads and writes.
+
+  Attributes:
+    step: Updates made so far, int32.
+    params: The parameters.
+    opt_state: What the optimizer remembers.
+    rng: Typed key; each step folds its own number in, it never changes.
+    ema: Exponential moving average of the parameters, or None.
+  """
+  step: jax.Array
+  params: Any
+  opt_state: Any
+  rng: jax.Array
+  ema: Any = None
+
+
+def init_state(
+    params: Any, optimizer: optax.GradientTransformation, rng: jax.Array | int,
+    ema: bool = False,
+) -> TrainState:
+  """Returns the state before the first step.
+
+  The parameters are copied, since a compiled step reuses the state's memory.
+
+  Args:
+    params: Parameter tree.
+    optimizer: Any optax transformation.
+    rng: A key (`jax.random.key(0)`) or a seed, for dropout and the like.
+    ema: Whether to keep a moving average of the parameters.
+  """
+  if isinstance(rng, int):
+    rng = jax.random.key(rng)
+  elif not jnp.issubdtype(rng.dtype, jax.dtypes.prng_key):
+    raise errors.InputError(
+        'rng should be a typed key, from jax.random.key(seed), or a seed; got '
+        f'an array of {rng.dtype}.')
+  copy = functools.partial(jax.tree.map, jnp.array)
+  params = copy(params)
+  return TrainState(
+      step=jnp.zeros([], jnp.int32), params=params,
+      opt_state=optimizer.init(params), rng=jnp.copy(rng),
+      ema=copy(params) if ema else None)
+
+
+def train_step(
+    state: TrainState, batch: Mapping[str, jax.Array], *, objective: Objective,
+    optimizer: optax.GradientTransformation, axis_name: str | None = None,
+    microbatches: int = 1, ema_decay: float | None = None,
+) -> tuple[TrainState, dict[str, Mean]]:
+  """One update: differentiates the objective's loss and applies the optimizer.
+
+  Totals and weights are summed first and divided once, so one device, many
+  devices and microbatches give the same update however the tokens fall.
+
+  Args:
+    state: Parameters, optimizer state and key.
+    batch: Arrays whose first axis is the row.
+    objective: `objective(params, batch, rng=key)` -> dict of `Mean`; the entry
+      'loss' is differentiated.
+    optimizer: An optax transformation.
+    axis_name: The mapped axis if devices each hold a share of the batch.
+    microbatches: Parts the batch is cut into, one after another, so that only
+      one part's activations are in memory.
+    ema_decay: What the moving average keeps at a step; None leaves it alone.
+
+  Returns:
+    The next state, and the objective's metrics over the whole batch with
+    `grad_norm` and `tokens` (the loss's weight) added.
+  """
+  rng = jax.random.fold_in(state.rng, state.step)
+  if axis_name is not None:  # Under pmap each device draws its own dropout.
+    rng = jax.random.fold_in(rng, jax.lax.axis_index(axis_name))
+  grads, metrics = _summed(
+      functools.partial(_gradient, objective, state.params), batch, rng,
+      microbatches)
+  if axis_name is not None:  # ... and holds a share of the sums.
+    grads, metrics = jax.lax.psum((grads, metrics), axis_name)
+  weight = metrics['loss'].weight
+  divisor = jnp.maximum(weight, 1e-9)  # If all is padding.
+  grads = jax.tree.map(lambda g: g / divisor, grads)
+
+  updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+  params = optax.apply_updates(state.params, updates)
+  ema = state.ema
+  if ema is not None and ema_decay is not None:
+    ema = optax.incremental_update(params, ema, 1 - ema_decay)
+  state = state.replace(
+      step=state.step + 1, params=params, opt_state=opt_state, ema=ema)
+  return state, metrics | {
+      'grad_norm': Mean.of(optax.tree.norm(grads)), 'tokens': Mean.of(weight)}
+
+
+def _gradient(objective, params, batch, rng):
+  """Returns the gradient of the loss's total in float32, and the metrics."""
+  def total_loss(params):
+    metrics = objective(params, batch, rng=rng)
+    return metrics['loss'].total, metrics
+
+  grads, metrics = jax.grad(total_loss, has_aux=True)(params)
+  as_float32 = functools.partial(jnp.asarray, dtype=jnp.float32)
+  return jax.tree.map(as_float32, (grads, metrics))
+
+
+def _summed(function, batch, rng, parts):
+  """Returns `function(batch, rng)` summed over `parts` pieces of the batch."""
+  rows = jax.tree.leaves(batch)[0].shape[0]
+  if parts == 1:
+    return function(batch, rng)
+  if parts < 1 or rows % parts:
+    choices = [m for m in range(1, rows + 1) if rows % m == 0]
+    raise errors.InputError(
+        f'{rows} rows a device do not divide into {parts} microbatches; '
+        f'microbatches can be one of {choices}.')
+  pieces = jax.tree.map(
+      lambda x: x.reshape(parts, rows // parts, *x.shape[1:]), batch)
+
+  def add(sums, piece):
+    index, batch = piece
+    new = function(batch, jax.random.fold_in(rng, index))
+    return jax.tree.map(jnp.add, sums, new), None
+
+  first = jax.tree.map(lambda x: x[0], pieces)
+  zeros = jax.tree.map(
+      lambda x: jnp.zeros(x.shape, x.dtype),
+      jax.eval_shape(function, first, rng))
+  return jax.lax.scan(add, zeros, (jnp.arange(parts), pieces))[0]

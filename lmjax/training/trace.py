@@ -1,0 +1,30 @@
+"""A profiler trace of a few steps in the middle of a run."""
+import jax
+
+
+class Trace:
+  """Records steps `first` to `first + count` of this process's run.
+
+  View it with TensorBoard's profile plugin, xprof or Perfetto. The first steps
+  are left out: they compile.
+  """
+
+  def __init__(self, directory: str, first: int = 10, count: int = 5):
+    self._directory, self._first, self._count = str(directory), first, count
+    self._seen = 0
+    self._running = False
+
+  def before_step(self) -> None:
+    """Starts or stops the recording where it is time."""
+    if self._seen == self._first:
+      jax.profiler.start_trace(self._directory)
+      self._running = True
+    elif self._seen == self._first + self._count:
+      self.close()
+    self._seen += 1
+
+  def close(self) -> None:
+    """Ends a recording that is still going on."""
+    if self._running:
+      jax.profiler.stop_trace()
+      self._running = False

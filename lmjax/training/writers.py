@@ -1,0 +1,131 @@
+"""Where the rows of a run go: a JSON lines file, TensorBoard, the terminal."""
+from collections.abc import Mapping
+import json
+import math
+import os
+import sys
+import time
+from typing import Any, Protocol
+
+import rich.console
+import rich.progress
+
+
+class Writer(Protocol):
+  """Takes rows of numbers; `loop.fit` calls it, its owner closes it."""
+
+  def write(self, step: int, row: Mapping[str, float]) -> None:
+    """Takes the numbers of a step."""
+
+  def close(self) -> None:
+    """Makes sure that all is written."""
+
+
+class JsonLines:
+  """One JSON object a line: the record that curves and reports are made from.
+
+  Opened to continue a run, it drops the rows after the step that the run
+  continues from: they will be written again.
+  """
+
+  def __init__(self, path: str | os.PathLike[str], start: int = 0):
+    """Opens `path`; keeps the rows of steps up to `start`."""
+    kept = [row for row in read(path) if row['step'] <= start]
+    temporary = f'{os.fspath(path)}.tmp'
+    with open(temporary, 'w', encoding='utf-8') as file:
+      file.writelines(_line(row) for row in kept)
+    os.replace(temporary, path)
+    self._file = open(path, 'a', encoding='utf-8')
+
+  def write(self, step: int, row: Mapping[str, float]) -> None:
+    self._file.write(_line({'step': step, **row}))
+    self._file.flush()
+
+  def close(self) -> None:
+    self._file.close()
+
+
+def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+  """Returns the rows of a JSON lines file; none if it does not exist.
+
+  A last line cut short, as when a process is killed, is left out.
+  """
+  if not os.path.exists(path):
+    return []
+  with open(path, encoding='utf-8') as file:
+    lines = [line for line in file if line.endswith('\n')]
+  return [json.loads(line) for line in lines]
+
+
+def _line(row) -> str:  # JSON has no NaN; a string that float() reads, does.
+  def plain(value):
+    if isinstance(value, float) and not math.isfinite(value):
+      return str(value)
+    return value
+  return json.dumps({k: plain(v) for k, v in row.items()}) + '\n'
+
+
+class TensorBoard:
+  """TensorBoard event files."""
+
+  def __init__(self, directory: str | os.PathLike[str], start: int = 0):
+    """Opens `directory`; hides events of earlier processes after `start`."""
+    import tensorboardX  # 0.7 s, and only this writer needs it.
+    self._events = tensorboardX.SummaryWriter(
+        os.fspath(directory), purge_step=start + 1 if start else None)
+
+  def write(self, step: int, row: Mapping[str, float]) -> None:
+    for name, value in row.items():
+      group = '' if '/' in name else 'train/'
+      self._events.add_scalar(group + name, value, step)
+
+  def close(self) -> None:
+    self._events.close()
+
+
+class Terminal:
+  """A live bar where there is a terminal, else now and then a plain line."""
+
+  def __init__(self, steps: int, start: int = 0, file=None, every_s: float = 5):
+    """Shows a run of `steps` steps, continued from `start`."""
+    self._steps, self._every_s, self._said = steps, every_s, -math.inf
+    self._shown = {}
+    self._console = rich.console.Console(file=file or sys.stderr)
+    self._bar = None
+    if self._console.is_terminal:
+      columns = rich.progress
+      self._bar = columns.Progress(
+          columns.TextColumn('step {task.completed:,.0f}/{task.total:,.0f}'),
+          columns.BarColumn(bar_width=None), columns.TaskProgressColumn(),
+          columns.TextColumn('{task.fields[text]}'),
+          columns.TimeElapsedColumn(), columns.TextColumn('ETA'),
+          columns.TimeRemainingColumn(), console=self._console)
+      self._task = self._bar.add_task('', total=steps, completed=start, text='')
+      self._bar.start()
+
+  def write(self, step: int, row: Mapping[str, float]) -> None:
+    self._shown |= row
+    text = summary(self._shown)
+    if self._bar:
+      self._bar.update(self._task, completed=step, text=text)
+      return
+    now = time.monotonic()
+    if now - self._said >= self._every_s or step == self._steps:
+      self._said = now
+      print(f'step {step:,}/{self._steps:,}  {text}', file=self._console.file,
+            flush=True)
+
+  def close(self) -> None:
+    if self._bar:
+      self._bar.stop()
+
+
+def summary(row: Mapping[str, float]) -> str:
+  """Returns the numbers of a row that a person follows, on one line."""
+  parts = [f'{name.replace("/", " ")} {row[name]:.4f}'
+           for name in ('loss', 'valid/loss') if name in row]
+  if 'tokens_per_s' in row:
+    parts.append(f'{row["tokens_per_s"]:,.0f} tokens/s')
+  if 'mfu' in row:
+    parts.append(f'{row["mfu"]:.0%} of peak')
+  return '  '.join(parts)

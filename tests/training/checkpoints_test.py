@@ -1,0 +1,151 @@
+"""What is restored is what was saved, or it is not restored."""
+import json
+import logging
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from lmjax.core import errors
+from lmjax.training import checkpoints
+from lmjax.training import optimizers
+from lmjax.training import step
+
+
+def make(toy, factor=1.0, ema=False, optimizer=None):
+  optimizer = optimizer or optimizers.AdamW(freeze=('^embed',)).build(
+      toy.params, 10)
+  params = jax.tree.map(lambda p: factor * p, toy.params)
+  params['head']['half'] = jnp.ones((3,), jnp.bfloat16) * factor
+  return step.init_state(params, optax.adam(1.0), 5, ema=ema)
+
+
+def same(a, b):
+  assert jax.tree.structure(a) == jax.tree.structure(b)
+  assert a.rng.dtype == b.rng.dtype
+  assert jnp.array_equal(jax.random.key_data(a.rng), jax.random.key_data(b.rng))
+  jax.tree.map(np.testing.assert_array_equal, *jax.device_get(
+      (a.replace(rng=None), b.replace(rng=None))))
+
+
+def test_returns_what_was_saved(toy, tmp_path):
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    saved.save(3, make(toy, ema=True), {'tokens': 7.0})
+    found = saved.restore_latest(make(toy, 0.0, ema=True))
+  same(found.state, make(toy, ema=True))
+  assert (found.step, found.progress, found.skipped) == (3, {'tokens': 7.0}, ())
+
+
+def test_empty_directory(toy, tmp_path):
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    assert saved.restore_latest(make(toy)) is None
+    with pytest.raises(errors.InputError, match='no checkpoints'):
+      saved.restore(make(toy))
+
+
+def test_keeps_the_last_and_the_best(toy, tmp_path):
+  with checkpoints.Checkpoints(tmp_path, keep_last=2) as saved:
+    for number, score in enumerate([3.0, 1.0, float('nan'), 2.0, None], 1):
+      saved.save(number, make(toy, number), score=score)
+    saved.wait()
+    assert saved.steps() == [2, 4, 5] and saved.best_step() == 2
+    assert saved.restore(make(toy), 'best').step == 2
+    assert saved.restore(make(toy), 4).step == 4
+    with pytest.raises(errors.InputError, match=r"step 3 .*\[2, 4, 5\]"):
+      saved.restore(make(toy), 3)
+
+
+def test_a_save_that_would_not_write_is_refused(toy, tmp_path):
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    saved.save(2, make(toy))
+    for number in 1, 2:
+      with pytest.raises(errors.InputError, match='step 2 is already there'):
+        saved.save(number, make(toy))
+
+
+def biggest(directory):
+  files = [p for p in pathlib.Path(directory).rglob('*') if p.is_file()]
+  return max(files, key=lambda p: p.stat().st_size)
+
+
+def flip(path):
+  data = bytearray(path.read_bytes())
+  data[len(data) // 2] ^= 1
+  path.write_bytes(data)
+
+
+def test_a_flipped_bit_is_noticed_and_the_step_before_used(
+    toy, tmp_path, caplog):
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    for number in 1, 2:
+      saved.save(number, make(toy, number))
+    saved.wait()
+    flip(biggest(tmp_path / '2' / 'params' ))
+    with caplog.at_level(logging.WARNING):
+      found = saved.restore(make(toy))
+  same(found.state, make(toy, 1))
+  assert found.step == 1 and found.skipped[0][0] == 2
+  assert 'Step 2 is damaged' in caplog.text
+  number, params = checkpoints.restore_params(tmp_path, 'latest')
+  assert number == 1
+  with pytest.raises(errors.InputError, match='step 2: '):
+    checkpoints.restore_params(tmp_path, 2)
+
+
+def test_a_wrong_digest_names_the_array(toy, tmp_path):
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    saved.save(1, make(toy))
+  about = next((tmp_path / '1' / 'about').glob('*'))
+  text = json.loads(about.read_text())
+  text['arrays']['params']['head/kernel']['sha256'] = '0'
+  about.write_text(json.dumps(text))
+  with pytest.raises(errors.InputError, match='params/head/kernel: digest'):
+    checkpoints.restore_params(tmp_path)
+
+
+def test_missing_files_are_damage(toy, tmp_path):
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    for number in 1, 2:
+      saved.save(number, make(toy, number))
+    saved.wait()
+    (tmp_path / '9').mkdir()  # Left by something else.
+    next((tmp_path / '2' / 'about').glob('*')).unlink()
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    assert saved.restore(make(toy)).step == 1
+
+
+def test_another_structure_is_told_by_path(toy, tmp_path):
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    saved.save(1, make(toy))
+    other = make(toy)
+    other.params['head']['kernel'] = jnp.zeros((8, 12))
+    with pytest.raises(
+        errors.InputError,
+        match=r"params/head/kernel: \('float32', \(8, 11\)\) -> .*12"):
+      saved.restore(other)
+    other = make(toy)
+    other.params['head']['half'] = jnp.zeros((3,), jnp.float32)
+    with pytest.raises(errors.InputError, match='bfloat16'):
+      saved.restore(other)
+
+
+def test_parameters_alone(toy, tmp_path):
+  state = make(toy, ema=True)
+  state = state.replace(ema=jax.tree.map(lambda p: 2 * p, state.ema))
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    saved.save(1, state)
+  for average, expected in (True, state.ema), (False, state.params):
+    number, params = checkpoints.restore_params(tmp_path, average=average)
+    assert number == 1
+    jax.tree.map(np.testing.assert_array_equal, params,
+                 jax.device_get(expected))
+    assert isinstance(params['head']['half'], np.ndarray)
+    assert params['head']['half'].dtype == jnp.bfloat16
+
+
+def test_absent_directory(tmp_path):
+  with pytest.raises(errors.InputError, match='nowhere is absent'):
+    checkpoints.restore_params(tmp_path / 'nowhere')

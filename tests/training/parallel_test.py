@@ -1,0 +1,93 @@
+"""Eight devices compute what one does."""
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.training import optimizers
+from lmjax.training import parallel
+from lmjax.training import step
+
+
+def train(toy, strategy, microbatches=1, steps=3):
+  optimizer = optimizers.AdamW(learning_rate=1e-2).build(toy.params, steps)
+  state = strategy.place(step.init_state(toy.params, optimizer, 0, ema=True))
+  update = strategy.compile(functools.partial(
+      step.train_step, objective=toy.objective, optimizer=optimizer,
+      microbatches=microbatches, ema_decay=0.9))
+  rows = []
+  for i in range(steps):
+    state, row = update(state, strategy.shard(toy.batches(i)))
+    rows.append(row)
+  return strategy.gather(state), strategy.fetch(rows)
+
+
+@pytest.mark.parametrize('microbatches', [1, 2])
+def test_pmap_equals_one_device(toy, microbatches):
+  one, rows = train(toy, parallel.Jit())
+  many, others = train(toy, parallel.Pmap(), microbatches)
+  for a, b in zip(jax.tree.leaves((one.params, one.ema, rows)),
+                  jax.tree.leaves((many.params, many.ema, others))):
+    assert a.shape == b.shape
+    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_devices_draw_their_own_dropout(toy):
+  batch = {k: np.tile(v[:1], (8, 1)) for k, v in toy.batches(0).items()}
+  batch['weights'][:] = 1
+  strategy = parallel.Pmap()
+  optimizer = optimizers.SGD().build(toy.params, 1)
+  state = strategy.place(step.init_state(toy.params, optimizer, 0))
+  seen = []
+
+  def objective(params, batch, rng=None):
+    jax.debug.callback(lambda key: seen.append(tuple(key.tolist())),
+                       jax.random.key_data(rng))
+    return toy.objective(params, batch, rng)
+
+  update = strategy.compile(functools.partial(
+      step.train_step, objective=objective, optimizer=optimizer))
+  jax.block_until_ready(update(state, strategy.shard(batch)))
+  jax.effects_barrier()
+  assert len(set(seen)) == 8
+
+
+def test_place_and_gather_are_inverse(toy):
+  state = step.init_state(toy.params, optimizers.Adam().build(toy.params, 1), 7)
+  for strategy in parallel.Jit(), parallel.Pmap():
+    back = strategy.gather(strategy.place(state))
+    assert jax.tree.structure(back) == jax.tree.structure(state)
+    assert jax.random.key_data(back.rng).tolist() == [0, 7]
+    np.testing.assert_array_equal(
+        back.params['head']['kernel'], state.params['head']['kernel'])
+
+
+def test_rows_must_divide_over_devices(toy):
+  with pytest.raises(errors.InputError, match='13 rows.*8 devices.*is 16'):
+    parallel.Pmap().shard(toy.batches(0, rows=13))
+
+
+@pytest.mark.parametrize('name', parallel.PARALLEL)
+def test_evaluation_survives_a_short_last_batch(toy, name):
+  strategy = parallel.strategy(name)
+
+  def score(params, batch):
+    return {'nll': params['head']['kernel'][0, 0] * batch['weights'],
+            'row': batch['inputs'][:, 0]}
+
+  scored = strategy.map_batches(score)
+  params = strategy.place(toy.params)
+  for rows in 16, 5, 1:
+    batch = toy.batches(0, rows=rows)
+    out = scored(params, batch)
+    np.testing.assert_array_equal(out['row'], batch['inputs'][:, 0])
+    np.testing.assert_allclose(
+        out['nll'], float(toy.params['head']['kernel'][0, 0])
+        * batch['weights'], rtol=1e-6)
+
+
+def test_unknown_strategy_names_the_nearest():
+  with pytest.raises(errors.InputError, match="'pmpa'.*'pmap'"):
+    parallel.strategy('pmpa')

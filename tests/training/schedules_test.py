@@ -1,0 +1,65 @@
+"""Learning rates at the steps that matter."""
+import dataclasses
+
+import pytest
+
+from lmjax.core import config
+from lmjax.core import errors
+from lmjax.training import schedules
+
+ALL = [schedules.Constant(), schedules.Cosine(), schedules.Linear(),
+       schedules.InverseSquareRoot(), schedules.WarmupStableDecay()]
+
+
+@pytest.mark.parametrize('schedule', ALL, ids=lambda s: type(s).__name__)
+def test_warms_up_to_the_peak(schedule):
+  rate = dataclasses.replace(schedule, warmup=10).build(0.5, 100)
+  assert float(rate(0)) == pytest.approx(0.05)
+  assert float(rate(9)) == pytest.approx(0.5)
+  assert float(rate(10)) == pytest.approx(0.5)
+  assert max(float(rate(i)) for i in range(100)) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize('schedule, step, expected', [
+    (schedules.Constant(), 99, 1.0),
+    (schedules.Cosine(warmup=20, final=0.1), 60, 0.55),
+    (schedules.Cosine(warmup=20, final=0.1), 100, 0.1),
+    (schedules.Linear(warmup=20), 60, 0.5),
+    (schedules.Linear(final=0.5), 100, 0.5),
+    (schedules.InverseSquareRoot(warmup=25), 100, 0.5),
+    (schedules.WarmupStableDecay(warmup=10, decay=0.4), 60, 1.0),
+    (schedules.WarmupStableDecay(warmup=10, decay=0.4), 80, 0.5),
+    (schedules.WarmupStableDecay(warmup=10, decay=0.4, final=0.2), 100, 0.2),
+])
+def test_values(schedule, step, expected):
+  assert float(schedule.build(1.0, 100)(step)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('schedule', ALL, ids=lambda s: type(s).__name__)
+def test_warmup_longer_than_the_run_is_refused(schedule):
+  with pytest.raises(errors.InputError, match='warmup is 11.*10 steps'):
+    dataclasses.replace(schedule, warmup=11).build(1.0, 10)
+
+
+@pytest.mark.parametrize('schedule, words', [
+    (schedules.Cosine(final=1.5), 'Cosine.final is 1.5'),
+    (schedules.WarmupStableDecay(decay=0.0), 'decay is 0.0'),
+    (schedules.WarmupStableDecay(warmup=6, decay=0.5), 'overlap'),
+])
+def test_impossible_shapes_are_refused(schedule, words):
+  with pytest.raises(errors.InputError, match=words):
+    schedule.build(1.0, 10)
+
+
+@dataclasses.dataclass(frozen=True)
+class Holder:
+  schedule: schedules.Schedule = schedules.Constant(warmup=3)
+
+
+@pytest.mark.parametrize('schedule', ALL, ids=lambda s: type(s).__name__)
+def test_flags_can_switch_to_it(schedule):
+  tree = config.editable(Holder())
+  tree.schedule.kind = type(schedule).__name__
+  tree.schedule.warmup = 7
+  assert config.freeze(Holder, tree) == Holder(
+      dataclasses.replace(schedule, warmup=7))

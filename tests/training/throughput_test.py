@@ -1,0 +1,51 @@
+"""Rates are tokens over training time."""
+import types
+
+import jax
+import pytest
+
+from lmjax.training import throughput
+
+
+@pytest.fixture
+def clock(monkeypatch):
+  now = types.SimpleNamespace(s=100.0)
+  monkeypatch.setattr(throughput.time, 'perf_counter', lambda: now.s)
+  return now
+
+
+def test_rates_leave_out_other_work(clock, monkeypatch):
+  monkeypatch.setattr(throughput, '_measured_peak', lambda: 1e6)
+  meter = throughput.Meter(jax.devices(), flops_per_token=500.0)
+  meter.start()
+  clock.s += 2
+  assert meter.read(1000) == {'tokens_per_s': 500.0, 'mfu': 0.25}
+  clock.s += 60  # An evaluation.
+  meter.start()
+  clock.s += 1
+  assert meter.read(1000)['tokens_per_s'] == 1000.0
+
+
+def test_no_flops_no_utilisation(clock):
+  meter = throughput.Meter(jax.devices())
+  meter.start()
+  clock.s += 1
+  assert meter.read(10) == {'tokens_per_s': 10.0}
+
+
+@pytest.mark.parametrize('kind, peak', [
+    ('NVIDIA H100 80GB HBM3', 989e12), ('NVIDIA H100 PCIe', 756e12),
+    ('NVIDIA A100-SXM4-40GB', 312e12), ('NVIDIA L4', 121e12),
+    ('NVIDIA L40S', 362e12), ('Tesla T4', 65e12), ('NVIDIA A10', 125e12),
+    ('TPU v4', 275e12), ('TPU v5 lite', 197e12), ('TPU v5p', 459e12),
+    ('TPU v6 lite', 918e12), ('Quantum 9000', None)])
+def test_data_sheet(kind, peak):
+  device = types.SimpleNamespace(platform='other', device_kind=kind)
+  assert throughput.peak_flops([device]) == peak
+  if peak:
+    assert throughput.peak_flops([device] * 4) == 4 * peak
+
+
+def test_host_devices_share_one_cpu():
+  one = throughput.peak_flops(jax.devices()[:1])
+  assert one == throughput.peak_flops(jax.devices()) and one > 1e8
