@@ -12,7 +12,7 @@ _VOCAB = 7
 
 def _documents():
   rng = np.random.default_rng(1)
-  return [np.concatenate([[1], rng.choice(5, 20, p=[.4, 0, .3, .2, .1]), [6]])
+  return [np.concatenate([[1], rng.choice(5, 20, p=[0, 0, .5, .3, .2]), [6]])
           for _ in range(5)]
 
 

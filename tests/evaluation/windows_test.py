@@ -53,13 +53,13 @@ def test_each_token_once_with_enough_context(context, packed):
 
 
 def test_best_fit_fills_rows():
-  lengths = np.array([3, 8, 5, 2, 6, 1, 7])
-  row, offset, number = windows.pack(lengths, 8)
-  assert row.max() + 1 == 4  # 32 tokens fit in 4 rows of 8, and do.
+  lengths = np.array([3, 6, 2, 5, 4])
+  row, offset, number = windows.pack(lengths, 10)
+  assert row.max() + 1 == 2  # 20 tokens fit in 2 rows of 10, and do.
   cells = [(r, o + i) for r, o, n in zip(row, offset, lengths)
            for i in range(n)]
-  assert len(set(cells)) == 32 and max(o for _, o in cells) == 7
-  for r in range(4):
+  assert len(set(cells)) == 20 and max(o for _, o in cells) == 9
+  for r in range(2):
     order = np.argsort(offset[row == r])
     assert number[row == r][order].tolist() == list(range(1, len(order) + 1))
 
@@ -76,6 +76,19 @@ def test_batch_size_changes_no_row(monkeypatch):
   for name in one:
     np.testing.assert_array_equal(one[name], three[name])
     np.testing.assert_array_equal(one[name], eight[name])
+
+
+def test_memory_is_bounded_by_rows_not_by_tokens(monkeypatch):
+  monkeypatch.setattr(windows, '_POOL_TOKENS', 50)
+  laid = []
+  rows = windows.rows
+  def counted(*args):
+    laid.append(rows(*args))
+    return laid[-1]
+  monkeypatch.setattr(windows, 'rows', counted)
+  for packed in (True, False):
+    list(windows.Windows(_documents(*[3] * 100), 10, 10, 1, packed))
+  assert max(table['inputs'].size for table in laid) <= 60
 
 
 @pytest.mark.parametrize('wrong, words', [
