@@ -37,6 +37,12 @@ def _variants(hint: Any) -> dict[str, type]:
   return found
 
 
+def _hints(cls: type) -> dict[str, Any]:
+  """Returns the type of each field of a dataclass."""
+  hints = typing.get_type_hints(cls)
+  return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
 def _leaf_type(hint: Any) -> type:
   """Returns the plain type with which a flag for this hint is parsed."""
   member = next(m for m in _members(hint) if m is not type(None))
@@ -60,18 +66,17 @@ def editable(config: Any, hint: Any = None) -> config_dict.ConfigDict:
   if len(_variants(hint)) > 1:  # So that another kind drops what it replaces.
     out[_WAS] = dumps(config)
   if config is not None:
-    hints = typing.get_type_hints(type(config))
-    for field in dataclasses.fields(config):
-      value, member = getattr(config, field.name), hints[field.name]
+    for name, member in _hints(type(config)).items():
+      value = getattr(config, name)
       if _variants(member):
         value = editable(value, member)
       elif value is None:  # Typed, so that a flag can still give it a value.
         value = config_dict.placeholder(_leaf_type(member))
-      out[field.name] = value
+      out[name] = value
   for variant in _variants(hint).values():
     if variant is type(None):
       continue
-    for name, member in typing.get_type_hints(variant).items():
+    for name, member in _hints(variant).items():
       if name not in out and _variants(member):
         out[name] = editable(None, member)
         out[name].kind = ''  # Until chosen: the variant's own default.
@@ -99,7 +104,7 @@ def freeze(cls: type[T], tree: Any, path: str = 'config') -> T:
         f'{path}.kind is {kind!r}; choose from {sorted(variants)}.'
         f'{near(kind, variants)}')
   variant, kwargs = variants[kind], {}
-  hints = {} if kind == 'none' else typing.get_type_hints(variant)
+  hints = {} if kind == 'none' else _hints(variant)
   was = json.loads(tree[_WAS]) if _WAS in tree else None
   for key, value in tree.items():
     if key in ('kind', _WAS):

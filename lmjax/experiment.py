@@ -1,0 +1,157 @@
+"""What a run is made of: the configs of the scripts, and a run read back."""
+import dataclasses
+import json
+import pathlib
+from typing import Any, Literal
+
+import flax.linen as nn
+
+from lmjax.core import config as config_lib
+from lmjax.core import errors
+from lmjax.data import pipeline
+from lmjax.data import tokenizer as tokenizer_lib
+from lmjax.models import decoder
+from lmjax.objectives import lm
+from lmjax.training import checkpoints
+from lmjax.training import optimizers
+from lmjax.training import stopping
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+  """How long a model trains, where, and what is watched meanwhile.
+
+  Attributes:
+    steps: Updates.
+    seed: Of initial parameters and dropout.
+    parallel: 'jit' on one device, 'pmap' data-parallel on all local ones.
+    microbatches: Parts a device's rows are cut into, to save memory; gradients
+      are summed over their tokens, so the update stays the same.
+    ema_decay: What a moving average of the parameters keeps at each step; the
+      average is then what is evaluated and sampled from. None keeps none.
+    log_every: Steps between rows of `metrics.jsonl`.
+    eval_every: Steps between evaluations on held-out text; None only at the
+      end.
+    eval_tokens: Held-out tokens scored then; the report at the end scores all.
+    save_every: Steps between checkpoints; None saves at evaluations.
+    keep_last: Newest checkpoints kept.
+    keep_best: Best checkpoints kept besides.
+    stop: When to give up on improvement.
+  """
+  steps: int = 1000
+  seed: int = 0
+  parallel: Literal['jit', 'pmap'] = 'jit'
+  microbatches: int = 1
+  ema_decay: float | None = None
+  log_every: int = 10
+  eval_every: int | None = None
+  eval_tokens: int = 200_000
+  save_every: int | None = None
+  keep_last: int = 1
+  keep_best: int = 1
+  stop: stopping.EarlyStopping = stopping.EarlyStopping()
+
+  def __post_init__(self):
+    for field in ('steps', 'microbatches', 'log_every', 'eval_every',
+                  'eval_tokens', 'save_every', 'keep_last'):
+      value = getattr(self, field)
+      if value is not None and value < 1:
+        raise errors.InputError(
+            f'training.{field} should be at least 1; got {value}.')
+    if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+      raise errors.InputError(
+          f'training.ema_decay should be in (0, 1); got {self.ema_decay}.')
+
+
+@dataclasses.dataclass(frozen=True)
+class Scoring:
+  """How held-out text is scored.
+
+  Attributes:
+    context: Tokens a prediction may see; None takes the model's context.
+    stride: Tokens between windows over a long document: smaller is slower and
+      leaves every token more context. None takes half the context.
+    batch_size: Rows at a time; changes the speed only.
+  """
+  context: int | None = None
+  stride: int | None = None
+  batch_size: int = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+  """The samples a run shows at its end.
+
+  Attributes:
+    prompts: What they begin with; an empty one begins with BOS.
+    max_new_tokens: Their length.
+    temperature: Divides the logits; 0 takes the most likely token.
+    top_p: Smallest set of tokens with this much probability; None is off.
+  """
+  prompts: tuple[str, ...] = ('', '', '')
+  max_new_tokens: int = 80
+  temperature: float = 0.8
+  top_p: float | None = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrain:
+  """A run of `experiments/pretrain.py`."""
+  data: pipeline.DataConfig = pipeline.DataConfig()
+  model: decoder.DecoderConfig = decoder.DecoderConfig()
+  objective: lm.Causal = lm.Causal()
+  optimizer: optimizers.Optimizer = optimizers.AdamW()
+  training: Training = Training()
+  scoring: Scoring = Scoring()
+  sampling: Sampling = Sampling()
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+  """A pretrained run, read back.
+
+  Attributes:
+    config: What it was trained with; `config.model` has its vocabulary.
+    tokenizer: Text to ids and back.
+    model: The module.
+    params: Its parameters, verified against their digests.
+    step: The checkpoint they are from.
+  """
+  config: Pretrain
+  tokenizer: tokenizer_lib.Tokenizer
+  model: nn.Module
+  params: Any
+  step: int
+
+
+def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Trained:
+  """Reads a run directory of `experiments/pretrain.py`.
+
+  Args:
+    workdir: The directory.
+    step: A checkpoint's number, 'best' or 'latest'.
+
+  Raises:
+    InputError: If the directory is no run, or holds no sound checkpoint.
+  """
+  workdir = pathlib.Path(workdir)
+  config = read_config(workdir)
+  tokenizer = tokenizer_lib.load(workdir)
+  model = config.model.with_vocab(tokenizer.vocab_size)
+  config = dataclasses.replace(config, model=model)
+  step, params = checkpoints.restore_params(workdir / 'checkpoints', step)
+  return Trained(config, tokenizer, model.build(), params, step)
+
+
+def read_config(workdir: str | pathlib.Path) -> Pretrain:
+  """Returns the config of a run directory."""
+  path = pathlib.Path(workdir) / 'config.json'
+  if not path.is_file():
+    raise errors.InputError(
+        f'{workdir} is not a run directory: it has no config.json. Give the '
+        '--workdir of a run of experiments/pretrain.py.')
+  try:
+    tree = json.loads(path.read_text())
+  except ValueError as error:
+    raise errors.InputError(f'{path} is not JSON: {error}.') from error
+  return config_lib.freeze(Pretrain, tree)
