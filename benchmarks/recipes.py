@@ -1,0 +1,43 @@
+"""The training recipes that are timed, as plain numbers both sides can read."""
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  """A GPT-2 style model without dropout, and a batch of it."""
+  vocab_size: int
+  num_layers: int
+  num_heads: int
+  width: int
+  length: int
+  batch: int
+  learning_rate: float = 1e-3
+  b1: float = 0.9
+  b2: float = 0.95
+  weight_decay: float = 0.1
+  clip_norm: float = 1.0
+
+  @property
+  def tokens(self) -> int:
+    return self.batch * self.length
+
+  @property
+  def flops_per_token(self) -> int:
+    """Of a training step: 6 N + 6 D V + 12 L D T, N in the blocks' kernels."""
+    blocks = 12 * self.num_layers * self.width**2
+    attention = 12 * self.num_layers * self.width * self.length
+    return 6 * (blocks + self.width * self.vocab_size) + attention
+
+  def rows(self, seed: int) -> np.ndarray:
+    """Returns a batch of random ids, one longer than the inputs."""
+    return np.random.default_rng(seed).integers(
+        self.vocab_size, size=(self.batch, self.length + 1), dtype=np.int32)
+
+
+RECIPES = {
+    'char': Recipe(65, 4, 4, 128, 64, 12),
+    'char384': Recipe(65, 6, 6, 384, 256, 8),
+    'gpt2': Recipe(50257, 12, 12, 768, 256, 4),
+}

@@ -1,0 +1,141 @@
+"""Training speed beside PyTorch's and beside the machine's peak.
+
+  python benchmarks/train.py --recipe=char --rounds=7
+
+Contestants take turns, each in a process of its own with the same number of
+threads and the same allocator setting. Prints, and with --out writes, JSON:
+milliseconds a step, tokens a second, GFLOP/s and their share of the measured
+matrix-product peak, and how many times faster lmjax is than each peer.
+"""
+import functools
+import json
+import os
+import pathlib
+import statistics
+import sys
+
+from absl import app
+from absl import flags
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
+
+import paired
+import recipes
+
+PEERS = ('eager', 'compile', 'eager-bfloat16', 'compile-bfloat16')
+
+
+def contestant(recipe: recipes.Recipe, dtype: str) -> None:
+  """Serves steps of the real objective, optimizer and training step."""
+  import jax
+  import numpy as np
+  from lmjax.core import allocator
+  from lmjax.models import presets
+  from lmjax.objectives import lm
+  from lmjax.training import optimizers
+  from lmjax.training import parallel
+  from lmjax.training import step
+  import dataclasses
+
+  allocator.keep_pages()
+  config = dataclasses.replace(
+      presets.gpt2(recipe.width, recipe.num_layers, recipe.num_heads,
+                   vocab_size=recipe.vocab_size, context=recipe.length),
+      dtype=dtype)
+  model = config.build()
+  ones = np.ones((recipe.batch, recipe.length), np.int32)
+  batches = [{
+      'inputs': rows[:, :-1], 'targets': rows[:, 1:], 'segments': ones,
+      'positions': np.cumsum(ones, axis=1, dtype=np.int32) - 1,
+      'weights': ones.astype(np.float32),
+  } for rows in map(recipe.rows, range(4))]
+
+  params = model.init(jax.random.key(0), batches[0]['inputs'])['params']
+  optimizer = optimizers.AdamW(
+      learning_rate=recipe.learning_rate, b1=recipe.b1, b2=recipe.b2,
+      weight_decay=recipe.weight_decay, clip_norm=recipe.clip_norm
+  ).build(params, steps=1000)
+  strategy = parallel.Jit()
+  update = strategy.compile(functools.partial(
+      step.train_step, objective=lm.Causal().build(model),
+      optimizer=optimizer))
+  state = strategy.place(step.init_state(params, optimizer, 0))
+  del params
+
+  def work(count):
+    nonlocal state
+    for i in range(count):
+      state, metrics = update(state, strategy.shard(batches[i % len(batches)]))
+    jax.block_until_ready((state, metrics))
+
+  paired.serve(work, jax=jax.__version__)
+
+
+def _command(recipe: str, name: str) -> list[str]:
+  """Returns the command line of a contestant."""
+  side, _, dtype = name.partition('-')
+  dtype = dtype or 'float32'
+  if side == 'lmjax':
+    return [sys.executable, __file__, f'--serve={dtype}', f'--recipe={recipe}']
+  peer = ROOT / 'benchmarks' / 'peers' / 'torch_gpt.py'
+  return [sys.executable, str(peer), recipe, side, dtype]
+
+
+def measure(recipe_name: str, names: list[str], rounds: int, count: int,
+            threads: int, lock: str) -> dict[str, object]:
+  """Returns the report of a race between contestants."""
+  import machine
+  report = {'recipe': recipe_name, 'rounds': rounds, 'steps_a_round': count,
+            'threads': threads, 'machine': machine.describe()}
+  recipe = recipes.RECIPES[recipe_name]
+  racers = [paired.Contestant(name, _command(recipe_name, name), threads)
+            for name in names]
+  for racer in racers:
+    report |= racer.facts
+  seconds = paired.race(racers, rounds, count, lock)
+  for racer in racers:
+    racer.close()
+
+  peak = report['machine']['float32_gemm_gflops']
+  gflop = recipe.tokens * recipe.flops_per_token / 1e9
+  for name, each in seconds.items():
+    median = statistics.median(each)
+    report[name] = {
+        'ms_per_step': round(1e3 * median, 2),
+        'ms_rounds': [round(1e3 * s, 2) for s in each],
+        'tokens_per_s': round(recipe.tokens / median),
+        'gflops': round(gflop / median, 1),
+        'share_of_float32_peak': round(gflop / median / peak, 3),
+    }
+    if name != names[0]:
+      report[name][f'{names[0]}_is_faster_by'] = round(
+          paired.ratio(each, seconds[names[0]]), 3)
+  return report
+
+
+def main(argv) -> None:
+  del argv
+  if flags.FLAGS.serve:
+    contestant(recipes.RECIPES[flags.FLAGS.recipe], flags.FLAGS.serve)
+    return
+  report = measure(
+      flags.FLAGS.recipe, ['lmjax', *flags.FLAGS.against], flags.FLAGS.rounds,
+      flags.FLAGS.steps, flags.FLAGS.threads, flags.FLAGS.lock)
+  text = json.dumps(report, indent=2)
+  print(text)
+  if flags.FLAGS.out:
+    pathlib.Path(flags.FLAGS.out).write_text(text + '\n')
+
+
+if __name__ == '__main__':
+  flags.DEFINE_enum('recipe', 'char', list(recipes.RECIPES), 'What to train.')
+  flags.DEFINE_list('against', ['eager', 'compile'],
+                    f'Peers, of {", ".join(PEERS)} and lmjax-bfloat16.')
+  flags.DEFINE_integer('rounds', 7, 'Turns of each contestant.')
+  flags.DEFINE_integer('steps', 20, 'Steps in a turn.')
+  flags.DEFINE_integer('threads', os.cpu_count(), 'Threads of each peer.')
+  flags.DEFINE_string('lock', '', 'A file to lock during a round.')
+  flags.DEFINE_string('out', '', 'Where to write the JSON.')
+  flags.DEFINE_string('serve', '', 'Used by this script to start itself.')
+  app.run(main)
