@@ -1,0 +1,256 @@
+"""Drawing continuations from a model: prefill, then a loop over its cache.
+
+`generate` runs the whole loop in one compiled call; `decode` runs the same
+steps a few at a time, for those who want the tokens as they come. Both draw the
+same tokens.
+
+A model is a Flax module such as `models.decoder.Decoder`: it has `empty_cache`,
+the methods `hidden` and `logits`, and `config.context` and `config.vocab_size`.
+"""
+from collections.abc import Iterator, Sequence
+import dataclasses
+import functools
+from typing import Any
+
+from flax import struct
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lmjax.core import allocator
+from lmjax.core import shapes
+from lmjax.generation import prompts as prompts_lib
+from lmjax.generation import transforms as transforms_lib
+from lmjax.nn import masks
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+  """Continuations, one a prompt, without the prompt.
+
+  Attributes:
+    tokens: Ids drawn; the last one is EOS where a row finished.
+    logprobs: Natural log-probability the model gave each of them, before any
+      transform.
+    finished: Whether each row ended with EOS.
+  """
+  tokens: list[np.ndarray]
+  logprobs: list[np.ndarray]
+  finished: np.ndarray
+
+
+@struct.dataclass
+class State:
+  """A batch between two tokens: all that the next ones depend on.
+
+  `tokens_BT` and `logprobs_BT` hold `step` drawn tokens; those of a finished
+  row end after `drawn_B`.
+  """
+  cache: Any
+  keys_B: jax.Array
+  counts_BV: jax.Array
+  lengths_B: jax.Array
+  tokens_BT: jax.Array
+  logprobs_BT: jax.Array
+  drawn_B: jax.Array
+  finished_B: jax.Array
+  step: jax.Array
+
+
+def generate(
+    model: nn.Module,
+    params: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    transforms: Sequence[transforms_lib.Transform] = (),
+    rng: jax.Array | int = 0,
+    eos_id: int | None = None,
+) -> Result:
+  """Continues every prompt until EOS or `max_new_tokens`.
+
+  Compiled once for each bucket of prompt length, number of prompts and tokens
+  wanted (see `prompts.pad`), model and transforms.
+
+  Args:
+    model: The module.
+    params: Its parameters.
+    prompts: Token ids, of any lengths.
+    max_new_tokens: How many tokens to draw at most.
+    transforms: Applied to the logits in order; `(transforms.Greedy(),)` takes
+      the best token, none samples from the model as it is.
+    rng: A seed or a key, from which prompt i draws as number i, or one key for
+      each prompt. What is drawn for a prompt does not depend on the others.
+    eos_id: The token that ends a row; None: none does.
+
+  Returns:
+    The tokens drawn and their log-probabilities.
+
+  Raises:
+    InputError: See `prompts.pad`.
+  """
+  allocator.keep_pages()
+  batch, keys_B = _prepare(model, prompts, max_new_tokens, rng)
+  state = _generate(
+      params, batch, keys_B, _eos(eos_id), jnp.int32(max_new_tokens),
+      model=model, transforms=tuple(transforms))
+  return _since(state, 0, len(prompts))
+
+
+def decode(
+    model: nn.Module,
+    params: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    transforms: Sequence[transforms_lib.Transform] = (),
+    rng: jax.Array | int = 0,
+    eos_id: int | None = None,
+    chunk: int = 8,
+) -> Iterator[Result]:
+  """Yields what `generate` returns in pieces, of `chunk` tokens a row.
+
+  The first piece is a single token, as soon as the prompt is read. Arguments
+  are those of `generate`; nothing more is computed once nobody asks.
+  """
+  allocator.keep_pages()
+  batch, keys_B = _prepare(model, prompts, max_new_tokens, rng)
+  options = dict(model=model, transforms=tuple(transforms))
+  eos = _eos(eos_id)
+  state = _start(params, batch, keys_B, eos, **options)
+  step = 0
+  while True:
+    finished = bool(jnp.all(state.finished_B))
+    piece, step = _since(state, step, len(prompts)), int(state.step)
+    yield piece
+    if finished or step >= max_new_tokens:
+      return
+    limit = min(step + chunk, max_new_tokens)
+    state = _advance(params, state, eos, jnp.int32(limit), **options)
+
+
+def start(model, params, batch: prompts_lib.Padded, keys_B: jax.Array,
+          eos: jax.Array, transforms) -> State:
+  """Reads the prompts into a new cache and draws the first token of each."""
+  d = shapes.bind(inputs_BT=batch.inputs_BT, lengths_B=batch.lengths_B)
+  positions_BT = jnp.arange(d.T)[None] - (d.T - batch.lengths_B)[:, None]
+  real_BT = positions_BT >= 0
+  mask = masks.make(jnp.maximum(positions_BT, 0), real_BT.astype(jnp.int32))
+  x_BTD, cache = model.apply(
+      {'params': params}, batch.inputs_BT, mask,
+      cache=model.empty_cache(d.B, d.T + batch.room), method='hidden')
+  logits_BTV = model.apply({'params': params}, x_BTD[:, -1:], method='logits')
+  counts_BV = jnp.zeros((d.B, logits_BTV.shape[-1]), jnp.int32)
+  counts_BV = counts_BV.at[jnp.arange(d.B)[:, None], batch.inputs_BT].add(
+      real_BT.astype(jnp.int32))
+  state = State(
+      cache=cache, keys_B=keys_B, counts_BV=counts_BV,
+      lengths_B=batch.lengths_B,
+      tokens_BT=jnp.zeros((d.B, batch.room), jnp.int32),
+      logprobs_BT=jnp.zeros((d.B, batch.room), jnp.float32),
+      drawn_B=jnp.zeros((d.B,), jnp.int32),
+      finished_B=batch.lengths_B == 0, step=jnp.zeros((), jnp.int32))
+  return draw(state, logits_BTV[:, 0], eos, transforms)
+
+
+def advance(model, params, state: State, eos: jax.Array, limit: jax.Array,
+            transforms) -> State:
+  """Draws tokens until `limit` a row are there or all rows are finished."""
+  def unfinished(state):
+    return (state.step < limit) & ~jnp.all(state.finished_B)
+
+  def another(state):
+    token_B1 = jax.lax.dynamic_slice_in_dim(
+        state.tokens_BT, state.step - 1, 1, axis=1)
+    position_B1 = (state.lengths_B + state.step - 1)[:, None]
+    logits_BTV, cache = model.apply(
+        {'params': params}, token_B1,
+        masks.make(position_B1, jnp.ones_like(position_B1)),
+        cache=state.cache)
+    return draw(state.replace(cache=cache), logits_BTV[:, 0], eos, transforms)
+
+  return jax.lax.while_loop(unfinished, another, state)
+
+
+def draw(state: State, logits_BV: jax.Array, eos: jax.Array, transforms
+         ) -> State:
+  """Draws one token a row and writes it down, unless the row is finished."""
+  d = shapes.bind(logits_BV=logits_BV, counts_BV=state.counts_BV)
+  changed_BV = logits_BV
+  for transform in transforms:
+    changed_BV = transform(changed_BV, state.counts_BV)
+  if transforms and isinstance(transforms[-1], transforms_lib.Greedy):
+    token_B = jnp.argmax(changed_BV, axis=-1)  # Spares V random numbers a row.
+  else:
+    keys_B = jax.vmap(jax.random.fold_in, (0, None))(state.keys_B, state.step)
+    token_B = jax.vmap(jax.random.categorical)(keys_B, changed_BV)
+  rows_B, live_B = jnp.arange(d.B), ~state.finished_B
+  token_B = jnp.where(live_B, token_B.astype(jnp.int32), 0)
+  logprob_B = (logits_BV[rows_B, token_B]
+               - jax.nn.logsumexp(logits_BV, axis=-1))
+
+  def put(buffer_BT, value_B):
+    return jax.lax.dynamic_update_slice_in_dim(
+        buffer_BT, value_B[:, None], state.step, axis=1)
+  return state.replace(
+      counts_BV=state.counts_BV.at[rows_B, token_B].add(
+          live_B.astype(jnp.int32)),
+      tokens_BT=put(state.tokens_BT, token_B),
+      logprobs_BT=put(state.logprobs_BT, logprob_B),
+      drawn_B=state.drawn_B + live_B.astype(jnp.int32),
+      finished_B=state.finished_B | (token_B == eos),
+      step=state.step + 1)
+
+
+@functools.partial(jax.jit, static_argnames=('model', 'transforms'))
+def _generate(params, batch, keys_B, eos, limit, *, model, transforms):
+  state = start(model, params, batch, keys_B, eos, transforms)
+  return advance(model, params, state, eos, limit, transforms).replace(
+      cache=None, counts_BV=None)
+
+
+@functools.partial(jax.jit, static_argnames=('model', 'transforms'))
+def _start(params, batch, keys_B, eos, *, model, transforms):
+  return start(model, params, batch, keys_B, eos, transforms)
+
+
+@functools.partial(jax.jit, static_argnames=('model', 'transforms'),
+                   donate_argnames='state')
+def _advance(params, state, eos, limit, *, model, transforms):
+  return advance(model, params, state, eos, limit, transforms)
+
+
+def _prepare(model, prompts, max_new_tokens, rng):
+  """Returns the padded prompts and a key for each row."""
+  batch = prompts_lib.pad(
+      prompts, max_new_tokens=max_new_tokens, context=model.config.context,
+      vocab_size=model.config.vocab_size)
+  return batch, _keys(rng, len(prompts), len(batch.lengths_B))
+
+
+def _keys(rng, count: int, rows: int) -> jax.Array:
+  """Returns a key for each row, those beyond `count` being anything."""
+  if isinstance(rng, int):
+    rng = jax.random.key(rng)
+  if rng.ndim == 0:
+    return jax.vmap(jax.random.fold_in, (None, 0))(rng, jnp.arange(rows))
+  if rng.shape != (count,):
+    raise ValueError(
+        f'rng should be one key, or one for each of {count} prompts; got shape '
+        f'{rng.shape}.')
+  return rng[np.minimum(np.arange(rows), count - 1)]
+
+
+def _eos(eos_id: int | None) -> jax.Array:
+  return jnp.int32(-1 if eos_id is None else eos_id)
+
+
+def _since(state: State, step: int, count: int) -> Result:
+  """Returns what the first `count` rows drew from `step` on, on the host."""
+  tokens_BT, logprobs_BT, drawn_B, finished_B = jax.device_get(
+      (state.tokens_BT, state.logprobs_BT, state.drawn_B, state.finished_B))
+  return Result(
+      [tokens_BT[i, step:drawn_B[i]] for i in range(count)],
+      [logprobs_BT[i, step:drawn_B[i]] for i in range(count)],
+      finished_B[:count])

@@ -1,0 +1,234 @@
+"""Changes to next-token logits before a token is drawn.
+
+A transform is any hashable `f(logits_BV, counts_BV) -> logits_BV`, where
+`counts_BV` says how often each token occurred in the prompt and since. It gives
+-inf to what must not be drawn. Transforms compose left to right, and none of
+them ever sorts the vocabulary:
+
+  transforms = (RepetitionPenalty(1.2), Temperature(0.8), TopK(50), TopP(0.95))
+"""
+from collections.abc import Callable
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.core import shapes
+
+Transform = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Temperature:
+  """Divides logits: below 1 sharpens the distribution, above 1 flattens it."""
+  value: float = 1.0
+
+  def __post_init__(self):
+    _check('temperature', self.value, self.value > 0,
+           'above 0; 0 is greedy, which is the transform Greedy')
+
+  def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
+    shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
+    return logits_BV / self.value
+
+
+@dataclasses.dataclass(frozen=True)
+class Greedy:
+  """Leaves the most probable token only; of equals the one of lowest id."""
+
+  def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
+    d = shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
+    best_B1 = jnp.argmax(logits_BV, axis=-1, keepdims=True)
+    return jnp.where(jnp.arange(d.V)[None] == best_B1, logits_BV, -jnp.inf)
+
+
+@dataclasses.dataclass(frozen=True)
+class TopK:
+  """Leaves the k most probable tokens, and whatever ties with the k-th.
+
+  References:
+    Fan et al., Hierarchical Neural Story Generation, arXiv:1805.04833, sec. 5.
+  """
+  k: int
+
+  def __post_init__(self):
+    _check('top_k', self.k, self.k >= 1, 'at least 1')
+
+  def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
+    d = shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
+    if self.k >= d.V:
+      return logits_BV
+    least_B1 = jax.lax.top_k(logits_BV, self.k)[0][:, -1:]
+    return jnp.where(logits_BV >= least_B1, logits_BV, -jnp.inf)
+
+
+@dataclasses.dataclass(frozen=True)
+class TopP:
+  """Leaves the fewest most probable tokens whose mass reaches `p`.
+
+  Tokens as probable as the last of these stay as well. Also called nucleus
+  sampling.
+
+  References:
+    Holtzman et al., The Curious Case of Neural Text Degeneration,
+    arXiv:1904.09751, eqs. 2-3.
+  """
+  p: float
+
+  def __post_init__(self):
+    _check('top_p', self.p, 0 < self.p <= 1, 'above 0 and at most 1')
+
+  def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
+    shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
+    weights_BV = _weights(logits_BV)
+    return jnp.where(
+        _leading(weights_BV, weights_BV, self.p), logits_BV, -jnp.inf)
+
+
+@dataclasses.dataclass(frozen=True)
+class TypicalP:
+  """Leaves the tokens whose surprise is nearest to the expected, of mass `p`.
+
+  References:
+    Meister et al., Locally Typical Sampling, arXiv:2202.00666, eq. 10.
+  """
+  p: float
+
+  def __post_init__(self):
+    _check('typical_p', self.p, 0 < self.p <= 1, 'above 0 and at most 1')
+
+  def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
+    shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
+    logprobs_BV = jax.nn.log_softmax(logits_BV)
+    probs_BV = jnp.exp(logprobs_BV)
+    entropy_B1 = -jnp.sum(jnp.where(probs_BV > 0, probs_BV * logprobs_BV, 0.0),
+                          axis=-1, keepdims=True)
+    closeness_BV = jnp.exp(-jnp.abs(logprobs_BV + entropy_B1))
+    return jnp.where(
+        _leading(probs_BV, closeness_BV, self.p), logits_BV, -jnp.inf)
+
+
+@dataclasses.dataclass(frozen=True)
+class MinP:
+  """Leaves the tokens at least `p` times as probable as the best one.
+
+  References:
+    Nguyen et al., Turning Up the Heat: Min-p Sampling, arXiv:2407.01082.
+  """
+  p: float
+
+  def __post_init__(self):
+    _check('min_p', self.p, 0 < self.p <= 1, 'above 0 and at most 1')
+
+  def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
+    shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
+    least_B1 = (jnp.max(logits_BV, axis=-1, keepdims=True)
+                + jnp.log(jnp.float32(self.p)))
+    return jnp.where(logits_BV >= least_B1, logits_BV, -jnp.inf)
+
+
+@dataclasses.dataclass(frozen=True)
+class RepetitionPenalty:
+  """Lowers the logits of tokens that occurred: x / penalty, or x * it if x < 0.
+
+  The prompt counts. A penalty of 1 changes nothing.
+
+  References:
+    Keskar et al., CTRL, arXiv:1909.05858, section 4.1; the rule for negative
+    logits is that of the released code.
+  """
+  penalty: float
+
+  def __post_init__(self):
+    _check('repetition_penalty', self.penalty, self.penalty > 0, 'above 0')
+
+  def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
+    shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
+    lowered_BV = jnp.where(
+        logits_BV > 0, logits_BV / self.penalty, logits_BV * self.penalty)
+    return jnp.where(counts_BV > 0, lowered_BV, logits_BV)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+  """How tokens are drawn, as flags have it; `build` gives the transforms.
+
+  Attributes:
+    temperature: 0 is greedy.
+    top_k, top_p, typical_p, min_p: Which tokens stay; None is all.
+    repetition_penalty: Above 1 discourages tokens that occurred.
+  """
+  temperature: float = 1.0
+  top_k: int | None = None
+  top_p: float | None = None
+  typical_p: float | None = None
+  min_p: float | None = None
+  repetition_penalty: float = 1.0
+
+  def __post_init__(self):
+    _check('temperature', self.temperature, self.temperature >= 0,
+           'at least 0')
+    self.build()
+
+  def build(self) -> tuple[Transform, ...]:
+    """Returns the transforms in their customary order.
+
+    That is: penalty, temperature, then the cuts, each on what is left.
+    """
+    chain = []
+    if self.repetition_penalty != 1:
+      chain.append(RepetitionPenalty(self.repetition_penalty))
+    if self.temperature not in (0, 1):
+      chain.append(Temperature(self.temperature))
+    for value, transform in ((self.top_k, TopK), (self.top_p, TopP),
+                             (self.typical_p, TypicalP), (self.min_p, MinP)):
+      if value is not None:
+        chain.append(transform(value))
+    if self.temperature == 0:
+      chain = chain[:int(self.repetition_penalty != 1)] + [Greedy()]
+    return tuple(chain)
+
+
+def _check(name: str, value: float, right: bool, wanted: str) -> None:
+  if not right:  # NaN is wrong too: it compares as False.
+    raise errors.InputError(f'{name} should be {wanted}; got {value}.')
+
+
+def _weights(logits_BV: jax.Array) -> jax.Array:
+  """Returns probabilities up to a factor a row: 1 for the best token."""
+  best_B1 = jnp.max(logits_BV, axis=-1, keepdims=True)
+  return jnp.exp(logits_BV - best_B1)
+
+
+def _leading(weights_BV: jax.Array, rank_BV: jax.Array, share: float
+             ) -> jax.Array:
+  """Returns True for the fewest tokens of highest rank that hold a share.
+
+  A token stays if those ranked strictly above it weigh less than the share,
+  so equals stay together. As that weight falls with the rank, the lowest rank
+  that stays is found by bisection. Non-negative floats are ordered as their
+  bits, which makes it exact after 31 halvings; each is one pass over V, all of
+  them a small part of a sort.
+
+  Args:
+    weights_BV: Probabilities up to a factor a row.
+    rank_BV: Non-negative; what tokens are ordered by.
+    share: Of the sum of weights, in (0, 1].
+  """
+  wanted_B = share * jnp.sum(weights_BV, axis=-1)
+
+  def halve(_, bounds):
+    low_B, high_B = bounds  # Too much lies above low, and not above high.
+    middle_B = low_B + (high_B - low_B) // 2
+    rank_B1 = jax.lax.bitcast_convert_type(middle_B, jnp.float32)[:, None]
+    above_B = jnp.sum(jnp.where(rank_BV > rank_B1, weights_BV, 0.0), axis=-1)
+    fits_B = above_B < wanted_B
+    return (jnp.where(fits_B, low_B, middle_B),
+            jnp.where(fits_B, middle_B, high_B))
+
+  high_B = jax.lax.bitcast_convert_type(jnp.max(rank_BV, axis=-1), jnp.int32)
+  low_B = jnp.full_like(high_B, -1)
+  _, bits_B = jax.lax.fori_loop(0, 31, halve, (low_B, high_B))
+  least_B1 = jax.lax.bitcast_convert_type(bits_B, jnp.float32)[:, None]
+  return rank_BV >= least_B1
