@@ -66,33 +66,35 @@ def test_a_save_that_would_not_write_is_refused(toy, tmp_path):
         saved.save(number, make(toy))
 
 
-def biggest(directory):
-  files = [p for p in pathlib.Path(directory).rglob('*') if p.is_file()]
-  return max(files, key=lambda p: p.stat().st_size)
-
-
-def flip(path):
-  data = bytearray(path.read_bytes())
-  data[len(data) // 2] ^= 1
-  path.write_bytes(data)
-
-
-def test_a_flipped_bit_is_noticed_and_the_step_before_used(
-    toy, tmp_path, caplog):
+def test_any_flipped_bit_is_harmless_or_noticed(toy, tmp_path, caplog):
   with checkpoints.Checkpoints(tmp_path) as saved:
     for number in 1, 2:
       saved.save(number, make(toy, number))
     saved.wait()
-    flip(biggest(tmp_path / '2' / 'params' ))
-    with caplog.at_level(logging.WARNING):
-      found = saved.restore(make(toy))
-  same(found.state, make(toy, 1))
-  assert found.step == 1 and found.skipped[0][0] == 2
-  assert 'Step 2 is damaged' in caplog.text
-  number, params = checkpoints.restore_params(tmp_path, 'latest')
-  assert number == 1
-  with pytest.raises(errors.InputError, match='step 2: '):
-    checkpoints.restore_params(tmp_path, 2)
+    draw, noticed = np.random.default_rng(0), 0
+    files = [p for p in (tmp_path / '2' / 'params').rglob('*')
+             if p.is_file() and p.stat().st_size]
+    for trial in range(24):
+      path = files[trial % len(files)]
+      sound = path.read_bytes()
+      data = bytearray(sound)
+      data[draw.integers(len(data))] ^= 1 << draw.integers(8)
+      path.write_bytes(data)
+      with caplog.at_level(logging.WARNING):
+        number, params = checkpoints.restore_params(tmp_path, 'latest')
+      jax.tree.map(np.testing.assert_array_equal, params,
+                   jax.device_get(make(toy, number).params))
+      if number == 1:
+        noticed += 1
+        assert 'Step 2 is damaged' in caplog.text
+        found = saved.restore(make(toy))
+        same(found.state, make(toy, 1))
+        assert found.skipped[0][0] == 2
+        with pytest.raises(errors.InputError, match='step 2: '):
+          checkpoints.restore_params(tmp_path, 2)
+      caplog.clear()
+      path.write_bytes(sound)
+  assert noticed > 4
 
 
 def test_a_wrong_digest_names_the_array(toy, tmp_path):

@@ -1,0 +1,82 @@
+"""Rows arrive, once, wherever they are written."""
+import io
+import json
+import math
+
+import pytest
+
+from lmjax.training import writers
+
+
+def test_rows_are_on_disk_at_once(tmp_path):
+  path = tmp_path / 'metrics.jsonl'
+  out = writers.JsonLines(path)
+  out.write(1, {'loss': 2.5})
+  out.write(2, {'loss': math.nan})
+  first, second = map(json.loads, path.read_text().splitlines())
+  assert first == {'step': 1, 'loss': 2.5}
+  assert math.isnan(float(second['loss']))
+  out.close()
+
+
+def test_a_continued_run_has_no_row_twice(tmp_path):
+  path = tmp_path / 'metrics.jsonl'
+  out = writers.JsonLines(path)
+  for step in 10, 20, 30:
+    out.write(step, {'loss': 1.0})
+  out.close()
+  with open(path, 'a') as file:
+    file.write('{"step": 40, "lo')  # Killed while writing.
+  out = writers.JsonLines(path, start=20)
+  out.write(30, {'loss': 2.0})
+  out.close()
+  assert writers.read(path) == [
+      {'step': 10, 'loss': 1.0}, {'step': 20, 'loss': 1.0},
+      {'step': 30, 'loss': 2.0}]
+
+
+def test_a_new_run_starts_empty(tmp_path):
+  path = tmp_path / 'metrics.jsonl'
+  out = writers.JsonLines(path)
+  out.write(1, {'loss': 1.0})
+  out.close()
+  writers.JsonLines(path).close()
+  assert writers.read(path) == []
+  assert writers.read(tmp_path / 'absent') == []
+
+
+def test_tensorboard_events(tmp_path):
+  pytest.importorskip('tensorboardX')
+  out = writers.TensorBoard(tmp_path)
+  out.write(3, {'loss': 1.5, 'valid/loss': 2.5})
+  out.close()
+  event, = tmp_path.glob('events.out.tfevents.*')
+  data = event.read_bytes()
+  assert b'train/loss' in data and b'valid/loss' in data
+
+
+def test_plain_lines_without_a_terminal():
+  file = io.StringIO()
+  out = writers.Terminal(100, file=file, every_s=1000)
+  for step in range(10, 101, 10):
+    out.write(step, {'loss': 1 / step, 'tokens_per_s': 12345.6, 'mfu': 0.5})
+  out.close()
+  assert file.getvalue().splitlines() == [
+      'step 10/100  loss 0.1000  12,346 tokens/s  50% of peak',
+      'step 100/100  loss 0.0100  12,346 tokens/s  50% of peak']
+
+
+class Screen(io.StringIO):
+  def isatty(self):
+    return True
+
+
+def test_a_bar_on_a_terminal(monkeypatch):
+  monkeypatch.setenv('TERM', 'xterm')
+  monkeypatch.setenv('COLUMNS', '120')
+  file = Screen()
+  out = writers.Terminal(1000, start=500, file=file)
+  out.write(750, {'loss': 1.25, 'tokens_per_s': 5000.0})
+  out.close()
+  assert 'step 750/1,000' in file.getvalue()
+  assert 'loss 1.2500  5,000 tokens/s' in file.getvalue()
