@@ -27,7 +27,9 @@ class Source:
     """
     counts = collections.Counter() if counts is None else counts
     is_empty = True
-    for text in self._read(counts):
+    for number, text in enumerate(self._read(counts), 1):
+      if not text.isascii():
+        utf8(text, f'Document {number} of {self.describe()}')
       if not text or text.isspace():
         counts['empty documents dropped'] += 1
         continue
@@ -50,8 +52,12 @@ class Source:
     raise TypeError(f'{type(self).__name__} should define _read.')
 
 
-def utf8(text: str) -> bytes:
+def utf8(text: str, name: str = 'The text') -> bytes:
   """Returns the text's UTF-8 bytes.
+
+  Args:
+    text: Any str.
+    name: How a message names it.
 
   Raises:
     InputError: On a lone surrogate, which JSON escapes and broken file names
@@ -61,6 +67,6 @@ def utf8(text: str) -> bytes:
     return text.encode('utf-8')
   except UnicodeEncodeError as error:
     raise errors.InputError(
-        f'The text has a lone surrogate {text[error.start]!a} at character '
+        f'{name} has a lone surrogate {text[error.start]!a} at character '
         f'{error.start}, which is no Unicode text; replace or remove it.'
     ) from None

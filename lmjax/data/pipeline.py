@@ -1,10 +1,8 @@
 """From a source of text to batches that are a function of the step."""
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 import dataclasses
 import pathlib
-import queue
-import threading
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +12,6 @@ from lmjax.data import sources
 from lmjax.data import splits
 from lmjax.data import store as store_lib
 from lmjax.data import tokenizer as tokenizer_lib
-
-T = TypeVar('T')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,48 +197,3 @@ class Batches:
   @property
   def steps_per_epoch(self) -> float:
     return self.source.num_rows / self.batch_size
-
-
-def prefetch(batches: Callable[[int], T], start: int, stop: int,
-             depth: int = 2) -> Iterator[T]:
-  """Yields batches(start) .. batches(stop - 1), made ahead in a thread.
-
-  The thread ends when the last is made, when making one fails (the exception
-  is raised here) or when the consumer leaves the loop.
-
-  Args:
-    batches: From a step to its batch.
-    start: The first step.
-    stop: The step after the last.
-    depth: How many batches may wait.
-  """
-  ready = queue.Queue(maxsize=depth)
-  left = threading.Event()
-
-  def offer(item):
-    while not left.is_set():
-      try:
-        return ready.put(item, timeout=0.1)
-      except queue.Full:
-        continue
-
-  def work():
-    try:
-      for step in range(start, stop):
-        if left.is_set():
-          return
-        offer((batches(step), None))
-    except BaseException as error:  # Told to the consumer, whatever it is.
-      offer((None, error))
-
-  thread = threading.Thread(target=work, name='prefetch', daemon=True)
-  thread.start()
-  try:
-    for _ in range(start, stop):
-      batch, error = ready.get()
-      if error is not None:
-        raise error
-      yield batch
-  finally:
-    left.set()
-    thread.join()

@@ -30,7 +30,8 @@ class Embedded(documents.Source):
     if self.name not in corpora.CORPORA:
       raise errors.InputError(
           f'Embedded.name is {self.name!r}; choose from '
-          f'{sorted(corpora.CORPORA)}.{config.near(self.name, corpora.CORPORA)}')
+          f'{sorted(corpora.CORPORA)}.'
+          f'{config.near(self.name, corpora.CORPORA)}')
 
   def fingerprint(self) -> dict[str, Any]:
     return corpora.fingerprint(self.name)

@@ -30,7 +30,8 @@ class HashSplit:
   def __post_init__(self):
     _check_fractions(self)
 
-  def select(self, source: sources.Config, name: str) -> documents.Source | None:
+  def select(
+      self, source: sources.Config, name: str) -> documents.Source | None:
     """Returns the part of a source called 'train', 'valid' or 'test'."""
     if _fraction(self, name) == 0:
       return None
@@ -62,7 +63,8 @@ class PositionSplit:
   def __post_init__(self):
     _check_fractions(self)
 
-  def select(self, source: sources.Config, name: str) -> documents.Source | None:
+  def select(
+      self, source: sources.Config, name: str) -> documents.Source | None:
     """Returns the part of a source called 'train', 'valid' or 'test'."""
     if _fraction(self, name) == 0:
       return None
@@ -87,7 +89,8 @@ class Separate:
   valid_source: sources.Config
   test_source: sources.Config | None = None
 
-  def select(self, source: sources.Config, name: str) -> documents.Source | None:
+  def select(
+      self, source: sources.Config, name: str) -> documents.Source | None:
     """Returns the source called 'train', 'valid' or 'test'."""
     return {'train': source, 'valid': self.valid_source,
             'test': self.test_source}[name]

@@ -111,7 +111,8 @@ def load(directory: str | pathlib.Path) -> TokenStore:
         'folder to have it built again.') from None
   if (size != meta['num_tokens'] * dtype.itemsize
       or len(offsets) != meta['num_documents'] + 1
-      or offsets[-1] != meta['num_tokens'] or sizes.shape[1] + 1 != len(offsets)):
+      or offsets[-1] != meta['num_tokens']
+      or sizes.shape[1] + 1 != len(offsets)):
     raise errors.InputError(
         f'{str(directory)!r} is damaged: tokens.bin has {size} bytes where '
         f'meta.json says {meta["num_tokens"]} ids of {dtype.itemsize} bytes in '

@@ -144,7 +144,8 @@ class SubwordTokenizer(vocabulary.Tokenizer):
     self._prefixes_space = bool(probe) and probe[0].startswith(_SPACE)
     ids = [self._processor.piece_to_id(f'<0x{byte:02X}>')
            for byte in _SPACE.encode()]
-    self._space_ids = ids if self._processor.is_byte(ids[0]) else None
+    is_lossless = self._processor.is_byte(ids[0]) and not self._prefixes_space
+    self._space_ids = ids if is_lossless else None
 
   @property
   def name(self) -> str:
@@ -210,6 +211,6 @@ class SubwordTokenizer(vocabulary.Tokenizer):
 
 def _reason(error: Exception) -> str:
   """Returns the last sentence of a SentencePiece error, without C++ lines."""
-  text = str(error).strip().splitlines()
-  return text[-1].rpartition('] ')[2].strip() or 'it gives no reason.' \
-      if text else 'it gives no reason.'
+  text = (str(error).strip().splitlines() or ['it gives no reason'])[-1]
+  text = text.rpartition('] ')[2].partition(' or decrease character_cov')[0]
+  return text.strip().removesuffix('.') + '.'

@@ -1,4 +1,4 @@
-"""TensorFlow Datasets as a source, without TensorFlow where that is possible."""
+"""TensorFlow Datasets as a source, without TensorFlow where possible."""
 import collections
 from collections.abc import Iterator
 import dataclasses
@@ -57,7 +57,7 @@ class Tfds(documents.Source):
       if not builder.is_prepared():
         builder.download_and_prepare(file_format='array_record')
       return builder
-    except tensorflow_datasets.core.DatasetNotFoundError:
+    except (tensorflow_datasets.core.DatasetNotFoundError, ValueError):
       where = self.data_dir or 'the default data_dir'
       raise errors.InputError(
           f'TFDS knows no data set {self.name!r}, and none is prepared in '
@@ -76,10 +76,15 @@ class Tfds(documents.Source):
     if 'array_record' not in _formats(builder):
       yield from self._load()
       return
-    rows = builder.as_data_source(split=self.split)
-    for start in range(0, len(rows), _ROWS):
-      yield from rows.__getitems__(
-          list(range(start, min(start + _ROWS, len(rows)))))
+    try:
+      rows = builder.as_data_source(split=self.split)
+      for start in range(0, len(rows), _ROWS):
+        yield from rows.__getitems__(
+            list(range(start, min(start + _ROWS, len(rows)))))
+    except (OSError, RuntimeError, ValueError) as error:
+      raise errors.InputError(
+          f'{self.name}, split {self.split!r}, cannot be read from '
+          f'{str(builder.data_path)!r}: {error}.') from None
 
   def _load(self) -> Iterator[dict[str, Any]]:
     import tensorflow_datasets

@@ -1,0 +1,89 @@
+r"""Trains a tokenizer on the training split of a corpus and says how it does.
+
+  python experiments/train_tokenizer.py --output=runs/tokenizer \
+      --config.source.kind=TextFiles --config.source.paths='data/*.txt' \
+      --config.tokenizer.vocab_size=8000 --config.tokenizer.model=bpe
+
+The folder is what `lmjax.data.tokenizer.load` reads; `tokenizer.model` in it is
+a SentencePiece model for --config.data.tokenizer.path.
+"""
+from collections.abc import Sequence
+import dataclasses
+import itertools
+import pathlib
+
+from absl import flags
+from ml_collections import config_flags
+
+from lmjax.core import cli
+from lmjax.core import config as config_lib
+from lmjax.core import errors
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import splits
+from lmjax.data import tokenizer as tokenizer_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainTokenizer:
+  """Which tokenizer to train, on what.
+
+  Attributes:
+    source: Where text comes from.
+    split: What is held out, never seen by training; None trains on all.
+    tokenizer: The tokenizer to train.
+  """
+  source: sources.Config = sources.Embedded()
+  split: splits.Config | None = splits.HashSplit()
+  tokenizer: tokenizer_lib.Config = tokenizer_lib.SentencePiece()
+
+
+def train_tokenizer(
+    config: TrainTokenizer,
+    output: str | pathlib.Path) -> tokenizer_lib.Tokenizer:
+  """Builds the tokenizer, saves it in the folder `output` and returns it."""
+  if (pathlib.Path(output) / 'tokenizer.json').exists():
+    raise errors.InputError(
+        f'{str(output)!r} holds a tokenizer already; choose another --output.')
+  data = pipeline.DataConfig(
+      source=config.source, split=config.split, tokenizer=config.tokenizer)
+  tokenizer = data.build_tokenizer()
+  tokenizer.save(output)
+  return tokenizer
+
+
+def report(config: TrainTokenizer, tokenizer: tokenizer_lib.Tokenizer,
+           limit: int = 1000) -> str:
+  """Returns how many bytes a token holds, and the beginning of a document."""
+  data = pipeline.DataConfig(source=config.source, split=config.split)
+  name = 'train' if data.part('valid') is None else 'valid'
+  texts = list(itertools.islice(data.part(name).documents(), limit))
+  encoded = [tokenizer.encode(text) for text in texts]
+  num_bytes = sum(len(text.encode()) for text in texts)
+  num_tokens = sum(len(ids) for ids in encoded)
+  exact = sum(tokenizer.decode(ids) == text
+              for ids, text in zip(encoded, texts))
+  pieces = [tokenizer.decode([token]) for token in encoded[0][:24]]
+  return '\n'.join([
+      f'{name}: {num_bytes / num_tokens:.3f} bytes a token over {len(texts)} '
+      f'documents, {exact} of which decode to exactly their text',
+      f'begins: {"|".join(pieces)!r}'])
+
+
+def main(argv: Sequence[str]) -> None:
+  """Trains what the flags say."""
+  del argv
+  config = config_lib.freeze(TrainTokenizer, flags.FLAGS.config)
+  if flags.FLAGS.output is None:
+    raise errors.InputError('Say where to write: --output=FOLDER.')
+  tokenizer = train_tokenizer(config, flags.FLAGS.output)
+  print(tokenizer.describe())
+  print(report(config, tokenizer))
+  print(f'written to {flags.FLAGS.output}, digest {tokenizer.digest[:12]}')
+
+
+if __name__ == '__main__':
+  flags.DEFINE_string('output', None, 'Folder to write the tokenizer to.')
+  config_flags.DEFINE_config_dict(
+      'config', config_lib.editable(TrainTokenizer()))
+  cli.run(main)
