@@ -122,7 +122,7 @@ class Report:
     derived = {name: getattr(self, name) for name in (
         'nats', 'perplexity', 'bits_per_byte', 'word_perplexity',
         'tokens_per_second')}
-    return _finite(dataclasses.asdict(self) | derived)
+    return finite(dataclasses.asdict(self) | derived)
 
   @classmethod
   def from_dict(cls, tree: dict[str, Any]) -> 'Report':
@@ -149,7 +149,7 @@ def save(path: str | os.PathLike, reports: Sequence[Report],
   path = pathlib.Path(path)
   part = path.with_name(path.name + '.part')
   part.write_text(
-      json.dumps(tree | _finite(facts), indent=2, allow_nan=False) + '\n')
+      json.dumps(tree | finite(facts), indent=2, allow_nan=False) + '\n')
   os.replace(part, path)
 
 
@@ -201,26 +201,44 @@ def terms(report: Report) -> list[str]:
 
 def table(reports: Sequence[Report]):
   """Returns a `rich` table of reports made by the same evaluator."""
+  return grid(headings(), [cells(report) for report in reports],
+              '\n'.join(terms(reports[0])))
+
+
+def grid(columns: Sequence[str], rows: Sequence[Sequence[str]],
+         caption: str | None = None):
+  """Returns a `rich` table whose first column names the rows."""
   from rich import box  # pylint: disable=g-import-not-at-top
   from rich import table as rich_table  # pylint: disable=g-import-not-at-top
+  from rich import text  # pylint: disable=g-import-not-at-top
   out = rich_table.Table(
       box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0),
-      caption='\n'.join(terms(reports[0])), caption_justify='left')
-  for heading in headings():
-    out.add_column(heading, justify='right' if heading else 'left',
-                   no_wrap=True)
-  for i, report in enumerate(reports):
-    out.add_row(*cells(report), style='bold' if i == 0 else None)
+      caption=caption and text.Text(caption), caption_justify='left')
+  for i, column in enumerate(columns):
+    out.add_column(column, justify='right' if i else 'left', no_wrap=True)
+  for i, row in enumerate(rows):
+    out.add_row(*map(text.Text, row), style='bold' if i == 0 else None)
   return out
 
 
-def show(reports: Sequence[Report], file=None) -> None:
-  """Prints the table."""
+def show(shown: Any, file=None) -> None:
+  """Prints a table, to standard output unless told where."""
   from rich import console  # pylint: disable=g-import-not-at-top
-  out = console.Console(file=file, highlight=False, markup=False)
+  out = console.Console(file=file)
   if not out.is_terminal:
     out.width = 100  # A file has no margin to keep.
-  out.print(table(reports))
+  out.print(shown)
+
+
+def finite(tree: Any) -> Any:
+  """Returns JSON types with None in place of what is not finite."""
+  if isinstance(tree, dict):
+    return {key: finite(value) for key, value in tree.items()}
+  if isinstance(tree, (list, tuple)):
+    return [finite(value) for value in tree]
+  if isinstance(tree, float) and not math.isfinite(tree):
+    return None
+  return tree
 
 
 def _exp(x: float) -> float:
@@ -228,17 +246,6 @@ def _exp(x: float) -> float:
     return math.exp(x)
   except OverflowError:
     return math.inf
-
-
-def _finite(tree: Any) -> Any:
-  """Returns JSON types in which None stands for what is not finite."""
-  if isinstance(tree, dict):
-    return {key: _finite(value) for key, value in tree.items()}
-  if isinstance(tree, (list, tuple)):
-    return [_finite(value) for value in tree]
-  if isinstance(tree, float) and not math.isfinite(tree):
-    return None
-  return tree
 
 
 def _real(fields: dict[str, Any]) -> dict[str, Any]:

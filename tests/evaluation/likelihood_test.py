@@ -164,7 +164,8 @@ def tiny():
   """A decoder with weights large enough for any mistake to show."""
   model = decoder.DecoderConfig(
       vocab_size=_VOCAB, context=8, width=16, num_layers=2).build()
-  params = model.init(jax.random.key(0), np.zeros((1, 8), np.int32))['params']
+  params = jax.eval_shape(
+      model.init, jax.random.key(0), np.zeros((1, 8), np.int32))['params']
   leaves, tree = jax.tree.flatten(params)
   rng = np.random.default_rng(3)
   return model, jax.tree.unflatten(

@@ -1,0 +1,118 @@
+"""Questions with a right answer, read from JSON lines.
+
+A line has one of three shapes:
+
+  {"query": text, "choices": [text, ...], "gold": 0}
+  {"context_options": [text, ...], "continuation": text, "gold": 0}
+  {"context": text, "continuation": text}
+
+`context` and `query` are synonyms, `gold` and `answer` too; the answer may also
+be the text of a choice. The last shape has nothing to choose from: it asks
+whether greedy decoding would give the continuation, as LAMBADA does.
+"""
+import collections
+import dataclasses
+import json
+from typing import Any
+
+from lmjax.core import config
+from lmjax.core import errors
+from lmjax.data import files
+
+_FIELDS = ('context', 'query', 'context_options', 'choices', 'continuation',
+           'gold', 'answer')
+_MAX_LINE_BYTES = 1 << 24
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+  """One question: a context and a continuation for each of its options."""
+  contexts: tuple[str, ...]
+  continuations: tuple[str, ...]
+  gold: int
+  source: str  # file:line, for messages.
+
+
+def read(path: str, limit: int | None = None) -> list[Item]:
+  """Returns the questions of a JSON lines file.
+
+  Raises:
+    InputError: If the file cannot be read, a line is none of the three shapes,
+      or the file mixes questions with continuations to be guessed.
+  """
+  items = []
+  for number, line in files.lines(
+      path, 'fail', _MAX_LINE_BYTES, collections.Counter()):
+    if limit is not None and len(items) == limit:
+      break
+    if line.strip():
+      items.append(_item(line, f'{path}:{number}'))
+  if not items:
+    raise errors.InputError(f'{path} holds no question.')
+  for item in items:
+    if (len(item.contexts) == 1) != (len(items[0].contexts) == 1):
+      raise errors.InputError(
+          f'{item.source} has {len(item.contexts)} options, but '
+          f'{items[0].source} has {len(items[0].contexts)}: keep multiple '
+          'choice and continuations to be guessed in files of their own.')
+  return items
+
+
+def _item(line: str, source: str) -> Item:
+  try:
+    row = json.loads(line)
+  except (ValueError, RecursionError) as error:
+    raise errors.InputError(f'{source}: not JSON: {error}.') from None
+  if not isinstance(row, dict):
+    raise errors.InputError(f'{source}: should be an object; got {row!r:.60}.')
+
+  def texts(value, name):
+    if not (isinstance(value, list) and len(value) > 1):
+      raise errors.InputError(
+          f'{source}: {name} should be a list of at least two texts; got '
+          f'{value!r:.60}.')
+    return tuple(_text(v, f'{source}: each of {name}') for v in value)
+
+  if 'context_options' in row:
+    contexts = texts(row['context_options'], 'context_options')
+    tail = _text(_get(row, source, 'continuation'), f'{source}: continuation')
+    continuations = (tail,) * len(contexts)
+  elif 'choices' in row:
+    continuations = texts(row['choices'], 'choices')
+    head = _text(_get(row, source, 'context', 'query'), f'{source}: context')
+    contexts = (head,) * len(continuations)
+  else:
+    contexts = (_text(_get(row, source, 'context', 'query'),
+                      f'{source}: context'),)
+    continuations = (_text(_get(row, source, 'continuation'),
+                           f'{source}: continuation'),)
+  if not all(continuations):
+    raise errors.InputError(f'{source}: a continuation is empty.')
+  if len(contexts) == 1:
+    return Item(contexts, continuations, 0, source)
+  gold = _get(row, source, 'gold', 'answer')
+  options = contexts if 'context_options' in row else continuations
+  if isinstance(gold, str) and options.count(gold) == 1:
+    gold = options.index(gold)
+  if type(gold) is not int or not 0 <= gold < len(options):
+    raise errors.InputError(
+        f'{source}: the answer should be 0 to {len(options) - 1}, or the text '
+        f'of one option; got {gold!r}.')
+  return Item(contexts, continuations, gold, source)
+
+
+def _get(row: dict[str, Any], source: str, *names: str) -> Any:
+  """Returns the first of the named fields that is there."""
+  for name in names:
+    if name in row:
+      return row[name]
+  odd = [key for key in row if key not in _FIELDS]
+  hint = config.near(odd[0], names) if odd else ''
+  raise errors.InputError(
+      f'{source}: has no {" or ".join(names)}; it has {sorted(row)}.{hint}')
+
+
+def _text(value: Any, what: str) -> str:
+  if not isinstance(value, str):
+    raise errors.InputError(f'{what} should be a text; got {value!r:.60}.')
+  return value
