@@ -1,0 +1,74 @@
+"""The total of a loss and its gradient, whichever form the loss returns."""
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+# loss(params, batch) -> {'loss': Mean, ...}, a Mean, (total, weight), or a
+# scalar that is the mean over the batch's weights.
+Loss = Callable[[Any, Mapping[str, Any]], Any]
+
+
+def sums(loss: Loss, params: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
+  """Returns the summed loss of a batch and the weight to divide it by.
+
+  Args:
+    loss: An objective that returns a dict with a `Mean` called 'loss', one
+      that returns a `Mean` (anything with `total` and `weight`) or the pair,
+      or one that returns the scalar mean over `batch['weights']`.
+    params: Its parameters.
+    batch: Its batch.
+
+  Example:
+    >>> batch = {'weights': np.array([1., 1., 0.])}
+    >>> [float(x) for x in sums(lambda params, batch: 3.0, None, batch)]
+    [6.0, 2.0]
+  """
+  value = loss(params, batch)
+  if isinstance(value, Mapping):
+    value = value['loss']
+  if hasattr(value, 'total'):
+    return value.total, value.weight
+  if isinstance(value, tuple):
+    return value
+  weight = jnp.sum(jnp.asarray(batch['weights']))
+  return jnp.asarray(value) * weight, weight
+
+
+def with_gradient(loss: Loss) -> Callable[..., dict[str, Any]]:
+  """Returns a compiled function to the sums of a loss and their gradient.
+
+  Args:
+    loss: As in `sums`.
+
+  Returns:
+    `f(params, batch) -> {'total', 'weight', 'gradient'}`, the gradient being
+    that of the total.
+  """
+  @jax.jit
+  def compiled(params, batch):
+    (total, weight), gradient = jax.value_and_grad(
+        lambda params: sums(loss, params, batch), has_aux=True)(params)
+    return {'total': total, 'weight': weight, 'gradient': gradient}
+
+  def checked(params, batch):
+    out = jax.device_get(compiled(params, batch))
+    for leaf in jax.tree.leaves(out):
+      if not np.all(np.isfinite(leaf)):
+        raise AssertionError(
+            'The loss or its gradient is not finite. Look for a row whose '
+            'tokens are all masked, a division by a weight of 0, or NaN that '
+            'is multiplied by 0 instead of being replaced.')
+    return out
+
+  return checked
+
+
+def alive(what: str, result: dict[str, Any]) -> None:
+  """Raises if a gradient is zero everywhere: nothing could be wrong with it."""
+  if not any(np.any(leaf) for leaf in jax.tree.leaves(result['gradient'])):
+    raise AssertionError(
+        f'{what} proves nothing: the gradient is zero everywhere. Does the '
+        'loss use the parameters it is given, and count any token?')
