@@ -12,9 +12,11 @@ from lmjax.core import errors
 from lmjax.data import corpora
 from lmjax.data import documents
 from lmjax.data import files
+from lmjax.data import tables
 from lmjax.data import tfds
 
 Source = documents.Source
+Delimited = tables.Delimited
 Tfds = tfds.Tfds
 
 _MAX_LINE_BYTES = 16 << 20
@@ -161,7 +163,7 @@ class JsonLines(documents.Source):
     return _SURROGATES.sub('\ufffd', text)
 
 
-Config = Embedded | TextFiles | JsonLines | Tfds | InMemory
+Config = Embedded | TextFiles | JsonLines | Delimited | Tfds | InMemory
 
 
 def _paragraphs(lines: Iterator[str]) -> Iterator[str]:

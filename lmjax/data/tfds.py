@@ -1,6 +1,6 @@
 """TensorFlow Datasets as a source, without TensorFlow where possible."""
 import collections
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import dataclasses
 from typing import Any
 
@@ -39,16 +39,25 @@ class Tfds(documents.Source):
 
   def _read(self, counts: collections.Counter) -> Iterator[str]:
     del counts
+    return (row[self.field] for row in self.rows((self.field,)))
+
+  def rows(self, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yields the rows of the split with some of their features, text as str."""
     builder = self._builder()
-    self._check(builder.info)
+    self._check(builder.info, fields)
     for number, row in enumerate(self._rows(builder)):
-      text = row[self.field]
       try:
-        yield text.decode('utf-8') if isinstance(text, bytes) else text
+        yield {field: _text(row[field]) for field in fields}
       except UnicodeDecodeError as error:
         raise errors.InputError(
             f'{self.name} ({self.split}), row {number}: invalid UTF-8 at byte '
-            f'{error.start} of {self.field!r}.') from None
+            f'{error.start} of one of {list(fields)}.') from None
+
+  def label_names(self, field: str) -> list[str] | None:
+    """Returns what the numbers of a feature are called, if they have names."""
+    info = self._builder().info
+    self._check(info, (field,))
+    return getattr(info.features[field], 'names', None)
 
   def _builder(self) -> Any:
     import tensorflow_datasets
@@ -100,17 +109,23 @@ class Tfds(documents.Source):
         self.name, split=self.split, data_dir=self.data_dir)
     return iter(tensorflow_datasets.as_numpy(rows))
 
-  def _check(self, info: Any) -> None:
+  def _check(self, info: Any, fields: Sequence[str]) -> None:
     split = self.split.partition('[')[0]
     if split not in info.splits:
       raise errors.InputError(
           f'{self.name} has no split {split!r} among {sorted(info.splits)}.'
           f'{config.near(split, info.splits)}')
-    if self.field not in info.features:
-      raise errors.InputError(
-          f'{self.name} has no field {self.field!r} among '
-          f'{sorted(info.features)}; set field.'
-          f'{config.near(self.field, info.features)}')
+    for field in fields:
+      if field not in info.features:
+        raise errors.InputError(
+            f'{self.name} has no field {field!r} among '
+            f'{sorted(info.features)}; set field.'
+            f'{config.near(field, info.features)}')
+
+
+def _text(value: Any) -> Any:
+  """Returns bytes as the text they are, and anything else as it is."""
+  return value.decode('utf-8') if isinstance(value, bytes) else value
 
 
 def _formats(builder: Any) -> list[str]:
