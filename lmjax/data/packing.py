@@ -131,21 +131,23 @@ class _Stream:
 
     column = np.tile(np.arange(span, dtype=np.int32), len(low))
     place = np.repeat(shifts[document] + low[row], lengths) + column
-    if low.max(initial=0) + span > total:  # The last row of the epoch.
-      is_pad = document == len(starts) - 1
-      place[np.repeat(is_pad, lengths)] = 0
-      segment = np.where(is_pad, 0, rank + 1)
-    else:
-      segment = rank + 1
-    tokens = self._store.tokens[place].astype(np.int32).reshape(-1, span)
-    segments = np.repeat(segment.astype(np.int32), lengths).reshape(-1, span)
-    positions = column - np.repeat(begin.astype(np.int32), lengths)
-    positions = positions.reshape(-1, span)
+    segments = np.repeat((rank + 1).astype(np.int32), lengths)
+    positions = column
+    if not self._crosses:
+      positions = column - np.repeat(begin.astype(np.int32), lengths)
+    is_last = low.max(initial=0) + span > total
+    if is_last:  # The only row that padding may fill.
+      is_pad = np.repeat(document == len(starts) - 1, lengths)
+      place[is_pad] = segments[is_pad] = positions[is_pad] = 0
+    tokens = self._store.tokens[place].astype(np.int32)
+    if is_last:
+      tokens[is_pad] = 0
+    tokens, segments, positions = (
+        x.reshape(-1, span) for x in (tokens, segments, positions))
     if self._crosses:
-      positions = column.reshape(-1, span) * (segments > 0)
-      segments = (segments > 0).astype(np.int32)
+      segments = np.minimum(segments, 1)
     weights = (segments[:, 1:] == segments[:, :-1]) & (segments[:, 1:] > 0)
-    return _batch(tokens * (segments > 0), weights, positions, segments)
+    return _batch(tokens, weights, positions, segments)
 
 
 class _Windows:

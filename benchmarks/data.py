@@ -1,0 +1,106 @@
+"""How fast text becomes batches, on one core.
+
+  python benchmarks/data.py [--out=data.json]
+
+Prints, and with --out writes, JSON: the median, over rounds taken in turns, of
+MB of text encoded a second, of tokens written to a store a second, and of
+tokens packed into batches a second, for each tokenizer and way of packing.
+"""
+import json
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+
+from absl import app
+from absl import flags
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from lmjax.data import packing
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import store as store_lib
+from lmjax.data import tokenizer as tokenizer_lib
+
+TOKENIZERS = {
+    'bytes': tokenizer_lib.Bytes(),
+    'characters': tokenizer_lib.Characters(),
+    'unigram': tokenizer_lib.SentencePiece(4096, 'unigram'),
+    'bpe': tokenizer_lib.SentencePiece(4096, 'bpe')}
+PACKINGS = {
+    'packed': packing.Packed(), 'concatenated': packing.Concatenated(),
+    'crops': packing.Crops()}
+_SHAPES = [(32, 1024), (8, 256)]
+
+
+def _seconds(work) -> float:
+  begin = time.perf_counter()
+  work()
+  return time.perf_counter() - begin
+
+
+def _batch_times(store: store_lib.TokenStore, rounds: int) -> dict:
+  """Returns tokens a second for each way of packing and each shape."""
+  work = {}
+  for name, config in PACKINGS.items():
+    for batch_size, length in _SHAPES:
+      batches = pipeline.Batches(
+          config.build(store, length, seed=0), batch_size, length,
+          vocab_size=2**16, fingerprint={})
+      batches(0)  # The permutation of the epoch is not what is timed.
+      work[f'{name} {batch_size} x {length}'] = batches
+  times = {name: [] for name in work}
+  for _ in range(rounds):
+    for name, batches in work.items():
+      steps = max(1, 500_000 // batches.tokens_per_batch)
+      took = _seconds(lambda: [batches(step) for step in range(steps)])
+      times[name].append(took / steps / batches.tokens_per_batch)
+  return {name: round(1 / statistics.median(t)) for name, t in times.items()}
+
+
+def measure(rounds: int) -> dict:
+  """Returns all the rates."""
+  texts = list(sources.Embedded('python-stdlib').documents())
+  megabytes = sum(len(text.encode()) for text in texts) / 1e6
+  source = sources.InMemory(tuple(texts))
+  # A word for every size of document: short ones make most pieces.
+  lines = tuple(line for text in texts for line in text.split('\n')[::4]
+                if line.strip())
+  result = {'corpus_megabytes': round(megabytes, 1), 'encode_megabytes': {},
+            'store_tokens': {}, 'batch_tokens': {}, 'batch_tokens_lines': {}}
+  with tempfile.TemporaryDirectory() as folder:
+    folder = pathlib.Path(folder)
+    for name, config in TOKENIZERS.items():
+      tokenizer = config.build(texts)
+      times = [_seconds(lambda: [tokenizer.encode(text) for text in texts])
+               for _ in range(rounds)]
+      result['encode_megabytes'][name] = round(
+          megabytes / statistics.median(times), 1)
+      took = _seconds(lambda: store_lib.build(folder / name, source, tokenizer))
+      store = store_lib.load(folder / name)
+      result['store_tokens'][name] = round(store.num_tokens / took)
+    result['batch_tokens'] = _batch_times(
+        store_lib.load(folder / 'bytes'), rounds)
+    store = store_lib.build(folder / 'lines', sources.InMemory(lines),
+                            tokenizer_lib.Bytes().build())
+    result['tokens_a_line'] = round(float(np.diff(store.offsets).mean()), 1)
+    result['batch_tokens_lines'] = _batch_times(store, rounds)
+  return result
+
+
+def main(argv) -> None:
+  del argv
+  text = json.dumps(measure(flags.FLAGS.rounds), indent=2)
+  print(text)
+  if flags.FLAGS.out:
+    pathlib.Path(flags.FLAGS.out).write_text(text + '\n')
+
+
+if __name__ == '__main__':
+  flags.DEFINE_integer('rounds', 5, 'How often each is timed.')
+  flags.DEFINE_string('out', None, 'File to write the JSON to.')
+  app.run(main)

@@ -1,0 +1,123 @@
+"""Token stores: exact, built once, never half."""
+import multiprocessing
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.data import documents as documents_lib
+from lmjax.data import sources
+from lmjax.data import store as store_lib
+from lmjax.data import symbols
+
+TEXTS = ('a bc', 'dé\nf g', 'x' * 300, 'last one')
+
+
+def _build(path, texts=TEXTS, **kwargs):
+  return store_lib.build(path / 'store', sources.InMemory(texts),
+                         symbols.Bytes(**kwargs).build())
+
+
+def test_a_store_holds_exactly_what_the_tokenizer_gives(tmp_path):
+  store = _build(tmp_path)
+  tokenizer = symbols.Bytes().build()
+  assert store.num_documents == len(TEXTS)
+  for i, text in enumerate(TEXTS):
+    np.testing.assert_array_equal(
+        store.document(i), tokenizer.encode_document(text))
+  assert store.num_tokens == sum(len(t.encode()) + 2 for t in TEXTS)
+  assert store.text_bytes.tolist() == [len(t.encode()) for t in TEXTS]
+  assert store.words.tolist() == [2, 3, 1, 2]
+  assert isinstance(store.tokens, np.memmap)
+  with pytest.raises(IndexError):
+    store.document(len(TEXTS))
+
+
+def test_many_small_writes_are_one_store(tmp_path, monkeypatch):
+  monkeypatch.setattr(store_lib, '_BUFFER', 7)
+  small = _build(tmp_path / 'small')
+  monkeypatch.undo()
+  large = _build(tmp_path / 'large')
+  assert small.digest == large.digest
+  np.testing.assert_array_equal(small.tokens, large.tokens)
+
+
+def test_digests_see_ids_borders_and_rules(tmp_path):
+  texts = [TEXTS, TEXTS[::-1], ('ab', 'c'), ('a', 'bc')]
+  digests = [_build(tmp_path / str(i), t, bos=False, eos=False).digest
+             for i, t in enumerate(texts)]
+  digests.append(_build(tmp_path / 'bos', TEXTS, eos=False).digest)
+  assert len(set(digests)) == 5
+
+
+def test_a_store_is_built_once_and_anew_when_anything_changes(tmp_path):
+  path = tmp_path / 'a.txt'
+  path.write_text('some text')
+  source = sources.TextFiles((str(path),))
+  cache = tmp_path / 'cache'
+
+  def stores():
+    return {entry.name for entry in cache.iterdir() if entry.is_dir()}
+
+  first = store_lib.cached(source, symbols.Bytes().build(), cache)
+  store_lib.cached(source, symbols.Bytes().build(), cache)
+  assert len(stores()) == 1
+  store_lib.cached(source, symbols.Bytes(bos=False).build(), cache)
+  assert len(stores()) == 2
+  path.write_text('some tent')  # As long as before.
+  changed = store_lib.cached(source, symbols.Bytes().build(), cache)
+  assert len(stores()) == 3 and changed.digest != first.digest
+
+
+class _Dying(documents_lib.Source):
+  """A source in which the process is killed."""
+
+  def fingerprint(self):
+    return sources.InMemory(TEXTS).fingerprint()
+
+  def _read(self, counts):
+    yield TEXTS[0]
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_build_leaves_nothing_that_counts(tmp_path):
+  tokenizer = symbols.Bytes().build()
+  context = multiprocessing.get_context('fork')
+  for _ in range(2):
+    worker = context.Process(
+        target=store_lib.cached, args=(_Dying(), tokenizer, tmp_path))
+    worker.start()
+    worker.join()
+    assert worker.exitcode == -signal.SIGKILL
+    assert not [e for e in tmp_path.iterdir() if (e / 'meta.json').exists()]
+  store = store_lib.cached(sources.InMemory(TEXTS), tokenizer, tmp_path)
+  assert store.digest == _build(tmp_path).digest
+  assert not list(tmp_path.glob('*.unfinished'))
+
+
+def test_a_failed_build_leaves_nothing_at_all(tmp_path):
+  with pytest.raises(errors.InputError, match='Document 2 .*surrogate'):
+    _build(tmp_path, ('good', '\ud800'))
+  assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('damage', [
+    lambda path: (path / 'tokens.bin').write_bytes(b'12'),
+    lambda path: (path / 'meta.json').write_text('{'),
+    lambda path: (path / 'offsets.npy').unlink(),
+    lambda path: (path / 'sizes.npy').write_bytes(b''),
+], ids=['short', 'meta', 'offsets', 'sizes'])
+def test_a_damaged_store_is_refused(tmp_path, damage):
+  _build(tmp_path)
+  damage(tmp_path / 'store')
+  with pytest.raises(errors.InputError, match='delete the folder'):
+    store_lib.load(tmp_path / 'store')
+
+
+def test_what_was_dropped_is_counted(tmp_path):
+  store = _build(tmp_path, ('a', '', ' \n', 'b'))
+  assert store.num_documents == 2
+  assert store.meta['counts'] == {
+      'documents': 2, 'empty documents dropped': 2}
