@@ -1,0 +1,146 @@
+"""How well classes are told apart: accuracy, F1, the confusion matrix."""
+from collections.abc import Sequence
+import dataclasses
+import math
+import os
+
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.evaluation import report
+
+
+@dataclasses.dataclass(frozen=True)
+class Classification:
+  """Predicted classes against true ones, all C of them counted.
+
+  Attributes:
+    confusion_CC: How often class i (row) was called class j (column).
+    names: What the classes are called.
+  """
+  confusion_CC: np.ndarray
+  names: tuple[str, ...]
+
+  @classmethod
+  def of(cls, labels: Sequence[int], predictions: Sequence[int],
+         names: Sequence[str]) -> 'Classification':
+    """Counts predictions.
+
+    Args:
+      labels: True classes, from 0.
+      predictions: Predicted classes, from 0.
+      names: What each class is called.
+
+    Raises:
+      InputError: If the lengths differ, there are none, or a class has no name.
+    """
+    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    if labels.shape != predictions.shape or labels.ndim != 1 or not len(labels):
+      raise errors.InputError(
+          'labels and predictions should be equally long lists of classes; got '
+          f'shapes {labels.shape} and {predictions.shape}.')
+    size = len(names)
+    for title, values in ('label', labels), ('prediction', predictions):
+      wrong = values[(values < 0) | (values >= size)]
+      if len(wrong):
+        raise errors.InputError(
+            f'A {title} should be 0 to {size - 1}, one of the {size} names; '
+            f'got {wrong[0]}.')
+    confusion = np.bincount(
+        labels.astype(np.int64) * size + predictions, minlength=size * size)
+    return cls(confusion.reshape(size, size), tuple(names))
+
+  @property
+  def total(self) -> int:
+    return int(self.confusion_CC.sum())
+
+  @property
+  def accuracy(self) -> float:
+    """Share of predictions that are right."""
+    return float(np.trace(self.confusion_CC) / self.total)
+
+  @property
+  def accuracy_stderr(self) -> float | None:
+    """Its standard error, examples being drawn independently."""
+    if self.total < 2:
+      return None
+    return math.sqrt(self.accuracy * (1 - self.accuracy) / (self.total - 1))
+
+  @property
+  def precision(self) -> np.ndarray:
+    """Of what was called each class, the share that is; 0 if nothing was."""
+    return _ratio(np.diag(self.confusion_CC), self.confusion_CC.sum(axis=0))
+
+  @property
+  def recall(self) -> np.ndarray:
+    """Of what is each class, the share that was called so; 0 if nothing is."""
+    return _ratio(np.diag(self.confusion_CC), self.confusion_CC.sum(axis=1))
+
+  @property
+  def f1(self) -> np.ndarray:
+    """Harmonic mean of precision and recall, by class."""
+    sizes = self.confusion_CC.sum(axis=0) + self.confusion_CC.sum(axis=1)
+    return _ratio(2 * np.diag(self.confusion_CC), sizes)
+
+  @property
+  def macro_f1(self) -> float:
+    """Mean F1 of the classes that occur, as a label or as a prediction."""
+    sizes = self.confusion_CC.sum(axis=0) + self.confusion_CC.sum(axis=1)
+    return float(self.f1[sizes > 0].mean())
+
+  def to_dict(self) -> dict:
+    """Returns JSON types."""
+    classes = [
+        {'name': name, 'examples': int(count), 'precision': float(p),
+         'recall': float(r), 'f1': float(f)}
+        for name, count, p, r, f in zip(
+            self.names, self.confusion_CC.sum(axis=1), self.precision,
+            self.recall, self.f1)]
+    return {
+        'examples': self.total, 'accuracy': self.accuracy,
+        'accuracy_stderr': self.accuracy_stderr, 'macro_f1': self.macro_f1,
+        'classes': classes, 'confusion': self.confusion_CC.tolist()}
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+  return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+
+
+def table(results: dict[str, Classification]):
+  """Returns a `rich` table of classifiers tested on the same examples."""
+  rows = [(name, report.number(r.accuracy, 4),
+           report.number(r.accuracy_stderr, 4), report.number(r.macro_f1, 4))
+          for name, r in results.items()]
+  examples = next(iter(results.values())).total
+  return report.grid(('', 'accuracy', '±', 'macro-F1'), rows,
+                     f'{examples:,} examples.')
+
+
+def plot(path: str | os.PathLike, result: Classification,
+         title: str = 'Confusion') -> None:
+  """Draws the confusion matrix into a PNG: a share of each row, and counts."""
+  from matplotlib import figure  # pylint: disable=g-import-not-at-top
+  size = len(result.names)
+  side = min(14.0, max(4.0, 1.8 + 0.5 * size))
+  fig = figure.Figure((side, side), layout='constrained')
+  axes = fig.add_subplot()
+  counts_CC = result.confusion_CC
+  shares_CC = counts_CC / np.maximum(counts_CC.sum(axis=1, keepdims=True), 1)
+  image = axes.imshow(shares_CC, cmap='Blues', vmin=0, vmax=1)
+  names = [name.replace('$', r'\$') for name in result.names]  # No formulas.
+  axes.set_xticks(range(size), names, rotation=45, ha='right',
+                  rotation_mode='anchor')
+  axes.set_yticks(range(size), names)
+  axes.set(xlabel='predicted', ylabel='true')
+  axes.set_title(
+      f'{title}\naccuracy {result.accuracy:.1%}, macro-F1 {result.macro_f1:.3f}'
+      f', {result.total:,} examples', fontsize=10)
+  if size <= 30:
+    for i, j in np.ndindex(size, size):
+      if counts_CC[i, j]:
+        axes.text(j, i, f'{counts_CC[i, j]}', ha='center', va='center',
+                  fontsize=8, color='white' if shares_CC[i, j] > 0.5 else '0.2')
+  axes.tick_params(length=0)
+  axes.spines[:].set_visible(False)
+  fig.colorbar(image, ax=axes, shrink=0.7, label='share of the true class')
+  fig.savefig(path, dpi=120)

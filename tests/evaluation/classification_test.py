@@ -1,0 +1,59 @@
+"""Classification metrics against values computed by hand."""
+import json
+import math
+
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.evaluation import classification
+
+_LABELS = [0, 0, 0, 0, 1, 1, 2, 2]
+_PREDICTIONS = [0, 0, 1, 2, 1, 0, 2, 2]
+
+
+def _result(names=('a', 'b', 'c', 'never')):
+  return classification.Classification.of(_LABELS, _PREDICTIONS, names)
+
+
+def test_by_hand():
+  result = _result()
+  assert result.confusion_CC.tolist() == [
+      [2, 1, 1, 0], [1, 1, 0, 0], [0, 0, 2, 0], [0, 0, 0, 0]]
+  assert result.accuracy == 5 / 8
+  assert result.accuracy_stderr == pytest.approx(math.sqrt(5 / 8 * 3 / 8 / 7))
+  np.testing.assert_allclose(result.precision, [2 / 3, 1 / 2, 2 / 3, 0])
+  np.testing.assert_allclose(result.recall, [1 / 2, 1 / 2, 1, 0])
+  np.testing.assert_allclose(result.f1, [4 / 7, 1 / 2, 4 / 5, 0])
+  # A class that neither is nor is predicted has no F1 to average.
+  assert result.macro_f1 == pytest.approx((4 / 7 + 1 / 2 + 4 / 5) / 3)
+
+
+def test_a_class_predicted_in_vain_counts_as_zero():
+  result = classification.Classification.of([0, 0], [0, 1], ['a', 'b'])
+  assert result.macro_f1 == pytest.approx((2 / 3 + 0) / 2)
+
+
+def test_json():
+  tree = json.loads(json.dumps(_result().to_dict()))
+  assert tree['accuracy'] == 5 / 8 and tree['examples'] == 8
+  assert tree['classes'][2] == {
+      'name': 'c', 'examples': 2, 'precision': pytest.approx(2 / 3),
+      'recall': 1.0, 'f1': pytest.approx(0.8)}
+  assert tree['confusion'][0] == [2, 1, 1, 0]
+
+
+def test_the_picture_is_drawn(tmp_path):
+  path = tmp_path / 'confusion.png'
+  classification.plot(path, _result(('a', '$b$', 'ü', '$')))
+  assert path.read_bytes().startswith(b'\x89PNG') and path.stat().st_size > 5000
+  assert len(classification.table({'model': _result()}).columns) == 4
+
+
+@pytest.mark.parametrize('labels, predictions, words', [
+    ([0, 3], [0, 1], 'A label should be 0 to 2.*got 3'),
+    ([0, 1], [-1, 1], 'A prediction should be 0 to 2.*got -1'),
+    ([0], [0, 1], 'equally long'), ([], [], 'equally long')])
+def test_bad_classes_are_told(labels, predictions, words):
+  with pytest.raises(errors.InputError, match=words):
+    classification.Classification.of(labels, predictions, ['a', 'b', 'c'])
