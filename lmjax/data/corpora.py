@@ -1,6 +1,7 @@
 """Text that every CPython carries, so that a first run needs no download."""
 from collections.abc import Iterator
 import hashlib
+import os
 import pathlib
 import platform
 import sysconfig
@@ -35,7 +36,7 @@ def fingerprint(name: str) -> dict[str, Any]:
   if name == 'python-docs':
     entries = [(key, len(text)) for key, text in sorted(_topics().items())]
   else:
-    entries = [(path.name, path.stat().st_size) for path in _modules()]
+    entries = [(path.parts[-2:], path.stat().st_size) for path in _modules()]
   sha = hashlib.sha256(repr(entries).encode()).hexdigest()
   return {'name': name, 'python': platform.python_version(), 'sizes': sha}
 
@@ -55,8 +56,11 @@ def _topics() -> dict[str, str]:
 
 def _modules() -> list[pathlib.Path]:
   root = pathlib.Path(sysconfig.get_path('stdlib'))
-  paths = [path for path in root.rglob('*.py')
-           if not _SKIPPED.intersection(path.relative_to(root).parts)]
+  paths = []
+  for folder, folders, names in os.walk(root):
+    folders[:] = [name for name in folders if name not in _SKIPPED]
+    paths += [pathlib.Path(folder, name) for name in names
+              if name.endswith('.py')]
   if not paths:
     raise errors.InputError(
         f"There is no source code in {str(root)!r}, so 'python-stdlib' is "

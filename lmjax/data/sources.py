@@ -87,7 +87,7 @@ class TextFiles(documents.Source):
   max_line_bytes: int = _MAX_LINE_BYTES
 
   def fingerprint(self) -> dict[str, Any]:
-    return {'files': files.fingerprint(self.paths)}
+    return config.to_dict(self) | {'files': files.fingerprint(self.paths)}
 
   def _read(self, counts: collections.Counter) -> Iterator[str]:
     for path in files.expand(self.paths):
@@ -115,7 +115,7 @@ class JsonLines(documents.Source):
   max_line_bytes: int = _MAX_LINE_BYTES
 
   def fingerprint(self) -> dict[str, Any]:
-    return {'files': files.fingerprint(self.paths)}
+    return config.to_dict(self) | {'files': files.fingerprint(self.paths)}
 
   def _read(self, counts: collections.Counter) -> Iterator[str]:
     for path in files.expand(self.paths):
