@@ -1,0 +1,258 @@
+"""The page of a run: one HTML file that needs nothing else and runs nothing.
+
+Whatever the page shows may have been written by a model or a stranger, so each
+text is stripped of control characters and escaped, and the page's own policy
+forbids scripts and requests.
+"""
+import base64
+from collections.abc import Mapping, Sequence
+import hashlib
+import html
+import os
+import pathlib
+from typing import Any
+import unicodedata
+
+from lmjax.core import config as config_lib
+from lmjax.evaluation import report
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1c2330; --soft: #5d6778;
+  --line: #e3e7ee; --card: #fff; --page: #f5f7fa; --accent: #2563eb; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --soft: #98a2b3;
+  --line: #2c3442; --card: #171c26; --page: #0f131a; --accent: #6ea0ff; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink);
+  font: 15px/1.55 system-ui, -apple-system, 'Segoe UI', sans-serif; }
+main { max-width: 1040px; margin: 0 auto; padding: 40px 24px 64px; }
+h1 { font-size: 27px; line-height: 1.25; margin: 0 0 4px; font-weight: 650;
+  letter-spacing: -.01em; overflow-wrap: anywhere; }
+h2 { font-size: 17px; margin: 38px 0 12px; font-weight: 620; }
+p { margin: 0 0 6px; } .soft, .terms { color: var(--soft); }
+.terms { font-size: 13px; margin-top: 10px; }
+.card { background: var(--card); border: 1px solid var(--line);
+  border-radius: 10px; padding: 16px 18px; overflow-x: auto; }
+.tiles { display: grid; gap: 12px; margin-top: 24px;
+  grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
+.tile b { display: block; font-size: 25px; font-weight: 640;
+  font-variant-numeric: tabular-nums; letter-spacing: -.02em; }
+.tile span { color: var(--soft); font-size: 13px; }
+table { border-collapse: collapse; width: 100%;
+  font-variant-numeric: tabular-nums; }
+th { text-align: right; font-weight: 550; font-size: 13px; color: var(--soft);
+  padding: 4px 12px 8px; border-bottom: 1px solid var(--line); }
+td { text-align: right; padding: 7px 12px; border-top: 1px solid var(--line); }
+tr:first-child td { border-top: 0; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; }
+tr.best td { font-weight: 640; }
+tr.best td:first-child { color: var(--accent); }
+img { display: block; max-width: 100%; margin: 0 auto; border-radius: 6px; }
+.two { display: grid; gap: 12px; margin-top: 12px;
+  grid-template-columns: repeat(auto-fit, minmax(400px, 1fr)); }
+.two .card p { font-size: 13px; font-weight: 550; }
+svg { width: 100%; height: auto; } svg text { fill: var(--soft);
+  font-size: 11px; font-variant-numeric: tabular-nums; }
+.grid { stroke: var(--line); } .curve { fill: none; stroke: var(--soft);
+  stroke-width: 1.3; stroke-dasharray: 4 3; opacity: .8; }
+.curve.first { stroke: var(--accent); stroke-width: 2.4; stroke-dasharray: none;
+  opacity: 1; } .dot { fill: var(--accent); }
+text.first { fill: var(--accent); font-weight: 640; }
+.sample { margin-bottom: 12px; white-space: pre-wrap; overflow-wrap: anywhere;
+  font: 13px/1.6 ui-monospace, 'SF Mono', Menlo, Consolas, monospace; }
+.sample b { color: var(--accent); font-weight: 640; }
+dl { display: grid; grid-template-columns: minmax(130px, max-content) 1fr;
+  gap: 5px 22px; margin: 0; font-size: 14px; }
+dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
+.code dd, .code dt {
+  font: 12.5px/1.5 ui-monospace, Menlo, Consolas, monospace; }
+summary { cursor: pointer; font-weight: 550; } details dl { margin-top: 12px; }
+"""
+
+
+def write(
+    path: str | os.PathLike,
+    *,
+    title: str,
+    config: Mapping[str, Any],
+    reports: Sequence[report.Report] = (),
+    curve_png: str | os.PathLike | None = None,
+    samples: Sequence[tuple[str, str]] = (),
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+  """Writes the page of a run, whole or not at all.
+
+  Args:
+    path: Of the HTML file.
+    title: Heading of the page.
+    config: The run's config, as `config.to_dict` returns it.
+    reports: Of the model, then of its baselines.
+    curve_png: A picture of the training curve, which goes into the page.
+    samples: Pairs (prompt, generated text).
+    facts: More to say of the run, by name: parameters, time, versions.
+  """
+  reports = list(reports)
+  sections = [_tiles(reports[0]) if reports else '']
+  if curve_png is not None:
+    picture = base64.b64encode(pathlib.Path(curve_png).read_bytes()).decode()
+    sections.append(_section('Training', _card(
+        f'<img alt="Training curve" src="data:image/png;base64,{picture}">')))
+  if reports:
+    sections.append(_section('Held-out likelihood', _table(reports)))
+    sections.append(_charts(reports))
+  if samples:
+    sections.append(_section('Samples', ''.join(
+        _card(f'<b>{text(prompt)}</b>{text(output)}', 'sample')
+        for prompt, output in samples)))
+  if facts:
+    sections.append(_section('Run', _card(_list(facts))))
+  sections.append(_section('Config', _config(config)))
+
+  digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+  policy = (f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; "
+            "base-uri 'none'; form-action 'none'")
+  page = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{text(title)}</title>
+<style>{_STYLE}</style>
+</head>
+<body><main>
+<h1>{text(title)}</h1>
+{''.join(sections)}
+</main></body>
+</html>
+"""
+  path = pathlib.Path(path)
+  part = path.with_name(path.name + '.part')
+  part.write_text(page, encoding='utf-8')
+  os.replace(part, path)
+
+
+def text(value: Any) -> str:
+  """Returns a value as HTML text: escaped, without control characters.
+
+  Of the control, formatting, surrogate and unassigned characters only line
+  break and tab remain: the others can reorder or forge what a reader sees.
+  """
+  shown = ''.join(
+      c for c in str(value)
+      if c in '\n\t' or not unicodedata.category(c).startswith('C'))
+  return html.escape(shown, quote=True)
+
+
+def _section(heading: str, body: str) -> str:
+  return f'<h2>{text(heading)}</h2>\n{body}\n'
+
+
+def _card(body: str, kind: str = '') -> str:
+  return f'<div class="card {kind}">{body}</div>\n'
+
+
+def _tiles(first: report.Report) -> str:
+  shown = [
+      ('bits per byte', report.number(first.bits_per_byte, 3)),
+      ('perplexity of a token', report.number(first.perplexity, 2)),
+      ('nats per token', report.number(first.nats_per_token, 4)),
+      ('token accuracy', f'{first.accuracy:.1%}'),
+      ('held-out tokens scored', f'{first.tokens:,}')]
+  tiles = ''.join(
+      _card(f'<b>{text(value)}</b><span>{text(name)}</span>', 'tile')
+      for name, value in shown if value != '-')
+  return f'<div class="tiles">{tiles}</div>\n'
+
+
+def _table(reports: Sequence[report.Report]) -> str:
+  head = ''.join(f'<th>{text(name)}</th>' for name in report.headings())
+  rows = ''.join(
+      f'<tr class="{"best" if i == 0 else ""}">'
+      + ''.join(f'<td>{text(cell)}</td>' for cell in report.cells(each))
+      + '</tr>' for i, each in enumerate(reports))
+  terms = ''.join(f'<p>{text(line)}</p>' for line in report.terms(reports[0]))
+  return _card(
+      f'<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+      f'<div class="terms">{terms}</div>')
+
+
+def _charts(reports: Sequence[report.Report]) -> str:
+  """Returns a line chart of each breakdown that has two points or more."""
+  drawn = ''
+  for title, field in (
+      ('Nats per token by tokens of context seen', 'by_position'),
+      ('Nats per token by count of the token in training', 'by_frequency')):
+    series = {each.name: getattr(each, field) for each in reports}
+    if len([b for b in series[reports[0].name] if b.low]) > 1:
+      drawn += _card(f'<p>{text(title)}</p>{_chart(series)}')
+  return f'<div class="two">{drawn}</div>\n' if drawn else ''
+
+
+def _chart(series: Mapping[str, Sequence[report.Bucket]]) -> str:
+  """Returns an SVG line chart of losses over buckets, the first one marked."""
+  width, height, left, right, top, bottom = 460, 240, 34, 66, 10, 26
+  lows = sorted({b.low for buckets in series.values() for b in buckets if b.low})
+  points = {name: [(lows.index(b.low), b.nats_per_token) for b in buckets
+                   if b.low and b.nats_per_token < float('inf')]
+            for name, buckets in series.items()}
+  highest = max([y for p in points.values() for _, y in p], default=1.0) * 1.06
+  across = (width - left - right) / max(len(lows) - 1, 1)
+  x = lambda i: left + across * i
+  y = lambda v: top + (height - top - bottom) * (1 - v / highest)
+  out = []
+  step = next(s for s in (.1, .2, .5, 1, 2, 5, 10, 20, 50, 1e9)
+              if highest / s <= 6)
+  for i in range(int(highest / step) + 1):
+    at = y(i * step)
+    out.append(f'<line class="grid" x1="{left}" x2="{width - right}" '
+               f'y1="{at:.1f}" y2="{at:.1f}"/><text x="{left - 6}" '
+               f'y="{at + 4:.1f}" text-anchor="end">{i * step:g}</text>')
+  every = -(-len(lows) // 9)
+  for i, low in enumerate(lows):
+    if i % every == 0:
+      out.append(f'<text x="{x(i):.1f}" y="{height - 8}" text-anchor="middle">'
+                 f'{_short(low)}+</text>')
+  labels = []  # Kept apart from each other at the right end.
+  for i, (name, line) in enumerate(points.items()):
+    if not line:
+      continue
+    kind = 'first' if i == 0 else ''
+    where = ' '.join(f'{x(a):.1f},{y(b):.1f}' for a, b in line)
+    out.append(f'<polyline class="curve {kind}" points="{where}"/>')
+    if i == 0:
+      out += [f'<circle class="dot" cx="{x(a):.1f}" cy="{y(b):.1f}" r="2.8"/>'
+              for a, b in line]
+    labels.append([y(line[-1][1]) + 4, name, kind])
+  labels.sort()
+  for above, below in zip(labels, labels[1:]):
+    below[0] = max(below[0], above[0] + 13)
+  for at, name, kind in labels:
+    out.append(f'<text class="{kind}" x="{width - right + 8}" y="{at:.1f}">'
+               f'{text(name[:10])}</text>')
+  return f'<svg viewBox="0 0 {width} {height}" role="img">{"".join(out)}</svg>'
+
+
+def _short(value: int) -> str:
+  for unit, name in (10**9, 'G'), (10**6, 'M'), (10**3, 'k'):
+    if value >= unit and value % unit == 0:
+      return f'{value // unit}{name}'
+  return str(value)
+
+
+def _list(pairs: Mapping[str, Any]) -> str:
+  rows = ''.join(f'<dt>{text(k)}</dt><dd>{text(v)}</dd>'
+                 for k, v in pairs.items())
+  return f'<dl>{rows}</dl>'
+
+
+def _config(config: Mapping[str, Any]) -> str:
+  """Returns the config's leaves, a foldable card for each part of it."""
+  parts = {'run': {}}
+  for name, value in config.items():
+    if isinstance(value, dict):
+      parts[name] = config_lib.leaves(value)
+    else:
+      parts['run'][name] = value
+  return ''.join(
+      _card(f'<details><summary>{text(name)}</summary>{_list(leaves)}'
+            '</details>', 'code') for name, leaves in parts.items() if leaves)
