@@ -81,6 +81,8 @@ class TopP:
 
   def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
     shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
+    if self.p == 1:  # Where sums are rounded, the rarest would go.
+      return logits_BV
     weights_BV = _weights(logits_BV)
     return jnp.where(
         _leading(weights_BV, weights_BV, self.p), logits_BV, -jnp.inf)

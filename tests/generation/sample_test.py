@@ -1,0 +1,154 @@
+"""The cached loop against the full forward pass, alone and in a batch."""
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.generation import sample
+from lmjax.generation import transforms
+
+GREEDY = (transforms.Greedy(),)
+PROMPTS = [[3, 1, 4], [1], [5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3],
+           [2, 7, 1, 8, 2, 8]]
+
+
+def logprobs_of(model, params, tokens):
+  """The full forward's log-probabilities, without cache or padding."""
+  row_BT = np.zeros((1, 40), np.int32)  # Causal: what follows does not matter.
+  row_BT[0, :len(tokens)] = tokens
+  logits_BTV, _ = jax.jit(model.apply)({'params': params}, row_BT)
+  return np.asarray(jax.nn.log_softmax(logits_BTV))[0, :len(tokens)]
+
+
+def test_greedy_equals_the_full_forward(any_model):
+  model, params = any_model
+  result = sample.generate(
+      model, params, PROMPTS, max_new_tokens=16, transforms=GREEDY)
+  for prompt, tokens, logprobs in zip(PROMPTS, result.tokens, result.logprobs):
+    assert len(tokens) == 16
+    want_TV = logprobs_of(model, params, prompt + tokens.tolist())
+    want_TV = want_TV[len(prompt) - 1:-1]
+    np.testing.assert_array_equal(tokens, want_TV.argmax(-1))
+    np.testing.assert_allclose(
+        logprobs, want_TV[np.arange(16), tokens], atol=1e-4)
+
+
+def test_log_probabilities_are_those_of_the_model_untransformed(model):
+  chain = transforms.Sampling(2.0, 20, 0.95, None, 0.001, 1.3).build()
+  result = sample.generate(
+      *model, PROMPTS, max_new_tokens=16, transforms=chain, rng=3)
+  for prompt, tokens, logprobs in zip(PROMPTS, result.tokens, result.logprobs):
+    want_TV = logprobs_of(*model, prompt + tokens.tolist())[len(prompt) - 1:-1]
+    np.testing.assert_allclose(
+        logprobs, want_TV[np.arange(16), tokens], atol=1e-4)
+
+
+def test_a_prompt_in_a_batch_is_the_prompt_alone(any_model):
+  options = dict(max_new_tokens=16, transforms=GREEDY)
+  together = sample.generate(*any_model, PROMPTS, **options)
+  for i, prompt in enumerate(PROMPTS):
+    alone = sample.generate(*any_model, [prompt], **options)
+    np.testing.assert_array_equal(alone.tokens[0], together.tokens[i])
+    np.testing.assert_allclose(
+        alone.logprobs[0], together.logprobs[i], atol=1e-4)
+
+
+def test_what_is_drawn_for_a_prompt_depends_on_its_own_key_only(model):
+  keys = jax.random.split(jax.random.key(5), len(PROMPTS))
+  together = sample.generate(*model, PROMPTS, max_new_tokens=12, rng=keys)
+  for i in (1, 2):
+    alone = sample.generate(
+        *model, [PROMPTS[i]], max_new_tokens=12, rng=keys[i:i + 1])
+    np.testing.assert_array_equal(alone.tokens[0], together.tokens[i])
+
+
+def test_the_seed_decides_and_rows_differ(model):
+  def draw(rng, prompts):
+    return [tokens.tolist() for tokens in sample.generate(
+        *model, prompts, max_new_tokens=12, rng=rng).tokens]
+  same = draw(0, [[1, 2]] * 3)
+  assert draw(0, [[1, 2]] * 3) == same
+  assert draw(1, [[1, 2]] * 3) != same
+  assert same[0] != same[1] != same[2]
+  assert draw(0, [[1, 2], [4]])[0] == same[0]
+
+
+def test_samples_follow_the_distribution(model):
+  first = sample.generate(*model, [[1, 2]] * 2048, max_new_tokens=1).tokens
+  share_V = np.bincount(np.concatenate(first), minlength=47) / 2048
+  probs_V = np.exp(logprobs_of(*model, [1, 2])[-1])
+  error_V = np.sqrt(probs_V * (1 - probs_V) / 2048)
+  assert (np.abs(share_V - probs_V) < 5 * error_V + 1e-3).all()
+
+
+def test_a_row_ends_with_its_eos(model):
+  free = sample.generate(
+      *model, PROMPTS, max_new_tokens=16, transforms=GREEDY)
+  eos = int(free.tokens[0][5])
+  ended = sample.generate(
+      *model, PROMPTS, max_new_tokens=16, transforms=GREEDY, eos_id=eos)
+  for tokens, logprobs, finished, without in zip(
+      ended.tokens, ended.logprobs, ended.finished, free.tokens):
+    at = np.flatnonzero(without == eos)
+    assert finished == bool(len(at))
+    want = without[:at[0] + 1] if len(at) else without
+    np.testing.assert_array_equal(tokens, want)
+    assert len(logprobs) == len(tokens)
+  assert ended.finished[0]
+
+
+def test_the_penalty_counts_prompt_and_drawn_tokens(model):
+  strict = (transforms.RepetitionPenalty(1e9), transforms.Greedy())
+  result = sample.generate(
+      *model, [[1, 2, 3]], max_new_tokens=12, transforms=strict)
+  seen = [1, 2, 3] + result.tokens[0].tolist()
+  assert len(set(seen)) == len(seen)
+
+
+def test_tokens_to_the_last_slot_of_the_context(model):
+  result = sample.generate(
+      *model, [[1] * 40], max_new_tokens=24, transforms=GREEDY)
+  assert len(result.tokens[0]) == 24
+  with pytest.raises(errors.InputError, match='40 tokens .* = 25 .* most 64'):
+    sample.generate(*model, [[1] * 40], max_new_tokens=25)
+
+
+@pytest.mark.parametrize('chunk', [1, 5, 100])
+def test_decoding_in_chunks_draws_the_same(model, chunk):
+  options = dict(max_new_tokens=12, rng=7, eos_id=4)
+  whole = sample.generate(*model, PROMPTS, **options)
+  pieces = list(sample.decode(*model, PROMPTS, **options, chunk=chunk))
+  assert all(len(t) <= max(chunk, 1) for p in pieces for t in p.tokens)
+  for i in range(len(PROMPTS)):
+    np.testing.assert_array_equal(
+        np.concatenate([p.tokens[i] for p in pieces]), whole.tokens[i])
+    np.testing.assert_allclose(np.concatenate(
+        [p.logprobs[i] for p in pieces]), whole.logprobs[i], atol=1e-5)
+  np.testing.assert_array_equal(pieces[-1].finished, whole.finished)
+
+
+def test_a_bucket_is_compiled_once(model):
+  for rows, length, new in ((3, 20, 9), (4, 30, 16), (3, 17, 12)):
+    sample.generate(*model, [[1] * length] * rows, max_new_tokens=new)
+    if rows == 3 and length == 20:
+      compiled = sample._generate._cache_size()
+  assert sample._generate._cache_size() == compiled
+
+
+def test_keys_are_one_or_one_a_prompt(model):
+  with pytest.raises(ValueError, match='one for each of 4'):
+    sample.generate(*model, PROMPTS, max_new_tokens=1,
+                    rng=jax.random.split(jax.random.key(0), 3))
+
+
+def test_the_loop_writes_its_cache_in_place(model):
+  """A copy of the cache at every token would cost more than the attention."""
+  batch, keys_B = sample._prepare(model[0], [[1] * 30], 16, 0)
+  text = sample._generate.lower(
+      model[1], batch, keys_B, jnp.int32(-1), jnp.int32(16), model=model[0],
+      transforms=GREEDY).compile().as_text()
+  body = text[text.index('while_body') if 'while_body' in text else 0:]
+  assert not [line for line in body.splitlines()
+              if 'copy(' in line and 'f32[1,48,4,8]' in line
+              and 'body' in line]

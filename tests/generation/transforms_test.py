@@ -1,0 +1,137 @@
+"""Each transform against its definition, written with a sort."""
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.generation import transforms
+
+rng = np.random.default_rng(0)
+LOGITS_BV = (3 * rng.standard_normal((5, 211))).astype(np.float32)
+COUNTS_BV = rng.integers(0, 2, LOGITS_BV.shape).astype(np.int32)
+
+
+def apply(transform, logits_BV=LOGITS_BV):
+  return np.asarray(transform(jnp.asarray(logits_BV), jnp.asarray(COUNTS_BV)))
+
+
+def softmax(logits_BV):
+  weights_BV = np.exp(np.float64(logits_BV) - logits_BV.max(-1, keepdims=True))
+  return weights_BV / weights_BV.sum(-1, keepdims=True)
+
+
+def leading(probs_V, order_V, share):
+  """The shortest prefix of the order that reaches the share, by its sum."""
+  kept, mass = set(), 0.0
+  for token in order_V:
+    if mass >= share:
+      break
+    kept.add(int(token))
+    mass += probs_V[token]
+  return kept
+
+
+def kept(out_V):
+  return set(np.flatnonzero(np.isfinite(out_V)).tolist())
+
+
+@pytest.mark.parametrize('p', [1e-6, 0.1, 0.5, 0.9, 0.99, 0.9999])
+def test_top_p_is_the_sorted_definition(p):
+  out_BV = apply(transforms.TopP(p))
+  for row, out_V, probs_V in zip(LOGITS_BV, out_BV, softmax(LOGITS_BV)):
+    want = leading(probs_V, np.argsort(-row, kind='stable'), p)
+    assert kept(out_V) == want
+    np.testing.assert_array_equal(out_V[list(want)], row[list(want)])
+
+
+@pytest.mark.parametrize('p', [0.2, 0.9])
+def test_typical_p_is_the_sorted_definition(p):
+  probs_BV = softmax(LOGITS_BV)
+  for out_V, probs_V in zip(apply(transforms.TypicalP(p)), probs_BV):
+    surprise_V = -np.log(probs_V)
+    distance_V = np.abs(surprise_V - (probs_V * surprise_V).sum())
+    assert kept(out_V) == leading(probs_V, np.argsort(distance_V), p)
+
+
+def test_top_p_keeps_equals_together_and_all_at_one():
+  tied_BV = np.array([[1.0, 1.0, 1.0, 0.0, -50.0]] * 5, np.float32)
+  counts_BV = jnp.zeros(tied_BV.shape, jnp.int32)
+  out_BV = transforms.TopP(0.01)(jnp.asarray(tied_BV), counts_BV)
+  assert [kept(row) for row in out_BV] == [{0, 1, 2}] * 5
+  assert np.isfinite(apply(transforms.TopP(1.0))).all()
+
+
+def test_top_p_ignores_what_is_gone_already():
+  gone_BV = np.where(np.arange(211)[None] % 2 == 0, LOGITS_BV, -np.inf)
+  for out_V, probs_V in zip(apply(transforms.TopP(0.9), gone_BV),
+                            softmax(gone_BV)):
+    assert kept(out_V) == leading(probs_V, np.argsort(-probs_V), 0.9)
+
+
+@pytest.mark.parametrize('k', [1, 7, 211, 500])
+def test_top_k_leaves_k(k):
+  out_BV = apply(transforms.TopK(k))
+  for row, out_V in zip(LOGITS_BV, out_BV):
+    assert kept(out_V) == set(np.argsort(-row)[:k].tolist())
+
+
+def test_min_p_compares_with_the_best():
+  for out_V, probs_V in zip(apply(transforms.MinP(0.05)), softmax(LOGITS_BV)):
+    assert kept(out_V) == set(
+        np.flatnonzero(probs_V >= 0.05 * probs_V.max()).tolist())
+
+
+def test_greedy_leaves_the_first_of_the_best():
+  tied_BV = LOGITS_BV.copy()
+  tied_BV[:, [4, 9]] = 99.0
+  assert [kept(row) for row in apply(transforms.Greedy(), tied_BV)] == [{4}] * 5
+
+
+def test_temperature_divides():
+  np.testing.assert_allclose(
+      apply(transforms.Temperature(0.5)), LOGITS_BV * 2, rtol=1e-6)
+
+
+def test_repetition_penalty_lowers_what_occurred_on_either_side_of_zero():
+  out_BV = apply(transforms.RepetitionPenalty(1.5))
+  seen_BV = COUNTS_BV > 0
+  np.testing.assert_array_equal(out_BV[~seen_BV], LOGITS_BV[~seen_BV])
+  assert (out_BV[seen_BV] < LOGITS_BV[seen_BV]).all()
+  positive = seen_BV & (LOGITS_BV > 0)
+  np.testing.assert_allclose(out_BV[positive], LOGITS_BV[positive] / 1.5,
+                             rtol=1e-6)
+
+
+def test_no_transform_sorts_the_vocabulary():
+  chain = transforms.Sampling(0.7, 5, 0.9, 0.9, 0.1, 1.2).build()
+
+  def run(logits_BV, counts_BV):
+    for transform in chain:
+      logits_BV = transform(logits_BV, counts_BV)
+    return logits_BV
+
+  primitives = str(jax.make_jaxpr(run)(LOGITS_BV, COUNTS_BV))
+  assert 'sort[' not in primitives
+  assert 'top_k[' in primitives
+  assert all((np.isfinite(row).sum() >= 1) for row in run(
+      jnp.asarray(LOGITS_BV), jnp.asarray(COUNTS_BV)))
+
+
+def test_sampling_builds_only_what_it_says():
+  assert transforms.Sampling().build() == ()
+  assert transforms.Sampling(temperature=0, top_k=5).build() == (
+      transforms.Greedy(),)
+  assert transforms.Sampling(
+      temperature=0.5, top_k=5, top_p=0.9, repetition_penalty=1.1
+  ).build() == (transforms.RepetitionPenalty(1.1), transforms.Temperature(0.5),
+                transforms.TopK(5), transforms.TopP(0.9))
+
+
+@pytest.mark.parametrize('field, value', [
+    ('temperature', -1.0), ('temperature', float('nan')), ('top_k', 0),
+    ('top_p', 0.0), ('top_p', 1.5), ('typical_p', 0.0), ('min_p', 2.0),
+    ('repetition_penalty', 0.0)])
+def test_impossible_values_are_refused_by_name(field, value):
+  with pytest.raises(errors.InputError, match=f'{field} should be .*{value}'):
+    transforms.Sampling(**{field: value})
