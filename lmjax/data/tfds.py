@@ -34,8 +34,8 @@ class Tfds(documents.Source):
   def fingerprint(self) -> dict[str, Any]:
     info = self._builder().info
     return {'name': info.full_name, 'split': self.split, 'field': self.field,
-            'checksums': {name: [split.num_examples, split.num_bytes]
-                          for name, split in sorted(info.splits.items())}}
+            'sizes': {name: [split.num_examples, split.num_bytes]
+                      for name, split in sorted(info.splits.items())}}
 
   def _read(self, counts: collections.Counter) -> Iterator[str]:
     del counts
@@ -88,8 +88,11 @@ class Tfds(documents.Source):
     try:
       rows = builder.as_data_source(split=self.split)
       for start in range(0, len(rows), _ROWS):
-        yield from rows.__getitems__(
+        part = rows.__getitems__(
             list(range(start, min(start + _ROWS, len(rows)))))
+        if any(row is None for row in part):  # How a truncated file may read.
+          raise ValueError(f'rows after {start:,} are missing')
+        yield from part
     except (OSError, RuntimeError, ValueError) as error:
       raise errors.InputError(
           f'{self.name}, split {self.split!r}, cannot be read from '

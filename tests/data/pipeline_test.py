@@ -1,0 +1,146 @@
+"""Batches are a function of the step, whatever the shards."""
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.data import packing
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import splits
+from lmjax.data import subwords
+from lmjax.data import symbols
+
+TEXTS = tuple(f'{i} ' * (i % 9 + 3) for i in range(80))
+CONFIG = pipeline.DataConfig(
+    source=sources.InMemory(TEXTS), split=splits.HashSplit(0.2, 0.1),
+    tokenizer=symbols.Bytes(), length=8, batch_size=12)
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+  return CONFIG.build(tmp_path_factory.mktemp('run'))
+
+
+def _same(one, other):
+  assert sorted(one) == sorted(other)
+  for key in one:
+    np.testing.assert_array_equal(one[key], other[key], key)
+
+
+@pytest.mark.parametrize(
+    'config', [packing.Packed(), packing.Concatenated(), packing.Crops()])
+def test_shards_joined_are_the_global_batch(tmp_path, config):
+  batches = dataclasses.replace(
+      CONFIG, packing=config).build(tmp_path).batches()
+  last = int(batches.steps_per_epoch)  # Straddles two epochs.
+  for step in 0, last, 5 * last + 3:
+    whole = batches(step)
+    assert whole['inputs'].shape == (12, 8)
+    for count in 1, 3, 12:
+      shards = [batches.shard(i, count)(step) for i in range(count)]
+      _same(whole, {key: np.concatenate([shard[key] for shard in shards])
+                    for key in whole})
+
+
+def test_steps_walk_through_every_row_of_each_epoch(data):
+  batches = data.batches()
+  rows = batches.source
+  num_epochs, size = 3, batches.batch_size
+  steps = -(-num_epochs * rows.num_rows // size)
+  seen = np.concatenate([batches(step)['inputs'] for step in range(steps)])
+  want = np.concatenate([
+      rows.rows(epoch, np.arange(rows.num_rows))['inputs']
+      for epoch in range(num_epochs)])
+  np.testing.assert_array_equal(seen[:len(want)], want)
+
+
+def test_another_process_gives_the_same_batch(data, tmp_path):
+  again = CONFIG.build(tmp_path)
+  _same(data.batches()(17), again.batches()(17))
+  assert data.batches().fingerprint == again.batches().fingerprint
+
+
+@pytest.mark.parametrize('change', [
+    {'seed': 1}, {'batch_size': 4}, {'length': 9},
+    {'packing': packing.Concatenated()}, {'packing': packing.Packed(False)},
+    {'tokenizer': symbols.Bytes(bos=False)},
+    {'source': sources.InMemory(TEXTS[:-1])}])
+def test_fingerprints_tell_what_changes_the_batches(data, tmp_path, change):
+  other = dataclasses.replace(CONFIG, **change).build(tmp_path).batches()
+  assert other.fingerprint != data.batches().fingerprint
+
+
+def test_splits_are_apart_and_described(data):
+  stores = data.train, data.valid, data.test
+  texts = [data.tokenizer.decode(store.document(i))
+           for store in stores for i in range(store.num_documents)]
+  assert sorted(texts) == sorted(TEXTS)
+  lines = data.describe().splitlines()
+  assert 'BOS (256) + tokens + EOS (257)' in lines[0]
+  assert [line.split(':')[0] for line in lines[1:]] == list(splits.NAMES)
+  assert f'{data.valid.num_documents:,} documents' in lines[2]
+
+
+def test_without_a_split_everything_is_trained_on(tmp_path):
+  data = dataclasses.replace(CONFIG, split=None).build(tmp_path)
+  assert data.train.num_documents == len(TEXTS)
+  assert data.valid is None and data.test is None
+
+
+def test_subwords_learn_from_training_text_and_characters_from_all(tmp_path):
+  texts = tuple(f'{chr(0x4e00 + i)} again {i}' for i in range(100))
+  config = dataclasses.replace(
+      CONFIG, source=sources.InMemory(texts), tokenizer=symbols.Characters())
+  alphabet = config.build(tmp_path).tokenizer.alphabet
+  assert {text[0] for text in texts} < set(alphabet)
+
+  config = dataclasses.replace(
+      config, tokenizer=subwords.SentencePiece(vocab_size=600))
+  data = config.build(tmp_path)
+  held_out = [text for text in texts if config.split.name_of(text) != 'train']
+  assert all(len(data.tokenizer.encode(text[0])) == 3 for text in held_out)
+
+
+def test_a_given_tokenizer_and_cache_are_used(tmp_path):
+  tokenizer = symbols.Bytes(bos=False, eos=False).build()
+  config = dataclasses.replace(
+      CONFIG, cache=str(tmp_path / 'shared'), length=None)
+  data = config.build(tmp_path / 'run', tokenizer, length=5)
+  assert data.tokenizer is tokenizer and data.length == 5
+  assert data.train.meta['identity']['tokenizer'] == tokenizer.digest
+  assert not (tmp_path / 'run').exists()
+  with pytest.raises(errors.InputError, match='length is open'):
+    config.build(tmp_path).batches()
+
+
+def test_ids_of_another_tokenizer_are_refused(data):
+  batches = dataclasses.replace(data.batches(), vocab_size=100)
+  with pytest.raises(errors.InputError, match='at step 2 .* of 100 ids'):
+    batches(2)
+
+
+@pytest.mark.parametrize('change, message', [
+    ({'length': 10_000}, r'length=10000 .* has \d+ tokens'),
+    ({'split': splits.HashSplit(valid=1e-9)}, 'valid split .* holds no text'),
+    ({'tokenizer': subwords.SentencePiece(path='no.model')}, 'no.model'),
+])
+def test_what_cannot_be_built_is_told(tmp_path, change, message):
+  with pytest.raises(errors.InputError, match=message):
+    dataclasses.replace(CONFIG, **change).build(tmp_path).batches()
+
+
+@pytest.mark.parametrize('change', [
+    {'length': 0}, {'batch_size': 0}, {'seed': -1}])
+def test_impossible_numbers_are_refused_at_once(change):
+  with pytest.raises(errors.InputError, match=f'{list(change)[0]} should be'):
+    dataclasses.replace(CONFIG, **change)
+
+
+@pytest.mark.parametrize('index, count, message', [
+    (0, 5, 'batch_size=12 should be a multiple of the 5'),
+    (3, 3, 'Shard 3 of 3')])
+def test_shards_that_do_not_fit_are_told(data, index, count, message):
+  with pytest.raises(errors.InputError, match=message):
+    data.batches().shard(index, count)
