@@ -90,8 +90,9 @@ class Tfds(documents.Source):
       for start in range(0, len(rows), _ROWS):
         part = rows.__getitems__(
             list(range(start, min(start + _ROWS, len(rows)))))
-        if any(row is None for row in part):  # How a truncated file may read.
-          raise ValueError(f'rows after {start:,} are missing')
+        # A truncated file may read as rows of which every feature is None.
+        if any(all(v is None for v in row.values()) for row in part):
+          raise ValueError(f'a row after the first {start:,} is missing')
         yield from part
     except (OSError, RuntimeError, ValueError) as error:
       raise errors.InputError(
