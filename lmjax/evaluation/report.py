@@ -221,8 +221,13 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]],
   return out
 
 
-def show(shown: Any, file=None) -> None:
-  """Prints a table, to standard output unless told where."""
+def show(reports: Sequence[Report], file=None) -> None:
+  """Prints the table of reports."""
+  display(table(reports), file)
+
+
+def display(shown: Any, file=None) -> None:
+  """Prints a `rich` table, to standard output unless told where."""
   from rich import console  # pylint: disable=g-import-not-at-top
   out = console.Console(file=file)
   if not out.is_terminal:

@@ -191,7 +191,7 @@ def _charts(reports: Sequence[report.Report]) -> str:
 def _chart(series: Mapping[str, Sequence[report.Bucket]]) -> str:
   """Returns an SVG line chart of losses over buckets, the first one marked."""
   width, height, left, right, top, bottom = 460, 240, 34, 66, 10, 26
-  lows = sorted({b.low for buckets in series.values() for b in buckets if b.low})
+  lows = sorted({b.low for buckets in series.values() for b in buckets} - {0})
   points = {name: [(lows.index(b.low), b.nats_per_token) for b in buckets
                    if b.low and b.nats_per_token < float('inf')]
             for name, buckets in series.items()}
@@ -240,8 +240,12 @@ def _short(value: int) -> str:
 
 
 def _list(pairs: Mapping[str, Any]) -> str:
-  rows = ''.join(f'<dt>{text(k)}</dt><dd>{text(v)}</dd>'
-                 for k, v in pairs.items())
+  """Returns the leaves of a tree of values, a line each."""
+  rows = ''
+  for name, value in config_lib.leaves(dict(pairs)).items():
+    if isinstance(value, (list, tuple)):
+      value = ' '.join(map(str, value))
+    rows += f'<dt>{text(name)}</dt><dd>{text(value)}</dd>'
   return f'<dl>{rows}</dl>'
 
 
@@ -250,9 +254,9 @@ def _config(config: Mapping[str, Any]) -> str:
   parts = {'run': {}}
   for name, value in config.items():
     if isinstance(value, dict):
-      parts[name] = config_lib.leaves(value)
+      parts[name] = value
     else:
       parts['run'][name] = value
   return ''.join(
-      _card(f'<details><summary>{text(name)}</summary>{_list(leaves)}'
-            '</details>', 'code') for name, leaves in parts.items() if leaves)
+      _card(f'<details><summary>{text(name)}</summary>{_list(part)}'
+            '</details>', 'code') for name, part in parts.items() if part)

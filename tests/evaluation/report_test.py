@@ -54,8 +54,7 @@ def test_nan_becomes_null_and_stays_told(tmp_path):
 
 def test_the_table_shows_every_report_and_its_terms():
   out = io.StringIO()
-  report.show(report.table(
-      [make(notes=('[bold]As told.',)), make(name='uniform')]), out)
+  report.show([make(notes=('[bold]As told.',)), make(name='uniform')], out)
   text = out.getvalue()
   for words in ('model', 'uniform', '2.0000', '7.39', '3.6067', '22,026.5',
                 'each scored once', 'context 16, stride 8', '80 UTF-8 bytes',

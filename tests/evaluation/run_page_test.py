@@ -57,9 +57,11 @@ def test_everything_shown_is_in_the_page(tmp_path):
   page = _page(
       tmp_path, reports=[_REPORT, dataclasses.replace(_REPORT, name='uniform')],
       config={'kind': 'Pretrain', 'model': {'width': 128}},
-      facts={'jax': '0.1'}, curve_png=tmp_path / 'curve.png', samples=[('To be', ' or\nnot')])
+      facts={'versions': {'jax': '0.1'}, 'command': ['a', 'b']},
+      curve_png=tmp_path / 'curve.png', samples=[('To be', ' or\nnot')])
   for words in ('A run', 'uniform', '2.0000', '7.39', '12,345', 'width', '128',
-                '>To be</b> or\nnot', 'jax', 'Pretrain', '<polyline',
+                '>To be</b> or\nnot', 'versions.jax', 'a b', 'Pretrain',
+                '<polyline',
                 'data:image/png;base64,'
                 + base64.b64encode(b'\x89PNG picture').decode()):
     assert words in page, words
