@@ -9,11 +9,17 @@ import flax.linen as nn
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.data import pipeline
+from lmjax.data import sources
 from lmjax.data import tokenizer as tokenizer_lib
+from lmjax.evaluation import choices as choices_lib
+from lmjax.generation import transforms
+from lmjax.models import classifier
 from lmjax.models import decoder
 from lmjax.objectives import lm
+from lmjax.tasks import classification
 from lmjax.training import checkpoints
 from lmjax.training import optimizers
+from lmjax.training import rundir
 from lmjax.training import stopping
 
 
@@ -63,6 +69,13 @@ class Training:
           f'training.ema_decay should be in (0, 1); got {self.ema_decay}.')
 
 
+  def fit_options(self) -> dict[str, Any]:
+    """Returns the arguments of `loop.fit` that are named as they are here."""
+    return {name: getattr(self, name) for name in (
+        'steps', 'microbatches', 'ema_decay', 'eval_every', 'save_every',
+        'log_every', 'stop')}
+
+
 @dataclasses.dataclass(frozen=True)
 class Scoring:
   """How held-out text is scored.
@@ -79,19 +92,20 @@ class Scoring:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sampling:
+class Samples:
   """The samples a run shows at its end.
 
   Attributes:
     prompts: What they begin with; an empty one begins with BOS.
     max_new_tokens: Their length.
-    temperature: Divides the logits; 0 takes the most likely token.
-    top_p: Smallest set of tokens with this much probability; None is off.
+    sampling: How tokens are drawn.
+    seed: Of the draws.
   """
   prompts: tuple[str, ...] = ('', '', '')
   max_new_tokens: int = 80
-  temperature: float = 0.8
-  top_p: float | None = 0.95
+  sampling: transforms.Sampling = transforms.Sampling(
+      temperature=0.8, top_p=0.95)
+  seed: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +117,59 @@ class Pretrain:
   optimizer: optimizers.Optimizer = optimizers.AdamW()
   training: Training = Training()
   scoring: Scoring = Scoring()
-  sampling: Sampling = Sampling()
+  samples: Samples = Samples()
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+  """What `experiments/evaluate.py` asks of a pretrained run.
+
+  Attributes:
+    data: Text to score, all of it. None takes what the run itself held out, or
+      no text at all if there are `choices`.
+    split: Which part of the run's own text that is.
+    scoring: How text is scored.
+    baselines: Whether unigram and bigram, counted on the run's training text,
+      stand beside the model.
+    choices: Questions, answered by likelihood.
+    checkpoint: A step, 'best' or 'latest'.
+  """
+  data: sources.Config | None = None
+  split: Literal['train', 'valid', 'test'] = 'valid'
+  scoring: Scoring = Scoring()
+  baselines: bool = True
+  choices: choices_lib.Choices = choices_lib.Choices()
+  checkpoint: str = 'best'
+
+
+@dataclasses.dataclass(frozen=True)
+class Finetune:
+  """A run of `experiments/finetune.py`.
+
+  Attributes:
+    task: What to learn.
+    init: A run directory of `experiments/pretrain.py`; None starts from
+      scratch.
+    tokenizer: How text becomes ids; from scratch only, as `init` has its own.
+    model: The backbone; likewise.
+    dropout: Rate in the backbone, on embeddings and both branches of a block;
+      None keeps the backbone's own.
+    head: What turns the backbone into a classifier.
+    train_only: Patterns of the parameters that train, such as ('layer_3/',
+      'classes/'); none trains all that `optimizer.freeze` does not hold.
+    optimizer: How it trains.
+    training: How long, and what is watched meanwhile: 'valid/loss',
+      'valid/accuracy' or 'valid/macro_f1'.
+  """
+  task: classification.Classification = classification.Classification()
+  init: str | None = None
+  tokenizer: tokenizer_lib.Config = tokenizer_lib.SentencePiece()
+  model: decoder.DecoderConfig = decoder.DecoderConfig()
+  dropout: float | None = None
+  head: classifier.ClassifierConfig = classifier.ClassifierConfig()
+  train_only: tuple[str, ...] = ()
+  optimizer: optimizers.Optimizer = optimizers.AdamW()
+  training: Training = Training()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,24 +200,23 @@ def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Trained:
   Raises:
     InputError: If the directory is no run, or holds no sound checkpoint.
   """
-  workdir = pathlib.Path(workdir)
-  config = read_config(workdir)
-  tokenizer = tokenizer_lib.load(workdir)
+  run = rundir.RunDir(pathlib.Path(workdir))
+  config = read_config(run)
+  tokenizer = tokenizer_lib.load(run.tokenizer)
   model = config.model.with_vocab(tokenizer.vocab_size)
   config = dataclasses.replace(config, model=model)
-  step, params = checkpoints.restore_params(workdir / 'checkpoints', step)
+  step, params = checkpoints.restore_params(run.checkpoints, step)
   return Trained(config, tokenizer, model.build(), params, step)
 
 
-def read_config(workdir: str | pathlib.Path) -> Pretrain:
+def read_config(run: rundir.RunDir) -> Pretrain:
   """Returns the config of a run directory."""
-  path = pathlib.Path(workdir) / 'config.json'
-  if not path.is_file():
+  if not run.config.is_file():
     raise errors.InputError(
-        f'{workdir} is not a run directory: it has no config.json. Give the '
-        '--workdir of a run of experiments/pretrain.py.')
+        f'{run.path} is not a run directory: it has no {run.config.name}. Give '
+        'the --workdir of a run of experiments/pretrain.py.')
   try:
-    tree = json.loads(path.read_text())
+    tree = json.loads(run.config.read_text())
   except ValueError as error:
-    raise errors.InputError(f'{path} is not JSON: {error}.') from error
+    raise errors.InputError(f'{run.config} is not JSON: {error}.') from error
   return config_lib.freeze(Pretrain, tree)

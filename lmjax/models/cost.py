@@ -11,9 +11,8 @@ from lmjax.models import decoder
 
 def shapes(config: decoder.DecoderConfig):
   """Returns the parameter tree as shapes and dtypes, computing nothing."""
-  model = config.build()
-  ids_BT = jax.ShapeDtypeStruct((1, min(8, config.context)), jnp.int32)
-  return jax.eval_shape(model.init, jax.random.key(0), ids_BT)['params']
+  return jax.eval_shape(
+      lambda: decoder.initial_params(config.build(), 0))
 
 
 def parameters_by_part(params) -> dict[str, int]:

@@ -220,3 +220,10 @@ class Decoder(nn.Module):
       each = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
     none = jnp.zeros((batch, length), jnp.int32)
     return Cache(each, none, none, jnp.zeros((), jnp.int32))
+
+
+def initial_params(model: nn.Module, seed: int | jax.Array) -> Any:
+  """Returns the parameters a model starts from; `seed` may be a typed key."""
+  key = jax.random.key(seed) if isinstance(seed, int) else seed
+  ids_BT = jnp.zeros((1, 1), jnp.int32)
+  return jax.jit(model.init)(key, ids_BT)['params']

@@ -1,0 +1,22 @@
+"""The demo: a small decoder on the Python language reference."""
+from lmjax import experiment
+from lmjax.core import config
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import subwords
+from lmjax.models import presets
+from lmjax.training import optimizers
+from lmjax.training import schedules
+
+
+def get_config():
+  return config.editable(experiment.Pretrain(
+      data=pipeline.DataConfig(
+          source=sources.Embedded(name='python-docs'),
+          tokenizer=subwords.SentencePiece(vocab_size=1024, model='bpe'),
+          batch_size=16),
+      model=presets.llama(
+          128, 4, 4, 4, 384, vocab_size=None, context=128),
+      optimizer=optimizers.AdamW(
+          learning_rate=2e-3, schedule=schedules.Cosine(warmup=50)),
+      training=experiment.Training(steps=600, eval_every=100)))

@@ -1,0 +1,33 @@
+"""Tiny Shakespeare by characters: nanoGPT's recipe for a CPU.
+
+  python experiments/pretrain.py --workdir=runs/char \
+      --config=experiments/configs/shakespeare_char.py \
+      --config.data.source.paths=input.txt
+"""
+from lmjax import experiment
+from lmjax.core import config
+from lmjax.data import packing
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import splits
+from lmjax.data import symbols
+from lmjax.models import presets
+from lmjax.training import optimizers
+from lmjax.training import schedules
+
+
+def get_config():
+  return config.editable(experiment.Pretrain(
+      data=pipeline.DataConfig(
+          source=sources.TextFiles(paths=('input.txt',)),
+          split=splits.PositionSplit(valid=0.1),
+          tokenizer=symbols.Characters(bos=False, eos=False),
+          packing=packing.Crops(),
+          batch_size=12),
+      model=presets.gpt2(128, 4, 4, vocab_size=None, context=64),
+      optimizer=optimizers.AdamW(
+          learning_rate=1e-3, b2=0.99, weight_decay=0.1, clip_norm=1.0,
+          schedule=schedules.Cosine(warmup=100, final=0.1)),
+      training=experiment.Training(steps=2000, eval_every=250, log_every=50),
+      scoring=experiment.Scoring(stride=64),
+      samples=experiment.Samples(prompts=('\n',) * 3, max_new_tokens=63)))

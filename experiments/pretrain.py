@@ -1,0 +1,99 @@
+"""Pretrains a language model, measures it exactly, and samples from it.
+
+  python experiments/pretrain.py --workdir=runs/demo
+  python experiments/pretrain.py --workdir=runs/char \
+      --config=experiments/configs/shakespeare_char.py \
+      --config.data.source.paths=input.txt --config.training.steps=500
+
+--config chooses the structure, --config.a.b=value sets a leaf of it, and
+--config.a.kind=Name exchanges a part for another. The same command again
+continues a run that was stopped.
+"""
+import pathlib
+import time
+
+from absl import flags
+from lmjax import experiment
+from lmjax import preview
+from lmjax import results
+from lmjax.core import cli
+from lmjax.core import config as config_lib
+from lmjax.evaluation import report
+from lmjax.models import cost
+from lmjax.models import decoder
+from lmjax.training import checkpoints
+from lmjax.training import loop
+from lmjax.training import parallel
+from lmjax.training import rundir
+from lmjax.training import step
+from lmjax.training import writers
+
+
+def pretrain(config: experiment.Pretrain, workdir: str,
+             profile: str | None = None) -> list[report.Report]:
+  """Trains as `config` says, into `workdir`; returns held-out reports.
+
+  The best checkpoint on held-out text is what is measured and sampled from.
+  `profile` names a directory for a profiler trace.
+  """
+  begun, training = time.perf_counter(), config.training
+  rundir.check(workdir, config)
+  data = config.data.build(workdir, length=config.model.context)
+  batches, tokenizer = data.batches(), data.tokenizer
+  run = rundir.open_run(workdir, config, {
+      'data': data.train.digest, 'tokenizer': tokenizer.digest})
+  tokenizer.save(run.tokenizer)
+  print(data.describe())
+
+  sized = config.model.with_vocab(tokenizer.vocab_size)
+  model = sized.build()
+  optimizer = config.optimizer.build(cost.shapes(sized), training.steps)
+  state = step.init_state(
+      decoder.initial_params(model, training.seed), optimizer, training.seed,
+      ema=training.ema_decay is not None)
+  strategy = parallel.strategy(training.parallel)
+  score_of = results.scorer(model, strategy)
+
+  with checkpoints.Checkpoints(
+      run.checkpoints, training.keep_last, training.keep_best) as saved:
+    state, progress = saved.resume(state)
+    with writers.opened(run.metrics, run.tensorboard, training.steps,
+                        int(state.step)) as sinks:
+      fitted = loop.fit(
+          state, batches, objective=config.objective.build(model),
+          optimizer=optimizer, parallel=strategy, checkpoints=saved,
+          evaluate=results.watcher(config, data, score_of), writers=sinks,
+          progress=progress, profile=profile,
+          flops_per_token=cost.flops_per_token(sized, data.length),
+          **training.fit_options())
+  number, params = checkpoints.restore_params(run.checkpoints, 'best')
+
+  reports = results.measure(config, data, score_of, params)
+  results.publish(
+      run, config, reports,
+      results.draw(config.samples, tokenizer, model, params), step=number,
+      tokens=fitted.progress.tokens, seconds=time.perf_counter() - begun)
+  return reports
+
+
+def main(_):
+  config = config_lib.freeze(experiment.Pretrain, _CONFIG.value)
+  if _DRY_RUN.value:
+    preview.show(config, config.data.build(
+        _WORKDIR.value, length=config.model.context))
+  else:
+    pretrain(config, _WORKDIR.value, _PROFILE.value)
+
+
+if __name__ == '__main__':
+  from ml_collections import config_flags
+  _CONFIG = config_flags.DEFINE_config_file(
+      'config', str(pathlib.Path(__file__).parent / 'configs/demo.py'),
+      'File of the experiment; --config.a.b=value changes it.')
+  _WORKDIR = flags.DEFINE_string(
+      'workdir', None, 'Directory of the run.', required=True)
+  _DRY_RUN = flags.DEFINE_bool(
+      'dry_run', False, 'Print size, cost and the first batch, and stop.')
+  _PROFILE = flags.DEFINE_string(
+      'profile', None, 'Directory for a profiler trace of five steps.')
+  cli.run(main)

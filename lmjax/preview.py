@@ -1,0 +1,83 @@
+"""What a run would do, told before it does it: `--dry_run`."""
+import rich.console
+import rich.table
+import rich.text
+
+from lmjax import experiment
+from lmjax.data import pipeline
+from lmjax.models import cost
+
+
+def show(config: experiment.Pretrain, data: pipeline.Data,
+         console: rich.console.Console | None = None) -> None:
+  """Prints size, cost and the first batch of a run, and computes nothing else.
+
+  Args:
+    config: The run; its model's vocabulary may still be the tokenizer's.
+    data: What `config.data.build` returned.
+    console: Where to print.
+  """
+  console = console or rich.console.Console()
+  model = config.model.with_vocab(data.tokenizer.vocab_size)
+  params = cost.shapes(model)
+  batches = data.batches()
+  console.print(data.describe(), highlight=False)
+
+  parts = cost.parameters_by_part(params)
+  total = sum(parts.values())
+  table = _table('Parameters', 'part', 'count', 'share')
+  for part, count in parts.items():
+    table.add_row(part, f'{count:,}', f'{count / total:.1%}')
+  table.add_row('all', f'{total:,}', '', style='bold')
+  console.print(table)
+
+  flops = cost.flops_per_token(model, data.length)
+  tokens = batches.tokens_per_batch
+  console.print(
+      f'{flops / 1e6:,.2f} MFLOPs a token, {flops * tokens / 1e9:,.2f} GFLOPs a '
+      f'step of {tokens:,} tokens, {config.training.steps:,} steps: '
+      f'{config.training.steps / batches.steps_per_epoch:,.2f} epochs.',
+      highlight=False)
+
+  rows = max(1, config.data.batch_size // config.training.microbatches)
+  memory = cost.memory(
+      model, config.optimizer.build(params, config.training.steps), rows,
+      data.length)
+  table = _table('Memory on one device', 'of', 'MiB')
+  for name in ('parameters', 'gradients', 'optimizer', 'activations'):
+    table.add_row(name, f'{getattr(memory, name) / 2**20:,.1f}')
+  table.add_row('all', f'{memory.total / 2**20:,.1f}', style='bold')
+  console.print(table)
+
+  batch = batches(0)
+  console.print(
+      f'First batch, row 0 of {len(batch["inputs"])}; '
+      f'{batch["weights"].mean():.1%} of all targets count. Targets that do '
+      'are green, the others red:')
+  console.print(_decoded(batch, data.tokenizer))
+  console.print(f'inputs   {batch["inputs"][0, :12].tolist()} ...')
+  console.print(f'targets  {batch["targets"][0, :12].tolist()} ...')
+
+
+def _table(title, *columns):
+  table = rich.table.Table(title=title, title_justify='left')
+  for i, column in enumerate(columns):
+    table.add_column(column, justify='right' if i else 'left')
+  return table
+
+
+def _decoded(batch, tokenizer) -> rich.text.Text:
+  """Returns the targets of row 0 as text, coloured by whether they count."""
+  text = rich.text.Text()
+  names = {tokenizer.bos_id: '<BOS>', tokenizer.eos_id: '<EOS>'}
+  for token, weight in zip(batch['targets'][0].tolist(), batch['weights'][0]):
+    piece = names.get(token)
+    if piece is None:
+      piece = tokenizer.token_bytes(token).decode('utf-8', 'replace')
+    text.append(printable(piece), 'green' if weight else 'red')
+  return text
+
+
+def printable(text: str) -> str:
+  """Returns text without the control characters that steer a terminal."""
+  return ''.join(c if c.isprintable() or c in '\n\t' else '�' for c in text)

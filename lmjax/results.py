@@ -1,0 +1,108 @@
+"""What a run has to show: exact reports, samples, a curve and a page."""
+from collections.abc import Callable, Mapping
+import functools
+import json
+from typing import Any
+
+import flax.linen as nn
+import numpy as np
+
+from lmjax import experiment
+from lmjax import preview
+from lmjax.core import config as config_lib
+from lmjax.core import trees
+from lmjax.data import pipeline
+from lmjax.data import tokenizer as tokenizer_lib
+from lmjax.evaluation import held_out
+from lmjax.evaluation import likelihood
+from lmjax.evaluation import report
+from lmjax.evaluation import run_page
+from lmjax.generation import prompts as prompts_lib
+from lmjax.generation import sample
+from lmjax.objectives import lm
+from lmjax.training import curve
+from lmjax.training import parallel
+from lmjax.training import rundir
+
+
+def scorer(model: nn.Module, strategy: parallel.Strategy
+           ) -> Callable[[Any], likelihood.Score]:
+  """Returns `of(params)`, the evaluator's score of a model with parameters.
+
+  Compiled once for all parameters it is asked about.
+  """
+  function = strategy.map_batches(
+      lambda params, batch: lm.token_scores(model, params, batch))
+  return lambda params: functools.partial(function, strategy.place(params))
+
+
+def watcher(config: experiment.Pretrain, data: pipeline.Data, score_of
+            ) -> Callable[[Any, int], Mapping[str, float]] | None:
+  """Returns what `loop.fit` evaluates: the loss on some held-out text.
+
+  Windows do not overlap and `training.eval_tokens` bounds their number, so that
+  a look costs little; `measure` scores all of it, with more context.
+  """
+  if data.valid is None:
+    return None
+  context = config.scoring.context or data.length
+  documents = held_out.Documents(data.valid, config.training.eval_tokens)
+
+  def evaluate(params, step):
+    del step
+    found = likelihood.evaluate(
+        score_of(params), documents, vocab_size=data.tokenizer.vocab_size,
+        context=context, stride=context, bos_id=data.tokenizer.bos_id,
+        batch_size=config.scoring.batch_size)
+    return {'valid/loss': found.nats_per_token,
+            'valid/accuracy': found.accuracy}
+  return evaluate
+
+
+def measure(config: experiment.Pretrain, data: pipeline.Data, score_of,
+            params: Any) -> list[report.Report]:
+  """Returns reports of the model and the baselines on held-out text.
+
+  All of the validation split is scored, or of the training split where nothing
+  is held out, which the report's name then says.
+  """
+  context = config.scoring.context or data.length
+  held = data.valid is not None
+  return held_out.reports(
+      score_of(params), data.valid if held else data.train, data.tokenizer,
+      context=context, stride=config.scoring.stride or max(1, context // 2),
+      batch_size=config.scoring.batch_size,
+      name='model' if held else 'model (on its training text)',
+      train=data.train, parameters_hash=trees.digest(params))
+
+
+def draw(samples: experiment.Samples, tokenizer: tokenizer_lib.Tokenizer,
+         model: nn.Module, params: Any) -> list[tuple[str, str]]:
+  """Returns pairs (prompt, continuation); pair i is drawn from seed + i."""
+  if not samples.prompts:
+    return []
+  found = sample.generate(
+      model, params,
+      [prompts_lib.encode(tokenizer, text) for text in samples.prompts],
+      max_new_tokens=samples.max_new_tokens,
+      transforms=samples.sampling.build(), rng=samples.seed,
+      eos_id=tokenizer.eos_id)
+  return [(prompt, tokenizer.decode(np.asarray(tokens)))
+          for prompt, tokens in zip(samples.prompts, found.tokens)]
+
+
+def publish(run: rundir.RunDir, config: experiment.Pretrain,
+            reports: list[report.Report], samples: list[tuple[str, str]],
+            **facts: Any) -> None:
+  """Writes `report.json`, `curve.png` and `report.html`, and prints the gist."""
+  report.save(run.report, reports, **facts)
+  curve.plot(run.metrics, run.curve, title=run.path.name)
+  starts = json.loads(run.facts.read_text())
+  run_page.write(
+      run.page, title=run.path.name, config=config_lib.to_dict(config),
+      reports=reports, curve_png=run.curve, samples=samples,
+      facts=facts | starts[-1])
+  report.show(reports)
+  for prompt, text in samples:
+    print(f'--- sample\n{preview.printable(prompt + text)}')
+  print(f'---\ncurve:  {run.curve}\nreport: {run.page}')
