@@ -72,9 +72,13 @@ def evaluate(
   start = time.perf_counter()
   read = _Checked(documents, vocab_size, bos_id)
   sums = _Sums(counts)
+  compiled, first = start, 0  # When the first batch was back, and its tokens.
   for batch, nll_BT, correct_BT in scored(
       score, windows.Windows(read, context, stride, batch_size, packed)):
     sums.add(batch, nll_BT, correct_BT)
+    if not first:
+      compiled, first = time.perf_counter(), sums.tokens
+  rate = (sums.tokens - first) / (time.perf_counter() - compiled)
 
   lengths = np.asarray(read.lengths, np.int64)
   expected = int(np.maximum(lengths - 1, 0).sum())
@@ -98,6 +102,7 @@ def evaluate(
       vocab_size=vocab_size, context=context, stride=stride, rule=rule,
       data_hash=read.sha.hexdigest(), tokenizer_hash=tokenizer_hash,
       parameters_hash=parameters_hash, seconds=time.perf_counter() - start,
+      tokens_per_second=rate or None,
       notes=tuple(_notes(uncontexted, sums.nonfinite, text)))
 
 

@@ -69,6 +69,8 @@ class Report:
     tokenizer_hash: Of the tokenizer; None if not given.
     parameters_hash: Of the parameters; None if not given.
     seconds: Wall time, compilation included.
+    tokens_per_second: Speed once compiled, that is after the first batch; None
+      if there was but one.
     notes: What a reader must know to quote the numbers.
   """
   name: str
@@ -91,6 +93,7 @@ class Report:
   tokenizer_hash: str | None
   parameters_hash: str | None
   seconds: float
+  tokens_per_second: float | None
   notes: tuple[str, ...] = ()
 
   @property
@@ -113,15 +116,10 @@ class Report:
     """Exponential of all nats, those of EOS included, over the words."""
     return _exp(self.nats / self.words) if self.words else None
 
-  @property
-  def tokens_per_second(self) -> float:
-    return self.tokens / self.seconds if self.seconds else math.nan
-
   def to_dict(self) -> dict[str, Any]:
     """Returns JSON types; a number that is not finite becomes None."""
     derived = {name: getattr(self, name) for name in (
-        'nats', 'perplexity', 'bits_per_byte', 'word_perplexity',
-        'tokens_per_second')}
+        'nats', 'perplexity', 'bits_per_byte', 'word_perplexity')}
     return finite(dataclasses.asdict(self) | derived)
 
   @classmethod

@@ -113,7 +113,8 @@ def test_what_stands_in_padding_is_never_read():
     nll_BT, correct_BT = toy(batch)
     return np.where(pad_BT, np.nan, nll_BT), correct_BT | pad_BT
   clean, dirty = (
-      dataclasses.replace(_evaluate(documents, score, batch_size=5), seconds=0.)
+      dataclasses.replace(_evaluate(documents, score, batch_size=5), seconds=0.,
+                          tokens_per_second=None)
       for score in (toy, scribbled))
   assert clean == dirty
 
@@ -211,6 +212,11 @@ def test_the_next_batch_is_handed_over_before_the_last_is_awaited():
   _evaluate(_documents(30), score, batch_size=1)
   assert events[:4] == [
       ('handed', 0), ('handed', 1), ('fetched', 0), ('handed', 2)]
+
+
+def test_the_speed_is_that_of_the_batches_after_the_first():
+  assert _evaluate(_documents(9)).tokens_per_second is None
+  assert _evaluate(_documents(90), batch_size=1).tokens_per_second > 0
 
 
 def test_a_loss_that_is_not_finite_is_told():

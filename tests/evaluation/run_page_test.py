@@ -15,7 +15,8 @@ _REPORT = report.Report(
     documents=3, bytes=8000, words=2000, uncontexted=0, nonfinite=0,
     by_position=(report.Bucket(1, 1, 40, 3.0), report.Bucket(2, 3, 60, 1.5)),
     by_frequency=(), vocab_size=50, context=16, stride=8, rule='BOS, EOS.',
-    data_hash='d', tokenizer_hash='t', parameters_hash=None, seconds=0.5)
+    data_hash='d', tokenizer_hash='t', parameters_hash=None, seconds=0.5,
+    tokens_per_second=200.0)
 
 
 class _Parser(html.parser.HTMLParser):

@@ -1,0 +1,14 @@
+"""Scores a run on what it held out: the start of any other evaluation.
+
+  python experiments/evaluate.py --workdir=runs/demo
+  python experiments/evaluate.py --workdir=runs/demo \
+      --config.data.kind=TextFiles --config.data.paths=mine.txt
+  python experiments/evaluate.py --workdir=runs/demo \
+      --config.choices.paths=piqa.jsonl
+"""
+from lmjax import experiment
+from lmjax.core import config
+
+
+def get_config():
+  return config.editable(experiment.Evaluate())

@@ -1,0 +1,98 @@
+"""Evaluates a pretrained run: likelihood of text, and multiple choice.
+
+  python experiments/evaluate.py --workdir=runs/demo
+  python experiments/evaluate.py --workdir=runs/demo \
+      --config.data.kind=TextFiles --config.data.paths=mine.txt \
+      --config.scoring.stride=32
+  python experiments/evaluate.py --workdir=runs/demo \
+      --config.choices.paths=piqa.jsonl --config.choices.delimiter='Answer: '
+
+Every token is scored exactly once. The tables are printed, and written with
+hashes of data, tokenizer and parameters as report.json.
+"""
+import pathlib
+
+from absl import flags
+from lmjax import experiment
+from lmjax.core import cli
+from lmjax.core import config as config_lib
+from lmjax.core import errors
+from lmjax.core import trees
+from lmjax.data import store as store_lib
+from lmjax.evaluation import choices
+from lmjax.evaluation import held_out
+from lmjax.evaluation import likelihood
+from lmjax.evaluation import report
+import jax
+
+
+def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
+  """Returns the reports on text and those on multiple choice, in two lists.
+
+  Args:
+    config: What to evaluate.
+    workdir: A run of `experiments/pretrain.py`.
+    out: Folder for `report.json`; by default `evaluation` in `workdir`.
+  """
+  step = int(config.checkpoint) if config.checkpoint.isdigit() else (
+      config.checkpoint)
+  run = experiment.load(workdir, step)
+  devices = jax.local_devices() if jax.local_device_count() > 1 else None
+  score = likelihood.of_model(run.model, run.params, devices)
+  digest = trees.digest(run.params)
+  scoring = config.scoring
+  context = scoring.context or run.config.data.length or (
+      run.config.model.context)
+  shared = dict(context=context, batch_size=scoring.batch_size,
+                parameters_hash=digest)
+
+  texts = []
+  if config.data is not None or not config.choices.paths:
+    text, train = _stores(config, run, workdir)
+    texts = held_out.reports(
+        score, text, run.tokenizer, train=train,
+        stride=scoring.stride or max(1, context // 2), **shared)
+    report.show(texts)
+  answers = config.choices.evaluate(score, run.tokenizer, **shared)
+  if answers:
+    report.display(choices.table(answers))
+
+  folder = pathlib.Path(out or pathlib.Path(workdir) / 'evaluation')
+  folder.mkdir(parents=True, exist_ok=True)
+  report.save(folder / 'report.json', texts, answers, run=str(workdir),
+              step=run.step, config=config_lib.to_dict(config))
+  print(f'report: {folder / "report.json"}')
+  return texts, answers
+
+
+def _stores(config, run, workdir):
+  """Returns the tokens to score, and those to count baselines on or None."""
+  data, cache = run.config.data, pathlib.Path(workdir) / 'cache'
+  own = None
+  if config.data is None or config.baselines:
+    own = data.build(workdir, tokenizer=run.tokenizer)
+  text = getattr(own, config.split) if config.data is None else (
+      store_lib.cached(config.data, run.tokenizer, data.cache or cache))
+  if text is None:
+    raise errors.InputError(
+        f'The run {workdir} has no {config.split} split; choose another '
+        '--config.split, or give text: --config.data.kind=TextFiles '
+        '--config.data.paths=...')
+  return text, own.train if config.baselines else None
+
+
+def main(_):
+  config = config_lib.freeze(experiment.Evaluate, _CONFIG.value)
+  evaluate(config, _WORKDIR.value, _OUT.value)
+
+
+if __name__ == '__main__':
+  from ml_collections import config_flags
+  _CONFIG = config_flags.DEFINE_config_file(
+      'config', str(pathlib.Path(__file__).parent / 'configs/evaluate.py'),
+      'File of the evaluation; --config.a.b=value changes it.')
+  _WORKDIR = flags.DEFINE_string(
+      'workdir', None, 'Directory of a pretrained run.', required=True)
+  _OUT = flags.DEFINE_string(
+      'out', None, 'Folder for report.json; <workdir>/evaluation by default.')
+  cli.run(main)
