@@ -1,0 +1,64 @@
+"""A user's mistake is one sentence and exit code 2; ours is a traceback."""
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = '''
+from lmjax.core import cli
+from lmjax.core import errors
+from absl import flags
+
+def main(argv):
+  print('set', cli.set_by_user())
+  if flags.FLAGS.depth == 1:
+    raise errors.InputError('model.depth should be >= 2; got 1.')
+  if flags.FLAGS.depth == 0:
+    raise KeyError('ours')
+
+if __name__ == '__main__':
+  flags.DEFINE_integer('depth', 2, 'Layers.')
+  cli.run(main)
+'''
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+  """Runs the script with arguments; returns (exit code, stdout, stderr)."""
+  path = tmp_path_factory.mktemp('cli') / 'script.py'
+  path.write_text(SCRIPT)
+  root = pathlib.Path(__file__).parents[2]
+
+  def run(*args):
+    done = subprocess.run(
+        [sys.executable, path, *args], cwd=root, text=True,
+        capture_output=True, env={'PYTHONPATH': str(root)})
+    return done.returncode, done.stdout, done.stderr
+
+  return run
+
+
+def test_no_mistake_no_noise(run):
+  assert run('--depth=3') == (0, 'set []\n', '')
+
+
+@pytest.mark.parametrize('args, sentence', [
+    (['--depth=1'], 'Error: model.depth should be >= 2; got 1.\n'),
+    (['train'], "Error: Arguments are given as --flag=value; got ['train'].\n"),
+])
+def test_a_users_mistake_is_one_sentence(run, args, sentence):
+  code, _, told = run(*args)
+  assert (code, told) == (2, sentence)
+
+
+def test_an_unknown_flag_names_the_nearest(run):
+  code, _, told = run('--dept=3')
+  assert code not in (0, None)
+  assert 'depth' in told and 'Traceback' not in told
+
+
+def test_our_mistake_keeps_its_traceback(run):
+  code, _, told = run('--depth=0')
+  assert code == 1
+  assert 'Traceback' in told and "KeyError: 'ours'" in told
