@@ -9,7 +9,7 @@ _BLUE, _ORANGE, _GREY = '#2f6db5', '#d9702b', '#666666'
 
 def plot(
     metrics_path: str | os.PathLike[str], image_path: str | os.PathLike[str],
-    title: str = '',
+    title: str = '', unit: str = 'nats per token',
 ) -> None:
   """Draws training and held-out loss over steps into a PNG file.
 
@@ -18,6 +18,7 @@ def plot(
       and 'valid/loss' in nats per token.
     image_path: The PNG file to write.
     title: Printed above.
+    unit: Of the loss.
   """
   from matplotlib import figure  # Slow to import, and only needed here.
   rows = writers.read(metrics_path)
@@ -42,7 +43,7 @@ def plot(
   if lowest:
     axes.legend(frameon=False)
     _focus(axes, [v for _, _, values in lowest for v in values])
-  axes.set(xlabel='step', ylabel='loss (nats per token)', title=title)
+  axes.set(xlabel='step', ylabel=f'loss ({unit})', title=title)
   axes.spines[['top', 'right']].set_visible(False)
   axes.grid(axis='y', color='#dddddd', linewidth=0.6)
   axes.set_axisbelow(True)

@@ -1,5 +1,5 @@
 """Metrics on their way from the device to the writers, without a stall."""
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import math
 from typing import Any
 
@@ -27,19 +27,21 @@ class Log:
   def __init__(
       self, strategy: parallel.Strategy, meter: throughput.Meter,
       progress: stopping.Progress, writers: Sequence[writers_lib.Writer],
+      learning_rate: Callable[[int], Any] | None = None,
   ):
     self.rows = []
     self.meter = meter
     self._strategy, self._progress, self._writers = strategy, progress, writers
     self._open, self._closed = [], []
-    self._compiled = False
+    self._learning_rate = learning_rate
+    self._first = None
 
   def add(self, step: int, metrics: Any) -> None:
     """Takes the metrics of a step that was just dispatched."""
     self._open.append((step, metrics))
-    if not self._compiled:  # Its time is compilation; it sets no rate.
+    if self._first is None:  # Its time is compilation; it sets no rate.
       jax.block_until_ready(metrics)
-      self._compiled, self._first = True, step
+      self._first = step
       self.meter.start()
     elif len(self._open) > 2:
       jax.block_until_ready(self._open[-3])
@@ -65,6 +67,8 @@ class Log:
     row = {name: mean.value
            for name, mean in metrics_lib.merge(rows).items()}
     row['tokens'] = self._progress.tokens
+    if self._learning_rate:
+      row['learning_rate'] = float(self._learning_rate(steps[-1] - 1))
     if timed:
       row |= self.meter.read(timed)
     self.write(steps[-1], row)

@@ -52,6 +52,7 @@ def fit(
     save_every: int | None = None,
     writers: Sequence[writers_lib.Writer] = (), log_every: int = 10,
     progress: stopping.Progress | None = None,
+    learning_rate: optax.Schedule | None = None,
     flops_per_token: float | None = None, profile: str | None = None,
 ) -> FitResult:
   """Trains from `state.step` until `steps` updates have been made.
@@ -75,6 +76,7 @@ def fit(
     writers: Given every row.
     log_every: Steps between rows.
     progress: From the checkpoint when a run continues.
+    learning_rate: The schedule; with it `learning_rate` is logged.
     flops_per_token: Of a training step; with it `mfu` is logged.
     profile: Directory for a profiler trace of five steps.
 
@@ -94,7 +96,7 @@ def fit(
   progress = dataclasses.replace(progress or stopping.Progress())
   last = start if progress.exhausted(stop) else steps
   meter = throughput.Meter(strategy.devices, flops_per_token)
-  log = log_lib.Log(strategy, meter, progress, writers)
+  log = log_lib.Log(strategy, meter, progress, writers, learning_rate)
   visits = _Visits(strategy, log, progress, stop, evaluate, checkpoints)
   eval_every = eval_every or steps
   save_every = save_every or eval_every
@@ -156,5 +158,5 @@ class _Visits:
       self.log.write(step, row)
     if saves and self.checkpoints is not None:
       self.checkpoints.save(
-          step, state, dataclasses.asdict(self.progress), score)
+          step, state, self.progress, score)
     self.log.meter.start()

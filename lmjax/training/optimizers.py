@@ -40,14 +40,15 @@ class _Optimizer:
     name = type(self).__name__
     if not self.learning_rate > 0:
       raise errors.InputError(
-          f'{name}.learning_rate is {self.learning_rate}; it should be above 0.')
+          f'{name}.learning_rate should be above 0; got {self.learning_rate}.')
     if self.weight_decay < 0:
       raise errors.InputError(
-          f'{name}.weight_decay is {self.weight_decay}; it should be 0 or more.')
+          f'{name}.weight_decay should not be negative; got '
+          f'{self.weight_decay}.')
     if self.clip_norm is not None and not self.clip_norm > 0:
       raise errors.InputError(
-          f'{name}.clip_norm is {self.clip_norm}; it should be above 0, or '
-          f'none for no clipping.')
+          f'{name}.clip_norm should be above 0, or none for no clipping; got '
+          f'{self.clip_norm}.')
     if not all(isinstance(r, tuple) and len(r) == 2 for r in self.decay):
       raise errors.InputError(
           f'{name}.decay should hold pairs (pattern, multiplier), such as '
@@ -67,10 +68,14 @@ class _Optimizer:
     decay = rules.decay(params, self.weight_decay, self.decay)
     clip = (optax.identity() if self.clip_norm is None
             else optax.clip_by_global_norm(self.clip_norm))
-    rate = self.schedule.build(self.learning_rate, steps)
+    rate = self.rate(steps)
     optimizer = optax.chain(
         clip, self.rule(decay), optax.scale_by_learning_rate(rate))
     return rules.train_only_unfrozen(optimizer, params, self.freeze)
+
+  def rate(self, steps: int) -> optax.Schedule:
+    """Returns the learning rate as a function of the step."""
+    return self.schedule.build(self.learning_rate, steps)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

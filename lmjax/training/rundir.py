@@ -86,15 +86,29 @@ def open_run(
     InputError: If the directory holds a run with another config or another
       digest, or cannot be written to.
   """
-  path = pathlib.Path(workdir)
-  _make(path)
-  run = RunDir(path, resumed=RunDir(path).config.exists())
-  if run.resumed:
-    _refuse_difference(run, config, dict(hashes or {}), free)
+  run = check(workdir, config, hashes, free)
+  run.path.mkdir(parents=True, exist_ok=True)
   facts = describe() | {'hashes': dict(hashes or {})}
   starts = json.loads(run.facts.read_text()) if run.facts.exists() else []
   write(run.facts, json.dumps(starts + [facts], indent=2) + '\n')
   write(run.config, config_lib.dumps(config))
+  return run
+
+
+def check(
+    workdir: str | os.PathLike[str], config: Any,
+    hashes: Mapping[str, str] | None = None, free: Sequence[str] = (),
+) -> RunDir:
+  """Returns the run directory, touching nothing; see `open_run`.
+
+  For a script that has work to do, such as reading its data, before it knows
+  that there will be a run.
+  """
+  path = pathlib.Path(workdir)
+  _check_writable(path)
+  run = RunDir(path, resumed=RunDir(path).config.exists())
+  if run.resumed:
+    _refuse_difference(run, config, dict(hashes or {}), free)
   return run
 
 
@@ -132,20 +146,17 @@ def describe() -> dict[str, Any]:
   }
 
 
-def _make(path):
-  try:
-    path.mkdir(parents=True, exist_ok=True)
-    probe = path / f'.probe-{os.getpid()}'
-    probe.touch()
-    probe.unlink()
-  except (FileExistsError, NotADirectoryError) as error:
+def _check_writable(path):
+  """Raises InputError where `path` is not, or cannot become, a directory."""
+  nearest = next(p for p in (path, *path.absolute().parents) if p.exists())
+  if not nearest.is_dir():
     raise errors.InputError(
-        f'workdir {str(path)!r} cannot be a directory: {error.filename} is a '
-        f'file. Use another --workdir.') from error
-  except OSError as error:
+        f'workdir {str(path)!r} cannot be a directory: {nearest} is a file. '
+        f'Use another --workdir.')
+  if not os.access(nearest, os.W_OK | os.X_OK):
     raise errors.InputError(
-        f'workdir {str(path)!r} cannot be written to ({error.strerror}). Use '
-        f'another --workdir.') from error
+        f'workdir {str(path)!r} cannot be written to: no permission in '
+        f'{nearest}. Use another --workdir.')
 
 
 def _refuse_difference(run, config, hashes, free):

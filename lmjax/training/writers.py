@@ -1,5 +1,6 @@
 """Where the rows of a run go: a JSON lines file, TensorBoard, the terminal."""
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+import contextlib
 import json
 import math
 import os
@@ -9,6 +10,10 @@ from typing import Any, Protocol
 
 import rich.console
 import rich.progress
+
+from lmjax.core import errors
+
+_NOT_FINITE = ('nan', 'inf', '-inf')
 
 
 class Writer(Protocol):
@@ -52,12 +57,23 @@ def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
   """
   if not os.path.exists(path):
     return []
+  rows = []
   with open(path, encoding='utf-8') as file:
-    lines = [line for line in file if line.endswith('\n')]
-  return [json.loads(line) for line in lines]
+    for number, line in enumerate(file, 1):
+      if not line.endswith('\n'):
+        break
+      try:
+        row = json.loads(line)
+        rows.append({key: float(value) if value in _NOT_FINITE else value
+                     for key, value in row.items()})
+      except (ValueError, AttributeError) as error:
+        raise errors.InputError(
+            f'{path}:{number} is not a JSON object ({error}); mend or delete '
+            f'that line.') from error
+  return rows
 
 
-def _line(row) -> str:  # JSON has no NaN; a string that float() reads, does.
+def _line(row) -> str:  # JSON has no NaN; a string is what `read` turns back.
   def plain(value):
     if isinstance(value, float) and not math.isfinite(value):
       return str(value)
@@ -118,6 +134,19 @@ class Terminal:
   def close(self) -> None:
     if self._bar:
       self._bar.stop()
+
+
+@contextlib.contextmanager
+def opened(
+    metrics_path: str | os.PathLike[str], events: str | os.PathLike[str],
+    steps: int, start: int = 0,
+) -> Iterator[tuple[Writer, ...]]:
+  """Opens all three writers of a run of `steps`, continued from `start`."""
+  with contextlib.ExitStack() as stack:
+    yield tuple(
+        stack.enter_context(contextlib.closing(writer)) for writer in (
+            JsonLines(metrics_path, start), TensorBoard(events, start),
+            Terminal(steps, start)))
 
 
 def summary(row: Mapping[str, float]) -> str:

@@ -11,13 +11,11 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.training import checkpoints
-from lmjax.training import optimizers
 from lmjax.training import step
+from lmjax.training import stopping
 
 
-def make(toy, factor=1.0, ema=False, optimizer=None):
-  optimizer = optimizer or optimizers.AdamW(freeze=('^embed',)).build(
-      toy.params, 10)
+def make(toy, factor=1.0, ema=False):
   params = jax.tree.map(lambda p: factor * p, toy.params)
   params['head']['half'] = jnp.ones((3,), jnp.bfloat16) * factor
   return step.init_state(params, optax.adam(1.0), 5, ema=ema)
@@ -32,11 +30,12 @@ def same(a, b):
 
 
 def test_returns_what_was_saved(toy, tmp_path):
-  with checkpoints.Checkpoints(tmp_path) as saved:
-    saved.save(3, make(toy, ema=True), {'tokens': 7.0})
+  with checkpoints.Checkpoints(tmp_path, about={'seed': 1}) as saved:
+    saved.save(3, make(toy, ema=True), stopping.Progress(tokens=7.0, best=2.5))
     found = saved.restore_latest(make(toy, 0.0, ema=True))
   same(found.state, make(toy, ema=True))
-  assert (found.step, found.progress, found.skipped) == (3, {'tokens': 7.0}, ())
+  assert (found.step, found.skipped, found.about) == (3, (), {'seed': 1})
+  assert found.progress == stopping.Progress(tokens=7.0, best=2.5)
 
 
 def test_empty_directory(toy, tmp_path):
@@ -50,12 +49,30 @@ def test_keeps_the_last_and_the_best(toy, tmp_path):
   with checkpoints.Checkpoints(tmp_path, keep_last=2) as saved:
     for number, score in enumerate([3.0, 1.0, float('nan'), 2.0, None], 1):
       saved.save(number, make(toy, number), score=score)
-    saved.wait()
-    assert saved.steps() == [2, 4, 5] and saved.best_step() == 2
+    assert saved.steps() == [2, 4, 5]
+    assert checkpoints.best_step(tmp_path) == 2
     assert saved.restore(make(toy), 'best').step == 2
     assert saved.restore(make(toy), 4).step == 4
     with pytest.raises(errors.InputError, match=r"step 3 .*\[2, 4, 5\]"):
       saved.restore(make(toy), 3)
+
+
+def test_unscored_steps(toy, tmp_path):
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    for number in 1, 2:
+      saved.save(number, make(toy, number))
+  assert checkpoints.best_step(tmp_path) is None
+  assert checkpoints.restore_params(tmp_path, 'best')[0] == 2
+
+
+def test_a_new_run_resumes_from_its_own_state(toy, tmp_path):
+  state = make(toy)
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    assert saved.resume(state) == (state, stopping.Progress())
+    saved.save(4, make(toy, 2.0), stopping.Progress(tokens=5.0))
+    found, progress = saved.resume(state)
+  same(found, make(toy, 2.0))
+  assert progress.tokens == 5.0
 
 
 def test_a_save_that_would_not_write_is_refused(toy, tmp_path):
@@ -66,6 +83,7 @@ def test_a_save_that_would_not_write_is_refused(toy, tmp_path):
         saved.save(number, make(toy))
 
 
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 def test_any_flipped_bit_is_harmless_or_noticed(toy, tmp_path, caplog):
   with checkpoints.Checkpoints(tmp_path) as saved:
     for number in 1, 2:
@@ -104,7 +122,7 @@ def test_a_wrong_digest_names_the_array(toy, tmp_path):
   text = json.loads(about.read_text())
   text['arrays']['params']['head/kernel']['sha256'] = '0'
   about.write_text(json.dumps(text))
-  with pytest.raises(errors.InputError, match='params/head/kernel: digest'):
+  with pytest.raises(errors.InputError, match='in params, array head/kernel: digest'):
     checkpoints.restore_params(tmp_path)
 
 
@@ -126,7 +144,7 @@ def test_another_structure_is_told_by_path(toy, tmp_path):
     other.params['head']['kernel'] = jnp.zeros((8, 12))
     with pytest.raises(
         errors.InputError,
-        match=r"params/head/kernel: \('float32', \(8, 11\)\) -> .*12"):
+        match=r'params/head/kernel: float32\[8, 11\] -> float32\[8, 12\]'):
       saved.restore(other)
     other = make(toy)
     other.params['head']['half'] = jnp.zeros((3,), jnp.float32)
@@ -149,5 +167,5 @@ def test_parameters_alone(toy, tmp_path):
 
 
 def test_absent_directory(tmp_path):
-  with pytest.raises(errors.InputError, match='nowhere is absent'):
+  with pytest.raises(errors.InputError, match='no checkpoints in .*nowhere'):
     checkpoints.restore_params(tmp_path / 'nowhere')

@@ -73,16 +73,22 @@ def test_a_file_is_not_a_directory(tmp_path):
   (tmp_path / 'file').write_text('x')
   for path in tmp_path / 'file', tmp_path / 'file' / 'below':
     with pytest.raises(errors.InputError, match='is a file'):
-      rundir.open_run(path, Config())
+      rundir.check(path, Config())
+
+
+def test_checking_touches_nothing(tmp_path):
+  assert not rundir.check(tmp_path / 'a' / 'b', Config()).resumed
+  assert not list(tmp_path.iterdir())
+  rundir.open_run(tmp_path, Config())
+  with pytest.raises(errors.InputError, match='seed: 0 -> 3'):
+    rundir.check(tmp_path, Config(seed=3))
 
 
 def test_unwritable_directory(tmp_path, monkeypatch):
-  def refuse(*unused, **kwargs):
-    raise PermissionError(13, 'Permission denied', 'x')
-
-  monkeypatch.setattr(rundir.pathlib.Path, 'touch', refuse)
-  with pytest.raises(errors.InputError, match=r'\(Permission denied\)'):
-    rundir.open_run(tmp_path, Config())
+  monkeypatch.setattr(os, 'access', lambda path, mode: False)  # Root may all.
+  with pytest.raises(errors.InputError, match='no permission in'):
+    rundir.open_run(tmp_path / 'new', Config())
+  assert not list(tmp_path.iterdir())
 
 
 def test_writing_is_all_or_nothing(tmp_path, monkeypatch):

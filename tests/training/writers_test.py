@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from lmjax.core import errors
 from lmjax.training import writers
 
 
@@ -15,7 +16,8 @@ def test_rows_are_on_disk_at_once(tmp_path):
   out.write(2, {'loss': math.nan})
   first, second = map(json.loads, path.read_text().splitlines())
   assert first == {'step': 1, 'loss': 2.5}
-  assert math.isnan(float(second['loss']))
+  assert second['loss'] == 'nan'  # JSON itself has no NaN.
+  assert math.isnan(writers.read(path)[1]['loss'])
   out.close()
 
 
@@ -43,6 +45,21 @@ def test_a_new_run_starts_empty(tmp_path):
   writers.JsonLines(path).close()
   assert writers.read(path) == []
   assert writers.read(tmp_path / 'absent') == []
+
+
+def test_a_broken_line_is_named(tmp_path):
+  path = tmp_path / 'metrics.jsonl'
+  path.write_text('{"step": 1}\nstep 2\n')
+  with pytest.raises(errors.InputError, match=r'metrics.jsonl:2 is not'):
+    writers.JsonLines(path, start=1)
+
+
+def test_all_writers_of_a_run(tmp_path):
+  with writers.opened(tmp_path / 'm', tmp_path / 'tb', 10) as sinks:
+    for sink in sinks:
+      sink.write(10, {'loss': 1.0})
+  assert writers.read(tmp_path / 'm') == [{'step': 10, 'loss': 1.0}]
+  assert list((tmp_path / 'tb').iterdir())
 
 
 def test_tensorboard_events(tmp_path):

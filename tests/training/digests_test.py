@@ -1,0 +1,44 @@
+"""Every difference has a name."""
+import json
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+
+from lmjax.training import digests
+
+TREE = {'a': {'b': np.arange(6.0).reshape(2, 3)}, 'c': np.int32(4)[None],
+        'd': np.ones((), ml_dtypes.bfloat16)}
+
+
+def test_description_is_json_and_finds_nothing_wrong():
+  saved = json.loads(json.dumps(digests.describe(TREE)))
+  assert saved['a/b']['shape'] == [2, 3]
+  assert saved['d']['dtype'] == 'bfloat16'
+  assert digests.damage(TREE, saved) is None
+  assert not list(digests.differences(saved, TREE))
+
+
+def test_layout_in_memory_does_not_matter():
+  x = np.arange(6.0).reshape(2, 3)
+  assert digests.sha256(x) == digests.sha256(np.asfortranarray(x))
+
+
+@pytest.mark.parametrize('change, words', [
+    (lambda t: t['a']['b'].__setitem__((0, 0), -0.0), 'a/b: digest mismatch'),
+    (lambda t: t.pop('c'), 'c is missing'),
+    (lambda t: t.update(e=np.ones(1)), 'e was never saved')])
+def test_damage_is_named(change, words):
+  tree = jax.tree.map(np.copy, TREE)
+  change(tree)
+  assert words in digests.damage(tree, digests.describe(TREE))
+
+
+def test_differences_are_told_saved_then_wanted():
+  wanted = {'a': {'b': jnp.zeros((2, 4))}, 'c': jnp.zeros((1,)),
+            'e': jnp.zeros(())}
+  assert list(digests.differences(digests.describe(TREE), wanted)) == [
+      'a/b: float64[2, 3] -> float32[2, 4]', 'c: int32[1] -> float32[1]',
+      'd: bfloat16[] -> absent', 'e: absent -> float32[]']
