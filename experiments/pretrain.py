@@ -40,9 +40,6 @@ def pretrain(config: experiment.Pretrain, workdir: str,
   rundir.check(workdir, config)
   data = config.data.build(workdir, length=config.model.context)
   batches, tokenizer = data.batches(), data.tokenizer
-  run = rundir.open_run(workdir, config, {
-      'data': data.train.digest, 'tokenizer': tokenizer.digest})
-  tokenizer.save(run.tokenizer)
   print(data.describe())
 
   sized = config.model.with_vocab(tokenizer.vocab_size)
@@ -54,6 +51,9 @@ def pretrain(config: experiment.Pretrain, workdir: str,
   strategy = parallel.strategy(training.parallel)
   score_of = results.scorer(model, strategy)
 
+  run = rundir.open_run(workdir, config, {
+      'data': data.train.digest, 'tokenizer': tokenizer.digest})
+  tokenizer.save(run.tokenizer)
   with checkpoints.Checkpoints(
       run.checkpoints, training.keep_last, training.keep_best) as saved:
     state, progress = saved.resume(state)

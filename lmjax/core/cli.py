@@ -1,10 +1,12 @@
 """How a script starts and how it tells a user what went wrong."""
 from collections.abc import Callable, Sequence
+import logging
 import sys
 import traceback
 
 from absl import app
 from absl import flags
+from absl import logging as absl_logging
 
 from lmjax.core import allocator
 from lmjax.core import errors
@@ -17,6 +19,9 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
   process with one sentence and exit code 2; a bug of ours shows its traceback.
   """
   allocator.keep_pages()
+  flags.FLAGS.set_default('verbosity', absl_logging.WARNING)
+  # Backends that are absent are no news to somebody who has none of them.
+  logging.getLogger('jax._src.xla_bridge').setLevel(logging.WARNING)
   app.run(_told(main), flags_parser=_parse)
 
 
