@@ -1,6 +1,8 @@
 """Objectives by name; each builds `objective(params, batch, rng)`."""
+from lmjax.objectives import labels
 from lmjax.objectives import lm
 
 OBJECTIVES = {
     'causal': lm.Causal,
+    'labels': labels.Labels,
 }

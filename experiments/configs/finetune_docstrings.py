@@ -1,0 +1,32 @@
+"""From a docstring, which package is it from: needs no download.
+
+  python experiments/finetune.py --workdir=runs/docstrings
+"""
+from lmjax import experiment
+from lmjax.core import config
+from lmjax.data import subwords
+from lmjax.models import classifier
+from lmjax.models import presets
+from lmjax.tasks import classification
+from lmjax.tasks import docstrings
+from lmjax.training import optimizers
+from lmjax.training import schedules
+from lmjax.training import stopping
+
+
+def get_config():
+  return config.editable(experiment.Finetune(
+      task=classification.Classification(
+          source=docstrings.Docstrings(),
+          features=classification.Features(
+              lengths=(32, 64, 128), prefix=' ', token_dropout=0.2)),
+      tokenizer=subwords.SentencePiece(vocab_size=4096),
+      model=presets.llama(
+          128, 2, 4, 4, 384, vocab_size=None, context=128),
+      dropout=0.1,
+      head=classifier.ClassifierConfig(causal=False, dropout=0.2),
+      optimizer=optimizers.AdamW(
+          learning_rate=2e-3, schedule=schedules.Linear(warmup=50)),
+      training=experiment.Training(
+          steps=600, eval_every=60, stop=stopping.EarlyStopping(
+              metric='valid/accuracy', patience=5, higher_is_better=True))))

@@ -1,0 +1,101 @@
+"""Fine-tunes a pretrained run on a task, or trains on it from scratch.
+
+  python experiments/finetune.py --workdir=runs/docstrings
+  python experiments/finetune.py --workdir=runs/docstrings --config.init=runs/demo
+  python experiments/finetune.py --workdir=runs/head --config.init=runs/demo \\
+      --config.train_only=layer_3/,final_norm,classes/
+
+Reports accuracy, macro-F1 and a confusion matrix on the test split, beside
+baselines. --config.a.b=value sets a leaf of the config, --config.a.kind=Name
+exchanges a part. The same command again continues a run that was stopped.
+"""
+import pathlib
+import time
+
+from absl import flags
+from lmjax import downstream
+from lmjax import experiment
+from lmjax.core import cli
+from lmjax.core import config as config_lib
+from lmjax.core import trees
+from lmjax.evaluation import classification
+from lmjax.training import checkpoints
+from lmjax.training import loop
+from lmjax.training import parallel
+from lmjax.training import rules
+from lmjax.training import rundir
+from lmjax.training import step
+from lmjax.training import writers
+
+
+def finetune(config: experiment.Finetune, workdir: str
+             ) -> dict[str, classification.Classification]:
+  """Trains as `config` says, into `workdir`; returns results on the test split.
+
+  The best checkpoint on the validation split is what is tested, once.
+  """
+  begun, task, training = time.perf_counter(), config.task, config.training
+  rundir.check(workdir, config)
+  splits = task.source.read()
+  start = downstream.start(config, splits)
+  rows = {name: task.features.build(
+      getattr(splits, name), splits.labels, start.tokenizer)
+          for name in ('train', 'valid', 'test')}
+  run = rundir.open_run(workdir, config, {
+      'data': downstream.digest(splits), 'tokenizer': start.tokenizer.digest,
+      'init': start.digest})
+  start.tokenizer.save(run.tokenizer)
+  notes = [*splits.notes, *(f'{name}: {r.describe()}.'
+                            for name, r in rows.items())]
+
+  model = config.head.build(start.backbone, len(splits.labels))
+  params = start.initial_params(model, training.seed)
+  held = downstream.frozen(config, params)
+  optimizer = downstream.optimizer(config, held).build(params, training.steps)
+  state = step.init_state(params, optimizer, training.seed,
+                          ema=training.ema_decay is not None)
+  strategy = parallel.strategy(training.parallel)
+  logits_of = downstream.predictor(model, strategy, len(splits.labels))
+
+  def evaluate(params, _):
+    numbers = task.metrics.numbers(
+        logits_of(params, rows['valid']), rows['valid'], splits.labels)
+    return {f'valid/{name}': value for name, value in numbers.items()}
+
+  with checkpoints.Checkpoints(
+      run.checkpoints, training.keep_last, training.keep_best) as saved:
+    state, progress = saved.resume(state)
+    with writers.opened(run.metrics, run.tensorboard, training.steps,
+                        int(state.step)) as sinks:
+      fitted = loop.fit(
+          state, rows['train'].batches(training.seed), optimizer=optimizer,
+          objective=rules.without_gradient(task.objective.build(model), held),
+          parallel=strategy, checkpoints=saved, evaluate=evaluate,
+          writers=sinks, progress=progress, **training.fit_options())
+  number, params = checkpoints.restore_params(run.checkpoints, 'best')
+
+  logits = logits_of(params, rows['test'])
+  results = {'model': task.metrics.result(logits, rows['test'], splits.labels)}
+  results |= task.metrics.baseline_results(splits, rows['test'])
+  downstream.publish(
+      run, results, logits, splits, notes, step=number,
+      stopped_early=fitted.stopped_early, init=config.init,
+      parameters_hash=trees.digest(params),
+      seconds=time.perf_counter() - begun)
+  return results
+
+
+def main(_):
+  finetune(config_lib.freeze(experiment.Finetune, _CONFIG.value),
+           _WORKDIR.value)
+
+
+if __name__ == '__main__':
+  from ml_collections import config_flags
+  _CONFIG = config_flags.DEFINE_config_file(
+      'config', str(pathlib.Path(__file__).parent
+                    / 'configs/finetune_docstrings.py'),
+      'File of the experiment; --config.a.b=value changes it.')
+  _WORKDIR = flags.DEFINE_string(
+      'workdir', None, 'Directory of the run.', required=True)
+  cli.run(main)

@@ -1,0 +1,153 @@
+"""A backbone with a head that says which class a whole text belongs to."""
+from collections.abc import Callable
+import dataclasses
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.core import shapes
+from lmjax.core import trees
+from lmjax.models import decoder
+from lmjax.nn import attend as attend_lib
+from lmjax.nn import layers
+from lmjax.nn import masks
+
+HEAD = 'classes'
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifierConfig:
+  """How a text becomes one vector, and that vector C logits.
+
+  Attributes:
+    pooling: 'mean' over the real tokens, 'max' over them, or the 'last' one,
+      which under a causal mask alone has seen all others.
+    causal: Whether tokens see only what came before them, as in pretraining;
+      without, a decoder reads in both directions.
+    dropout: Rate on the pooled vector.
+    init_std: Standard deviation of the head's initial kernel.
+
+  References:
+    Radford et al., Improving Language Understanding by Generative
+    Pre-Training, 2018, section 3.2 (a linear head on a decoder's last token).
+  """
+  pooling: Literal['mean', 'max', 'last'] = 'mean'
+  causal: bool = True
+  dropout: float = 0.1
+  init_std: float = 0.02
+
+  def __post_init__(self):
+    if self.pooling not in POOLING:
+      raise errors.InputError(
+          f'head.pooling is {self.pooling!r}; choose from {sorted(POOLING)}.')
+    if not 0 <= self.dropout < 1:
+      raise errors.InputError(
+          f'head.dropout should be in [0, 1); got {self.dropout}.')
+
+  def build(self, backbone: decoder.DecoderConfig, num_classes: int,
+            attend: Callable[..., jax.Array] = attend_lib.best) -> 'Classifier':
+    """Returns the module; `attend` replaces the arithmetic of attention."""
+    if num_classes < 2:
+      raise errors.InputError(
+          f'A classifier needs at least 2 classes; the task has {num_classes}.')
+    return Classifier(self, backbone, num_classes, attend)
+
+
+class Classifier(nn.Module):
+  """Token ids in, one row of class logits a text out.
+
+  Parameters: those of the backbone under the backbone's own names (but for an
+  untied output layer), and `classes/kernel` [D, C] and `classes/bias`.
+  """
+  config: ClassifierConfig
+  backbone: decoder.DecoderConfig
+  num_classes: int
+  attend: Callable[..., jax.Array] = attend_lib.best
+
+  @nn.compact
+  def __call__(self, inputs_BT: jax.Array, positions_BT: jax.Array,
+               segments_BT: jax.Array, *, train: bool = False) -> jax.Array:
+    """Classifies each row.
+
+    Args:
+      inputs_BT: Token ids.
+      positions_BT: Their positions, from 0.
+      segments_BT: 1 for real tokens, 0 for padding.
+      train: Whether dropout is on; it then draws from the 'dropout' rng.
+
+    Returns:
+      Float32 `logits_BC`; a row without real tokens gets some finite logits.
+    """
+    config = self.config
+    shapes.bind(inputs_BT=inputs_BT, positions_BT=positions_BT,
+                segments_BT=segments_BT)
+    body = decoder.Decoder(self.backbone, self.attend, name='backbone')
+    nn.share_scope(self, body)  # `layer_0/...`, not `backbone/layer_0/...`.
+    x_BTD, _ = body.hidden(
+        inputs_BT, masks.make(positions_BT, segments_BT, causal=config.causal),
+        train=train)
+    x_BD = POOLING[config.pooling](x_BTD, segments_BT > 0)
+    x_BD = nn.Dropout(
+        config.dropout, deterministic=not train, name='pooled_dropout')(x_BD)
+    policy = dataclasses.replace(
+        self.backbone.policy, init_std=config.init_std)
+    return layers.Head(
+        self.num_classes, policy, use_bias=True, name=HEAD)(x_BD)
+
+
+def mean(x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
+  """Returns the average of the real tokens, `x_BD`, summed in float32."""
+  weights_BT1 = real_BT[:, :, None].astype(jnp.float32)
+  total_BD = jnp.sum(x_BTD.astype(jnp.float32) * weights_BT1, axis=1)
+  return total_BD / jnp.maximum(jnp.sum(weights_BT1, axis=1), 1.0)
+
+
+def largest(x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
+  """Returns the largest value of each feature over the real tokens, `x_BD`."""
+  lowest = jnp.finfo(jnp.float32).min
+  x_BD = jnp.max(jnp.where(
+      real_BT[:, :, None], x_BTD.astype(jnp.float32), lowest), axis=1)
+  return jnp.where(jnp.any(real_BT, axis=1)[:, None], x_BD, 0.0)
+
+
+def last(x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
+  """Returns the last real token of each row, `x_BD`."""
+  index_BT = jnp.arange(real_BT.shape[1])[None] * real_BT
+  index_B11 = jnp.max(index_BT, axis=1)[:, None, None]
+  return jnp.take_along_axis(x_BTD, index_B11, axis=1)[:, 0]
+
+
+POOLING = {'mean': mean, 'max': largest, 'last': last}
+
+
+def warm_start(params: Any, pretrained: Any) -> Any:
+  """Returns a classifier's parameters with a pretrained backbone inside.
+
+  Args:
+    params: The classifier's own, of which only the head's are kept.
+    pretrained: The backbone's. An untied output layer finds no use here.
+
+  Raises:
+    InputError: If a parameter is missing, or has another shape.
+  """
+  found = dict(trees.items(pretrained))
+
+  def take(path, leaf):
+    if path.startswith(f'{HEAD}/'):
+      return leaf
+    if path not in found:
+      raise errors.InputError(
+          f'The pretrained run has no parameter {path!r}; it has '
+          f'{", ".join(list(found)[:4])}, ...: give the model it was trained '
+          'with.')
+    if found[path].shape != leaf.shape:
+      raise errors.InputError(
+          f'{path} has shape {found[path].shape} in the pretrained run, but '
+          f'{leaf.shape} here: give the model and tokenizer it was trained '
+          'with.')
+    return found[path]
+
+  return trees.map_paths(take, params)

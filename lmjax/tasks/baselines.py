@@ -1,0 +1,113 @@
+"""What a classifier must beat: the commonest class, and word counts."""
+from collections.abc import Sequence
+import dataclasses
+import re
+from typing import ClassVar
+
+import numpy as np
+
+from lmjax.tasks import task as task_lib
+
+_WORDS = re.compile(r'\w+|[^\w\s]')
+
+
+def words(text: str) -> list[str]:
+  """Returns the lower-case words and punctuation marks of a text."""
+  return _WORDS.findall(text.lower())
+
+
+@dataclasses.dataclass(frozen=True)
+class Majority:
+  """Says the commonest class of training, with the classes' frequencies.
+
+  Attributes:
+    log_prior: Logarithm of each class's share of training, [C].
+  """
+  log_prior: np.ndarray
+  name: ClassVar[str] = 'majority'
+
+  @classmethod
+  def fit(cls, examples: Sequence[task_lib.Example],
+          labels: Sequence[str]) -> 'Majority':
+    """Counts the classes of training."""
+    return cls(_log_prior(_targets(examples, labels), len(labels)))
+
+  def __call__(self, texts: Sequence[str]) -> np.ndarray:
+    """Returns log-probabilities [texts, C]."""
+    return np.tile(self.log_prior, (len(texts), 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class NaiveBayes:
+  """Multinomial naive Bayes over words and pairs of neighbouring words.
+
+  With counts c(w, y) of features in the texts of class y and a vocabulary of V,
+  log p(y | x) is, up to a constant,
+
+    log p(y) + sum over w in x of log (c(w, y) + a) / (c(y) + a V).
+
+  Features never seen in training are left out.
+
+  Attributes:
+    vocabulary: The number of each feature.
+    log_prior: [C].
+    log_likelihood: [V, C].
+    ngrams: 1 for words alone, 2 for pairs as well.
+
+  References:
+    McCallum and Nigam, A Comparison of Event Models for Naive Bayes Text
+    Classification, 1998. Wang and Manning, Baselines and Bigrams, 2012.
+  """
+  vocabulary: dict[str, int]
+  log_prior: np.ndarray
+  log_likelihood: np.ndarray
+  ngrams: int = 2
+  name: ClassVar[str] = 'naive Bayes'
+
+  @classmethod
+  def fit(cls, examples: Sequence[task_lib.Example], labels: Sequence[str],
+          ngrams: int = 2, smoothing: float = 1.0) -> 'NaiveBayes':
+    """Counts the training examples; `smoothing` is a above."""
+    vocabulary, where, of = {}, [], []
+    targets = _targets(examples, labels)
+    for example, target in zip(examples, targets):
+      found = [vocabulary.setdefault(feature, len(vocabulary))
+               for feature in _features(example.text, ngrams)]
+      where += found
+      of += [target] * len(found)
+    counts = np.zeros((max(len(vocabulary), 1), len(labels)))
+    np.add.at(counts, (np.array(where, int), np.array(of, int)), 1.0)
+    counts += smoothing
+    return cls(vocabulary, _log_prior(targets, len(labels)),
+               np.log(counts / counts.sum(axis=0)[None]), ngrams)
+
+  def __call__(self, texts: Sequence[str]) -> np.ndarray:
+    """Returns unnormalised log-probabilities [texts, C]."""
+    out = np.tile(self.log_prior, (len(texts), 1))
+    for i, text in enumerate(texts):
+      known = [self.vocabulary[f] for f in _features(text, self.ngrams)
+               if f in self.vocabulary]
+      out[i] += self.log_likelihood[known].sum(axis=0)
+    return out
+
+
+BASELINES = {'majority': Majority, 'naive_bayes': NaiveBayes}
+
+
+def _features(text: str, ngrams: int) -> list[str]:
+  single = words(text)
+  features = list(single)
+  for n in range(2, ngrams + 1):
+    features += [
+        ' '.join(single[i:i + n]) for i in range(len(single) - n + 1)]
+  return features
+
+
+def _targets(examples, labels) -> np.ndarray:
+  place = {label: i for i, label in enumerate(labels)}
+  return np.array([place[example.label] for example in examples], int)
+
+
+def _log_prior(targets: np.ndarray, classes: int) -> np.ndarray:
+  counts = np.bincount(targets, minlength=classes)
+  return np.log(np.maximum(counts, 1e-9) / len(targets))

@@ -1,0 +1,120 @@
+"""From a docstring, which package is it from: a task inside every CPython."""
+import ast
+import collections
+import dataclasses
+import hashlib
+import pathlib
+import sysconfig
+
+from lmjax.core import errors
+from lmjax.tasks import task as task_lib
+
+_SKIPPED = frozenset({
+    'test', 'tests', 'idle_test', 'lib2to3', 'distutils', 'site-packages',
+    'dist-packages', '_vendor', '_bundled'})
+_SHARES = {'train': 0.7, 'valid': 0.1, 'test': 0.2}
+
+
+@dataclasses.dataclass(frozen=True)
+class Docstrings:
+  """Docstrings of the standard library, labelled by their package.
+
+  Real labels, real English and no download. A module's docstrings are all in
+  one split, as neighbours resemble each other; a docstring that occurs twice
+  counts once. Modules are parsed, never imported. Data differ a little between
+  versions of Python.
+
+  Attributes:
+    classes: How many packages: those with the most docstrings.
+    min_modules: Packages of fewer modules cannot be split well.
+    max_per_module: Docstrings taken of a module, chosen by a hash, so that no
+      single module makes up a class.
+    min_words: Shorter docstrings say too little.
+  """
+  classes: int = 12
+  min_modules: int = 3
+  max_per_module: int = 60
+  min_words: int = 4
+
+  def __post_init__(self):
+    if self.classes < 2:
+      raise errors.InputError(
+          f'source.classes should be at least 2; got {self.classes}.')
+    if self.min_modules < 3:
+      raise errors.InputError(
+          'source.min_modules should be at least 3, one for each split; got '
+          f'{self.min_modules}.')
+
+  def read(self) -> task_lib.Splits:
+    """Returns the splits; the labels are the packages' names, sorted."""
+    root = pathlib.Path(sysconfig.get_path('stdlib'))
+    found = collect(root, self.min_words, self.max_per_module)
+    able = [package for package, modules in found.items()
+            if len(modules) >= self.min_modules]
+    if len(able) < self.classes:
+      raise errors.InputError(
+          f'{root} has {len(able)} packages of at least {self.min_modules} '
+          f'modules with docstrings; source.classes is {self.classes}.')
+    size = {package: sum(map(len, found[package].values())) for package in able}
+    chosen = sorted(sorted(able, key=lambda p: (-size[p], p))[:self.classes])
+    parts = collections.defaultdict(list)
+    for package in chosen:
+      for module, split in assign(found[package]).items():
+        parts[split] += [
+            task_lib.Example(text, package, f'{module} of {package}')
+            for text in found[package][module]]
+    return task_lib.Splits(
+        parts['train'], parts['valid'], parts['test'], tuple(chosen),
+        ('Split by module: no module is in two splits.',))
+
+
+def collect(root: pathlib.Path, min_words: int, max_per_module: int
+            ) -> dict[str, dict[str, list[str]]]:
+  """Returns {package: {module: docstrings}}; each docstring occurs once."""
+  found, seen = {}, set()
+  for path in sorted(root.rglob('*.py')):
+    parts = path.relative_to(root).parts
+    if len(parts) < 2 or _SKIPPED.intersection(parts):
+      continue
+    texts = [text for text in docstrings(path.read_bytes())
+             if len(text.split()) >= min_words]
+    new = [text for text in dict.fromkeys(texts) if text not in seen]
+    seen.update(new)
+    if new:
+      new = sorted(new, key=lambda text: hashlib.sha256(text.encode()).digest())
+      found.setdefault(parts[0], {})['/'.join(parts)] = new[:max_per_module]
+  return found
+
+
+def docstrings(source: bytes) -> list[str]:
+  """Returns the docstrings of a module, its classes and its functions."""
+  try:
+    tree = ast.parse(source)
+  except (SyntaxError, ValueError):  # Templates, and files for other Pythons.
+    return []
+  documented = (
+      ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+  texts = [ast.get_docstring(node) for node in ast.walk(tree)
+           if isinstance(node, documented)]
+  return [text for text in texts if text]
+
+
+def assign(modules: dict[str, list[str]]) -> dict[str, str]:
+  """Returns which split each module of a package goes to.
+
+  The largest modules come first, each to the split that lacks most docstrings;
+  a split left empty takes the smallest module of training.
+  """
+  order = sorted(modules, key=lambda name: (
+      -len(modules[name]), hashlib.sha256(name.encode()).digest()))
+  total = sum(map(len, modules.values()))
+  missing = {split: share * total for split, share in _SHARES.items()}
+  splits = {}
+  for name in order:
+    splits[name] = max(missing, key=lambda split: missing[split])
+    missing[splits[name]] -= len(modules[name])
+  for split in _SHARES:
+    if split not in splits.values():
+      splits[next(name for name in reversed(order)
+                  if splits[name] == 'train')] = split
+  return splits
