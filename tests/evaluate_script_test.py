@@ -1,0 +1,87 @@
+"""experiments/evaluate.py on a run of one step: text, questions, bad input."""
+import dataclasses
+import importlib.util
+import json
+import pathlib
+
+from lmjax import experiment
+from lmjax.core import errors
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import splits
+from lmjax.data import tokenizer
+from lmjax.evaluation import choices
+from lmjax.evaluation import report
+from lmjax.models import decoder
+import pytest
+
+_SCRIPTS = pathlib.Path(__file__).parents[1] / 'experiments'
+
+
+def _script(name):
+  spec = importlib.util.spec_from_file_location(name, _SCRIPTS / f'{name}.py')
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory):
+  path = tmp_path_factory.mktemp('runs') / 'tiny'
+  config = experiment.Pretrain(
+      data=pipeline.DataConfig(
+          source=sources.InMemory(tuple(f'text {i} of a few' * 3
+                                        for i in range(60))),
+          split=splits.HashSplit(valid=0.2, test=0.0),
+          tokenizer=tokenizer.Bytes(), batch_size=8),
+      model=decoder.DecoderConfig(context=32, width=32, num_layers=1),
+      training=experiment.Training(steps=1, log_every=1),
+      samples=experiment.Samples(prompts=()))
+  _script('pretrain').pretrain(config, str(path))
+  return path
+
+
+def test_its_own_text_as_the_run_itself_reported_it(workdir):
+  found, answers = _script('evaluate').evaluate(
+      experiment.Evaluate(), str(workdir))
+  reported = report.load(workdir / 'report.json')
+  assert [r.name for r in found] == ['model', 'uniform', 'unigram', 'bigram']
+  for now, then in zip(found, reported):
+    assert now.nats_per_token == pytest.approx(then.nats_per_token, abs=1e-6)
+    assert (now.data_hash, now.parameters_hash, now.stride) == (
+        then.data_hash, then.parameters_hash, then.stride)
+  assert report.load(workdir / 'evaluation/report.json') == found
+  assert not answers
+
+
+def test_any_text_and_questions(workdir, tmp_path):
+  (tmp_path / 'mine.txt').write_text('Grüße an alle.\nZwei Zeilen.')
+  (tmp_path / 'q.jsonl').write_text(
+      '{"query": "text", "choices": ["of", "off"], "answer": "of"}\n')
+  config = experiment.Evaluate(
+      data=sources.TextFiles((str(tmp_path / 'mine.txt'),)), baselines=False,
+      scoring=experiment.Scoring(context=16, stride=4, batch_size=8),
+      choices=choices.Choices((str(tmp_path / 'q.jsonl'),)))
+  texts, answers = _script('evaluate').evaluate(
+      config, str(workdir), tmp_path / 'out')
+  assert [r.name for r in texts] == ['model', 'uniform']
+  assert (texts[0].bytes, texts[0].tokens) == (29, 30)  # EOS is one more.
+  assert (texts[0].context, texts[0].stride) == (16, 4)
+  assert (answers[0].name, answers[0].items) == ('q', 1)
+  tree = json.loads((tmp_path / 'out/report.json').read_text())
+  assert tree['schema'] == report.SCHEMA and tree['step'] == 1
+  assert tree['choices'][0]['parameters_hash'] == texts[0].parameters_hash
+  only = dataclasses.replace(config, data=None)
+  assert not _script('evaluate').evaluate(only, str(workdir))[0]
+
+
+@pytest.mark.parametrize('change, words', [
+    ({'split': 'test', 'data': None}, 'has no test split'),
+    ({'scoring': experiment.Scoring(context=64, batch_size=8)}, 'context'),
+    ({'scoring': experiment.Scoring(batch_size=3)}, 'multiple of the 8')])
+def test_what_cannot_be_is_told(workdir, tmp_path, change, words):
+  config = dataclasses.replace(
+      experiment.Evaluate(data=sources.InMemory(('abc',)), baselines=False),
+      **change)
+  with pytest.raises(errors.InputError, match=words):
+    _script('evaluate').evaluate(config, str(workdir), tmp_path)
