@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import dataclasses
 import io
 import pathlib
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class SentencePiece:
   bos: bool = True
   eos: bool = True
 
-  needs: ClassVar[Literal['nothing', 'train', 'all']] = 'train'
+  needs = 'train'  # Of the text, to be built.
 
   def build(self, documents: Iterable[str]) -> 'SubwordTokenizer':
     """Returns the tokenizer, trained on documents unless `path` is set.
@@ -127,8 +127,6 @@ class SubwordTokenizer(vocabulary.Tokenizer):
                path: str = 'tokenizer.model'):
     import sentencepiece
     try:
-      if not model:
-        raise RuntimeError('the file is empty')
       self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
       self.vocab_size = self._processor.vocab_size()
     except (RuntimeError, OSError) as error:

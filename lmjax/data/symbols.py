@@ -1,7 +1,7 @@
 """Tokenizers without merges: one id a byte, or one id a character."""
 from collections.abc import Iterable
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ class Bytes:
   """
   bos: bool = True
   eos: bool = True
-  needs: ClassVar[Literal['nothing', 'train', 'all']] = 'nothing'
+  needs = 'nothing'  # Of the text, to be built.
 
   def build(self, documents: Iterable[str] = ()) -> 'ByteTokenizer':
     """Returns the tokenizer; there is nothing to learn from documents."""
@@ -35,7 +35,7 @@ class Characters:
   """
   bos: bool = True
   eos: bool = True
-  needs: ClassVar[Literal['nothing', 'train', 'all']] = 'all'
+  needs = 'all'  # Of the text, to be built.
 
   def build(self, documents: Iterable[str]) -> 'CharacterTokenizer':
     """Returns the tokenizer whose alphabet is what the documents use."""

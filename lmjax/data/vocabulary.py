@@ -107,7 +107,7 @@ class Tokenizer:
     """Returns ids as an int64 array, or says which is out of the vocabulary."""
     if not isinstance(ids, (np.ndarray, list, tuple)):
       ids = list(ids)
-    ids = np.asarray(ids, np.int64).reshape(-1)
+    ids = np.asarray(ids, np.int64)
     if ids.size and not 0 <= ids.min() <= ids.max() < self.vocab_size:
       wrong = ids[(ids < 0) | (ids >= self.vocab_size)][0]
       raise errors.InputError(

@@ -15,15 +15,15 @@ def _noisy(document, random):
 def test_a_batch_is_a_function_of_the_step():
   pytest.importorskip('grain')
   make = lambda seed=7: on_the_fly.batches(
-      list(range(6)), _noisy, batch_size=2, seed=seed)
+      list(range(5)), _noisy, batch_size=2, seed=seed)
   batches, again = make(), make()
-  steps = [batches(step)['inputs'] for step in range(6)]
-  for step in 4, 0, 5:  # In any order, by another instance.
+  steps = [batches(step)['inputs'] for step in range(5)]
+  for step in 4, 0, 2:  # In any order, by another instance.
     np.testing.assert_array_equal(again(step)['inputs'], steps[step])
-  epochs = np.concatenate(steps).reshape(2, 6, 2)
+  epochs = np.concatenate(steps).reshape(2, 5, 2)
   for epoch in epochs:
-    assert sorted(epoch[:, 0]) == list(range(6))
-  assert len(set(epochs[..., 1].flat)) == 12  # New noise in each epoch.
+    assert sorted(epoch[:, 0]) == list(range(5))
+  assert len(set(epochs[..., 1].flat)) == 10  # New noise in each epoch.
   assert (make(8)(0)['inputs'] != steps[0]).any()
 
 

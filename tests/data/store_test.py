@@ -1,7 +1,9 @@
 """Token stores: exact, built once, never half."""
+from concurrent import futures
 import multiprocessing
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -69,6 +71,34 @@ def test_a_store_is_built_once_and_anew_when_anything_changes(tmp_path):
   path.write_text('some tent')  # As long as before.
   changed = store_lib.cached(source, symbols.Bytes().build(), cache)
   assert len(stores()) == 3 and changed.digest != first.digest
+
+
+def test_tokenizers_of_one_size_do_not_share_a_store(tmp_path):
+  source = sources.InMemory(('abc',))
+  stores = [store_lib.cached(source, symbols.CharacterTokenizer(
+      alphabet, bos=False, eos=False), tmp_path) for alphabet in ('abc', 'cba')]
+  assert [store.tokens.tolist() for store in stores] == [[0, 1, 2], [2, 1, 0]]
+
+
+def test_those_who_want_the_same_store_build_it_once(tmp_path):
+  reads = []
+
+  class Slow(documents_lib.Source):
+
+    def fingerprint(self):
+      return {}
+
+    def _read(self, counts):
+      reads.append(1)
+      time.sleep(0.05)
+      return iter(TEXTS)
+
+  tokenizer = symbols.Bytes().build()
+  with futures.ThreadPoolExecutor(4) as pool:
+    stores = list(pool.map(
+        lambda _: store_lib.cached(Slow(), tokenizer, tmp_path), range(4)))
+  assert len(reads) == 1
+  assert len({store.digest for store in stores}) == 1
 
 
 class _Dying(documents_lib.Source):

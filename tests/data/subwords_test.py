@@ -24,6 +24,14 @@ def test_whole_lines_are_learned_whatever_their_length():
   assert len(tokenizer.encode(long)) < len(long) / 5
 
 
+def test_line_ends_and_tabs_are_pieces_of_their_own():
+  tokenizer = subwords.SentencePiece(vocab_size=300).build(TEXTS)
+  model = sentencepiece.SentencePieceProcessor(
+      model_proto=tokenizer.files()['tokenizer.model'])
+  pieces = [model.id_to_piece(int(i)) for i in tokenizer.encode('\n\t')]
+  assert pieces == ['\n', '\t']
+
+
 def test_a_corpus_too_small_gives_fewer_ids_and_one_too_rich_is_told():
   small = subwords.SentencePiece(vocab_size=5000).build(TEXTS)
   assert 256 < small.vocab_size < 5000

@@ -25,7 +25,7 @@ def test_characters_are_numbered_by_code_point():
   assert tokenizer.vocab_size == 7
 
 
-@pytest.mark.parametrize('unknown', ['e', '\x01', '😀'])
+@pytest.mark.parametrize('unknown', ['e', '\x01', 'Ç', '😀'])
 def test_an_unknown_character_is_named_with_its_place(unknown):
   tokenizer = symbols.Characters().build(['abcd'])
   with pytest.raises(errors.InputError) as told:
