@@ -1,5 +1,6 @@
 """The total of a loss and its gradient, whichever form the loss returns."""
 from collections.abc import Callable, Mapping
+import functools
 from typing import Any
 
 import jax
@@ -37,6 +38,7 @@ def sums(loss: Loss, params: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
   return jnp.asarray(value) * weight, weight
 
 
+@functools.lru_cache(maxsize=16)  # Checks of one loss share what is compiled.
 def with_gradient(loss: Loss) -> Callable[..., dict[str, Any]]:
   """Returns a compiled function to the sums of a loss and their gradient.
 

@@ -26,7 +26,7 @@ def hot_params(params: Any, seed: int = 0, std: float = 0.15) -> Any:
     std: Standard deviation of kernels and embeddings.
 
   Example:
-    >>> hot = hot_params({'kernel': np.zeros((64, 64)), 'scale': np.ones(3)})
+    >>> hot = hot_params({'kernel': jnp.zeros((64, 64)), 'scale': jnp.ones(3)})
     >>> round(float(hot['kernel'].std()), 2)
     0.15
   """

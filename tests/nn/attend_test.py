@@ -1,0 +1,232 @@
+"""Every implementation is the plain loops, and the right one is picked."""
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.nn import attend
+from lmjax.nn import masks
+from tests.reference import attention as reference
+
+B, T, N, K, H = 2, 7, 4, 2, 8
+POSITIONS = np.array([[0, 1, 2, 3, 0, 1, 2], [0, 1, 2, 3, 4, 0, 0]], np.int32)
+SEGMENTS = np.array([[1, 1, 1, 1, 2, 2, 2], [1, 1, 1, 1, 1, 0, 0]], np.int32)
+
+
+def draw(dtype=jnp.float32, length=T, size=H, kv_heads=K, rows=B):
+  keys = jax.random.split(jax.random.key(0), 3)
+  return [2 * jax.random.normal(key, (rows, length, heads, size), dtype)
+          for key, heads in zip(keys, (N, kv_heads, kv_heads))]
+
+
+def bias():
+  return jax.random.normal(jax.random.key(9), (B, N, T, T))
+
+
+CASES = {
+    'causal': (dict(segments=None), {}),
+    'bidirectional': (dict(segments=None, causal=False), {}),
+    'packed': ({}, {}),
+    'windowed': (dict(window=2), {}),
+    'softcapped': ({}, dict(softcap=2.0)),
+    'biased': ({}, dict(bias_BNTS=bias)),
+    'scaled': ({}, dict(scale=0.3)),
+    'all': (dict(window=3), dict(softcap=1.5, scale=0.7, bias_BNTS=bias)),
+}
+
+
+def case(name):
+  settings, options = CASES[name]
+  settings = dict(segments=SEGMENTS, causal=True, window=None) | settings
+  options = {k: v() if callable(v) else v for k, v in options.items()}
+  mask = masks.make(POSITIONS, settings['segments'], causal=settings['causal'])
+  return mask.replace(window=settings['window']), options
+
+
+@pytest.mark.parametrize('kv_heads', [1, 2, 4])
+@pytest.mark.parametrize('name', CASES)
+def test_plain_is_the_loops(name, kv_heads):
+  mask, options = case(name)
+  q, k, v = draw(kv_heads=kv_heads)
+  dense = np.asarray(mask.dense())
+  want = reference.attend(
+      q, k, v, lambda b, t, s: dense[min(b, len(dense) - 1), t, s],
+      bias=options.get('bias_BNTS'), scale=options.get('scale'),
+      softcap=options.get('softcap'))
+  got = np.asarray(attend.plain(q, k, v, mask, **options))
+  seen = np.broadcast_to(dense.any(-1), (B, T))  # Padding may give anything.
+  np.testing.assert_allclose(got[seen], want[seen], atol=2e-5)
+  assert np.all(np.isfinite(got))
+
+
+@pytest.mark.parametrize('name', ['causal', 'packed', 'windowed', 'biased'])
+def test_plain_is_that_of_jax(name):
+  mask, options = case(name)
+  q, k, v = draw()
+  want = jax.nn.dot_product_attention(
+      q, k, v, mask=mask.dense()[:, None], bias=options.get('bias_BNTS'))
+  seen = np.broadcast_to(mask.dense().any(-1), (B, T))
+  np.testing.assert_allclose(
+      attend.plain(q, k, v, mask, **options)[seen], want[seen], atol=2e-5)
+
+
+def test_queries_may_be_fewer_than_keys():
+  q, k, v = draw()
+  mask = masks.make(POSITIONS, SEGMENTS)
+  last = masks.Mask(POSITIONS[:, 3:5], POSITIONS, SEGMENTS[:, 3:5], SEGMENTS)
+  np.testing.assert_allclose(
+      attend.plain(q[:, 3:5], k, v, last),
+      attend.plain(q, k, v, mask)[:, 3:5], atol=1e-5)
+
+
+def test_half_precision_operands_keep_a_float32_softmax():
+  mask, _ = case('packed')
+  half = draw(jnp.bfloat16)
+  program = str(jax.make_jaxpr(
+      lambda q, k, v: attend.plain(q, k, v, mask))(*half))
+  assert 'bf16' in program
+  for line in program.splitlines():
+    if ' exp ' in line or 'reduce_sum' in line or ' tanh ' in line:
+      assert 'bf16' not in line
+  want = attend.plain(*(x.astype(jnp.float32) for x in half), mask)
+  got = attend.plain(*half, mask)
+  assert got.dtype == jnp.bfloat16
+  seen = SEGMENTS > 0
+  np.testing.assert_allclose(
+      np.asarray(got, np.float32)[seen], want[seen], atol=0.05)
+
+
+def test_dropout_keeps_the_mean_and_drops_its_share():
+  q, k = jnp.zeros((2, 1, 200, 1, 2))
+  v = jnp.ones((1, 200, 1, 2))
+  mask = masks.of_length(200, causal=False)
+  def dropped(key, rate=0.25):
+    return attend.plain(q, k, v, mask, dropout=rate, dropout_rng=key)
+  got = np.asarray(dropped(jax.random.key(0)))[0, :, 0, 0]
+  assert abs(got.mean() - 1) < 0.01
+  # Each is the mean of 200 draws of (0 or 4/3): variance (1/3) / 200.
+  np.testing.assert_allclose(got.std(), (1 / 3 / 200) ** 0.5, rtol=0.2)
+  assert not np.array_equal(
+      got, np.asarray(dropped(jax.random.key(1)))[0, :, 0, 0])
+  np.testing.assert_array_equal(dropped(None), attend.plain(q, k, v, mask))
+
+
+def test_heads_that_do_not_divide_are_refused():
+  q, k, v = draw(kv_heads=3)
+  with pytest.raises(ValueError, match='4 query heads .* 3 key heads'):
+    attend.plain(q, k, v, masks.of_length(T))
+
+
+# -- which implementation
+
+
+@pytest.fixture
+def picked(monkeypatch):
+  """Returns the name of the implementation that `best` picks on a platform."""
+  def pick(platform, q, k, v, mask, **options):
+    monkeypatch.setattr(jax, 'default_backend', lambda: platform)
+    chosen = []
+    def record(name):
+      return lambda *args, **kwargs: chosen.append(name)
+    monkeypatch.setattr(attend, 'plain', record('plain'))
+    monkeypatch.setattr(attend, '_FUSED', {
+        p: tuple((record(f.__name__), able) for f, able in choices)
+        for p, choices in attend._FUSED.items()})
+    attend.best(q, k, v, mask, **options)
+    return chosen[0]
+  return pick
+
+
+def test_a_cpu_takes_the_plain_one(picked):
+  assert picked('cpu', *draw(jnp.bfloat16, 128, 64), masks.of_length(
+      128)) == 'plain'
+
+
+@pytest.mark.parametrize('name, changes, options', [
+    ('cudnn', {}, {}),
+    ('cudnn', {}, dict(dropout=0.1)),  # Without a key there is no dropout.
+    ('plain', {}, dict(dropout=0.1, dropout_rng=jax.random.key(0))),
+    ('plain', {}, dict(softcap=5.0)),
+    ('plain', dict(dtype=jnp.float32), {}),
+    ('plain', dict(size=12), {}),
+    ('plain', dict(size=256), {}),
+    ('plain', dict(length=1), {}),
+])
+def test_a_gpu_takes_cudnn_where_it_can(picked, name, changes, options):
+  q, k, v = draw(**dict(dict(dtype=jnp.bfloat16, length=8, size=64), **changes))
+  assert picked('gpu', q, k, v, masks.of_length(8), **options) == name
+
+
+@pytest.mark.parametrize('name, changes, mask, options', [
+    ('splash', {}, {}, {}),
+    ('splash', dict(dtype=jnp.float32), {}, dict(softcap=5.0)),
+    ('splash', {}, dict(window=5), {}),
+    ('plain', {}, dict(window=5, causal=False), {}),
+    ('plain', {}, dict(square=False), {}),
+    ('plain', {}, dict(extra_BTS=np.ones((1, 128, 128), bool)), {}),
+    ('plain', {}, {}, dict(bias_BNTS=np.zeros((1, N, 128, 128)))),
+    ('plain', dict(length=96), {}, {}),
+    ('plain', dict(size=32), {}, {}),
+    ('plain', {}, {}, dict(dropout=0.1, dropout_rng=jax.random.key(0))),
+])
+def test_a_tpu_takes_splash_where_it_can(picked, name, changes, mask, options):
+  settings = dict(dict(dtype=jnp.bfloat16, length=128, size=64), **changes)
+  q, k, v = draw(**settings)
+  mask = masks.of_length(settings['length']).replace(**mask)
+  assert picked('tpu', q, k, v, mask, **options) == name
+
+
+# -- the fused kernels, as far as they go without their hardware
+
+
+@pytest.fixture
+def handed_to_cudnn(monkeypatch):
+  """Computes what is handed to cuDNN by other means, and keeps it."""
+  kept = {}
+  real = jax.nn.dot_product_attention
+  def fake(q, k, v, **options):
+    kept.update(options)
+    assert options.pop('implementation') == 'cudnn'
+    return real(q, k, v, **options)
+  monkeypatch.setattr(jax.nn, 'dot_product_attention', fake)
+  return kept
+
+
+@pytest.mark.parametrize('name, by_index', [
+    ('causal', True), ('bidirectional', True), ('packed', False),
+    ('windowed', False), ('biased', False), ('scaled', False)])
+def test_cudnn_is_handed_what_means_the_same(handed_to_cudnn, name, by_index):
+  mask, options = case(name)
+  q, k, v = draw()
+  got = attend.cudnn(q, k, v, mask, **options)
+  assert (handed_to_cudnn['mask'] is None) == by_index
+  assert handed_to_cudnn['is_causal'] == (name == 'causal')
+  seen = np.broadcast_to(mask.dense().any(-1), (B, T))
+  np.testing.assert_allclose(
+      got[seen], attend.plain(q, k, v, mask, **options)[seen], atol=2e-5)
+
+
+def test_cudnn_is_handed_a_mask_when_decoding(handed_to_cudnn):
+  q, k, v = draw()
+  mask = masks.Mask(POSITIONS[:, 3:5], POSITIONS)
+  got = attend.cudnn(q[:, 3:5], k, v, mask)
+  assert handed_to_cudnn['mask'] is not None
+  assert not handed_to_cudnn['is_causal']
+  np.testing.assert_allclose(
+      got, attend.plain(q[:, 3:5], k, v, mask), atol=2e-5)
+
+
+SPLASH = {
+    'causal': {}, 'bidirectional': dict(causal=False), 'window': dict(window=9),
+    'softcap': {}}
+
+
+@pytest.mark.parametrize('name', SPLASH)
+def test_splash_is_plain(name):
+  q, k, v = draw(length=128, size=64, rows=1)
+  segments = jnp.asarray(np.repeat([1, 2, 0], [50, 70, 8])[None])
+  mask = masks.make(jnp.arange(128)[None], segments).replace(**SPLASH[name])
+  options = dict(softcap=2.0) if name == 'softcap' else {}
+  got = attend.splash(q, k, v, mask, interpret=True, **options)
+  np.testing.assert_allclose(
+      got[:, :120], attend.plain(q, k, v, mask, **options)[:, :120], atol=2e-4)
