@@ -1,0 +1,129 @@
+"""Every config freezes and has a shape; every script runs, and refuses well."""
+import importlib.util
+import json
+import pathlib
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from lmjax import experiment
+from lmjax.core import config as config_lib
+from lmjax.models import cost
+
+ROOT = pathlib.Path(__file__).parents[1]
+SCRIPTS = sorted((ROOT / 'experiments').glob('*.py'))
+CONFIGS = sorted((ROOT / 'experiments/configs').glob('*.py'))
+
+
+def _module(path):
+  spec = importlib.util.spec_from_file_location(path.stem, path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+def _run(script, *flags):
+  return subprocess.run(
+      [sys.executable, str(ROOT / f'experiments/{script}.py'), *flags],
+      capture_output=True, text=True, timeout=300, check=False,
+      env={'PATH': '/usr/bin:/bin', 'JAX_PLATFORMS': 'cpu', 'HOME': '/tmp'})
+
+
+def tiny(tmp_path):
+  """Returns a config of a run that takes seconds."""
+  text = tmp_path / 'text.txt'
+  text.write_text('\n\n'.join(
+      f'Line {i} of a text that says that {i} is {i % 7}.' for i in range(400)))
+  tree = _module(ROOT / 'experiments/configs/demo.py').get_config()
+  tree.data.source.kind = 'TextFiles'
+  tree.data.source.paths = (str(text),)
+  tree.data.source.split_on = 'paragraph'
+  tree.data.tokenizer.kind = 'Bytes'
+  tree.data.batch_size = 8
+  tree.model.context, tree.model.width, tree.model.num_layers = 32, 32, 1
+  tree.training.steps, tree.training.eval_every = 4, 2
+  tree.optimizer.schedule.warmup = 0
+  tree.samples.max_new_tokens = 8
+  return config_lib.freeze(experiment.Pretrain, tree)
+
+
+@pytest.mark.parametrize('path', SCRIPTS, ids=lambda p: p.stem)
+def test_scripts_are_short_and_import_without_flags(path):
+  assert path.read_text().count('\n') <= 100
+  assert callable(_module(path).main)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
+def test_configs_freeze_and_have_shapes(path):
+  tree = _module(path).get_config()
+  kinds = {c.__name__: c for c in vars(experiment).values()
+           if isinstance(c, type)}
+  config = config_lib.freeze(kinds[tree.kind], tree)
+  assert config_lib.freeze(
+      kinds[tree.kind], json.loads(config_lib.dumps(config))) == config
+  model = getattr(config, 'model', None)
+  if model is not None:
+    params = cost.shapes(model.with_vocab(model.vocab_size or 300))
+    assert len(jax.tree.leaves(params)) > 5
+
+
+def test_pretrain_writes_a_whole_run_and_continues_it(tmp_path):
+  script, config = _module(ROOT / 'experiments/pretrain.py'), tiny(tmp_path)
+  reports = script.pretrain(config, str(tmp_path / 'run'))
+  assert [r.name for r in reports] == ['model', 'uniform', 'unigram', 'bigram']
+  assert {p.name for p in (tmp_path / 'run').iterdir()} >= {
+      'config.json', 'run.json', 'metrics.jsonl', 'tensorboard', 'checkpoints',
+      'tokenizer', 'report.json', 'curve.png', 'report.html'}
+
+  rows = (tmp_path / 'run/metrics.jsonl').read_text()
+  again = script.pretrain(config, str(tmp_path / 'run'))
+  assert (tmp_path / 'run/metrics.jsonl').read_text() == rows
+  assert again[0].nats_per_token == reports[0].nats_per_token
+
+  trained = experiment.load(tmp_path / 'run')
+  assert trained.step in (2, 4)
+
+
+@pytest.mark.slow
+def test_the_demo_beats_the_bigram(tmp_path):
+  done = _run('pretrain', f'--workdir={tmp_path}/demo')
+  assert done.returncode == 0, done.stderr[-2000:]
+  model, _, _, bigram = json.loads(
+      (tmp_path / 'demo/report.json').read_text())['reports']
+  assert model['bits_per_byte'] < 0.9 * bigram['bits_per_byte']
+
+
+MISTAKES = {
+    'unknown flag': (('--wokdir=x',), 'workdir'),
+    'unknown field': (
+        ('--workdir={}', '--config.training.step=3'), "'steps'"),
+    'unknown kind': (
+        ('--workdir={}', '--config.optimizer.kind=AdamV'), "'AdamW'"),
+    'missing file': (
+        ('--workdir={}', '--config.data.source.kind=TextFiles',
+         '--config.data.source.paths=nowhere.txt'), 'nowhere.txt'),
+    'heads that do not divide': (
+        ('--workdir={}', '--config.model.width=130'), 'width'),
+    'no such config': (('--workdir={}', '--config=no.py'), 'no.py'),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', MISTAKES)
+def test_mistakes_are_told_in_a_sentence(name, tmp_path):
+  flags, told = MISTAKES[name]
+  done = _run('pretrain', *(f.format(tmp_path / 'run') for f in flags))
+  assert done.returncode not in (0, None)
+  assert told in done.stderr
+  assert 'Traceback' not in done.stderr
+  assert not (tmp_path / 'run/config.json').exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('path', SCRIPTS, ids=lambda p: p.stem)
+def test_help_reads(path):
+  done = _run(path.stem, '--help')
+  assert 'Traceback' not in done.stderr
+  assert '--' in done.stdout + done.stderr
