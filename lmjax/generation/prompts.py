@@ -1,5 +1,8 @@
 """Prompts as a rectangle of tokens: checked, padded on the left, in buckets."""
 from collections.abc import Sequence
+import json
+import pathlib
+import sys
 from typing import Any
 
 from flax import struct
@@ -39,6 +42,47 @@ def encode(tokenizer: Any, text: str) -> np.ndarray:
   return ids.astype(np.int32)
 
 
+def read(path: str) -> list[str]:
+  """Returns the prompts of a file, one a line, or of standard input for '-'.
+
+  Where the first line is a JSON object with a "prompt", all lines should be.
+
+  Raises:
+    InputError: If the file cannot be read, or a line is not what it should be.
+  """
+  try:
+    text = (sys.stdin.read() if path == '-'
+            else pathlib.Path(path).read_text(encoding='utf-8'))
+  except (OSError, UnicodeDecodeError) as error:
+    raise errors.InputError(
+        f'Prompts file {path!r} cannot be read: {error}.') from None
+  lines = [(number, line.rstrip('\r')) for number, line in
+           enumerate(text.split('\n'), 1) if line.strip()]
+  if not lines:
+    raise errors.InputError(
+        f'Prompts file {path!r} is empty; write one prompt a line.')
+  if _from_json(lines[0][1]) is None:
+    return [line for _, line in lines]
+  prompts = []
+  for number, line in lines:
+    prompts.append(_from_json(line))
+    if prompts[-1] is None:
+      raise errors.InputError(
+          f'Line {number} of {path!r} should be a JSON object with a "prompt", '
+          f'as line {lines[0][0]} is; got {line[:60]!r}.')
+  return prompts
+
+
+def _from_json(line: str) -> str | None:
+  """Returns the prompt of a JSON line, or None if it is not one."""
+  try:
+    value = json.loads(line)
+  except (ValueError, RecursionError):
+    return None
+  prompt = value.get('prompt') if isinstance(value, dict) else None
+  return prompt if isinstance(prompt, str) else None
+
+
 def pad(prompts: Sequence[Sequence[int]], *, max_new_tokens: int, context: int,
         vocab_size: int) -> Padded:
   """Returns prompts as one batch whose shape is one of few.
@@ -64,11 +108,11 @@ def pad(prompts: Sequence[Sequence[int]], *, max_new_tokens: int, context: int,
   rows = [_checked(i, prompt, vocab_size) for i, prompt in enumerate(prompts)]
   longest = max(len(row) for row in rows)
   if longest + max_new_tokens > context:
+    which = next(i for i, row in enumerate(rows) if len(row) == longest)
     raise errors.InputError(
-        f'A prompt of {longest} tokens and max_new_tokens = {max_new_tokens} '
-        f'make {longest + max_new_tokens}, but the model reads at most '
-        f'{context}; shorten the prompt or ask for at most '
-        f'{max(context - longest, 0)} tokens.')
+        f'Prompt {which} has {longest} tokens, which max_new_tokens = '
+        f'{max_new_tokens} would take beyond the {context} that the model '
+        'reads; shorten the prompt or ask for fewer tokens.')
   width = min(bucket(longest, 16), context - max_new_tokens)
   room = min(bucket(max_new_tokens, 16), context - width)
   inputs_BT = np.zeros((bucket(len(rows)), width), np.int32)

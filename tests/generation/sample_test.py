@@ -110,7 +110,7 @@ def test_tokens_to_the_last_slot_of_the_context(model):
   result = sample.generate(
       *model, [[1] * 40], max_new_tokens=24, transforms=GREEDY)
   assert len(result.tokens[0]) == 24
-  with pytest.raises(errors.InputError, match='40 tokens .* = 25 .* most 64'):
+  with pytest.raises(errors.InputError, match='has 40 tokens, .* = 25 .* the 64'):
     sample.generate(*model, [[1] * 40], max_new_tokens=25)
 
 

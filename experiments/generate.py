@@ -1,0 +1,99 @@
+r"""Continues prompts with a model that experiments/pretrain.py trained.
+
+  python experiments/generate.py --workdir=runs/demo --prompt='The '
+  python experiments/generate.py --workdir=runs/demo --num_samples=4 --stop=. \
+      --prompts_file=prompts.txt --temperature=0.8 --out=out.jsonl
+
+A single prompt streams to the terminal. Prompts from a file (- is standard
+input), one a line, plain or as JSON, become JSON lines of what was drawn.
+"""
+import contextlib
+import itertools
+import json
+import os
+import sys
+
+from absl import flags
+from lmjax import experiment
+from lmjax.core import cli
+from lmjax.core import errors
+from lmjax.generation import prompts as prompts_lib
+from lmjax.generation import streaming
+from lmjax.generation import terminal
+from lmjax.generation import transforms
+
+
+def generate(trained: experiment.Trained, prompts: list[str],
+             file=sys.stdout, **options) -> None:
+  """Writes a JSON line for each sample; options as in `streaming.samples`."""
+  for prompt, found in streaming.samples(
+      trained.model, trained.params, trained.tokenizer, prompts, **options):
+    print(json.dumps({'prompt': prompt} | vars(found)), file=file, flush=True)
+
+
+def show(trained: experiment.Trained, prompt: str, *, seed: int = 0,
+         num_samples: int = 1, **options) -> None:
+  """Prints continuations as they are drawn; options as in `Stream`."""
+  for i, key in enumerate(streaming.keys(seed, 1, num_samples)):
+    pieces = streaming.Stream(trained.model, trained.params, trained.tokenizer,
+                              prompt, rng=key[None], **options)
+    if num_samples > 1:
+      print(f'--- sample {i + 1} of {num_samples}')
+    for piece in itertools.chain([prompt], pieces):
+      print(terminal.printable(piece), end='', flush=True)
+    print()
+
+
+@contextlib.contextmanager
+def writing(path: str | None):
+  """Gives a file that appears under `path` once all is written, or stdout."""
+  if path is None:
+    yield sys.stdout
+    return
+  try:
+    with open(f'{path}.partial', 'w') as file:
+      yield file
+    os.replace(f'{path}.partial', path)
+  except OSError as error:
+    raise errors.InputError(f'--out={path} cannot be written: {error}.')
+  except errors.InputError:
+    os.remove(f'{path}.partial')  # Empty.
+    raise
+
+
+def main(_):
+  if (FLAGS.prompt is None) == (FLAGS.prompts_file is None):
+    raise errors.InputError('Give either --prompt or --prompts_file.')
+  sampling = transforms.Sampling(**{
+      name: FLAGS[name].value for name in transforms.Sampling.__match_args__})
+  options = {name: FLAGS[name].value for name in (
+      'max_new_tokens', 'stop', 'seed', 'num_samples')}
+  options['transforms'] = sampling.build()
+  prompts = ([FLAGS.prompt] if FLAGS.prompts_file is None
+             else prompts_lib.read(FLAGS.prompts_file))
+  trained = experiment.load(FLAGS.workdir, FLAGS.step)
+  if FLAGS.prompts_file is None and FLAGS.out is None:
+    return show(trained, FLAGS.prompt, **options)
+  with writing(FLAGS.out) as file:
+    generate(trained, prompts, file, batch_size=FLAGS.batch_size, **options)
+
+
+if __name__ == '__main__':
+  FLAGS = flags.FLAGS
+  flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
+  flags.DEFINE_enum('step', 'best', ['best', 'latest'], 'Which checkpoint.')
+  flags.DEFINE_string('prompt', None, 'What to continue; may be empty.')
+  flags.DEFINE_string('prompts_file', None, 'File of prompts, or - for stdin.')
+  flags.DEFINE_string('out', None, 'File for JSON lines.')
+  flags.DEFINE_integer('max_new_tokens', 100, 'Tokens to draw at most.')
+  flags.DEFINE_float('temperature', 1.0, 'Below 1 is bolder; 0 is greedy.')
+  flags.DEFINE_integer('top_k', None, 'Draw from the k most probable tokens.')
+  flags.DEFINE_float('top_p', None, 'Draw from the top ones of this mass.')
+  flags.DEFINE_float('typical_p', None, 'Draw from typical ones of this mass.')
+  flags.DEFINE_float('min_p', None, 'Leave out what is this much rarer.')
+  flags.DEFINE_float('repetition_penalty', 1.0, 'Above 1 repeats less.')
+  flags.DEFINE_integer('seed', 0, 'Of the draws.')
+  flags.DEFINE_integer('num_samples', 1, 'Of each prompt.', lower_bound=1)
+  flags.DEFINE_integer('batch_size', 8, 'Rows at a time.', lower_bound=1)
+  flags.DEFINE_multi_string('stop', [], 'Text that ends it; may be repeated.')
+  cli.run(main)

@@ -1,0 +1,211 @@
+"""Text as it is drawn: whole characters, up to a stop string.
+
+A tokenizer is anything with `token_bytes`, `eos_id` and, for `prompts.encode`,
+`bos_id` and `encode`.
+"""
+from collections.abc import Iterator, Sequence
+import codecs
+import dataclasses
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from lmjax.generation import prompts as prompts_lib
+from lmjax.generation import sample
+from lmjax.generation import stop as stop_lib
+from lmjax.generation import transforms as transforms_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Completion:
+  """A continuation as text, with the tokens that it took.
+
+  Attributes:
+    text: The text before EOS or the stop string, without the prompt.
+    tokens: Ids drawn, up to the one that ended the text.
+    logprobs: Natural log-probability of each under the model as it is.
+    ended: What ended it: EOS, a stop string, or the limit of tokens.
+  """
+  text: str
+  tokens: list[int]
+  logprobs: list[float]
+  ended: Literal['eos', 'stop', 'length']
+
+
+class Row:
+  """One continuation being written down.
+
+  Args:
+    tokenizer: Gives the bytes of each token.
+    stop: Strings that end the text and are not part of it.
+  """
+
+  def __init__(self, tokenizer: Any, stop: Sequence[str] = ()):
+    self._tokenizer = tokenizer
+    self._stopper = stop_lib.Stopper(stop)
+    self._decoder = codecs.getincrementaldecoder('utf-8')('replace')
+    self._pieces, self._tokens, self._logprobs = [], [], []
+    self._ended = None
+
+  @property
+  def done(self) -> bool:
+    """Whether EOS or a stop string has come."""
+    return self._ended is not None
+
+  def feed(self, tokens: Sequence[int], logprobs: Sequence[float]) -> str:
+    """Returns the text that is certain now that more tokens have come."""
+    before = len(self._pieces)
+    for token, logprob in zip(tokens, logprobs):
+      if self.done:
+        break
+      self._tokens.append(int(token))
+      self._logprobs.append(float(logprob))
+      if token == self._tokenizer.eos_id:
+        self._ended = 'eos'
+        break
+      text = self._decoder.decode(self._tokenizer.token_bytes(int(token)))
+      self._pieces.append(self._stopper.feed(text))
+      if self._stopper.stopped:
+        self._ended = 'stop'
+    return ''.join(self._pieces[before:])
+
+  def close(self) -> str:
+    """Returns the rest of the text, once no more tokens will come."""
+    rest = self._stopper.feed(self._decoder.decode(b'', final=True))
+    if self._stopper.stopped and self._ended is None:
+      self._ended = 'stop'
+    self._pieces.append(rest + self._stopper.flush())
+    return self._pieces[-1]
+
+  def completion(self) -> Completion:
+    """Returns all of it; call `close` before."""
+    return Completion(''.join(self._pieces), self._tokens, self._logprobs,
+                      self._ended or 'length')
+
+
+class Stream:
+  """Continues one prompt; iterating gives pieces of text as they are drawn.
+
+  The pieces join to `completion.text`, and the tokens are those of
+  `sample.generate` with the same arguments.
+
+  Args:
+    model: The module; see `sample`.
+    params: Its parameters.
+    tokenizer: Text to ids and back.
+    prompt: What to continue.
+    max_new_tokens: How many tokens to draw at most.
+    transforms: Applied to the logits.
+    rng: A seed or a key.
+    stop: Strings that end the text.
+    chunk: Tokens drawn between two pieces.
+  """
+
+  def __init__(self, model: nn.Module, params: Any, tokenizer: Any,
+               prompt: str, *, max_new_tokens: int,
+               transforms: Sequence[transforms_lib.Transform] = (),
+               rng: jax.Array | int = 0, stop: Sequence[str] = (),
+               chunk: int = 8):
+    self._row = Row(tokenizer, stop)
+    self._pieces = sample.decode(
+        model, params, [prompts_lib.encode(tokenizer, prompt)],
+        max_new_tokens=max_new_tokens, transforms=transforms, rng=rng,
+        eos_id=tokenizer.eos_id, chunk=chunk)
+
+  def __iter__(self) -> Iterator[str]:
+    for drawn in self._pieces:
+      yield self._row.feed(drawn.tokens[0], drawn.logprobs[0])
+      if self._row.done:
+        break
+    self._pieces.close()
+    yield self._row.close()
+
+  @property
+  def completion(self) -> Completion:
+    """The continuation, once the pieces have been iterated over."""
+    return self._row.completion()
+
+
+def complete(
+    model: nn.Module, params: Any, tokenizer: Any, prompts: Sequence[str], *,
+    max_new_tokens: int, transforms: Sequence[transforms_lib.Transform] = (),
+    rng: jax.Array | int = 0, stop: Sequence[str] = (), chunk: int = 16,
+) -> list[Completion]:
+  """Continues a batch of prompts, until each has met EOS or a stop string.
+
+  Args:
+    model: The module; see `sample`.
+    params: Its parameters.
+    tokenizer: Text to ids and back.
+    prompts: What to continue.
+    max_new_tokens: How many tokens to draw at most for each.
+    transforms: Applied to the logits.
+    rng: A seed, a key, or a key for each prompt; see `sample.generate`.
+    stop: Strings that end a text.
+    chunk: Tokens drawn before looking for stop strings.
+
+  Returns:
+    A completion for each prompt.
+  """
+  rows = [Row(tokenizer, stop) for _ in prompts]
+  ids = [prompts_lib.encode(tokenizer, prompt) for prompt in prompts]
+  options = dict(max_new_tokens=max_new_tokens, transforms=transforms, rng=rng,
+                 eos_id=tokenizer.eos_id)
+  if stop:
+    results = sample.decode(model, params, ids, **options, chunk=chunk)
+  else:
+    results = iter([sample.generate(model, params, ids, **options)])
+  for result in results:
+    for row, tokens, logprobs in zip(rows, result.tokens, result.logprobs):
+      row.feed(tokens, logprobs)
+    if all(row.done for row in rows):
+      break
+  for row in rows:
+    row.close()
+  return [row.completion() for row in rows]
+
+
+def samples(
+    model: nn.Module, params: Any, tokenizer: Any, prompts: Sequence[str], *,
+    max_new_tokens: int, num_samples: int = 1, seed: int = 0,
+    batch_size: int = 8, **options
+) -> Iterator[tuple[str, Completion]]:
+  """Yields pairs (prompt, completion), each prompt `num_samples` times.
+
+  Args:
+    model: The module; see `sample`.
+    params: Its parameters.
+    tokenizer: Text to ids and back.
+    prompts: What to continue; all are checked before any is continued.
+    max_new_tokens: How many tokens to draw at most for each.
+    num_samples: Completions of each prompt.
+    seed: Of the draws; a sample depends on it and on the numbers of the prompt
+      and of the sample, not on the size of batches.
+    batch_size: Rows at a time.
+    **options: As in `complete`.
+  """
+  prompts_lib.pad(
+      [prompts_lib.encode(tokenizer, prompt) for prompt in prompts],
+      max_new_tokens=max_new_tokens, context=model.config.context,
+      vocab_size=model.config.vocab_size)
+  wanted = [prompt for prompt in prompts for _ in range(num_samples)]
+  all_keys = keys(seed, len(prompts), num_samples)
+  for start in range(0, len(wanted), batch_size):
+    batch = slice(start, start + batch_size)
+    yield from zip(wanted[batch], complete(
+        model, params, tokenizer, wanted[batch], rng=all_keys[batch],
+        max_new_tokens=max_new_tokens, **options))
+
+
+def keys(seed: int, prompts: int, samples: int) -> jax.Array:
+  """Returns a key for every sample of every prompt, `samples` in a run each.
+
+  Sample j of prompt i has the same key whatever the number of either, so that
+  asking for more adds to what was drawn before.
+  """
+  each = jax.vmap(jax.random.fold_in, (None, 0))
+  prompt_keys = each(jax.random.key(seed), np.arange(prompts))
+  return jax.vmap(each, (0, None))(
+      prompt_keys, np.arange(samples)).reshape(-1)

@@ -1,0 +1,129 @@
+"""Text from a stream, a batch and the one-shot loop is the same text."""
+import jax
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.generation import sample
+from lmjax.generation import streaming
+from lmjax.generation import transforms
+
+WORDS = ['é'.encode()[:1], 'é'.encode()[1:], '日'.encode()[:2],
+         '日'.encode()[2:], b' ', b'<end', b'>', b'\x1b'] + [
+             bytes([c]) for c in b'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLM']
+
+
+class Pieces:
+  """A tokenizer some of whose tokens are parts of characters."""
+  bos_id, eos_id, vocab_size = 45, 46, 47
+
+  def encode(self, text):
+    return np.array([WORDS.index(c.encode()) for c in text], np.int32)
+
+  def token_bytes(self, token):
+    return WORDS[token] if token < 45 else b''
+
+
+TOKENIZER = Pieces()
+OPTIONS = dict(max_new_tokens=16, transforms=(transforms.Temperature(1.5),))
+
+
+def text_of(tokens):
+  raw = b''.join(TOKENIZER.token_bytes(int(token)) for token in tokens)
+  return raw.decode('utf-8', errors='replace')
+
+
+def row(tokens, stop=(), each=1):
+  """The pieces that a row shows, and its completion."""
+  writer = streaming.Row(TOKENIZER, stop)
+  shown = [writer.feed(tokens[i:i + each], [-1.0] * each)
+           for i in range(0, len(tokens), each)]
+  return shown + [writer.close()], writer.completion()
+
+
+def test_characters_are_shown_whole():
+  shown, found = row([0, 1, 8, 2, 3, 2])
+  assert shown == ['', 'é', 'a', '', '日', '', '\ufffd']
+  assert (found.text, found.ended) == ('éa日\ufffd', 'length')
+
+
+@pytest.mark.parametrize('each', [1, 2, 3, 7])
+def test_a_stop_string_ends_a_row_within_a_chunk(each):
+  shown, found = row([8, 5, 6, 9, 10], ['<end>'], each)
+  assert ''.join(shown) == found.text == 'a'
+  assert (found.tokens, found.ended) == ([8, 5, 6], 'stop')
+  assert found.logprobs == [-1.0] * 3
+
+
+def test_what_was_held_back_comes_at_the_end():
+  assert row([8, 5], ['<end>'])[0] == ['a', '', '<end']
+  shown, found = row([8, 5, 46, 9], ['<end>'])
+  assert (found.text, found.ended, found.tokens) == (
+      'a<end', 'eos', [8, 5, 46])
+  assert ''.join(shown) == found.text
+
+
+@pytest.mark.parametrize('chunk', [1, 8])
+def test_a_stream_is_the_one_shot_loop(model, chunk):
+  once = sample.generate(*model, [[45, 8, 9]], rng=2, eos_id=46, **OPTIONS)
+  stream = streaming.Stream(
+      *model, TOKENIZER, 'ab', rng=2, chunk=chunk, **OPTIONS)
+  pieces = list(stream)
+  found = stream.completion
+  assert len(pieces) >= len(found.tokens) // chunk
+  assert found.tokens == once.tokens[0].tolist()
+  assert ''.join(pieces) == found.text == text_of(once.tokens[0])
+  np.testing.assert_allclose(found.logprobs, once.logprobs[0], atol=1e-5)
+
+
+def test_a_batch_stops_each_prompt_where_alone(model):
+  prompts = ['ab', 'c', '', 'hello']
+  keys = streaming.keys(0, 4, 1)
+  free = streaming.complete(*model, TOKENIZER, prompts, rng=keys, **OPTIONS)
+  longest = max(free, key=lambda found: len(found.text))
+  stop = longest.text[3:5]
+  found = streaming.complete(
+      *model, TOKENIZER, prompts, rng=keys, stop=[stop], chunk=4, **OPTIONS)
+  assert 'stop' in [completion.ended for completion in found]
+  for i, (with_stop, without) in enumerate(zip(found, free)):
+    assert with_stop.text == without.text.split(stop)[0]
+    assert (with_stop.ended == 'stop') == (stop in without.text)
+    stream = streaming.Stream(*model, TOKENIZER, prompts[i], rng=keys[i:i + 1],
+                              stop=[stop], **OPTIONS)
+    assert ''.join(stream) == with_stop.text
+
+
+def test_a_stopped_batch_computes_no_more(model, monkeypatch):
+  drawn = []
+  decode = sample.decode
+
+  def counting(*args, **kwargs):
+    for result in decode(*args, **kwargs):
+      drawn.append(result)
+      yield result
+
+  monkeypatch.setattr(sample, 'decode', counting)
+  first = streaming.complete(*model, TOKENIZER, ['ab'], **OPTIONS)[0]
+  streaming.complete(*model, TOKENIZER, ['ab'], chunk=4,
+                     stop=[first.text[:1]], **OPTIONS)
+  assert len(drawn) <= 2
+
+
+def test_samples_do_not_depend_on_the_size_of_batches(model):
+  def draw(batch_size, prompts=('ab', 'c')):
+    return [(prompt, found.tokens) for prompt, found in streaming.samples(
+        *model, TOKENIZER, prompts, num_samples=2, batch_size=batch_size,
+        seed=1, **OPTIONS)]
+  together = draw(4)
+  assert [prompt for prompt, _ in together] == ['ab', 'ab', 'c', 'c']
+  assert together[0] != together[1]
+  assert draw(1) == together
+  with pytest.raises(errors.InputError, match='Prompt 1 has 51 tokens'):
+    next(streaming.samples(*model, TOKENIZER, ['ab', 'a' * 50], **OPTIONS))
+
+
+def test_more_samples_leave_the_first_as_they_are():
+  few = jax.random.key_data(streaming.keys(3, 2, 2)).reshape(2, 2, -1)
+  many = jax.random.key_data(streaming.keys(3, 5, 4)).reshape(5, 4, -1)
+  np.testing.assert_array_equal(few, many[:2, :2])
+  assert len(np.unique(many.reshape(20, -1), axis=0)) == 20

@@ -1,0 +1,13 @@
+"""Nothing that steers a terminal gets through."""
+from lmjax.generation import terminal
+
+
+def test_control_characters_go_and_text_stays():
+  text = 'naïve 日本 \U0001f600\n\tx'
+  assert terminal.printable(text) == text
+  assert terminal.printable('\x1b[31mred\x1b]0;title\x07') == '[31mred]0;title'
+  assert terminal.printable('a\rb\bc\x7fd\x9b31m\0') == 'abcd31m'
+  assert terminal.printable('\u202eevil\u2066\ud800') == 'evil'
+  every = ''.join(map(chr, range(0x110000)))
+  assert not set(terminal.printable(every)) & set(
+      map(chr, [*range(9), *range(11, 32), *range(127, 160)]))
