@@ -3,8 +3,8 @@
   python benchmarks/data.py [--out=data.json]
 
 Prints, and with --out writes, JSON: the median, over rounds taken in turns, of
-MB of text encoded a second, of tokens written to a store a second, and of
-tokens packed into batches a second, for each tokenizer and way of packing.
+MB of text that tokenizers learn and encode a second, of tokens written to a
+store a second, and of tokens packed into batches a second.
 """
 import json
 import pathlib
@@ -67,15 +67,18 @@ def measure(rounds: int) -> dict:
   texts = list(sources.Embedded('python-stdlib').documents())
   megabytes = sum(len(text.encode()) for text in texts) / 1e6
   source = sources.InMemory(tuple(texts))
-  # A word for every size of document: short ones make most pieces.
+  # Short documents make the most pieces in a row.
   lines = tuple(line for text in texts for line in text.split('\n')[::4]
                 if line.strip())
-  result = {'corpus_megabytes': round(megabytes, 1), 'encode_megabytes': {},
-            'store_tokens': {}, 'batch_tokens': {}, 'batch_tokens_lines': {}}
+  result = {'corpus_megabytes': round(megabytes, 1), 'learn_megabytes': {},
+            'encode_megabytes': {}, 'store_tokens': {}, 'batch_tokens': {}, 'batch_tokens_lines': {}}
   with tempfile.TemporaryDirectory() as folder:
     folder = pathlib.Path(folder)
     for name, config in TOKENIZERS.items():
+      begin = time.perf_counter()
       tokenizer = config.build(texts)
+      result['learn_megabytes'][name] = round(
+          megabytes / (time.perf_counter() - begin), 1)
       times = [_seconds(lambda: [tokenizer.encode(text) for text in texts])
                for _ in range(rounds)]
       result['encode_megabytes'][name] = round(

@@ -62,6 +62,14 @@ def test_damaged_files_are_never_fewer_documents(data_dir, damage):
     _documents(data_dir)
 
 
+def test_bytes_that_are_not_utf8_are_told_with_their_row(
+    data_dir, monkeypatch):
+  rows = [{'text': b'fine'}, {'text': b'ab\xff'}]
+  monkeypatch.setattr(tfds.Tfds, '_rows', lambda self, builder: iter(rows))
+  with pytest.raises(errors.InputError, match='row 1: invalid UTF-8 at byte 2'):
+    _documents(data_dir)
+
+
 def test_other_formats_need_the_extra(data_dir, monkeypatch):
   info = next(data_dir.rglob('dataset_info.json'))
   info.write_text(info.read_text().replace('array_record', 'tfrecord'))
