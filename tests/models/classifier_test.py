@@ -1,0 +1,130 @@
+"""A classifier is its backbone, a pooling and a head; padding is nothing."""
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.core import trees
+from lmjax.models import classifier
+from lmjax.models import presets
+
+TINY = dataclasses.replace(
+    presets.gpt2(16, 2, 2, vocab_size=11, context=8), init_std=0.3)
+INPUTS = np.array([[3, 4, 5, 6, 0, 0], [7, 8, 9, 1, 2, 10]], np.int32)
+SEGMENTS = np.array([[1, 1, 1, 1, 0, 0], [1] * 6], np.int32)
+POSITIONS = np.arange(6, dtype=np.int32)[None] * SEGMENTS
+
+
+def built(backbone=TINY, **options):
+  config = classifier.ClassifierConfig(init_std=0.5, **options)
+  model = config.build(backbone, 3)
+  params = model.init(
+      jax.random.key(1), INPUTS, POSITIONS, SEGMENTS)['params']
+  return model, params
+
+
+@pytest.mark.parametrize('tied', [True, False])
+def test_parameters_are_the_backbones_and_a_head(tied):
+  backbone = dataclasses.replace(TINY, tied=tied)
+  _, params = built(backbone)
+  pretrained = backbone.build().init(
+      jax.random.key(0), INPUTS)['params']
+  own = {path: leaf.shape for path, leaf in trees.items(params)}
+  assert own.pop('classes/kernel') == (16, 3)
+  assert own.pop('classes/bias') == (3,)
+  theirs = {path: leaf.shape for path, leaf in trees.items(pretrained)}
+  theirs.pop('head/kernel', None)
+  assert own == theirs
+
+
+@pytest.mark.parametrize('pooling', sorted(classifier.POOLING))
+def test_logits_are_the_head_on_the_pooled_backbone(pooling):
+  model, params = built(pooling=pooling)
+  pretrained = TINY.build().init(jax.random.key(5), INPUTS)['params']
+  params = classifier.warm_start(params, pretrained)
+  logits = model.apply({'params': params}, INPUTS, POSITIONS, SEGMENTS)
+  for row, size in enumerate((4, 6)):  # The decoder itself, without padding.
+    hidden, _ = TINY.build().apply(
+        {'params': pretrained}, INPUTS[row:row + 1, :size], method='hidden')
+    hidden = np.asarray(hidden[0], np.float64)
+    pooled = {'mean': hidden.mean(axis=0), 'max': hidden.max(axis=0),
+              'last': hidden[-1]}[pooling]
+    expected = pooled @ np.asarray(params['classes']['kernel'], np.float64)
+    np.testing.assert_allclose(logits[row], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('causal', [True, False])
+@pytest.mark.parametrize('pooling', sorted(classifier.POOLING))
+def test_padding_changes_nothing(pooling, causal):
+  model, params = built(pooling=pooling, causal=causal)
+  logits = model.apply({'params': params}, INPUTS, POSITIONS, SEGMENTS)
+  other = np.where(SEGMENTS > 0, INPUTS, 9)
+  np.testing.assert_array_equal(
+      model.apply({'params': params}, other, POSITIONS, SEGMENTS), logits)
+  wider = [np.pad(x, ((0, 0), (0, 2))) for x in (INPUTS, POSITIONS, SEGMENTS)]
+  np.testing.assert_allclose(
+      model.apply({'params': params}, *wider), logits, atol=1e-5)
+
+
+def test_only_without_a_causal_mask_do_tokens_see_what_follows(monkeypatch):
+  monkeypatch.setitem(classifier.POOLING, 'probe', lambda x_BTD, _: x_BTD[:, 0])
+  shorter = SEGMENTS * (np.arange(6) < 3)[None]
+  for causal in (True, False):
+    _, params = built(causal=causal)
+    hidden = []
+    for segments in (shorter, SEGMENTS):  # What the first token becomes.
+      model = classifier.ClassifierConfig(
+          causal=causal, pooling='probe').build(TINY, 3)
+      hidden.append(model.apply(
+          {'params': params}, INPUTS, POSITIONS, segments)[0])
+    assert np.allclose(hidden[0], hidden[1], atol=1e-6) == causal
+
+
+def test_dropout_is_on_only_in_training():
+  model, params = built(dropout=0.5)
+  def apply(train, seed):
+    return np.asarray(model.apply(
+        {'params': params}, INPUTS, POSITIONS, SEGMENTS, train=train,
+        rngs={'dropout': jax.random.key(seed)}))
+  np.testing.assert_array_equal(apply(False, 0), apply(False, 1))
+  assert (apply(True, 0) != apply(True, 1)).any()
+
+
+def test_every_parameter_has_a_finite_gradient():
+  model, params = built()
+  grads = jax.grad(lambda p: jnp.sum(jnp.square(model.apply(
+      {'params': p}, INPUTS, POSITIONS, SEGMENTS))))(params)
+  for path, leaf in trees.items(grads):
+    assert jnp.isfinite(leaf).all() and (
+        path.endswith('key/bias') or jnp.abs(leaf).max() > 0), path
+
+
+def test_a_row_of_padding_is_finite():
+  for pooling in classifier.POOLING:
+    model, params = built(pooling=pooling)
+    logits = model.apply(
+        {'params': params}, INPUTS * 0, POSITIONS * 0, SEGMENTS * 0)
+    assert jnp.isfinite(logits).all()
+
+
+def test_warm_start_says_what_does_not_fit():
+  _, params = built()
+  other = dataclasses.replace(TINY, context=7).build().init(
+      jax.random.key(0), INPUTS)['params']
+  with pytest.raises(errors.InputError, match=r'positions/.*\(7, 16\)'):
+    classifier.warm_start(params, other)
+  del other['positions']
+  with pytest.raises(errors.InputError, match="no parameter 'positions/"):
+    classifier.warm_start(params, other)
+
+
+def test_bad_choices_are_refused():
+  with pytest.raises(errors.InputError, match='pooling'):
+    classifier.ClassifierConfig(pooling='first')
+  with pytest.raises(errors.InputError, match='dropout'):
+    classifier.ClassifierConfig(dropout=1.0)
+  with pytest.raises(errors.InputError, match='2 classes'):
+    classifier.ClassifierConfig().build(TINY, 1)

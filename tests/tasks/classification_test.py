@@ -1,0 +1,162 @@
+"""Rows, batches and predictions: every example once, padding without weight."""
+import collections
+
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.data import symbols
+from lmjax.tasks import classification
+from lmjax.tasks import task
+
+BYTES = symbols.Bytes().build()
+BOS, EOS = BYTES.bos_id, BYTES.eos_id
+
+
+def examples(sizes):
+  return [task.Example('x' * n, 'ab'[i % 2], '') for i, n in enumerate(sizes)]
+
+
+def rows(sizes, **options):
+  features = classification.Features(**{
+      'lengths': (4, 8), 'batch_size': 3} | options)
+  return features.build(examples(sizes), ('a', 'b'), BYTES)
+
+
+def test_rows_are_bos_text_eos_and_long_texts_keep_their_head():
+  features = classification.Features(lengths=(4, 6), prefix=' ')
+  built = features.build(
+      [task.Example('abcdefgh', 'n', ''), task.Example('z', 'p', '')],
+      ('n', 'p'), BYTES)
+  assert built.tokens.tolist() == [
+      [BOS, *b' abc', EOS], [BOS, *b' z', EOS, 0, 0]]
+  assert built.sizes.tolist() == [6, 4] and built.labels.tolist() == [0, 1]
+  assert built.truncated == 1 and '1 longer than 6' in built.describe()
+
+
+def test_a_tokenizer_without_controls_gives_plain_rows():
+  plain = symbols.Bytes(bos=False, eos=False).build()
+  built = classification.Features(lengths=(4,)).build(
+      [task.Example('abcdef', 'n', '')], ('n',), plain)
+  assert built.tokens.tolist() == [[*b'abcd']]
+
+
+def test_once_scores_each_example_once_and_fills_up_with_weight_zero():
+  built = rows([1, 6, 2, 2, 1, 3, 2])
+  seen, weight = [], 0.0
+  for chosen, batch in built.once():
+    length = batch['inputs'].shape[1]
+    assert batch['inputs'].shape == (3, length) and length in (4, 8)
+    assert batch['weights'].tolist() == [1.0] * len(chosen) + [0.0] * (
+        3 - len(chosen))
+    np.testing.assert_array_equal(
+        batch['segments'].sum(axis=1)[:len(chosen)], built.sizes[chosen])
+    np.testing.assert_array_equal(
+        batch['labels'][:len(chosen)], built.labels[chosen])
+    np.testing.assert_array_equal(
+        batch['inputs'][:len(chosen)], built.tokens[chosen, :length])
+    assert not batch['segments'][len(chosen):].any()
+    seen += chosen.tolist()
+    weight += batch['weights'].sum()
+  assert sorted(seen) == list(range(7)) and weight == 7
+
+
+def test_positions_count_real_tokens():
+  _, batch = next(iter(rows([1, 2]).once()))
+  assert batch['positions'].tolist() == [
+      [0, 1, 2, 0], [0, 1, 2, 3], [0, 0, 0, 0]]
+
+
+def test_an_epoch_has_every_example_once_in_rows_that_fit():
+  sizes = [1, 6, 2, 2, 1, 3, 2, 5, 6, 1, 1]
+  built = rows(sizes)
+  batches = built.batches(seed=5)
+  assert batches.steps_per_epoch == 4
+  for epoch in range(3):
+    found = collections.Counter()
+    for step in range(4 * epoch, 4 * epoch + 4):
+      batch = batches(step)
+      real = batch['segments'].sum(axis=1)
+      found.update(real[batch['weights'] > 0].tolist())
+    assert found == collections.Counter(built.sizes.tolist())
+
+
+def test_a_batch_is_a_function_of_step_and_seed():
+  built = rows([2, 3, 1, 4, 2, 6, 6], token_dropout=0.5)
+  order = [5, 0, 3, 5]
+  first = {step: built.batches(seed=1)(step) for step in order}
+  again = built.batches(seed=1)
+  for step in sorted(first):
+    for name, array in again(step).items():
+      np.testing.assert_array_equal(array, first[step][name])
+  other = [built.batches(seed=2)(step)['inputs'] for step in range(3)]
+  mine = [built.batches(seed=1)(step)['inputs'] for step in range(3)]
+  assert any(a.shape != b.shape or (a != b).any()
+             for a, b in zip(mine, other))
+
+
+def test_dropped_tokens_leave_the_rest_in_order_and_the_first_in_place():
+  tokens = np.arange(1, 2001).reshape(20, 100)
+  sizes = np.arange(1, 21) * 5
+  kept, left = classification.drop_tokens(
+      tokens * (np.arange(100) < sizes[:, None]), sizes, 0.3,
+      np.random.default_rng(0))
+  for i in range(20):
+    row = kept[i, :left[i]]
+    assert row[0] == tokens[i, 0] and (np.diff(row) > 0).all()
+    assert set(row) <= set(tokens[i, :sizes[i]])
+    assert not kept[i, left[i]:].any()
+  assert left.sum() / sizes.sum() == pytest.approx(0.7, abs=0.05)
+
+
+def test_tokens_are_dropped_in_training_only():
+  built = rows([6] * 6, token_dropout=0.9)
+  assert all((batch['segments'].sum(axis=1) % 8 == 0).all()
+             for _, batch in built.once())
+  assert built.batches(0)(0)['segments'].sum() < 3 * 8
+
+
+def test_predictions_come_in_the_order_of_the_examples():
+  built = rows([1, 6, 2, 2, 1, 3, 2])
+
+  def logits(scale, batch):
+    size = batch['segments'].sum(axis=1)
+    return np.stack([size * scale, -size], axis=1)
+  out = classification.predict(logits, 2.0, built, 2)
+  np.testing.assert_array_equal(out[:, 0], built.sizes * 2.0)
+
+
+def test_numbers_by_hand():
+  built = rows([1, 2, 3])  # Labels a, b, a.
+  metrics = classification.Metrics()
+  logits = np.log([[0.7, 0.3], [0.6, 0.4], [0.9, 0.1]])
+  numbers = metrics.numbers(logits, built, ('a', 'b'))
+  assert numbers['loss'] == pytest.approx(-np.log([0.7, 0.4, 0.9]).mean())
+  assert numbers['accuracy'] == pytest.approx(2 / 3)
+  assert numbers['macro_f1'] == pytest.approx((4 / 5 + 0) / 2)
+
+
+def test_baselines_are_fitted_to_training_and_scored_on_test():
+  train = [task.Example(text, label, '') for text, label in (
+      ('good', 'p'), ('fine', 'p'), ('bad', 'n'))]
+  test = [task.Example(text, label, '') for text, label in (
+      ('bad', 'n'), ('fine', 'p'))]
+  splits = task.Splits(train, [], test, ('n', 'p'))
+  built = classification.Features(lengths=(8,)).build(test, splits.labels, BYTES)
+  results = classification.Metrics().baseline_results(splits, built)
+  assert {name: r.accuracy for name, r in results.items()} == {
+      'majority': 0.5, 'naive Bayes': 1.0}
+
+
+@pytest.mark.parametrize('options, message', [
+    ({'lengths': ()}, 'lengths'), ({'lengths': (8, 4)}, 'lengths'),
+    ({'lengths': (2, 4)}, 'lengths'), ({'batch_size': 0}, 'batch_size'),
+    ({'token_dropout': 1.0}, 'token_dropout')])
+def test_impossible_features_are_refused(options, message):
+  with pytest.raises(errors.InputError, match=message):
+    classification.Features(**options)
+
+
+def test_unknown_baselines_are_refused():
+  with pytest.raises(errors.InputError, match="Did you mean 'majority'"):
+    classification.Metrics(baselines=('majorty',))
