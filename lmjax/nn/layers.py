@@ -66,6 +66,8 @@ class Embedding(nn.Module):
   def __call__(self, ids_BT: jax.Array) -> jax.Array:
     """Returns the vectors of the ids, `x_BTD`, in the compute dtype."""
     table = self.embedding.astype(self.policy.dtype)
+    # Negative ids would count from the end of the table.
+    ids_BT = jnp.where(ids_BT < 0, self.size, ids_BT)
     return jnp.take(table, ids_BT, axis=0, mode='fill')
 
   def logits(self, x_BTD: jax.Array) -> jax.Array:
