@@ -35,7 +35,8 @@ class Model:
 
   def __post_init__(self):
     if self.layers < 1:
-      raise errors.InputError(f'model.layers should be >= 1; got {self.layers}.')
+      raise errors.InputError(
+          f'model.layers should be >= 1; got {self.layers}.')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -50,7 +50,8 @@ def test_match_refuses_a_rule_that_nothing_meets():
 @pytest.mark.parametrize('change', [
     lambda t: t | {'embed': {'embedding': t['embed']['embedding'] * 2}},
     lambda t: t | {'embed': {'embeddings': t['embed']['embedding']}},
-    lambda t: t | {'embed': {'embedding': t['embed']['embedding'].reshape(3, 5)}},
+    lambda t: t | {'embed': {
+        'embedding': t['embed']['embedding'].reshape(3, 5)}},
     lambda t: t | {'embed': {
         'embedding': t['embed']['embedding'].astype(np.float16)}},
 ], ids=['value', 'name', 'shape', 'dtype'])

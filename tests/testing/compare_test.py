@@ -33,7 +33,8 @@ def test_close_is_relative_to_the_leaf():
   got = {'big': want['big'] + 1, 'small': want['small'] + 1}
   compare.close('x', got, want, 2e-5, '')
   message = told(compare.close, 'x', got, want, 5e-6, 'Why.')
-  assert message.startswith('x (small) should agree to 5e-06 but is 1.0e-05 off')
+  assert message.startswith(
+      'x (small) should agree to 5e-06 but is 1.0e-05 off')
 
 
 def test_close_names_the_worst_place():
