@@ -24,7 +24,7 @@ from lmjax.data import documents as documents_lib
 from lmjax.data import vocabulary
 
 _VERSION = 1  # Of the files; another version is built anew.
-_BUFFER = 1 << 22  # Ids gathered before they are written.
+_PART = 1 << 20  # Characters gathered before they are encoded.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,35 +172,36 @@ def build(directory: str | pathlib.Path, source: documents_lib.Source,
 def _write(file: Any, documents: Iterator[str],
            tokenizer: vocabulary.Tokenizer) -> tuple[np.ndarray, Any]:
   """Writes all ids; returns tokens, bytes and words a document, and a hash."""
-  lengths, text_bytes, words = (array.array('q') for _ in range(3))
+  columns = tuple(array.array('q') for _ in range(3))
   sha = hashlib.sha256(tokenizer.dtype.name.encode())
-  waiting, num_waiting = [], 0
-
-  def flush():
-    raw = np.concatenate(waiting).tobytes()
+  for texts in _parts(documents):
+    ids, lengths = tokenizer.encode_documents(texts)
+    tokenizer.check(ids)
+    raw = ids.tobytes()
     file.write(raw)
     sha.update(raw)
-
-  for text in documents:
-    ids = tokenizer.encode_document(text)
-    if not ids.size:
-      continue
-    tokenizer.check(ids)
-    lengths.append(ids.size)
-    text_bytes.append(len(text) if text.isascii() else len(text.encode()))
-    words.append(len(text.split()))
-    waiting.append(ids)
-    num_waiting += ids.size
-    if num_waiting >= _BUFFER:
-      flush()
-      waiting, num_waiting = [], 0
-  if waiting:
-    flush()
-  if not lengths:
+    for text, length in zip(texts, lengths.tolist()):
+      if length:  # Else a normaliser left nothing of it.
+        columns[0].append(length)
+        columns[1].append(len(text) if text.isascii() else len(text.encode()))
+        columns[2].append(len(text.split()))
+  if not columns[0]:
     raise errors.InputError(
         f'No document gave a token under {tokenizer.describe()}.')
-  columns = [np.frombuffer(c, np.int64) for c in (lengths, text_bytes, words)]
-  return np.stack(columns), sha
+  return np.stack([np.frombuffer(c, np.int64) for c in columns]), sha
+
+
+def _parts(documents: Iterator[str]) -> Iterator[list[str]]:
+  """Yields documents in lists that are worth encoding at once."""
+  part, size = [], 0
+  for text in documents:
+    part.append(text)
+    size += len(text)
+    if size >= _PART:
+      yield part
+      part, size = [], 0
+  if part:
+    yield part
 
 
 def _to_disk(file: Any) -> None:

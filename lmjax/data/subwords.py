@@ -9,6 +9,8 @@ References:
 from collections.abc import Iterable, Iterator
 import dataclasses
 import io
+import itertools
+import os
 import pathlib
 from typing import Any, Literal
 
@@ -169,14 +171,33 @@ class SubwordTokenizer(vocabulary.Tokenizer):
 
   def encode(self, text: str) -> np.ndarray:
     documents_lib.utf8(text)  # The library's own message helps nobody.
-    if _SPACE not in text or self._space_ids is None:
-      return np.array(self._processor.encode(text), self.dtype)
-    # That character would come back as a space: it is written as its bytes.
+    if _SPACE in text and self._space_ids is not None:
+      return np.array(self._with_spaces(text), self.dtype)
+    return np.array(self._processor.encode(text), self.dtype)
+
+  def encode_all(self, texts):
+    for text in texts:
+      documents_lib.utf8(text)
+    rows = self._processor.encode(list(texts), num_threads=os.cpu_count())
+    if self._space_ids is not None:
+      for i, text in enumerate(texts):
+        if _SPACE in text:
+          rows[i] = self._with_spaces(text)
+    lengths = np.array([len(row) for row in rows], np.int64)
+    ids = np.fromiter(itertools.chain.from_iterable(rows), self.dtype,
+                      count=int(lengths.sum()))
+    return ids, lengths
+
+  def _with_spaces(self, text: str) -> list[int]:
+    """Returns ids of text that holds what stands for a space in pieces.
+
+    It would come back as a space, so it is written as its bytes.
+    """
     ids = []
     for i, part in enumerate(text.split(_SPACE)):
       ids += self._space_ids if i else []
       ids += self._processor.encode(part)
-    return np.array(ids, self.dtype)
+    return ids
 
   def decode(self, ids: Iterable[int]) -> str:
     table = self._bytes

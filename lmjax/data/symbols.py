@@ -63,6 +63,11 @@ class ByteTokenizer(vocabulary.Tokenizer):
     raw = np.frombuffer(documents_lib.utf8(text), np.uint8)
     return raw.astype(self.dtype)
 
+  def encode_all(self, texts):
+    raws = [documents_lib.utf8(text) for text in texts]
+    ids = np.frombuffer(b''.join(raws), np.uint8).astype(self.dtype)
+    return ids, np.array([len(raw) for raw in raws], np.int64)
+
   def decode(self, ids: Iterable[int]) -> str:
     ids = self.check(ids)
     raw = ids[ids < 256].astype(np.uint8).tobytes()
@@ -113,6 +118,15 @@ class CharacterTokenizer(vocabulary.Tokenizer):
           f'not among the {len(self.alphabet)} characters of the tokenizer; '
           'remove it, or use Bytes or SentencePiece, which can write any text.')
     return ids.astype(self.dtype)
+
+  def encode_all(self, texts):
+    lengths = np.array([len(text) for text in texts], np.int64)
+    try:
+      return self.encode(''.join(texts)), lengths
+    except errors.InputError:
+      for text in texts:  # Tells the place within its own document.
+        self.encode(text)
+      raise
 
   def decode(self, ids: Iterable[int]) -> str:
     ids = self.check(ids)

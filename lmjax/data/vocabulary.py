@@ -1,5 +1,5 @@
 """What every tokenizer does: text to ids and back, and where documents end."""
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 import hashlib
 import json
 import pathlib
@@ -51,15 +51,41 @@ class Tokenizer:
 
   def encode_document(self, text: str) -> np.ndarray:
     """Returns the ids of a whole document: [BOS] text [EOS], as described."""
-    ids = self.encode(text)
-    if self.bos_id is None and self.eos_id is None:
-      return ids
-    parts = [ids]
-    if self.bos_id is not None:
-      parts.insert(0, np.array([self.bos_id], self.dtype))
-    if self.eos_id is not None:
-      parts.append(np.array([self.eos_id], self.dtype))
-    return np.concatenate(parts)
+    bos = [] if self.bos_id is None else [self.bos_id]
+    eos = [] if self.eos_id is None else [self.eos_id]
+    return np.concatenate([bos, self.encode(text), eos], dtype=self.dtype,
+                          casting='unsafe')  # An empty list is of floats.
+
+  def encode_documents(
+      self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the ids of documents, one after the other, and their lengths.
+
+    The same as `encode_document` for each, at a fraction of its time where
+    documents are short.
+    """
+    ids, lengths = self.encode_all(texts)
+    before, after = self.bos_id is not None, self.eos_id is not None
+    if not before and not after:
+      return ids, lengths
+    lengths = lengths + before + after
+    ends = np.cumsum(lengths)
+    out = np.empty(int(lengths.sum()), self.dtype)
+    is_text = np.ones(len(out), bool)
+    if before:
+      out[ends - lengths] = self.bos_id
+      is_text[ends - lengths] = False
+    if after:
+      out[ends - 1] = self.eos_id
+      is_text[ends - 1] = False
+    out[is_text] = ids
+    return out, lengths
+
+  def encode_all(
+      self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the ids of texts joined, without BOS and EOS, and the lengths."""
+    rows = [self.encode(text) for text in texts]
+    lengths = np.array([len(row) for row in rows], np.int64)
+    return np.concatenate(rows), lengths
 
   @property
   def dtype(self) -> np.dtype:

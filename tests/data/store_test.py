@@ -38,7 +38,7 @@ def test_a_store_holds_exactly_what_the_tokenizer_gives(tmp_path):
 
 
 def test_many_small_writes_are_one_store(tmp_path, monkeypatch):
-  monkeypatch.setattr(store_lib, '_BUFFER', 7)
+  monkeypatch.setattr(store_lib, '_PART', 7)
   small = _build(tmp_path / 'small')
   monkeypatch.undo()
   large = _build(tmp_path / 'large')

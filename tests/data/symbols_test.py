@@ -34,6 +34,12 @@ def test_an_unknown_character_is_named_with_its_place(unknown):
   assert 'position 2' in str(told.value)
 
 
+def test_among_many_documents_the_place_is_that_in_its_own():
+  tokenizer = symbols.Characters().build(['abcd'])
+  with pytest.raises(errors.InputError, match='position 1 '):
+    tokenizer.encode_documents(['abcd', 'ax'])
+
+
 def test_characters_need_text():
   with pytest.raises(errors.InputError, match='got none'):
     symbols.Characters().build([])

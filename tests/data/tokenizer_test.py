@@ -56,6 +56,16 @@ def test_documents_begin_and_end_by_the_stated_rule(built, config):
 
 
 @pytest.mark.parametrize('config', CONFIGS, ids=repr)
+def test_many_documents_are_encoded_as_each_alone(built, config):
+  tokenizer = built[config]
+  ids, lengths = tokenizer.encode_documents(HARD)
+  alone = [tokenizer.encode_document(text) for text in HARD]
+  assert lengths.tolist() == [len(row) for row in alone]
+  np.testing.assert_array_equal(ids, np.concatenate(alone))
+  assert ids.dtype == tokenizer.dtype
+
+
+@pytest.mark.parametrize('config', CONFIGS, ids=repr)
 def test_a_saved_tokenizer_is_the_same(built, config, tmp_path):
   tokenizer = built[config]
   tokenizer.save(tmp_path)

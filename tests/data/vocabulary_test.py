@@ -21,6 +21,13 @@ def test_ids_are_as_narrow_as_the_vocabulary_allows():
   assert Wide().encode_document('ab').dtype == np.uint32
 
 
+def test_documents_are_joined_by_the_rule_of_each():
+  ids, lengths = Wide().encode_documents(['ab', '', 'c'])
+  end = Wide.eos_id
+  assert ids.tolist() == [0, 1, end, end, 0, end]
+  assert lengths.tolist() == [3, 1, 2]
+
+
 def test_a_document_without_rule_is_its_tokens():
   tokenizer = symbols.Bytes(bos=False, eos=False).build()
   assert tokenizer.encode_document('ab').tolist() == [97, 98]
