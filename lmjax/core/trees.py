@@ -33,7 +33,7 @@ def count(tree: Any) -> int:
 
 
 def match(tree: Any, rules: Sequence[tuple[str, Any]]) -> Any:
-  """Returns a tree holding, for each leaf, the value of the first rule it meets.
+  """Returns a tree with, for each leaf, the value of the first rule it meets.
 
   Args:
     tree: Any tree.

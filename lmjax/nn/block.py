@@ -1,4 +1,4 @@
-"""Transformer blocks and the stack of them, looped or scanned, rematerialised."""
+"""Transformer blocks and a stack of them: looped or scanned, with remat."""
 from collections.abc import Callable
 import dataclasses
 from typing import Any, Literal
@@ -168,7 +168,7 @@ def stack_layers(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def unstack_layers(params: dict[str, Any]) -> dict[str, Any]:
-  """Returns scanned parameters as looped ones, the inverse of `stack_layers`."""
+  """Returns scanned parameters as looped ones: `stack_layers` inverted."""
   rest = {k: v for k, v in params.items() if k != 'layers'}
   count = jax.tree.leaves(params['layers'])[0].shape[0]
   return rest | {

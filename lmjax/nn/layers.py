@@ -1,4 +1,4 @@
-"""Dense layers, embeddings, norms and MLPs, fast and in float32 where it counts."""
+"""Dense layers, embeddings, norms, MLPs: fast, and float32 where it counts."""
 from collections.abc import Callable
 import dataclasses
 from typing import Literal

@@ -1,8 +1,8 @@
 """Who may attend to whom, described rather than spelled out.
 
-A dense [B, T, S] mask hides from a fused kernel that it is merely causal. `Mask`
-keeps the reasons (order, window, documents), so that each implementation of
-attention takes what it can use and asks for the dense form otherwise.
+A dense [B, T, S] mask hides from a fused kernel that it is merely causal.
+`Mask` keeps the reasons (order, window, documents), so that each implementation
+of attention takes what it can use and asks for the dense form otherwise.
 """
 from flax import struct
 import jax

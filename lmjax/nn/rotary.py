@@ -107,8 +107,8 @@ def frequencies(theta: float, size: int) -> np.ndarray:
   """Returns the `size / 2` angular frequencies theta ** (-2i / size)."""
   if size % 2:
     raise errors.InputError(
-        f'Rotary positions turn pairs of dimensions: the rotated size should be '
-        f'even, got {size}.')
+        'Rotary positions turn pairs of dimensions: the rotated size should '
+        f'be even, got {size}.')
   return theta ** -(np.arange(0, size, 2) / size)
 
 
