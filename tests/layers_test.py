@@ -1,0 +1,128 @@
+"""Imports point down, and heavy libraries stay where they are needed."""
+import ast
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1] / 'lmjax'
+MAY_IMPORT = {  # package -> packages it may import, besides itself
+    'core': set(),
+    'nn': {'core'},
+    'data': {'core'},
+    'models': {'core', 'nn'},
+    'objectives': {'core', 'nn'},
+    'training': {'core'},
+    'generation': {'core', 'nn'},
+    'testing': {'core'},
+    'evaluation': {'core', 'data', 'objectives', 'generation'},
+    'tasks': {'core', 'data', 'objectives', 'evaluation'},
+}
+ONLY_IN = {  # library -> where it may be imported; 'lazily': inside a function
+    'tensorflow': ('data/', 'lazily'),
+    'tensorflow_datasets': ('data/', 'lazily'),
+    'array_record': ('data/', 'lazily'),
+    'grain': ('data/', 'lazily'),
+    'sentencepiece': ('data/', 'lazily'),
+    'orbax': ('training/checkpoints.py', ''),
+    'ml_collections': ('core/config.py', ''),
+    'matplotlib': ('', 'lazily'),
+    'tensorboardX': ('training/', 'lazily'),
+    'torch': ('nowhere', ''),
+    'transformers': ('nowhere', ''),
+}
+ITS_SUBJECT = {'data/tfds_builder.py': 'tensorflow_datasets'}
+TABLES = {'models/__init__.py', 'objectives/__init__.py', 'tasks/__init__.py'}
+FILES = sorted(ROOT.rglob('*.py'))
+
+
+def name_of(path):
+  return path.relative_to(ROOT).as_posix()
+
+
+def imports(tree):
+  """Yields (line, dotted name, whether it is inside a function)."""
+  lazy = {id(inner) for outer in ast.walk(tree)
+          if isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef))
+          for inner in ast.walk(outer)}
+  for node in ast.walk(tree):
+    if isinstance(node, ast.ImportFrom):
+      assert node.level == 0, f'Line {node.lineno}: import by the full name.'
+      for alias in node.names:
+        yield node.lineno, f'{node.module}.{alias.name}', id(node) in lazy
+    elif isinstance(node, ast.Import):
+      for alias in node.names:
+        yield node.lineno, alias.name, id(node) in lazy
+
+
+def mistakes(name, source):
+  """Returns what is wrong with the imports of the file `name`."""
+  package = name.partition('/')[0] if '/' in name else None
+  found = []
+  for line, imported, lazy in imports(ast.parse(source)):
+    root, _, rest = imported.partition('.')
+    below = rest.partition('.')[0]
+    if root == 'lmjax' and package is not None:
+      if below not in MAY_IMPORT[package] | {package}:
+        found.append(f'{name}:{line} imports lmjax.{below}, which is not below')
+    if root in ONLY_IN and ITS_SUBJECT.get(name) != root:
+      where, how = ONLY_IN[root]
+      if not name.startswith(where):
+        found.append(f'{name}:{line} imports {root}, allowed in {where} only')
+      elif how and not lazy:
+        found.append(f'{name}:{line} imports {root} outside a function')
+  return found
+
+
+@pytest.mark.parametrize('path', FILES, ids=name_of)
+def test_imports_point_down(path):
+  assert not mistakes(name_of(path), path.read_text())
+
+
+@pytest.mark.parametrize('name, source, mistake', [
+    ('nn/x.py', 'from lmjax.models import decoder', 'not below'),
+    ('training/x.py', 'from lmjax.nn import masks', 'not below'),
+    ('testing/x.py', 'import lmjax.training.step', 'not below'),
+    ('data/x.py', 'import tensorflow as tf', 'outside a function'),
+    ('nn/x.py', 'def f():\n  import tensorflow', 'in data/ only'),
+    ('training/step.py', 'import orbax.checkpoint', 'checkpoints.py only'),
+    ('evaluation/x.py', 'from matplotlib import figure', 'outside a function'),
+    ('interop.py', 'def f():\n  import torch', 'in nowhere only'),
+])
+def test_a_wrong_import_is_seen(name, source, mistake):
+  found, = mistakes(name, source)
+  assert mistake in found
+
+
+@pytest.mark.parametrize('name, source', [
+    ('models/x.py', 'from lmjax.nn import masks\nfrom lmjax.models import y'),
+    ('data/x.py', 'def f():\n  import tensorflow_datasets as tfds'),
+    ('experiment.py', 'from lmjax.models import decoder'),
+])
+def test_a_right_import_passes(name, source):
+  assert not mistakes(name, source)
+
+
+@pytest.mark.parametrize(
+    'path', [p for p in FILES if p.name == '__init__.py'], ids=name_of)
+def test_init_files_hold_nothing_but_a_table(path):
+  body = ast.parse(path.read_text()).body
+  if path.parent == ROOT:
+    assert [ast.unparse(n).partition(' ')[0] for n in body[-1:]] == [
+        '__version__']
+    body = body[:-1]
+    assert all(isinstance(n, ast.Expr) for n in body)  # The docstring.
+  elif name_of(path) in TABLES:
+    tables = [n for n in body if isinstance(n, ast.Assign)]
+    assert len(tables) == 1 and isinstance(tables[0].value, ast.Dict)
+    assert all(isinstance(n, (ast.Expr, ast.ImportFrom, ast.Assign))
+               for n in body)
+  else:
+    assert not body, f'{name_of(path)} should be empty.'
+
+
+@pytest.mark.parametrize('path', FILES, ids=name_of)
+def test_files_are_short_and_lines_fit(path):
+  lines = path.read_text().splitlines()
+  assert len(lines) <= 400
+  long = [n for n, line in enumerate(lines, 1) if len(line) > 80]
+  assert not long, f'{name_of(path)} has lines of over 80 columns: {long}'

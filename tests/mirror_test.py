@@ -1,0 +1,38 @@
+"""Every module has its test, and every test its module."""
+import pathlib
+
+ROOT = pathlib.Path(__file__).parents[1]
+TESTS = ROOT / 'tests'
+ABOUT_THE_WHOLE = {'golden', 'reference'}  # Folders that test no one module.
+
+
+def modules():
+  return {path.relative_to(ROOT / 'lmjax').with_suffix('')
+          for path in (ROOT / 'lmjax').rglob('*.py')
+          if path.name != '__init__.py'}
+
+
+def mirrored():
+  return {path.relative_to(TESTS).with_name(
+      path.name.removesuffix('_test.py')) for path in TESTS.rglob('*_test.py')}
+
+
+def test_every_module_has_its_test():
+  untested = modules() - mirrored()
+  assert not untested, (
+      'These need tests/<room>/<module>_test.py: '
+      f'{sorted(map(str, untested))}')
+
+
+def test_every_test_has_its_module():
+  stray = {path for path in mirrored() - modules()
+           if len(path.parts) > 1 and path.parts[0] not in ABOUT_THE_WHOLE}
+  assert not stray, f'Tests without their module: {sorted(map(str, stray))}'
+
+
+def test_every_test_file_is_found_by_pytest():
+  allowed = {'conftest.py', '__init__.py'}
+  for path in TESTS.rglob('*.py'):
+    folder = path.relative_to(TESTS).parts[0]
+    assert (path.name.endswith('_test.py') or path.name in allowed
+            or folder in ABOUT_THE_WHOLE), f'{path} holds no tests.'
