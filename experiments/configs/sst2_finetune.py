@@ -1,0 +1,50 @@
+"""SST-2: the sentiment of film reviews, GLUE's 67,349 phrases to train on.
+
+  python experiments/finetune.py --workdir=runs/sst2 \
+      --config=experiments/configs/sst2_finetune.py \
+      --config.init=runs/sst2_lm
+"""
+from lmjax import experiment
+from lmjax.core import config
+from lmjax.data import subwords
+from lmjax.models import classifier
+from lmjax.models import decoder
+from lmjax.nn import attention
+from lmjax.nn import block
+from lmjax.nn import layers
+from lmjax.tasks import classification
+from lmjax.tasks import readers
+from lmjax.training import optimizers
+from lmjax.training import schedules
+from lmjax.training import stopping
+
+
+def get_config():
+  names = ('0=negative', '1=positive')
+  return config.editable(experiment.Finetune(
+      task=classification.Classification(
+          source=readers.Labelled(
+              train=readers.Delimited(
+                  paths=('sst2_glue/train_*.tsv',), text=('sentence',),
+                  delimiter='\t', quoted=False, rename=names),
+              valid=readers.LabelFirst(
+                  paths=('sst2_glue/test.label_first.txt',), rename=names),
+              test=readers.LabelFirst(
+                  paths=('sst2_glue/dev.label_first.txt',), rename=names)),
+          features=classification.Features(
+              lengths=(8, 16, 32, 64), batch_size=64, prefix=' ',
+              token_dropout=0.1)),
+      tokenizer=subwords.SentencePiece(vocab_size=8000),
+      model=decoder.DecoderConfig(
+          context=64, width=128, num_layers=2,
+          block=block.PreNorm(
+              mixer=attention.AttentionConfig(num_heads=4),
+              mlp=layers.MLPConfig(hidden=512))),
+      dropout=0.1,
+      head=classifier.ClassifierConfig(causal=False, dropout=0.2),
+      optimizer=optimizers.AdamW(
+          learning_rate=1e-3, schedule=schedules.Linear(warmup=100)),
+      training=experiment.Training(
+          steps=3000, log_every=100, eval_every=500,
+          stop=stopping.EarlyStopping(
+              metric='valid/accuracy', higher_is_better=True))))

@@ -1,0 +1,42 @@
+"""SST-2, first half: a language model of the training phrases.
+
+  python experiments/pretrain.py --workdir=runs/sst2_lm \
+      --config=experiments/configs/sst2_pretrain.py \
+      --config.data.source.paths='sst2_glue/train_*.tsv'
+"""
+from lmjax import experiment
+from lmjax.core import config
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import splits
+from lmjax.data import subwords
+from lmjax.models import decoder
+from lmjax.nn import attention
+from lmjax.nn import block
+from lmjax.nn import layers
+from lmjax.training import optimizers
+from lmjax.training import schedules
+
+
+def get_model():
+  return decoder.DecoderConfig(
+      context=64, width=128, num_layers=2, embed_dropout=0.1,
+      block=block.PreNorm(
+          mixer=attention.AttentionConfig(num_heads=4),
+          mlp=layers.MLPConfig(hidden=512), dropout=0.1))
+
+
+def get_config():
+  return config.editable(experiment.Pretrain(
+      data=pipeline.DataConfig(
+          source=sources.Delimited(
+              paths=('sst2_glue/train_*.tsv',), field='sentence',
+              delimiter='\t', quoted=False),
+          split=splits.HashSplit(valid=0.02, test=0.0),
+          tokenizer=subwords.SentencePiece(vocab_size=8000),
+          batch_size=32),
+      model=get_model(),
+      optimizer=optimizers.AdamW(
+          learning_rate=2e-3, schedule=schedules.Cosine(warmup=100)),
+      training=experiment.Training(steps=1500, eval_every=500),
+      samples=experiment.Samples(prompts=('the film', 'a'))))

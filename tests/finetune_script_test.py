@@ -1,0 +1,124 @@
+"""experiments/finetune.py: from scratch, from a run, resumed, and bad input."""
+import dataclasses
+import importlib.util
+import json
+import pathlib
+
+from lmjax import experiment
+from lmjax.core import config as config_lib
+from lmjax.core import errors
+from lmjax.core import trees
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import splits
+from lmjax.data import tokenizer
+from lmjax.models import decoder
+from lmjax.nn import attention
+from lmjax.nn import block
+from lmjax.nn import layers
+from lmjax.tasks import classification
+from lmjax.tasks import readers
+from lmjax.training import checkpoints
+from lmjax.training import optimizers
+from lmjax.training import stopping
+import pytest
+
+_SCRIPTS = pathlib.Path(__file__).parents[1] / 'experiments'
+
+
+def _script(name):
+  spec = importlib.util.spec_from_file_location(name, _SCRIPTS / f'{name}.py')
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+script = _script('finetune')
+
+MODEL = decoder.DecoderConfig(
+    context=16, width=16, num_layers=2, block=block.PreNorm(
+        mixer=attention.AttentionConfig(num_heads=2),
+        mlp=layers.MLPConfig(hidden=32)))
+# The label is whether an 'a' is in the text: no model is needed to see it.
+PAIRS = tuple((f'{"a" * (i % 3)}{"bcdef"[i % 5] * 3}{i}', str(int(i % 3 > 0)))
+              for i in range(120))
+CONFIG = experiment.Finetune(
+    task=classification.Classification(
+        source=readers.Labelled(readers.InMemory(PAIRS), held_out=0.2),
+        features=classification.Features(lengths=(12,), batch_size=16)),
+    tokenizer=tokenizer.Bytes(), model=MODEL,
+    optimizer=optimizers.AdamW(learning_rate=1e-2),
+    training=experiment.Training(
+        steps=30, log_every=5, eval_every=10, stop=stopping.EarlyStopping(
+            metric='valid/accuracy', higher_is_better=True)))
+
+
+@pytest.fixture(scope='module')
+def pretrained(tmp_path_factory):
+  path = tmp_path_factory.mktemp('runs') / 'pretrained'
+  _script('pretrain').pretrain(experiment.Pretrain(
+      data=pipeline.DataConfig(
+          source=sources.InMemory(tuple(text for text, _ in PAIRS)),
+          split=splits.HashSplit(valid=0.2, test=0.0),
+          tokenizer=tokenizer.Bytes(), batch_size=8),
+      model=MODEL, training=experiment.Training(steps=1, log_every=1),
+      samples=experiment.Samples(prompts=())), str(path))
+  return path
+
+
+def test_from_scratch_it_learns_and_leaves_what_was_promised(tmp_path, capsys):
+  results = script.finetune(CONFIG, str(tmp_path / 'run'))
+  assert list(results) == ['model', 'majority', 'naive Bayes']
+  assert results['model'].accuracy > 0.9 > results['majority'].accuracy
+  shown = capsys.readouterr().out
+  assert 'macro-F1' in shown and 'keep their head' in shown
+  run = tmp_path / 'run'
+  report = json.loads((run / 'report.json').read_text())
+  assert report['results']['model'] == results['model'].to_dict()
+  for name in ('confusion.png', 'curve.png', 'metrics.jsonl', 'config.json',
+               'run.json', 'predictions.jsonl'):
+    assert (run / name).stat().st_size > 0, name
+  predictions = [json.loads(line) for line in
+                 (run / 'predictions.jsonl').read_text().splitlines()]
+  right = sum(row['label'] == row['predicted'] for row in predictions)
+  assert right / len(predictions) == results['model'].accuracy
+  again = script.finetune(CONFIG, str(run))  # Continues a run that is done.
+  assert again['model'].to_dict() == results['model'].to_dict()
+
+
+def test_from_a_run_only_what_matches_trains(pretrained, tmp_path):
+  config = dataclasses.replace(
+      CONFIG, init=str(pretrained), train_only=('layer_1/', 'classes/'),
+      dropout=0.1, training=dataclasses.replace(CONFIG.training, steps=2))
+  script.finetune(config, str(tmp_path / 'run'))
+  _, before = checkpoints.restore_params(pretrained / 'checkpoints')
+  _, after = checkpoints.restore_params(tmp_path / 'run/checkpoints')
+  before = dict(trees.items(before))
+  for path, leaf in trees.items(after):
+    if path.startswith('classes/'):
+      continue
+    assert (leaf == before[path]).all() == ('layer_1' not in path), path
+
+
+@pytest.mark.parametrize('change, message', [
+    ({'train_only': ('layer_9',)}, "'layer_9' matches no parameter"),
+    ({'model': dataclasses.replace(MODEL, context=8)}, 'end at 12 tokens'),
+    ({'init': 'nowhere'}, 'nowhere'),
+    ({'optimizer': optimizers.AdamW(freeze=('.',))}, 'Nothing is left'),
+])
+def test_bad_input_is_told_before_anything_is_trained(tmp_path, change, message):
+  config = dataclasses.replace(CONFIG, **change)
+  with pytest.raises(errors.InputError, match=message):
+    script.finetune(config, str(tmp_path / 'run'))
+  assert not (tmp_path / 'run' / 'checkpoints').exists()
+
+
+@pytest.mark.parametrize('name', ['finetune_docstrings', 'sst2_finetune'])
+def test_configs_survive_editing(name):
+  spec = importlib.util.spec_from_file_location(
+      name, _SCRIPTS / 'configs' / f'{name}.py')
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  config = config_lib.freeze(experiment.Finetune, module.get_config())
+  assert config_lib.freeze(
+      experiment.Finetune, config_lib.editable(config)) == config
