@@ -48,7 +48,7 @@ tr.best td { font-weight: 640; }
 tr.best td:first-child { color: var(--accent); }
 img { display: block; max-width: 100%; margin: 0 auto; border-radius: 6px; }
 .two { display: grid; gap: 12px; margin-top: 12px;
-  grid-template-columns: repeat(auto-fit, minmax(400px, 1fr)); }
+  grid-template-columns: repeat(auto-fit, minmax(min(400px, 100%), 1fr)); }
 .two .card p { font-size: 13px; font-weight: 550; }
 svg { width: 100%; height: auto; } svg text { fill: var(--soft);
   font-size: 11px; font-variant-numeric: tabular-nums; }
@@ -245,6 +245,8 @@ def _list(pairs: Mapping[str, Any]) -> str:
   for name, value in config_lib.leaves(dict(pairs)).items():
     if isinstance(value, (list, tuple)):
       value = ' '.join(map(str, value))
+    elif isinstance(value, float):
+      value = f'{value:.6g}'
     rows += f'<dt>{text(name)}</dt><dd>{text(value)}</dd>'
   return f'<dl>{rows}</dl>'
 
