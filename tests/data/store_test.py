@@ -13,6 +13,7 @@ from lmjax.data import documents as documents_lib
 from lmjax.data import sources
 from lmjax.data import store as store_lib
 from lmjax.data import symbols
+from lmjax.data import vocabulary
 
 TEXTS = ('a bc', 'dé\nf g', 'x' * 300, 'last one')
 
@@ -144,6 +145,29 @@ def test_a_damaged_store_is_refused(tmp_path, damage):
   damage(tmp_path / 'store')
   with pytest.raises(errors.InputError, match='delete the folder'):
     store_lib.load(tmp_path / 'store')
+
+
+def test_ids_outside_the_vocabulary_are_never_stored(tmp_path):
+  tokenizer = symbols.Bytes(bos=False, eos=False).build()
+  tokenizer.vocab_size = 100
+  with pytest.raises(errors.InputError, match='id 120 is outside'):
+    store_lib.build(
+        tmp_path / 'store', sources.InMemory(TEXTS), tokenizer)
+
+
+def test_a_document_of_which_no_token_is_left_is_none(tmp_path):
+  class Deaf(symbols.ByteTokenizer):
+
+    def encode(self, text):
+      return super().encode(text.replace('a', ''))
+
+    encode_all = vocabulary.Tokenizer.encode_all
+
+  store = store_lib.build(
+      tmp_path / 'store', sources.InMemory(('b', 'aa', 'cab')),
+      Deaf(bos=False, eos=False))
+  assert store.offsets.tolist() == [0, 1, 3]
+  assert store.text_bytes.tolist() == [1, 3]
 
 
 def test_what_was_dropped_is_counted(tmp_path):

@@ -86,6 +86,8 @@ def test_what_cannot_be_encoded_or_decoded_is_refused(built, config):
       tokenizer.token_bytes(token)
   with pytest.raises(errors.InputError, match='lone surrogate|is not among'):
     tokenizer.encode('fox \ud800')
+  with pytest.raises(errors.InputError, match='lone surrogate|is not among'):
+    tokenizer.encode_documents(['fox', 'fox \ud800'])
 
 
 def test_digests_tell_tokenizers_apart(built):
