@@ -1,0 +1,41 @@
+"""A dry run tells what the run would do."""
+import dataclasses
+import io
+
+import rich.console
+
+from lmjax import experiment
+from lmjax import preview
+from lmjax.core import trees
+from lmjax.data import packing
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import symbols
+from lmjax.models import cost
+from lmjax.models import presets
+
+CONFIG = experiment.Pretrain(
+    data=pipeline.DataConfig(
+        source=sources.InMemory(texts=('ab' * 20, 'cd' * 20)), split=None,
+        tokenizer=symbols.Bytes(), packing=packing.Packed(shuffle=False),
+        batch_size=2),
+    model=presets.gpt2(8, 1, 2, vocab_size=None, context=48))
+
+
+def test_tells_size_cost_and_the_first_batch(tmp_path):
+  data = CONFIG.data.build(tmp_path, length=CONFIG.model.context)
+  file = io.StringIO()
+  preview.show(CONFIG, data, rich.console.Console(file=file, width=100))
+  text = file.getvalue()
+  sized = dataclasses.replace(CONFIG.model, vocab_size=258)
+  assert f'{trees.count(cost.shapes(sized)):,}' in text
+  assert 'optimizer' in text and 'MFLOPs a token' in text
+  assert '<BOS>' in text and '<EOS>' in text
+  first = data.batches()(0)
+  assert str(first['inputs'][0, :12].tolist())[1:-1] in text
+  share = first['weights'].mean()
+  assert share < 1 and f'{share:.1%} of all targets count' in text
+
+
+def test_control_characters_do_not_reach_the_terminal():
+  assert preview.printable('a\x1b[31mb\r\n\tc') == 'a\ufffd[31mb\ufffd\n\tc'

@@ -1,0 +1,87 @@
+"""What a run shows is measured on all held-out text, with the right model."""
+import json
+
+import pytest
+
+from lmjax import experiment
+from lmjax import results
+from lmjax.core import trees
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import splits
+from lmjax.data import symbols
+from lmjax.models import decoder
+from lmjax.models import presets
+from lmjax.training import parallel
+from lmjax.training import rundir
+
+CONFIG = experiment.Pretrain(
+    data=pipeline.DataConfig(
+        source=sources.InMemory(texts=tuple(
+            f'document {i} says {i * i}' for i in range(40))),
+        split=splits.HashSplit(valid=0.3, test=0), tokenizer=symbols.Bytes()),
+    model=presets.gpt2(8, 1, 2, vocab_size=258, context=16),
+    training=experiment.Training(eval_tokens=60),
+    scoring=experiment.Scoring(batch_size=4),
+    samples=experiment.Samples(prompts=('', 'doc'), max_new_tokens=5))
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+  data = CONFIG.data.build(
+      tmp_path_factory.mktemp('cache'), length=CONFIG.model.context)
+  model = CONFIG.model.build()
+  score_of = results.scorer(model, parallel.strategy('jit'))
+  return data, model, score_of, decoder.initial_params(model, 0)
+
+
+def test_measure_scores_every_held_out_token_beside_baselines(made):
+  data, _, score_of, params = made
+  reports = results.measure(CONFIG, data, score_of, params)
+  expected = data.valid.num_tokens - data.valid.num_documents  # BOS is given.
+  assert [r.name for r in reports] == ['model', 'uniform', 'unigram', 'bigram']
+  assert {r.tokens for r in reports} == {expected}
+  assert reports[0].parameters_hash == trees.digest(params)
+  assert reports[0].stride == CONFIG.model.context // 2
+
+
+def test_watcher_looks_at_a_part_and_says_so_by_its_number(made):
+  data, _, score_of, params = made
+  row = results.watcher(CONFIG, data, score_of)(params, 0)
+  whole = results.measure(CONFIG, data, score_of, params)[0]
+  assert row.keys() == {'valid/loss', 'valid/accuracy'}
+  assert row['valid/loss'] != whole.nats_per_token
+  assert row['valid/loss'] == pytest.approx(whole.nats_per_token, rel=0.05)
+
+
+def test_without_a_held_out_split_the_report_names_its_text(tmp_path, made):
+  _, _, score_of, params = made
+  data = pipeline.DataConfig(
+      source=CONFIG.data.source, split=None,
+      tokenizer=symbols.Bytes()).build(tmp_path, length=16)
+  assert results.watcher(CONFIG, data, score_of) is None
+  name = results.measure(CONFIG, data, score_of, params)[0].name
+  assert 'training text' in name
+
+
+def test_samples_do_not_depend_on_each_other(made):
+  data, model, _, params = made
+  both = results.draw(CONFIG.samples, data.tokenizer, model, params)
+  first = results.draw(
+      experiment.Samples(prompts=('',), max_new_tokens=5), data.tokenizer,
+      model, params)
+  assert [prompt for prompt, _ in both] == ['', 'doc']
+  assert both[0] == first[0]
+
+
+def test_publish_writes_report_curve_and_page(tmp_path, made, capsys):
+  data, _, score_of, params = made
+  run = rundir.open_run(tmp_path / 'run', CONFIG)
+  run.metrics.write_text('{"step": 1, "loss": 2.0, "valid/loss": 2.5}\n')
+  results.publish(run, CONFIG, results.measure(CONFIG, data, score_of, params),
+                  [('doc', '<b>\x1b[2J')], step=1)
+  assert json.loads(run.report.read_text())['step'] == 1
+  assert run.curve.read_bytes().startswith(b'\x89PNG')
+  assert '<b>\x1b' not in run.page.read_text()
+  printed = capsys.readouterr().out
+  assert 'bigram' in printed and '\x1b' not in printed.partition('sample')[2]
