@@ -159,8 +159,8 @@ def truncate(encoded: list[tuple[np.ndarray, int]], context: int, has_bos: bool,
     if cut and start - cut < 1:
       raise errors.InputError(
           f'{source}: an option has {len(ids) - start} tokens to be predicted '
-          f'after at least one, but the context is {context}. A continuation is '
-          'never cut: leave the question out, or take a longer context.')
+          f'after at least one, but the context is {context}. A continuation '
+          'is never cut: leave the question out, or take a longer context.')
     out.append((np.concatenate([ids[:has_bos], ids[has_bos + cut:]]),
                 start - cut))
   return out, sum(cut > 0 for cut in excess)

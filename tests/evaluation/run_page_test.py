@@ -62,8 +62,8 @@ def test_everything_shown_is_in_the_page(tmp_path):
              'seconds': 104.8506478},
       curve_png=tmp_path / 'curve.png', samples=[('To be', ' or\nnot')])
   for words in ('A run', 'uniform', '2.0000', '7.39', '12,345', 'width', '128',
-                '>To be</b> or\nnot', 'versions.jax', 'a b', '104.851', 'Pretrain',
-                '<polyline',
+                '>To be</b> or\nnot', 'versions.jax', 'a b', '104.851',
+                'Pretrain', '<polyline',
                 'data:image/png;base64,'
                 + base64.b64encode(b'\x89PNG picture').decode()):
     assert words in page, words
