@@ -1,0 +1,85 @@
+"""Cross-entropy against float64 at a real vocabulary size."""
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.objectives import losses
+
+V = 50_257
+
+
+def float64(logits, targets):
+  logits = np.asarray(logits, np.float64)
+  top = logits.max(-1)
+  log_normalizer = top + np.log(np.exp(logits - top[..., None]).sum(-1))
+  picked = np.take_along_axis(logits, targets[..., None], -1)[..., 0]
+  return log_normalizer - picked, log_normalizer
+
+
+@pytest.mark.parametrize('scale, shift', [(1.0, 0.0), (8.0, 0.0), (1.0, 300.0)])
+def test_cross_entropy_is_that_of_float64(scale, shift):
+  rng = np.random.default_rng(0)
+  logits = (scale * rng.normal(size=(2, 4, V)) + shift).astype(np.float32)
+  targets = rng.integers(0, V, (2, 4))
+  nll, log_normalizer = losses.cross_entropy(logits, targets)
+  want_nll, want_normalizer = float64(logits, targets)
+  rtol = 1e-6 if not shift else 1e-5  # Float32 logits of 300 have 3e-5 steps.
+  np.testing.assert_allclose(nll, want_nll, rtol=rtol)
+  np.testing.assert_allclose(log_normalizer, want_normalizer, rtol=1e-6)
+
+
+def test_half_precision_logits_are_widened_first():
+  rng = np.random.default_rng(0)
+  logits = jnp.asarray(rng.normal(size=(1, 4, V)), jnp.bfloat16)
+  targets = rng.integers(0, V, (1, 4))
+  nll, _ = losses.cross_entropy(logits, targets)
+  np.testing.assert_allclose(nll, float64(logits, targets)[0], rtol=1e-6)
+  program = str(jax.make_jaxpr(losses.cross_entropy)(logits, targets))
+  for line in program.splitlines():
+    if any(f' {name} ' in line for name in ('exp', 'log', 'reduce_max')) or (
+        'reduce_sum' in line):
+      assert 'bf16' not in line, line
+
+
+def test_extreme_logits_stay_finite():
+  nll, _ = losses.cross_entropy(
+      jnp.array([[[1e30, -1e30, 0.0]]]), jnp.array([[0]]))
+  assert float(nll[0, 0]) == 0.0
+
+
+@pytest.mark.parametrize('wrong', [5, 100, -1, -100])
+def test_a_target_outside_is_nan_not_another_class(wrong):
+  logits = jnp.zeros((1, 2, 5))
+  nll, log_normalizer = losses.cross_entropy(logits, jnp.array([[4, wrong]]))
+  assert np.isfinite(nll[0, 0]) and np.isnan(nll[0, 1])
+  assert np.all(np.isfinite(log_normalizer))
+
+
+def test_the_gradient_is_softmax_minus_one_hot():
+  logits = jax.random.normal(jax.random.key(0), (1, 3, 7))
+  targets = jnp.array([[1, 0, 6]])
+  got = jax.grad(lambda x: losses.cross_entropy(x, targets)[0].sum())(logits)
+  np.testing.assert_allclose(
+      got, jax.nn.softmax(logits) - jax.nn.one_hot(targets, 7), atol=1e-6)
+
+
+@pytest.mark.parametrize('amount', [0.0, 0.1, 0.9])
+def test_smoothing_mixes_the_target_with_the_uniform(amount):
+  rng = np.random.default_rng(0)
+  logits = rng.normal(size=(2, 3, 11)).astype(np.float32)
+  targets = rng.integers(0, 11, (2, 3))
+  nll, log_normalizer = losses.cross_entropy(logits, targets)
+  soft = (1 - amount) * np.eye(11)[targets] + amount / 11
+  log_probs = np.asarray(logits, np.float64) - float64(
+      logits, targets)[1][..., None]
+  np.testing.assert_allclose(
+      losses.smoothed(nll, logits, log_normalizer, amount),
+      -(soft * log_probs).sum(-1), rtol=1e-5)
+
+
+def test_shapes_that_disagree_are_told():
+  with pytest.raises(ValueError, match='targets_BT has T=4'):
+    losses.cross_entropy(jnp.zeros((2, 3, 5)), jnp.zeros((2, 4), jnp.int32))
+
+
