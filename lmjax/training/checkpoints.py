@@ -142,7 +142,7 @@ class Checkpoints:
   def resume(
       self, state: step_lib.TrainState
   ) -> tuple[step_lib.TrainState, stopping.Progress]:
-    """Returns where the run stopped, or `state` and no progress if it is new."""
+    """Returns where the run stopped; `state` itself if the run is new."""
     found = self.restore_latest(state)
     return (found.state, found.progress) if found else (
         state, stopping.Progress())

@@ -122,7 +122,8 @@ def test_a_wrong_digest_names_the_array(toy, tmp_path):
   text = json.loads(about.read_text())
   text['arrays']['params']['head/kernel']['sha256'] = '0'
   about.write_text(json.dumps(text))
-  with pytest.raises(errors.InputError, match='in params, array head/kernel: digest'):
+  with pytest.raises(
+      errors.InputError, match='in params, array head/kernel: digest'):
     checkpoints.restore_params(tmp_path)
 
 
