@@ -1,4 +1,4 @@
-"""The causal objective: its formulas, its weights, and its direction in time."""
+"""The causal objective: its formulas, its weights, its direction in time."""
 import jax
 import jax.numpy as jnp
 import numpy as np
