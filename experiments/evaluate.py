@@ -82,15 +82,14 @@ def _stores(config, run, workdir):
 
 
 def main(_):
-  config = config_lib.freeze(experiment.Evaluate, _CONFIG.value)
+  config = _CONFIG()
   evaluate(config, _WORKDIR.value, _OUT.value)
 
 
 if __name__ == '__main__':
-  from ml_collections import config_flags
-  _CONFIG = config_flags.DEFINE_config_file(
-      'config', str(pathlib.Path(__file__).parent / 'configs/evaluate.py'),
-      'File of the evaluation; --config.a.b=value changes it.')
+  _CONFIG = cli.config_flag(
+      experiment.Evaluate,
+      pathlib.Path(__file__).parent / 'configs/evaluate.py')
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Directory of a pretrained run.', required=True)
   _OUT = flags.DEFINE_string(

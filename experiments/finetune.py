@@ -16,7 +16,6 @@ from absl import flags
 from lmjax import downstream
 from lmjax import experiment
 from lmjax.core import cli
-from lmjax.core import config as config_lib
 from lmjax.core import trees
 from lmjax.evaluation import classification
 from lmjax.training import checkpoints
@@ -86,16 +85,14 @@ def finetune(config: experiment.Finetune, workdir: str
 
 
 def main(_):
-  finetune(config_lib.freeze(experiment.Finetune, _CONFIG.value),
+  finetune(_CONFIG(),
            _WORKDIR.value)
 
 
 if __name__ == '__main__':
-  from ml_collections import config_flags
-  _CONFIG = config_flags.DEFINE_config_file(
-      'config', str(pathlib.Path(__file__).parent
-                    / 'configs/finetune_docstrings.py'),
-      'File of the experiment; --config.a.b=value changes it.')
+  _CONFIG = cli.config_flag(
+      experiment.Finetune,
+      pathlib.Path(__file__).parent / 'configs/finetune_docstrings.py')
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Directory of the run.', required=True)
   cli.run(main)

@@ -17,7 +17,6 @@ from lmjax import experiment
 from lmjax import preview
 from lmjax import results
 from lmjax.core import cli
-from lmjax.core import config as config_lib
 from lmjax.evaluation import report
 from lmjax.models import cost
 from lmjax.models import decoder
@@ -77,7 +76,7 @@ def pretrain(config: experiment.Pretrain, workdir: str,
 
 
 def main(_):
-  config = config_lib.freeze(experiment.Pretrain, _CONFIG.value)
+  config = _CONFIG()
   if _DRY_RUN.value:
     preview.show(config, config.data.build(
         _WORKDIR.value, length=config.model.context))
@@ -86,10 +85,9 @@ def main(_):
 
 
 if __name__ == '__main__':
-  from ml_collections import config_flags
-  _CONFIG = config_flags.DEFINE_config_file(
-      'config', str(pathlib.Path(__file__).parent / 'configs/demo.py'),
-      'File of the experiment; --config.a.b=value changes it.')
+  _CONFIG = cli.config_flag(
+      experiment.Pretrain,
+      pathlib.Path(__file__).parent / 'configs/demo.py')
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Directory of the run.', required=True)
   _DRY_RUN = flags.DEFINE_bool(

@@ -13,10 +13,8 @@ import itertools
 import pathlib
 
 from absl import flags
-from ml_collections import config_flags
 
 from lmjax.core import cli
-from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.data import pipeline
 from lmjax.data import sources
@@ -73,7 +71,7 @@ def report(config: TrainTokenizer, tokenizer: tokenizer_lib.Tokenizer,
 def main(argv: Sequence[str]) -> None:
   """Trains what the flags say."""
   del argv
-  config = config_lib.freeze(TrainTokenizer, flags.FLAGS.config)
+  config = _CONFIG()
   if flags.FLAGS.output is None:
     raise errors.InputError('Say where to write: --output=FOLDER.')
   tokenizer = train_tokenizer(config, flags.FLAGS.output)
@@ -84,6 +82,5 @@ def main(argv: Sequence[str]) -> None:
 
 if __name__ == '__main__':
   flags.DEFINE_string('output', None, 'Folder to write the tokenizer to.')
-  config_flags.DEFINE_config_dict(
-      'config', config_lib.editable(TrainTokenizer()))
+  _CONFIG = cli.config_flag(TrainTokenizer, TrainTokenizer())
   cli.run(main)

@@ -3,13 +3,17 @@ from collections.abc import Callable, Sequence
 import logging
 import sys
 import traceback
+from typing import Any, TypeVar
 
 from absl import app
 from absl import flags
 from absl import logging as absl_logging
 
 from lmjax.core import allocator
+from lmjax.core import config
 from lmjax.core import errors
+
+T = TypeVar('T')
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
@@ -23,6 +27,45 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
   # Backends that are absent are no news to somebody who has none of them.
   logging.getLogger('jax._src.xla_bridge').setLevel(logging.WARNING)
   app.run(_told(main), flags_parser=_parse)
+
+
+def config_flag(cls: type[T], default: Any) -> Callable[[], T]:
+  """Defines --config; returns what reads the frozen config, once flags are.
+
+  Args:
+    cls: The config's dataclass.
+    default: Path of the config file to take, or a config.
+  """
+  try:
+    holder = config.define_flag(default)
+  except (AttributeError, KeyError, TypeError, ValueError) as error:
+    _fail(_unknown_field(error))
+
+  def read() -> T:
+    try:
+      tree = holder.value
+      tree.kind  # The file is only read now.  pylint: disable=pointless-statement
+    except OSError as error:
+      named = [a for a in sys.argv if a.startswith('--config=')] or [default]
+      raise errors.InputError(
+          f'{named[-1]} cannot be read: {_last_line(error)}.') from error
+    return config.freeze(cls, tree)
+  return read
+
+
+def _unknown_field(error: Exception) -> str:
+  """Returns what ml_collections says of a flag, and of which flag it is."""
+  while error.args and isinstance(error.args[0], Exception):
+    error = error.args[0]  # They wrap one in another.
+  name, _, hint = str(error.args[0]).partition('\n')
+  name = name.strip('\'"')
+  flag = next((a.partition('=')[0] for a in sys.argv[1:]
+               if name in a.partition('=')[0].split('.')), name)
+  return f'{flag}: there is no field {name!r}. {hint}'.strip()
+
+
+def _last_line(error: Exception) -> str:
+  return str(error).strip().splitlines()[-1].strip()
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
@@ -49,12 +92,6 @@ def _fail(error) -> None:
   text = error.args[0] if getattr(error, 'args', None) else error
   print(f'Error: {text}', file=sys.stderr)
   sys.exit(2)
-
-
-def set_by_user() -> list[str]:
-  """Returns the config fields that this command line sets, as it names them."""
-  return [arg.partition('=')[0].lstrip('-') for arg in sys.argv[1:]
-          if arg.lstrip('-').startswith('config.')]
 
 
 flags.DEFINE_bool('traceback', False, 'Show the traceback of a user error too.')

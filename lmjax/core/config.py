@@ -6,7 +6,7 @@ tree into a ConfigDict whose leaves flags can set, `freeze` turns it back and
 validates it:
 
   --config.model.num_layers=4
-  --config.data.source.kind=TextFiles --config.data.source.paths=a.txt,b.txt
+  --config.data.source.kind=TextFiles '--config.data.source.paths=*.txt'
 """
 import dataclasses
 import difflib
@@ -171,7 +171,7 @@ def _checked(value: Any, hint: Any, path: str) -> Any:
       if isinstance(value, (tuple, list)):
         return tuple(tuple(v) if isinstance(v, list) else v for v in value)
       if isinstance(value, str):  # A flag that names a single item.
-        return tuple(part for part in value.split(',') if part)
+        return (value,)
     elif member is float and isinstance(value, (int, float)):
       if not isinstance(value, bool):
         return float(value)
@@ -217,3 +217,17 @@ def difference(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:
   old, new = leaves(to_dict(old)), leaves(to_dict(new))
   return {key: (old.get(key), new.get(key)) for key in old | new
           if old.get(key) != new.get(key)}
+
+
+def define_flag(default: Any) -> Any:
+  """Defines --config and --config.a.b; returns the absl flag's holder.
+
+  Args:
+    default: Path of a config file, or the config itself.
+  """
+  from ml_collections import config_flags  # Only scripts need it.
+  if dataclasses.is_dataclass(default):
+    return config_flags.DEFINE_config_dict('config', editable(default))
+  return config_flags.DEFINE_config_file(
+      'config', str(default), 'File of the experiment; --config.a.b=value '
+      'changes a leaf of it, --config.a.kind=Name exchanges a part.')

@@ -6,12 +6,17 @@ import sys
 import pytest
 
 SCRIPT = '''
+import dataclasses
 from lmjax.core import cli
 from lmjax.core import errors
 from absl import flags
 
+@dataclasses.dataclass(frozen=True)
+class Config:
+  width: int = 3
+
 def main(argv):
-  print('set', cli.set_by_user())
+  print('depth', flags.FLAGS.depth, 'width', _CONFIG().width)
   if flags.FLAGS.depth == 1:
     raise errors.InputError('model.depth should be >= 2; got 1.')
   if flags.FLAGS.depth == 0:
@@ -19,6 +24,7 @@ def main(argv):
 
 if __name__ == '__main__':
   flags.DEFINE_integer('depth', 2, 'Layers.')
+  _CONFIG = cli.config_flag(Config, Config())
   cli.run(main)
 '''
 
@@ -40,11 +46,14 @@ def run(tmp_path_factory):
 
 
 def test_no_mistake_no_noise(run):
-  assert run('--depth=3') == (0, 'set []\n', '')
+  assert run('--depth=3', '--config.width=4') == (0, 'depth 3 width 4\n', '')
 
 
 @pytest.mark.parametrize('args, sentence', [
     (['--depth=1'], 'Error: model.depth should be >= 2; got 1.\n'),
+    (['--config.widht=4'],
+     "Error: --config.widht: there is no field 'widht'. Did you mean "
+     '"width" instead of "widht"?\n'),
     (['train'], "Error: Arguments are given as --flag=value; got ['train'].\n"),
 ])
 def test_a_users_mistake_is_one_sentence(run, args, sentence):
