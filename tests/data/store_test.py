@@ -150,7 +150,7 @@ def test_a_damaged_store_is_refused(tmp_path, damage):
 def test_ids_outside_the_vocabulary_are_never_stored(tmp_path):
   tokenizer = symbols.Bytes(bos=False, eos=False).build()
   tokenizer.vocab_size = 100
-  with pytest.raises(errors.InputError, match='id 120 is outside'):
+  with pytest.raises(errors.InputError, match='id 100 is outside'):
     store_lib.build(
         tmp_path / 'store', sources.InMemory(TEXTS), tokenizer)
 
