@@ -106,7 +106,7 @@ def test_from_a_run_only_what_matches_trains(pretrained, tmp_path):
     ({'init': 'nowhere'}, 'nowhere'),
     ({'optimizer': optimizers.AdamW(freeze=('.',))}, 'Nothing is left'),
 ])
-def test_bad_input_is_told_before_anything_is_trained(tmp_path, change, message):
+def test_bad_input_is_told_before_training(tmp_path, change, message):
   config = dataclasses.replace(CONFIG, **change)
   with pytest.raises(errors.InputError, match=message):
     script.finetune(config, str(tmp_path / 'run'))

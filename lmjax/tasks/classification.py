@@ -99,10 +99,10 @@ class Rows:
 
     Batches that are not full end in rows of weight 0, which have no number.
     """
-    for length, indices in self._by_length():
+    for length, indices in self.by_length():
       for start in range(0, len(indices), self.features.batch_size):
         chosen = indices[start:start + self.features.batch_size]
-        yield chosen, self._batch(chosen, length)
+        yield chosen, self.batch(chosen, length)
 
   def batches(self, seed: int) -> 'Batches':
     """Returns the training batches."""
@@ -113,19 +113,26 @@ class Rows:
   def describe(self) -> str:
     """Returns how many there are, how long, and what was cut."""
     longest = self.features.lengths[-1]
-    return (f'{len(self.sizes):,} examples, {self.sizes.mean():.1f} tokens on '
-            f'average; {self.truncated:,} longer than {longest} keep their head')
+    return (
+        f'{len(self.sizes):,} examples, {self.sizes.mean():.1f} tokens on '
+        f'average; {self.truncated:,} longer than {longest} keep their head')
 
-  def _by_length(self) -> Iterator[tuple[int, np.ndarray]]:
+  def by_length(self) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (row length, the examples that take it, in their order)."""
     low = 0
     for length in self.features.lengths:
       yield length, np.flatnonzero((self.sizes > low) & (self.sizes <= length))
       low = length
 
-  def _batch(self, chosen: np.ndarray, length: int,
+  def batch(self, chosen: np.ndarray, length: int,
              rng: np.random.Generator | None = None) -> dict[str, np.ndarray]:
-    """Returns the rows of some examples, filled up to the batch size."""
+    """Returns the rows of some examples, filled up to the batch size.
+
+    Args:
+      chosen: Their numbers, at most a batch of them.
+      length: Tokens a row.
+      rng: For token dropout; None leaves all tokens in.
+    """
     missing = self.features.batch_size - len(chosen)
     fill = functools.partial(np.pad, pad_width=(0, missing))
     tokens = np.pad(self.tokens[chosen, :length], ((0, missing), (0, 0)))
@@ -164,14 +171,14 @@ class Batches:
     """Returns the batch of a step."""
     epoch, place = divmod(step, self.steps_per_epoch)
     length, chosen = self._plan(epoch)[place]
-    return self.rows._batch(  # pylint: disable=protected-access
+    return self.rows.batch(
         chosen, length, np.random.default_rng([self.seed, 1, step]))
 
   def _plan(self, epoch: int) -> list[tuple[int, np.ndarray]]:
     """Returns (row length, examples) for each batch of an epoch."""
     rng = np.random.default_rng([self.seed, 0, epoch])
     size, plan, left = self.rows.features.batch_size, [], []
-    for length, indices in self.rows._by_length():  # pylint: disable=protected-access
+    for length, indices in self.rows.by_length():
       indices = np.concatenate([left, rng.permutation(indices)]).astype(int)
       whole = len(indices) // size * size
       plan += [(length, indices[i:i + size]) for i in range(0, whole, size)]

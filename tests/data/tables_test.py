@@ -19,7 +19,8 @@ def read(path, fields, **options):
 
 def test_columns_come_by_name_or_number_with_their_line(tmp_path):
   path = write(tmp_path, 'text,label\ngood film,1\nbad film,0\n')
-  expected = [(f'{path}:2', ('1', 'good film')), (f'{path}:3', ('0', 'bad film'))]
+  expected = [(f'{path}:2', ('1', 'good film')),
+              (f'{path}:3', ('0', 'bad film'))]
   assert read(path, ['label', 'text']) == expected
   assert read(path, ['1', '0']) == expected
 

@@ -142,7 +142,8 @@ def test_baselines_are_fitted_to_training_and_scored_on_test():
   test = [task.Example(text, label, '') for text, label in (
       ('bad', 'n'), ('fine', 'p'))]
   splits = task.Splits(train, [], test, ('n', 'p'))
-  built = classification.Features(lengths=(8,)).build(test, splits.labels, BYTES)
+  features = classification.Features(lengths=(8,))
+  built = features.build(test, splits.labels, BYTES)
   results = classification.Metrics().baseline_results(splits, built)
   assert {name: r.accuracy for name, r in results.items()} == {
       'majority': 0.5, 'naive Bayes': 1.0}
