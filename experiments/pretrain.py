@@ -63,6 +63,7 @@ def pretrain(config: experiment.Pretrain, workdir: str,
           optimizer=optimizer, parallel=strategy, checkpoints=saved,
           evaluate=results.watcher(config, data, score_of), writers=sinks,
           progress=progress, profile=profile,
+          learning_rate=config.optimizer.rate(training.steps),
           flops_per_token=cost.flops_per_token(sized, data.length),
           **training.fit_options())
   number, params = checkpoints.restore_params(run.checkpoints, 'best')

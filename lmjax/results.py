@@ -1,6 +1,5 @@
 """What a run has to show: exact reports, samples, a curve and a page."""
 from collections.abc import Callable, Mapping
-import functools
 import json
 from typing import Any
 
@@ -19,7 +18,6 @@ from lmjax.evaluation import report
 from lmjax.evaluation import run_page
 from lmjax.generation import prompts as prompts_lib
 from lmjax.generation import sample
-from lmjax.objectives import lm
 from lmjax.training import curve
 from lmjax.training import parallel
 from lmjax.training import rundir
@@ -27,13 +25,9 @@ from lmjax.training import rundir
 
 def scorer(model: nn.Module, strategy: parallel.Strategy
            ) -> Callable[[Any], likelihood.Score]:
-  """Returns `of(params)`, the evaluator's score of a model with parameters.
-
-  Compiled once for all parameters it is asked about.
-  """
-  function = strategy.map_batches(
-      lambda params, batch: lm.token_scores(model, params, batch))
-  return lambda params: functools.partial(function, strategy.place(params))
+  """Returns `score_of(params)`: the model's score on the run's devices."""
+  devices = strategy.devices if len(strategy.devices) > 1 else None
+  return lambda params: likelihood.of_model(model, params, devices)
 
 
 def watcher(config: experiment.Pretrain, data: pipeline.Data, score_of

@@ -118,6 +118,7 @@ def of_model(model: nn.Module, params: Any,
   """
   score = functools.partial(_token_scores, model)
   if devices is None:
+    params = jax.device_put(params)
     return lambda batch: score(params, batch)
   mesh = jax.sharding.Mesh(np.array(devices), ('batch',))
   place = lambda *axes: jax.sharding.NamedSharding(
