@@ -34,8 +34,8 @@ def show(config: experiment.Pretrain, data: pipeline.Data,
   flops = cost.flops_per_token(model, data.length)
   tokens = batches.tokens_per_batch
   console.print(
-      f'{flops / 1e6:,.2f} MFLOPs a token, {flops * tokens / 1e9:,.2f} GFLOPs a '
-      f'step of {tokens:,} tokens, {config.training.steps:,} steps: '
+      f'{flops / 1e6:,.2f} MFLOPs a token, {flops * tokens / 1e9:,.2f} GFLOPs '
+      f'a step of {tokens:,} tokens, {config.training.steps:,} steps: '
       f'{config.training.steps / batches.steps_per_epoch:,.2f} epochs.',
       highlight=False)
 

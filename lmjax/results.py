@@ -88,7 +88,7 @@ def draw(samples: experiment.Samples, tokenizer: tokenizer_lib.Tokenizer,
 def publish(run: rundir.RunDir, config: experiment.Pretrain,
             reports: list[report.Report], samples: list[tuple[str, str]],
             **facts: Any) -> None:
-  """Writes `report.json`, `curve.png` and `report.html`, and prints the gist."""
+  """Writes `report.json`, `curve.png` and `report.html`; prints the gist."""
   report.save(run.report, reports, **facts)
   curve.plot(run.metrics, run.curve, title=run.path.name)
   starts = json.loads(run.facts.read_text())

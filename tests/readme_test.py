@@ -21,7 +21,7 @@ def test_python_runs_as_one_session(tmp_path, monkeypatch):
   # Users have none of the strictness that our tests switch on.
   with jax.numpy_rank_promotion('allow'):
     for block in blocks:
-      exec(compile(block, 'README.md', 'exec'), session)  # pylint: disable=exec-used
+      exec(compile(block, 'README.md', 'exec'), session)
   assert session['result'].rows[-1]['loss'] > 0
 
 

@@ -3,6 +3,7 @@ from lmjax import experiment
 from lmjax.core import config
 from lmjax.data import pipeline
 from lmjax.data import sources
+from lmjax.data import splits
 from lmjax.data import subwords
 from lmjax.models import presets
 from lmjax.training import optimizers
@@ -13,6 +14,7 @@ def get_config():
   return config.editable(experiment.Pretrain(
       data=pipeline.DataConfig(
           source=sources.Embedded(name='python-docs'),
+          split=splits.HashSplit(valid=0.1, test=0.0),
           tokenizer=subwords.SentencePiece(vocab_size=1024, model='bpe'),
           batch_size=16),
       model=presets.llama(

@@ -44,7 +44,7 @@ def config_flag(cls: type[T], default: Any) -> Callable[[], T]:
   def read() -> T:
     try:
       tree = holder.value
-      tree.kind  # The file is only read now.  pylint: disable=pointless-statement
+      getattr(tree, 'kind')  # Only now the file is read.
     except OSError as error:
       named = [a for a in sys.argv if a.startswith('--config=')] or [default]
       raise errors.InputError(
