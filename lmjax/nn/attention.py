@@ -17,16 +17,21 @@ from lmjax.nn import positions as positions_lib
 
 @struct.dataclass
 class Cache:
-  """Keys and values of the tokens seen so far, in a buffer of S slots."""
-  k_BSKH: jax.Array
-  v_BSKH: jax.Array
+  """Keys and values of the tokens seen so far, in a buffer of S slots.
+
+  Each head's keys lie together, as the product with a query reads them; with
+  slots before heads XLA would copy the whole cache at every token.
+  """
+  k_BKSH: jax.Array
+  v_BKSH: jax.Array
 
   def write(self, k_BTKH, v_BTKH, index) -> 'Cache':
     """Returns the cache with T more tokens, from slot `index` on."""
-    def put(buffer, new):
+    def put(buffer, new_BTKH):
+      new_BKTH = jnp.swapaxes(new_BTKH, 1, 2).astype(buffer.dtype)
       return jax.lax.dynamic_update_slice_in_dim(
-          buffer, new.astype(buffer.dtype), index, axis=1)
-    return Cache(put(self.k_BSKH, k_BTKH), put(self.v_BSKH, v_BTKH))
+          buffer, new_BKTH, index, axis=2)
+    return Cache(put(self.k_BKSH, k_BTKH), put(self.v_BKSH, v_BTKH))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +90,7 @@ class AttentionConfig:
 
   def empty_cache(self, batch: int, length: int, width: int, dtype) -> Cache:
     """Returns a cache with room for `length` tokens in each of `batch` rows."""
-    shape = (batch, length, self.kv_heads, self.size(width))
+    shape = (batch, self.kv_heads, length, self.size(width))
     return Cache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
 
   def build(self, policy: layers.Policy, positions: positions_lib.Positions,
@@ -143,7 +148,8 @@ class Attention(nn.Module):
     if cache is not None:
       cache = cache.write(k_BTKH, v_BTKH, index)
       k_BTKH, v_BTKH = (
-          x.astype(policy.dtype) for x in (cache.k_BSKH, cache.v_BSKH))
+          jnp.swapaxes(x, 1, 2).astype(policy.dtype)
+          for x in (cache.k_BKSH, cache.v_BKSH))
     if config.window is not None:
       mask = mask.replace(window=config.window)
     rng = self.make_rng('dropout') if train and config.dropout else None

@@ -115,7 +115,7 @@ def test_half_precision_keeps_float32_where_it_counts(styled):
   assert got.dtype == jnp.float32
   assert np.abs(got - want).max() < 0.2 * want.std()
   assert np.any(got.astype(jnp.bfloat16) != got)  # Not rounded on the way.
-  assert model.empty_cache(1, 4).layers[0].k_BSKH.dtype == jnp.bfloat16
+  assert model.empty_cache(1, 4).layers[0].k_BKSH.dtype == jnp.bfloat16
 
 
 def test_the_loss_computes_no_logarithm_in_half_precision(styled):

@@ -66,13 +66,14 @@ def test_a_cache_holds_what_was_written_where():
   module, variables = build(config)
   want, _ = module.apply(variables, X, MASK)
   cache = config.empty_cache(2, 7, 16, jnp.float32)
-  assert cache.k_BSKH.shape == (2, 7, 2, 4)
+  assert cache.k_BKSH.shape == (2, 2, 7, 4)
   for start, stop in ((0, 3), (3, 4), (4, 5)):
     mask = masks.Mask(jnp.arange(start, stop)[None], jnp.arange(7)[None])
     got, cache = module.apply(
         variables, X[:, start:stop], mask, None, cache, jnp.asarray(start))
     np.testing.assert_allclose(got, want[:, start:stop], atol=1e-5)
-  assert np.all(cache.k_BSKH[:, 5:] == 0) and np.all(cache.v_BSKH[:, :5] != 0)
+  assert np.all(cache.k_BKSH[:, :, 5:] == 0)
+  assert np.all(cache.v_BKSH[:, :, :5] != 0)
 
 
 def test_dropout_is_on_in_training_only():
