@@ -1,4 +1,5 @@
 """Every config freezes and has a shape; every script runs, and refuses well."""
+import dataclasses
 import importlib.util
 import json
 import pathlib
@@ -10,6 +11,8 @@ import pytest
 
 from lmjax import experiment
 from lmjax.core import config as config_lib
+from lmjax.data import sources
+from lmjax.data import tfds_builder
 from lmjax.models import cost
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -84,6 +87,23 @@ def test_pretrain_writes_a_whole_run_and_continues_it(tmp_path):
 
   trained = experiment.load(tmp_path / 'run')
   assert trained.step in (2, 4)
+
+
+def test_tfds_data_prepared_from_local_text_train_a_model(tmp_path):
+  config = tiny(tmp_path)
+  name = tfds_builder.prepare(
+      'lines', {'train': config.data.source}, tmp_path / 'tfds')
+  source = sources.Tfds(name, data_dir=str(tmp_path / 'tfds'))
+  assert list(source.documents()) == list(config.data.source.documents())
+  config = dataclasses.replace(
+      config, data=dataclasses.replace(config.data, source=source),
+      training=dataclasses.replace(config.training, steps=20, log_every=1))
+  script = _module(ROOT / 'experiments/pretrain.py')
+  script.pretrain(config, str(tmp_path / 'run'))
+  rows = [json.loads(line) for line in
+          (tmp_path / 'run/metrics.jsonl').read_text().splitlines()]
+  losses = [row['loss'] for row in rows if 'loss' in row]
+  assert len(losses) == 20 and losses[-1] < losses[0] - 0.1
 
 
 @pytest.mark.slow
