@@ -60,10 +60,13 @@ def plain(
   d = shapes.bind(q_BTNH=q_BTNH, k_BSKH=k_BSKH, v_BSKH=v_BSKH)
   if d.N % d.K:
     raise ValueError(f'{d.N} query heads do not divide into {d.K} key heads.')
-  q_BTKGH = q_BTNH.reshape(d.B, d.T, d.K, d.N // d.K, d.H)
-  q_BTKGH = q_BTKGH * jnp.asarray(
+  q_BTNH = q_BTNH * jnp.asarray(
       d.H**-0.5 if scale is None else scale, q_BTNH.dtype)
-  logits_BKGTS = jnp.einsum('BTKGH,BSKH->BKGTS', q_BTKGH, k_BSKH,
+  # Batch axes lead and T comes last but one, as in the logits: in any other
+  # order XLA transposes what is T times S large.
+  q_BKGTH = jnp.moveaxis(
+      q_BTNH.reshape(d.B, d.T, d.K, d.N // d.K, d.H), 1, 3)
+  logits_BKGTS = jnp.einsum('BKGTH,BSKH->BKGTS', q_BKGTH, k_BSKH,
                             preferred_element_type=jnp.float32)
   if bias_BNTS is not None:
     logits_BKGTS += jnp.broadcast_to(
@@ -72,12 +75,20 @@ def plain(
     logits_BKGTS = softcap * jnp.tanh(logits_BKGTS / softcap)
   logits_BKGTS = jnp.where(mask.dense()[:, None, None], logits_BKGTS,
                            jnp.finfo(jnp.float32).min)
-  weights_BKGTS = jax.nn.softmax(logits_BKGTS).astype(v_BSKH.dtype)
+  # The softmax's division waits until after the second product, where there
+  # are H numbers a query instead of S, forward and backward.
+  largest_BKGT1 = jax.lax.stop_gradient(
+      jnp.max(logits_BKGTS, axis=-1, keepdims=True))
+  weights_BKGTS = jnp.exp(logits_BKGTS - largest_BKGT1)
+  total_BKGT1 = jnp.sum(weights_BKGTS, axis=-1, keepdims=True)
   if dropout and dropout_rng is not None:
     keep_BKGTS = jax.random.bernoulli(
         dropout_rng, 1 - dropout, weights_BKGTS.shape)
     weights_BKGTS = jnp.where(keep_BKGTS, weights_BKGTS / (1 - dropout), 0)
-  out_BTKGH = jnp.einsum('BKGTS,BSKH->BTKGH', weights_BKGTS, v_BSKH)
+  out_BKGTH = jnp.einsum(
+      'BKGTS,BSKH->BKGTH', weights_BKGTS.astype(v_BSKH.dtype), v_BSKH,
+      preferred_element_type=jnp.float32) / total_BKGT1
+  out_BTKGH = jnp.moveaxis(out_BKGTH.astype(v_BSKH.dtype), 3, 1)
   return out_BTKGH.reshape(d.B, d.T, d.N, d.H)
 
 
