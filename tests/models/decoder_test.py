@@ -61,7 +61,7 @@ def styled(request):
   return config, params_of(config)
 
 
-def test_every_parameter_is_trained_and_jit_changes_nothing(styled):
+def test_every_parameter_has_a_finite_gradient(styled):
   config, params = styled
   objective = lm.Causal(z_loss=1e-4).build(config.build())
   def loss(params):
@@ -70,7 +70,6 @@ def test_every_parameter_is_trained_and_jit_changes_nothing(styled):
   for path, leaf in trees.items(gradient):
     assert np.all(np.isfinite(leaf)), path
     assert np.any(leaf != 0), path
-  np.testing.assert_allclose(jax.jit(loss)(params), loss(params), rtol=1e-5)
 
 
 def test_cached_decoding_is_the_full_forward_pass(styled):

@@ -23,6 +23,7 @@ def test_a_gpt2_passes(subject):
       'batch_invariance', 'jit_equals_no_jit', 'cached_decode_equals_full']
 
 
+@pytest.mark.slow
 def test_a_llama_with_everything_switched_on_passes(make_subject):
   norm = layers.RMSNorm()
   check(make_subject(
