@@ -1,7 +1,7 @@
 """Fine-tunes a pretrained run on a task, or trains on it from scratch.
 
   python experiments/finetune.py --workdir=runs/docstrings
-  python experiments/finetune.py --workdir=runs/docstrings --config.init=runs/demo
+  python experiments/finetune.py --workdir=runs/tuned --config.init=runs/demo
   python experiments/finetune.py --workdir=runs/head --config.init=runs/demo \\
       --config.train_only=layer_3/,final_norm,classes/
 
@@ -85,14 +85,14 @@ def finetune(config: experiment.Finetune, workdir: str
 
 
 def main(_):
-  finetune(_CONFIG(),
-           _WORKDIR.value)
+  finetune(_CONFIG(), _WORKDIR.value)
 
 
 if __name__ == '__main__':
   _CONFIG = cli.config_flag(
       experiment.Finetune,
-      pathlib.Path(__file__).parent / 'configs/finetune_docstrings.py')
+      pathlib.Path(__file__).parent / 'configs/finetune_docstrings.py',
+      parallel='training.parallel')
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Directory of the run.', required=True)
   cli.run(main)

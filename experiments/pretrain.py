@@ -88,7 +88,8 @@ def main(_):
 if __name__ == '__main__':
   _CONFIG = cli.config_flag(
       experiment.Pretrain,
-      pathlib.Path(__file__).parent / 'configs/demo.py')
+      pathlib.Path(__file__).parent / 'configs/demo.py',
+      parallel='training.parallel')
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Directory of the run.', required=True)
   _DRY_RUN = flags.DEFINE_bool(

@@ -29,13 +29,19 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
   app.run(_told(main), flags_parser=_parse)
 
 
-def config_flag(cls: type[T], default: Any) -> Callable[[], T]:
+def config_flag(cls: type[T], default: Any, **shorthands: str
+                ) -> Callable[[], T]:
   """Defines --config; returns what reads the frozen config, once flags are.
 
   Args:
     cls: The config's dataclass.
     default: Path of the config file to take, or a config.
+    **shorthands: Flags that set a field: parallel='training.parallel' makes
+      --parallel short for --config.training.parallel.
   """
+  short = {field: flags.DEFINE_string(
+      name, None, f'Short for --config.{field}.')
+           for name, field in shorthands.items()}
   try:
     holder = config.define_flag(default)
   except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -49,6 +55,9 @@ def config_flag(cls: type[T], default: Any) -> Callable[[], T]:
       named = [a for a in sys.argv if a.startswith('--config=')] or [default]
       raise errors.InputError(
           f'{named[-1]} cannot be read: {_last_line(error)}.') from error
+    for field, flag in short.items():
+      if flag.value is not None:
+        tree.update_from_flattened_dict({field: flag.value})
     return config.freeze(cls, tree)
   return read
 

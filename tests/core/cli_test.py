@@ -14,9 +14,10 @@ from absl import flags
 @dataclasses.dataclass(frozen=True)
 class Config:
   width: int = 3
+  parallel: str = 'jit'
 
 def main(argv):
-  print('depth', flags.FLAGS.depth, 'width', _CONFIG().width)
+  print('depth', flags.FLAGS.depth, 'width', _CONFIG().width, _CONFIG().parallel)
   if flags.FLAGS.depth == 1:
     raise errors.InputError('model.depth should be >= 2; got 1.')
   if flags.FLAGS.depth == 0:
@@ -24,7 +25,7 @@ def main(argv):
 
 if __name__ == '__main__':
   flags.DEFINE_integer('depth', 2, 'Layers.')
-  _CONFIG = cli.config_flag(Config, Config())
+  _CONFIG = cli.config_flag(Config, Config(), devices='parallel')
   cli.run(main)
 '''
 
@@ -46,7 +47,8 @@ def run(tmp_path_factory):
 
 
 def test_no_mistake_no_noise(run):
-  assert run('--depth=3', '--config.width=4') == (0, 'depth 3 width 4\n', '')
+  assert run('--depth=3', '--config.width=4', '--devices=pmap') == (
+      0, 'depth 3 width 4 pmap\n', '')
 
 
 @pytest.mark.parametrize('args, sentence', [
