@@ -103,7 +103,7 @@ def pad(prompts: Sequence[Sequence[int]], *, max_new_tokens: int, context: int,
   if max_new_tokens < 1:
     raise errors.InputError(
         f'max_new_tokens should be at least 1; got {max_new_tokens}.')
-  if not prompts:
+  if len(prompts) == 0:
     raise errors.InputError('There is no prompt; give at least one.')
   rows = [_checked(i, prompt, vocab_size) for i, prompt in enumerate(prompts)]
   longest = max(len(row) for row in rows)

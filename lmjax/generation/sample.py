@@ -231,7 +231,7 @@ def _prepare(model, prompts, max_new_tokens, rng):
 
 def _keys(rng, count: int, rows: int) -> jax.Array:
   """Returns a key for each row, those beyond `count` being anything."""
-  if isinstance(rng, int):
+  if not isinstance(rng, jax.Array):
     rng = jax.random.key(rng)
   if rng.ndim == 0:
     return jax.vmap(jax.random.fold_in, (None, 0))(rng, jnp.arange(rows))

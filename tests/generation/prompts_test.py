@@ -14,11 +14,16 @@ def pad(rows, max_new_tokens=8, context=64):
 
 
 def test_prompts_end_together():
-  batch = pad([[1, 2, 3], [4], [5, 6]])
+  batch = pad([[1, 2, 3], np.array([4]), [5, 6]])
   assert batch.inputs_BT.shape == (4, 16)  # Rounded up, on both axes.
   np.testing.assert_array_equal(batch.inputs_BT[:, -4:], [
       [0, 1, 2, 3], [0, 0, 0, 4], [0, 0, 5, 6], [0, 0, 0, 0]])
   assert batch.lengths_B.tolist() == [3, 1, 2, 0]
+
+
+def test_prompts_of_one_length_may_be_an_array():
+  np.testing.assert_array_equal(
+      pad(np.ones((2, 3), np.uint16)).inputs_BT[:, -4:], [[0, 1, 1, 1]] * 2)
 
 
 def test_near_lengths_share_a_shape():

@@ -1,0 +1,117 @@
+"""Speed of greedy generation, beside PyTorch's and beside reading memory.
+
+  python benchmarks/generate.py --batch=1 --against=torch,hf
+
+GPT-2 (124M, random weights, float32) continues prompts of 32 tokens by 128.
+Contestants take turns, each in a process of its own with the same number of
+threads and the same allocator setting. Prints, and with --out writes, JSON:
+tokens a second, the GB/s at which that reads all parameters once a token (of
+the whole batch), its share of the measured read bandwidth, and how many times
+faster lmjax is than each peer.
+"""
+import json
+import os
+import pathlib
+import statistics
+import sys
+
+from absl import app
+from absl import flags
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
+
+import paired
+
+PROMPT, NEW = 32, 128
+PEERS = {'torch': 'torch_decode.py', 'hf': 'hf_decode.py'}
+
+
+def contestant(batch: int) -> None:
+  """Serves calls of `sample.generate`, as a user makes them."""
+  import jax
+  import numpy as np
+  from lmjax.core import trees
+  from lmjax.generation import sample
+  from lmjax.generation import transforms
+  from lmjax.models import decoder
+  from lmjax.models import presets
+
+  model = presets.PRESETS['gpt2'].build()
+  params = decoder.initial_params(model, 0)
+  prompts = np.random.default_rng(0).integers(
+      model.config.vocab_size, size=(batch, PROMPT))
+
+  def work(count):
+    for _ in range(count):
+      result = sample.generate(
+          model, params, prompts, max_new_tokens=NEW,
+          transforms=(transforms.Greedy(),))
+      assert all(len(tokens) == NEW for tokens in result.tokens)
+
+  paired.serve(work, jax=jax.__version__, parameters=trees.count(params))
+
+
+def _command(name: str, batch: int) -> list[str]:
+  """Returns the command line of a contestant."""
+  if name == 'lmjax':
+    return [sys.executable, __file__, '--serve', f'--batch={batch}']
+  peer = ROOT / 'benchmarks' / 'peers' / PEERS[name]
+  return [sys.executable, str(peer), str(batch), str(PROMPT), str(NEW)]
+
+
+def measure(batch: int, names: list[str], rounds: int, threads: int, lock: str
+            ) -> dict[str, object]:
+  """Returns the report of a race between contestants."""
+  import machine
+  report = {'batch': batch, 'prompt': PROMPT, 'new_tokens': NEW,
+            'rounds': rounds, 'threads': threads,
+            'machine': machine.describe()}
+  racers = [paired.Contestant(name, _command(name, batch), threads)
+            for name in names]
+  for racer in racers:
+    report |= racer.facts
+  seconds = paired.race(racers, rounds, 1, lock)
+  for racer in racers:
+    racer.close()
+
+  gbytes = 4 * report['parameters'] / 1e9
+  for name, each in seconds.items():
+    median = statistics.median(each)
+    read = gbytes * NEW / median
+    report[name] = {
+        'tokens_per_s': round(batch * NEW / median, 1),
+        'seconds_rounds': [round(s, 2) for s in each],
+        'read_gbytes_per_s': round(read, 1),
+        'share_of_read_bandwidth': round(
+            read / report['machine']['read_gbytes_per_s'], 3),
+    }
+    if name != names[0]:
+      report[name][f'{names[0]}_is_faster_by'] = round(
+          paired.ratio(each, seconds[names[0]]), 3)
+  return report
+
+
+def main(argv) -> None:
+  del argv
+  if flags.FLAGS.serve:
+    contestant(flags.FLAGS.batch)
+    return
+  report = measure(
+      flags.FLAGS.batch, ['lmjax', *flags.FLAGS.against], flags.FLAGS.rounds,
+      flags.FLAGS.threads, flags.FLAGS.lock)
+  text = json.dumps(report, indent=2)
+  print(text)
+  if flags.FLAGS.out:
+    pathlib.Path(flags.FLAGS.out).write_text(text + '\n')
+
+
+if __name__ == '__main__':
+  flags.DEFINE_integer('batch', 1, 'Prompts at a time.')
+  flags.DEFINE_list('against', ['torch'], f'Peers, of {", ".join(PEERS)}.')
+  flags.DEFINE_integer('rounds', 5, 'Turns of each contestant.')
+  flags.DEFINE_integer('threads', os.cpu_count(), 'Threads of each peer.')
+  flags.DEFINE_string('lock', '', 'A file to lock during a round.')
+  flags.DEFINE_string('out', '', 'Where to write the JSON.')
+  flags.DEFINE_bool('serve', False, 'Used by this script to start itself.')
+  app.run(main)
