@@ -23,7 +23,6 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
   process with one sentence and exit code 2; a bug of ours shows its traceback.
   """
   allocator.keep_pages()
-  flags.FLAGS.set_default('verbosity', absl_logging.WARNING)
   # Backends that are absent are no news to somebody who has none of them.
   logging.getLogger('jax._src.xla_bridge').setLevel(logging.WARNING)
   app.run(_told(main), flags_parser=_parse)
@@ -88,6 +87,8 @@ def _told(main):
   def told(argv):
     if len(argv) > 1:
       _fail(f'Arguments are given as --flag=value; got {argv[1:]}.')
+    if not flags.FLAGS['verbosity'].present:
+      absl_logging.set_verbosity(absl_logging.WARNING)
     try:
       main(argv)
     except errors.InputError as error:
