@@ -12,6 +12,7 @@ from lmjax.models import decoder
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
+from lmjax.nn import positions
 from lmjax.tasks import classification
 from lmjax.tasks import readers
 from lmjax.training import optimizers
@@ -36,7 +37,7 @@ def get_config():
               token_dropout=0.1)),
       tokenizer=subwords.SentencePiece(vocab_size=8000),
       model=decoder.DecoderConfig(
-          context=64, width=128, num_layers=2,
+          context=64, width=128, num_layers=2, positions=positions.Alibi(),
           block=block.PreNorm(
               mixer=attention.AttentionConfig(num_heads=4),
               mlp=layers.MLPConfig(hidden=512))),

@@ -14,13 +14,15 @@ from lmjax.models import decoder
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
+from lmjax.nn import positions
 from lmjax.training import optimizers
 from lmjax.training import schedules
 
 
 def get_model():
   return decoder.DecoderConfig(
-      context=64, width=128, num_layers=2, embed_dropout=0.1,
+      context=64, width=128, num_layers=2,
+      positions=positions.Alibi(), embed_dropout=0.1,
       block=block.PreNorm(
           mixer=attention.AttentionConfig(num_heads=4),
           mlp=layers.MLPConfig(hidden=512), dropout=0.1))

@@ -92,7 +92,7 @@ def test_an_unlabelled_tfds_split_is_refused(monkeypatch):
 def test_given_splits_are_taken_as_they_are():
   test = readers.InMemory((('u', 'b'),))
   valid = readers.InMemory(((' v ', 'a'),))
-  splits = readers.Labelled(PAIRS, test, valid).read()
+  splits = readers.Labelled(PAIRS, test, valid, held_out=0.45).read()
   assert [(e.text, e.label) for e in splits.train] == list(TEN)
   assert [e.text for e in splits.valid + splits.test] == ['v', 'u']
   assert splits.labels == ('a', 'b') and not splits.notes
