@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.data import tfds
 from lmjax.tasks import readers
 
 TEN = tuple((f'text {i}', 'ab'[i % 2]) for i in range(10))
@@ -62,31 +61,56 @@ def test_what_is_wrong_is_named(tmp_path, kind, text, options, message):
     list(reader.examples())
 
 
-class Rows(tfds.Tfds):
-  """A data set of two rows, without TFDS."""
-  label = 1
+@pytest.fixture(scope='module')
+def prepared(tmp_path_factory):
+  """A labelled data set of TFDS, with a test split without labels."""
+  import tensorflow_datasets
 
-  def label_names(self, field):
-    return ['negative', 'positive'] if field == 'label' else None
+  class Reviews(tensorflow_datasets.core.GeneratorBasedBuilder):
+    VERSION = tensorflow_datasets.core.Version('1.0.0')
 
-  def rows(self, fields):
-    yield dict(zip(fields, ('good', np.int64(self.label))))
-    yield dict(zip(fields, ('bad', np.int64(0))))
+    def _info(self):
+      features = tensorflow_datasets.features
+      return self.dataset_info_from_configs(
+          features=features.FeaturesDict({
+              'title': features.Text(), 'sentence': features.Text(),
+              'label': features.ClassLabel(names=['negative', 'positive']),
+              'stars': features.Scalar(np.int32)}),
+          disable_shuffling=True)
+
+    def _split_generators(self, dl_manager):
+      return {'train': self._generate_examples([1, 0]),
+              'test': self._generate_examples([-1])}
+
+    def _generate_examples(self, labels):
+      for i, label in enumerate(labels):
+        yield i, {'title': f'Film {i}:', 'sentence': 'schön', 'label': label,
+                  'stars': 2 + i}
+
+  path = tmp_path_factory.mktemp('tfds')
+  Reviews(data_dir=path).download_and_prepare(file_format='array_record')
+  return str(path)
 
 
-def test_tfds_labels_are_called_by_name(monkeypatch):
-  monkeypatch.setattr(tfds, 'Tfds', Rows)
-  assert found(readers.Tfds('glue/sst2', 'train', ('sentence',))) == [
-      ('good', 'positive'), ('bad', 'negative')]
-  assert found(readers.Tfds('x', 'train', ('text',), 'score')) == [
-      ('good', '1'), ('bad', '0')]
+def test_tfds_labels_are_called_by_name(prepared):
+  reader = readers.Tfds(
+      'reviews', 'train', ('title', 'sentence'), data_dir=prepared)
+  assert found(reader) == [
+      ('Film 0: schön', 'positive'), ('Film 1: schön', 'negative')]
+  stars = readers.Tfds(
+      'reviews', 'train[1:]', ('title',), 'stars', data_dir=prepared)
+  assert found(stars) == [('Film 1:', '3')]
 
 
-def test_an_unlabelled_tfds_split_is_refused(monkeypatch):
-  monkeypatch.setattr(tfds, 'Tfds', Rows)
-  monkeypatch.setattr(Rows, 'label', -1)
-  with pytest.raises(errors.InputError, match='row 0: label -1 is none of'):
-    found(readers.Tfds('glue/sst2', 'test', ('sentence',)))
+@pytest.mark.parametrize('options, message', [
+    ({'split': 'test'}, r'reviews \(test\), row 0: label -1 is none of'),
+    ({'label': 'labels'}, "no field 'labels'.*Did you mean 'label'"),
+    ({'text': ('sentences',)}, "no field 'sentences'"),
+])
+def test_what_tfds_lacks_is_named(prepared, options, message):
+  options = {'text': ('sentence',), 'data_dir': prepared} | options
+  with pytest.raises(errors.InputError, match=message):
+    found(readers.Tfds('reviews', **options))
 
 
 def test_given_splits_are_taken_as_they_are():
