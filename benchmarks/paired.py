@@ -1,8 +1,10 @@
 """Times contestants in turns, each in a process of its own.
 
 Noise on a shared machine drifts over seconds and minutes, so contestants take
-turns (A B A B ...) and are compared round by round. A contestant is a process
-that compiles and warms up, says that it is ready, and then works on request.
+turns (A B A B ...) and are compared round by round. Where other jobs hold the
+cores, wall time says little; with one thread, processor time still does. A
+contestant is a process that compiles and warms up, says that it is ready, and
+then works on request.
 """
 from collections.abc import Callable, Sequence
 import contextlib
@@ -26,9 +28,11 @@ def serve(work: Callable[[int], None], **facts) -> None:
   print(json.dumps(facts), flush=True)
   for line in sys.stdin:
     count = int(line)
-    begin = time.perf_counter()
+    wall, processor = time.perf_counter(), time.process_time()
     work(count)
-    print(json.dumps((time.perf_counter() - begin) / count), flush=True)
+    wall = time.perf_counter() - wall
+    processor = time.process_time() - processor
+    print(json.dumps((wall / count, processor / count)), flush=True)
 
 
 class Contestant:
@@ -36,10 +40,13 @@ class Contestant:
 
   def __init__(self, name: str, command: Sequence[str], threads: int):
     count = str(threads)
+    cores = sorted(os.sched_getaffinity(0))[:threads]
     self.name = name
-    self._process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env=os.environ | {'OMP_NUM_THREADS': count, 'MKL_NUM_THREADS': count})
+    with _on(cores):  # Which the process inherits, and XLA counts.
+      self._process = subprocess.Popen(
+          command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+          env=os.environ | {
+              'OMP_NUM_THREADS': count, 'MKL_NUM_THREADS': count})
     self.facts = self._read()
 
   def _read(self):
@@ -48,11 +55,11 @@ class Contestant:
         return json.loads(line)
     raise RuntimeError(f'Contestant {self.name} ended; see its message above.')
 
-  def seconds(self, count: int) -> float:
-    """Returns the seconds a unit of work takes, over `count` of them."""
+  def seconds(self, count: int) -> tuple[float, float]:
+    """Returns the wall and processor seconds that a unit of work takes."""
     self._process.stdin.write(f'{count}\n')
     self._process.stdin.flush()
-    return self._read()
+    return tuple(self._read())
 
   def close(self) -> None:
     self._process.stdin.close()
@@ -60,8 +67,8 @@ class Contestant:
 
 
 def race(contestants: Sequence[Contestant], rounds: int, count: int,
-         lock: str = '') -> dict[str, list[float]]:
-  """Returns the seconds a unit of each contestant took, a number a round.
+         lock: str = '') -> dict[str, list[tuple[float, float]]]:
+  """Returns each contestant's (wall, processor) seconds a unit, by round.
 
   Args:
     contestants: Whom to run.
@@ -81,6 +88,14 @@ def race(contestants: Sequence[Contestant], rounds: int, count: int,
 def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> float:
   """Returns the median over rounds of the quotient within a round."""
   return statistics.median(a / b for a, b in zip(numerator, denominator))
+
+
+@contextlib.contextmanager
+def _on(cores):
+  before = os.sched_getaffinity(0)
+  os.sched_setaffinity(0, cores)
+  yield
+  os.sched_setaffinity(0, before)
 
 
 @contextlib.contextmanager

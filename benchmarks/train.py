@@ -28,6 +28,7 @@ PEERS = ('eager', 'compile', 'eager-bfloat16', 'compile-bfloat16')
 
 def contestant(recipe: recipes.Recipe, dtype: str) -> None:
   """Serves steps of the real objective, optimizer and training step."""
+  import dataclasses
   import jax
   import numpy as np
   from lmjax.core import allocator
@@ -36,7 +37,6 @@ def contestant(recipe: recipes.Recipe, dtype: str) -> None:
   from lmjax.training import optimizers
   from lmjax.training import parallel
   from lmjax.training import step
-  import dataclasses
 
   allocator.keep_pages()
   config = dataclasses.replace(
@@ -99,18 +99,24 @@ def measure(recipe_name: str, names: list[str], rounds: int, count: int,
 
   peak = report['machine']['float32_gemm_gflops']
   gflop = recipe.tokens * recipe.flops_per_token / 1e9
-  for name, each in seconds.items():
+  walls, processors = (
+      {name: [pair[i] for pair in each] for name, each in seconds.items()}
+      for i in range(2))
+  for name, each in walls.items():
     median = statistics.median(each)
     report[name] = {
         'ms_per_step': round(1e3 * median, 2),
-        'ms_rounds': [round(1e3 * s, 2) for s in each],
+        'ms_per_step_rounds': [round(1e3 * s, 2) for s in each],
+        'processor_ms_per_step': round(
+            1e3 * statistics.median(processors[name]), 2),
         'tokens_per_s': round(recipe.tokens / median),
         'gflops': round(gflop / median, 1),
         'share_of_float32_peak': round(gflop / median / peak, 3),
     }
     if name != names[0]:
-      report[name][f'{names[0]}_is_faster_by'] = round(
-          paired.ratio(each, seconds[names[0]]), 3)
+      for key, times in ('wall', walls), ('processor', processors):
+        report[name][f'{names[0]}_is_faster_by_{key}'] = round(
+            paired.ratio(times[name], times[names[0]]), 3)
   return report
 
 
@@ -134,7 +140,7 @@ if __name__ == '__main__':
                     f'Peers, of {", ".join(PEERS)} and lmjax-bfloat16.')
   flags.DEFINE_integer('rounds', 7, 'Turns of each contestant.')
   flags.DEFINE_integer('steps', 20, 'Steps in a turn.')
-  flags.DEFINE_integer('threads', os.cpu_count(), 'Threads of each peer.')
+  flags.DEFINE_integer('threads', os.cpu_count(), 'Cores and threads of each.')
   flags.DEFINE_string('lock', '', 'A file to lock during a round.')
   flags.DEFINE_string('out', '', 'Where to write the JSON.')
   flags.DEFINE_string('serve', '', 'Used by this script to start itself.')
