@@ -1,0 +1,68 @@
+"""Notebooks are valid, clean, fit a page, install what is absent, and run."""
+import importlib.util
+import pathlib
+import types
+
+from IPython.core import inputtransformer2
+import nbclient
+import nbformat
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / 'notebooks').glob('*.ipynb'))
+each_notebook = pytest.mark.parametrize(
+    'path', NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def _code(path):
+  cells = nbformat.read(path, as_version=4).cells
+  return [cell for cell in cells if cell.cell_type == 'code']
+
+
+def test_there_are_notebooks():
+  assert {path.stem for path in NOTEBOOKS} >= {'quickstart', 'inside_attention'}
+
+
+@each_notebook
+def test_is_valid_and_holds_no_outputs(path):
+  nbformat.validate(nbformat.read(path, as_version=4))
+  for cell in _code(path):
+    assert not cell.outputs and cell.execution_count is None
+    assert max(map(len, cell.source.splitlines())) <= 80
+
+
+@each_notebook
+@pytest.mark.parametrize('there', [True, False])
+def test_first_cell_installs_only_what_is_absent(path, there, monkeypatch):
+  installed = []
+  ipython = types.SimpleNamespace(
+      run_line_magic=lambda name, line: installed.append((name, line)))
+  find_spec = importlib.util.find_spec
+  monkeypatch.setattr(
+      importlib.util, 'find_spec',
+      lambda name: find_spec(name) if there else None)
+
+  source = inputtransformer2.TransformerManager().transform_cell(
+      _code(path)[0].source)
+  names = {'get_ipython': lambda: ipython}
+  exec(compile(source, path.name, 'exec'), names)  # pylint: disable=exec-used
+
+  assert bool(installed) != there
+  if installed:
+    (magic, line), = installed
+    assert (magic, line) == ('pip', 'install --quiet "{requirement}"')
+    assert names['requirement'].endswith(f' @ git+{names["REPOSITORY"]}')
+
+
+@pytest.mark.slow
+@each_notebook
+def test_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
+  monkeypatch.setenv('PYTHONPATH', str(ROOT))
+  notebook = nbformat.read(path, as_version=4)
+  nbclient.NotebookClient(
+      notebook, timeout=900, kernel_name='python3',
+      resources={'metadata': {'path': str(tmp_path)}}).execute()
+  pictures = [
+      output for cell in notebook.cells for output in cell.get('outputs', ())
+      if 'image/png' in output.get('data', {})]
+  assert len(pictures) >= 2
