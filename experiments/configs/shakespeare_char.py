@@ -24,10 +24,11 @@ def get_config():
           tokenizer=symbols.Characters(bos=False, eos=False),
           packing=packing.Crops(),
           batch_size=12),
-      model=presets.gpt2(128, 4, 4, vocab_size=None, context=64),
+      model=presets.gpt2(
+          128, 4, 4, vocab_size=None, context=64, bias=False),
       optimizer=optimizers.AdamW(
           learning_rate=1e-3, b2=0.99, weight_decay=0.1, clip_norm=1.0,
           schedule=schedules.Cosine(warmup=100, final=0.1)),
-      training=experiment.Training(steps=2000, eval_every=250, log_every=50),
+      training=experiment.Training(steps=2000, eval_every=500, log_every=50),
       scoring=experiment.Scoring(stride=64),
       samples=experiment.Samples(prompts=('\n',) * 3, max_new_tokens=63)))

@@ -13,17 +13,20 @@ from lmjax.nn import rotary
 
 def gpt2(width: int, num_layers: int, num_heads: int, *,
          vocab_size: int | None = 50257, context: int = 1024,
-         dropout: float = 0.0) -> decoder.DecoderConfig:
+         dropout: float = 0.0, bias: bool = True) -> decoder.DecoderConfig:
   """Returns a decoder in the style of GPT-2 (Radford et al., 2019)."""
+  norm = layers.LayerNorm(epsilon=1e-5, bias=bias)
   return decoder.DecoderConfig(
       vocab_size=vocab_size, context=context, width=width,
       num_layers=num_layers, positions=positions.Learned(),
       embed_dropout=dropout,
       block=block.PreNorm(
-          mixer=attention.AttentionConfig(num_heads=num_heads, dropout=dropout),
-          mlp=layers.MLPConfig(hidden=4 * width, activation='gelu_tanh'),
-          norm=layers.LayerNorm(epsilon=1e-5), dropout=dropout),
-      final_norm=layers.LayerNorm(epsilon=1e-5))
+          mixer=attention.AttentionConfig(
+              num_heads=num_heads, dropout=dropout, bias=bias, out_bias=bias),
+          mlp=layers.MLPConfig(
+              hidden=4 * width, activation='gelu_tanh', bias=bias),
+          norm=norm, dropout=dropout),
+      final_norm=norm)
 
 
 def llama(width: int, num_layers: int, num_heads: int, num_kv_heads: int,
