@@ -3,6 +3,12 @@
   python experiments/pretrain.py --workdir=runs/char \
       --config=experiments/configs/shakespeare_char.py \
       --config.data.source.paths=input.txt
+
+Published: 1.88 nats a character, on random crops of the validation split
+(nanoGPT's README). Expected, on all of that split, means of seeds 0, 1 and 2:
+1.888 with stride 32 (1.883, 1.896, 1.883), 1.913 with disjoint windows (stride
+64: 1.907, 1.922, 1.910); a tolerance of 0.02 covers another seed. 76 s of
+training, 95 s in all, on 2 cores of an Intel Xeon.
 """
 from lmjax import experiment
 from lmjax.core import config
@@ -30,5 +36,5 @@ def get_config():
           learning_rate=1e-3, b2=0.99, weight_decay=0.1, clip_norm=1.0,
           schedule=schedules.Cosine(warmup=100, final=0.1)),
       training=experiment.Training(steps=2000, eval_every=500, log_every=50),
-      scoring=experiment.Scoring(stride=64),
+      scoring=experiment.Scoring(stride=32),
       samples=experiment.Samples(prompts=('\n',) * 3, max_new_tokens=63)))

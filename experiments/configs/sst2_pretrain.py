@@ -41,4 +41,4 @@ def get_config():
       optimizer=optimizers.AdamW(
           learning_rate=2e-3, schedule=schedules.Cosine(warmup=100)),
       training=experiment.Training(steps=1500, eval_every=500),
-      samples=experiment.Samples(prompts=('the film', 'a'))))
+      samples=experiment.Samples(prompts=('the film', 'a'), max_new_tokens=40)))

@@ -1,0 +1,42 @@
+"""Tiny Shakespeare by characters: what four minutes on two cores can reach.
+
+  python experiments/pretrain.py --workdir=runs/better \
+      --config=experiments/configs/shakespeare_char_better.py \
+      --config.data.source.paths=input.txt
+
+Expected, on all of the validation split (the last tenth), seed 0: 1.487 nats a
+character with stride 16, 1.510 with disjoint windows (stride 128). 226 s of
+training, 254 s in all, on 2 cores of an Intel Xeon. nanoGPT's recipe for a GPU,
+ten times the size, is published with 1.4697 on random crops of 256 characters.
+
+Against `shakespeare_char.py`: Muon for the matrices, rotary positions, SwiGLU,
+RMSNorm, a context of 128, and a learning rate that falls to zero.
+"""
+from lmjax import experiment
+from lmjax.core import config
+from lmjax.data import packing
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import splits
+from lmjax.data import symbols
+from lmjax.models import presets
+from lmjax.training import optimizers
+from lmjax.training import schedules
+
+
+def get_config():
+  return config.editable(experiment.Pretrain(
+      data=pipeline.DataConfig(
+          source=sources.TextFiles(paths=('input.txt',)),
+          split=splits.PositionSplit(valid=0.1),
+          tokenizer=symbols.Characters(bos=False, eos=False),
+          packing=packing.Concatenated(),
+          batch_size=16),
+      model=presets.llama(
+          128, 4, 4, 4, 384, vocab_size=None, context=128),
+      optimizer=optimizers.Muon(
+          learning_rate=4e-3, weight_decay=0.1, clip_norm=1.0,
+          schedule=schedules.Linear(warmup=50)),
+      training=experiment.Training(steps=1200, eval_every=400, log_every=50),
+      scoring=experiment.Scoring(stride=16),
+      samples=experiment.Samples(prompts=('\n',) * 3, max_new_tokens=120)))
