@@ -2,6 +2,8 @@
 import ctypes
 import sys
 
+import jax
+
 from lmjax.core import allocator
 
 
@@ -26,6 +28,16 @@ def test_sets_the_three_thresholds_once(monkeypatch):
   # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_TOP_PAD of malloc.h.
   assert [option for option, _ in library.calls] == [-3, -1, -2]
   assert all(value > 2**27 for _, value in library.calls)
+  allocator.keep_pages.cache_clear()
+
+
+def test_computations_run_in_the_thread_that_asks(monkeypatch):
+  told = []
+  monkeypatch.setattr(
+      jax.config, 'update', lambda name, value: told.append((name, value)))
+  allocator.keep_pages.cache_clear()
+  allocator.keep_pages()
+  assert told == [('jax_cpu_enable_async_dispatch', False)]
   allocator.keep_pages.cache_clear()
 
 
