@@ -19,6 +19,6 @@ def get_config():
           batch_size=16),
       model=presets.llama(
           128, 4, 4, 4, 384, vocab_size=None, context=128),
-      optimizer=optimizers.AdamW(
-          learning_rate=2e-3, schedule=schedules.Cosine(warmup=50)),
-      training=experiment.Training(steps=600, eval_every=100)))
+      optimizer=optimizers.Muon(
+          learning_rate=4e-3, schedule=schedules.Linear(warmup=20)),
+      training=experiment.Training(steps=450, eval_every=50)))
