@@ -43,6 +43,7 @@ def pretrain(config: experiment.Pretrain, workdir: str,
 
   sized = config.model.with_vocab(tokenizer.vocab_size)
   model = sized.build()
+  results.prompts(config.samples, tokenizer, model)  # Refused now, if ever.
   optimizer = config.optimizer.build(cost.shapes(sized), training.steps)
   state = step.init_state(
       decoder.initial_params(model, training.seed), optimizer, training.seed,

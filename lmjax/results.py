@@ -70,14 +70,28 @@ def measure(config: experiment.Pretrain, data: pipeline.Data, score_of,
       train=data.train, parameters_hash=trees.digest(params))
 
 
+def prompts(samples: experiment.Samples, tokenizer: tokenizer_lib.Tokenizer,
+            model: nn.Module) -> list[np.ndarray]:
+  """Returns the prompts' ids; refuses them before a run that ends with them.
+
+  Raises:
+    InputError: If one is empty, or too long for the context with what follows.
+  """
+  ids = [prompts_lib.encode(tokenizer, text) for text in samples.prompts]
+  if ids:
+    prompts_lib.pad(
+        ids, max_new_tokens=samples.max_new_tokens,
+        context=model.config.context, vocab_size=model.config.vocab_size)
+  return ids
+
+
 def draw(samples: experiment.Samples, tokenizer: tokenizer_lib.Tokenizer,
          model: nn.Module, params: Any) -> list[tuple[str, str]]:
-  """Returns pairs (prompt, continuation); pair i is drawn from seed + i."""
+  """Returns pairs (prompt, continuation); pair i is drawn as number i."""
   if not samples.prompts:
     return []
   found = sample.generate(
-      model, params,
-      [prompts_lib.encode(tokenizer, text) for text in samples.prompts],
+      model, params, prompts(samples, tokenizer, model),
       max_new_tokens=samples.max_new_tokens,
       transforms=samples.sampling.build(), rng=samples.seed,
       eos_id=tokenizer.eos_id)

@@ -5,6 +5,7 @@ import pytest
 
 from lmjax import experiment
 from lmjax import results
+from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.data import pipeline
 from lmjax.data import sources
@@ -72,6 +73,13 @@ def test_samples_do_not_depend_on_each_other(made):
       model, params)
   assert [prompt for prompt, _ in both] == ['', 'doc']
   assert both[0] == first[0]
+
+
+def test_prompts_that_cannot_be_continued_are_refused(made):
+  data, model, _, _ = made
+  with pytest.raises(errors.InputError, match='16'):
+    results.prompts(experiment.Samples(prompts=('', 'a' * 14), max_new_tokens=5),
+                    data.tokenizer, model)
 
 
 def test_publish_writes_report_curve_and_page(tmp_path, made, capsys):
