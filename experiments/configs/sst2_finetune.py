@@ -41,11 +41,11 @@ def get_config():
           block=block.PreNorm(
               mixer=attention.AttentionConfig(num_heads=4),
               mlp=layers.MLPConfig(hidden=512))),
-      dropout=0.1,
-      head=classifier.ClassifierConfig(causal=False, dropout=0.2),
+      dropout=0.2,
+      head=classifier.ClassifierConfig(pooling='max', dropout=0.5),
       optimizer=optimizers.AdamW(
           learning_rate=1e-3, schedule=schedules.Linear(warmup=100)),
       training=experiment.Training(
-          steps=3000, log_every=100, eval_every=500,
+          steps=2100, ema_decay=0.995, log_every=100, eval_every=525,
           stop=stopping.EarlyStopping(
               metric='valid/accuracy', higher_is_better=True))))

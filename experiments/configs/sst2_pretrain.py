@@ -38,7 +38,7 @@ def get_config():
           tokenizer=subwords.SentencePiece(vocab_size=8000),
           batch_size=32),
       model=get_model(),
-      optimizer=optimizers.AdamW(
-          learning_rate=2e-3, schedule=schedules.Cosine(warmup=100)),
-      training=experiment.Training(steps=1500, eval_every=500),
+      optimizer=optimizers.Muon(
+          learning_rate=4e-3, schedule=schedules.Linear(warmup=50)),
+      training=experiment.Training(steps=1000, eval_every=250),
       samples=experiment.Samples(prompts=('the film', 'a'), max_new_tokens=40)))
