@@ -3,6 +3,12 @@
   python experiments/finetune.py --workdir=runs/sst2 \
       --config=experiments/configs/sst2_finetune.py \
       --config.init=runs/sst2_lm
+
+Trains on phrases, stops early by the 1,821 sentences of SST's test split, and
+is tested on the 872 of GLUE's dev split. On 2 CPU cores, 117 s besides 194 s of
+pretraining: 83.0% (83.4, 83.3, 82.4 with seeds 0, 1, 2 over one pretrained
+run; standard error of each 1.3). From scratch, seed 0: 81.3%. Naive Bayes:
+82.0%. Without --config.init it starts from scratch.
 """
 from lmjax import experiment
 from lmjax.core import config

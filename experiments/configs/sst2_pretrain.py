@@ -3,6 +3,9 @@
   python experiments/pretrain.py --workdir=runs/sst2_lm \
       --config=experiments/configs/sst2_pretrain.py \
       --config.data.source.paths='sst2_glue/train_*.tsv'
+
+194 s on 2 CPU cores. Its held-out loss flatters it: phrases of one sentence
+overlap, and a hash sends them to both sides.
 """
 from lmjax import experiment
 from lmjax.core import config
