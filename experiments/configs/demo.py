@@ -1,4 +1,11 @@
-"""The demo: a small decoder on the Python language reference."""
+"""The demo: a small decoder on the Python language reference.
+
+  python experiments/pretrain.py --workdir=runs/demo
+
+Expected on Python 3.11's reference: 1.67 bits a byte on held-out text, within
+0.02, where a bigram has 2.03. 87 s in all on 2 cores of an Intel Xeon. Another
+Python carries another text, and other numbers.
+"""
 from lmjax import experiment
 from lmjax.core import config
 from lmjax.data import pipeline
