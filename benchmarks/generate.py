@@ -7,7 +7,7 @@ Contestants take turns, each in a process of its own with the same number of
 threads and the same allocator setting. Prints, and with --out writes, JSON:
 tokens a second, the GB/s at which that reads all parameters once a token (of
 the whole batch), its share of the measured read bandwidth, and how many times
-faster lmjax is than each peer.
+faster lmjax is than each peer, in wall and in processor time.
 """
 import json
 import os
@@ -71,17 +71,21 @@ def measure(batch: int, names: list[str], rounds: int, threads: int, lock: str
             for name in names]
   for racer in racers:
     report |= racer.facts
-  seconds = paired.race(racers, rounds, 1, lock)
+  pairs = paired.race(racers, rounds, 1, lock)
   for racer in racers:
     racer.close()
 
   gbytes = 4 * report['parameters'] / 1e9
+  seconds, processors = (
+      {name: [pair[i] for pair in each] for name, each in pairs.items()}
+      for i in range(2))
   for name, each in seconds.items():
     median = statistics.median(each)
     read = gbytes * NEW / median
     report[name] = {
         'tokens_per_s': round(batch * NEW / median, 1),
         'seconds_rounds': [round(s, 2) for s in each],
+        'processor_seconds': round(statistics.median(processors[name]), 2),
         'read_gbytes_per_s': round(read, 1),
         'share_of_read_bandwidth': round(
             read / report['machine']['read_gbytes_per_s'], 3),
@@ -89,6 +93,8 @@ def measure(batch: int, names: list[str], rounds: int, threads: int, lock: str
     if name != names[0]:
       report[name][f'{names[0]}_is_faster_by'] = round(
           paired.ratio(each, seconds[names[0]]), 3)
+      report[name][f'{names[0]}_spends_less_by'] = round(
+          paired.ratio(processors[name], processors[names[0]]), 3)
   return report
 
 
