@@ -17,6 +17,7 @@ from lmjax.core import trees
 from lmjax.data import tokenizer as tokenizer_lib
 from lmjax.evaluation import classification
 from lmjax.evaluation import report
+from lmjax.evaluation import run_page
 from lmjax.models import classifier
 from lmjax.models import decoder
 from lmjax.objectives import labels
@@ -139,7 +140,7 @@ def publish(run: rundir.RunDir,
   """Writes the report, two pictures and the predictions, and prints the table.
 
   Args:
-    run: Where: `report.json`, `confusion.png`, `curve.png` and
+    run: Where: `report.json`, `report.html`, `confusion.png`, `curve.png` and
       `predictions.jsonl`.
     results: On the test split, of the model first, by name.
     logits: The model's, [test examples, classes].
@@ -159,8 +160,14 @@ def publish(run: rundir.RunDir,
                   'predicted': splits.labels[row.argmax()],
                   'logits': [round(float(x), 4) for x in row]}) + '\n'
       for e, row in zip(splits.test, logits)))
+  run_page.write(
+      run.page, title=run.path.name, config=json.loads(run.config.read_text()),
+      curve_png=run.curve, pictures={'Confusion': run.path / 'confusion.png'},
+      tables={'Test split': run_page.Table(
+          classification.COLUMNS, classification.rows(results), notes)},
+      facts=facts | json.loads(run.facts.read_text())[-1])
   report.display(classification.table(results))
   for line in notes:
     print(line)
   print(f'---\nconfusion matrix: {run.path / "confusion.png"}\n'
-        f'curve:            {run.curve}\nreport:           {run.report}')
+        f'curve:            {run.curve}\nreport:           {run.page}')

@@ -8,6 +8,8 @@ import pytest
 jax.config.update('jax_platforms', 'cpu')
 jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_numpy_rank_promotion', 'raise')
+# Tiny models take longer to compile than to run.
+jax.config.update('jax_disable_most_optimizations', True)
 
 ROOT = pathlib.Path(__file__).parents[1]
 flags.FLAGS.mark_as_parsed()

@@ -78,6 +78,8 @@ def test_from_scratch_it_learns_and_leaves_what_was_promised(tmp_path, capsys):
   for name in ('confusion.png', 'curve.png', 'metrics.jsonl', 'config.json',
                'run.json', 'predictions.jsonl'):
     assert (run / name).stat().st_size > 0, name
+  page = (run / 'report.html').read_text()
+  assert 'naive Bayes' in page and page.count('data:image/png') == 2
   predictions = [json.loads(line) for line in
                  (run / 'predictions.jsonl').read_text().splitlines()]
   right = sum(row['label'] == row['predicted'] for row in predictions)

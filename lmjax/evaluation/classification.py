@@ -106,14 +106,20 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
   return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
-def table(results: dict[str, Classification]):
-  """Returns a `rich` table of classifiers tested on the same examples."""
-  rows = [(name, report.number(r.accuracy, 4),
+COLUMNS = ('', 'accuracy', '±', 'macro-F1')
+
+
+def rows(results: dict[str, Classification]) -> list[tuple[str, ...]]:
+  """Returns the cells of the table, in the order of `COLUMNS`."""
+  return [(name, report.number(r.accuracy, 4),
            report.number(r.accuracy_stderr, 4), report.number(r.macro_f1, 4))
           for name, r in results.items()]
+
+
+def table(results: dict[str, Classification]):
+  """Returns a `rich` table of classifiers tested on the same examples."""
   examples = next(iter(results.values())).total
-  return report.grid(('', 'accuracy', '±', 'macro-F1'), rows,
-                     f'{examples:,} examples.')
+  return report.grid(COLUMNS, rows(results), f'{examples:,} examples.')
 
 
 def plot(path: str | os.PathLike, result: Classification,

@@ -10,7 +10,7 @@ import hashlib
 import html
 import os
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 import unicodedata
 
 from lmjax.core import config as config_lib
@@ -69,6 +69,13 @@ summary { cursor: pointer; font-weight: 550; } details dl { margin-top: 12px; }
 """
 
 
+class Table(NamedTuple):
+  """A table whose first column names the rows and whose first row is ours."""
+  columns: Sequence[str]
+  rows: Sequence[Sequence[str]]
+  terms: Sequence[str] = ()  # Sentences under which the numbers hold.
+
+
 def write(
     path: str | os.PathLike,
     *,
@@ -76,6 +83,8 @@ def write(
     config: Mapping[str, Any],
     reports: Sequence[report.Report] = (),
     curve_png: str | os.PathLike | None = None,
+    pictures: Mapping[str, str | os.PathLike] | None = None,
+    tables: Mapping[str, Table] | None = None,
     samples: Sequence[tuple[str, str]] = (),
     facts: Mapping[str, Any] | None = None,
 ) -> None:
@@ -87,18 +96,24 @@ def write(
     config: The run's config, as `config.to_dict` returns it.
     reports: Of the model, then of its baselines.
     curve_png: A picture of the training curve, which goes into the page.
+    pictures: More PNG files, by heading.
+    tables: More tables, by heading.
     samples: Pairs (prompt, generated text).
     facts: More to say of the run, by name: parameters, time, versions.
   """
   reports = list(reports)
   sections = [_tiles(reports[0]) if reports else '']
   if curve_png is not None:
-    picture = base64.b64encode(pathlib.Path(curve_png).read_bytes()).decode()
-    sections.append(_section('Training', _card(
-        f'<img alt="Training curve" src="data:image/png;base64,{picture}">')))
+    sections.append(_section('Training', _picture('Training', curve_png)))
   if reports:
-    sections.append(_section('Held-out likelihood', _table(reports)))
+    sections.append(_section('Held-out likelihood', _table(Table(
+        report.headings(), [report.cells(each) for each in reports],
+        report.terms(reports[0])))))
     sections.append(_charts(reports))
+  for heading, table in (tables or {}).items():
+    sections.append(_section(heading, _table(table)))
+  for heading, picture in (pictures or {}).items():
+    sections.append(_section(heading, _picture(heading, picture)))
   if samples:
     sections.append(_section('Samples', ''.join(
         _card(f'<b>{text(prompt)}</b>{text(output)}', 'sample')
@@ -164,13 +179,19 @@ def _tiles(first: report.Report) -> str:
   return f'<div class="tiles">{tiles}</div>\n'
 
 
-def _table(reports: Sequence[report.Report]) -> str:
-  head = ''.join(f'<th>{text(name)}</th>' for name in report.headings())
+def _picture(name: str, path: str | os.PathLike) -> str:
+  picture = base64.b64encode(pathlib.Path(path).read_bytes()).decode()
+  return _card(
+      f'<img alt="{text(name)}" src="data:image/png;base64,{picture}">')
+
+
+def _table(table: Table) -> str:
+  head = ''.join(f'<th>{text(name)}</th>' for name in table.columns)
   rows = ''.join(
       f'<tr class="{"best" if i == 0 else ""}">'
-      + ''.join(f'<td>{text(cell)}</td>' for cell in report.cells(each))
-      + '</tr>' for i, each in enumerate(reports))
-  terms = ''.join(f'<p>{text(line)}</p>' for line in report.terms(reports[0]))
+      + ''.join(f'<td>{text(cell)}</td>' for cell in row)
+      + '</tr>' for i, row in enumerate(table.rows))
+  terms = ''.join(f'<p>{text(line)}</p>' for line in table.terms)
   return _card(
       f'<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
       f'<div class="terms">{terms}</div>')

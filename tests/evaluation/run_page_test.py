@@ -100,3 +100,19 @@ def test_numbers_that_are_not_finite_do_not_break_the_page(tmp_path):
                         for b in _REPORT.by_position))
   page = _page(tmp_path, reports=[broken])
   assert not _Parser(page).open and 'nan' in page
+
+
+def test_further_tables_and_pictures_stand_under_their_headings(tmp_path):
+  picture = tmp_path / 'p.png'
+  picture.write_bytes(b'png')
+  run_page.write(
+      tmp_path / 'page.html', title='t', config={},
+      tables={f'Test {_EVIL}': run_page.Table(
+          ('', 'accuracy'), [('model', _EVIL)], ('100 examples.',))},
+      pictures={'Confusion': picture})
+  parsed = _Parser((tmp_path / 'page.html').read_text())
+  assert parsed.tags.count('table') == parsed.tags.count('img') == 1
+  said = ' '.join(parsed.texts)
+  assert '100 examples.' in said and 'Confusion' in said
+  assert '<img src=x' in said  # As text, with no control character in it.
+  assert '\x1b' not in said

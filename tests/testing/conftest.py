@@ -16,14 +16,6 @@ from lmjax.testing import hot
 VOCAB = 13
 
 
-@pytest.fixture(autouse=True)
-def compile_quickly():
-  """Trades the speed of what is compiled for the time it takes to compile."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
-
-
 def build(attend=None, dropout=0.0, **changes):
   """Returns a tiny decoder and the functions that the kit asks for."""
   config = decoder.DecoderConfig(**dict(dict(
