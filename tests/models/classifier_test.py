@@ -21,7 +21,7 @@ POSITIONS = np.arange(6, dtype=np.int32)[None] * SEGMENTS
 def built(backbone=TINY, **options):
   config = classifier.ClassifierConfig(init_std=0.5, **options)
   model = config.build(backbone, 3)
-  params = model.init(
+  params = jax.jit(model.init)(
       jax.random.key(1), INPUTS, POSITIONS, SEGMENTS)['params']
   return model, params
 
@@ -95,8 +95,8 @@ def test_dropout_is_on_only_in_training():
 
 def test_every_parameter_has_a_finite_gradient():
   model, params = built()
-  grads = jax.grad(lambda p: jnp.sum(jnp.square(model.apply(
-      {'params': p}, INPUTS, POSITIONS, SEGMENTS))))(params)
+  grads = jax.jit(jax.grad(lambda p: jnp.sum(jnp.square(model.apply(
+      {'params': p}, INPUTS, POSITIONS, SEGMENTS)))))(params)
   for path, leaf in trees.items(grads):
     assert jnp.isfinite(leaf).all() and (
         path.endswith('key/bias') or jnp.abs(leaf).max() > 0), path
