@@ -5,6 +5,7 @@ import rich.text
 
 from lmjax import experiment
 from lmjax.data import pipeline
+from lmjax.generation import terminal
 from lmjax.models import cost
 
 
@@ -74,10 +75,5 @@ def _decoded(batch, tokenizer) -> rich.text.Text:
     piece = names.get(token)
     if piece is None:
       piece = tokenizer.token_bytes(token).decode('utf-8', 'replace')
-    text.append(printable(piece), 'green' if weight else 'red')
+    text.append(terminal.printable(piece), 'green' if weight else 'red')
   return text
-
-
-def printable(text: str) -> str:
-  """Returns text without the control characters that steer a terminal."""
-  return ''.join(c if c.isprintable() or c in '\n\t' else '�' for c in text)

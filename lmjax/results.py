@@ -7,7 +7,6 @@ import flax.linen as nn
 import numpy as np
 
 from lmjax import experiment
-from lmjax import preview
 from lmjax.core import config as config_lib
 from lmjax.core import trees
 from lmjax.data import pipeline
@@ -18,6 +17,7 @@ from lmjax.evaluation import report
 from lmjax.evaluation import run_page
 from lmjax.generation import prompts as prompts_lib
 from lmjax.generation import sample
+from lmjax.generation import terminal
 from lmjax.training import curve
 from lmjax.training import parallel
 from lmjax.training import rundir
@@ -112,5 +112,5 @@ def publish(run: rundir.RunDir, config: experiment.Pretrain,
       facts=facts | starts[-1])
   report.show(reports)
   for prompt, text in samples:
-    print(f'--- sample\n{preview.printable(prompt + text)}')
+    print(f'--- sample\n{terminal.printable(prompt + text)}')
   print(f'---\ncurve:  {run.curve}\nreport: {run.page}')
