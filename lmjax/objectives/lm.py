@@ -7,7 +7,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lmjax.core import errors
 from lmjax.core import metrics
 from lmjax.nn import masks
 from lmjax.objectives import losses
@@ -31,10 +30,7 @@ class Causal:
   z_loss: float = 0.0
 
   def __post_init__(self):
-    if not 0 <= self.label_smoothing < 1:
-      raise errors.InputError(
-          'objective.label_smoothing should be in [0, 1); got '
-          f'{self.label_smoothing}.')
+    losses.check_smoothing(self.label_smoothing)
 
   def build(self, model: nn.Module) -> Objective:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`."""

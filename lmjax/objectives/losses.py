@@ -2,6 +2,7 @@
 import jax
 import jax.numpy as jnp
 
+from lmjax.core import errors
 from lmjax.core import shapes
 
 
@@ -27,6 +28,13 @@ def cross_entropy(
   picked_BT = jnp.take_along_axis(
       logits_BTV, index_BT[..., None], axis=-1, mode='fill')[..., 0]
   return log_normalizer_BT - picked_BT, log_normalizer_BT
+
+
+def check_smoothing(amount: float) -> None:
+  """Refuses an amount of label smoothing that is no share of the target."""
+  if not 0 <= amount < 1:
+    raise errors.InputError(
+        f'objective.label_smoothing should be in [0, 1); got {amount}.')
 
 
 def smoothed(nll_BT: jax.Array, logits_BTV: jax.Array,

@@ -1,7 +1,6 @@
 """What is restored is what was saved, or it is not restored."""
 import json
 import logging
-import pathlib
 
 import jax
 import jax.numpy as jnp
