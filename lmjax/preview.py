@@ -71,6 +71,7 @@ def _decoded(batch, tokenizer) -> rich.text.Text:
   """Returns the targets of row 0 as text, coloured by whether they count."""
   text = rich.text.Text()
   names = {tokenizer.bos_id: '<BOS>', tokenizer.eos_id: '<EOS>'}
+  names |= {token: name for name, token in tokenizer.specials.items()}
   for token, weight in zip(batch['targets'][0].tolist(), batch['weights'][0]):
     piece = names.get(token)
     if piece is None:

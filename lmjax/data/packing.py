@@ -11,6 +11,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.data import store as store_lib
+from lmjax.data import vocabulary
 
 
 class Rows(Protocol):
@@ -40,8 +41,10 @@ class Packed:
   """
   shuffle: bool = True
 
-  def build(self, store: store_lib.TokenStore, length: int, seed: int) -> Rows:
+  def build(self, store: store_lib.TokenStore, length: int, seed: int,
+            tokenizer: vocabulary.Tokenizer | None = None) -> Rows:
     """Returns rows of `length` tokens of the store."""
+    del tokenizer  # Plain rows hold nothing but the store's tokens.
     return _Stream(store, length, seed, self.shuffle, crosses=False)
 
 
@@ -57,8 +60,10 @@ class Concatenated:
   """
   shuffle: bool = True
 
-  def build(self, store: store_lib.TokenStore, length: int, seed: int) -> Rows:
+  def build(self, store: store_lib.TokenStore, length: int, seed: int,
+            tokenizer: vocabulary.Tokenizer | None = None) -> Rows:
     """Returns rows of `length` tokens of the store."""
+    del tokenizer  # Plain rows hold nothing but the store's tokens.
     return _Stream(store, length, seed, self.shuffle, crosses=True)
 
 
@@ -70,8 +75,10 @@ class Crops:
   has) meets some tokens twice and others never. Borders are ignored.
   """
 
-  def build(self, store: store_lib.TokenStore, length: int, seed: int) -> Rows:
+  def build(self, store: store_lib.TokenStore, length: int, seed: int,
+            tokenizer: vocabulary.Tokenizer | None = None) -> Rows:
     """Returns rows of `length` tokens of the store."""
+    del tokenizer  # Plain rows hold nothing but the store's tokens.
     return _Windows(store, length, seed)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.data import packing as packing_lib
 from lmjax.data import sources
+from lmjax.data import specials as specials_lib
 from lmjax.data import splits
 from lmjax.data import store as store_lib
 from lmjax.data import tokenizer as tokenizer_lib
@@ -22,6 +23,8 @@ class DataConfig:
     source: Where text comes from.
     split: What is held out of it; None trains on all of it.
     tokenizer: How text becomes ids.
+    specials: Ids beyond text that an objective asks for, such as '[MASK]'.
+    sentinels: How many ids <extra_id_0>, ... follow them, for denoising.
     packing: How documents become rows.
     length: Tokens a row; None takes the model's context.
     batch_size: Rows a step, over all devices and microbatches.
@@ -32,6 +35,8 @@ class DataConfig:
   source: sources.Config = sources.Embedded()
   split: splits.Config | None = splits.HashSplit()
   tokenizer: tokenizer_lib.Config = tokenizer_lib.SentencePiece()
+  specials: tuple[str, ...] = ()
+  sentinels: int = 0
   packing: packing_lib.Config = packing_lib.Packed()
   length: int | None = None
   batch_size: int = 32
@@ -79,9 +84,12 @@ class DataConfig:
     """Builds the tokenizer on the part of the text that it may learn from."""
     names = {'nothing': (), 'train': ('train',), 'all': splits.NAMES}
     parts = [self.part(name) for name in names[self.tokenizer.needs]]
-    return self.tokenizer.build(
+    tokenizer = self.tokenizer.build(
         text for part in parts if part is not None
         for text in part.documents())
+    if not self.specials and not self.sentinels:
+      return tokenizer
+    return specials_lib.Extended(tokenizer, self.specials, self.sentinels)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +117,8 @@ class Data:
       raise errors.InputError(
           'length is open: set it in the data config, or give build a length.')
     config = self.config
-    rows = config.packing.build(self.train, self.length, config.seed)
+    rows = config.packing.build(
+        self.train, self.length, config.seed, self.tokenizer)
     identity = {
         'tokens': self.train.digest, 'tokenizer': self.tokenizer.digest,
         'packing': repr(config.packing), 'length': self.length,

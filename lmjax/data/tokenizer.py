@@ -1,9 +1,11 @@
 """Tokenizers by name, and loading a saved one."""
 import json
 import pathlib
+from typing import Any
 
 from lmjax.core import config
 from lmjax.core import errors
+from lmjax.data import specials
 from lmjax.data import subwords
 from lmjax.data import symbols
 from lmjax.data import vocabulary
@@ -32,11 +34,11 @@ def load(directory: str | pathlib.Path) -> Tokenizer:
   try:
     state = json.loads(path.read_text())
     digest, kind = state.pop('digest'), state['kind']
-    if kind not in _KINDS:
-      raise errors.InputError(
-          f'{str(path)!r} is a tokenizer of kind {kind!r}; choose from '
-          f'{sorted(_KINDS)}.{config.near(kind, _KINDS)}')
-    tokenizer = _KINDS[kind].restore(state, directory)
+    base = state['of'] if kind == 'Extended' else state
+    tokenizer = _restore(base, path)
+    if base is not state:
+      tokenizer = specials.Extended(
+          tokenizer, state['specials'], state['sentinels'])
   except errors.InputError:
     raise
   except FileNotFoundError:
@@ -52,3 +54,13 @@ def load(directory: str | pathlib.Path) -> Tokenizer:
         f'(its digest was {digest[:12]}, is {tokenizer.digest[:12]}); restore '
         'its files.')
   return tokenizer
+
+
+def _restore(state: dict[str, Any], path: pathlib.Path) -> Tokenizer:
+  """Returns the tokenizer of a state, before anything extends it."""
+  kind = state['kind']
+  if kind not in _KINDS:
+    raise errors.InputError(
+        f'{str(path)!r} is a tokenizer of kind {kind!r}; choose from '
+        f'{sorted(_KINDS)}.{config.near(kind, _KINDS)}')
+  return _KINDS[kind].restore(state, path.parent)

@@ -1,8 +1,9 @@
 """What every tokenizer does: text to ids and back, and where documents end."""
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import hashlib
 import json
 import pathlib
+import types
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,15 @@ class Tokenizer:
     vocab_size: How many ids there are; ids are 0 .. vocab_size - 1.
     bos_id: The id put before every document, or None.
     eos_id: The id put after every document, or None.
+    specials: Ids by name that no text becomes, such as '[MASK]'; BOS and EOS
+      are not among them. `specials.Extended` adds them.
+    sentinel_ids: Those of them named <extra_id_0>, <extra_id_1>, ...
   """
   vocab_size: int
   bos_id: int | None
   eos_id: int | None
+  specials: Mapping[str, int] = types.MappingProxyType({})
+  sentinel_ids: tuple[int, ...] = ()
 
   def encode(self, text: str) -> np.ndarray:
     """Returns the ids of the text alone, 1-D of `dtype`.
@@ -86,6 +92,36 @@ class Tokenizer:
     rows = [self.encode(text) for text in texts]
     lengths = np.array([len(row) for row in rows], np.int64)
     return np.concatenate(rows), lengths
+
+  def special(self, name: str) -> int:
+    """Returns the id of a special, such as '[MASK]'.
+
+    Raises:
+      InputError: If the tokenizer has none of that name.
+    """
+    if name not in self.specials:
+      raise errors.InputError(
+          f'The tokenizer has no {name}, only '
+          f'{", ".join(self.specials) or "ids for text"}; name what it should '
+          f'have: --config.data.specials="(\'{name}\',)".')
+    return self.specials[name]
+
+  @property
+  def control_ids(self) -> tuple[int, ...]:
+    """Ids that are no text: BOS, EOS and all specials."""
+    ends = [i for i in (self.bos_id, self.eos_id) if i is not None]
+    return (*ends, *self.specials.values())
+
+  @property
+  def word_starts(self) -> np.ndarray:
+    """Whether each id begins a word, bool [vocab_size].
+
+    A word is whitespace and what follows it, up to the next whitespace; an id
+    that is no text stands alone.
+    """
+    control = set(self.control_ids)
+    return np.array([i in control or self.token_bytes(i)[:1].isspace()
+                     for i in range(self.vocab_size)])
 
   @property
   def dtype(self) -> np.dtype:
