@@ -62,6 +62,8 @@ class DecoderConfig:
     block: The block, with its mixer, MLP and norms.
     positions: How positions enter.
     final_norm: The norm before the head; None where blocks end in one.
+    causal: Whether it is trained to see only what came before a token, and so
+      can generate; the mask that is handed in decides what is seen.
     tied: Whether the head is the transposed token embedding.
     head_bias: Whether an untied head has a bias.
     embed_scale: Whether embeddings are multiplied by sqrt(D).
@@ -86,6 +88,7 @@ class DecoderConfig:
   block: block_lib.Config = block_lib.PreNorm()
   positions: positions_lib.Positions = positions_lib.Learned()
   final_norm: layers.Norm | None = layers.LayerNorm()
+  causal: bool = True
   tied: bool = True
   head_bias: bool = False
   embed_scale: bool = False
@@ -173,7 +176,7 @@ class Decoder(nn.Module):
     config = self.config
     d = shapes.bind(inputs_BT=inputs_BT)
     if mask is None:
-      mask = masks.of_length(d.T)
+      mask = masks.of_length(d.T, causal=config.causal)
     if d.T > config.context:
       raise errors.InputError(
           f'Got {d.T} tokens, but model.context is {config.context}.')
@@ -209,6 +212,11 @@ class Decoder(nn.Module):
   def empty_cache(self, batch: int, length: int) -> Cache:
     """Returns a cache with room for `length` tokens in each of `batch` rows."""
     config = self.config
+    if not config.causal:
+      raise errors.InputError(
+          'A model with model.causal = False cannot generate: its tokens were '
+          'predicted from both sides. Fill masks with it, or train a causal '
+          'one.')
     if length > config.context:
       raise errors.InputError(
           f'A cache of {length} tokens exceeds model.context = '

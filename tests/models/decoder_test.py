@@ -212,3 +212,14 @@ def test_the_vocabulary_is_settled_by_the_tokenizer():
     GPT.with_vocab(18)
   with pytest.raises(errors.InputError, match='with_vocab'):
     unset.build()
+
+
+def test_a_bidirectional_decoder_sees_ahead_and_cannot_generate():
+  model = dataclasses.replace(
+      GPT, causal=False).build()
+  params = hot.hot_params(decoder.initial_params(model, 0), 1)
+  one, other = (model.apply({'params': params}, jnp.array([[1, 2, last]]))[0]
+                for last in (3, 4))
+  assert not np.allclose(one[0, 0], other[0, 0])
+  with pytest.raises(errors.InputError, match='model.causal = False'):
+    model.empty_cache(1, 3)
