@@ -37,11 +37,13 @@ def contestant(tokens: int, batch: int) -> None:
   from lmjax.evaluation import likelihood
   from lmjax.models import decoder
   from lmjax.models import presets
+  from lmjax.objectives import lm
 
   allocator.keep_pages()
   model = presets.PRESETS['gpt2'].build()
   vocab_size = model.config.vocab_size
-  score = likelihood.of_model(model, decoder.initial_params(model, 0))
+  score = likelihood.of_params(
+      lm.Causal().scores(model), decoder.initial_params(model, 0))
   document = np.random.default_rng(0).integers(vocab_size, size=tokens)
 
   def work(count):

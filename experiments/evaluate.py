@@ -38,7 +38,7 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
       config.checkpoint)
   run = experiment.load(workdir, step)
   devices = jax.local_devices() if jax.local_device_count() > 1 else None
-  score = likelihood.of_model(run.model, run.params, devices)
+  score = likelihood.of_params(run.scores(), run.params, devices)
   digest = trees.digest(run.params)
   scoring = config.scoring
   context = scoring.context or run.config.data.length or (

@@ -18,13 +18,10 @@ from lmjax import experiment
 from lmjax.core import cli
 from lmjax.core import trees
 from lmjax.evaluation import classification
-from lmjax.training import checkpoints
-from lmjax.training import loop
 from lmjax.training import parallel
 from lmjax.training import rules
 from lmjax.training import rundir
 from lmjax.training import step
-from lmjax.training import writers
 
 
 def finetune(config: experiment.Finetune, workdir: str
@@ -61,17 +58,10 @@ def finetune(config: experiment.Finetune, workdir: str
         logits_of(params, rows['valid']), rows['valid'], splits.labels)
     return {f'valid/{name}': value for name, value in numbers.items()}
 
-  with checkpoints.Checkpoints(
-      run.checkpoints, training.keep_last, training.keep_best) as saved:
-    state, progress = saved.resume(state)
-    with writers.opened(run.metrics, run.tensorboard, training.steps,
-                        int(state.step)) as sinks:
-      fitted = loop.fit(
-          state, rows['train'].batches(training.seed), optimizer=optimizer,
-          objective=rules.without_gradient(task.objective.build(model), held),
-          parallel=strategy, checkpoints=saved, evaluate=evaluate,
-          writers=sinks, progress=progress, **training.fit_options())
-  number, params = checkpoints.restore_params(run.checkpoints, 'best')
+  fitted, number, params = training.fit(
+      run, state, rows['train'].batches(training.seed), optimizer=optimizer,
+      objective=rules.without_gradient(task.objective.build(model), held),
+      parallel=strategy, evaluate=evaluate)
 
   logits = logits_of(params, rows['test'])
   results = {'model': task.metrics.result(logits, rows['test'], splits.labels)}

@@ -20,12 +20,9 @@ from lmjax.core import cli
 from lmjax.evaluation import report
 from lmjax.models import cost
 from lmjax.models import decoder
-from lmjax.training import checkpoints
-from lmjax.training import loop
 from lmjax.training import parallel
 from lmjax.training import rundir
 from lmjax.training import step
-from lmjax.training import writers
 
 
 def pretrain(config: experiment.Pretrain, workdir: str,
@@ -43,31 +40,25 @@ def pretrain(config: experiment.Pretrain, workdir: str,
 
   sized = config.model.with_vocab(tokenizer.vocab_size)
   model = sized.build()
+  objective = config.objective.build(model, tokenizer)
   results.prompts(config.samples, tokenizer, model)  # Refused now, if ever.
   optimizer = config.optimizer.build(cost.shapes(sized), training.steps)
   state = step.init_state(
       decoder.initial_params(model, training.seed), optimizer, training.seed,
       ema=training.ema_decay is not None)
   strategy = parallel.strategy(training.parallel)
-  score_of = results.scorer(model, strategy)
+  score_of = results.scorer(
+      config.objective.scores(model, tokenizer), strategy)
 
   run = rundir.open_run(workdir, config, {
       'data': data.train.digest, 'tokenizer': tokenizer.digest})
   tokenizer.save(run.tokenizer)
-  with checkpoints.Checkpoints(
-      run.checkpoints, training.keep_last, training.keep_best) as saved:
-    state, progress = saved.resume(state)
-    with writers.opened(run.metrics, run.tensorboard, training.steps,
-                        int(state.step)) as sinks:
-      fitted = loop.fit(
-          state, batches, objective=config.objective.build(model),
-          optimizer=optimizer, parallel=strategy, checkpoints=saved,
-          evaluate=results.watcher(config, data, score_of), writers=sinks,
-          progress=progress, profile=profile,
-          learning_rate=config.optimizer.rate(training.steps),
-          flops_per_token=cost.flops_per_token(sized, data.length),
-          **training.fit_options())
-  number, params = checkpoints.restore_params(run.checkpoints, 'best')
+  fitted, number, params = training.fit(
+      run, state, batches, objective=objective, optimizer=optimizer,
+      parallel=strategy, evaluate=results.watcher(config, data, score_of),
+      learning_rate=config.optimizer.rate(training.steps),
+      flops_per_token=cost.flops_per_token(sized, data.length),
+      profile=profile)
 
   reports = results.measure(config, data, score_of, params)
   results.publish(

@@ -18,9 +18,12 @@ from lmjax.models import decoder
 from lmjax.objectives import lm
 from lmjax.tasks import classification
 from lmjax.training import checkpoints
+from lmjax.training import loop
 from lmjax.training import optimizers
 from lmjax.training import rundir
+from lmjax.training import step as step_lib
 from lmjax.training import stopping
+from lmjax.training import writers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,12 +71,34 @@ class Training:
       raise errors.InputError(
           f'training.ema_decay should be in (0, 1); got {self.ema_decay}.')
 
-
   def fit_options(self) -> dict[str, Any]:
     """Returns the arguments of `loop.fit` that are named as they are here."""
     return {name: getattr(self, name) for name in (
         'steps', 'microbatches', 'ema_decay', 'eval_every', 'save_every',
         'log_every', 'stop')}
+
+  def fit(self, run: rundir.RunDir, state: step_lib.TrainState, batches: Any,
+          **options: Any) -> tuple[loop.FitResult, int, Any]:
+    """Trains in a run directory, from where the run stood.
+
+    Args:
+      run: Where checkpoints and metrics go.
+      state: Of step 0; a checkpoint in the directory replaces it.
+      batches: The global batch of a step.
+      **options: Further arguments of `loop.fit`.
+
+    Returns:
+      What the run ended with, and the number and the parameters of the best
+      checkpoint.
+    """
+    with checkpoints.Checkpoints(
+        run.checkpoints, self.keep_last, self.keep_best) as saved:
+      state, progress = saved.resume(state)
+      with writers.opened(run.metrics, run.tensorboard, self.steps,
+                          int(state.step)) as sinks:
+        fitted = loop.fit(state, batches, checkpoints=saved, writers=sinks,
+                          progress=progress, **self.fit_options(), **options)
+    return fitted, *checkpoints.restore_params(run.checkpoints, 'best')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,6 +213,10 @@ class Trained:
   model: nn.Module
   params: Any
   step: int
+
+  def scores(self) -> lm.Scores:
+    """Returns the likelihood its objective defines, of any parameters."""
+    return self.config.objective.scores(self.model, self.tokenizer)
 
 
 def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Trained:

@@ -18,16 +18,17 @@ from lmjax.evaluation import run_page
 from lmjax.generation import prompts as prompts_lib
 from lmjax.generation import sample
 from lmjax.generation import terminal
+from lmjax.objectives import lm
 from lmjax.training import curve
 from lmjax.training import parallel
 from lmjax.training import rundir
 
 
-def scorer(model: nn.Module, strategy: parallel.Strategy
+def scorer(scores: lm.Scores, strategy: parallel.Strategy
            ) -> Callable[[Any], likelihood.Score]:
-  """Returns `score_of(params)`: the model's score on the run's devices."""
+  """Returns `score_of(params)`: a model's scores on the run's devices."""
   devices = strategy.devices if len(strategy.devices) > 1 else None
-  return lambda params: likelihood.of_model(model, params, devices)
+  return lambda params: likelihood.of_params(scores, params, devices)
 
 
 def watcher(config: experiment.Pretrain, data: pipeline.Data, score_of

@@ -13,6 +13,7 @@ from lmjax.data import splits
 from lmjax.data import symbols
 from lmjax.models import decoder
 from lmjax.models import presets
+from lmjax.objectives import lm
 from lmjax.training import parallel
 from lmjax.training import rundir
 
@@ -32,7 +33,8 @@ def made(tmp_path_factory):
   data = CONFIG.data.build(
       tmp_path_factory.mktemp('cache'), length=CONFIG.model.context)
   model = CONFIG.model.build()
-  score_of = results.scorer(model, parallel.strategy('jit'))
+  score_of = results.scorer(
+      lm.Causal().scores(model), parallel.strategy('jit'))
   return data, model, score_of, decoder.initial_params(model, 0)
 
 

@@ -1,25 +1,21 @@
 """Exact likelihood of a text: every token scored once, divided once."""
 import collections
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-import functools
 import hashlib
 import math
 import time
 from typing import Any
 
-import flax.linen as nn
 import jax
 import numpy as np
 
 from lmjax.core import errors
 from lmjax.evaluation import report
 from lmjax.evaluation import windows
-from lmjax.objectives import lm
 
 Batch = Mapping[str, np.ndarray]
 Score = Callable[[Batch], tuple[Any, Any]]
 _FIELDS = ('inputs', 'targets', 'weights', 'positions', 'segments')
-_token_scores = jax.jit(lm.token_scores, static_argnums=0)  # Compiled once.
 
 
 def evaluate(
@@ -106,17 +102,18 @@ def evaluate(
       notes=tuple(_notes(uncontexted, sums.nonfinite, text)))
 
 
-def of_model(model: nn.Module, params: Any,
-             devices: Sequence[jax.Device] | None = None) -> Score:
-  """Returns the compiled score of a language model, dropout off.
+def of_params(scores: Callable[[Any, Batch], tuple[Any, Any]], params: Any,
+              devices: Sequence[jax.Device] | None = None) -> Score:
+  """Returns the compiled score of a model's parameters.
 
   Args:
-    model: A module that `objectives.lm.token_scores` can call.
-    params: Its parameters.
+    scores: `(params, batch) -> (nll_BT, correct_BT)`, from an objective's
+      `scores(model)`. It is compiled once, whatever parameters come.
+    params: The parameters.
     devices: Devices that share each batch; their number divides `batch_size`.
       By default the one where `params` are.
   """
-  score = functools.partial(_token_scores, model)
+  score = jax.jit(scores)
   if devices is None:
     params = jax.device_put(params)
     return lambda batch: score(params, batch)

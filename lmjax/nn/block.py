@@ -101,6 +101,41 @@ class PostNormBlock(PreNormBlock):
     return config.norm.build('mlp_norm')(x_BTD + drop(h_BTD)), cache
 
 
+@dataclasses.dataclass(frozen=True)
+class Alternating:
+  """Global attention in every n-th layer, from the first on; else local.
+
+  Attributes:
+    window: Local layers see tokens closer than this many positions, on both
+      sides where attention is not causal.
+    every: Layers 0, `every`, 2 * `every` ... are global.
+    theta: Base of the local layers' rotary wavelengths; None leaves it.
+
+  References:
+    Warner et al., ModernBERT, arXiv:2412.13663, section 2.1; Gemma Team,
+    Gemma 3, arXiv:2503.19786, section 2.
+  """
+  window: int = 65
+  every: int = 3
+  theta: float | None = 10_000.0
+
+  def __post_init__(self):
+    if self.window < 1 or self.every < 2:
+      raise errors.InputError(
+          'Alternating attention needs window >= 1 and every >= 2; got '
+          f'{self.window} and {self.every}.')
+
+  def layer(self, index: int, config: Config, positions: positions_lib.Positions
+            ) -> tuple[Config, positions_lib.Positions]:
+    """Returns the block config and positions of one layer."""
+    if index % self.every == 0:
+      return config, positions
+    mixer = dataclasses.replace(config.mixer, window=self.window)
+    if self.theta is not None and isinstance(positions, positions_lib.Rotary):
+      positions = dataclasses.replace(positions, theta=self.theta)
+    return dataclasses.replace(config, mixer=mixer), positions
+
+
 REMAT = {  # What the backward pass may keep instead of computing it again.
     'full': jax.checkpoint_policies.nothing_saveable,
     'dots': jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
@@ -112,6 +147,7 @@ class Stack(nn.Module):
 
   Looped, layer i owns the parameters `layer_i/...`. Scanned, they carry a
   leading axis L under `layers/...`, and compile time does not grow with L.
+  Shared, there is one `layer_0/...` that is applied L times, either way.
   """
   config: Config
   num_layers: int
@@ -120,6 +156,8 @@ class Stack(nn.Module):
   attend: Callable[..., jax.Array] = attend_lib.best
   scan: bool = False
   remat: Literal['none', 'full', 'dots'] = 'none'
+  shared: bool = False
+  alternating: Alternating | None = None  # Not with `scan` or `shared`.
 
   @nn.compact
   def __call__(self, x_BTD, cache, mask, bias_BNTS=None, index=None,
@@ -138,19 +176,28 @@ class Stack(nn.Module):
     if self.remat != 'none':
       block = nn.remat(block, prevent_cse=not self.scan, static_argnums=(6,),
                        policy=REMAT[self.remat])
-    arguments = (self.config, self.policy, self.positions, self.attend)
+    def build(config, positions, name, block=block):
+      return block(config, self.policy, positions, self.attend, name=name)
+
     if self.scan:
+      kept = {'variable_broadcast': 'params'} if self.shared else {}
+      stacked = {'intermediates': 0} | ({} if self.shared else {'params': 0})
       scanned = nn.scan(
-          block, length=self.num_layers,
-          variable_axes={'params': 0, 'intermediates': 0},
-          split_rngs={'params': True, 'dropout': True},
+          block, length=self.num_layers, variable_axes=stacked, **kept,
+          split_rngs={'params': not self.shared, 'dropout': True},
           in_axes=(0, nn.broadcast, nn.broadcast, nn.broadcast, nn.broadcast),
           metadata_params={nn.PARTITION_NAME: 'layers'})
-      return scanned(*arguments, name='layers')(
+      name = 'layer_0' if self.shared else 'layers'
+      return build(self.config, self.positions, name, scanned)(
           x_BTD, cache, mask, bias_BNTS, index, train)
     caches = []
     for i in range(self.num_layers):
-      x_BTD, layer_cache = block(*arguments, name=f'layer_{i}')(
+      if i == 0 or not self.shared:
+        config, positions = self.config, self.positions
+        if self.alternating is not None:
+          config, positions = self.alternating.layer(i, config, positions)
+        layer = build(config, positions, f'layer_{i}')
+      x_BTD, layer_cache = layer(
           x_BTD, None if cache is None else cache[i], mask, bias_BNTS, index,
           train)
       caches.append(layer_cache)

@@ -18,10 +18,23 @@ class Policy:
     dtype: Of activations and matrix products; parameters stay float32.
     init_std: Standard deviation of initial kernels and embeddings.
     residual_std: The same for the kernels that write to the residual stream.
+    uniform: Whether initial weights are uniform rather than normal, with the
+      same standard deviation.
   """
   dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
   init_std: float = 0.02
   residual_std: float = 0.02
+  uniform: bool = False
+
+  def initializer(self, std: float | None = None
+                  ) -> Callable[..., jax.Array]:
+    """Returns what draws weights; None takes `init_std`."""
+    std = self.init_std if std is None else std
+    if not self.uniform:
+      return nn.initializers.normal(std)
+    bound = 3**0.5 * std
+    return lambda *args: jax.random.uniform(
+        *args, minval=-bound, maxval=bound)
 
 
 class Dense(nn.Module):
@@ -38,8 +51,7 @@ class Dense(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     dtype = self.policy.dtype
-    std = self.policy.init_std if self.init_std is None else self.init_std
-    kernel = self.param('kernel', nn.initializers.normal(std),
+    kernel = self.param('kernel', self.policy.initializer(self.init_std),
                         (x.shape[-1], self.features))
     y = x.reshape(-1, x.shape[-1]).astype(dtype) @ kernel.astype(dtype)
     if self.use_bias:
@@ -60,8 +72,7 @@ class Embedding(nn.Module):
 
   def setup(self):
     self.embedding = self.param(
-        'embedding', nn.initializers.normal(self.policy.init_std),
-        (self.size, self.features))
+        'embedding', self.policy.initializer(), (self.size, self.features))
 
   def __call__(self, ids_BT: jax.Array) -> jax.Array:
     """Returns the vectors of the ids, `x_BTD`, in the compute dtype."""
@@ -90,8 +101,7 @@ class Head(nn.Module):
   def __call__(self, x_BTD: jax.Array) -> jax.Array:
     """Returns `logits_BTV` (or `logits_BC` of an `x_BD`), float32."""
     kernel_DV = self.param(
-        'kernel', nn.initializers.normal(self.policy.init_std),
-        (x_BTD.shape[-1], self.size))
+        'kernel', self.policy.initializer(), (x_BTD.shape[-1], self.size))
     x_2d = x_BTD.reshape(-1, x_BTD.shape[-1]).astype(self.policy.dtype)
     logits = jnp.dot(x_2d, kernel_DV.astype(self.policy.dtype),
                      preferred_element_type=jnp.float32)

@@ -1,18 +1,22 @@
 """Causal language modelling: predict each token from those before it."""
 from collections.abc import Callable, Mapping
 import dataclasses
+import functools
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lmjax.core import errors
 from lmjax.core import metrics
+from lmjax.core import shapes
 from lmjax.nn import masks
 from lmjax.objectives import losses
 
 Batch = Mapping[str, jax.Array]
 Objective = Callable[..., dict[str, metrics.Mean]]
+Scores = Callable[[Any, Batch], tuple[jax.Array, jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,12 +36,41 @@ class Causal:
   def __post_init__(self):
     losses.check_smoothing(self.label_smoothing)
 
-  def build(self, model: nn.Module) -> Objective:
-    """Returns `objective(params, batch, rng=None) -> {name: Mean}`."""
+  likelihood = 'exact'  # What `scores` gives.
+
+  def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
+    """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
+
+    Raises:
+      InputError: If the model is not one that sees only what came before.
+    """
+    del tokenizer  # Needs no special ids.
+    check_causal(model)
+
     def objective(params, batch, rng=None):
       return causal(model, params, batch, rng=rng,
                     label_smoothing=self.label_smoothing, z_loss=self.z_loss)
     return objective
+
+  def scores(self, model: nn.Module, tokenizer: Any = None) -> Scores:
+    """Returns `scores(params, batch) -> (nll_BT, correct_BT)`."""
+    del tokenizer
+    check_causal(model)
+    return functools.partial(token_scores, model)
+
+
+def check_causal(model: nn.Module) -> None:
+  """Refuses a model that would see the tokens it is to predict.
+
+  Raises:
+    InputError: If `model.config.causal` is not True.
+  """
+  if not getattr(model.config, 'causal', False):
+    raise errors.InputError(
+        f'Predicting the next token needs a causal model; '
+        f'{type(model).__name__} as configured reads both ways. Choose '
+        '--config.model.kind=DecoderConfig with causal=True or '
+        'RecurrentConfig, or an objective that masks, such as MaskedLM.')
 
 
 def causal(
@@ -81,10 +114,65 @@ def causal(
 def token_scores(
     model: nn.Module, params: Any, batch: Batch
 ) -> tuple[jax.Array, jax.Array]:
-  """Returns `nll_BT` in nats and `correct_BT`, for evaluators to add up."""
-  logits_BTV = _logits(model, params, batch, rng=None)
-  nll_BT, _ = losses.cross_entropy(logits_BTV, batch['targets'])
-  return nll_BT, jnp.argmax(logits_BTV, axis=-1) == batch['targets']
+  """Returns `nll_BT` in nats and `correct_BT`, for evaluators to add up.
+
+  Where no target counts, both may be 0: see `scores_of`.
+  """
+  x_BTD, _ = model.apply(
+      {'params': params}, batch['inputs'],
+      masks.make(batch['positions'], batch['segments']), method='hidden')
+  return scores_of(model, params, x_BTD, batch['targets'], batch['weights'])
+
+
+def scores_of(
+    model: nn.Module, params: Any, x_BTD: jax.Array, targets_BT: jax.Array,
+    weights_BT: jax.Array, largest: int = 2**24,
+) -> tuple[jax.Array, jax.Array]:
+  """Scores targets by the logits of hidden states, a slice of T at a time.
+
+  A large vocabulary then needs little memory, and a slice without a weight,
+  such as the part of a window that is context alone, no time at all.
+
+  Args:
+    model: A module with the method `logits`.
+    params: Its parameters.
+    x_BTD: What its method `hidden` returned.
+    targets_BT: The tokens to score.
+    weights_BT: Those to score have a weight above 0.
+    largest: How many logits may exist at once.
+
+  Returns:
+    `nll_BT` in nats, and `correct_BT`, whether the target was the most likely
+    token; both are 0 throughout a slice that holds no weight.
+  """
+  d = shapes.bind(x_BTD=x_BTD, targets_BT=targets_BT, weights_BT=weights_BT)
+  vocab_size = jax.eval_shape(
+      lambda x_BTD: model.apply({'params': params}, x_BTD, method='logits'),
+      x_BTD).shape[-1]
+  count = -(-d.T // max(1, largest // (d.B * vocab_size)))
+  size = -(-d.T // count)
+
+  def cut(x):  # [B, T, ...] to [slices, B, size, ...]
+    x = jnp.pad(x, [(0, 0), (0, count * size - d.T)] + [(0, 0)] * (x.ndim - 2))
+    return jnp.moveaxis(x.reshape(d.B, count, size, *x.shape[2:]), 1, 0)
+
+  def scored(x_BTD, targets_BT):
+    logits_BTV = model.apply({'params': params}, x_BTD, method='logits')
+    nll_BT, _ = losses.cross_entropy(logits_BTV, targets_BT)
+    return nll_BT, jnp.argmax(logits_BTV, axis=-1) == targets_BT
+
+  def skipped(x_BTD, targets_BT):
+    del x_BTD
+    return (jnp.zeros(targets_BT.shape, jnp.float32),
+            jnp.zeros(targets_BT.shape, bool))
+
+  def score(piece):
+    x_BTD, targets_BT, weights_BT = piece
+    return jax.lax.cond(
+        jnp.any(weights_BT > 0), scored, skipped, x_BTD, targets_BT)
+
+  pieces = jax.lax.map(score, (cut(x_BTD), cut(targets_BT), cut(weights_BT)))
+  return tuple(jnp.moveaxis(x, 0, 1).reshape(d.B, -1)[:, :d.T] for x in pieces)
 
 
 def _logits(model, params, batch, rng):

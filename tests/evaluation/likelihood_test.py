@@ -1,5 +1,6 @@
 """The evaluator against an oracle that predicts one token at a time."""
 import dataclasses
+import functools
 import math
 
 import jax
@@ -11,6 +12,7 @@ from lmjax.evaluation import baselines
 from lmjax.evaluation import likelihood
 from lmjax.evaluation import report
 from lmjax.models import decoder
+from lmjax.objectives import lm
 
 _VOCAB = 23
 _BOS = 1
@@ -185,11 +187,12 @@ def test_a_decoder_equals_its_oracle_on_one_device_and_on_eight(tiny):
     log_p_V = logits_V - np.log(np.exp(logits_V).sum())
     return -log_p_V[batch['targets'][:, -1:]], None
   expected = np.concatenate(oracle(documents, 8, 4, alone))
-  score = likelihood.of_model(model, params)
+  scores = functools.partial(lm.token_scores, model)
+  score = likelihood.of_params(scores, params)
   found = _evaluate(documents, score, batch_size=3)
   assert expected.mean() > 3.3  # Not a model that knows nothing.
   assert found.nats_per_token == pytest.approx(expected.mean(), abs=1e-5)
-  shared = likelihood.of_model(model, params, jax.devices())
+  shared = likelihood.of_params(scores, params, jax.devices())
   assert _evaluate(documents, shared, batch_size=8).nats == pytest.approx(
       found.nats, abs=1e-4)
   with pytest.raises(errors.InputError, match='multiple of the 8 devices'):

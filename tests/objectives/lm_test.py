@@ -74,6 +74,35 @@ def test_token_scores_are_the_objectives_before_summing(params):
   assert got['loss'].total == got['nll'].total
 
 
+def test_scores_by_slices_are_the_scores_at_once(params):
+  x_BTD = MODEL.apply(
+      {'params': params}, BATCH['inputs'],
+      masks.make(BATCH['positions'], BATCH['segments']), method='hidden')[0]
+  rows, length = BATCH['inputs'].shape
+  weights = np.zeros((rows, length), np.float32)
+  weights[0, 3] = weights[0, length - 1] = 1
+  def by(largest):
+    return jax.jit(lambda x: lm.scores_of(
+        MODEL, params, x, BATCH['targets'], weights, largest))(x_BTD)
+  nll, correct = by(10**6)
+  nll_sliced, correct_sliced = by(2 * rows * VOCAB)  # Slices of two tokens.
+  last = length - 1 if length % 2 else length - 2
+  computed = [2, 3, *range(last, length)]
+  np.testing.assert_allclose(
+      nll_sliced[:, computed], nll[:, computed], rtol=1e-6)
+  np.testing.assert_array_equal(
+      correct_sliced[:, computed], correct[:, computed])
+  skipped = [t for t in range(length) if t not in computed]
+  assert not np.any(nll_sliced[:, skipped]) and np.all(nll[:, skipped])
+  assert not np.any(correct_sliced[:, skipped])
+
+
+def test_a_model_that_reads_both_ways_is_refused():
+  for make in (lm.Causal().build, lm.Causal().scores):
+    with pytest.raises(errors.InputError, match='needs a causal model'):
+      make(model_of(causal=False))
+
+
 def test_a_target_of_weight_0_may_be_anything(params):
   objective = jax.jit(jax.value_and_grad(
       lambda p, batch: lm.causal(MODEL, p, batch)['loss'].total))
