@@ -12,6 +12,7 @@ from lmjax.core import errors
 from lmjax.data import corpora
 from lmjax.data import documents
 from lmjax.data import files
+from lmjax.data import synthetic
 from lmjax.data import tables
 from lmjax.data import tfds
 
@@ -163,7 +164,8 @@ class JsonLines(documents.Source):
     return _SURROGATES.sub('\ufffd', text)
 
 
-Config = Embedded | TextFiles | JsonLines | Delimited | Tfds | InMemory
+Config = (Embedded | TextFiles | JsonLines | Delimited | Tfds | InMemory
+          | synthetic.Config)
 
 
 def _paragraphs(lines: Iterator[str]) -> Iterator[str]:
