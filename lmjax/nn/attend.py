@@ -14,7 +14,8 @@ def best(q_BTNH, k_BSKH, v_BSKH, mask, **options) -> jax.Array:
   """Attends by the fastest implementation that is right for the platform.
 
   Same arguments and result as `plain`. A GPU takes cuDNN's fused kernel and a
-  TPU splash attention where dtype, sizes and options allow; all else is plain.
+  TPU splash attention where dtype, sizes and options allow, a CPU skips most of
+  what causal order hides; all else is plain.
   """
   platform = jax.default_backend()
   for implementation, able in _FUSED.get(platform, ()):
@@ -92,6 +93,27 @@ def plain(
   return out_BTKGH.reshape(d.B, d.T, d.N, d.H)
 
 
+def blocked(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, dropout_rng=None,
+            blocks=4, **options) -> jax.Array:
+  """Attends a quarter of the queries at a time, to no key that lies after it.
+
+  Arguments and result as in `plain`, of which it skips 3/8 of the work. Only
+  for a causal mask over the tokens themselves (`mask.square`).
+  """
+  length, out = q_BTNH.shape[1], []
+  size = -(-length // blocks)
+  for start in range(0, length, size):
+    stop = min(start + size, length)
+    out.append(plain(
+        q_BTNH[:, start:stop], k_BSKH[:, :stop], v_BSKH[:, :stop],
+        mask.part(start, stop),
+        bias_BNTS=None if bias_BNTS is None else (
+            bias_BNTS[:, :, start:stop, :stop]),
+        dropout_rng=None if dropout_rng is None else (
+            jax.random.fold_in(dropout_rng, start)), **options))
+  return jnp.concatenate(out, axis=1)
+
+
 def cudnn(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, scale=None,
           softcap=None, dropout=0.0, dropout_rng=None) -> jax.Array:
   """Attends by cuDNN's fused kernel; arguments and result as in `plain`."""
@@ -133,6 +155,10 @@ def splash(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, scale=None,
   return jnp.swapaxes(out_BNTH, 1, 2)
 
 
+def _blocked_able(q_BTNH, k_BSKH, mask, **_) -> bool:
+  return mask.square and mask.causal and q_BTNH.shape[1] >= 256
+
+
 def _cudnn_able(q_BTNH, k_BSKH, mask, *, softcap=None, dropout=0.0,
                 dropout_rng=None, **_) -> bool:
   half = q_BTNH.dtype in (jnp.bfloat16, jnp.float16)
@@ -153,6 +179,7 @@ def _splash_able(q_BTNH, k_BSKH, mask, *, bias_BNTS=None, dropout=0.0,
 
 
 _FUSED = {
+    'cpu': ((blocked, _blocked_able),),
     'gpu': ((cudnn, _cudnn_able),),
     'tpu': ((splash, _splash_able),),
 }

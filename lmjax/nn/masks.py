@@ -59,6 +59,18 @@ class Mask:
       mask_BTS = mask_BTS & self.extra_BTS
     return mask_BTS
 
+  def part(self, start: int, stop: int) -> 'Mask':
+    """Returns a square mask's queries `start` to `stop` and keys to `stop`."""
+    def cut(array, *axes):
+      return None if array is None else array[(slice(None), *axes)]
+    queries, keys = slice(start, stop), slice(stop)
+    index_1S = jnp.arange(stop)[None]  # A square mask's order is the index's.
+    return self.replace(
+        query_positions_BT=index_1S[:, queries], key_positions_BS=index_1S,
+        query_segments_BT=cut(self.query_segments_BT, queries),
+        key_segments_BS=cut(self.key_segments_BS, keys),
+        extra_BTS=cut(self.extra_BTS, queries, keys), square=False)
+
 
 def make(
     positions_BT: jax.Array,

@@ -59,6 +59,25 @@ def test_plain_is_the_loops(name, kv_heads):
   assert np.all(np.isfinite(got))
 
 
+@pytest.mark.parametrize('name', [n for n in CASES if n != 'bidirectional'])
+def test_blocked_is_plain(name):
+  mask, options = case(name)
+  mask = mask.replace(extra_BTS=np.broadcast_to(
+      np.arange(T)[None, None] != 1, (1, T, T)))
+  q, k, v = draw()
+
+  def value(attention, q, k, v):
+    out = attention(q, k, v, mask, **options)
+    seen_BT = jnp.any(mask.dense(), axis=-1)[..., None, None]
+    return jnp.sum(jnp.where(seen_BT, out, 0) * jnp.cos(jnp.arange(H)))
+  with jax.numpy_rank_promotion('allow'):
+    want, got = (jax.jit(jax.value_and_grad(
+        lambda *qkv: value(attention, *qkv), (0, 1, 2)))(q, k, v)
+                 for attention in (attend.plain, attend.blocked))
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(
+      a, b, atol=2e-5), got, want)
+
+
 @pytest.mark.parametrize('name', ['causal', 'packed', 'windowed', 'biased'])
 def test_plain_is_that_of_jax(name):
   mask, options = case(name)
@@ -137,9 +156,12 @@ def picked(monkeypatch):
   return pick
 
 
-def test_a_cpu_takes_the_plain_one(picked):
-  assert picked('cpu', *draw(jnp.bfloat16, 128, 64), masks.of_length(
-      128)) == 'plain'
+@pytest.mark.parametrize('name, length, changes', [
+    ('blocked', 256, {}), ('plain', 128, {}), ('plain', 256, dict(causal=False)),
+    ('plain', 256, dict(square=False))])
+def test_a_cpu_takes_blocks_of_long_causal_rows(picked, name, length, changes):
+  mask = masks.of_length(length).replace(**changes)
+  assert picked('cpu', *draw(length=length), mask) == name
 
 
 @pytest.mark.parametrize('name, changes, options', [
