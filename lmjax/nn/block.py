@@ -176,27 +176,27 @@ class Stack(nn.Module):
     if self.remat != 'none':
       block = nn.remat(block, prevent_cse=not self.scan, static_argnums=(6,),
                        policy=REMAT[self.remat])
-    def build(config, positions, name, block=block):
-      return block(config, self.policy, positions, self.attend, name=name)
-
     if self.scan:
-      kept = {'variable_broadcast': 'params'} if self.shared else {}
-      stacked = {'intermediates': 0} | ({} if self.shared else {'params': 0})
       scanned = nn.scan(
-          block, length=self.num_layers, variable_axes=stacked, **kept,
+          block, length=self.num_layers,
+          variable_axes={'intermediates': 0} | (
+              {} if self.shared else {'params': 0}),
+          variable_broadcast='params' if self.shared else False,
           split_rngs={'params': not self.shared, 'dropout': True},
           in_axes=(0, nn.broadcast, nn.broadcast, nn.broadcast, nn.broadcast),
           metadata_params={nn.PARTITION_NAME: 'layers'})
-      name = 'layer_0' if self.shared else 'layers'
-      return build(self.config, self.positions, name, scanned)(
-          x_BTD, cache, mask, bias_BNTS, index, train)
+      return scanned(
+          self.config, self.policy, self.positions, self.attend,
+          name='layer_0' if self.shared else 'layers')(
+              x_BTD, cache, mask, bias_BNTS, index, train)
     caches = []
     for i in range(self.num_layers):
+      config, positions = self.config, self.positions
+      if self.alternating is not None:
+        config, positions = self.alternating.layer(i, config, positions)
       if i == 0 or not self.shared:
-        config, positions = self.config, self.positions
-        if self.alternating is not None:
-          config, positions = self.alternating.layer(i, config, positions)
-        layer = build(config, positions, f'layer_{i}')
+        layer = block(
+            config, self.policy, positions, self.attend, name=f'layer_{i}')
       x_BTD, layer_cache = layer(
           x_BTD, None if cache is None else cache[i], mask, bias_BNTS, index,
           train)

@@ -99,3 +99,33 @@ def test_the_program_says_what_was_asked_for(scan, remat):
 def test_an_impossible_dropout_is_refused():
   with pytest.raises(errors.InputError, match='block.dropout .* got 1.0'):
     block.PreNorm(dropout=1.0)
+
+
+def test_shared_layers_are_one_block_applied_again_and_again():
+  looped, scanned = stack(shared=True), stack(shared=True, scan=True)
+  params = hot.hot_params(jax.eval_shape(
+      looped.init, jax.random.key(0), X, None, MASK)['params'])
+  assert params.keys() == {'layer_0'}
+  twice = {'params': {f'layer_{i}': params['layer_0'] for i in range(2)}}
+  want, _ = stack().apply(twice, X, None, MASK)
+  for module in looped, scanned:
+    got, _ = module.apply({'params': params}, X, None, MASK)
+    np.testing.assert_allclose(got, want, atol=1e-5)
+  fresh = jax.eval_shape(scanned.init, jax.random.key(0), X, None, MASK)
+  assert dict(trees.items(fresh['params'])).keys() == dict(
+      trees.items(params)).keys()
+
+
+def test_alternating_layers_differ_in_window_and_wavelength():
+  config, rotary = block.PreNorm(), positions.Rotary(theta=9.0)
+  turns = block.Alternating(window=5, every=3, theta=2.0)
+  for i in range(7):
+    layer, where = turns.layer(i, config, rotary)
+    is_global = i in (0, 3, 6)
+    assert layer.mixer.window == (None if is_global else 5)
+    assert where.theta == (9.0 if is_global else 2.0)
+  assert turns.layer(1, config, positions.Learned())[1] == positions.Learned()
+  kept = block.Alternating(theta=None).layer(1, config, rotary)
+  assert kept[1] == rotary
+  with pytest.raises(errors.InputError, match='every >= 2; got 5 and 1'):
+    block.Alternating(window=5, every=1)

@@ -1,0 +1,348 @@
+"""Bidirectional Transformer encoders: BERT, RoBERTa, ALBERT, and modern ones."""
+from collections.abc import Callable
+import dataclasses
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.core import shapes
+from lmjax.nn import attend as attend_lib
+from lmjax.nn import block as block_lib
+from lmjax.nn import layers
+from lmjax.nn import masks
+from lmjax.nn import positions as positions_lib
+
+NORM = layers.LayerNorm(epsilon=1e-12)
+Activation = Literal['gelu', 'gelu_tanh', 'relu', 'silu', 'squared_relu']
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenHead:
+  """Logits of each token's own id: transform, norm, transposed embedding.
+
+  Attributes:
+    activation: After the transform.
+    norm: After the activation.
+    bias: Whether the transform has a bias; the logits always have one, of
+      their own.
+
+  References:
+    Devlin et al., BERT, arXiv:1810.04805, section 3.1, task 1; the transform
+    is that of the released code.
+  """
+  activation: Activation = 'gelu'
+  norm: layers.Norm = NORM
+  bias: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Pooler:
+  """One vector a row: a dense layer and tanh over the first token.
+
+  Attributes:
+    pairs: Whether two logits follow, for next-sentence or sentence-order
+      prediction.
+
+  References:
+    Devlin et al., BERT, arXiv:1810.04805, section 3.1, task 2; Lan et al.,
+    ALBERT, arXiv:1909.11942, section 3.1.
+  """
+  pairs: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplacedHead:
+  """A logit a token, of its having been replaced: dense, activation, dense.
+
+  References:
+    Clark et al., ELECTRA, arXiv:2003.10555, section 2.
+  """
+  activation: Activation = 'gelu'
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig:
+  """One configurable encoder.
+
+  Attributes:
+    vocab_size: V; None means the tokenizer's.
+    context: The longest sequence, in tokens.
+    width: D, the size of the residual stream.
+    num_layers: How many blocks.
+    block: The block, with its mixer, MLP and norms.
+    positions: How positions enter.
+    position_offset: The number of the first position (2 in RoBERTa, whose
+      first two rows of the table are never read).
+    embedding_size: E, the size of the embeddings where it is not D; a dense
+      layer then leads from one to the other (ALBERT, ELECTRA).
+    num_types: Kinds of token with an embedding of their own, such as first and
+      second text; 0 for none.
+    embed_norm: The norm of the summed embeddings, or None.
+    embed_dropout: Rate of dropout after it.
+    shared_layers: Whether all layers are one, applied `num_layers` times.
+    alternating: Which layers attend locally; None lets all see everything.
+    final_norm: The norm after the last block; None where blocks end in one.
+    tokens: The head of `logits`, or None.
+    pooler: What makes `pooled` and `pair_logits`, or None.
+    replaced: The head of `replaced_logits`, or None.
+    init_std: Standard deviation of all initial kernels and embeddings.
+    dtype: Of activations and products. Parameters, norms' statistics, softmax
+      and logits are float32.
+    scan: Whether blocks are scanned (one compiled block) or looped.
+    remat: What is computed again in the backward pass: nothing, all of each
+      block ('full'), or all but its matrix products ('dots').
+
+  References:
+    Devlin et al., BERT, arXiv:1810.04805; Liu et al., RoBERTa,
+    arXiv:1907.11692; Lan et al., ALBERT, arXiv:1909.11942; Warner et al.,
+    ModernBERT, arXiv:2412.13663.
+  """
+  vocab_size: int | None = None
+  context: int = 256
+  width: int = 128
+  num_layers: int = 4
+  block: block_lib.Config = block_lib.PostNorm(
+      mlp=layers.MLPConfig(activation='gelu'), norm=NORM)
+  positions: positions_lib.Positions = positions_lib.Learned()
+  position_offset: int = 0
+  embedding_size: int | None = None
+  num_types: int = 2
+  embed_norm: layers.Norm | None = NORM
+  embed_dropout: float = 0.0
+  shared_layers: bool = False
+  alternating: block_lib.Alternating | None = None
+  final_norm: layers.Norm | None = None
+  tokens: TokenHead | None = TokenHead()
+  pooler: Pooler | None = None
+  replaced: ReplacedHead | None = None
+  init_std: float = 0.02
+  dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
+  scan: bool = False
+  remat: Literal['none', 'full', 'dots'] = 'none'
+
+  causal = False  # For objectives that ask whether a token sees its future.
+
+  def __post_init__(self):
+    least = dict(context=1, width=1, num_layers=1, embedding_size=1,
+                 position_offset=0, num_types=0)
+    for field, minimum in least.items():
+      value = getattr(self, field)
+      if value is not None and value < minimum:
+        raise errors.InputError(
+            f'model.{field} should be at least {minimum}; got {value}.')
+    self.block.mixer.size(self.width)
+    if self.alternating is not None and (self.scan or self.shared_layers):
+      raise errors.InputError(
+          'model.alternating makes layers unlike each other, so they can '
+          'neither be scanned nor shared: set --config.model.scan=False and '
+          '--config.model.shared_layers=False.')
+
+  @property
+  def table_size(self) -> int:
+    """The size E of the embeddings."""
+    return self.embedding_size or self.width
+
+  @property
+  def policy(self) -> layers.Policy:
+    return layers.Policy(self.dtype, self.init_std, self.init_std)
+
+  def with_vocab(self, tokenizer_size: int) -> 'EncoderConfig':
+    """Returns the config with its vocabulary settled by the tokenizer's."""
+    if self.vocab_size is None:
+      return dataclasses.replace(self, vocab_size=tokenizer_size)
+    if self.vocab_size < tokenizer_size:
+      raise errors.InputError(
+          f'The tokenizer has {tokenizer_size} ids, but model.vocab_size is '
+          f'{self.vocab_size}; leave it unset, or set at least that many.')
+    return self
+
+  def build(self, attend: Callable[..., jax.Array] = attend_lib.best
+            ) -> 'Encoder':
+    """Returns the module; `attend` replaces the arithmetic of attention."""
+    if self.vocab_size is None:
+      raise errors.InputError(
+          'model.vocab_size is unset; call `with_vocab(tokenizer.vocab_size)`.')
+    return Encoder(self, attend)
+
+
+class Embeddings(nn.Module):
+  """Tokens, positions and types summed and normed; also the tied logits.
+
+  Parameters: `embed`, `positions` (where learned), `types`, `embed_norm`.
+  """
+  config: EncoderConfig
+
+  def setup(self):
+    config = self.config
+    self.embed = layers.Embedding(
+        config.vocab_size, config.table_size, config.policy)
+    if config.num_types:
+      self.types = layers.Embedding(
+          config.num_types, config.table_size, config.policy)
+
+  @nn.compact
+  def __call__(self, inputs_BT, positions_BT, types_BT, train):
+    """Returns what the first layer reads, `x_BTE`."""
+    config = self.config
+    x_BTE = self.embed(inputs_BT)
+    if config.num_types:
+      x_BTE += self.types(
+          jnp.zeros_like(inputs_BT) if types_BT is None else types_BT)
+    offset = config.position_offset
+    x_BTE = config.positions.embed(
+        x_BTE, positions_BT + offset, config.context + offset, config.policy)
+    if config.embed_norm is not None:
+      x_BTE = config.embed_norm.build('embed_norm')(x_BTE)
+    return nn.Dropout(config.embed_dropout, deterministic=not train)(x_BTE)
+
+  def logits(self, x_BTE: jax.Array) -> jax.Array:
+    """Returns the float32 products of `x_BTE` with the table, `logits_BTV`."""
+    return self.embed.logits(x_BTE)
+
+
+class Encoder(nn.Module):
+  """Token ids in; out, a vector a token that has seen all others, and heads.
+
+  Parameters: `embed`, `positions` and `types` (where there are), `embed_norm`,
+  `widen` (where E is not D), `layer_0` ... (one if shared; `layers`, stacked,
+  when scanned), `final_norm`, and of the heads `tokens`, `pooler`, `pairs` and
+  `replaced`.
+
+  Attributes:
+    embeddings: Those of another module to use instead of its own.
+  """
+  config: EncoderConfig
+  attend: Callable[..., jax.Array] = attend_lib.best
+  embeddings: Embeddings | None = None
+
+  def setup(self):
+    config, policy = self.config, self.config.policy
+    self.stack = block_lib.Stack(
+        config.block, config.num_layers, policy, config.positions, self.attend,
+        config.scan, config.remat, config.shared_layers, config.alternating)
+    nn.share_scope(self, self.stack)  # `layer_0/...`, not `stack/layer_0/...`.
+    self.table = self.embeddings
+    if self.embeddings is None:
+      self.table = Embeddings(config)
+      nn.share_scope(self, self.table)
+    if config.table_size != config.width:
+      self.widen = layers.Dense(config.width, policy)
+    if config.tokens is not None:
+      self.tokens = _TokenLogits(config)
+    if config.pooler is not None:
+      self.pooler = layers.Dense(config.width, policy)
+      if config.pooler.pairs:
+        self.pairs = layers.Head(2, policy, use_bias=True)
+    if config.replaced is not None:
+      self.replaced = _ReplacedLogits(config.replaced, policy)
+
+  def __call__(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
+               types_BT: jax.Array | None = None, train: bool = False
+               ) -> tuple[jax.Array, None]:
+    """Returns `logits_BTV`, or hidden states without a token head; and None.
+
+    Args:
+      inputs_BT: Token ids.
+      mask: Positions and documents of the tokens; by default each row is one
+        document from position 0 on, all of whose tokens see each other.
+      types_BT: The type of each token; all 0 by default.
+      train: Whether dropout is on; it then draws from the 'dropout' rng.
+    """
+    x_BTD, _ = self.hidden(inputs_BT, mask, types_BT=types_BT, train=train)
+    if self.is_initializing():  # Every head gets its parameters.
+      self._heads(x_BTD)
+    if self.config.tokens is None:
+      return x_BTD, None
+    return self.logits(x_BTD), None
+
+  @nn.compact
+  def hidden(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
+             types_BT: jax.Array | None = None, train: bool = False
+             ) -> tuple[jax.Array, None]:
+    """Returns what the heads read, `x_BTD`, and None where others cache."""
+    config = self.config
+    d = shapes.bind(inputs_BT=inputs_BT, types_BT=types_BT)
+    if mask is None:
+      mask = masks.of_length(d.T, causal=False)
+    if d.T > config.context:
+      raise errors.InputError(
+          f'Got {d.T} tokens, but model.context is {config.context}.')
+    x_BTD = self.table(inputs_BT, mask.query_positions_BT, types_BT, train)
+    if config.table_size != config.width:
+      x_BTD = self.widen(x_BTD)
+    bias_BNTS = config.positions.bias(mask, config.block.mixer.num_heads)
+    x_BTD, _ = self.stack(x_BTD, None, mask, bias_BNTS, None, train)
+    if config.final_norm is not None:
+      x_BTD = config.final_norm.build('final_norm')(x_BTD)
+    return x_BTD, None
+
+  def logits(self, x_BTD: jax.Array) -> jax.Array:
+    """Returns float32 `logits_BTV` of each token's own id."""
+    self._require('tokens')
+    return self.tokens(x_BTD, self.table.logits)
+
+  def pooled(self, x_BTD: jax.Array) -> jax.Array:
+    """Returns the vector of each row, `x_BD`, from its first token."""
+    self._require('pooler')
+    return jnp.tanh(self.pooler(x_BTD[:, 0]))
+
+  def pair_logits(self, x_BTD: jax.Array) -> jax.Array:
+    """Returns float32 `logits_B2`: a pair as in the text, or a made-up one."""
+    self._require('pooler')
+    if not self.config.pooler.pairs:
+      raise errors.InputError(
+          'The model has no logits for pairs; set '
+          '--config.model.pooler.pairs=True.')
+    return self.pairs(self.pooled(x_BTD))
+
+  def replaced_logits(self, x_BTD: jax.Array) -> jax.Array:
+    """Returns float32 `logits_BT` of each token's having been replaced."""
+    self._require('replaced')
+    return self.replaced(x_BTD)
+
+  def _heads(self, x_BTD):
+    config = self.config
+    if config.pooler is not None:
+      (self.pair_logits if config.pooler.pairs else self.pooled)(x_BTD)
+    if config.replaced is not None:
+      self.replaced_logits(x_BTD)
+
+  def _require(self, part):
+    if getattr(self.config, part) is None:
+      kind = {'tokens': 'TokenHead', 'pooler': 'Pooler',
+              'replaced': 'ReplacedHead'}[part]
+      raise errors.InputError(
+          f'model.{part} is off; set --config.model.{part}.kind={kind}.')
+
+
+class _TokenLogits(nn.Module):
+  """See `TokenHead`; `against_table` is the product with the embeddings."""
+  config: EncoderConfig
+
+  @nn.compact
+  def __call__(self, x_BTD, against_table):
+    head, policy = self.config.tokens, self.config.policy
+    x_BTE = layers.Dense(
+        self.config.table_size, policy, head.bias, name='transform')(x_BTD)
+    x_BTE = layers.ACTIVATIONS[head.activation](x_BTE)
+    x_BTE = head.norm.build('norm')(x_BTE)
+    bias_V = self.param(
+        'bias', nn.initializers.zeros, (self.config.vocab_size,))
+    return against_table(x_BTE) + bias_V[None, None]
+
+
+class _ReplacedLogits(nn.Module):
+  """Dense, activation, and a logit a token."""
+  config: ReplacedHead
+  policy: layers.Policy
+
+  @nn.compact
+  def __call__(self, x_BTD):
+    x_BTD = layers.Dense(
+        x_BTD.shape[-1], self.policy, name='transform')(x_BTD)
+    x_BTD = layers.ACTIVATIONS[self.config.activation](x_BTD)
+    return layers.Head(
+        1, self.policy, use_bias=True, name='output')(x_BTD)[..., 0]

@@ -1,0 +1,106 @@
+"""Named encoder sizes, from a toy to the published ones.
+
+Each has the heads it is pretrained with, and is checked against its published
+parameter count. `vocab_size` is that of the published tokenizer where there is
+one; None takes the run's.
+"""
+import dataclasses
+
+from lmjax.models import encoder
+from lmjax.nn import attention
+from lmjax.nn import block
+from lmjax.nn import layers
+from lmjax.nn import positions
+
+
+def bert(width: int, num_layers: int, num_heads: int, *,
+         hidden: int | None = None, activation: encoder.Activation = 'gelu',
+         epsilon: float = 1e-12, dropout: float = 0.1,
+         **changes) -> encoder.EncoderConfig:
+  """Returns an encoder in the style of BERT (Devlin et al., 1810.04805).
+
+  Args:
+    width: D, the size of the residual stream.
+    num_layers: How many blocks.
+    num_heads: Attention heads.
+    hidden: Width of the MLP; by default 4 * `width`.
+    activation: Of the MLP and the token head.
+    epsilon: Of all norms.
+    dropout: Rate everywhere.
+    **changes: Other fields of `EncoderConfig`.
+  """
+  norm = layers.LayerNorm(epsilon=epsilon)
+  config = encoder.EncoderConfig(
+      vocab_size=30522, context=512, width=width, num_layers=num_layers,
+      block=block.PostNorm(
+          mixer=attention.AttentionConfig(num_heads, dropout=dropout),
+          mlp=layers.MLPConfig(hidden or 4 * width, activation),
+          norm=norm, dropout=dropout),
+      embed_norm=norm, embed_dropout=dropout,
+      tokens=encoder.TokenHead(activation, norm), pooler=encoder.Pooler())
+  return dataclasses.replace(config, **changes)
+
+
+def roberta(width: int, num_layers: int, num_heads: int,
+            **changes) -> encoder.EncoderConfig:
+  """Returns an encoder in the style of RoBERTa (Liu et al., 1907.11692)."""
+  return bert(width, num_layers, num_heads, epsilon=1e-5, **(dict(
+      vocab_size=50265, position_offset=2, num_types=1, pooler=None)
+      | changes))
+
+
+def albert(width: int, num_layers: int, num_heads: int,
+           **changes) -> encoder.EncoderConfig:
+  """Returns an encoder in the style of ALBERT (Lan et al., 1909.11942)."""
+  return bert(width, num_layers, num_heads, activation='gelu_tanh', **(dict(
+      vocab_size=30000, embedding_size=128, shared_layers=True, dropout=0.0)
+      | changes))
+
+
+def electra(width: int, num_layers: int, num_heads: int, *,
+            generator: bool = False, **changes) -> encoder.EncoderConfig:
+  """Returns one encoder of ELECTRA's two (Clark et al., 2003.10555)."""
+  head = encoder.TokenHead() if generator else None
+  replaced = None if generator else encoder.ReplacedHead()
+  return bert(width, num_layers, num_heads, **(dict(
+      embedding_size=128, pooler=None, tokens=head, replaced=replaced)
+      | changes))
+
+
+def modern(width: int, num_layers: int, num_heads: int, hidden: int, *,
+           epsilon: float = 1e-5, **changes) -> encoder.EncoderConfig:
+  """Returns an encoder in the style of ModernBERT (Warner et al., 2412.13663).
+
+  Pre-norm, rotary, GeGLU, no biases but on the logits, global attention in
+  every third layer. Unlike there, the first layer too norms what it mixes: one
+  vector of `width` more.
+  """
+  norm = layers.LayerNorm(epsilon=epsilon, bias=False)
+  config = encoder.EncoderConfig(
+      context=8192, width=width, num_layers=num_layers,
+      block=block.PreNorm(
+          mixer=attention.AttentionConfig(
+              num_heads, bias=False, out_bias=False),
+          mlp=layers.MLPConfig(hidden, 'gelu', gated=True, bias=False),
+          norm=norm),
+      positions=positions.Rotary(theta=160_000.0), num_types=0,
+      alternating=block.Alternating(window=65, every=3, theta=10_000.0),
+      embed_norm=norm, final_norm=norm,
+      tokens=encoder.TokenHead('gelu', norm, bias=False))
+  return dataclasses.replace(config, **changes)
+
+
+PRESETS: dict[str, encoder.EncoderConfig] = {
+    'tiny': bert(128, 4, 4, vocab_size=None, context=256),
+    'tiny_modern': modern(
+        128, 5, 4, 192, vocab_size=None, context=256,
+        alternating=block.Alternating(window=33)),
+    'bert_base': bert(768, 12, 12),
+    'bert_large': bert(1024, 24, 16),
+    'distilbert': bert(768, 6, 12, num_types=0, pooler=None),
+    'roberta_base': roberta(768, 12, 12),
+    'albert_base': albert(768, 12, 12),
+    'electra_small': electra(256, 12, 4),
+    'electra_small_generator': electra(64, 12, 1, generator=True),
+    'modern_encoder_base': modern(768, 22, 12, 1152, vocab_size=50368),
+}

@@ -1,0 +1,256 @@
+"""The encoder's contract, whatever its style."""
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.core import config as config_lib
+from lmjax.core import errors
+from lmjax.core import trees
+from lmjax.models import encoder
+from lmjax.nn import attention
+from lmjax.nn import block
+from lmjax.nn import layers
+from lmjax.nn import masks
+from lmjax.nn import positions
+from lmjax.testing import batches
+from lmjax.testing import equivalence
+from lmjax.testing import hot
+from lmjax.testing import invariance
+
+VOCAB = 17
+BERT = encoder.EncoderConfig(
+    vocab_size=VOCAB, context=32, width=16, num_layers=2, embed_dropout=0.1,
+    block=block.PostNorm(
+        mixer=attention.AttentionConfig(4, dropout=0.1),
+        mlp=layers.MLPConfig(24, 'gelu'), norm=encoder.NORM, dropout=0.1),
+    pooler=encoder.Pooler(), replaced=encoder.ReplacedHead())
+ALBERT = dataclasses.replace(
+    BERT, embedding_size=6, shared_layers=True, position_offset=2)
+NORM = layers.LayerNorm(bias=False)
+MODERN = dataclasses.replace(
+    BERT, positions=positions.Rotary(), num_types=0, final_norm=NORM,
+    embed_norm=NORM, embed_dropout=0.0, pooler=None, replaced=None,
+    alternating=block.Alternating(window=3, every=2),
+    tokens=encoder.TokenHead(norm=NORM, bias=False),
+    block=block.PreNorm(
+        mixer=attention.AttentionConfig(4, bias=False, out_bias=False),
+        mlp=layers.MLPConfig(24, 'gelu', gated=True, bias=False), norm=NORM))
+STYLES = {'bert': BERT, 'albert': ALBERT, 'modern': MODERN}
+BATCH = batches.packed(batches.documents([5, 4, 6, 3], VOCAB), 10)
+
+
+def params_of(config):
+  return hot.hot_params(jax.eval_shape(
+      config.build().init, jax.random.key(0), jnp.zeros((1, 4), jnp.int32))[
+          'params'])
+
+
+@pytest.fixture(scope='module', params=STYLES)
+def styled(request):
+  """A config and its parameters."""
+  config = STYLES[request.param]
+  return config, params_of(config)
+
+
+def mask_of(batch):
+  return masks.make(batch['positions'], batch['segments'], causal=False)
+
+
+def loss_of(model):
+  """Returns the summed cross-entropy of `targets`, and its weight."""
+  def loss(params, batch):
+    logits_BTV, _ = model.apply(
+        {'params': params}, batch['inputs'], mask_of(batch))
+    log_p_BTV = jax.nn.log_softmax(logits_BTV)
+    nll_BT = -jnp.take_along_axis(
+        log_p_BTV, jnp.asarray(batch['targets'])[..., None], axis=-1)[..., 0]
+    return jnp.sum(nll_BT * batch['weights']), jnp.sum(batch['weights'])
+  return loss
+
+
+def test_documents_and_padding_do_not_see_each_other(styled):
+  config, params = styled
+  loss = loss_of(config.build())
+  invariance.packing_invariance(loss, params, vocab_size=VOCAB)
+  invariance.padding_invariance(loss, params, vocab_size=VOCAB)
+
+
+def test_every_token_sees_every_other(styled):
+  config, params = styled
+  model = config.build()
+
+  def gradient(table, place):
+    tree = params | {'embed': {'embedding': table}}
+    x_BTD, _ = model.apply({'params': tree}, np.arange(6)[None],
+                           method='hidden')
+    # A linear sum of a normed vector would hardly depend on anything.
+    return jnp.sum(jnp.square(x_BTD[0, place, :5]))
+  seen = np.abs(jax.jit(jax.vmap(jax.grad(gradient), (None, 0)))(
+      params['embed']['embedding'], jnp.arange(6))).max(-1)[:, :6]
+  assert np.all(seen > 1e-6)
+
+
+def test_every_parameter_has_a_finite_gradient(styled):
+  config, params = styled
+  model = config.build()
+
+  def loss(params):
+    def everything(model):
+      x_BTD, _ = model.hidden(
+          BATCH['inputs'], mask_of(BATCH), train=True,
+          types_BT=BATCH['segments'] % 2 if config.num_types else None)
+      out = [model.logits(x_BTD)]
+      if config.pooler is not None:
+        out += [model.pair_logits(x_BTD), model.replaced_logits(x_BTD)]
+      return sum(jnp.sum(jnp.square(x)) for x in out)
+    return model.apply({'params': params}, method=everything,
+                       rngs={'dropout': jax.random.key(0)})
+  for path, leaf in trees.items(jax.jit(jax.grad(loss))(params)):
+    assert np.all(np.isfinite(leaf)), path
+    assert np.any(leaf != 0), path
+
+
+def test_config_survives_editable_flags_and_freeze(styled):
+  config, _ = styled
+  tree = config_lib.editable(config)
+  assert config_lib.freeze(encoder.EncoderConfig, tree) == config
+  tree.dtype = 'bfloat16'
+  tree.alternating.kind = 'none'
+  changed = config_lib.freeze(encoder.EncoderConfig, tree)
+  assert changed == dataclasses.replace(
+      config, dtype='bfloat16', alternating=None)
+
+
+def test_half_precision_keeps_float32_where_it_counts(styled):
+  config, params = styled
+  model = dataclasses.replace(config, dtype='bfloat16').build()
+  fresh = jax.eval_shape(model.init, jax.random.key(0), BATCH['inputs'])
+  assert {p.dtype for p in jax.tree.leaves(fresh)} == {jnp.dtype('float32')}
+  variables = {'params': params}
+  got, _ = jax.jit(model.apply)(variables, BATCH['inputs'])
+  want, _ = jax.jit(config.build().apply)(variables, BATCH['inputs'])
+  assert got.dtype == jnp.float32
+  assert np.abs(got - want).max() < 0.2 * want.std()
+  program = str(jax.make_jaxpr(loss_of(model))(params, BATCH))
+  assert 'bf16' in program
+  for line in program.splitlines():
+    if any(f' {name} ' in line or f' {name}[' in line for name in (
+        'exp', 'log', 'cos', 'sin', 'rsqrt', 'reduce_max', 'reduce_sum')):
+      assert 'bf16' not in line, line
+
+
+# -- one style is enough for the rest
+
+
+@pytest.fixture(scope='module')
+def bert():
+  return BERT.build(), {'params': params_of(BERT)}
+
+
+def test_without_a_mask_rows_are_one_document(bert):
+  model, variables = bert
+  ids = BATCH['inputs']
+  where = np.broadcast_to(np.arange(10), ids.shape)
+  got, none = model.apply(variables, ids)
+  want, _ = model.apply(
+      variables, ids, masks.make(where, np.ones_like(ids), causal=False))
+  assert none is None
+  np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+def test_types_are_those_given_and_0_by_default(bert):
+  model, variables = bert
+  ids = BATCH['inputs']
+  plain, zeros, ones = (model.apply(variables, ids, types_BT=types)[0]
+                        for types in (None, 0 * ids, 0 * ids + 1))
+  np.testing.assert_array_equal(plain, zeros)
+  assert not np.allclose(plain, ones)
+
+
+def test_dropout_needs_train_and_evaluation_is_deterministic(bert):
+  model, variables = bert
+  ids = BATCH['inputs']
+  one, two = (model.apply(variables, ids)[0] for _ in range(2))
+  np.testing.assert_array_equal(one, two)
+  noisy, _ = model.apply(
+      variables, ids, train=True, rngs={'dropout': jax.random.key(0)})
+  assert not np.allclose(noisy, one)
+
+
+@pytest.mark.parametrize('config', [
+    BERT, ALBERT], ids=['stacked', 'shared'])
+def test_scanned_is_looped(config):
+  quiet = dataclasses.replace(
+      config, embed_dropout=0.0, pooler=None, replaced=None)
+  scanned = dataclasses.replace(quiet, scan=True).build()
+  convert = (lambda p: p) if config.shared_layers else block.stack_layers
+  equivalence.scan_equals_loop(
+      loss_of(scanned), loss_of(quiet.build()), params_of(quiet), convert,
+      BATCH)
+
+
+def test_parameters_have_the_names_that_are_api():
+  heads = {'tokens', 'pooler', 'pairs', 'replaced'}
+  body = {'embed', 'positions', 'types', 'embed_norm'}
+  assert params_of(BERT).keys() == body | heads | {'layer_0', 'layer_1'}
+  assert params_of(ALBERT).keys() == body | heads | {'layer_0', 'widen'}
+  assert params_of(ALBERT)['positions']['embedding'].shape == (34, 6)
+  assert params_of(MODERN).keys() == {
+      'embed', 'embed_norm', 'layer_0', 'layer_1', 'final_norm', 'tokens'}
+
+
+def test_without_a_token_head_the_whole_is_the_hidden_states():
+  config = dataclasses.replace(MODERN, tokens=None)
+  model, params = config.build(), params_of(config)
+  whole, _ = model.apply({'params': params}, BATCH['inputs'])
+  hidden, _ = model.apply({'params': params}, BATCH['inputs'], method='hidden')
+  np.testing.assert_array_equal(whole, hidden)
+
+
+@pytest.mark.parametrize('method, message', [
+    ('logits', 'model.tokens is off; set .*kind=TokenHead'),
+    ('pooled', 'model.pooler is off; set .*kind=Pooler'),
+    ('pair_logits', 'model.pooler is off'),
+    ('replaced_logits', 'model.replaced is off; set .*kind=ReplacedHead')])
+def test_a_head_that_is_not_there_is_told(method, message):
+  model = dataclasses.replace(MODERN, tokens=None).build()
+  with pytest.raises(errors.InputError, match=message):
+    model.apply({'params': {}}, jnp.zeros((1, 2, 16)), method=method)
+
+
+def test_a_pooler_without_pair_logits_is_told():
+  model = dataclasses.replace(BERT, pooler=encoder.Pooler(pairs=False)).build()
+  with pytest.raises(errors.InputError, match='pooler.pairs=True'):
+    model.apply({'params': {}}, jnp.zeros((1, 2, 16)), method='pair_logits')
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(width=0), 'model.width should be at least 1; got 0'),
+    (dict(num_types=-1), 'model.num_types should be at least 0; got -1'),
+    (dict(embedding_size=0), 'model.embedding_size should be at least 1'),
+    (dict(width=18), 'model.width = 18 does not divide'),
+    (dict(alternating=block.Alternating(), scan=True), 'model.scan=False'),
+    (dict(alternating=block.Alternating(), shared_layers=True), 'nor shared'),
+])
+def test_impossible_configs_are_refused(changes, message):
+  with pytest.raises(errors.InputError, match=message):
+    dataclasses.replace(BERT, **changes)
+
+
+def test_too_many_tokens_are_refused_with_both_numbers(bert):
+  model, variables = bert
+  with pytest.raises(errors.InputError, match='33 tokens, .* is 32'):
+    model.apply(variables, np.zeros((1, 33), np.int32))
+
+
+def test_the_vocabulary_is_settled_by_the_tokenizer():
+  unset = dataclasses.replace(BERT, vocab_size=None)
+  assert unset.with_vocab(300).vocab_size == 300
+  assert BERT.with_vocab(VOCAB) == BERT.with_vocab(3) == BERT
+  with pytest.raises(errors.InputError, match='has 18 ids.* is 17'):
+    BERT.with_vocab(18)
+  with pytest.raises(errors.InputError, match='with_vocab'):
+    unset.build()
