@@ -1,0 +1,251 @@
+"""The recurrent language model: LSTM or GRU layers, from Zaremba's to AWD."""
+import dataclasses
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.core import shapes
+from lmjax.nn import layers
+from lmjax.nn import masks
+from lmjax.nn import recurrent
+
+Carry = tuple[recurrent.State, ...]  # The state of each layer.
+
+
+@dataclasses.dataclass(frozen=True)
+class Dropout:
+  """Where activations are dropped, and at which rates.
+
+  Attributes:
+    words: Whole words: all occurrences of an id in the batch, or none.
+    input: The embeddings.
+    between: The outputs of each layer but the last.
+    output: The outputs of the last layer.
+    locked: Whether a row's mask is the same at all its time steps.
+
+  References:
+    Zaremba et al., Recurrent Neural Network Regularization, arXiv:1409.2329,
+    eq. 4 (no dropout on what is carried through time); Gal and Ghahramani,
+    arXiv:1512.05287, section 4 (locked masks, whole words).
+  """
+  words: float = 0.0
+  input: float = 0.0
+  between: float = 0.0
+  output: float = 0.0
+  locked: bool = False
+
+  def __post_init__(self):
+    for field in ('words', 'input', 'between', 'output'):
+      if not 0 <= getattr(self, field) < 1:
+        raise errors.InputError(
+            f'model.dropout.{field} should be in [0, 1); got '
+            f'{getattr(self, field)}.')
+
+
+@dataclasses.dataclass(frozen=True)
+class RecurrentConfig:
+  """A recurrent language model.
+
+  Attributes:
+    vocab_size: V; None means the tokenizer's.
+    context: The longest row, in tokens, where the data do not set a length, and
+      the longest text that is generated. The model itself knows no limit.
+    width: Size of the embeddings.
+    num_layers: How many layers.
+    cell: What a layer is, and its size.
+    last_hidden: Size of the last layer; None: as the others.
+    tied: Whether the head is the transposed embedding. If the last layer has
+      another size than the embeddings, a projection stands between.
+    head_bias: Whether the head has a bias, tied or not.
+    dropout: Where activations are dropped.
+    init_scale: Embeddings and head start uniform within plus or minus this.
+    dtype: Of activations and products; states, logits and parameters are
+      float32.
+
+  References:
+    Mikolov et al., Recurrent neural network based language model, 2010;
+    Zaremba et al., arXiv:1409.2329; Merity et al., arXiv:1708.02182 (AWD);
+    Press and Wolf, arXiv:1608.05859 (tied weights).
+  """
+  vocab_size: int | None = None
+  context: int = 256
+  width: int = 200
+  num_layers: int = 2
+  cell: recurrent.Config = recurrent.LSTMConfig()
+  last_hidden: int | None = None
+  tied: bool = False
+  head_bias: bool = True
+  dropout: Dropout = Dropout()
+  init_scale: float = 0.1
+  dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
+  causal = True  # Always; asked by objectives.
+
+  def __post_init__(self):
+    for field in ('context', 'width', 'num_layers', 'last_hidden'):
+      value = getattr(self, field)
+      if value is not None and value < 1:
+        raise errors.InputError(
+            f'model.{field} should be at least 1; got {value}.')
+    if not self.init_scale > 0:
+      raise errors.InputError(
+          f'model.init_scale should be above 0; got {self.init_scale}.')
+
+  @property
+  def policy(self) -> layers.Policy:
+    return layers.Policy(
+        self.dtype, init_std=self.init_scale / 3**0.5, uniform=True)
+
+  @property
+  def cells(self) -> tuple[recurrent.Config, ...]:
+    """The layers, first to last."""
+    last = dataclasses.replace(
+        self.cell, hidden=self.last_hidden or self.cell.hidden)
+    return (self.cell,) * (self.num_layers - 1) + (last,)
+
+  def with_vocab(self, tokenizer_size: int) -> 'RecurrentConfig':
+    """Returns the config with its vocabulary settled by the tokenizer's."""
+    if self.vocab_size is None:
+      return dataclasses.replace(self, vocab_size=tokenizer_size)
+    if self.vocab_size < tokenizer_size:
+      raise errors.InputError(
+          f'The tokenizer has {tokenizer_size} ids, but model.vocab_size is '
+          f'{self.vocab_size}; leave it unset, or set at least that many.')
+    return self
+
+  def mixing_flops(self, length: int) -> float:
+    """Returns a token's training FLOPs beside those of kernels: none."""
+    del length
+    return 0.0
+
+  def kept_bytes(self, length: int) -> int:
+    """Returns the bytes a token leaves for the backward pass, about."""
+    del length
+    item = jnp.dtype(self.dtype).itemsize
+    gates = sum(cell.gates * cell.hidden * (item + 4) for cell in self.cells)
+    states = sum(4 * (cell.parts + 1) * cell.hidden for cell in self.cells)
+    return gates + states + 2 * item * self.width
+
+  def build(self) -> 'RecurrentModel':
+    """Returns the module."""
+    if self.vocab_size is None:
+      raise errors.InputError(
+          'model.vocab_size is unset; call `with_vocab(tokenizer.vocab_size)`.')
+    return RecurrentModel(self)
+
+
+class RecurrentModel(nn.Module):
+  """Token ids in, next-token logits out, and a state that can be carried on.
+
+  The state begins anew wherever the mask's positions are 0, and padding leaves
+  it alone, so packed documents do not see each other.
+
+  Parameters: `embed`, `layer_0` ..., `projection` (where sizes ask for it),
+  `head` (untied) or `head_bias` (tied).
+  """
+  config: RecurrentConfig
+
+  def setup(self):
+    config, policy = self.config, self.config.policy
+    self.embed = layers.Embedding(config.vocab_size, config.width, policy)
+    self.layer = [cell.build(policy) for cell in config.cells]
+    if not config.tied:
+      self.head = layers.Head(config.vocab_size, policy, config.head_bias)
+      return
+    if config.cells[-1].hidden != config.width:
+      self.projection = layers.Dense(config.width, policy, use_bias=False)
+    if config.head_bias:
+      self.head_bias = self.param(
+          'head_bias', nn.initializers.zeros, (config.vocab_size,))
+
+  def __call__(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
+               cache: Carry | None = None, train: bool = False
+               ) -> tuple[jax.Array, Carry]:
+    """Predicts the token after each token.
+
+    Args:
+      inputs_BT: Token ids.
+      mask: Positions and padding; by default each row is one document from
+        position 0 on, so that a state from before is forgotten.
+      cache: The state of each layer, from `empty_cache` or an earlier call;
+        None begins with zeros.
+      train: Whether dropout is on; it then draws from the 'dropout' rng.
+
+    Returns:
+      Float32 `logits_BTV`, and the states after the last token.
+    """
+    x_BTD, carry = self.hidden(inputs_BT, mask, cache=cache, train=train)
+    return self.logits(x_BTD), carry
+
+  def hidden(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
+             cache: Carry | None = None, train: bool = False
+             ) -> tuple[jax.Array, Carry]:
+    """Returns the last layer's outputs, dropout applied, and the states."""
+    _, x_BTD, carry = self.outputs(inputs_BT, mask, cache=cache, train=train)
+    return x_BTD, carry
+
+  @nn.compact
+  def outputs(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
+              cache: Carry | None = None, train: bool = False
+              ) -> tuple[jax.Array, jax.Array, Carry]:
+    """Returns the last layer's outputs before and after dropout, and states.
+
+    AWD-LSTM's regularisers need both.
+    """
+    config, rates = self.config, self.config.dropout
+    d = shapes.bind(inputs_BT=inputs_BT)
+    if mask is None:
+      mask = masks.of_length(d.T)
+    resets_BT = jnp.broadcast_to(
+        mask.query_positions_BT == 0, (d.B, d.T))
+    if mask.query_segments_BT is None:
+      real_BT = jnp.ones_like(resets_BT)
+    else:
+      real_BT = jnp.broadcast_to(mask.query_segments_BT > 0, (d.B, d.T))
+    resets_BT &= real_BT
+
+    def drop(x_BTD, rate):
+      return nn.Dropout(
+          rate, broadcast_dims=(1,) if rates.locked else (),
+          deterministic=not train)(x_BTD)
+
+    x_BTD = self._without_words(self.embed(inputs_BT), inputs_BT, train)
+    after = x_BTD = drop(x_BTD, rates.input)
+    carry = []
+    for i, layer in enumerate(self.layer):
+      x_BTD, state = layer(
+          after, None if cache is None else cache[i], resets_BT=resets_BT,
+          real_BT=real_BT, train=train)
+      carry.append(state)
+      is_last = i == config.num_layers - 1
+      after = drop(x_BTD, rates.output if is_last else rates.between)
+    return x_BTD, after, tuple(carry)
+
+  def _without_words(self, x_BTD, inputs_BT, train):
+    """Returns the embeddings without the words that are dropped."""
+    rate = self.config.dropout.words
+    if not train or not rate:
+      return x_BTD
+    scale_V = jax.random.bernoulli(
+        self.make_rng('dropout'), 1 - rate, (self.config.vocab_size,))
+    scale_V = scale_V.astype(x_BTD.dtype) / (1 - rate)
+    return x_BTD * scale_V[inputs_BT][..., None]
+
+  def logits(self, x_BTD: jax.Array) -> jax.Array:
+    """Returns float32 `logits_BTV` for hidden states."""
+    config = self.config
+    if not config.tied:
+      return self.head(x_BTD)
+    if config.cells[-1].hidden != config.width:
+      x_BTD = self.projection(x_BTD)
+    logits_BTV = self.embed.logits(x_BTD)
+    if config.head_bias:
+      logits_BTV += self.head_bias[None, None]
+    return logits_BTV
+
+  def empty_cache(self, batch: int, length: int = 0) -> Carry:
+    """Returns the states before anything was read; any `length` will do."""
+    del length
+    return tuple(cell.empty_state(batch) for cell in self.config.cells)
