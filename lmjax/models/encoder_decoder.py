@@ -1,0 +1,313 @@
+"""The encoder-decoder Transformer: the original one, T5, and their kin."""
+from collections.abc import Callable
+import dataclasses
+from typing import Any, Literal
+
+from flax import struct
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.core import shapes
+from lmjax.models import decoder as decoder_lib
+from lmjax.nn import attend as attend_lib
+from lmjax.nn import attention
+from lmjax.nn import block as block_lib
+from lmjax.nn import cross
+from lmjax.nn import decoder_block
+from lmjax.nn import layers
+from lmjax.nn import masks
+from lmjax.nn import positions as positions_lib
+
+_ROOM = 2  # Positions beyond the context, for ids that frame a text.
+
+
+@struct.dataclass
+class Cache(decoder_lib.Cache):
+  """What a decoder remembers: its tokens, and the memory they read.
+
+  The first call with a memory keeps each layer's keys and values of it, so
+  that later calls give the cache alone.
+  """
+  memory_segments_BS: jax.Array | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderDecoderConfig:
+  """One configurable encoder-decoder.
+
+  Attributes:
+    vocab_size: V, of both sides; None means the tokenizer's.
+    context: The longest text on either side, in tokens.
+    width: D, the size of both residual streams.
+    num_layers: How many blocks the encoder has.
+    num_decoder_layers: How many the decoder has; None means as many.
+    block: The blocks of both; the decoder's also have cross-attention, which
+      is configured as the mixer is.
+    positions: How positions enter, on each side; the relative ones of the
+      encoder tell both directions apart.
+    final_norm: The norm after each stack; None where blocks end in one.
+    tied: Whether the head is the transposed token embedding.
+    head_scale: Whether hidden states are multiplied by D ** -0.5 before the
+      head, as T5 does where it is tied.
+    embed_scale: Whether embeddings are multiplied by sqrt(D).
+    embed_dropout: Rate of dropout on the embeddings, and on what leaves each
+      stack.
+    embed_std: Standard deviation of initial embeddings; None takes init_std.
+    init_std: Standard deviation of initial weights; kernels that write to a
+      residual stream get 1 / sqrt(its branches) of it.
+    dtype: Of activations and products. Parameters, norms' statistics, softmax
+      and logits are float32.
+    scan: Whether blocks are scanned (one compiled block) or looped.
+    remat: What is computed again in the backward pass: nothing, all of each
+      block ('full'), or all but its matrix products ('dots').
+
+  References:
+    Vaswani et al., Attention Is All You Need, arXiv:1706.03762; Raffel et al.,
+    T5, arXiv:1910.10683, section 2.1.
+  """
+  vocab_size: int | None = None
+  context: int = 256
+  width: int = 128
+  num_layers: int = 2
+  num_decoder_layers: int | None = None
+  block: block_lib.Config = block_lib.PreNorm()
+  positions: positions_lib.Positions = positions_lib.Relative()
+  final_norm: layers.Norm | None = layers.LayerNorm()
+  tied: bool = True
+  head_scale: bool = False
+  embed_scale: bool = False
+  embed_dropout: float = 0.0
+  embed_std: float | None = None
+  init_std: float = 0.02
+  dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
+  scan: bool = False
+  remat: Literal['none', 'full', 'dots'] = 'none'
+
+  causal = False  # As a whole: the encoder reads both ways.
+
+  def __post_init__(self):
+    for field in ('context', 'width', 'num_layers', 'num_decoder_layers'):
+      value = getattr(self, field)
+      if value is not None and value < 1:
+        raise errors.InputError(
+            f'model.{field} should be at least 1; got {value}.')
+    if not isinstance(self.block.mixer, attention.AttentionConfig):
+      raise errors.InputError(
+          'An encoder-decoder reads both ways and across, which '
+          f'{type(self.block.mixer).__name__} cannot; set '
+          '--config.model.block.mixer.kind=AttentionConfig.')
+    self.block.mixer.size(self.width)
+    decoder_block.WithCross(self.block).module()
+
+  @property
+  def decoder_layers(self) -> int:
+    """The number of blocks of the decoder."""
+    return self.num_decoder_layers or self.num_layers
+
+  def policy(self, branches: int = 1) -> layers.Policy:
+    """Returns the policy of a stack with so many residual branches."""
+    return layers.Policy(
+        self.dtype, self.init_std, self.init_std / branches ** 0.5)
+
+  def with_vocab(self, tokenizer_size: int) -> 'EncoderDecoderConfig':
+    """Returns the config with its vocabulary settled by the tokenizer's."""
+    if self.vocab_size is None:
+      return dataclasses.replace(self, vocab_size=tokenizer_size)
+    if self.vocab_size < tokenizer_size:
+      raise errors.InputError(
+          f'The tokenizer has {tokenizer_size} ids, but model.vocab_size is '
+          f'{self.vocab_size}; leave it unset, or set at least that many.')
+    return self
+
+  def build(self, attend: Callable[..., jax.Array] = attend_lib.best
+            ) -> 'EncoderDecoder':
+    """Returns the module; `attend` replaces the arithmetic of attention."""
+    if self.vocab_size is None:
+      raise errors.InputError(
+          'model.vocab_size is unset; call `with_vocab(tokenizer.vocab_size)`.')
+    return EncoderDecoder(self, attend)
+
+
+class Side(nn.Module):
+  """Positions, a stack and the final norm: the encoder, or the decoder."""
+  config: EncoderDecoderConfig
+  block: block_lib.Config | decoder_block.WithCross
+  num_layers: int
+  branches: int
+  positions: positions_lib.Positions
+  attend: Callable[..., jax.Array]
+
+  @nn.compact
+  def __call__(self, x_BTD, own, sight, cache=None, index=None, train=False):
+    """Returns the normed residual stream and the layers' caches.
+
+    Args:
+      x_BTD: Embedded tokens.
+      own: The mask of the tokens among themselves.
+      sight: What the blocks take for a mask.
+      cache: The layers' caches, or None.
+      index: The cache slot of the first of the T tokens.
+      train: Whether dropout is on.
+    """
+    config = self.config
+    policy = config.policy(self.branches)
+    drop = nn.Dropout(config.embed_dropout, deterministic=not train)
+    x_BTD = self.positions.embed(
+        x_BTD, own.query_positions_BT, config.context + _ROOM, policy)
+    bias_BNTS = self.positions.bias(own, config.block.mixer.num_heads)
+    stack = block_lib.Stack(
+        self.block, self.num_layers, policy, self.positions, self.attend,
+        config.scan, config.remat, name='stack')
+    nn.share_scope(self, stack)  # `encoder/layer_0`, not `.../stack/layer_0`.
+    x_BTD, cache = stack(drop(x_BTD), cache, sight, bias_BNTS, index, train)
+    if config.final_norm is not None:
+      x_BTD = config.final_norm.build('final_norm')(x_BTD)
+    return drop(x_BTD), cache
+
+
+class EncoderDecoder(nn.Module):
+  """Ids to read and ids written so far in, next-token logits out.
+
+  Parameters: `embed`, shared by both sides; `encoder` and `decoder`, each with
+  `positions` (where learned), `layer_0` ... (or `layers`, stacked, when
+  scanned) and `final_norm`; `head` (where untied).
+  """
+  config: EncoderDecoderConfig
+  attend: Callable[..., jax.Array] = attend_lib.best
+
+  def setup(self):
+    config = self.config
+    policy = config.policy()
+    self.embed = layers.Embedding(
+        config.vocab_size, config.width, policy if config.embed_std is None
+        else dataclasses.replace(policy, init_std=config.embed_std))
+    if not config.tied:
+      self.head = layers.Head(config.vocab_size, policy)
+    positions, both_ways = config.positions, config.positions
+    if isinstance(positions, positions_lib.Relative):
+      positions = dataclasses.replace(positions, bidirectional=False)
+      both_ways = dataclasses.replace(positions, bidirectional=True)
+    self.encoder = Side(
+        config, config.block, config.num_layers, 2 * config.num_layers,
+        both_ways, self.attend)
+    self.decoder = Side(
+        config, decoder_block.WithCross(config.block), config.decoder_layers,
+        3 * config.decoder_layers, positions, self.attend)
+
+  def __call__(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
+               encoder_inputs_BS: jax.Array | None = None,
+               encoder_mask: masks.Mask | None = None, train: bool = False
+               ) -> tuple[jax.Array, None]:
+    """Predicts the token after each of the decoder's.
+
+    Args:
+      inputs_BT: What the decoder has written.
+      mask: Its positions, segments and order; by default one text a row.
+      encoder_inputs_BS: What the encoder reads; by default `inputs_BT`.
+      encoder_mask: Its positions and segments, with causal=False. Text is read
+        by the decoder's tokens of the same segment number.
+      train: Whether dropout is on; it then draws from the 'dropout' rng.
+
+    Returns:
+      Float32 `logits_BTV`, and None for a cache.
+    """
+    if encoder_inputs_BS is None:
+      encoder_inputs_BS = inputs_BT
+    memory_BSD = self.encode(encoder_inputs_BS, encoder_mask, train=train)
+    segments_BS = None if encoder_mask is None else (
+        encoder_mask.query_segments_BT)
+    x_BTD, _ = self.hidden(
+        inputs_BT, mask, memory_BSD=memory_BSD, memory_segments_BS=segments_BS,
+        train=train)
+    return self.logits(x_BTD), None
+
+  def encode(self, encoder_inputs_BS: jax.Array,
+             encoder_mask: masks.Mask | None = None, *, train: bool = False
+             ) -> jax.Array:
+    """Returns the memory, `memory_BSD`; see `__call__` for arguments."""
+    mask, x_BSD = self._embedded(encoder_inputs_BS, encoder_mask, causal=False)
+    memory_BSD, _ = self.encoder(x_BSD, mask, mask, train=train)
+    return memory_BSD
+
+  def hidden(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
+             memory_BSD: jax.Array | None = None,
+             memory_segments_BS: jax.Array | None = None,
+             cache: Cache | None = None, train: bool = False
+             ) -> tuple[jax.Array, Cache | None]:
+    """Returns the decoder's normed residual stream before the head.
+
+    Args:
+      inputs_BT: What the decoder has written.
+      mask: Its positions, segments and order; by default one text a row.
+      memory_BSD: From `encode`; None if the cache has seen it.
+      memory_segments_BS: Segments of the memory; by default all are 1.
+      cache: What was read before, from `empty_cache` or an earlier call.
+      train: Whether dropout is on.
+
+    Returns:
+      `x_BTD`, and the cache with T more tokens and the memory.
+    """
+    d = shapes.bind(
+        inputs_BT=inputs_BT, memory_BSD=memory_BSD,
+        memory_segments_BS=memory_segments_BS)
+    own, x_BTD = self._embedded(inputs_BT, mask, causal=True)
+    if memory_BSD is None:
+      memory_segments_BS = None if cache is None else cache.memory_segments_BS
+      if memory_segments_BS is None:
+        raise errors.InputError(
+            'The decoder has no memory to read: give `memory_BSD` from '
+            '`encode`, or a cache that was once given it.')
+    elif memory_segments_BS is None:
+      memory_segments_BS = jnp.ones((d.B, d.S), jnp.int32)
+
+    seen = cross.visible(own, memory_segments_BS)
+    index = layer_caches = None
+    if cache is not None:
+      index, layer_caches = cache.index, cache.layers
+      cache, own = cache.extend(own)
+    sight = decoder_block.Sight(own, cross.Memory(seen, memory_BSD))
+    x_BTD, layer_caches = self.decoder(
+        x_BTD, own, sight, layer_caches, index, train)
+    if cache is not None:
+      cache = cache.replace(
+          layers=layer_caches, index=index + d.T,
+          memory_segments_BS=memory_segments_BS)
+    return x_BTD, cache
+
+  def logits(self, x_BTD: jax.Array) -> jax.Array:
+    """Returns float32 `logits_BTV` for the decoder's hidden states."""
+    if self.config.head_scale:
+      x_BTD = x_BTD * jnp.asarray(self.config.width ** -0.5, x_BTD.dtype)
+    return self.embed.logits(x_BTD) if self.config.tied else self.head(x_BTD)
+
+  def empty_cache(self, batch: int, length: int) -> Cache:
+    """Returns a cache with room for `length` tokens in each of `batch` rows."""
+    config = self.config
+    if length > config.context + _ROOM:
+      raise errors.InputError(
+          f'A cache of {length} tokens exceeds model.context = '
+          f'{config.context}.')
+    layer = decoder_block.Cache(config.block.mixer.empty_cache(
+        batch, length, config.width, config.dtype))
+    each: Any = (layer,) * config.decoder_layers
+    if config.scan:
+      each = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    none = jnp.zeros((batch, length), jnp.int32)
+    return Cache(each, none, none, jnp.zeros((), jnp.int32))
+
+  def _embedded(self, inputs_BT, mask, causal):
+    """Returns the mask, made where there is none, and the embeddings."""
+    config = self.config
+    length = inputs_BT.shape[1]
+    if mask is None:
+      mask = masks.of_length(length, causal=causal)
+    # Rows whose positions do not follow the index may be of any length.
+    if mask.square and length > config.context + _ROOM:
+      raise errors.InputError(
+          f'Got {length} tokens, but model.context is {config.context}.')
+    x_BTD = self.embed(inputs_BT)
+    if config.embed_scale:
+      x_BTD *= jnp.asarray(config.width ** 0.5, x_BTD.dtype)
+    return mask, x_BTD

@@ -1,0 +1,123 @@
+"""Transformer blocks that also read a memory: mixer, cross-attention, MLP.
+
+`block.Stack` loops or scans them as it does any block; what it hands on as
+their mask is a `Sight`, and as their cache a `Cache`.
+"""
+from collections.abc import Callable
+import dataclasses
+from typing import Any
+
+from flax import struct
+import flax.linen as nn
+import jax
+
+from lmjax.core import errors
+from lmjax.nn import attend as attend_lib
+from lmjax.nn import attention
+from lmjax.nn import block as block_lib
+from lmjax.nn import cross
+from lmjax.nn import layers
+from lmjax.nn import masks
+from lmjax.nn import positions as positions_lib
+
+
+@struct.dataclass
+class Sight:
+  """What a token of a decoder sees: its own sequence and the memory."""
+  own: masks.Mask
+  memory: cross.Memory
+
+
+@struct.dataclass
+class Cache:
+  """The mixer's cache, and the keys and values of the memory once known."""
+  mixer: Any
+  memory: attention.Cache | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class WithCross:
+  """A block that reads a memory between its mixer and its MLP.
+
+  Cross-attention is configured as the mixer is: heads, sizes, biases, scale.
+  """
+  block: block_lib.Config
+
+  def module(self) -> type[nn.Module]:
+    kinds = {block_lib.PreNorm: PreNormDecoderBlock,
+             block_lib.PostNorm: PostNormDecoderBlock}
+    if type(self.block) not in kinds:
+      raise errors.InputError(
+          f'No block with cross-attention is known for '
+          f'{type(self.block).__name__}; set --config.model.block.kind to one '
+          f'of {sorted(kind.__name__ for kind in kinds)}.')
+    return kinds[type(self.block)]
+
+
+class PreNormDecoderBlock(nn.Module):
+  """Three residual branches, each behind its norm.
+
+  References:
+    Raffel et al., T5, arXiv:1910.10683, section 2.1.
+  """
+  config: WithCross
+  policy: layers.Policy
+  positions: positions_lib.Positions
+  attend: Callable[..., jax.Array] = attend_lib.best
+
+  @nn.compact
+  def __call__(self, x_BTD, cache, sight, bias_BNTS, index, train):
+    """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
+    config = self.config.block
+    drop = nn.Dropout(config.dropout, deterministic=not train)
+
+    h_BTD = config.norm.build('mixer_norm')(x_BTD)
+    h_BTD, kept = self.mixed(h_BTD, cache, sight, bias_BNTS, index, train)
+    x_BTD += drop(h_BTD)
+
+    h_BTD = config.norm.build('cross_norm')(x_BTD)
+    h_BTD, memory = self.crossed(h_BTD, cache, sight, train)
+    x_BTD += drop(h_BTD)
+
+    h_BTD = config.norm.build('mlp_norm')(x_BTD)
+    h_BTD = config.mlp.build(self.policy, 'mlp')(h_BTD)
+    cache = None if cache is None else Cache(kept, memory)
+    return x_BTD + drop(h_BTD), cache
+
+  def mixed(self, x_BTD, cache, sight, bias_BNTS, index, train):
+    """Returns the mixer's branch and its cache."""
+    mixer = self.config.block.mixer.build(
+        self.policy, self.positions, self.attend, 'mixer')
+    cache = None if cache is None else cache.mixer
+    return mixer(x_BTD, sight.own, bias_BNTS, cache, index, train)
+
+  def crossed(self, x_BTD, cache, sight, train):
+    """Returns the cross-attention's branch and the memory's keys, values."""
+    attention_over = cross.CrossAttention(
+        self.config.block.mixer, self.policy, self.attend, name='cross')
+    cache = None if cache is None else cache.memory
+    return attention_over(x_BTD, sight.memory, cache, train)
+
+
+class PostNormDecoderBlock(PreNormDecoderBlock):
+  """The same three branches, with the norms on the residual stream.
+
+  References:
+    Vaswani et al., arXiv:1706.03762, section 3.1.
+  """
+
+  @nn.compact
+  def __call__(self, x_BTD, cache, sight, bias_BNTS, index, train):
+    """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
+    config = self.config.block
+    drop = nn.Dropout(config.dropout, deterministic=not train)
+
+    h_BTD, kept = self.mixed(x_BTD, cache, sight, bias_BNTS, index, train)
+    x_BTD = config.norm.build('mixer_norm')(x_BTD + drop(h_BTD))
+
+    h_BTD, memory = self.crossed(x_BTD, cache, sight, train)
+    x_BTD = config.norm.build('cross_norm')(x_BTD + drop(h_BTD))
+
+    h_BTD = config.mlp.build(self.policy, 'mlp')(x_BTD)
+    cache = None if cache is None else Cache(kept, memory)
+    return config.norm.build('mlp_norm')(x_BTD + drop(h_BTD)), cache

@@ -1,0 +1,75 @@
+"""Blocks with cross-attention by hand: the order of norms and branches."""
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.nn import attend
+from lmjax.nn import attention
+from lmjax.nn import block
+from lmjax.nn import cross
+from lmjax.nn import decoder_block
+from lmjax.nn import layers
+from lmjax.nn import masks
+from lmjax.nn import positions
+from lmjax.testing import hot
+
+POLICY = layers.Policy()
+X = jax.random.normal(jax.random.key(1), (2, 4, 16))
+MASK = masks.of_length(4)
+MEMORY = cross.Memory(
+    cross.visible(MASK, jnp.ones((2, 3), jnp.int32)),
+    jax.random.normal(jax.random.key(2), (2, 3, 16)))
+SIGHT = decoder_block.Sight(MASK, MEMORY)
+
+
+def parts(config, params):
+  """Returns the block's norms and branches as functions of x."""
+  def call(name, built, *args):
+    return lambda x: built.apply({'params': params[name]}, x, *args)
+  mixer = config.mixer.build(POLICY, positions.NoPositions(), attend.plain)
+  reader = cross.CrossAttention(config.mixer, POLICY, attend.plain)
+  norms = [call(name, config.norm.build())
+           for name in ('mixer_norm', 'cross_norm', 'mlp_norm')]
+  return norms, [
+      lambda x: call('mixer', mixer, MASK)(x)[0],
+      lambda x: call('cross', reader, MEMORY)(x)[0],
+      call('mlp', config.mlp.build(POLICY))]
+
+
+@pytest.mark.parametrize('kind', [block.PreNorm, block.PostNorm])
+def test_the_order_of_norms_and_branches(kind):
+  config = kind(mixer=attention.AttentionConfig(4), mlp=layers.MLPConfig(24))
+  wrapped = decoder_block.WithCross(config)
+  module = wrapped.module()(
+      wrapped, POLICY, positions.NoPositions(), attend.plain)
+  params = hot.hot_params(jax.eval_shape(
+      lambda: module.init(jax.random.key(0), X, None, SIGHT, None, None,
+                          False))['params'])
+  want = X
+  for norm, branch in zip(*parts(config, params)):
+    if kind is block.PreNorm:
+      want = want + branch(norm(want))
+    else:
+      want = norm(want + branch(want))
+  got, cache = module.apply({'params': params}, X, None, SIGHT, None, None,
+                            False)
+  np.testing.assert_allclose(got, want, atol=1e-5)
+  assert cache is None
+
+  cache = decoder_block.Cache(config.mixer.empty_cache(2, 4, 16, jnp.float32))
+  got, cache = module.apply(
+      {'params': params}, X, cache, SIGHT, None, jnp.asarray(0), False)
+  np.testing.assert_allclose(got, want, atol=1e-5)
+  assert cache.memory.k_BKSH.shape == (2, 4, 3, 4)
+
+
+def test_a_block_without_such_a_branch_is_refused():
+  @dataclasses.dataclass(frozen=True)
+  class Other(block.PreNorm):
+    pass
+  with pytest.raises(errors.InputError, match="Other.*PostNorm', 'PreNorm"):
+    decoder_block.WithCross(Other()).module()
