@@ -12,8 +12,9 @@ from lmjax.nn import attend as attend_lib
 from lmjax.nn import attention
 from lmjax.nn import layers
 from lmjax.nn import positions as positions_lib
+from lmjax.nn import ssm
 
-Mixer = attention.AttentionConfig
+Mixer = attention.AttentionConfig | ssm.SSMConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ class PreNorm:
     Xiong et al., On Layer Normalization in the Transformer Architecture,
     arXiv:2002.04745, figure 1b.
   """
-  mixer: Mixer = Mixer()
+  mixer: Mixer = attention.AttentionConfig()
   mlp: layers.MLPConfig = layers.MLPConfig()
   norm: layers.Norm = layers.LayerNorm()
   dropout: float = 0.0
