@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.data import continuous
 from lmjax.data import packing as packing_lib
 from lmjax.data import sources
 from lmjax.data import specials as specials_lib
@@ -37,7 +38,7 @@ class DataConfig:
   tokenizer: tokenizer_lib.Config = tokenizer_lib.SentencePiece()
   specials: tuple[str, ...] = ()
   sentinels: int = 0
-  packing: packing_lib.Config = packing_lib.Packed()
+  packing: packing_lib.Config | continuous.Continuous = packing_lib.Packed()
   length: int | None = None
   batch_size: int = 32
   seed: int = 0
@@ -50,6 +51,8 @@ class DataConfig:
         raise errors.InputError(f'{name} should be at least 1; got {value}.')
     if self.seed < 0:
       raise errors.InputError(f'seed should be at least 0; got {self.seed}.')
+    if isinstance(self.packing, continuous.Continuous):
+      self.packing.check(self.batch_size)
 
   def build(self, directory: str | pathlib.Path,
             tokenizer: tokenizer_lib.Tokenizer | None = None,
@@ -111,16 +114,16 @@ class Data:
   valid: store_lib.TokenStore | None
   test: store_lib.TokenStore | None
 
-  def batches(self) -> 'Batches':
-    """Returns the training batches."""
+  def batches(self, split: str = 'train') -> 'Batches':
+    """Returns the batches of a split, as training sees them."""
     if self.length is None:
       raise errors.InputError(
           'length is open: set it in the data config, or give build a length.')
-    config = self.config
+    config, store = self.config, getattr(self, split)
     rows = config.packing.build(
-        self.train, self.length, config.seed, self.tokenizer)
+        store, self.length, config.seed, self.tokenizer)
     identity = {
-        'tokens': self.train.digest, 'tokenizer': self.tokenizer.digest,
+        'tokens': store.digest, 'tokenizer': self.tokenizer.digest,
         'packing': repr(config.packing), 'length': self.length,
         'batch_size': config.batch_size, 'seed': config.seed}
     return Batches(rows, config.batch_size, self.length,

@@ -9,18 +9,21 @@ from lmjax.data import specials
 from lmjax.data import subwords
 from lmjax.data import symbols
 from lmjax.data import vocabulary
+from lmjax.data import words
 
 Bytes = symbols.Bytes
 Characters = symbols.Characters
 SentencePiece = subwords.SentencePiece
+Words = words.Words
 Tokenizer = vocabulary.Tokenizer
 
-Config = Bytes | Characters | SentencePiece
+Config = Bytes | Characters | SentencePiece | Words
 
 _KINDS = {
     'Bytes': symbols.ByteTokenizer,
     'Characters': symbols.CharacterTokenizer,
     'SentencePiece': subwords.SubwordTokenizer,
+    'Words': words.WordTokenizer,
 }
 
 
