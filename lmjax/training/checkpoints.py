@@ -1,8 +1,8 @@
 """Checkpoints: Orbax for the files, digests and fallback on top of it.
 
-A step holds the items `params`, `ema` (if kept), `rest` (optimizer state, step
-and key) and `about`, a JSON text with the SHA-256 of every array and what the
-run wants to know again. Orbax does not notice a flipped bit and never tries an
+A step holds the items `params`, `ema` and `carry` (if kept), `rest` (optimizer
+state, step and key) and `about`, a JSON text with the SHA-256 of every array
+and what the run wants to know again. Orbax does not notice a flipped bit and never tries an
 older step; the digests notice, and restoring then goes back a step.
 
 Orbax is imported where it is used: it doubles the time of `--help`.
@@ -305,7 +305,8 @@ def _items(state) -> dict[str, Any]:
   items = {'params': state.params,
            'rest': {'opt_state': state.opt_state, 'step': state.step,
                     'rng': jax.random.key_data(state.rng)}}
-  return items if state.ema is None else items | {'ema': state.ema}
+  kept = {'ema': state.ema, 'carry': state.carry}
+  return items | {k: v for k, v in kept.items() if v is not None}
 
 
 def _on_host(state) -> dict[str, Any]:
@@ -334,4 +335,4 @@ def _fill(found, wanted, target) -> step_lib.TrainState:
       rest['rng'], impl=jax.random.key_impl(target.rng))
   return step_lib.TrainState(
       step=rest['step'], params=items['params'], opt_state=rest['opt_state'],
-      rng=rng, ema=items.get('ema'))
+      rng=rng, ema=items.get('ema'), carry=items.get('carry'))

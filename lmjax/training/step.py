@@ -26,17 +26,20 @@ class TrainState:
     opt_state: What the optimizer remembers.
     rng: Typed key; each step folds its own number in, it never changes.
     ema: Exponential moving average of the parameters, or None.
+    carry: What the objective hands from one batch to the next, such as the
+      states of a recurrent model, or None.
   """
   step: jax.Array
   params: Any
   opt_state: Any
   rng: jax.Array
   ema: Any = None
+  carry: Any = None
 
 
 def init_state(
     params: Any, optimizer: optax.GradientTransformation, rng: jax.Array | int,
-    ema: bool = False,
+    ema: bool = False, carry: Any = None,
 ) -> TrainState:
   """Returns the state before the first step.
 
@@ -47,6 +50,8 @@ def init_state(
     optimizer: Any optax transformation.
     rng: A key (`jax.random.key(0)`) or a seed, for dropout and the like.
     ema: Whether to keep a moving average of the parameters.
+    carry: What an objective that carries something begins with: see
+      `train_step`.
   """
   if isinstance(rng, int):
     rng = jax.random.key(rng)
@@ -59,7 +64,7 @@ def init_state(
   return TrainState(
       step=jnp.zeros([], jnp.int32), params=params,
       opt_state=optimizer.init(params), rng=jnp.copy(rng),
-      ema=copy(params) if ema else None)
+      ema=copy(params) if ema else None, carry=copy(carry))
 
 
 def train_step(
@@ -76,7 +81,9 @@ def train_step(
     state: Parameters, optimizer state and key.
     batch: Arrays whose first axis is the row.
     objective: `objective(params, batch, rng=key)` -> dict of `Mean`; the entry
-      'loss' is differentiated.
+      'loss' is differentiated. If the state has a carry, it is called with
+      `carry=...` and returns (that dict, the carry after the batch); gradients
+      do not flow into what was carried.
     optimizer: An optax transformation.
     axis_name: The mapped axis if devices each hold a share of the batch.
     microbatches: Parts the batch is cut into, one after another, so that only
@@ -86,12 +93,17 @@ def train_step(
   Returns:
     The next state, and the objective's metrics over the whole batch with
     `grad_norm` and `tokens` (the loss's weight) added.
+
+  Raises:
+    InputError: If rows do not divide into microbatches, or a batch that is
+      carried on would be divided at all.
   """
   rng = jax.random.fold_in(state.rng, state.step)
   if axis_name is not None:  # Under pmap each device draws its own dropout.
     rng = jax.random.fold_in(rng, jax.lax.axis_index(axis_name))
-  grads, metrics = _summed(
-      functools.partial(_gradient, objective, state.params), batch, rng,
+  carried = _carried(objective, state.carry, axis_name, microbatches)
+  grads, metrics, carry = _summed(
+      functools.partial(_gradient, carried, state.params), batch, rng,
       microbatches)
   if axis_name is not None:  # ... and holds a share of the sums.
     grads, metrics = jax.lax.psum((grads, metrics), axis_name)
@@ -105,20 +117,33 @@ def train_step(
   if ema is not None and ema_decay is not None:
     ema = optax.incremental_update(params, ema, 1 - ema_decay)
   state = state.replace(
-      step=state.step + 1, params=params, opt_state=opt_state, ema=ema)
+      step=state.step + 1, params=params, opt_state=opt_state, ema=ema,
+      carry=carry)
   return state, metrics | {
       'grad_norm': Mean.of(optax.tree.norm(grads)), 'tokens': Mean.of(weight)}
 
 
-def _gradient(objective, params, batch, rng):
-  """Returns the gradient of the loss's total in float32, and the metrics."""
-  def total_loss(params):
-    metrics = objective(params, batch, rng=rng)
-    return metrics['loss'].total, metrics
+def _carried(objective, carry, axis_name, microbatches):
+  """Returns `objective(params, batch, rng=rng) -> (metrics, carry)`."""
+  if carry is None:
+    return lambda *args, **kwargs: (objective(*args, **kwargs), None)
+  if axis_name is not None or microbatches > 1:
+    raise errors.InputError(
+        'A carried state belongs to the rows of whole batches, one after '
+        'another on one device; with it, set training.parallel=jit and '
+        'training.microbatches=1.')
+  return functools.partial(objective, carry=jax.lax.stop_gradient(carry))
 
-  grads, metrics = jax.grad(total_loss, has_aux=True)(params)
+
+def _gradient(objective, params, batch, rng):
+  """Returns the loss's gradient in float32, the metrics, and the carry."""
+  def total_loss(params):
+    metrics, carry = objective(params, batch, rng=rng)
+    return metrics['loss'].total, (metrics, carry)
+
+  grads, (metrics, carry) = jax.grad(total_loss, has_aux=True)(params)
   as_float32 = functools.partial(jnp.asarray, dtype=jnp.float32)
-  return jax.tree.map(as_float32, (grads, metrics))
+  return *jax.tree.map(as_float32, (grads, metrics)), carry
 
 
 def _summed(function, batch, rng, parts):

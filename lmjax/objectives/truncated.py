@@ -1,0 +1,134 @@
+"""Truncated backpropagation through time: the state outlives the batch."""
+from collections.abc import Callable
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.core import metrics
+from lmjax.nn import masks
+from lmjax.objectives import lm
+from lmjax.objectives import losses
+
+
+@dataclasses.dataclass(frozen=True)
+class TruncatedBPTT:
+  """Next-token cross-entropy of a recurrent model that reads on and on.
+
+  Each batch goes on where the one before ended (data packed as `Continuous`):
+  the state is handed over, its gradient is not. The regularisers of AWD-LSTM
+  keep the last layer's outputs small, after dropout, and slow, before it.
+
+  Attributes:
+    activation_reg: alpha, times the mean square of the outputs (AR).
+    temporal_reg: beta, times the mean square of the change from one output of a
+      document to the next (TAR).
+
+  References:
+    Williams and Peng, An Efficient Gradient-Based Algorithm for On-Line
+    Training of Recurrent Network Trajectories, 1990; Merity et al.,
+    arXiv:1708.02182, section 4.6 (AR and TAR).
+  """
+  activation_reg: float = 0.0
+  temporal_reg: float = 0.0
+  likelihood = 'exact'  # What `scores` gives.
+
+  def __post_init__(self):
+    for field in 'activation_reg', 'temporal_reg':
+      if getattr(self, field) < 0:
+        raise errors.InputError(
+            f'TruncatedBPTT.{field} should not be negative; got '
+            f'{getattr(self, field)}.')
+
+  def build(self, model: nn.Module, tokenizer: Any = None
+            ) -> Callable[..., Any]:
+    """Returns `objective(params, batch, rng=None, carry=None)`.
+
+    Without a carry it returns {name: Mean} as every objective does; with one,
+    that and the carry after the batch.
+
+    Raises:
+      InputError: If the model has no state to carry.
+    """
+    del tokenizer  # Needs no special ids.
+    check_recurrent(model)
+
+    def objective(params, batch, rng=None, carry=None):
+      found, after = truncated(
+          model, params, batch, rng=rng, carry=carry,
+          activation_reg=self.activation_reg, temporal_reg=self.temporal_reg)
+      return found if carry is None else (found, after)
+    return objective
+
+  def carry(self, model: nn.Module, rows: int) -> Any:
+    """Returns the carry before the first batch of so many rows."""
+    check_recurrent(model)
+    return model.empty_cache(rows)
+
+  def scores(self, model: nn.Module, tokenizer: Any = None) -> lm.Scores:
+    """Returns `scores(params, batch) -> (nll_BT, correct_BT)`."""
+    return lm.Causal().scores(model, tokenizer)
+
+
+def check_recurrent(model: nn.Module) -> None:
+  """Refuses a model without the outputs and states of recurrent layers.
+
+  Raises:
+    InputError: If it has no method `outputs`.
+  """
+  if not hasattr(model, 'outputs'):
+    raise errors.InputError(
+        'TruncatedBPTT carries the state of a recurrent model; '
+        f'{type(model).__name__} has none. Choose '
+        '--config.model.kind=RecurrentConfig, or --config.objective.kind='
+        'Causal.')
+
+
+def truncated(
+    model: nn.Module, params: Any, batch: lm.Batch, *,
+    rng: jax.Array | None = None, carry: Any = None,
+    activation_reg: float = 0.0, temporal_reg: float = 0.0,
+) -> tuple[dict[str, metrics.Mean], Any]:
+  """Scores `targets` given all that the state remembers.
+
+  Args:
+    model: A module that `models.lstm.RecurrentModel` can stand for.
+    params: Its parameters.
+    batch: `inputs`, `targets`, `weights`, `positions` and `segments`, [B, T].
+    rng: Key for dropout; None evaluates, without dropout.
+    carry: The states before the batch; None begins with zeros.
+    activation_reg: See `TruncatedBPTT`.
+    temporal_reg: See `TruncatedBPTT`.
+
+  Returns:
+    Means over the weighted tokens, as of `lm.causal`, and the states after.
+  """
+  mask = masks.make(batch['positions'], batch['segments'])
+  raw_BTD, dropped_BTD, carry = model.apply(
+      {'params': params}, batch['inputs'], mask, cache=carry,
+      train=rng is not None, method='outputs',
+      rngs=None if rng is None else {'dropout': rng})
+  logits_BTV = model.apply({'params': params}, dropped_BTD, method='logits')
+  nll_BT, _ = losses.cross_entropy(logits_BTV, batch['targets'])
+  loss_BT = nll_BT
+  if activation_reg:
+    loss_BT += activation_reg * _mean_square(dropped_BTD)
+  if temporal_reg:
+    # The first output of a row or of a document changes from none.
+    change_BTD = jnp.diff(raw_BTD, axis=1, prepend=raw_BTD[:, :1])
+    changes_BT = (batch['positions'] > 0).astype(jnp.float32)
+    loss_BT += temporal_reg * changes_BT * _mean_square(change_BTD)
+  weights_BT = batch['weights']
+  correct_BT = jnp.argmax(logits_BTV, axis=-1) == batch['targets']
+  return {
+      'loss': metrics.Mean.of(loss_BT, weights_BT),
+      'nll': metrics.Mean.of(nll_BT, weights_BT),
+      'accuracy': metrics.Mean.of(correct_BT, weights_BT),
+  }, carry
+
+
+def _mean_square(x_BTD):
+  return jnp.mean(jnp.square(x_BTD.astype(jnp.float32)), axis=-1)
