@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from lmjax.core import errors
 from lmjax.core import shapes
 from lmjax.nn import attend as attend_lib
+from lmjax.nn import attention
 from lmjax.nn import block as block_lib
 from lmjax.nn import layers
 from lmjax.nn import masks
@@ -133,6 +134,10 @@ class EncoderConfig:
       if value is not None and value < minimum:
         raise errors.InputError(
             f'model.{field} should be at least {minimum}; got {value}.')
+    if not isinstance(self.block.mixer, attention.AttentionConfig):
+      raise errors.InputError(
+          f'An encoder reads both ways, which {type(self.block.mixer).__name__} '
+          'cannot; set --config.model.block.mixer.kind=AttentionConfig.')
     self.block.mixer.size(self.width)
     if self.alternating is not None and (self.scan or self.shared_layers):
       raise errors.InputError(

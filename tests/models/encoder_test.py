@@ -15,6 +15,7 @@ from lmjax.nn import block
 from lmjax.nn import layers
 from lmjax.nn import masks
 from lmjax.nn import positions
+from lmjax.nn import ssm
 from lmjax.testing import batches
 from lmjax.testing import equivalence
 from lmjax.testing import hot
@@ -71,9 +72,10 @@ def loss_of(model):
   return loss
 
 
-def test_documents_and_padding_do_not_see_each_other(styled):
-  config, params = styled
-  loss = loss_of(config.build())
+@pytest.mark.parametrize('config', [
+    BERT, MODERN], ids=['bert', 'modern'])
+def test_documents_and_padding_do_not_see_each_other(config):
+  loss, params = loss_of(config.build()), params_of(config)
   invariance.packing_invariance(loss, params, vocab_size=VOCAB)
   invariance.padding_invariance(loss, params, vocab_size=VOCAB)
 
@@ -180,16 +182,12 @@ def test_dropout_needs_train_and_evaluation_is_deterministic(bert):
   assert not np.allclose(noisy, one)
 
 
-@pytest.mark.parametrize('config', [
-    BERT, ALBERT], ids=['stacked', 'shared'])
-def test_scanned_is_looped(config):
-  quiet = dataclasses.replace(
-      config, embed_dropout=0.0, pooler=None, replaced=None)
-  scanned = dataclasses.replace(quiet, scan=True).build()
-  convert = (lambda p: p) if config.shared_layers else block.stack_layers
+def test_scanned_is_looped():
+  config = dataclasses.replace(BERT, pooler=None, replaced=None)
+  scanned = dataclasses.replace(config, scan=True).build()
   equivalence.scan_equals_loop(
-      loss_of(scanned), loss_of(quiet.build()), params_of(quiet), convert,
-      BATCH)
+      loss_of(scanned), loss_of(config.build()), params_of(config),
+      block.stack_layers, BATCH)
 
 
 def test_parameters_have_the_names_that_are_api():
@@ -234,6 +232,7 @@ def test_a_pooler_without_pair_logits_is_told():
     (dict(width=18), 'model.width = 18 does not divide'),
     (dict(alternating=block.Alternating(), scan=True), 'model.scan=False'),
     (dict(alternating=block.Alternating(), shared_layers=True), 'nor shared'),
+    (dict(block=block.PreNorm(mixer=ssm.SSMConfig())), 'SSMConfig cannot'),
 ])
 def test_impossible_configs_are_refused(changes, message):
   with pytest.raises(errors.InputError, match=message):

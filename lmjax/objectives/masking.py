@@ -1,0 +1,228 @@
+"""Which tokens a model must guess: chosen and replaced on the device.
+
+Tokens are chosen in units: single tokens, words, or spans of random lengths.
+Units come in random order until a share `rate` of the row's tokens is reached;
+the unit that would exceed it is taken with just the probability that makes the
+expected share exactly `rate`. The number of chosen tokens thus hardly varies
+and has a bound, so that logits are only computed where they count.
+"""
+from collections.abc import Callable, Mapping
+import dataclasses
+from typing import Any
+
+from flax import struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.core import shapes
+
+Batch = Mapping[str, jax.Array]
+# begins(key, inputs_T) -> begin_T: where units begin, besides those borders
+# that every selection has.
+Begins = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokens:
+  """Each token by itself.
+
+  References:
+    Devlin et al., BERT, arXiv:1810.04805, section 3.1.
+  """
+  longest = 1
+  together = False  # Whether one draw replaces all tokens of a unit alike.
+
+  def build(self, tokenizer: Any) -> Begins:
+    del tokenizer
+    return lambda key, inputs_T: jnp.ones_like(inputs_T, dtype=bool)
+
+
+@dataclasses.dataclass(frozen=True)
+class WholeWords:
+  """All tokens of a word or none.
+
+  Attributes:
+    longest: Words of more tokens are cut into parts of that many.
+
+  References:
+    Devlin et al., release of May 2019 (whole word masking); Cui et al.,
+    arXiv:1906.08101.
+  """
+  longest: int = 16
+
+  together = False
+
+  def __post_init__(self):
+    if self.longest < 1:
+      raise errors.InputError(
+          f'selection.longest should be at least 1; got {self.longest}.')
+
+  def build(self, tokenizer: Any) -> Begins:
+    starts_V = np.asarray(tokenizer.word_starts, bool)
+    return lambda key, inputs_T: jnp.asarray(starts_V)[inputs_T]
+
+
+@dataclasses.dataclass(frozen=True)
+class Spans:
+  """Spans of geometric lengths, in tokens.
+
+  A row is cut at random into pieces whose lengths are drawn independently, and
+  some of the pieces are chosen; two may touch.
+
+  Attributes:
+    end: Probability that a span ends after any token.
+    longest: No span is longer; the distribution is scaled up to sum to 1.
+
+  References:
+    Joshi et al., SpanBERT, arXiv:1907.10529, section 3.1.
+  """
+  end: float = 0.2
+  longest: int = 10
+
+  together = True
+
+  def __post_init__(self):
+    if not 0 < self.end <= 1 or self.longest < 1:
+      raise errors.InputError(
+          'Spans need 0 < end <= 1 and longest >= 1; got '
+          f'{self.end} and {self.longest}.')
+
+  def lengths(self) -> np.ndarray:
+    """Returns the probabilities of the lengths 1 ... `longest`."""
+    p = self.end * (1 - self.end) ** np.arange(self.longest)
+    return p / p.sum()
+
+  def build(self, tokenizer: Any) -> Begins:
+    del tokenizer
+    edges = jnp.asarray(np.cumsum(self.lengths())[:-1], jnp.float32)
+
+    def begins(key, inputs_T):
+      count = len(inputs_T)
+      length_T = 1 + jnp.searchsorted(edges, jax.random.uniform(key, (count,)))
+      ends_T = jnp.cumsum(length_T)
+      return jnp.zeros(count, bool).at[ends_T].set(True, mode='drop')
+    return begins
+
+
+Selection = Tokens | WholeWords | Spans
+
+
+@struct.dataclass
+class Masked:
+  """A batch whose chosen tokens were replaced.
+
+  Attributes:
+    inputs_BT: What the model reads.
+    chosen_BT: Which tokens it must guess.
+    possible_BT: Which could have been chosen: neither padding nor control ids.
+    places_BM: Where the chosen tokens are; M is the most there can be.
+    targets_BM: The tokens that were there.
+    weights_BM: 1 for a chosen token, 0 where there are fewer than M.
+  """
+  inputs_BT: jax.Array
+  chosen_BT: jax.Array
+  possible_BT: jax.Array
+  places_BM: jax.Array
+  targets_BM: jax.Array
+  weights_BM: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Masker:
+  """Chooses tokens of a batch and replaces them: `masker(batch, keys_B)`.
+
+  Attributes:
+    rate: Share of the possible tokens that is chosen.
+    masked: Share of the chosen that becomes `mask_id`.
+    random: Share that becomes any ordinary token, all alike probable. The rest
+      stays as it is.
+    mask_id: The id of [MASK].
+    control_ids: Ids that are never chosen, nor drawn as a replacement.
+    vocab_size: Ids are below it.
+    begins: Where units begin, from a selection's `build`.
+    longest: Units of more tokens are cut.
+    together: Whether all tokens of a unit are replaced in the same way.
+  """
+  rate: float
+  masked: float
+  random: float
+  mask_id: int
+  control_ids: tuple[int, ...]
+  vocab_size: int
+  begins: Begins
+  longest: int
+  together: bool
+
+  def bound(self, length: int) -> int:
+    """Returns M, the most tokens that can be chosen in a row."""
+    return min(length, int(self.rate * length) + self.longest)
+
+  def __call__(self, batch: Batch, keys_B: jax.Array) -> Masked:
+    """Returns the batch masked, each row by a key of its own."""
+    inputs_BT, segments_BT = batch['inputs'], batch['segments']
+    d = shapes.bind(inputs_BT=inputs_BT, segments_BT=segments_BT)
+    is_text_V = np.ones(self.vocab_size, bool)
+    is_text_V[list(self.control_ids)] = False
+    possible_BT = (segments_BT > 0) & jnp.asarray(is_text_V)[inputs_BT]
+    chosen_BT, new_BT = jax.vmap(self._row)(
+        keys_B, inputs_BT, segments_BT, possible_BT)
+    places_BM = jnp.argsort(~chosen_BT, axis=1)[:, :self.bound(d.T)]
+    at_places = lambda x_BT: jnp.take_along_axis(x_BT, places_BM, axis=1)
+    return Masked(
+        jnp.where(chosen_BT, new_BT, inputs_BT), chosen_BT, possible_BT,
+        places_BM, at_places(inputs_BT),
+        at_places(chosen_BT).astype(jnp.float32))
+
+  def _row(self, key, inputs_T, segments_T, possible_T):
+    """Returns which tokens of a row are chosen, and what all would become."""
+    keys = jax.random.split(key, 6)
+    count = len(inputs_T)
+    first_T = self._units(keys[0], inputs_T, segments_T, possible_T)
+    size_T = jnp.zeros(count).at[first_T].add(1.0)[first_T]
+    # Units in random order, all possible ones first; tokens of one stay
+    # together, as sorting is stable.
+    order_T = jax.random.uniform(keys[1], (count,))[first_T]
+    rank_T = jnp.argsort(jnp.argsort(jnp.where(possible_T, order_T, 2.0)))
+    before_T = rank_T - (jnp.arange(count) - first_T)  # Tokens of earlier ones.
+    left_T = self.rate * jnp.sum(possible_T) - before_T
+    chosen_T = possible_T & (jax.random.uniform(keys[2]) * size_T < left_T)
+
+    fate_T = jax.random.uniform(keys[3], (count,))
+    if self.together:
+      fate_T = fate_T[first_T]
+    text_ids = np.setdiff1d(np.arange(self.vocab_size), self.control_ids)
+    other_T = jnp.asarray(text_ids, inputs_T.dtype)[
+        jax.random.randint(keys[4], (count,), 0, len(text_ids))]
+    new_T = jnp.where(fate_T < self.masked + self.random, other_T, inputs_T)
+    return chosen_T, jnp.where(fate_T < self.masked, self.mask_id, new_T)
+
+  def _units(self, key, inputs_T, segments_T, possible_T):
+    """Returns the place of the first token of each token's unit."""
+    def changes(x_T):
+      return jnp.concatenate([jnp.ones(1, bool), x_T[1:] != x_T[:-1]])
+    begin_T = (self.begins(key, inputs_T) | changes(segments_T) | ~possible_T
+               | changes(possible_T))
+    place_T = jnp.arange(len(inputs_T))
+    first_T = jax.lax.cummax(jnp.where(begin_T, place_T, 0))
+    return place_T - (place_T - first_T) % self.longest
+
+
+def row_keys(batch: Batch, rng: jax.Array | None) -> jax.Array:
+  """Returns a key a row: from `rng`, or without one from the row's content.
+
+  The same row always gets the same key in the latter case, in whatever batch
+  and at whatever place of it; padding does not count.
+  """
+  inputs_BT = batch['inputs']
+  if rng is not None:
+    return jax.random.split(rng, inputs_BT.shape[0])
+  # A polynomial in an odd number modulo 2^32 tells rows apart.
+  with np.errstate(over='ignore'):
+    powers_T = np.cumprod(
+        np.full(inputs_BT.shape[1], 0x9E3779B1, np.uint32), dtype=np.uint32)
+  ids_BT = jnp.where(batch['segments'] > 0, inputs_BT + 1, 0)
+  hash_B = jnp.sum(ids_BT.astype(jnp.uint32) * jnp.asarray(powers_T)[None],
+                   axis=1, dtype=jnp.uint32)
+  return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), hash_B)

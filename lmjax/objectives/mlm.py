@@ -1,0 +1,226 @@
+"""Masked language modelling: guess hidden tokens from all the others."""
+from collections.abc import Callable, Mapping
+import dataclasses
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.core import metrics
+from lmjax.core import shapes
+from lmjax.nn import masks
+from lmjax.objectives import bidirectional
+from lmjax.objectives import losses
+from lmjax.objectives import masking
+
+Batch = Mapping[str, jax.Array]
+Objective = Callable[..., dict[str, metrics.Mean]]
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskedLM:
+  """Cross-entropy of chosen tokens, most of which the model does not see.
+
+  Padding and control ids are never chosen. The share of tokens is met in
+  expectation exactly, and within one unit of it in each row.
+
+  Attributes:
+    rate: Share of the tokens that is chosen.
+    masked: Share of the chosen that [MASK] replaces.
+    random: Share that a random token replaces; the rest stays as it is.
+    selection: What is chosen as one: tokens, words or spans.
+    static: Whether a row is masked in the same way whenever it comes, as in
+      BERT; else anew each time, as in RoBERTa.
+
+  References:
+    Devlin et al., BERT, arXiv:1810.04805, section 3.1, task 1; Liu et al.,
+    RoBERTa, arXiv:1907.11692, section 4.1 (dynamic masking).
+  """
+  rate: float = 0.15
+  masked: float = 0.8
+  random: float = 0.1
+  selection: masking.Selection = masking.Tokens()
+  static: bool = False
+
+  likelihood = 'pseudo'  # What `scores` gives.
+
+  def __post_init__(self):
+    if not 0 < self.rate < 1:
+      raise errors.InputError(
+          f'objective.rate should be between 0 and 1; got {self.rate}.')
+    if min(self.masked, self.random) < 0 or self.masked + self.random > 1:
+      raise errors.InputError(
+          'objective.masked and objective.random should be shares that sum to '
+          f'1 at most; got {self.masked} and {self.random}.')
+
+  def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
+    """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
+
+    Args:
+      model: A module that `models.encoder.Encoder` can stand for.
+      tokenizer: Of which `special('[MASK]')`, `control_ids`, `vocab_size` and,
+        for whole words, `word_starts` are read.
+
+    Raises:
+      InputError: If the model reads one way only or the tokenizer lacks [MASK].
+    """
+    bidirectional.check(model, 'MaskedLM')
+    bidirectional.check_head(model, 'tokens', 'MaskedLM')
+    mask = self.masker(tokenizer)
+
+    def objective(params, batch, rng=None):
+      masked = mask(batch, rng)
+      x_BTD = bidirectional.hidden(
+          model, params, batch, masked.inputs_BT, rng=dropout_key(rng))
+      return guesses(model, params, x_BTD, masked)[0]
+    return objective
+
+  def masker(self, tokenizer: Any
+             ) -> Callable[[Batch, jax.Array | None], masking.Masked]:
+    """Returns `mask(batch, rng)`; without a key rows are masked statically."""
+    bidirectional.check_tokenizer(tokenizer, 'MaskedLM')
+    selection = self.selection
+    masker = masking.Masker(
+        self.rate, self.masked, self.random, tokenizer.special('[MASK]'),
+        tuple(tokenizer.control_ids), tokenizer.vocab_size,
+        selection.build(tokenizer), selection.longest, selection.together)
+
+    def mask(batch, rng):
+      if rng is not None:
+        rng = None if self.static else jax.random.fold_in(rng, 0)
+      return masker(batch, masking.row_keys(batch, rng))
+    return mask
+
+  def scores(self, model: nn.Module, tokenizer: Any = None):
+    """Returns `scores(params, batch) -> (nll_BT, correct_BT)`.
+
+    See `pseudo_scores`.
+    """
+    bidirectional.check(model, 'MaskedLM')
+    bidirectional.check_head(model, 'tokens', 'MaskedLM')
+    bidirectional.check_tokenizer(tokenizer, 'MaskedLM')
+    return functools.partial(
+        pseudo_scores, model, mask_id=tokenizer.special('[MASK]'),
+        control_ids=tuple(tokenizer.control_ids))
+
+
+def dropout_key(rng: jax.Array | None) -> jax.Array | None:
+  """Returns a key that no masking draws from, or None without one."""
+  return None if rng is None else jax.random.fold_in(rng, 1)
+
+
+def guesses(model: nn.Module, params: Any, x_BTD: jax.Array,
+            masked: masking.Masked, method: str = 'logits'
+            ) -> tuple[dict[str, metrics.Mean], jax.Array]:
+  """Scores the chosen tokens of a batch.
+
+  Args:
+    model: A module with a method from hidden states to logits.
+    params: Its parameters.
+    x_BTD: Hidden states of `masked.inputs_BT`.
+    masked: What was chosen.
+    method: The name of the method.
+
+  Returns:
+    Means over the chosen tokens: 'loss' and 'nll', in nats, and 'accuracy';
+    'masked', the share of tokens that was chosen; and `logits_BMV`.
+  """
+  x_BMD = jnp.take_along_axis(x_BTD, masked.places_BM[:, :, None], axis=1)
+  logits_BMV = bidirectional.head(model, params, x_BMD, method)
+  nll_BM, _ = losses.cross_entropy(logits_BMV, masked.targets_BM)
+  correct_BM = jnp.argmax(logits_BMV, axis=-1) == masked.targets_BM
+  nll = metrics.Mean.of(nll_BM, masked.weights_BM)
+  return {
+      'loss': nll, 'nll': nll,
+      'accuracy': metrics.Mean.of(correct_BM, masked.weights_BM),
+      'masked': metrics.Mean.of(masked.chosen_BT, masked.possible_BT),
+  }, logits_BMV
+
+
+def pseudo_scores(
+    model: nn.Module, params: Any, batch: Batch, *, mask_id: int,
+    control_ids: tuple[int, ...] = (),
+) -> tuple[jax.Array, jax.Array]:
+  """Scores each target given all other tokens of its document in the row.
+
+  The sum is the pseudo-log-likelihood: no probability of the text, since each
+  token is guessed from its future as well. A row of T inputs is read with the
+  last target after them, T + 1 tokens, once for every place where some row has
+  a weight, with the target there masked.
+
+  Args:
+    model: A module that `models.encoder.Encoder` can stand for.
+    params: Its parameters.
+    batch: `inputs`, `targets`, `weights`, `positions` and `segments`, [B, T],
+      as for a causal model: a target is the next input, but for the last one
+      of a segment, which is read if its weight is not 0.
+    mask_id: The id of [MASK].
+    control_ids: Targets that are given rather than guessed: they cost 0 nats,
+      as the ends of a sentence do in the paper.
+
+  Returns:
+    `nll_BT` in nats and `correct_BT`, whether the target was the most likely
+    token; 0 where a weight is 0.
+
+  Raises:
+    InputError: If the model cannot read T + 1 tokens.
+
+  References:
+    Salazar et al., Masked Language Model Scoring, arXiv:1910.14659, eq. 1.
+  """
+  targets_BT, weights_BT = batch['targets'], batch['weights']
+  d = shapes.bind(targets_BT=targets_BT, weights_BT=weights_BT)
+  if d.T >= model.config.context:
+    raise errors.InputError(
+        f'A pseudo-likelihood over {d.T} targets reads {d.T + 1} tokens, but '
+        f'model.context is {model.config.context}; set '
+        f'--config.scoring.context={model.config.context - 1}.')
+  segments_BT = batch['segments']
+  place_T = jnp.arange(d.T)
+  ends_BT = jnp.concatenate(
+      [segments_BT[:, 1:] != segments_BT[:, :-1], jnp.ones((d.B, 1), bool)], 1)
+  last_BT = jax.lax.cummin(
+      jnp.where(ends_BT, place_T[None], d.T), axis=1, reverse=True)
+  given = np.array(control_ids, np.int32)
+  weights_BT = jnp.where(
+      jnp.isin(targets_BT, given), 0.0, jnp.asarray(weights_BT))
+
+  def guess(place):
+    last_B = last_BT[:, place]
+    at_last = lambda x_BT: jnp.take_along_axis(x_BT, last_B[:, None], axis=1)
+    known_B1 = at_last(batch['weights']) > 0
+    inputs_BS = jnp.concatenate([batch['inputs'], at_last(targets_BT)], 1)
+    positions_BS = jnp.concatenate(
+        [batch['positions'], at_last(batch['positions']) + 1], 1)
+    segments_BS = jnp.concatenate(
+        [segments_BT, jnp.where(known_B1, at_last(segments_BT), 0)], 1)
+    slot_B1 = jnp.where(last_B == place, d.T, place + 1)[:, None]
+    inputs_BS = jnp.where(
+        jnp.arange(d.T + 1)[None] == slot_B1, mask_id, inputs_BS)
+    # The last target stands apart from its segment, so order is told by
+    # position alone.
+    x_BSD, _ = model.apply(
+        {'params': params}, inputs_BS, masks.make(
+            positions_BS, segments_BS, causal=False).replace(square=False),
+        method='hidden')
+    x_B1D = jnp.take_along_axis(x_BSD, slot_B1[:, :, None], axis=1)
+    logits_B1V = bidirectional.head(model, params, x_B1D, 'logits')
+    targets_B1 = targets_BT[:, place][:, None]
+    nll_B1, _ = losses.cross_entropy(logits_B1V, targets_B1)
+    return nll_B1[:, 0], jnp.argmax(logits_B1V, -1)[:, 0] == targets_B1[:, 0]
+
+  def skip(place):
+    del place
+    return jnp.zeros(d.B, jnp.float32), jnp.zeros(d.B, bool)
+
+  nll_TB, correct_TB = jax.lax.map(
+      lambda place: jax.lax.cond(
+          jnp.any(weights_BT[:, place] > 0), guess, skip, place), place_T)
+  scored_BT = weights_BT > 0
+  is_given_BT = (jnp.asarray(batch['weights']) > 0) & ~scored_BT
+  return (jnp.where(scored_BT, nll_TB.T, 0.0),
+          jnp.where(scored_BT, correct_TB.T, is_given_BT))

@@ -1,0 +1,61 @@
+"""What the model is called with, and which models are refused."""
+import types
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.objectives import bidirectional
+
+
+class Spy:
+  """Records how it is called."""
+
+  def apply(self, variables, ids, *args, **kwargs):
+    self.call = dict(ids=ids, args=args, **kwargs)
+    return ids, None
+
+
+BATCH = {'inputs': jnp.array([[1, 2, 3]]), 'positions': jnp.array([[0, 0, 1]]),
+         'segments': jnp.array([[1, 2, 2]])}
+
+
+def test_the_mask_hides_other_documents_and_not_the_future():
+  spy = Spy()
+  bidirectional.hidden(spy, {}, BATCH)
+  mask, = spy.call['args']
+  np.testing.assert_array_equal(
+      mask.dense()[0], [[1, 0, 0], [0, 1, 1], [0, 1, 1]])
+  assert spy.call['train'] is False and spy.call['rngs'] is None
+  assert 'types_BT' not in spy.call and spy.call['method'] == 'hidden'
+
+
+def test_types_and_other_inputs_are_handed_on():
+  spy = Spy()
+  bidirectional.hidden(
+      spy, {}, BATCH | {'types': BATCH['segments']}, 7 + BATCH['inputs'],
+      rng='key', method='other')
+  assert spy.call['types_BT'] is BATCH['segments']
+  np.testing.assert_array_equal(spy.call['ids'], [[8, 9, 10]])
+  assert spy.call['train'] and spy.call['rngs'] == {'dropout': 'key'}
+  assert spy.call['method'] == 'other'
+
+
+def model(**config):
+  return types.SimpleNamespace(config=types.SimpleNamespace(**config))
+
+
+@pytest.mark.parametrize('config', [{}, {'causal': True}])
+def test_a_model_without_a_future_is_refused(config):
+  with pytest.raises(errors.InputError, match='MaskedLM .*model.causal=False'):
+    bidirectional.check(model(**config), 'MaskedLM')
+  bidirectional.check(model(causal=False), 'MaskedLM')
+
+
+def test_what_is_missing_is_told():
+  with pytest.raises(errors.InputError, match='config.model.tokens.kind'):
+    bidirectional.check_head(model(tokens=None), 'tokens', 'MaskedLM')
+  bidirectional.check_head(model(), 'tokens', 'MaskedLM')
+  with pytest.raises(errors.InputError, match='needs the tokenizer'):
+    bidirectional.check_tokenizer(None, 'MaskedLM')
