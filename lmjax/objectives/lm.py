@@ -94,21 +94,9 @@ def causal(
     were the most likely one.
   """
   logits_BTV = _logits(model, params, batch, rng)
-  nll_BT, log_normalizer_BT = losses.cross_entropy(
-      logits_BTV, batch['targets'])
-  loss_BT = nll_BT
-  if label_smoothing:
-    loss_BT = losses.smoothed(
-        nll_BT, logits_BTV, log_normalizer_BT, label_smoothing)
-  if z_loss:
-    loss_BT += z_loss * jnp.square(log_normalizer_BT)
-  weights_BT = batch['weights']
-  correct_BT = jnp.argmax(logits_BTV, axis=-1) == batch['targets']
-  return {
-      'loss': metrics.Mean.of(loss_BT, weights_BT),
-      'nll': metrics.Mean.of(nll_BT, weights_BT),
-      'accuracy': metrics.Mean.of(correct_BT, weights_BT),
-  }
+  return losses.token_means(
+      logits_BTV, batch['targets'], batch['weights'],
+      label_smoothing=label_smoothing, z_loss=z_loss)
 
 
 def token_scores(

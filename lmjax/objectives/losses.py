@@ -3,6 +3,7 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.core import errors
+from lmjax.core import metrics
 from lmjax.core import shapes
 
 
@@ -48,3 +49,34 @@ def smoothed(nll_BT: jax.Array, logits_BTV: jax.Array,
   uniform_BT = log_normalizer_BT - jnp.mean(
       logits_BTV.astype(jnp.float32), axis=-1)
   return (1 - amount) * nll_BT + amount * uniform_BT
+
+
+def token_means(
+    logits_BTV: jax.Array, targets_BT: jax.Array, weights_BT: jax.Array, *,
+    label_smoothing: float = 0.0, z_loss: float = 0.0
+) -> dict[str, metrics.Mean]:
+  """Returns means over the weighted tokens, as objectives report them.
+
+  Args:
+    logits_BTV: Unnormalised log-probabilities.
+    targets_BT: The tokens they should predict.
+    weights_BT: How much each counts; 0 leaves it out.
+    label_smoothing: Share of the target spread evenly over the vocabulary.
+    z_loss: Weight of the squared log-normaliser.
+
+  Returns:
+    'loss' is what training minimises, 'nll' the plain negative log-likelihood
+    in nats, 'accuracy' the share of tokens that were the most likely one.
+  """
+  nll_BT, log_normalizer_BT = cross_entropy(logits_BTV, targets_BT)
+  loss_BT = nll_BT
+  if label_smoothing:
+    loss_BT = smoothed(nll_BT, logits_BTV, log_normalizer_BT, label_smoothing)
+  if z_loss:
+    loss_BT += z_loss * jnp.square(log_normalizer_BT)
+  correct_BT = jnp.argmax(logits_BTV, axis=-1) == targets_BT
+  return {
+      'loss': metrics.Mean.of(loss_BT, weights_BT),
+      'nll': metrics.Mean.of(nll_BT, weights_BT),
+      'accuracy': metrics.Mean.of(correct_BT, weights_BT),
+  }

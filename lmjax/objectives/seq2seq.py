@@ -1,0 +1,211 @@
+"""Sequence to sequence: predict a text from another one, token by token."""
+from collections.abc import Callable, Mapping
+import dataclasses
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.core import metrics
+from lmjax.core import shapes
+from lmjax.nn import masks
+from lmjax.objectives import lm
+from lmjax.objectives import losses
+
+Batch = Mapping[str, jax.Array]
+Objective = Callable[..., dict[str, metrics.Mean]]
+Scores = Callable[[Any, Batch], tuple[jax.Array, jax.Array]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Seq2Seq:
+  """Cross-entropy of the decoder's next token, given what the encoder read.
+
+  Attributes:
+    label_smoothing: Share of the target spread evenly over the vocabulary.
+    z_loss: Weight of the squared log-normaliser, which keeps logits near 0.
+
+  References:
+    Sutskever et al., Sequence to Sequence Learning, arXiv:1409.3215, eq. 1;
+    Vaswani et al., arXiv:1706.03762, section 5.4 (label smoothing); Raffel et
+    al., T5, arXiv:1910.10683.
+  """
+  label_smoothing: float = 0.0
+  z_loss: float = 0.0
+
+  likelihood = 'conditional'  # What `scores` gives.
+
+  def __post_init__(self):
+    losses.check_smoothing(self.label_smoothing)
+
+  def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
+    """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
+
+    The batch has `encoder_inputs`, `encoder_positions` and `encoder_segments`,
+    [B, S], and for the decoder `inputs`, `targets`, `weights`, `positions` and
+    `segments`, [B, T]. Equal segment numbers belong together.
+
+    Raises:
+      InputError: If the model has no encoder.
+    """
+    del tokenizer  # The data path has put the special ids in their places.
+    check(model)
+
+    def objective(params, batch, rng=None):
+      check_batch(batch)
+      return losses.token_means(
+          model.apply({'params': params}, _hidden(model, params, batch, rng),
+                      method='logits'),
+          batch['targets'], batch['weights'],
+          label_smoothing=self.label_smoothing, z_loss=self.z_loss)
+    return objective
+
+  def scores(self, model: nn.Module, tokenizer: Any = None) -> Scores:
+    """Returns `scores(params, batch) -> (nll_BT, correct_BT)`.
+
+    They are the likelihood of the targets of a plain window: see `divided`.
+
+    Raises:
+      InputError: If the model has no encoder, or the tokenizer no id that a
+        decoder could start from.
+    """
+    check(model)
+    sentinel, start = first_ids(tokenizer)
+    return functools.partial(window_scores, model, sentinel, start)
+
+
+def check(model: nn.Module) -> None:
+  """Refuses a model that does not encode one text and decode another.
+
+  Raises:
+    InputError: If it lacks the method `encode`.
+  """
+  if not hasattr(model, 'encode'):
+    raise errors.InputError(
+        f'Seq2Seq needs a model with an encoder and a decoder, which '
+        f'{type(model).__name__} is not: choose '
+        '--config.model.kind=EncoderDecoderConfig; for this model, choose '
+        '--config.objective.kind=Causal, PrefixLM or MaskedLM.')
+
+
+def check_batch(batch: Batch) -> None:
+  """Refuses a batch without anything for the encoder to read."""
+  if 'encoder_inputs' not in batch:
+    raise errors.InputError(
+        'Seq2Seq needs batches with encoder_inputs, which plain rows lack: '
+        'choose --config.data.corruption.kind=SpanCorruption, Bart, PrefixLM '
+        'or UL2.')
+
+
+def first_ids(tokenizer: Any) -> tuple[int | None, int]:
+  """Returns the first sentinel, if any, and what a decoder starts from.
+
+  A decoder that fills in spans starts from the first sentinel; without
+  sentinels, from BOS or else EOS.
+
+  Raises:
+    InputError: If there is none of the three.
+  """
+  if tokenizer is not None and len(tokenizer.sentinel_ids):
+    first = int(tokenizer.sentinel_ids[0])
+    return first, first
+  for name in ('bos_id', 'eos_id'):
+    if getattr(tokenizer, name, None) is not None:
+      return None, int(getattr(tokenizer, name))
+  raise errors.InputError(
+      'Seq2Seq needs an id for the decoder to start from, and the tokenizer '
+      'has neither sentinels nor BOS nor EOS; set '
+      '--config.data.sentinels=100 or --config.data.tokenizer.bos=True.')
+
+
+def divided(batch: Batch, sentinel: int | None, start: int
+            ) -> dict[str, jax.Array]:
+  """Divides windows of text between the encoder and the decoder.
+
+  In each segment the encoder reads the tokens before the first scored target,
+  and then the first sentinel: the place to be filled in. The decoder begins
+  with that sentinel and reads every target from the first scored one on. All
+  tokens before a scored target are thus seen, each on one of the two sides, so
+  that the scores multiply to the likelihood of the scored part of the window
+  given the rest: exact in its conditioning, while the division of the text is
+  one that the model has met in training only if it learned to continue.
+
+  Args:
+    batch: `inputs`, `weights`, `positions` and `segments`, [B, T].
+    sentinel: What marks the place for the encoder; None leaves it out.
+    start: What the decoder reads first.
+
+  Returns:
+    A batch for the model. The decoder's tokens keep their places, so that
+    targets and weights do too; the encoder has up to 2 T, the second half for
+    sentinels.
+  """
+  d = shapes.bind(inputs_BT=batch['inputs'], weights_BT=batch['weights'])
+  inputs_BT, segments_BT = batch['inputs'], batch['segments']
+  scored_BT = ((batch['weights'] > 0) & (segments_BT > 0)).astype(jnp.int32)
+  index_BT = jnp.broadcast_to(jnp.arange(d.T)[None], inputs_BT.shape)
+  begins_BT = jnp.concatenate([
+      jnp.ones((d.B, 1), bool), segments_BT[:, 1:] != segments_BT[:, :-1]], 1)
+  before_BT = jnp.cumsum(scored_BT, axis=1) - scored_BT  # In the whole row.
+  before_BT -= jax.lax.cummax(  # In the segment.
+      jnp.where(begins_BT, before_BT, -1), axis=1)
+  is_first_BT = (scored_BT > 0) & (before_BT == 0)
+  decoded_BT = (before_BT > 0) | is_first_BT
+  first_BT = jax.lax.cummax(jnp.where(is_first_BT, index_BT, 0), axis=1)
+
+  encoder = {
+      'encoder_inputs': inputs_BT, 'encoder_positions': batch['positions'],
+      'encoder_segments': jnp.where(
+          decoded_BT & ~is_first_BT, 0, segments_BT)}
+  if sentinel is not None:
+    marks = {
+        'encoder_inputs': jnp.full_like(inputs_BT, sentinel),
+        'encoder_positions': batch['positions'] + 1,
+        'encoder_segments': jnp.where(is_first_BT, segments_BT, 0)}
+    encoder = {name: jnp.concatenate([array, marks[name]], axis=1)
+               for name, array in encoder.items()}
+  return encoder | {
+      'inputs': jnp.where(is_first_BT, start, inputs_BT),
+      'positions': jnp.where(decoded_BT, index_BT - first_BT, 0),
+      'segments': jnp.where(decoded_BT, segments_BT, 0)}
+
+
+def window_scores(
+    model: nn.Module, sentinel: int | None, start: int, params: Any,
+    batch: Batch) -> tuple[jax.Array, jax.Array]:
+  """Returns `nll_BT` in nats and `correct_BT` of a plain batch's targets.
+
+  Args:
+    model: A module that `models.encoder_decoder.EncoderDecoder` can stand for.
+    sentinel: See `divided`.
+    start: See `divided`.
+    params: The model's parameters.
+    batch: `inputs`, `targets`, `weights`, `positions` and `segments`, [B, T].
+  """
+  parts = divided(batch, sentinel, start)
+  x_BTD = _hidden(model, params, parts, rng=None)
+  return lm.scores_of(
+      model, params, x_BTD, batch['targets'], batch['weights'])
+
+
+def _hidden(model, params, batch, rng):
+  train = rng is not None
+  rngs = (None, None)
+  if train:
+    rngs = tuple({'dropout': key} for key in jax.random.split(rng))
+  segments_BS, positions_BS = (
+      batch[f'encoder_{name}'] for name in ('segments', 'positions'))
+  memory_BSD = model.apply(
+      {'params': params}, batch['encoder_inputs'],
+      masks.Mask(positions_BS, positions_BS, segments_BS, segments_BS,
+                 causal=False),
+      train=train, rngs=rngs[0], method='encode')
+  x_BTD, _ = model.apply(
+      {'params': params}, batch['inputs'],
+      masks.make(batch['positions'], batch['segments']),
+      memory_BSD=memory_BSD, memory_segments_BS=segments_BS, train=train,
+      rngs=rngs[1], method='hidden')
+  return x_BTD
