@@ -17,11 +17,9 @@ from lmjax import experiment
 from lmjax.core import cli
 from lmjax.core import config as config_lib
 from lmjax.core import errors
-from lmjax.core import trees
 from lmjax.data import store as store_lib
 from lmjax.evaluation import choices
 from lmjax.evaluation import held_out
-from lmjax.evaluation import likelihood
 from lmjax.evaluation import report
 import jax
 
@@ -38,20 +36,18 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
       config.checkpoint)
   run = experiment.load(workdir, step)
   devices = jax.local_devices() if jax.local_device_count() > 1 else None
-  score = likelihood.of_params(run.scores(), run.params, devices)
-  digest = trees.digest(run.params)
-  scoring = config.scoring
-  context = scoring.context or run.config.data.length or (
-      run.config.model.context)
+  score, scoring = run.score(devices), config.scoring
+  context = scoring.context or held_out.longest(
+      run.kind, run.config.data.length or run.config.model.context)
   shared = dict(context=context, batch_size=scoring.batch_size,
-                parameters_hash=digest)
+                parameters_hash=run.digest)
 
   texts = []
   if config.data is not None or not config.choices.paths:
     text, train = _stores(config, run, workdir)
     texts = held_out.reports(
-        score, text, run.tokenizer, train=train,
-        stride=scoring.stride or max(1, context // 2), **shared)
+        score, text, run.tokenizer, train=train, kind=run.kind,
+        tokens=scoring.tokens, stride=scoring.stride or max(1, context // 2), **shared)
     report.show(texts)
   answers = config.choices.evaluate(score, run.tokenizer, **shared)
   if answers:

@@ -47,17 +47,16 @@ def pretrain(config: experiment.Pretrain, workdir: str,
       decoder.initial_params(model, training.seed), optimizer, training.seed,
       ema=training.ema_decay is not None)
   strategy = parallel.strategy(training.parallel)
-  score_of = results.scorer(
-      config.objective.scores(model, tokenizer), strategy)
+  score_of = results.scorer(config.objective, model, tokenizer, strategy)
 
   run = rundir.open_run(workdir, config, {
       'data': data.train.digest, 'tokenizer': tokenizer.digest})
   tokenizer.save(run.tokenizer)
   fitted, number, params = training.fit(
       run, state, batches, objective=objective, optimizer=optimizer,
-      parallel=strategy, evaluate=results.watcher(config, data, score_of),
+      parallel=strategy, evaluate=results.watcher(config, data, objective, score_of),
       learning_rate=config.optimizer.rate(training.steps),
-      flops_per_token=cost.flops_per_token(sized, data.length),
+      flops_per_token=preview.flops_per_token(config, data),
       profile=profile)
 
   reports = results.measure(config, data, score_of, params)

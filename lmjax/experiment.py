@@ -1,4 +1,5 @@
 """What a run is made of: the configs of the scripts, and a run read back."""
+from collections.abc import Sequence
 import dataclasses
 import json
 import pathlib
@@ -8,14 +9,20 @@ import flax.linen as nn
 
 from lmjax.core import config as config_lib
 from lmjax.core import errors
+from lmjax.core import trees
 from lmjax.data import pipeline
 from lmjax.data import sources
 from lmjax.data import tokenizer as tokenizer_lib
 from lmjax.evaluation import choices as choices_lib
+from lmjax.evaluation import likelihood
 from lmjax.generation import transforms
 from lmjax.models import classifier
 from lmjax.models import decoder
+from lmjax.models import encoder
+from lmjax.models import encoder_decoder
+from lmjax.models import lstm
 from lmjax.objectives import lm
+from lmjax.objectives import mlm
 from lmjax.tasks import classification
 from lmjax.training import checkpoints
 from lmjax.training import loop
@@ -24,6 +31,10 @@ from lmjax.training import rundir
 from lmjax.training import step as step_lib
 from lmjax.training import stopping
 from lmjax.training import writers
+
+Model = (decoder.DecoderConfig | encoder.EncoderConfig
+         | encoder_decoder.EncoderDecoderConfig | lstm.RecurrentConfig)
+Objective = lm.Causal | mlm.MaskedLM
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,10 +121,13 @@ class Scoring:
     stride: Tokens between windows over a long document: smaller is slower and
       leaves every token more context. None takes half the context.
     batch_size: Rows at a time; changes the speed only.
+    tokens: About how many tokens are scored at the end; None scores all. For
+      likelihoods that take a pass a token, such as a masked model's.
   """
   context: int | None = None
   stride: int | None = None
   batch_size: int = 32
+  tokens: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,8 +151,8 @@ class Samples:
 class Pretrain:
   """A run of `experiments/pretrain.py`."""
   data: pipeline.DataConfig = pipeline.DataConfig()
-  model: decoder.DecoderConfig = decoder.DecoderConfig()
-  objective: lm.Causal = lm.Causal()
+  model: Model = decoder.DecoderConfig()
+  objective: Objective = lm.Causal()
   optimizer: optimizers.Optimizer = optimizers.AdamW()
   training: Training = Training()
   scoring: Scoring = Scoring()
@@ -214,9 +228,29 @@ class Trained:
   params: Any
   step: int
 
-  def scores(self) -> lm.Scores:
-    """Returns the likelihood its objective defines, of any parameters."""
-    return self.config.objective.scores(self.model, self.tokenizer)
+  @property
+  def kind(self) -> str:
+    """The likelihood that `score` gives, of `held_out.KINDS`."""
+    return self.config.objective.likelihood
+
+  @property
+  def digest(self) -> str:
+    """SHA-256 of the parameters."""
+    return trees.digest(self.params)
+
+  def score(self, devices: Sequence[Any] | None = None) -> likelihood.Score:
+    """Returns the likelihood that its objective defines, on the devices.
+
+    Raises:
+      InputError: If the objective defines none.
+    """
+    objective = self.config.objective
+    if objective.likelihood == 'none':
+      raise errors.InputError(
+          f'{type(objective).__name__} defines no likelihood of a text; '
+          'fine-tune the run on a task, or embed text with it.')
+    return likelihood.of_params(
+        objective.scores(self.model, self.tokenizer), self.params, devices)
 
 
 def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Trained:

@@ -7,6 +7,7 @@ from lmjax import experiment
 from lmjax.data import pipeline
 from lmjax.generation import terminal
 from lmjax.models import cost
+from lmjax.nn import attend
 
 
 def show(config: experiment.Pretrain, data: pipeline.Data,
@@ -19,9 +20,11 @@ def show(config: experiment.Pretrain, data: pipeline.Data,
     console: Where to print.
   """
   console = console or rich.console.Console()
-  model = config.model.with_vocab(data.tokenizer.vocab_size)
-  params = cost.shapes(model)
+  sized = config.model.with_vocab(data.tokenizer.vocab_size)
+  params = cost.shapes(sized)
   batches = data.batches()
+  first = batches(0)
+  objective = config.objective.build(sized.build(), data.tokenizer)
   console.print(data.describe(), highlight=False)
 
   parts = cost.parameters_by_part(params)
@@ -32,7 +35,7 @@ def show(config: experiment.Pretrain, data: pipeline.Data,
   table.add_row('all', f'{total:,}', '', style='bold')
   console.print(table)
 
-  flops = cost.flops_per_token(model, data.length)
+  flops = flops_per_token(config, data)
   tokens = batches.tokens_per_batch
   console.print(
       f'{flops / 1e6:,.2f} MFLOPs a token, {flops * tokens / 1e9:,.2f} GFLOPs '
@@ -42,22 +45,32 @@ def show(config: experiment.Pretrain, data: pipeline.Data,
 
   rows = max(1, config.data.batch_size // config.training.microbatches)
   memory = cost.memory(
-      model, config.optimizer.build(params, config.training.steps), rows,
-      data.length)
+      objective, params, config.optimizer.build(params, config.training.steps),
+      {name: array[:rows] for name, array in first.items()})
   table = _table('Memory on one device', 'of', 'MiB')
   for name in ('parameters', 'gradients', 'optimizer', 'activations'):
     table.add_row(name, f'{getattr(memory, name) / 2**20:,.1f}')
   table.add_row('all', f'{memory.total / 2**20:,.1f}', style='bold')
   console.print(table)
 
-  batch = batches(0)
   console.print(
-      f'First batch, row 0 of {len(batch["inputs"])}; '
-      f'{batch["weights"].mean():.1%} of all targets count. Targets that do '
+      f'First batch, row 0 of {len(first["inputs"])}; '
+      f'{first["weights"].mean():.1%} of all targets count. Targets that do '
       'are green, the others red:')
-  console.print(_decoded(batch, data.tokenizer))
-  console.print(f'inputs   {batch["inputs"][0, :12].tolist()} ...')
-  console.print(f'targets  {batch["targets"][0, :12].tolist()} ...')
+  console.print(_decoded(first, data.tokenizer))
+  for name, array in first.items():
+    if name.endswith('inputs') or name == 'targets':
+      console.print(f'{name:<15} {array[0, :12].tolist()} ...')
+
+
+def flops_per_token(config: experiment.Pretrain, data: pipeline.Data) -> float:
+  """Returns the FLOPs of training on one position of a row."""
+  sized = config.model.with_vocab(data.tokenizer.vocab_size)
+  objective = config.objective.build(
+      sized.build(attend=attend.plain), data.tokenizer)
+  batches = data.batches()
+  return cost.training_flops(
+      objective, cost.shapes(sized), batches(0)) / batches.tokens_per_batch
 
 
 def _table(title, *columns):

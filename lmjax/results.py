@@ -4,12 +4,15 @@ import json
 from typing import Any
 
 import flax.linen as nn
+import jax
 import numpy as np
 
 from lmjax import experiment
 from lmjax.core import config as config_lib
+from lmjax.core import metrics
 from lmjax.core import trees
 from lmjax.data import pipeline
+from lmjax.data import synthetic
 from lmjax.data import tokenizer as tokenizer_lib
 from lmjax.evaluation import held_out
 from lmjax.evaluation import likelihood
@@ -24,22 +27,33 @@ from lmjax.training import parallel
 from lmjax.training import rundir
 
 
-def scorer(scores: lm.Scores, strategy: parallel.Strategy
-           ) -> Callable[[Any], likelihood.Score]:
-  """Returns `score_of(params)`: a model's scores on the run's devices."""
+def scorer(objective: experiment.Objective, model: nn.Module,
+           tokenizer: tokenizer_lib.Tokenizer, strategy: parallel.Strategy
+           ) -> Callable[[Any], likelihood.Score] | None:
+  """Returns `score_of(params)`: the likelihood that an objective defines.
+
+  It runs on all of the run's devices; None where there is no likelihood.
+  """
+  if objective.likelihood == 'none':
+    return None
+  scores = objective.scores(model, tokenizer)
   devices = strategy.devices if len(strategy.devices) > 1 else None
   return lambda params: likelihood.of_params(scores, params, devices)
 
 
-def watcher(config: experiment.Pretrain, data: pipeline.Data, score_of
+def watcher(config: experiment.Pretrain, data: pipeline.Data,
+            objective: lm.Objective, score_of
             ) -> Callable[[Any, int], Mapping[str, float]] | None:
   """Returns what `loop.fit` evaluates: the loss on some held-out text.
 
-  Windows do not overlap and `training.eval_tokens` bounds their number, so that
-  a look costs little; `measure` scores all of it, with more context.
+  `training.eval_tokens` bounds how much, so that a look costs little; `measure`
+  scores all of it. An exact likelihood is taken over windows that do not
+  overlap; where there is none, it is the objective itself over held-out rows.
   """
   if data.valid is None:
     return None
+  if config.objective.likelihood != 'exact':
+    return _objective_on(data, objective, config.training.eval_tokens)
   context = config.scoring.context or data.length
   documents = held_out.Documents(data.valid, config.training.eval_tokens)
 
@@ -54,20 +68,46 @@ def watcher(config: experiment.Pretrain, data: pipeline.Data, score_of
   return evaluate
 
 
+def _objective_on(data: pipeline.Data, objective: lm.Objective, tokens: int
+                  ) -> Callable[[Any, int], Mapping[str, float]]:
+  """Returns `evaluate(params, step)`: an objective over held-out rows.
+
+  The same rows each time, each once, and without a key, so that what is masked
+  or noised is the same as well.
+  """
+  batches, compiled = data.batches('valid'), jax.jit(objective)
+  count = max(1, min(int(batches.steps_per_epoch),
+                     tokens // batches.tokens_per_batch))
+
+  def evaluate(params, step):
+    del step
+    found = metrics.merge([jax.device_get(compiled(params, batches(i)))
+                           for i in range(count)])
+    return {f'valid/{name}': mean.value for name, mean in found.items()}
+  return evaluate
+
+
 def measure(config: experiment.Pretrain, data: pipeline.Data, score_of,
             params: Any) -> list[report.Report]:
   """Returns reports of the model and the baselines on held-out text.
 
   All of the validation split is scored, or of the training split where nothing
-  is held out, which the report's name then says.
+  is held out, which the report's name then says. A model without a likelihood
+  (`score_of` is None) leaves the baselines.
   """
-  context = config.scoring.context or data.length
+  kind = config.objective.likelihood
+  context = config.scoring.context or held_out.longest(kind, data.length)
   held = data.valid is not None
+  source, others = config.data.source, {}
+  if isinstance(source, synthetic.Config):
+    others['optimum'] = source.optimal_score(data.tokenizer)
   return held_out.reports(
-      score_of(params), data.valid if held else data.train, data.tokenizer,
+      score_of and score_of(params), data.valid if held else data.train, data.tokenizer,
       context=context, stride=config.scoring.stride or max(1, context // 2),
       batch_size=config.scoring.batch_size,
       name='model' if held else 'model (on its training text)',
+      kind=kind, others=others,
+      tokens=config.scoring.tokens,
       train=data.train, parameters_hash=trees.digest(params))
 
 
@@ -78,6 +118,8 @@ def prompts(samples: experiment.Samples, tokenizer: tokenizer_lib.Tokenizer,
   Raises:
     InputError: If one is empty, or too long for the context with what follows.
   """
+  if samples.prompts:
+    sample.check(model)
   ids = [prompts_lib.encode(tokenizer, text) for text in samples.prompts]
   if ids:
     prompts_lib.pad(

@@ -34,7 +34,7 @@ def made(tmp_path_factory):
       tmp_path_factory.mktemp('cache'), length=CONFIG.model.context)
   model = CONFIG.model.build()
   score_of = results.scorer(
-      lm.Causal().scores(model), parallel.strategy('jit'))
+      lm.Causal(), model, data.tokenizer, parallel.strategy('jit'))
   return data, model, score_of, decoder.initial_params(model, 0)
 
 
@@ -50,7 +50,7 @@ def test_measure_scores_every_held_out_token_beside_baselines(made):
 
 def test_watcher_looks_at_a_part_and_says_so_by_its_number(made):
   data, _, score_of, params = made
-  row = results.watcher(CONFIG, data, score_of)(params, 0)
+  row = results.watcher(CONFIG, data, None, score_of)(params, 0)
   whole = results.measure(CONFIG, data, score_of, params)[0]
   assert row.keys() == {'valid/loss', 'valid/accuracy'}
   assert row['valid/loss'] != whole.nats_per_token
@@ -62,7 +62,7 @@ def test_without_a_held_out_split_the_report_names_its_text(tmp_path, made):
   data = pipeline.DataConfig(
       source=CONFIG.data.source, split=None,
       tokenizer=symbols.Bytes()).build(tmp_path, length=16)
-  assert results.watcher(CONFIG, data, score_of) is None
+  assert results.watcher(CONFIG, data, None, score_of) is None
   name = results.measure(CONFIG, data, score_of, params)[0].name
   assert 'training text' in name
 

@@ -1,5 +1,7 @@
 """A held-out split under one evaluator: a model beside what it should beat."""
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+import types
 
 import numpy as np
 
@@ -8,6 +10,26 @@ from lmjax.data import tokenizer as tokenizer_lib
 from lmjax.evaluation import baselines
 from lmjax.evaluation import likelihood
 from lmjax.evaluation import report
+
+
+KINDS = {  # What an objective's likelihood is, and how a reader must take it.
+    'exact': '',
+    'pseudo': 'Pseudo-likelihood: each token given all others of its window, '
+              'those after it too, so it is no bound on any of the others.',
+    'conditional': 'Conditional likelihood: an encoder reads the context of a '
+                   'window, a decoder predicts the rest.',
+    'permutation': 'Likelihood under random orders of factorisation, averaged.',
+    'bound': 'An upper bound on the loss, estimated by sampling.',
+}
+
+
+def longest(kind: str, length: int) -> int:
+  """Returns the most context a window may have for a model of `length` tokens.
+
+  A model that predicts a token from both sides reads the window's last target
+  as well.
+  """
+  return length - 1 if kind in ('pseudo', 'bound') else length
 
 
 class Documents(Sequence):
@@ -37,9 +59,19 @@ class Documents(Sequence):
   def __iter__(self) -> Iterator[np.ndarray]:
     return (self[i] for i in range(self._count))
 
+  def size(self, tokenizer: tokenizer_lib.Tokenizer) -> report.TextSize:
+    """Returns the size of the documents' text, of a cut one's part."""
+    stored = report.TextSize(
+        int(self._store.text_bytes[:self._count].sum()),
+        int(self._store.words[:self._count].sum()))
+    if self._first_end is None or (
+        len(self._store.document(0)) <= self._first_end):
+      return stored
+    return report.TextSize.of(tokenizer.decode(ids) for ids in self)
+
 
 def reports(
-    score: likelihood.Score,
+    score: likelihood.Score | None,
     store: store_lib.TokenStore,
     tokenizer: tokenizer_lib.Tokenizer,
     *,
@@ -47,37 +79,46 @@ def reports(
     stride: int,
     batch_size: int,
     name: str = 'model',
+    kind: str = 'exact',
+    others: Mapping[str, likelihood.Score] = types.MappingProxyType({}),
+    tokens: int | None = None,
     train: store_lib.TokenStore | None = None,
     parameters_hash: str | None = None,
 ) -> list[report.Report]:
   """Scores all of a split with `score`, and with the baselines.
 
   Args:
-    score: See `likelihood.evaluate`.
+    score: See `likelihood.evaluate`; None where a model has no likelihood,
+      which leaves the others.
     store: The split.
     tokenizer: What made its tokens.
     context: The most tokens a prediction sees.
     stride: How far the window moves over long documents.
     batch_size: Rows scored at a time.
     name: What to call `score`.
+    kind: What likelihood it is, of `KINDS`.
+    others: Further scores by name, to stand beside it.
+    tokens: About how many tokens to score, from the first on; None: all.
     train: The training split, on which the unigram and bigram are counted;
       None leaves them out.
     parameters_hash: Of the model, for its report.
 
   Returns:
-    A report for `score`, then for uniform, unigram and bigram.
+    A report for `score`, for the others, then for uniform, unigram and bigram.
   """
-  documents = Documents(store)
-  size = report.TextSize(int(store.text_bytes.sum()), int(store.words.sum()))
+  documents = Documents(store, tokens)
+  size = documents.size(tokenizer)
   vocab_size = tokenizer.vocab_size
-  scores, counts = {name: score, 'uniform': baselines.Uniform(vocab_size)}, None
+  title = name if kind == 'exact' else f'{name} ({kind})'
+  scores, counts = {} if score is None else {title: score}, None
+  scores |= {**others, 'uniform': baselines.Uniform(vocab_size)}
   if train is not None:
     counted = Documents(train)
     counts = np.bincount(train.tokens, minlength=vocab_size)
     scores['unigram'] = baselines.Unigram.fit(
         counted, vocab_size, bos=tokenizer.bos_id is not None)
     scores['bigram'] = baselines.Bigram.fit(counted, vocab_size)
-  return [
+  found = [
       likelihood.evaluate(
           each, documents, vocab_size=vocab_size, context=context,
           stride=stride, batch_size=batch_size, bos_id=tokenizer.bos_id,
@@ -85,3 +126,10 @@ def reports(
           tokenizer_hash=tokenizer.digest,
           parameters_hash=parameters_hash if each is score else None)
       for title, each in scores.items()]
+  notes = [KINDS[kind]] if KINDS[kind] and score is not None else []
+  if documents.size(tokenizer).bytes < int(store.text_bytes.sum()):
+    notes.append(f'The split has {store.num_tokens:,} tokens; the first '
+                 'documents stand for it.')
+  found[0] = dataclasses.replace(
+      found[0], notes=found[0].notes + tuple(notes))
+  return found

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lmjax.core import allocator
+from lmjax.core import errors
 from lmjax.core import shapes
 from lmjax.generation import prompts as prompts_lib
 from lmjax.generation import transforms as transforms_lib
@@ -203,6 +204,20 @@ def draw(state: State, logits_BV: jax.Array, eos: jax.Array, transforms
       step=state.step + 1)
 
 
+def check(model: nn.Module) -> None:
+  """Refuses a model that cannot continue a prompt.
+
+  Raises:
+    InputError: If it is not causal, or keeps no cache.
+  """
+  if not getattr(model.config, 'causal', True) or not hasattr(
+      model, 'empty_cache'):
+    raise errors.InputError(
+        f'{type(model).__name__} cannot continue a prompt: only a causal model '
+        'such as Decoder (with causal=True) or Recurrent can. Choose one, or '
+        "ask for no samples: --config.samples.prompts='()'.")
+
+
 @functools.partial(jax.jit, static_argnames=('model', 'transforms'))
 def _generate(params, batch, keys_B, eos, limit, *, model, transforms):
   state = start(model, params, batch, keys_B, eos, transforms)
@@ -223,6 +238,7 @@ def _advance(params, state, eos, limit, *, model, transforms):
 
 def _prepare(model, prompts, max_new_tokens, rng):
   """Returns the padded prompts and a key for each row."""
+  check(model)
   batch = prompts_lib.pad(
       prompts, max_new_tokens=max_new_tokens, context=model.config.context,
       vocab_size=model.config.vocab_size)

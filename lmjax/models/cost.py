@@ -1,18 +1,28 @@
-"""What a model costs before it is run: parameters, FLOPs and bytes."""
+"""What training costs before it is run: parameters, FLOPs and bytes.
+
+Nothing here knows a model: a function is traced with shapes instead of arrays,
+and what it would multiply and keep is read off the trace.
+"""
+from collections.abc import Callable, Iterator
 import dataclasses
+import math
+from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from lmjax.core import trees
 from lmjax.models import decoder
 
+Objective = Callable[..., Any]  # objective(params, batch, rng=key)
 
-def shapes(config: decoder.DecoderConfig):
-  """Returns the parameter tree as shapes and dtypes, computing nothing."""
-  return jax.eval_shape(
-      lambda: decoder.initial_params(config.build(), 0))
+
+def shapes(config: Any) -> Any:
+  """Returns a model's parameter tree as shapes and dtypes, computing nothing.
+
+  Args:
+    config: Any model's, with `build`.
+  """
+  return jax.eval_shape(lambda: decoder.initial_params(config.build(), 0))
 
 
 def parameters_by_part(params) -> dict[str, int]:
@@ -24,30 +34,57 @@ def parameters_by_part(params) -> dict[str, int]:
   for path, leaf in trees.items(params):
     name = path.partition('/')[0]
     name = 'layers' if name.startswith('layer') else name
-    parts[name] = parts.get(name, 0) + int(np.prod(leaf.shape))
+    parts[name] = parts.get(name, 0) + math.prod(leaf.shape)
   return parts
 
 
-def flops_per_token(config: decoder.DecoderConfig, length: int) -> float:
-  """Returns the FLOPs of training on one token, forward and backward.
+def training_flops(objective: Objective, params: Any, batch: Any) -> float:
+  """Returns the FLOPs of one step on a batch, forward and backward.
 
-  6 for every weight that a token is multiplied with, the head's included, and
-  12 * L * N * H * T for attention, counted without the causal half that a
-  kernel may skip. Recomputation under `remat` does not count: the figure is
-  the model's, not the program's.
+  Those of matrix products, counted forward and taken three times: a product's
+  two gradients cost as much again, each. For a Transformer this is 6 for every
+  weight a token is multiplied with, the head's included, and 12 L N H T a token
+  for attention, without the causal half that a kernel may skip: build the model
+  with `attend.plain`, which skips none. Recomputation under `remat` does not
+  count: the figure is the model's, not the program's.
+
+  Args:
+    objective: `objective(params, batch, rng=None) -> {name: Mean}`.
+    params: Parameters or their shapes.
+    batch: A batch or its shapes.
 
   References:
     Kaplan et al., Scaling Laws, arXiv:2001.08361, section 2.1; Chowdhery et
     al., PaLM, arXiv:2204.02311, appendix B (which counts attention likewise).
   """
-  kernels = sum(
-      int(np.prod(leaf.shape)) for path, leaf in trees.items(shapes(config))
-      if path.endswith('kernel'))
-  if config.tied:
-    kernels += config.vocab_size * config.width
-  mixer = config.block.mixer
-  heads = mixer.num_heads * mixer.size(config.width)
-  return 6.0 * kernels + 12.0 * config.num_layers * heads * length
+  trace = jax.make_jaxpr(objective)(params, batch)
+  return 3.0 * _product_flops(trace.jaxpr)
+
+
+def _product_flops(jaxpr: Any) -> int:
+  """Returns the FLOPs of all matrix products of a trace."""
+  total = 0
+  for equation in jaxpr.eqns:
+    if equation.primitive.name == 'dot_general':
+      (contracted, _), _ = equation.params['dimension_numbers']
+      shape = equation.invars[0].aval.shape
+      total += 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(
+          shape[axis] for axis in contracted)
+    inner = [_product_flops(each) for each in _inner(equation.params)]
+    if equation.primitive.name == 'cond':  # One branch is taken.
+      total += max(inner)
+    else:
+      total += equation.params.get('length', 1) * sum(inner)
+  return total
+
+
+def _inner(params: dict[str, Any]) -> Iterator[Any]:
+  """Yields the traces inside an equation: bodies, branches, called functions."""
+  for value in params.values():
+    for each in value if isinstance(value, (tuple, list)) else (value,):
+      each = getattr(each, 'jaxpr', each)
+      if hasattr(each, 'eqns'):
+        yield each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,41 +101,33 @@ class Memory:
             + self.activations)
 
 
-def memory(config: decoder.DecoderConfig, optimizer, batch_size: int,
-           length: int) -> Memory:
+def memory(objective: Objective, params: Any, optimizer: Any, batch: Any
+           ) -> Memory:
   """Estimates the bytes that training holds, on one device.
 
   Args:
-    config: The model.
+    objective: `objective(params, batch, rng=key) -> {name: Mean}`.
+    params: Parameters or their shapes.
     optimizer: An optax transformation, asked for the shapes of its state.
-    batch_size: Rows that are differentiated at once (a microbatch).
-    length: Tokens a row.
+    batch: What is differentiated at once (a microbatch), or its shapes.
 
   Returns:
     Parameters, gradients and optimizer state exactly; activations as what the
-    backward pass keeps under the `remat` policy, plus float32 logits twice.
+    trace keeps for the backward pass, which the compiler may still lower.
   """
-  params = shapes(config)
-  state = jax.eval_shape(optimizer.init, params)
-  tokens, width = batch_size * length, config.width
-  item = jnp.dtype(config.dtype).itemsize
-  mixer, mlp = config.block.mixer, config.block.mlp
-  size = mixer.size(width)
-  projected = (2 * mixer.num_heads + 2 * mixer.kv_heads) * size
-  hidden = mlp.hidden * (3 if mlp.gated else 2)
-  scores = 2 * 4 * mixer.num_heads * length  # Float32 logits and weights.
-  kept = {  # Bytes a token that each block leaves for the backward pass.
-      'full': item * width,
-      'dots': item * (2 * width + projected + hidden) + scores // 2,
-      'none': item * (6 * width + projected + 2 * hidden) + scores,
-  }[config.remat]
+  def kept(params, batch):
+    def total(params):
+      return objective(params, batch, rng=jax.random.key(0))['loss'].total
+    return jax.vjp(total, params)[1]
+
+  at_rest = _bytes(params)
   return Memory(
-      parameters=_bytes(params), gradients=_bytes(params),
-      optimizer=_bytes(state),
-      activations=tokens * (kept * config.num_layers
-                            + 2 * 4 * config.vocab_size))
+      parameters=at_rest, gradients=at_rest,
+      optimizer=_bytes(jax.eval_shape(optimizer.init, params)),
+      # Parameters are among what is kept, and counted above.
+      activations=max(0, _bytes(jax.eval_shape(kept, params, batch)) - at_rest))
 
 
-def _bytes(tree) -> int:
-  return sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize
+def _bytes(tree: Any) -> int:
+  return sum(math.prod(leaf.shape) * leaf.dtype.itemsize
              for leaf in jax.tree.leaves(tree))
