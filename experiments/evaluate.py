@@ -47,7 +47,8 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
     text, train = _stores(config, run, workdir)
     texts = held_out.reports(
         score, text, run.tokenizer, train=train, kind=run.kind,
-        tokens=scoring.tokens, stride=scoring.stride or max(1, context // 2), **shared)
+        tokens=scoring.tokens,
+        stride=scoring.stride or max(1, context // 2), **shared)
     report.show(texts)
   answers = config.choices.evaluate(score, run.tokenizer, **shared)
   if answers:

@@ -54,7 +54,8 @@ def pretrain(config: experiment.Pretrain, workdir: str,
   tokenizer.save(run.tokenizer)
   fitted, number, params = training.fit(
       run, state, batches, objective=objective, optimizer=optimizer,
-      parallel=strategy, evaluate=results.watcher(config, data, objective, score_of),
+      parallel=strategy,
+      evaluate=results.watcher(config, data, objective, score_of),
       learning_rate=config.optimizer.rate(training.steps),
       flops_per_token=preview.flops_per_token(config, data),
       profile=profile)

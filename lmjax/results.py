@@ -102,7 +102,8 @@ def measure(config: experiment.Pretrain, data: pipeline.Data, score_of,
   if isinstance(source, synthetic.Config):
     others['optimum'] = source.optimal_score(data.tokenizer)
   return held_out.reports(
-      score_of and score_of(params), data.valid if held else data.train, data.tokenizer,
+      score_of and score_of(params), data.valid if held else data.train,
+      data.tokenizer,
       context=context, stride=config.scoring.stride or max(1, context // 2),
       batch_size=config.scoring.batch_size,
       name='model' if held else 'model (on its training text)',

@@ -79,7 +79,7 @@ def _product_flops(jaxpr: Any) -> int:
 
 
 def _inner(params: dict[str, Any]) -> Iterator[Any]:
-  """Yields the traces inside an equation: bodies, branches, called functions."""
+  """Yields the traces inside an equation: bodies, branches, functions."""
   for value in params.values():
     for each in value if isinstance(value, (tuple, list)) else (value,):
       each = getattr(each, 'jaxpr', each)
