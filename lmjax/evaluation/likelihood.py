@@ -34,6 +34,7 @@ def evaluate(
     tokenizer_hash: str | None = None,
     parameters_hash: str | None = None,
     packed: bool = True,
+    lay: Callable[[Iterable[np.ndarray]], Iterable[Batch]] | None = None,
 ) -> report.Report:
   """Scores every token of `documents` exactly once.
 
@@ -60,6 +61,8 @@ def evaluate(
     tokenizer_hash: Of the tokenizer, for the report.
     parameters_hash: Of the parameters, for the report.
     packed: Whether short documents share a row, told apart by their segments.
+    lay: Lays documents out as batches, such as `carried.Windows`; None takes
+      `windows.Windows`, as `context`, `stride`, `batch_size` and `packed` say.
 
   Raises:
     InputError: On an id outside the vocabulary, a document without its one BOS,
@@ -69,8 +72,9 @@ def evaluate(
   read = _Checked(documents, vocab_size, bos_id)
   sums = _Sums(counts)
   compiled, first = start, 0  # When the first batch was back, and its tokens.
-  for batch, nll_BT, correct_BT in scored(
-      score, windows.Windows(read, context, stride, batch_size, packed)):
+  batches = (lay(read) if lay is not None else windows.Windows(
+      read, context, stride, batch_size, packed))
+  for batch, nll_BT, correct_BT in scored(score, batches):
     sums.add(batch, nll_BT, correct_BT)
     if not first:
       compiled, first = time.perf_counter(), sums.tokens

@@ -1,6 +1,6 @@
 """The recurrent language model: LSTM or GRU layers, from Zaremba's to AWD."""
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -115,21 +115,9 @@ class RecurrentConfig:
           f'{self.vocab_size}; leave it unset, or set at least that many.')
     return self
 
-  def mixing_flops(self, length: int) -> float:
-    """Returns a token's training FLOPs beside those of kernels: none."""
-    del length
-    return 0.0
-
-  def kept_bytes(self, length: int) -> int:
-    """Returns the bytes a token leaves for the backward pass, about."""
-    del length
-    item = jnp.dtype(self.dtype).itemsize
-    gates = sum(cell.gates * cell.hidden * (item + 4) for cell in self.cells)
-    states = sum(4 * (cell.parts + 1) * cell.hidden for cell in self.cells)
-    return gates + states + 2 * item * self.width
-
-  def build(self) -> 'RecurrentModel':
-    """Returns the module."""
+  def build(self, attend: Any = None) -> 'RecurrentModel':
+    """Returns the module; `attend` is taken as all models take it, unused."""
+    del attend
     if self.vocab_size is None:
       raise errors.InputError(
           'model.vocab_size is unset; call `with_vocab(tokenizer.vocab_size)`.')

@@ -130,5 +130,24 @@ def truncated(
   }, carry
 
 
+def scores_and_carry(
+    model: nn.Module, params: Any, batch: lm.Batch, carry: Any
+) -> tuple[tuple[jax.Array, jax.Array], Any]:
+  """Returns (`nll_BT`, `correct_BT`), as `lm.scores_of`, and the states after.
+
+  Args:
+    model: See `truncated`.
+    params: Its parameters.
+    batch: `inputs`, `targets`, `weights`, `positions` and `segments`, [B, T].
+    carry: The states before the batch.
+  """
+  x_BTD, carry = model.apply(
+      {'params': params}, batch['inputs'],
+      masks.make(batch['positions'], batch['segments']), cache=carry,
+      method='hidden')
+  return lm.scores_of(
+      model, params, x_BTD, batch['targets'], batch['weights']), carry
+
+
 def _mean_square(x_BTD):
   return jnp.mean(jnp.square(x_BTD.astype(jnp.float32)), axis=-1)

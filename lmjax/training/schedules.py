@@ -107,7 +107,40 @@ class WarmupStableDecay:
     return _warmed(fall, learning_rate, self.warmup)
 
 
-Schedule = Constant | Cosine | Linear | InverseSquareRoot | WarmupStableDecay
+@dataclasses.dataclass(frozen=True)
+class StepDecay:
+  """The run in equal periods (epochs, say), each at a constant rate.
+
+  The peak for the first `hold` periods, then `factor` of the rate before at
+  the start of each further one.
+
+  References:
+    Zaremba et al., Recurrent Neural Network Regularization, arXiv:1409.2329,
+    section 4.1.
+  """
+  warmup: int = 0
+  periods: int = 13
+  hold: int = 4
+  factor: float = 0.5
+
+  def build(self, learning_rate: float, steps: int) -> optax.Schedule:
+    """Returns a function from the step to the learning rate."""
+    _check(self, steps)
+    if not (self.hold >= 0 and self.periods >= 1 and 0 < self.factor <= 1):
+      raise errors.InputError(
+          f'StepDecay should have periods >= 1, hold >= 0 and a factor in '
+          f'(0, 1]; got {self.periods}, {self.hold} and {self.factor}.')
+
+    def fall(count):  # Steps since the end of warm-up.
+      period = (count + self.warmup) * self.periods // steps
+      falls = jnp.maximum(period - self.hold + 1, 0)
+      return learning_rate * self.factor**falls
+
+    return _warmed(fall, learning_rate, self.warmup)
+
+
+Schedule = (Constant | Cosine | Linear | InverseSquareRoot | WarmupStableDecay
+            | StepDecay)
 
 
 def _warmed(after, learning_rate, warmup):

@@ -8,7 +8,8 @@ from lmjax.core import errors
 from lmjax.training import schedules
 
 ALL = [schedules.Constant(), schedules.Cosine(), schedules.Linear(),
-       schedules.InverseSquareRoot(), schedules.WarmupStableDecay()]
+       schedules.InverseSquareRoot(), schedules.WarmupStableDecay(),
+       schedules.StepDecay()]
 
 
 @pytest.mark.parametrize('schedule', ALL, ids=lambda s: type(s).__name__)
@@ -30,6 +31,10 @@ def test_warms_up_to_the_peak(schedule):
     (schedules.WarmupStableDecay(warmup=10, decay=0.4), 60, 1.0),
     (schedules.WarmupStableDecay(warmup=10, decay=0.4), 80, 0.5),
     (schedules.WarmupStableDecay(warmup=10, decay=0.4, final=0.2), 100, 0.2),
+    (schedules.StepDecay(periods=10, hold=4), 39, 1.0),
+    (schedules.StepDecay(periods=10, hold=4), 40, 0.5),
+    (schedules.StepDecay(periods=10, hold=4, warmup=5), 59, 0.25),
+    (schedules.StepDecay(periods=10, hold=1, factor=0.1), 30, 1e-3),
 ])
 def test_values(schedule, step, expected):
   assert float(schedule.build(1.0, 100)(step)) == pytest.approx(expected)
@@ -45,6 +50,7 @@ def test_warmup_longer_than_the_run_is_refused(schedule):
     (schedules.Cosine(final=1.5), 'Cosine.final is 1.5'),
     (schedules.WarmupStableDecay(decay=0.0), 'decay is 0.0'),
     (schedules.WarmupStableDecay(warmup=6, decay=0.5), 'overlap'),
+    (schedules.StepDecay(factor=0.0), 'factor in'),
 ])
 def test_impossible_shapes_are_refused(schedule, words):
   with pytest.raises(errors.InputError, match=words):

@@ -1,0 +1,78 @@
+"""Scoring with a carried state: every token sees its document from the start.
+
+  likelihood.evaluate(
+      carried.scorer(model)(params), documents, lay=carried.Windows(context),
+      context=context, stride=context, vocab_size=vocab_size)
+"""
+from collections.abc import Callable, Iterable, Iterator, Sequence
+import dataclasses
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.evaluation import likelihood
+from lmjax.objectives import truncated
+
+
+@dataclasses.dataclass(frozen=True)
+class Windows:
+  """Lays documents out one after the other, a window a batch, none twice.
+
+  Batches are as those of `windows.Windows`, with a single row; but positions
+  count from the document's start, so 0 is where a state begins anew.
+
+  Attributes:
+    context: Tokens a window: how many are read at a time, which changes the
+      speed and not the result.
+  """
+  context: int
+
+  def __post_init__(self):
+    if self.context < 1:
+      raise errors.InputError(
+          f'context should be at least 1; got {self.context}.')
+
+  def __call__(self, documents: Iterable[Sequence[int]]
+               ) -> Iterator[dict[str, np.ndarray]]:
+    """Yields the batches, arrays [1, context]."""
+    for number, tokens in enumerate(documents):
+      for start in range(0, len(tokens) - 1, self.context):
+        yield self._row(np.asarray(tokens), start, number)
+
+  def _row(self, tokens, start, number):
+    piece = tokens[start:start + self.context + 1]
+    count = len(piece) - 1
+    columns = {
+        'inputs': piece[:-1], 'targets': piece[1:],
+        'weights': np.ones(count), 'positions': start + np.arange(count),
+        'segments': np.ones(count), 'documents': np.full(count, number)}
+    return {
+        name: np.pad(values, (0, self.context - count))[None].astype(
+            np.float32 if name == 'weights' else np.int32)
+        for name, values in columns.items()}
+
+
+def scorer(model: nn.Module) -> Callable[[Any], likelihood.Score]:
+  """Returns `score_of(params)`, for batches that `Windows` lays out, in order.
+
+  A score remembers the state its last batch ended with, and begins anew where
+  positions do; it is compiled once, whatever parameters come.
+
+  Args:
+    model: A module that `models.lstm.RecurrentModel` can stand for.
+  """
+  read = jax.jit(functools.partial(truncated.scores_and_carry, model))
+
+  def score_of(params):
+    params, carry = jax.device_put(params), model.empty_cache(1)
+
+    def score(batch):
+      nonlocal carry
+      scores, carry = read(params, batch, carry)
+      return scores
+    return score
+  return score_of

@@ -1,0 +1,61 @@
+"""A document scored in pieces, its state carried, is the document."""
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.evaluation import carried
+from lmjax.evaluation import likelihood
+from lmjax.models import decoder
+from lmjax.models import lstm
+from lmjax.nn import recurrent
+from lmjax.objectives import losses
+from lmjax.testing import batches
+from lmjax.testing import hot
+
+VOCAB = 13
+MODEL = lstm.RecurrentConfig(
+    vocab_size=VOCAB, width=5, num_layers=1,
+    cell=recurrent.LSTMConfig(6)).build()
+PARAMS = hot.hot_params(
+    jax.eval_shape(lambda: decoder.initial_params(MODEL, 0)), std=0.4)
+DOCUMENTS = [*batches.documents([23, 1, 8], VOCAB), np.array([5])]
+
+
+def full_nats():
+  """Returns the nats of each document, read at once."""
+  apply = jax.jit(MODEL.apply)
+  nats = []
+  for tokens in DOCUMENTS[:3]:
+    logits_BTV, _ = apply({'params': PARAMS}, tokens[None, :-1])
+    nll_BT, _ = losses.cross_entropy(logits_BTV, jnp.asarray(tokens[None, 1:]))
+    nats.append(float(nll_BT.sum()))
+  return nats
+
+
+@pytest.mark.parametrize('context', [5, 8, 40])
+def test_pieces_are_the_whole_whatever_their_length(context):
+  score_of = carried.scorer(MODEL)
+  for _ in range(2):  # Nothing is left over for a second look.
+    found = likelihood.evaluate(
+        score_of(PARAMS), DOCUMENTS, vocab_size=VOCAB, context=context,
+        stride=context, lay=carried.Windows(context))
+    uniform = 4 * np.log(VOCAB)  # The first tokens, which nothing precedes.
+    assert found.nats_per_token * found.tokens == pytest.approx(
+        sum(full_nats()) + uniform, rel=1e-5)
+    assert found.tokens == 23 + 1 + 8 + 4
+    assert found.by_position[-1].low == 16  # Positions go on.
+
+
+def test_without_the_state_a_piece_scores_otherwise():
+  found = likelihood.evaluate(
+      carried.scorer(MODEL)(PARAMS), DOCUMENTS[:1], vocab_size=VOCAB,
+      context=5, stride=5, batch_size=1)
+  assert found.nats_per_token * 24 != pytest.approx(
+      full_nats()[0] + np.log(VOCAB), rel=1e-3)
+
+
+def test_an_impossible_window_is_refused():
+  with pytest.raises(errors.InputError, match='context should be'):
+    carried.Windows(0)
