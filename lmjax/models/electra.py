@@ -1,0 +1,149 @@
+"""ELECTRA's two encoders, which share their embeddings, as one module."""
+from collections.abc import Callable
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from lmjax.core import errors
+from lmjax.models import encoder
+from lmjax.nn import attend as attend_lib
+from lmjax.nn import masks
+
+_ALIKE = ('vocab_size', 'context', 'table_size', 'positions', 'position_offset',
+          'num_types', 'embed_norm', 'embed_dropout', 'init_std', 'dtype')
+_SMALL = encoder.EncoderConfig(width=64, embedding_size=128, num_layers=4)
+_LARGE = encoder.EncoderConfig(
+    tokens=None, replaced=encoder.ReplacedHead())
+
+
+@dataclasses.dataclass(frozen=True)
+class ElectraConfig:
+  """A small generator and the discriminator that is kept.
+
+  Attributes:
+    generator: The encoder that proposes tokens; best a quarter to a half as
+      wide as the discriminator. It needs a head of tokens.
+    discriminator: The encoder that tells which were replaced. It needs the head
+      `replaced`. All that concerns embeddings must be alike in both.
+
+  References:
+    Clark et al., ELECTRA, arXiv:2003.10555, sections 2 and 3.2.
+  """
+  generator: encoder.EncoderConfig = _SMALL
+  discriminator: encoder.EncoderConfig = _LARGE
+
+  causal = False  # As `EncoderConfig.causal`.
+
+  def __post_init__(self):
+    if self.generator.tokens is None or self.discriminator.replaced is None:
+      raise errors.InputError(
+          'ELECTRA needs the heads generator.tokens and '
+          'discriminator.replaced: set '
+          '--config.model.generator.tokens.kind=TokenHead and '
+          '--config.model.discriminator.replaced.kind=ReplacedHead.')
+    for name in _ALIKE:
+      ours, theirs = (getattr(part, name)
+                      for part in (self.generator, self.discriminator))
+      if ours != theirs:
+        field = 'embedding_size' if name == 'table_size' else name
+        raise errors.InputError(
+            'The encoders of ELECTRA share their embeddings, so '
+            f'model.generator.{field} and model.discriminator.{field} should '
+            f'be alike; got {ours} and {theirs}.')
+
+  @property
+  def vocab_size(self) -> int | None:
+    return self.discriminator.vocab_size
+
+  @property
+  def context(self) -> int:
+    return self.discriminator.context
+
+  @property
+  def width(self) -> int:
+    return self.discriminator.width
+
+  @property
+  def num_layers(self) -> int:
+    return self.discriminator.num_layers
+
+  @property
+  def dtype(self) -> str:
+    return self.discriminator.dtype
+
+  def with_vocab(self, tokenizer_size: int) -> 'ElectraConfig':
+    """Returns the config with its vocabulary settled by the tokenizer's."""
+    return ElectraConfig(self.generator.with_vocab(tokenizer_size),
+                         self.discriminator.with_vocab(tokenizer_size))
+
+  def build(self, attend: Callable[..., jax.Array] = attend_lib.best
+            ) -> 'Electra':
+    """Returns the module; `attend` replaces the arithmetic of attention."""
+    if self.vocab_size is None:
+      raise errors.InputError(
+          'model.vocab_size is unset; call `with_vocab(tokenizer.vocab_size)`.')
+    return Electra(self, attend)
+
+
+class Electra(nn.Module):
+  """A generator and a discriminator over the same embeddings.
+
+  Parameters: `embeddings`, `generator` and `discriminator`. The first and last
+  together are those of an `Encoder`: see `discriminator_params`.
+  """
+  config: ElectraConfig
+  attend: Callable[..., jax.Array] = attend_lib.best
+
+  def setup(self):
+    config = self.config
+    self.embeddings = encoder.Embeddings(config.discriminator)
+    self.generator = encoder.Encoder(
+        config.generator, self.attend, self.embeddings)
+    self.discriminator = encoder.Encoder(
+        config.discriminator, self.attend, self.embeddings)
+
+  def __call__(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
+               types_BT: jax.Array | None = None, train: bool = False
+               ) -> tuple[jax.Array, None]:
+    """Returns the generator's `logits_BTV`, and None.
+
+    The arguments are those of `Encoder`.
+    """
+    if self.is_initializing():
+      self.discriminator(inputs_BT, mask, types_BT=types_BT, train=train)
+    return self.generator(inputs_BT, mask, types_BT=types_BT, train=train)
+
+  def generator_hidden(self, inputs_BT: jax.Array,
+                       mask: masks.Mask | None = None, *,
+                       types_BT: jax.Array | None = None, train: bool = False
+                       ) -> tuple[jax.Array, None]:
+    """As `Encoder.hidden`, of the generator; `logits` reads it."""
+    return self.generator.hidden(
+        inputs_BT, mask, types_BT=types_BT, train=train)
+
+  def logits(self, x_BTD: jax.Array) -> jax.Array:
+    """Returns the generator's float32 `logits_BTV`."""
+    return self.generator.logits(x_BTD)
+
+  def hidden(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
+             types_BT: jax.Array | None = None, train: bool = False
+             ) -> tuple[jax.Array, None]:
+    """As `Encoder.hidden`, of the discriminator."""
+    return self.discriminator.hidden(
+        inputs_BT, mask, types_BT=types_BT, train=train)
+
+  def replaced_logits(self, x_BTD: jax.Array) -> jax.Array:
+    """Returns the discriminator's float32 `logits_BT`."""
+    return self.discriminator.replaced_logits(x_BTD)
+
+
+def discriminator_params(params: Any) -> dict[str, Any]:
+  """Returns the parameters of `config.discriminator.build()`, which is kept."""
+  return {**params['embeddings'], **params['discriminator']}
+
+
+def generator_params(params: Any) -> dict[str, Any]:
+  """Returns the parameters of `config.generator.build()`."""
+  return {**params['embeddings'], **params['generator']}

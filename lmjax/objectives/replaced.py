@@ -1,0 +1,132 @@
+"""Replaced-token detection: which tokens did a small masked model propose?"""
+from collections.abc import Callable, Mapping
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.core import metrics
+from lmjax.objectives import bidirectional
+from lmjax.objectives import masking
+from lmjax.objectives import mlm as mlm_lib
+
+Batch = Mapping[str, jax.Array]
+Objective = Callable[..., dict[str, metrics.Mean]]
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplacedTokens:
+  """A generator guesses masked tokens, a discriminator tells its guesses apart.
+
+  The generator's guesses are drawn from its softmax, without a gradient. A
+  guess that is the token itself counts as original. Minimised is
+
+    mean over masked tokens of the generator's nats
+    + weight * mean over all tokens of the discriminator's nats,
+
+  where each row's part of the second mean is worth as many tokens as are
+  masked in it on average: sums over devices and microbatches stay exact.
+
+  Attributes:
+    mlm: How tokens are masked.
+    weight: Of the discriminator's loss, lambda in the paper.
+    temperature: Of the generator's softmax, in drawing.
+
+  References:
+    Clark et al., ELECTRA, arXiv:2003.10555, section 2.
+  """
+  mlm: mlm_lib.MaskedLM = mlm_lib.MaskedLM(masked=1.0, random=0.0)
+  weight: float = 50.0
+  temperature: float = 1.0
+
+  likelihood = 'none'
+
+  def __post_init__(self):
+    if self.weight < 0 or self.temperature <= 0:
+      raise errors.InputError(
+          'objective.weight should be at least 0 and objective.temperature '
+          f'above 0; got {self.weight} and {self.temperature}.')
+
+  def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
+    """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
+
+    Args:
+      model: A module that `models.electra.Electra` can stand for.
+      tokenizer: As for `MaskedLM`.
+
+    Raises:
+      InputError: If the model is not a pair of encoders.
+    """
+    if not hasattr(model, 'generator_hidden'):
+      raise errors.InputError(
+          'ReplacedTokens needs a generator and a discriminator, and '
+          f'{type(model).__name__} is one model: choose '
+          '--config.model.kind=ElectraConfig, or '
+          '--config.objective.kind=MaskedLM.')
+    mask = self.mlm.masker(tokenizer)
+
+    def objective(params, batch, rng=None):
+      return self.losses(model, params, batch, mask(batch, rng), rng)
+    return objective
+
+  def losses(self, model: nn.Module, params: Any, batch: Batch,
+             masked: masking.Masked, rng: jax.Array | None
+             ) -> dict[str, metrics.Mean]:
+    """Scores both encoders on a masked batch.
+
+    Returns:
+      Means: 'loss'; 'nll' and 'accuracy' of the generator and 'masked', as of
+      `MaskedLM`; over all tokens 'replaced_nll' in nats, 'replaced_accuracy',
+      and 'replaced', the share of tokens that were in fact replaced.
+    """
+    keys = (None, None) if rng is None else jax.random.split(
+        mlm_lib.dropout_key(rng))
+    x_BTD = bidirectional.hidden(
+        model, params, batch, masked.inputs_BT, rng=keys[0],
+        method='generator_hidden')
+    out, logits_BMV = mlm_lib.guesses(model, params, x_BTD, masked)
+    if rng is not None:
+      rng = jax.random.fold_in(rng, 2)
+    inputs_BT = replaced(batch, masked, logits_BMV / self.temperature, rng)
+
+    x_BTD = bidirectional.hidden(
+        model, params, batch, inputs_BT, rng=keys[1])
+    logits_BT = bidirectional.head(model, params, x_BTD, 'replaced_logits')
+    label_BT = inputs_BT != batch['inputs']
+    nll_BT = jax.nn.softplus(jnp.where(label_BT, -logits_BT, logits_BT))
+    real_BT = (batch['segments'] > 0).astype(jnp.float32)
+    worth_B = self.mlm.rate * jnp.sum(masked.possible_BT, axis=1) / (
+        jnp.maximum(jnp.sum(real_BT, axis=1), 1.0))
+    other = self.weight * jnp.sum(nll_BT * real_BT * worth_B[:, None])
+    loss = out['loss'].merge(metrics.Mean(other, 0.0))
+    return out | {
+        'loss': loss,
+        'replaced_nll': metrics.Mean.of(nll_BT, real_BT),
+        'replaced_accuracy': metrics.Mean.of(
+            (logits_BT > 0) == label_BT, real_BT),
+        'replaced': metrics.Mean.of(label_BT, real_BT)}
+
+
+def replaced(batch: Batch, masked: masking.Masked, logits_BMV: jax.Array,
+             rng: jax.Array | None) -> jax.Array:
+  """Returns `inputs_BT` with a drawn token at each chosen place.
+
+  Args:
+    batch: The batch before masking.
+    masked: What was chosen.
+    logits_BMV: Of the tokens to draw; no gradient flows into them.
+    rng: Key of the draw; None draws the same for the same row each time.
+  """
+  keys_B = masking.row_keys(batch, rng)
+  keys_B = jax.vmap(jax.random.fold_in, (0, None))(keys_B, 1)
+  # A draw from a softmax is the largest logit under Gumbel noise.
+  drawn_BM = jax.vmap(jax.random.categorical)(
+      keys_B, jax.lax.stop_gradient(logits_BMV))
+  inputs_BT = batch['inputs']
+  rows_B1 = jnp.arange(inputs_BT.shape[0])[:, None]
+  kept_BM = masked.targets_BM
+  return jnp.asarray(inputs_BT).at[rows_B1, masked.places_BM].set(
+      jnp.where(masked.weights_BM > 0, drawn_BM, kept_BM))

@@ -1,0 +1,103 @@
+"""Two encoders on one table: each is what it would be alone."""
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.core import config as config_lib
+from lmjax.core import errors
+from lmjax.core import trees
+from lmjax.models import electra
+from lmjax.models import encoder
+from lmjax.models import encoder_presets
+from lmjax.nn import attention
+from lmjax.nn import block
+from lmjax.nn import layers
+from lmjax.testing import hot
+
+VOCAB = 13
+
+
+def encoder_of(width, **changes):
+  return encoder.EncoderConfig(
+      vocab_size=VOCAB, context=16, width=width, num_layers=1, embedding_size=8,
+      block=block.PostNorm(
+          mixer=attention.AttentionConfig(2), mlp=layers.MLPConfig(16)),
+      **changes)
+
+
+CONFIG = electra.ElectraConfig(encoder_of(4), encoder_of(
+    8, tokens=None, replaced=encoder.ReplacedHead()))
+IDS = np.arange(10).reshape(2, 5)
+
+
+def params_of(config):
+  return hot.hot_params(jax.eval_shape(
+      config.build().init, jax.random.key(0), jnp.zeros((1, 4), jnp.int32))[
+          'params'])
+
+
+def test_each_encoder_is_what_it_is_alone():
+  params, model = params_of(CONFIG), CONFIG.build()
+  assert params.keys() == {'embeddings', 'generator', 'discriminator'}
+  assert params['embeddings'].keys() == {
+      'embed', 'positions', 'types', 'embed_norm'}
+  logits, _ = model.apply({'params': params}, IDS)
+  alone = CONFIG.generator.build()
+  want, _ = alone.apply({'params': electra.generator_params(params)}, IDS)
+  np.testing.assert_allclose(logits, want, rtol=1e-6)
+  x, _ = model.apply({'params': params}, IDS, method='generator_hidden')
+  np.testing.assert_allclose(
+      model.apply({'params': params}, x, method='logits'), want, rtol=1e-6)
+
+  def replaced(model):
+    return model.replaced_logits(model.hidden(IDS)[0])
+  np.testing.assert_allclose(
+      model.apply({'params': params}, method=replaced),
+      CONFIG.discriminator.build().apply(
+          {'params': electra.discriminator_params(params)}, method=replaced),
+      rtol=1e-6)
+
+
+def test_the_parameters_are_all_that_each_needs():
+  params = params_of(CONFIG)
+  for config, part in ((CONFIG.generator, electra.generator_params),
+                       (CONFIG.discriminator, electra.discriminator_params)):
+    shapes = lambda tree: {k: v.shape for k, v in trees.items(tree)}
+    assert shapes(part(params)) == shapes(params_of(config))
+
+
+def test_the_small_one_shares_its_table():
+  names = 'electra_small_generator', 'electra_small'
+  small = electra.ElectraConfig(*(
+      dataclasses.replace(encoder_presets.PRESETS[name], scan=True)
+      for name in names))
+  both = trees.count(jax.eval_shape(
+      small.build().init, jax.random.key(0), jnp.zeros((1, 4), jnp.int32)))
+  shared = 128 * (30522 + 512 + 2 + 2)
+  assert both == 4_620_026 + 13_549_057 - shared
+
+
+def test_config_survives_editable_flags_and_freeze():
+  tree = config_lib.editable(CONFIG)
+  assert config_lib.freeze(electra.ElectraConfig, tree) == CONFIG
+  default = electra.ElectraConfig().with_vocab(50)
+  assert default.vocab_size == default.generator.vocab_size == 50
+  assert (default.context, default.width, default.num_layers, default.dtype) == (
+      256, 128, 4, 'float32')
+  with pytest.raises(errors.InputError, match='with_vocab'):
+    electra.ElectraConfig().build()
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(generator=encoder_of(4, tokens=None)), 'generator.tokens'),
+    (dict(discriminator=encoder_of(8)), 'discriminator.replaced'),
+    (dict(generator=encoder_of(4, num_types=3)),
+     'model.generator.num_types .* alike; got 3 and 2'),
+    (dict(generator=dataclasses.replace(encoder_of(4), embedding_size=4)),
+     'embedding_size .* got 4 and 8')])
+def test_encoders_that_do_not_fit_are_refused(changes, message):
+  with pytest.raises(errors.InputError, match=message):
+    dataclasses.replace(CONFIG, **changes)
