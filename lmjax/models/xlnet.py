@@ -1,0 +1,299 @@
+"""XLNet: two streams of attention that predict tokens in any order."""
+from collections.abc import Callable
+import dataclasses
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.core import shapes
+from lmjax.nn import attend as attend_lib
+from lmjax.nn import layers
+from lmjax.nn import masks
+from lmjax.nn import rotary
+
+
+@dataclasses.dataclass(frozen=True)
+class XLNetConfig:
+  """A two-stream Transformer with relative positions.
+
+  Attributes:
+    vocab_size: V; None means the tokenizer's.
+    context: The longest sequence, in tokens.
+    width: D, the size of the residual stream.
+    num_layers: How many blocks.
+    num_heads: Heads N, dividing the width.
+    hidden: Width of the MLPs' hidden layer.
+    activation: Theirs.
+    dropout: Rate on embeddings, attention weights and both branches.
+    types: Whether attention tells tokens of the same type (`types_BT`) from
+      those of another one, as XLNet does for pairs of texts.
+    epsilon: Of the norms.
+    init_std: Standard deviation of initial weights.
+    dtype: Of activations and products.
+
+  References:
+    Yang et al., XLNet, arXiv:1906.08237; Dai et al., Transformer-XL,
+    arXiv:1901.02860, section 3.3 (relative positions).
+  """
+  vocab_size: int | None = None
+  context: int = 256
+  width: int = 128
+  num_layers: int = 4
+  num_heads: int = 4
+  hidden: int = 512
+  activation: Literal[
+      'gelu', 'gelu_tanh', 'relu', 'silu', 'squared_relu'] = 'gelu'
+  dropout: float = 0.0
+  types: bool = False
+  epsilon: float = 1e-12
+  init_std: float = 0.02
+  dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
+  two_stream = True  # Predicts a token in its place, from any others.
+
+  def __post_init__(self):
+    for field in ('context', 'width', 'num_layers', 'num_heads', 'hidden'):
+      if getattr(self, field) < 1:
+        raise errors.InputError(
+            f'model.{field} should be at least 1; got {getattr(self, field)}.')
+    if self.width % (2 * self.num_heads):
+      raise errors.InputError(
+          f'model.width = {self.width} should be even and divide into '
+          f'model.num_heads = {self.num_heads} heads of even size; change one.')
+    if not 0 <= self.dropout < 1:
+      raise errors.InputError(
+          f'model.dropout should be in [0, 1); got {self.dropout}.')
+
+  @property
+  def policy(self) -> layers.Policy:
+    return layers.Policy(self.dtype, self.init_std, self.init_std)
+
+  def with_vocab(self, tokenizer_size: int) -> 'XLNetConfig':
+    """Returns the config with its vocabulary settled by the tokenizer's."""
+    if self.vocab_size is None:
+      return dataclasses.replace(self, vocab_size=tokenizer_size)
+    if self.vocab_size < tokenizer_size:
+      raise errors.InputError(
+          f'The tokenizer has {tokenizer_size} ids, but model.vocab_size is '
+          f'{self.vocab_size}; leave it unset, or set at least that many.')
+    return self
+
+  def build(self, attend: Callable[..., jax.Array] = attend_lib.best
+            ) -> 'XLNet':
+    """Returns the module; `attend` replaces the arithmetic of attention."""
+    if self.vocab_size is None:
+      raise errors.InputError(
+          'model.vocab_size is unset; call `with_vocab(tokenizer.vocab_size)`.')
+    return XLNet(self, attend)
+
+
+PRESETS: dict[str, XLNetConfig] = {
+    'tiny': XLNetConfig(),
+    'xlnet_base': XLNetConfig(
+        vocab_size=32000, context=512, width=768, num_layers=12, num_heads=12,
+        hidden=3072, dropout=0.1, types=True),
+    'xlnet_large': XLNetConfig(
+        vocab_size=32000, context=512, width=1024, num_layers=24, num_heads=16,
+        hidden=4096, dropout=0.1, types=True),
+}
+
+
+class XLNet(nn.Module):
+  """Token ids and an order in, logits of each token in its own place out.
+
+  The content stream knows the token of each place, the query stream its place
+  alone; both see the content of tokens that come earlier in the order, and the
+  content stream also those of equal order, itself among them. What the query
+  stream says of a token is therefore its probability given those before it in
+  the order, whatever the order is.
+
+  Parameters: `embed`, `mask` (what every query begins as), `layer_0` ...,
+  `head_bias`; the head is the transposed embedding.
+  """
+  config: XLNetConfig
+  attend: Callable[..., jax.Array] = attend_lib.best
+
+  def setup(self):
+    config = self.config
+    self.embed = layers.Embedding(
+        config.vocab_size, config.width, config.policy)
+    self.mask = self.param(
+        'mask', nn.initializers.normal(config.init_std), (config.width,))
+    self.head_bias = self.param(
+        'head_bias', nn.initializers.zeros, (config.vocab_size,))
+    self.layer = [XLNetBlock(config, self.attend, name=f'layer_{i}')
+                  for i in range(config.num_layers)]
+    self.drop = nn.Dropout(config.dropout)
+
+  def __call__(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
+               order_BT: jax.Array | None = None,
+               types_BT: jax.Array | None = None, train: bool = False
+               ) -> tuple[jax.Array, None]:
+    """Predicts each token from those before it in the order.
+
+    Args:
+      inputs_BT: Token ids.
+      mask: Positions and documents of the tokens; by default each row is one
+        document. Whether it is causal makes no difference.
+      order_BT: When each token comes, any numbers; tokens of equal order know
+        each other's content. By default left to right.
+      types_BT: Which text of a pair each token is from, if `config.types`.
+      train: Whether dropout is on; it then draws from the 'dropout' rng.
+
+    Returns:
+      Float32 `logits_BTV` for the tokens in their own places, not the next
+      ones, and None.
+    """
+    x_BTD, _ = self.hidden(
+        inputs_BT, mask, order_BT=order_BT, types_BT=types_BT, train=train)
+    return self.logits(x_BTD), None
+
+  def hidden(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
+             order_BT: jax.Array | None = None,
+             types_BT: jax.Array | None = None, train: bool = False
+             ) -> tuple[jax.Array, None]:
+    """Returns the query stream, `x_BTD`, which knows no token's own id."""
+    d = shapes.bind(inputs_BT=inputs_BT)
+    x_BTD = self._streams(inputs_BT, mask, order_BT, types_BT, train, True)
+    return x_BTD[:, d.T:], None
+
+  def encode(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
+             types_BT: jax.Array | None = None, train: bool = False
+             ) -> tuple[jax.Array, None]:
+    """Returns the content stream, `x_BTD`, where all tokens see all others."""
+    x_BTD = self._streams(inputs_BT, mask, jnp.zeros_like(inputs_BT), types_BT,
+                          train, False)
+    return x_BTD, None
+
+  def logits(self, x_BTD: jax.Array) -> jax.Array:
+    """Returns float32 `logits_BTV` for hidden states."""
+    return self.embed.logits(x_BTD) + self.head_bias[None, None]
+
+  def _streams(self, inputs_BT, mask, order_BT, types_BT, train, queries):
+    """Returns the content stream, followed along T by the query stream."""
+    config = self.config
+    d = shapes.bind(inputs_BT=inputs_BT, order_BT=order_BT, types_BT=types_BT)
+    if mask is None:
+      mask = masks.of_length(d.T)
+    # `scores` of the objective lays a window out on twice its length.
+    if d.T > 2 * config.context:
+      raise errors.InputError(
+          f'Got {d.T} tokens, but model.context is {config.context}.')
+    positions_BT = jnp.broadcast_to(mask.query_positions_BT, (d.B, d.T))
+    segments_BT = mask.query_segments_BT
+    if segments_BT is None:
+      segments_BT = jnp.ones((d.B, d.T), jnp.int32)
+    if order_BT is None:
+      order_BT = positions_BT
+
+    x_BTD = self.embed(inputs_BT)
+    seen_BTS = order_BT[:, :, None] >= order_BT[:, None]
+    twice = lambda x: x
+    if queries:
+      query_BTD = jnp.broadcast_to(self.mask[None, None], x_BTD.shape)
+      x_BTD = jnp.concatenate([x_BTD, query_BTD.astype(x_BTD.dtype)], axis=1)
+      seen_BTS = jnp.concatenate(
+          [seen_BTS, order_BT[:, :, None] > order_BT[:, None]], axis=1)
+      twice = lambda x: jnp.concatenate([x, x], axis=1)
+    x_BTD = self.drop(x_BTD, deterministic=not train)
+    mask = masks.Mask(
+        twice(positions_BT), positions_BT, twice(segments_BT), segments_BT,
+        extra_BTS=seen_BTS, causal=False)
+    same_BTS = None
+    if types_BT is not None and config.types:
+      same_BTS = twice(types_BT)[:, :, None] == types_BT[:, None]
+    for block in self.layer:
+      x_BTD = block(x_BTD, mask, same_BTS, train)
+    return self.drop(x_BTD, deterministic=not train)
+
+
+class XLNetBlock(nn.Module):
+  """Post-norm block; the first S of its T tokens are keys, the content."""
+  config: XLNetConfig
+  attend: Callable[..., jax.Array]
+
+  @nn.compact
+  def __call__(self, x_BTD, mask, same_BTS, train):
+    config, policy = self.config, self.config.policy
+    drop = nn.Dropout(config.dropout, deterministic=not train)
+    norm = layers.LayerNorm(config.epsilon)
+    h_BTD = RelativeAttention(config, self.attend, name='mixer')(
+        x_BTD, mask, same_BTS, train)
+    x_BTD = norm.build('mixer_norm')(x_BTD + drop(h_BTD))
+    h_BTD = layers.MLPConfig(config.hidden, config.activation).build(
+        policy, 'mlp')(x_BTD)
+    return norm.build('mlp_norm')(x_BTD + drop(h_BTD))
+
+
+class RelativeAttention(nn.Module):
+  """Attention by content and by distance.
+
+  The logit of query i and key j is, times H ** -0.5,
+
+    (q_i + u)^T k_j + (q_i + v)^T W r_{i-j} + (q_i + s)^T t_{ij},
+
+  where r are sinusoids, u, v and s learned, and t one of two vectors by whether
+  both tokens have the same type.
+
+  References:
+    Dai et al., Transformer-XL, arXiv:1901.02860, section 3.3; Yang et al.,
+    XLNet, arXiv:1906.08237, section 2.5 (types).
+  """
+  config: XLNetConfig
+  attend: Callable[..., jax.Array]
+
+  @nn.compact
+  def __call__(self, x_BTD, mask, same_BTS, train):
+    config, policy = self.config, self.config.policy
+    heads, size = config.num_heads, config.width // config.num_heads
+    content_BSD = x_BTD[:, :mask.key_positions_BS.shape[1]]
+
+    def project(x, name):
+      y = layers.Dense(config.width, policy, False, name=name)(x)
+      return y.reshape(*x.shape[:-1], heads, size)
+
+    def bias(name):
+      vector_NH = self.param(
+          name, nn.initializers.normal(config.init_std), (heads, size))
+      return vector_NH.astype(policy.dtype)[None, None]
+
+    q_BTNH = project(x_BTD, 'query')
+    k_BSNH, v_BSNH = (project(content_BSD, name) for name in ('key', 'value'))
+    reach = content_BSD.shape[1]
+    r_LNH = project(
+        sinusoids(reach, config.width).astype(policy.dtype), 'position')
+    by_distance_BNTL = jnp.einsum(
+        'BTNH,LNH->BNTL', q_BTNH + bias('position_bias'), r_LNH,
+        preferred_element_type=jnp.float32)
+    index_BTS = jnp.clip(mask.distances() + reach, 0, 2 * reach)
+    logits_BNTS = jnp.take_along_axis(
+        by_distance_BNTL, index_BTS[:, None], axis=-1)
+    if config.types:
+      types_2NH = self.param(
+          'types', nn.initializers.normal(config.init_std), (2, heads, size))
+      by_type_BNT2 = jnp.einsum(
+          'BTNH,ZNH->BNTZ', q_BTNH + bias('type_bias'),
+          types_2NH.astype(policy.dtype), preferred_element_type=jnp.float32)
+      if same_BTS is not None:
+        logits_BNTS += jnp.where(
+            same_BTS[:, None], by_type_BNT2[..., :1], by_type_BNT2[..., 1:])
+    rng = self.make_rng('dropout') if train and config.dropout else None
+    out_BTNH = self.attend(
+        q_BTNH + bias('content_bias'), k_BSNH, v_BSNH, mask,
+        bias_BNTS=logits_BNTS * size**-0.5, dropout=config.dropout,
+        dropout_rng=rng)
+    # The first query of an order sees nothing; an average would be of the rest.
+    sees_BT = jnp.any(mask.dense(), axis=-1)
+    out_BTNH = jnp.where(sees_BT[..., None, None], out_BTNH, 0)
+    return layers.Dense(config.width, policy, False, name='out')(
+        out_BTNH.reshape(*x_BTD.shape))
+
+
+def sinusoids(reach: int, width: int) -> jax.Array:
+  """Returns `r_LD` for the distances -reach to reach, query minus key."""
+  distance_L = jnp.arange(-reach, reach + 1, dtype=jnp.float32)
+  angle_LD = distance_L[:, None] * jnp.asarray(
+      rotary.frequencies(10_000.0, width), jnp.float32)[None]
+  return jnp.concatenate([jnp.sin(angle_LD), jnp.cos(angle_LD)], axis=-1)

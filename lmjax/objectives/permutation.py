@@ -1,0 +1,188 @@
+"""Permutation language modelling: predict tokens in a random order."""
+from collections.abc import Callable, Mapping
+import dataclasses
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.core import metrics
+from lmjax.core import shapes
+from lmjax.nn import masks
+from lmjax.objectives import lm
+from lmjax.objectives import losses
+
+Batch = Mapping[str, jax.Array]
+Objective = Callable[..., dict[str, metrics.Mean]]
+
+_GIVEN = -1.0  # The order of what is known from the start.
+
+
+@dataclasses.dataclass(frozen=True)
+class PermutationLM:
+  """Predicts the last tokens of a random order, each from all before it.
+
+  Orders are drawn anew for every row and step. Only the last share of each is
+  predicted, since the first tokens of an order have little to go by; the others
+  are given, and see each other. The first token of a document is always given.
+
+  Attributes:
+    predict: The share of tokens predicted, on average; the paper's 1 / K.
+    order: How `scores` factorises a text: in 'random' orders, or
+      'left_to_right' as a causal model does.
+    orders: How many random orders `scores` averages over.
+
+  References:
+    Yang et al., XLNet, arXiv:1906.08237, eq. 3 to 5. Tokens are drawn one by
+    one, not in spans as in its appendix A.6.
+  """
+  predict: float = 1 / 6
+  order: Literal['random', 'left_to_right'] = 'random'
+  orders: int = 4
+
+  def __post_init__(self):
+    if not 0 < self.predict <= 1:
+      raise errors.InputError(
+          f'objective.predict should be in (0, 1]; got {self.predict}.')
+    if self.orders < 1:
+      raise errors.InputError(
+          f'objective.orders should be at least 1; got {self.orders}.')
+
+  likelihood = 'permutation'  # What `scores` gives.
+
+  def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
+    """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
+
+    The tokens predicted are among the `inputs` of the batch; those whose place
+    no counted target has (`weights`) do not count here either.
+
+    Raises:
+      InputError: If the model has no second stream.
+    """
+    del tokenizer  # Needs no special ids.
+    _check(model)
+
+    def objective(params, batch, rng=None):
+      key = jax.random.key(0) if rng is None else jax.random.fold_in(rng, 0)
+      order_BT, predicted_BT = draw(key, batch, self.predict)
+      logits_BTV, _ = model.apply(
+          {'params': params}, batch['inputs'],
+          masks.make(batch['positions'], batch['segments'], causal=False),
+          order_BT=order_BT, train=rng is not None,
+          rngs=None if rng is None else {
+              'dropout': jax.random.fold_in(rng, 1)})
+      nll_BT, _ = losses.cross_entropy(logits_BTV, batch['inputs'])
+      correct_BT = jnp.argmax(logits_BTV, axis=-1) == batch['inputs']
+      return {
+          'loss': metrics.Mean.of(nll_BT, predicted_BT),
+          'nll': metrics.Mean.of(nll_BT, predicted_BT),
+          'accuracy': metrics.Mean.of(correct_BT, predicted_BT),
+          'predicted': metrics.Mean.of(predicted_BT, counted(batch)),
+      }
+    return objective
+
+  def scores(self, model: nn.Module, tokenizer: Any = None) -> lm.Scores:
+    """Returns `scores(params, batch) -> (nll_BT, correct_BT)`.
+
+    A text's loss under one order is a proper likelihood: it factorises over the
+    tokens in that order. Of several orders the mean is returned, which is no
+    less than the loss of their mixture. Targets without weight are given.
+    """
+    del tokenizer
+    _check(model)
+
+    def scores(params, batch):
+      place, rows = whole(batch)
+      if self.order == 'left_to_right':
+        return ordered_scores(model, params, place, rows, place['positions'])
+      length = place['positions'].shape[1]
+      keys = jax.random.split(jax.random.key(0), self.orders)
+
+      def of_order(key):  # By position, so that packing changes nothing.
+        order_T = jax.random.permutation(key, length).astype(jnp.float32)
+        return ordered_scores(
+            model, params, place, rows, order_T[place['positions']])
+      nll_BT, correct_BT = jax.lax.map(of_order, keys)
+      return jnp.mean(nll_BT, axis=0), jnp.mean(
+          correct_BT.astype(jnp.float32), axis=0)
+    return scores
+
+
+def draw(key: jax.Array, batch: Batch,
+         share: float) -> tuple[jax.Array, jax.Array]:
+  """Returns a random order, and which tokens are predicted.
+
+  Args:
+    key: Of the draw.
+    batch: `inputs`, `weights`, `positions` and `segments`, [B, T].
+    share: Of the tokens after a document's first, how many are predicted.
+
+  Returns:
+    `order_BT`, -1 for what is given, and `predicted_BT`, 1 or 0.
+  """
+  noise_BT = jax.random.uniform(key, batch['inputs'].shape)
+  last_BT = (noise_BT >= 1 - share) & (batch['positions'] > 0)
+  last_BT &= counted(batch) > 0
+  return (jnp.where(last_BT, noise_BT, _GIVEN),
+          last_BT.astype(jnp.float32))
+
+
+def counted(batch: Batch) -> jax.Array:
+  """Returns `weights_BT` of the inputs: those they have as targets."""
+  segments_BT = batch['segments']
+  before_BT = jnp.pad(batch['weights'], ((0, 0), (1, 0)))[:, :-1]
+  same_BT = segments_BT == jnp.pad(segments_BT, ((0, 0), (1, 0)))[:, :-1]
+  return before_BT * (same_BT & (segments_BT > 0))
+
+
+def whole(batch: Batch) -> tuple[dict[str, jax.Array], int]:
+  """Lays out each document's first token and all of its targets.
+
+  A row of T inputs has no room for the target of its last: rows become 2 T
+  long. Before T are the first tokens of documents, after it the targets.
+
+  Returns:
+    `inputs`, `positions`, `segments` and `weights`, [B, 2 T], and T.
+  """
+  segments_BT, positions_BT = batch['segments'], batch['positions']
+  after_BT = jnp.pad(segments_BT, ((0, 0), (0, 1)))[:, 1:]
+  # The target of a document's last token belongs to it only if it counts.
+  within_BT = (batch['weights'] > 0) | (after_BT == segments_BT)
+  first_BT = positions_BT == 0
+
+  def join(x, y):
+    return jnp.concatenate([x, y], axis=1)
+  return {
+      'inputs': join(batch['inputs'], batch['targets']),
+      'positions': join(positions_BT, positions_BT + 1),
+      'segments': join(jnp.where(first_BT, segments_BT, 0),
+                       jnp.where(within_BT, segments_BT, 0)),
+      'weights': join(jnp.zeros_like(batch['weights']), batch['weights']),
+  }, segments_BT.shape[1]
+
+
+def ordered_scores(
+    model: nn.Module, params: Any, place: Batch, length: int,
+    order_BT: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+  """Returns `nll_BT` and `correct_BT` of the targets under one order."""
+  shapes.bind(inputs_BT=place['inputs'], order_BT=order_BT)
+  order_BT = jnp.where(
+      place['weights'] > 0, order_BT.astype(jnp.float32), _GIVEN)
+  x_BTD, _ = model.apply(
+      {'params': params}, place['inputs'],
+      masks.make(place['positions'], place['segments'], causal=False),
+      order_BT=order_BT, method='hidden')
+  return lm.scores_of(
+      model, params, x_BTD[:, length:], place['inputs'][:, length:],
+      place['weights'][:, length:])
+
+
+def _check(model: nn.Module) -> None:
+  if not getattr(model.config, 'two_stream', False):
+    raise errors.InputError(
+        f'Permutation language modelling needs two streams of attention; '
+        f'{type(model).__name__} has one. Choose '
+        '--config.model.kind=XLNetConfig, or the objective Causal or MaskedLM.')

@@ -1,0 +1,162 @@
+"""Permutation LM: an explicit product, proper sums, and what is counted."""
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.models import decoder
+from lmjax.models import xlnet
+from lmjax.nn import masks
+from lmjax.objectives import permutation
+from lmjax.testing import batches
+from lmjax.testing import hot
+
+VOCAB = 4
+MODEL = xlnet.XLNetConfig(
+    vocab_size=VOCAB, context=8, width=8, num_layers=2, num_heads=2,
+    hidden=12).build()
+PARAMS = hot.hot_params(jax.eval_shape(
+    MODEL.init, jax.random.key(0), jnp.zeros((1, 4), jnp.int32))['params'],
+                        std=0.5)
+apply = jax.jit(lambda params, ids, order: MODEL.apply(
+    {'params': params}, ids, order_BT=order)[0])
+DOCS = batches.documents([5, 1, 7, 3], VOCAB)
+
+
+def log_probability(token, place, known, order):
+  """log p of a token at a place by a run on the known tokens alone.
+
+  Args:
+    token: Its id; the run does not get it.
+    place: Its position.
+    known: Positions to ids of the tokens before it in the order.
+    order: When the token of each position comes.
+  """
+  at = sorted(known) + [place]
+  ids = [known[p] for p in at[:-1]] + [0]
+  logits, _ = jax.jit(MODEL.apply)(
+      {'params': PARAMS}, jnp.array([ids]),
+      masks.make(jnp.array([at]), jnp.ones((1, len(at)), jnp.int32)),
+      order_BT=jnp.array([[order[p] for p in at]]))
+  return jax.nn.log_softmax(logits[0, -1])[token]
+
+
+@pytest.mark.parametrize('order', [(0, 1, 2, 3), (0, 3, 1, 2), (0, 2, 3, 1)])
+def test_the_likelihood_is_the_product_over_the_permutation(order):
+  ids = [2, 0, 3, 1]
+  got = apply(PARAMS, jnp.array([ids]), jnp.array([order]))
+  for place in (1, 2, 3):
+    known = {p: ids[p] for p in range(4) if order[p] < order[place]}
+    want = log_probability(ids[place], place, known, order)
+    np.testing.assert_allclose(
+        jax.nn.log_softmax(got[0, place])[ids[place]], want, atol=1e-5)
+
+
+def all_texts():
+  """A batch of all texts of three tokens after a first one."""
+  docs = [np.array((1, *text), np.int32)
+          for text in itertools.product(range(VOCAB), repeat=3)]
+  return batches.alone(docs)
+
+
+@pytest.mark.parametrize('order', [(0, 1, 2), (2, 0, 1)])
+def test_every_order_is_a_distribution_over_texts(order):
+  batch = all_texts()
+  place, length = permutation.whole(batch)
+  order_BT = jnp.asarray((0, *order), jnp.float32)[place['positions']]
+  nll, _ = jax.jit(lambda p: permutation.ordered_scores(
+      MODEL, p, place, length, order_BT))(PARAMS)
+  np.testing.assert_allclose(np.exp(-nll.sum(axis=1)).sum(), 1, rtol=1e-4)
+
+
+def test_left_to_right_is_the_causal_factorisation():
+  batch = batches.alone(DOCS)
+  objective = permutation.PermutationLM(order='left_to_right')
+  got, correct = jax.jit(objective.scores(MODEL))(PARAMS, batch)
+  for row, doc in enumerate(DOCS):
+    padded = np.pad(doc, (0, 8 - len(doc)))[None]  # The future is not seen.
+    logits = apply(PARAMS, padded, jnp.arange(8)[None])[0, 1:len(doc)]
+    want = -jax.nn.log_softmax(logits)[np.arange(len(doc) - 1), doc[1:]]
+    np.testing.assert_allclose(got[row, :len(doc) - 1], want, atol=1e-5)
+    np.testing.assert_array_equal(
+        correct[row, :len(doc) - 1], logits.argmax(-1) == doc[1:])
+
+
+def test_scores_average_orders_and_do_not_depend_on_packing():
+  score = jax.jit(permutation.PermutationLM(orders=3).scores(MODEL))
+  length = 8
+  alone, packed = batches.alone(DOCS, length), batches.packed(DOCS, length)
+  got, want = (score(PARAMS, b)[0][b['weights'] > 0] for b in (packed, alone))
+  np.testing.assert_allclose(np.sort(got), np.sort(want), atol=1e-5)
+  one = jax.jit(permutation.PermutationLM(
+      order='left_to_right').scores(MODEL))(PARAMS, alone)[0]
+  assert np.abs(one[alone['weights'] > 0] - want).max() > 1e-2
+  place, row_length = permutation.whole(alone)
+  each = []
+  for key in jax.random.split(jax.random.key(0), 3):
+    order = jax.random.permutation(key, 2 * length)[place['positions']]
+    each.append(jax.jit(permutation.ordered_scores, static_argnums=(0, 3))(
+        MODEL, PARAMS, place, row_length, order)[0])
+  np.testing.assert_allclose(
+      want, np.mean(each, axis=0)[alone['weights'] > 0], atol=1e-5)
+
+
+def test_targets_without_weight_are_given_not_predicted():
+  batch = batches.alone([DOCS[2]])
+  batch['weights'][0, :4] = 0
+  score = jax.jit(permutation.PermutationLM(
+      order='left_to_right').scores(MODEL))
+  np.testing.assert_allclose(
+      score(PARAMS, batch)[0][0, 4],
+      -jax.nn.log_softmax(apply(
+          PARAMS, DOCS[2][None], jnp.array([[0, 0, 0, 0, 0, 1, 2, 3]]))[0, 5])[
+              DOCS[2][5]], atol=1e-5)
+
+
+def test_the_share_predicted_and_what_is_never_predicted():
+  batch = batches.packed(batches.documents([40, 1, 30, 28], VOCAB), 100)
+  batch['weights'][0, 10] = 0  # The target in place 11 does not count.
+  times = np.zeros((1, 100))
+  draw = jax.jit(permutation.draw)
+  for seed in range(200):
+    order, predicted = draw(jax.random.key(seed), batch, 1 / 6)
+    times += predicted
+    np.testing.assert_array_equal(order == -1, predicted == 0)
+    assert len(np.unique(order)) == predicted.sum() + 1
+  never = (batch['positions'] == 0) | (batch['segments'] == 0)
+  never[0, 11] = True
+  assert not times[never].any() and times[~never].all()
+  assert times[~never].mean() / 200 == pytest.approx(1 / 6, abs=0.01)
+
+
+def test_the_objective_counts_what_it_predicted():
+  objective = jax.jit(permutation.PermutationLM(0.5).build(MODEL))
+  batch = batches.packed(DOCS, 12)
+  got = objective(PARAMS, batch)
+  order, predicted = permutation.draw(jax.random.key(0), batch, 0.5)
+  logits, _ = jax.jit(MODEL.apply)(
+      {'params': PARAMS}, batch['inputs'],
+      masks.make(batch['positions'], batch['segments']), order_BT=order)
+  nll = -np.take_along_axis(
+      np.asarray(jax.nn.log_softmax(logits)), batch['inputs'][..., None],
+      -1)[..., 0]
+  np.testing.assert_allclose(
+      got['loss'].total, np.sum(nll * predicted), rtol=1e-4)
+  assert got['loss'].weight == predicted.sum() > 0
+  assert got['predicted'].weight == 12  # 16 targets; four end documents.
+  again, other = (objective(PARAMS, batch, jax.random.key(n)) for n in (1, 2))
+  assert again['loss'].total != other['loss'].total
+
+
+def test_a_model_of_one_stream_is_refused_with_the_choices():
+  model = decoder.DecoderConfig(vocab_size=VOCAB).build()
+  for method in ('build', 'scores'):
+    with pytest.raises(errors.InputError, match='kind=XLNetConfig'):
+      getattr(permutation.PermutationLM(), method)(model)
+  with pytest.raises(errors.InputError, match='predict .* got 0'):
+    permutation.PermutationLM(predict=0)
+  with pytest.raises(errors.InputError, match='orders .* got 0'):
+    permutation.PermutationLM(orders=0)
