@@ -14,7 +14,7 @@ MAY_IMPORT = {  # package -> packages it may import, besides itself
     'training': {'core'},
     'generation': {'core', 'nn'},
     'testing': {'core'},
-    'evaluation': {'core', 'data', 'objectives', 'generation'},
+    'evaluation': {'core', 'nn', 'data', 'objectives', 'generation'},
     'tasks': {'core', 'data', 'objectives', 'evaluation'},
 }
 ONLY_IN = {  # library -> where it may be imported; 'lazily': inside a function

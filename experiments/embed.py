@@ -1,0 +1,91 @@
+r"""Turns texts into vectors, and finds the texts that are alike.
+
+  python experiments/embed.py --workdir=runs/demo --texts_file=texts.txt \
+      --out=vectors.npy
+  python experiments/embed.py --workdir=runs/demo --texts_file=texts.txt \
+      --query='a list of names' --top_k=3
+  python experiments/embed.py --workdir=runs/demo --pairs_file=sts.tsv
+
+The run may be of any model; its hidden states are pooled. A pairs file has two
+texts a line, separated by a tab, and perhaps a third column, a human score:
+then Spearman's correlation of cosines with scores is printed as well.
+"""
+import pathlib
+
+from absl import flags
+from lmjax import experiment
+from lmjax.core import cli
+from lmjax.core import errors
+from lmjax.evaluation import embeddings
+from lmjax.evaluation import report
+from lmjax.generation import prompts
+from lmjax.generation import terminal
+import numpy as np
+
+
+def embed(trained: experiment.Trained, texts: list[str],
+          pooling: embeddings.Pooling = 'mean') -> np.ndarray:
+  """Returns a vector for each text, [texts, D]."""
+  return embeddings.embed(
+      trained.model, trained.params, trained.tokenizer, texts, pooling=pooling)
+
+
+def neighbours(trained, texts, query, pooling, top_k) -> None:
+  """Prints the texts nearest to a query."""
+  cosines, places = embeddings.nearest(
+      embed(trained, [query], pooling), embed(trained, texts, pooling), top_k)
+  report.display(report.grid(['text', 'cosine'], [
+      [terminal.printable(texts[place]), f'{cosine:.3f}']
+      for cosine, place in zip(cosines[0], places[0])]))
+
+
+def compare(trained, lines, pooling) -> None:
+  """Prints the cosine of each pair, and how they rank beside the scores."""
+  rows = [line.split('\t') for line in lines]
+  widths = {len(row) for row in rows}
+  if len(widths) > 1 or not widths <= {2, 3}:
+    raise errors.InputError(
+        'A pairs file should have two texts a line, or two and a score, '
+        f'separated by tabs; got lines of {sorted(widths)} columns.')
+  a, b = (embed(trained, [row[i] for row in rows], pooling) for i in (0, 1))
+  cosines = [float(embeddings.similarity(x[None], y[None])[0, 0])
+             for x, y in zip(a, b)]
+  for row, cosine in zip(rows, cosines):
+    print(f'{cosine:.4f}\t{row[0]}\t{row[1]}')
+  if widths == {3}:
+    scores = [float(row[2]) for row in rows]
+    print(f'Spearman: {embeddings.spearman(cosines, scores):.4f} over '
+          f'{len(rows)} pairs')
+
+
+def main(_):
+  if (_TEXTS.value is None) == (_PAIRS.value is None):
+    raise errors.InputError('Give either --texts_file or --pairs_file.')
+  lines = prompts.read(_TEXTS.value or _PAIRS.value)
+  trained = experiment.load(_WORKDIR.value, _STEP.value)
+  if _PAIRS.value:
+    compare(trained, lines, _POOLING.value)
+  elif _QUERY.value is not None:
+    neighbours(trained, lines, _QUERY.value, _POOLING.value, _TOP_K.value)
+  elif _OUT.value is None:
+    raise errors.InputError('Give --out=FILE.npy for the vectors, or --query.')
+  else:
+    with open(_OUT.value, 'wb') as file:
+      np.save(file, embed(trained, lines, _POOLING.value))
+    print(f'{len(lines)} vectors: {pathlib.Path(_OUT.value)}')
+
+
+if __name__ == '__main__':
+  _WORKDIR = flags.DEFINE_string(
+      'workdir', None, 'Directory of the run.', required=True)
+  _STEP = flags.DEFINE_enum(
+      'step', 'best', ['best', 'latest'], 'Which checkpoint.')
+  _TEXTS = flags.DEFINE_string(
+      'texts_file', None, 'File of texts, a line each, or - for stdin.')
+  _PAIRS = flags.DEFINE_string('pairs_file', None, 'File of pairs of texts.')
+  _QUERY = flags.DEFINE_string('query', None, 'Find the texts nearest to this.')
+  _TOP_K = flags.DEFINE_integer('top_k', 5, 'Neighbours to find.')
+  _POOLING = flags.DEFINE_enum(
+      'pooling', 'mean', sorted(embeddings.POOLING), 'How tokens become one.')
+  _OUT = flags.DEFINE_string('out', None, 'File for the vectors, .npy.')
+  cli.run(main)

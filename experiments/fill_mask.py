@@ -1,0 +1,63 @@
+r"""Fills the masks of a text with a model that reads both ways.
+
+  python experiments/fill_mask.py --workdir=runs/mlm --text='The [MASK] sat.'
+  python experiments/fill_mask.py --workdir=runs/mlm --texts_file=texts.txt \
+      --top_k=3 --json
+
+The run is one of experiments/pretrain.py with the objective MaskedLM or
+another that masks. --json writes a line for each text instead of a table.
+"""
+import dataclasses
+import json
+
+from absl import flags
+from lmjax import experiment
+from lmjax.core import cli
+from lmjax.core import errors
+from lmjax.evaluation import report
+from lmjax.generation import fill
+from lmjax.generation import prompts
+from lmjax.generation import terminal
+
+
+def fill_mask(trained: experiment.Trained, texts: list[str], top_k: int = 5
+              ) -> list[list[fill.Fill]]:
+  """Returns candidates for every mask of each text, the likeliest first."""
+  return fill.fill(trained.model, trained.params, trained.tokenizer, texts,
+                   top_k=top_k)
+
+
+def show(text: str, fills: list[fill.Fill]) -> None:
+  """Prints a text and a table with a column for each of its masks."""
+  print(terminal.printable(text))
+  columns = [''] + [f'mask {i}' for i in range(1, len(fills) + 1)]
+  rows = [[str(rank + 1)] + [
+      f'{terminal.printable(each.texts[rank])!r} {each.probabilities[rank]:.1%}'
+      for each in fills] for rank in range(len(fills[0].texts))]
+  report.display(report.grid(columns, rows))
+
+
+def main(_):
+  if (_TEXT.value is None) == (_TEXTS.value is None):
+    raise errors.InputError('Give either --text or --texts_file.')
+  texts = [_TEXT.value] if _TEXTS.value is None else prompts.read(_TEXTS.value)
+  trained = experiment.load(_WORKDIR.value, _STEP.value)
+  for text, fills in zip(texts, fill_mask(trained, texts, _TOP_K.value)):
+    if _JSON.value:
+      print(json.dumps({'text': text, 'masks': [
+          dataclasses.asdict(each) for each in fills]}))
+    else:
+      show(text, fills)
+
+
+if __name__ == '__main__':
+  _WORKDIR = flags.DEFINE_string(
+      'workdir', None, 'Directory of the run.', required=True)
+  _STEP = flags.DEFINE_enum(
+      'step', 'best', ['best', 'latest'], 'Which checkpoint.')
+  _TEXT = flags.DEFINE_string('text', None, 'A text with [MASK] in it.')
+  _TEXTS = flags.DEFINE_string(
+      'texts_file', None, 'File of such texts, a line each, or - for stdin.')
+  _TOP_K = flags.DEFINE_integer('top_k', 5, 'Candidates for each mask.')
+  _JSON = flags.DEFINE_bool('json', False, 'Write JSON lines.')
+  cli.run(main)

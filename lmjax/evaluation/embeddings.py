@@ -1,0 +1,141 @@
+"""One vector a text, out of any model: similarity and nearest neighbours."""
+from collections.abc import Sequence
+import functools
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.nn import masks
+
+Pooling = Literal['mean', 'cls', 'last']
+
+
+def embed(model: nn.Module, params: Any, tokenizer: Any, texts: Sequence[str],
+          *, pooling: Pooling = 'mean', batch_size: int = 32,
+          length: int | None = None) -> np.ndarray:
+  """Returns the pooled hidden states of each text, float32 [texts, D].
+
+  Texts of more tokens than the model reads are cut at their end.
+
+  Args:
+    model: A module with the method `hidden`, such as a decoder, an encoder or a
+      recurrent model. An encoder-decoder's encoder is what embeds.
+    params: Its parameters.
+    tokenizer: Of the model.
+    texts: The texts, each read as a document.
+    pooling: 'mean' over all tokens, 'cls' the first, 'last' the last.
+    batch_size: Texts at a time; changes the speed only.
+    length: Tokens of a text that are read; None: the model's context.
+
+  References:
+    Reimers and Gurevych, Sentence-BERT, arXiv:1908.10084, section 3.
+  """
+  if pooling not in POOLING:
+    raise errors.InputError(
+        f'pooling is {pooling!r}; choose from {sorted(POOLING)}.')
+  length = min(length or model.config.context, model.config.context)
+  rows = [_encode(tokenizer, text)[:length] for text in texts]
+  out = [None] * len(rows)
+  order = np.argsort([len(row) for row in rows], kind='stable')
+  for start in range(0, len(rows), batch_size):
+    places = order[start:start + batch_size]
+    width = min(length, max(
+        8, 1 << (max(len(rows[i]) for i in places) - 1).bit_length()))
+    inputs_BT = np.zeros((batch_size, width), np.int32)
+    segments_BT = np.zeros_like(inputs_BT)
+    for row, i in enumerate(places):
+      inputs_BT[row, :len(rows[i])] = rows[i]
+      segments_BT[row, :len(rows[i])] = 1
+    vectors_BD = np.asarray(_embed(
+        params, inputs_BT, segments_BT, model=model, pooling=pooling))
+    for row, i in enumerate(places):
+      out[i] = vectors_BD[row]
+  return np.stack(out)
+
+
+def similarity(a_ND: np.ndarray, b_MD: np.ndarray) -> np.ndarray:
+  """Returns the cosine of each pair of rows, [N, M]."""
+  return _unit(a_ND) @ _unit(b_MD).T
+
+
+def nearest(queries_ND: np.ndarray, texts_MD: np.ndarray, count: int
+            ) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the most similar texts of each query: cosines and indices [N, k].
+
+  Args:
+    queries_ND: What is looked for.
+    texts_MD: Where.
+    count: How many to find at most.
+  """
+  cosines_NM = similarity(queries_ND, texts_MD)
+  count = min(count, cosines_NM.shape[1])
+  best = np.argsort(-cosines_NM, axis=1, kind='stable')[:, :count]
+  return np.take_along_axis(cosines_NM, best, axis=1), best
+
+
+def spearman(a: Sequence[float], b: Sequence[float]) -> float:
+  """Returns Spearman's rank correlation; ties share their mean rank.
+
+  References:
+    Spearman, The Proof and Measurement of Association, 1904.
+  """
+  if len(a) != len(b) or len(a) < 2:
+    raise errors.InputError(
+        f'A correlation needs two equally long lists of at least 2 numbers; '
+        f'got {len(a)} and {len(b)}.')
+  x, y = _ranks(a), _ranks(b)
+  x, y = x - x.mean(), y - y.mean()
+  return float((x @ y) / np.sqrt((x @ x) * (y @ y)))
+
+
+def _ranks(values: Sequence[float]) -> np.ndarray:
+  _, inverse, counts = np.unique(
+      np.asarray(values), return_inverse=True, return_counts=True)
+  ends = np.cumsum(counts)
+  return (ends - (counts - 1) / 2)[inverse]
+
+
+def _unit(x_ND: np.ndarray) -> np.ndarray:
+  x_ND = np.asarray(x_ND, np.float32)
+  return x_ND / np.maximum(
+      np.linalg.norm(x_ND, axis=1, keepdims=True), 1e-12)
+
+
+def _encode(tokenizer: Any, text: str) -> np.ndarray:
+  ids = tokenizer.encode_document(text).astype(np.int32)
+  if not len(ids):
+    raise errors.InputError(
+        'A text is empty, and the tokenizer has no BOS or EOS to stand for it.')
+  return ids
+
+
+def _mean(x_BTD, real_BT):
+  weights_BT1 = real_BT[:, :, None].astype(jnp.float32)
+  return jnp.sum(x_BTD.astype(jnp.float32) * weights_BT1, axis=1) / jnp.maximum(
+      jnp.sum(weights_BT1, axis=1), 1.0)
+
+
+def _last(x_BTD, real_BT):
+  at_B = jnp.maximum(jnp.sum(real_BT.astype(jnp.int32), axis=1) - 1, 0)
+  return jnp.take_along_axis(x_BTD, at_B[:, None, None], axis=1)[:, 0]
+
+
+POOLING = {'mean': _mean, 'cls': lambda x_BTD, _: x_BTD[:, 0], 'last': _last}
+
+
+@functools.partial(jax.jit, static_argnames=('model', 'pooling'))
+def _embed(params, inputs_BT, segments_BT, *, model, pooling):
+  """Returns float32 `x_BD`."""
+  positions_BT = jnp.broadcast_to(
+      jnp.arange(inputs_BT.shape[1])[None], inputs_BT.shape)
+  is_encoder = hasattr(model, 'encode')
+  mask = masks.make(positions_BT, segments_BT,
+                    causal=not is_encoder and model.config.causal)
+  found = model.apply({'params': params}, inputs_BT, mask,
+                      method='encode' if is_encoder else 'hidden')
+  x_BTD = found if is_encoder else found[0]
+  return POOLING[pooling](x_BTD, segments_BT > 0).astype(jnp.float32)

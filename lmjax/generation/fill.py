@@ -1,0 +1,138 @@
+"""Filling [MASK]: what a model that reads both ways would put in each place."""
+from collections.abc import Sequence
+import dataclasses
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.generation import prompts as prompts_lib
+from lmjax.nn import masks
+
+MASK = '[MASK]'
+
+
+@dataclasses.dataclass(frozen=True)
+class Fill:
+  """What could stand in one place, the most probable first.
+
+  Attributes:
+    texts: The candidates.
+    probabilities: Of each, given the text and the other masks.
+    ids: Their token ids.
+  """
+  texts: tuple[str, ...]
+  probabilities: tuple[float, ...]
+  ids: tuple[int, ...]
+
+
+def fill(model: nn.Module, params: Any, tokenizer: Any, texts: Sequence[str],
+         *, top_k: int = 5) -> list[list[Fill]]:
+  """Returns the likeliest tokens for every [MASK] of each text.
+
+  Several masks of a text are filled independently of each other, as in one pass
+  of pretraining. Control ids are never candidates.
+
+  Args:
+    model: A module that `models.encoder.Encoder` can stand for, trained to
+      predict masked tokens.
+    params: Its parameters.
+    tokenizer: Of the model, with a [MASK].
+    texts: Each with at least one [MASK].
+    top_k: How many candidates to give.
+
+  Raises:
+    InputError: If a text has no [MASK] or is too long, or the model cannot.
+
+  References:
+    Devlin et al., BERT, arXiv:1810.04805, section 3.1, task 1.
+  """
+  check(model)
+  rows = [encode(tokenizer, text) for text in texts]
+  usable = tokenizer.vocab_size - len(tokenizer.control_ids)
+  if not 1 <= top_k <= usable:
+    raise errors.InputError(
+        f'top_k should be from 1 to the {usable} ids that are text; got '
+        f'{top_k}.')
+  longest = max(len(row) for row in rows)
+  if longest > model.config.context:
+    raise errors.InputError(
+        f'A text has {longest} tokens, but the model reads '
+        f'{model.config.context}; shorten it.')
+  length = min(prompts_lib.bucket(longest, 16), model.config.context)
+  inputs_BT = np.zeros((prompts_lib.bucket(len(rows)), length), np.int32)
+  segments_BT = np.zeros_like(inputs_BT)
+  for i, row in enumerate(rows):
+    inputs_BT[i, :len(row)], segments_BT[i, :len(row)] = row, 1
+  control = np.isin(np.arange(tokenizer.vocab_size), tokenizer.control_ids)
+  values, ids = jax.device_get(_top(
+      params, inputs_BT, segments_BT, control, model=model, top_k=top_k))
+  mask_id = tokenizer.special(MASK)
+  return [
+      [Fill(tuple(_text(tokenizer, token) for token in ids[i, t]),
+            tuple(values[i, t].tolist()), tuple(ids[i, t].tolist()))
+       for t in np.flatnonzero(row == mask_id)]
+      for i, row in enumerate(rows)]
+
+
+def check(model: nn.Module) -> None:
+  """Refuses a model that cannot fill a mask.
+
+  Raises:
+    InputError: If it sees only what comes before a token, or predicts none.
+  """
+  if getattr(model.config, 'causal', True) or not hasattr(model, 'logits'):
+    raise errors.InputError(
+        f'{type(model).__name__} cannot fill a mask: only a model that reads '
+        'both ways, such as Encoder trained by MaskedLM, can. Give the '
+        '--workdir of such a run, or continue prompts with generate.py.')
+
+
+def encode(tokenizer: Any, text: str) -> np.ndarray:
+  """Returns a document's ids with [MASK] where the text says so.
+
+  A space before a mask belongs to the token that fills it, where the tokenizer
+  has tokens that begin with one.
+
+  Raises:
+    InputError: If the text has no [MASK], or the tokenizer none.
+  """
+  mask_id, parts = tokenizer.special(MASK), text.split(MASK)
+  if len(parts) == 1:
+    raise errors.InputError(
+        f'Write {MASK} where something is to be filled in; got {text[:60]!r}.')
+  if _spaced(tokenizer):
+    parts = [part.removesuffix(' ') for part in parts[:-1]] + parts[-1:]
+  ends = [np.array([] if i is None else [i], np.int64)
+          for i in (tokenizer.bos_id, tokenizer.eos_id)]
+  ids = [ends[0], np.asarray(tokenizer.encode(parts[0]))]
+  for part in parts[1:]:
+    ids += [np.array([mask_id]), np.asarray(tokenizer.encode(part))]
+  return np.concatenate([*ids, ends[1]]).astype(np.int32)
+
+
+def _spaced(tokenizer: Any) -> bool:
+  """Whether words carry the space before them."""
+  return any(len(piece) > 1 and piece[:1] == b' ' for piece in map(
+      tokenizer.token_bytes, range(tokenizer.vocab_size)))
+
+
+def _text(tokenizer: Any, token: int) -> str:
+  return tokenizer.token_bytes(int(token)).decode('utf-8', 'replace')
+
+
+@functools.partial(jax.jit, static_argnames=('model', 'top_k'))
+def _top(params, inputs_BT, segments_BT, control_V, *, model, top_k):
+  """Returns probabilities and ids of the best tokens, [B, T, top_k]."""
+  positions_BT = jnp.broadcast_to(
+      jnp.arange(inputs_BT.shape[1])[None], inputs_BT.shape)
+  x_BTD, _ = model.apply(
+      {'params': params}, inputs_BT,
+      masks.make(positions_BT, segments_BT, causal=False), method='hidden')
+  logits_BTV = model.apply({'params': params}, x_BTD, method='logits')
+  logits_BTV = jnp.where(control_V[None, None], -jnp.inf, logits_BTV)
+  return jax.lax.top_k(jax.nn.softmax(logits_BTV, axis=-1), top_k)

@@ -1,0 +1,81 @@
+"""Vectors are those of a text read alone; alike texts are near."""
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.data import symbols
+from lmjax.evaluation import embeddings
+from lmjax.models import cost
+from lmjax.models import encoder
+from lmjax.models import encoder_decoder_presets
+from lmjax.models import presets
+from lmjax.nn import masks
+from lmjax.testing import hot
+
+TOKENIZER = symbols.Bytes().build()
+TEXTS = ['a', 'several words', 'ab', '', 'another text', 'zz top', 'x' * 40]
+CONFIGS = {
+    'decoder': presets.gpt2(16, 1, 2, vocab_size=258, context=24),
+    'encoder': encoder.EncoderConfig(
+        vocab_size=258, context=24, width=16, num_layers=1),
+}
+
+
+def built(name):
+  config = CONFIGS[name]
+  return config.build(), hot.hot_params(cost.shapes(config))
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+@pytest.mark.parametrize('pooling', ['mean', 'cls', 'last'])
+def test_a_batch_gives_what_each_text_alone_gives(name, pooling):
+  model, params = built(name)
+  found = embeddings.embed(
+      model, params, TOKENIZER, TEXTS, pooling=pooling, batch_size=4)
+  for text, vector in zip(TEXTS, found):
+    ids = TOKENIZER.encode_document(text).astype(int)[:24]
+    x, _ = model.apply(
+        {'params': params}, ids[None], masks.of_length(
+            len(ids), causal=name == 'decoder'), method='hidden')
+    want = {'mean': jnp.mean(x[0], axis=0), 'cls': x[0, 0],
+            'last': x[0, -1]}[pooling]
+    np.testing.assert_allclose(vector, want, atol=2e-5)
+
+
+def test_an_encoder_decoder_is_embedded_by_its_encoder():
+  config = encoder_decoder_presets.PRESETS['tiny']
+  config = config.with_vocab(258)
+  model, params = config.build(), hot.hot_params(cost.shapes(config))
+  found = embeddings.embed(model, params, TOKENIZER, ['abc'])
+  ids = TOKENIZER.encode_document('abc').astype(int)
+  memory = model.apply({'params': params}, ids[None], method='encode')
+  np.testing.assert_allclose(found[0], memory[0].mean(0), atol=2e-5)
+
+
+def test_the_nearest_come_first():
+  texts = np.array([[1, 0], [0, 2], [3, 3]], np.float32)
+  cosines, places = embeddings.nearest(
+      np.array([[0, 5]], np.float32), texts, 2)
+  assert places.tolist() == [[1, 2]]
+  np.testing.assert_allclose(cosines, [[1, 0.5**0.5]], rtol=1e-6)
+  assert embeddings.nearest(texts, texts, 9)[1].shape == (3, 3)
+
+
+def test_spearman_is_that_of_ranks_with_ties_shared():
+  assert embeddings.spearman([1, 2, 3], [10, 400, 401]) == pytest.approx(1)
+  assert embeddings.spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
+  # Ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4.
+  assert embeddings.spearman([1, 2, 2, 9], [1, 2, 3, 4]) == pytest.approx(
+      4.5 / (4.5 * 5) ** 0.5)
+  with pytest.raises(errors.InputError, match='got 1 and 2'):
+    embeddings.spearman([1], [1, 2])
+
+
+def test_unknown_pooling_and_texts_of_nothing_are_refused():
+  model, params = built('decoder')
+  with pytest.raises(errors.InputError, match="pooling is 'max'"):
+    embeddings.embed(model, params, TOKENIZER, ['a'], pooling='max')
+  with pytest.raises(errors.InputError, match='A text is empty'):
+    embeddings.embed(
+        model, params, symbols.Bytes(bos=False, eos=False).build(), [''])
