@@ -45,9 +45,11 @@ def pretrain(config: experiment.Pretrain, workdir: str,
   optimizer = config.optimizer.build(cost.shapes(sized), training.steps)
   state = step.init_state(
       decoder.initial_params(model, training.seed), optimizer, training.seed,
-      ema=training.ema_decay is not None)
+      ema=training.ema_decay is not None,
+      carry=results.carry(config, model))
   strategy = parallel.strategy(training.parallel)
-  score_of = results.scorer(config.objective, model, tokenizer, strategy)
+  score_of = results.scorer(
+      config.objective, model, tokenizer, strategy, config.scoring.carried)
 
   run = rundir.open_run(workdir, config, {
       'data': data.train.digest, 'tokenizer': tokenizer.digest})

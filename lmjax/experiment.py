@@ -23,6 +23,7 @@ from lmjax.models import encoder_decoder
 from lmjax.models import lstm
 from lmjax.objectives import lm
 from lmjax.objectives import mlm
+from lmjax.objectives import truncated
 from lmjax.tasks import classification
 from lmjax.training import checkpoints
 from lmjax.training import loop
@@ -34,7 +35,7 @@ from lmjax.training import writers
 
 Model = (decoder.DecoderConfig | encoder.EncoderConfig
          | encoder_decoder.EncoderDecoderConfig | lstm.RecurrentConfig)
-Objective = lm.Causal | mlm.MaskedLM
+Objective = lm.Causal | mlm.MaskedLM | truncated.TruncatedBPTT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,12 +122,15 @@ class Scoring:
     stride: Tokens between windows over a long document: smaller is slower and
       leaves every token more context. None takes half the context.
     batch_size: Rows at a time; changes the speed only.
+    carried: Whether the state of a recurrent model is carried from window to
+      window, so that each token sees its document from the start.
     tokens: About how many tokens are scored at the end; None scores all. For
       likelihoods that take a pass a token, such as a masked model's.
   """
   context: int | None = None
   stride: int | None = None
   batch_size: int = 32
+  carried: bool = False
   tokens: int | None = None
 
 

@@ -14,6 +14,7 @@ from lmjax.core import trees
 from lmjax.data import pipeline
 from lmjax.data import synthetic
 from lmjax.data import tokenizer as tokenizer_lib
+from lmjax.evaluation import carried
 from lmjax.evaluation import held_out
 from lmjax.evaluation import likelihood
 from lmjax.evaluation import report
@@ -27,15 +28,24 @@ from lmjax.training import parallel
 from lmjax.training import rundir
 
 
+def carry(config: experiment.Pretrain, model: nn.Module) -> Any:
+  """Returns what the objective hands from batch to batch; None: nothing."""
+  start = getattr(config.objective, 'carry', None)
+  return start and start(model, config.data.batch_size)
+
+
 def scorer(objective: experiment.Objective, model: nn.Module,
-           tokenizer: tokenizer_lib.Tokenizer, strategy: parallel.Strategy
-           ) -> Callable[[Any], likelihood.Score] | None:
+           tokenizer: tokenizer_lib.Tokenizer, strategy: parallel.Strategy,
+           carries: bool = False) -> Callable[[Any], likelihood.Score] | None:
   """Returns `score_of(params)`: the likelihood that an objective defines.
 
-  It runs on all of the run's devices; None where there is no likelihood.
+  It runs on all of the run's devices, or on one if a state is carried; None
+  where there is no likelihood.
   """
   if objective.likelihood == 'none':
     return None
+  if carries:
+    return carried.scorer(model)
   scores = objective.scores(model, tokenizer)
   devices = strategy.devices if len(strategy.devices) > 1 else None
   return lambda params: likelihood.of_params(scores, params, devices)
@@ -62,10 +72,15 @@ def watcher(config: experiment.Pretrain, data: pipeline.Data,
     found = likelihood.evaluate(
         score_of(params), documents, vocab_size=data.tokenizer.vocab_size,
         context=context, stride=context, bos_id=data.tokenizer.bos_id,
-        batch_size=config.scoring.batch_size)
+        batch_size=config.scoring.batch_size, lay=_lay(config, context))
     return {'valid/loss': found.nats_per_token,
             'valid/accuracy': found.accuracy}
   return evaluate
+
+
+def _lay(config, context):
+  """Returns how documents become batches; None: as `evaluate` does it."""
+  return carried.Windows(context) if config.scoring.carried else None
 
 
 def _objective_on(data: pipeline.Data, objective: lm.Objective, tokens: int
@@ -105,7 +120,7 @@ def measure(config: experiment.Pretrain, data: pipeline.Data, score_of,
       score_of and score_of(params), data.valid if held else data.train,
       data.tokenizer,
       context=context, stride=config.scoring.stride or max(1, context // 2),
-      batch_size=config.scoring.batch_size,
+      batch_size=config.scoring.batch_size, lay=_lay(config, context),
       name='model' if held else 'model (on its training text)',
       kind=kind, others=others,
       tokens=config.scoring.tokens,

@@ -1,5 +1,5 @@
 """A held-out split under one evaluator: a model beside what it should beat."""
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import types
 
@@ -82,6 +82,7 @@ def reports(
     kind: str = 'exact',
     others: Mapping[str, likelihood.Score] = types.MappingProxyType({}),
     tokens: int | None = None,
+    lay: Callable[..., Iterable[likelihood.Batch]] | None = None,
     train: store_lib.TokenStore | None = None,
     parameters_hash: str | None = None,
 ) -> list[report.Report]:
@@ -99,6 +100,7 @@ def reports(
     kind: What likelihood it is, of `KINDS`.
     others: Further scores by name, to stand beside it.
     tokens: About how many tokens to score, from the first on; None: all.
+    lay: How documents become batches: see `likelihood.evaluate`.
     train: The training split, on which the unigram and bigram are counted;
       None leaves them out.
     parameters_hash: Of the model, for its report.
@@ -123,7 +125,7 @@ def reports(
           each, documents, vocab_size=vocab_size, context=context,
           stride=stride, batch_size=batch_size, bos_id=tokenizer.bos_id,
           name=title, text=size, counts=counts, rule=tokenizer.describe(),
-          tokenizer_hash=tokenizer.digest,
+          tokenizer_hash=tokenizer.digest, lay=lay,
           parameters_hash=parameters_hash if each is score else None)
       for title, each in scores.items()]
   notes = [KINDS[kind]] if KINDS[kind] and score is not None else []

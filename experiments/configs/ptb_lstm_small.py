@@ -1,0 +1,54 @@
+"""The Penn Treebank by words: the small LSTM of Zaremba et al.
+
+  python experiments/pretrain.py --workdir=runs/ptb_small \
+      --config=experiments/configs/ptb_lstm_small.py \
+      --config.data.source.paths=ptb.train.txt \
+      --config.data.split.valid_source.paths=ptb.valid.txt \
+      --config.data.split.test_source.paths=ptb.test.txt
+
+The files are Mikolov's: a sentence a line, 10,000 words, <unk> for the rest.
+Published: perplexity 121.39 on the validation text, 115.91 on the test text
+(TensorFlow's ptb_word_lm); 115 on the test text (the authors' code).
+
+Zaremba et al. (arXiv:1409.2329) take the loss as a sum over the 20 steps of a
+row, with rate 1 and the gradient's norm clipped to 5. Here it is a mean over
+tokens, so the same update has rate 20 and clips at 5 / 20. 13 epochs of 2,324
+steps.
+"""
+from lmjax import experiment
+from lmjax.core import config
+from lmjax.data import continuous
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import splits
+from lmjax.data import words
+from lmjax.models import lstm
+from lmjax.nn import recurrent
+from lmjax.objectives import truncated
+from lmjax.training import optimizers
+from lmjax.training import schedules
+
+LENGTH, EPOCH = 20, 2324
+
+
+def get_config():
+  return config.editable(experiment.Pretrain(
+      data=pipeline.DataConfig(
+          source=sources.TextFiles(paths=('ptb.train.txt',)),
+          split=splits.Separate(
+              valid_source=sources.TextFiles(paths=('ptb.valid.txt',)),
+              test_source=sources.TextFiles(paths=('ptb.test.txt',))),
+          tokenizer=words.Words(max_size=10_000),
+          packing=continuous.Continuous(streams=20),
+          length=LENGTH, batch_size=20),
+      model=lstm.RecurrentConfig(
+          width=200, num_layers=2, init_scale=0.1,
+          cell=recurrent.LSTMConfig(200, init_scale=0.1)),
+      objective=truncated.TruncatedBPTT(),
+      optimizer=optimizers.SGD(
+          learning_rate=1.0 * LENGTH, momentum=0.0, clip_norm=5.0 / LENGTH,
+          schedule=schedules.StepDecay(periods=13, hold=4, factor=0.5)),
+      training=experiment.Training(
+          steps=13 * EPOCH, eval_every=EPOCH, log_every=200),
+      scoring=experiment.Scoring(context=500, carried=True),
+      samples=experiment.Samples(prompts=('the',) * 3, max_new_tokens=60)))
