@@ -1,0 +1,203 @@
+"""Contrastive sentence embeddings: near their like, far from all others."""
+from collections.abc import Callable, Mapping
+import dataclasses
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.core import metrics
+from lmjax.nn import masks
+from lmjax.objectives import bidirectional
+from lmjax.objectives import losses
+
+Batch = Mapping[str, jax.Array]
+Objective = Callable[..., dict[str, metrics.Mean]]
+_FIELDS = 'inputs', 'positions', 'segments', 'types'
+
+
+@dataclasses.dataclass(frozen=True)
+class SimCSE:
+  """Each text must find its like among those of the whole batch.
+
+  With h a text's vector, h+ its like's, and cosine similarity,
+
+    loss_i = -log exp(sim(h_i, h+_i) / t) / sum_j exp(sim(h_i, h+_j) / t),
+
+  where j runs over the rows of all devices, and over hard negatives besides if
+  there are any. Without positives in the batch, a text is its own: read a
+  second time, under other dropout. A row is a text; microbatches do not see
+  each other's rows, so they make the task easier.
+
+  Attributes:
+    temperature: t.
+    pooling: Over the real tokens the 'mean', the first token's hidden state
+      ('first', often called CLS), or the model's own 'pooler' over it.
+    axis: Name of the mapped axis whose devices share the rows of a batch; where
+      a step is not mapped over it, it holds all rows. None keeps devices apart.
+
+  References:
+    Gao et al., SimCSE, arXiv:2104.08821, eqs. 1, 4 and 5; Wang and Isola,
+    Understanding Contrastive Representation Learning through Alignment and
+    Uniformity on the Hypersphere, arXiv:2005.10242, eqs. 1 and 2.
+  """
+  temperature: float = 0.05
+  pooling: Literal['mean', 'first', 'pooler'] = 'mean'
+  axis: str | None = 'data'
+
+  likelihood = 'none'
+
+  def __post_init__(self):
+    if self.temperature <= 0:
+      raise errors.InputError(
+          f'objective.temperature should be above 0; got {self.temperature}.')
+    if self.pooling not in _POOLING:
+      raise errors.InputError(
+          f'objective.pooling is {self.pooling!r}; choose from '
+          f'{sorted(_POOLING)}.')
+
+  def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
+    """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
+
+    A batch holds `inputs`, `positions` and `segments`, [B, T]. The same names
+    with `positive_` before them hold each row's like, with `negative_` a text
+    that is close and yet unlike. The means over rows are 'loss', 'accuracy'
+    (how often the like is the nearest), 'alignment' (squared distance to it)
+    and 'uniformity' (log of the mean of exp(-2 d^2) over all pairs of texts).
+
+    Raises:
+      InputError: If the pooler is asked for and the model has none.
+    """
+    del tokenizer  # Needs no special ids.
+    if self.pooling == 'pooler' and (
+        getattr(model.config, 'pooler', None) is None):
+      raise errors.InputError(
+          'objective.pooling is \'pooler\', but the model has none: set '
+          '--config.model.pooler.kind=Pooler, or choose \'mean\' or \'first\'.')
+
+    def objective(params, batch, rng=None):
+      return self.losses(model, params, batch, rng)
+    return objective
+
+  def losses(self, model: nn.Module, params: Any, batch: Batch,
+             rng: jax.Array | None = None) -> dict[str, metrics.Mean]:
+    """Scores the rows of a batch: see `build`."""
+    plain = {name: batch[name] for name in _FIELDS if name in batch}
+    texts = [plain, _named(batch, 'positive_') or plain]
+    texts += [_named(batch, 'negative_')] if 'negative_inputs' in batch else []
+    joined = {name: jnp.concatenate([text[name] for text in texts])
+              for name in plain}
+    vectors = _normed(embed(model, params, joined, self.pooling, rng))
+    h_BD, like_BD, *unlike = jnp.split(vectors, len(texts))
+    is_row_B = jnp.any(batch['segments'] > 0, axis=1)
+
+    like_CD, is_row_C = (_gathered(x, self.axis) for x in (like_BD, is_row_B))
+    others_CD = [like_CD] + [_gathered(x, self.axis) for x in unlike]
+    is_text_C = jnp.concatenate([is_row_C] * len(others_CD))
+    logits_BC = h_BD @ jnp.concatenate(others_CD).T / self.temperature
+    logits_BC = jnp.where(
+        is_text_C[None], logits_BC, jnp.finfo(jnp.float32).min)
+    own_B = _first_row(len(h_BD), self.axis) + jnp.arange(len(h_BD))
+    nll_B1, _ = losses.cross_entropy(logits_BC[:, None], own_B[:, None])
+    correct_B = jnp.argmax(logits_BC, axis=-1) == own_B
+    distance_B = jnp.sum(jnp.square(h_BD - like_BD), axis=-1)
+    spread = uniformity(_gathered(h_BD, self.axis), is_row_C)
+    return {
+        'loss': metrics.Mean.of(nll_B1[:, 0], is_row_B),
+        'accuracy': metrics.Mean.of(correct_B, is_row_B),
+        'alignment': metrics.Mean.of(distance_B, is_row_B),
+        'uniformity': metrics.Mean.of(
+            jnp.broadcast_to(spread, is_row_B.shape), is_row_B)}
+
+
+def embed(model: nn.Module, params: Any, batch: Batch,
+          pooling: str = 'mean', rng: jax.Array | None = None) -> jax.Array:
+  """Returns a float32 vector a row, `x_BD`; 0 for a row of padding.
+
+  Args:
+    model: A module with the method `hidden`; one that is causal reads so.
+    params: Its parameters.
+    batch: `inputs`, `positions`, `segments`, [B, T]; `types`, where there are.
+    pooling: See `SimCSE`.
+    rng: Key for dropout; None evaluates, without dropout.
+  """
+  types = {'types_BT': batch['types']} if 'types' in batch else {}
+  x_BTD, _ = model.apply(
+      {'params': params}, batch['inputs'],
+      masks.make(batch['positions'], batch['segments'],
+                 causal=getattr(model.config, 'causal', True)),
+      **types, train=rng is not None,
+      rngs=None if rng is None else {'dropout': rng}, method='hidden')
+  real_BT = batch['segments'] > 0
+  x_BD = _POOLING[pooling](model, params, x_BTD, real_BT).astype(jnp.float32)
+  return jnp.where(jnp.any(real_BT, axis=1)[:, None], x_BD, 0.0)
+
+
+def uniformity(x_BD: jax.Array, is_row_B: jax.Array) -> jax.Array:
+  """Returns log of the mean of exp(-2 d^2) over pairs of vectors of norm 1."""
+  squared_BC = jnp.maximum(2 - 2 * x_BD @ x_BD.T, 0.0)
+  pair_BC = is_row_B[:, None] & is_row_B[None] & ~jnp.eye(len(x_BD), dtype=bool)
+  total = jnp.sum(jnp.exp(-2 * squared_BC) * pair_BC)
+  # A row alone is as far from uniform as can be.
+  return jnp.where(jnp.any(pair_BC), jnp.log(
+      jnp.maximum(total, 1e-30) / jnp.maximum(jnp.sum(pair_BC), 1)), 0.0)
+
+
+def _mean(model, params, x_BTD, real_BT):
+  del model, params
+  weights_BT1 = real_BT[:, :, None].astype(jnp.float32)
+  total_BD = jnp.sum(x_BTD.astype(jnp.float32) * weights_BT1, axis=1)
+  return total_BD / jnp.maximum(jnp.sum(weights_BT1, axis=1), 1.0)
+
+
+def _first(model, params, x_BTD, real_BT):
+  del model, params, real_BT
+  return x_BTD[:, 0]
+
+
+def _pooler(model, params, x_BTD, real_BT):
+  del real_BT
+  return bidirectional.head(model, params, x_BTD, 'pooled')
+
+
+_POOLING = {'mean': _mean, 'first': _first, 'pooler': _pooler}
+
+
+def _named(batch, prefix):
+  """Returns the fields whose names begin so, under their names without it."""
+  return {name: batch[prefix + name] for name in _FIELDS
+          if prefix + name in batch}
+
+
+def _normed(x_BD):
+  squared_B1 = jnp.sum(jnp.square(x_BD), axis=-1, keepdims=True)
+  return x_BD * jax.lax.rsqrt(jnp.maximum(squared_B1, 1e-12))
+
+
+def _is_mapped(axis):
+  """Whether the program runs under a map over the axis."""
+  try:
+    jax.lax.axis_index(axis)
+  except NameError:  # What JAX raises on an unbound axis.
+    return False
+  return True
+
+
+def _gathered(x_B, axis):
+  """Returns the rows of all devices, in their order.
+
+  Its transpose sums over devices what each one's loss says of a row, so the sum
+  of the devices' gradients is the gradient of the sum of their losses.
+  """
+  if axis is None or not _is_mapped(axis):
+    return x_B
+  return jax.lax.all_gather(x_B, axis, tiled=True)
+
+
+def _first_row(rows, axis):
+  """Returns the place of this device's first row among all."""
+  if axis is None or not _is_mapped(axis):
+    return 0
+  return rows * jax.lax.axis_index(axis)
