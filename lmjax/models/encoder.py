@@ -1,4 +1,4 @@
-"""Bidirectional Transformer encoders: BERT, RoBERTa, ALBERT, and modern ones."""
+"""Encoders that read both ways: BERT, RoBERTa, ALBERT, and modern ones."""
 from collections.abc import Callable
 import dataclasses
 from typing import Literal
@@ -136,8 +136,8 @@ class EncoderConfig:
             f'model.{field} should be at least {minimum}; got {value}.')
     if not isinstance(self.block.mixer, attention.AttentionConfig):
       raise errors.InputError(
-          f'An encoder reads both ways, which {type(self.block.mixer).__name__} '
-          'cannot; set --config.model.block.mixer.kind=AttentionConfig.')
+          'An encoder reads both ways, which '
+          f'{type(self.block.mixer).__name__} cannot; set --config.model.block.mixer.kind=AttentionConfig.')
     self.block.mixer.size(self.width)
     if self.alternating is not None and (self.scan or self.shared_layers):
       raise errors.InputError(

@@ -1,4 +1,4 @@
-"""Pretraining on pairs of texts: masked tokens, and whether the pair is real."""
+"""Pretraining on pairs of texts: masked tokens, and is the pair a real one?"""
 from collections.abc import Callable, Mapping
 import dataclasses
 from typing import Any
