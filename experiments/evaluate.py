@@ -19,6 +19,7 @@ from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.data import store as store_lib
 from lmjax.evaluation import choices
+from lmjax.evaluation import carried
 from lmjax.evaluation import held_out
 from lmjax.evaluation import report
 import jax
@@ -35,8 +36,8 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
   step = int(config.checkpoint) if config.checkpoint.isdigit() else (
       config.checkpoint)
   run = experiment.load(workdir, step)
-  devices = jax.local_devices() if jax.local_device_count() > 1 else None
-  score, scoring = run.score(devices), config.scoring
+  scoring = config.scoring
+  score = run.score(jax.local_devices(), scoring.carried)
   context = scoring.context or held_out.longest(
       run.kind, run.config.data.length or run.config.model.context)
   shared = dict(context=context, batch_size=scoring.batch_size,
@@ -48,6 +49,7 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
     texts = held_out.reports(
         score, text, run.tokenizer, train=train, kind=run.kind,
         tokens=scoring.tokens,
+        lay=carried.Windows(context) if scoring.carried else None,
         stride=scoring.stride or max(1, context // 2), **shared)
     report.show(texts)
   answers = config.choices.evaluate(score, run.tokenizer, **shared)

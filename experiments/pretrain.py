@@ -48,8 +48,9 @@ def pretrain(config: experiment.Pretrain, workdir: str,
       ema=training.ema_decay is not None,
       carry=results.carry(config, model))
   strategy = parallel.strategy(training.parallel)
-  score_of = results.scorer(
-      config.objective, model, tokenizer, strategy, config.scoring.carried)
+  score_of = experiment.scorer(
+      config.objective, model, tokenizer, strategy.devices,
+      config.scoring.carried)
 
   run = rundir.open_run(workdir, config, {
       'data': data.train.digest, 'tokenizer': tokenizer.digest})

@@ -1,5 +1,5 @@
 """What a run is made of: the configs of the scripts, and a run read back."""
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 import json
 import pathlib
@@ -13,6 +13,7 @@ from lmjax.core import trees
 from lmjax.data import pipeline
 from lmjax.data import sources
 from lmjax.data import tokenizer as tokenizer_lib
+from lmjax.evaluation import carried as carried_lib
 from lmjax.evaluation import choices as choices_lib
 from lmjax.evaluation import likelihood
 from lmjax.generation import transforms
@@ -242,19 +243,47 @@ class Trained:
     """SHA-256 of the parameters."""
     return trees.digest(self.params)
 
-  def score(self, devices: Sequence[Any] | None = None) -> likelihood.Score:
-    """Returns the likelihood that its objective defines, on the devices.
+  def score(self, devices: Sequence[Any] | None = None, carried: bool = False
+            ) -> likelihood.Score:
+    """Returns the likelihood that its objective defines; see `scorer`.
 
     Raises:
       InputError: If the objective defines none.
     """
     objective = self.config.objective
-    if objective.likelihood == 'none':
+    score_of = scorer(objective, self.model, self.tokenizer, devices, carried)
+    if score_of is None:
       raise errors.InputError(
           f'{type(objective).__name__} defines no likelihood of a text; '
           'fine-tune the run on a task, or embed text with it.')
-    return likelihood.of_params(
-        objective.scores(self.model, self.tokenizer), self.params, devices)
+    return score_of(self.params)
+
+
+def scorer(objective: Objective, model: nn.Module,
+           tokenizer: tokenizer_lib.Tokenizer | None = None,
+           devices: Sequence[Any] | None = None, carried: bool = False
+           ) -> Callable[[Any], likelihood.Score] | None:
+  """Returns `score_of(params)`: the likelihood that an objective defines.
+
+  Args:
+    objective: What the model is trained by.
+    model: The module.
+    tokenizer: Of its special ids, where the objective needs them.
+    devices: Devices that share each batch; None: one.
+    carried: Whether the state of a recurrent model is carried from batch to
+      batch, as `Scoring.carried` says; on one device.
+
+  Returns:
+    The function, or None where there is no likelihood.
+  """
+  if objective.likelihood == 'none':
+    return None
+  if carried:
+    return carried_lib.scorer(model)
+  scores = objective.scores(model, tokenizer)
+  if devices is not None and len(devices) == 1:
+    devices = None
+  return lambda params: likelihood.of_params(scores, params, devices)
 
 
 def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Trained:

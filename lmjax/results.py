@@ -24,7 +24,6 @@ from lmjax.generation import sample
 from lmjax.generation import terminal
 from lmjax.objectives import lm
 from lmjax.training import curve
-from lmjax.training import parallel
 from lmjax.training import rundir
 
 
@@ -32,23 +31,6 @@ def carry(config: experiment.Pretrain, model: nn.Module) -> Any:
   """Returns what the objective hands from batch to batch; None: nothing."""
   start = getattr(config.objective, 'carry', None)
   return start and start(model, config.data.batch_size)
-
-
-def scorer(objective: experiment.Objective, model: nn.Module,
-           tokenizer: tokenizer_lib.Tokenizer, strategy: parallel.Strategy,
-           carries: bool = False) -> Callable[[Any], likelihood.Score] | None:
-  """Returns `score_of(params)`: the likelihood that an objective defines.
-
-  It runs on all of the run's devices, or on one if a state is carried; None
-  where there is no likelihood.
-  """
-  if objective.likelihood == 'none':
-    return None
-  if carries:
-    return carried.scorer(model)
-  scores = objective.scores(model, tokenizer)
-  devices = strategy.devices if len(strategy.devices) > 1 else None
-  return lambda params: likelihood.of_params(scores, params, devices)
 
 
 def watcher(config: experiment.Pretrain, data: pipeline.Data,

@@ -14,7 +14,6 @@ from lmjax.data import symbols
 from lmjax.models import decoder
 from lmjax.models import presets
 from lmjax.objectives import lm
-from lmjax.training import parallel
 from lmjax.training import rundir
 
 CONFIG = experiment.Pretrain(
@@ -33,8 +32,7 @@ def made(tmp_path_factory):
   data = CONFIG.data.build(
       tmp_path_factory.mktemp('cache'), length=CONFIG.model.context)
   model = CONFIG.model.build()
-  score_of = results.scorer(
-      lm.Causal(), model, data.tokenizer, parallel.strategy('jit'))
+  score_of = experiment.scorer(lm.Causal(), model)
   return data, model, score_of, decoder.initial_params(model, 0)
 
 
