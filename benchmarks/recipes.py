@@ -18,6 +18,7 @@ class Recipe:
   b2: float = 0.95
   weight_decay: float = 0.1
   clip_norm: float = 1.0
+  peer = 'torch_gpt.py'
 
   @property
   def tokens(self) -> int:
@@ -36,8 +37,34 @@ class Recipe:
         self.vocab_size, size=(self.batch, self.length + 1), dtype=np.int32)
 
 
+@dataclasses.dataclass(frozen=True)
+class Recurrent:
+  """An LSTM language model without dropout, its state carried on."""
+  vocab_size: int
+  num_layers: int
+  width: int
+  length: int
+  batch: int
+  learning_rate: float = 1.0
+  clip_norm: float = 0.25
+  peer = 'torch_lstm.py'
+
+  @property
+  def tokens(self) -> int:
+    return self.batch * self.length
+
+  @property
+  def flops_per_token(self) -> int:
+    """Of a training step: 6 for each weight of the layers and the head."""
+    layers = 8 * self.num_layers * self.width**2
+    return 6 * (layers + self.width * self.vocab_size)
+
+  rows = Recipe.rows
+
+
 RECIPES = {
     'char': Recipe(65, 4, 4, 128, 64, 12),
     'char384': Recipe(65, 6, 6, 384, 256, 8),
     'gpt2': Recipe(50257, 12, 12, 768, 256, 4),
+    'lstm': Recurrent(10000, 2, 650, 35, 20),  # Zaremba's medium model.
 }

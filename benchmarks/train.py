@@ -26,24 +26,50 @@ import recipes
 PEERS = ('eager', 'compile', 'eager-bfloat16', 'compile-bfloat16')
 
 
-def contestant(recipe: recipes.Recipe, dtype: str) -> None:
+def gpt(recipe: recipes.Recipe):
+  """Returns the configs of model, objective and optimizer."""
+  from lmjax.models import presets
+  from lmjax.objectives import lm
+  from lmjax.training import optimizers
+  return (
+      presets.gpt2(recipe.width, recipe.num_layers, recipe.num_heads,
+                   vocab_size=recipe.vocab_size, context=recipe.length),
+      lm.Causal(), optimizers.AdamW(
+          learning_rate=recipe.learning_rate, b1=recipe.b1, b2=recipe.b2,
+          weight_decay=recipe.weight_decay, clip_norm=recipe.clip_norm))
+
+
+def lstm(recipe: recipes.Recurrent):
+  """Returns the same of a recurrent model."""
+  from lmjax.models import lstm as lstm_lib
+  from lmjax.nn import recurrent
+  from lmjax.objectives import truncated
+  from lmjax.training import optimizers
+  return (
+      lstm_lib.RecurrentConfig(
+          vocab_size=recipe.vocab_size, width=recipe.width,
+          num_layers=recipe.num_layers,
+          cell=recurrent.LSTMConfig(recipe.width)),
+      truncated.TruncatedBPTT(), optimizers.SGD(
+          learning_rate=recipe.learning_rate, momentum=0.0,
+          clip_norm=recipe.clip_norm))
+
+
+CONFIGS = {recipes.Recipe: gpt, recipes.Recurrent: lstm}
+
+
+def contestant(recipe: recipes.Recipe | recipes.Recurrent, dtype: str) -> None:
   """Serves steps of the real objective, optimizer and training step."""
   import dataclasses
   import jax
   import numpy as np
   from lmjax.core import allocator
-  from lmjax.models import presets
-  from lmjax.objectives import lm
-  from lmjax.training import optimizers
   from lmjax.training import parallel
   from lmjax.training import step
 
   allocator.keep_pages()
-  config = dataclasses.replace(
-      presets.gpt2(recipe.width, recipe.num_layers, recipe.num_heads,
-                   vocab_size=recipe.vocab_size, context=recipe.length),
-      dtype=dtype)
-  model = config.build()
+  config, objective, optimizer = CONFIGS[type(recipe)](recipe)
+  model = dataclasses.replace(config, dtype=dtype).build()
   ones = np.ones((recipe.batch, recipe.length), np.int32)
   batches = [{
       'inputs': rows[:, :-1], 'targets': rows[:, 1:], 'segments': ones,
@@ -52,15 +78,14 @@ def contestant(recipe: recipes.Recipe, dtype: str) -> None:
   } for rows in map(recipe.rows, range(4))]
 
   params = model.init(jax.random.key(0), batches[0]['inputs'])['params']
-  optimizer = optimizers.AdamW(
-      learning_rate=recipe.learning_rate, b1=recipe.b1, b2=recipe.b2,
-      weight_decay=recipe.weight_decay, clip_norm=recipe.clip_norm
-  ).build(params, steps=1000)
+  optimizer = optimizer.build(params, steps=1000)
+  carry = getattr(objective, 'carry', lambda model, rows: None)
   strategy = parallel.Jit()
   update = strategy.compile(functools.partial(
-      step.train_step, objective=lm.Causal().build(model),
+      step.train_step, objective=objective.build(model),
       optimizer=optimizer))
-  state = strategy.place(step.init_state(params, optimizer, 0))
+  state = strategy.place(step.init_state(
+      params, optimizer, 0, carry=carry(model, recipe.batch)))
   del params
 
   def work(count):
@@ -78,7 +103,7 @@ def _command(recipe: str, name: str) -> list[str]:
   dtype = dtype or 'float32'
   if side == 'lmjax':
     return [sys.executable, __file__, f'--serve={dtype}', f'--recipe={recipe}']
-  peer = ROOT / 'benchmarks' / 'peers' / 'torch_gpt.py'
+  peer = ROOT / 'benchmarks' / 'peers' / recipes.RECIPES[recipe].peer
   return [sys.executable, str(peer), recipe, side, dtype]
 
 
