@@ -1,0 +1,139 @@
+"""A decoder with further heads, each of which looks one token further ahead."""
+from collections.abc import Callable
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.models import decoder
+from lmjax.nn import attend as attend_lib
+from lmjax.nn import block as block_lib
+from lmjax.nn import masks
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiTokenConfig:
+  """A decoder and heads for the tokens after the next one.
+
+  Each head is one more block on the decoder's hidden states, a norm, and the
+  decoder's own map to logits. The decoder's parameters keep their names, so
+  that it runs alone once the heads are dropped.
+
+  Attributes:
+    trunk: The decoder, which predicts the next token.
+    heads: How many further tokens are predicted, one by each head.
+
+  References:
+    Gloeckle et al., Better & Faster Large Language Models via Multi-token
+    Prediction, arXiv:2404.19737, section 2. There the next token has a block
+    of its own as well; here that is the trunk's last.
+  """
+  trunk: decoder.DecoderConfig = decoder.DecoderConfig()
+  heads: int = 3
+
+  def __post_init__(self):
+    if self.heads < 1:
+      raise errors.InputError(
+          f'model.heads should be at least 1; got {self.heads}. For the next '
+          'token alone choose --config.model.kind=DecoderConfig.')
+
+  @property
+  def vocab_size(self) -> int | None:
+    return self.trunk.vocab_size
+
+  @property
+  def context(self) -> int:
+    return self.trunk.context
+
+  @property
+  def width(self) -> int:
+    return self.trunk.width
+
+  @property
+  def causal(self) -> bool:
+    return self.trunk.causal
+
+  def with_vocab(self, tokenizer_size: int) -> 'MultiTokenConfig':
+    """Returns the config with its vocabulary settled by the tokenizer's."""
+    return dataclasses.replace(
+        self, trunk=self.trunk.with_vocab(tokenizer_size))
+
+  def build(self, attend: Callable[..., jax.Array] = attend_lib.best
+            ) -> 'MultiToken':
+    """Returns the module; `attend` replaces the arithmetic of attention."""
+    self.trunk.build()  # Says what it lacks.
+    return MultiToken(self, attend)
+
+
+class MultiToken(nn.Module):
+  """A decoder by all its methods, and `ahead`.
+
+  Parameters: those of the decoder, and `ahead_2`, `ahead_3`, ... of the heads.
+  """
+  config: MultiTokenConfig
+  attend: Callable[..., jax.Array] = attend_lib.best
+
+  def setup(self):
+    trunk = self.config.trunk
+    self.trunk = decoder.Decoder(trunk, self.attend)
+    nn.share_scope(self, self.trunk)
+    self.further = [
+        _Head(trunk, self.attend, name=f'ahead_{i + 2}')
+        for i in range(self.config.heads)]
+
+  def __call__(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
+               cache: Any = None, train: bool = False
+               ) -> tuple[jax.Array, Any]:
+    """Predicts the next token as `models.decoder.Decoder` does."""
+    x_BTD, cache = self.hidden(inputs_BT, mask, cache=cache, train=train)
+    if self.is_initializing():  # Every head gets its parameters.
+      self.ahead(x_BTD, mask)
+    return self.logits(x_BTD), cache
+
+  def hidden(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
+             cache: Any = None, train: bool = False
+             ) -> tuple[jax.Array, Any]:
+    """Returns the decoder's normed residual stream, `x_BTD`."""
+    return self.trunk.hidden(inputs_BT, mask, cache=cache, train=train)
+
+  def logits(self, x_BTD: jax.Array) -> jax.Array:
+    """Returns float32 `logits_BTV` for hidden states of trunk or head."""
+    return self.trunk.logits(x_BTD)
+
+  def ahead(self, x_BTD: jax.Array, mask: masks.Mask | None = None, *,
+            train: bool = False) -> list[jax.Array]:
+    """Returns hidden states that predict 2, 3, ... tokens ahead.
+
+    Args:
+      x_BTD: What `hidden` returned.
+      mask: That of the tokens.
+      train: Whether dropout is on.
+    """
+    if mask is None:
+      mask = masks.of_length(x_BTD.shape[1])
+    return [head(x_BTD, mask, train) for head in self.further]
+
+  def empty_cache(self, batch: int, length: int) -> Any:
+    """Returns the decoder's cache; heads are not asked in generation."""
+    trunk = decoder.Decoder(self.config.trunk, parent=None)
+    return trunk.empty_cache(batch, length)
+
+
+class _Head(nn.Module):
+  """One block and a norm on the trunk's hidden states."""
+  config: decoder.DecoderConfig
+  attend: Callable[..., jax.Array]
+
+  @nn.compact
+  def __call__(self, x_BTD, mask, train):
+    config = self.config
+    bias_BNTS = config.positions.bias(mask, config.block.mixer.num_heads)
+    x_BTD, _ = block_lib.Stack(
+        config.block, 1, config.policy, config.positions, self.attend,
+        name='stack')(x_BTD, None, mask, bias_BNTS, None, train)
+    if config.final_norm is not None:
+      x_BTD = config.final_norm.build('final_norm')(x_BTD)
+    return x_BTD

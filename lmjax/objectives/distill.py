@@ -1,0 +1,204 @@
+"""Knowledge distillation: a small model learns what a large one says."""
+from collections.abc import Callable, Mapping
+import dataclasses
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.core import metrics
+from lmjax.core import shapes
+from lmjax.nn import layers
+from lmjax.nn import masks
+from lmjax.objectives import lm
+from lmjax.objectives import losses
+
+Batch = Mapping[str, jax.Array]
+Objective = Callable[..., dict[str, metrics.Mean]]
+# teacher(batch) -> (logits_BTV, hidden states x_BTE or None).
+Teacher = Callable[[Batch], tuple[jax.Array, jax.Array | None]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Distillation:
+  """Next-token prediction from the text and from a teacher's distributions.
+
+  The loss of a token is
+
+    (1 - weight) nll + weight tau^2 KL(teacher^(1 / tau) || student^(1 / tau))
+    + hidden_weight mean over dimensions of (W x_student - x_teacher)^2,
+
+  where ^(1 / tau) divides logits by the temperature.
+
+  Attributes:
+    temperature: tau; higher tells more of what the teacher thinks unlikely.
+    weight: Share of the teacher's distributions; 1 ignores the text's tokens.
+    hidden_weight: Of the distance between the last hidden states; 0 is none.
+      Where their widths differ, W is a parameter: wrap the student by `Mapped`.
+
+  References:
+    Hinton et al., Distilling the Knowledge in a Neural Network,
+    arXiv:1503.02531, section 2; Jiao et al., TinyBERT, arXiv:1909.10351, eq. 8
+    (hidden states).
+  """
+  temperature: float = 2.0
+  weight: float = 0.5
+  hidden_weight: float = 0.0
+
+  likelihood = 'exact'  # What `scores` gives.
+
+  def __post_init__(self):
+    if not self.temperature > 0:
+      raise errors.InputError(
+          'objective.temperature should be above 0; got '
+          f'{self.temperature}.')
+    if not 0 <= self.weight <= 1:
+      raise errors.InputError(
+          f'objective.weight should be in [0, 1]; got {self.weight}.')
+    if self.hidden_weight < 0:
+      raise errors.InputError(
+          'objective.hidden_weight should be at least 0; got '
+          f'{self.hidden_weight}.')
+
+  def build(self, model: nn.Module, tokenizer: Any = None, *,
+            teacher: Teacher | None = None) -> Objective:
+    """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
+
+    Args:
+      model: The student.
+      tokenizer: Ignored; the teacher must use the same ids.
+      teacher: Its logits, and its hidden states or None, for a batch; see
+        `teacher_of`. No gradient flows into it.
+
+    Raises:
+      InputError: If there is no teacher, or the student is not causal.
+    """
+    del tokenizer
+    lm.check_causal(model)
+    if teacher is None:
+      raise errors.InputError(
+          'Distillation needs a teacher: build(model, '
+          'teacher=distill.teacher_of(teacher_model, teacher_params)).')
+    return functools.partial(self._objective, model, teacher)
+
+  def _objective(self, model, teacher, params, batch, rng=None):
+    x_BTD, _ = model.apply(
+        {'params': params}, batch['inputs'],
+        masks.make(batch['positions'], batch['segments']),
+        train=rng is not None, rngs=None if rng is None else {'dropout': rng},
+        method='hidden')
+    logits_BTV = model.apply({'params': params}, x_BTD, method='logits')
+    taught_BTV, taught_BTE = jax.lax.stop_gradient(teacher(batch))
+    nll_BT, _ = losses.cross_entropy(logits_BTV, batch['targets'])
+    kl_BT = divergence(taught_BTV, logits_BTV, self.temperature)
+    loss_BT = ((1 - self.weight) * nll_BT
+               + self.weight * self.temperature**2 * kl_BT)
+    weights_BT = batch['weights']
+    correct_BT = jnp.argmax(logits_BTV, axis=-1) == batch['targets']
+    agree_BT = jnp.argmax(logits_BTV, -1) == jnp.argmax(taught_BTV, -1)
+    out = {
+        'nll': metrics.Mean.of(nll_BT, weights_BT),
+        'accuracy': metrics.Mean.of(correct_BT, weights_BT),
+        'kl': metrics.Mean.of(kl_BT, weights_BT),
+        'agreement': metrics.Mean.of(agree_BT, weights_BT)}
+    if self.hidden_weight:
+      distance_BT = _distance(model, params, x_BTD, taught_BTE)
+      loss_BT += self.hidden_weight * distance_BT
+      out['distance'] = metrics.Mean.of(distance_BT, weights_BT)
+    return {'loss': metrics.Mean.of(loss_BT, weights_BT)} | out
+
+  def scores(self, model: nn.Module, tokenizer: Any = None) -> lm.Scores:
+    """Returns `scores(params, batch) -> (nll_BT, correct_BT)`."""
+    del tokenizer
+    lm.check_causal(model)
+    return functools.partial(lm.token_scores, model)
+
+
+def teacher_of(model: nn.Module, params: Any) -> Teacher:
+  """Returns a causal model as a teacher, dropout off."""
+  lm.check_causal(model)
+
+  def teacher(batch):
+    x_BTD, _ = model.apply(
+        {'params': params}, batch['inputs'],
+        masks.make(batch['positions'], batch['segments']), method='hidden')
+    return model.apply({'params': params}, x_BTD, method='logits'), x_BTD
+  return teacher
+
+
+def divergence(teacher_BTV: jax.Array, student_BTV: jax.Array,
+               temperature: float) -> jax.Array:
+  """Returns KL(teacher || student) in nats, both at a temperature, `kl_BT`."""
+  shapes.bind(teacher_BTV=teacher_BTV, student_BTV=student_BTV)
+  log_p, log_q = (
+      jax.nn.log_softmax(x.astype(jnp.float32) / temperature)
+      for x in (teacher_BTV, student_BTV))
+  # Where the teacher gives no probability at all, 0 log 0 is 0.
+  return jnp.sum(
+      jnp.where(log_p > -jnp.inf, jnp.exp(log_p) * (log_p - log_q), 0), -1)
+
+
+class Mapped(nn.Module):
+  """A student with a linear map from its width to its teacher's.
+
+  Its parameters are the student's and `teacher/kernel`; without the latter they
+  run the student alone.
+
+  Attributes:
+    student: A module such as `models.decoder.Decoder`.
+    width: Of the teacher's hidden states.
+  """
+  student: nn.Module
+  width: int
+
+  @property
+  def config(self) -> Any:
+    return self.student.config
+
+  def setup(self):
+    self.teacher = layers.Dense(
+        self.width, layers.Policy(), False,
+        init_std=self.student.config.width**-0.5)
+    nn.share_scope(self, self.student)
+
+  def __call__(self, inputs_BT, mask=None, **options):
+    """Returns what the student does."""
+    x_BTD, cache = self.student.hidden(inputs_BT, mask, **options)
+    if self.is_initializing():
+      self.mapped(x_BTD)
+    return self.student.logits(x_BTD), cache
+
+  def hidden(self, inputs_BT, mask=None, **options):
+    """Returns the student's hidden states, `x_BTD`, and cache."""
+    return self.student.hidden(inputs_BT, mask, **options)
+
+  def logits(self, x_BTD):
+    """Returns the student's `logits_BTV`."""
+    return self.student.logits(x_BTD)
+
+  def empty_cache(self, batch, length):
+    """Returns the student's cache."""
+    return self.student.empty_cache(batch, length)
+
+  def mapped(self, x_BTD: jax.Array) -> jax.Array:
+    """Returns the student's hidden states in the teacher's width, `x_BTE`."""
+    return self.teacher(x_BTD).astype(jnp.float32)
+
+
+def _distance(model, params, x_BTD, taught_BTE) -> jax.Array:
+  if taught_BTE is None:
+    raise errors.InputError(
+        'objective.hidden_weight needs a teacher that also returns its hidden '
+        'states; set it to 0, or see distill.teacher_of.')
+  if hasattr(model, 'mapped'):
+    x_BTD = model.apply({'params': params}, x_BTD, method='mapped')
+  if x_BTD.shape != taught_BTE.shape:
+    raise errors.InputError(
+        f'The student is {x_BTD.shape[-1]} wide and the teacher '
+        f'{taught_BTE.shape[-1]}; wrap the student: '
+        f'distill.Mapped(model, {taught_BTE.shape[-1]}).')
+  return jnp.mean(jnp.square(
+      x_BTD.astype(jnp.float32) - taught_BTE.astype(jnp.float32)), axis=-1)
