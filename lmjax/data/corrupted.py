@@ -81,8 +81,10 @@ class Corrupted:
 
   def rows(self, epoch: int, indices: np.ndarray) -> dict[str, np.ndarray]:
     """See `packing.Rows`; arrays are as long as `Corruption.sizes` says."""
-    texts = pieces.of_rows(self._rows.rows(epoch, indices), self._last)
-    draws = pieces.Draws(self._seed, epoch, indices)
+    batch = self._rows.rows(epoch, indices)
+    texts = pieces.of_rows(batch, self._last)
+    draws = pieces.Draws(
+        self._seed, epoch, indices, batch['inputs'].shape[1] + 1)
     source, target = self._corrupt(texts, draws)
     return self._layout(source, target, len(indices), self._sizes)
 

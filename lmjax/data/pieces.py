@@ -64,23 +64,24 @@ def of_rows(batch: dict[str, np.ndarray], last: bool = False) -> Texts:
 
 
 class Draws:
-  """Random numbers of each row, a function of (seed, epoch, index) alone."""
+  """Random numbers of each row, a function of (seed, epoch, index) alone.
 
-  def __init__(self, seed: int, epoch: int, indices: Sequence[int]):
+  Every draw takes as many numbers from a row's generator whatever the other
+  rows are, and none where the row takes no part.
+  """
+
+  def __init__(self, seed: int, epoch: int, indices: Sequence[int],
+               width: int):
+    """Begins the generators of rows that ask for at most `width` at once."""
+    self._width = width
     self._generators = [
         np.random.Generator(np.random.PCG64(
             np.random.SeedSequence([seed, epoch, int(index), _TAG])))
         for index in indices]
 
-  def uniform(self, count: int) -> np.ndarray:
-    """Returns the next `count` numbers in [0, 1) of each row, [B, count]."""
-    return np.stack([g.random(count) for g in self._generators])
-
-  def select(self, chosen: np.ndarray) -> 'Draws':
-    """Returns the draws of some of the rows, by their places in the batch."""
-    part = Draws(0, 0, ())
-    part._generators = [self._generators[i] for i in chosen]
-    return part
+  def of_rows(self) -> np.ndarray:
+    """Returns one number in [0, 1) for every row, [B]."""
+    return np.array([g.random() for g in self._generators])
 
   def each(self, texts: Texts, lengths: np.ndarray | None = None) -> np.ndarray:
     """Returns a number for every token of every text, in one 1-D array.
@@ -90,11 +91,10 @@ class Draws:
       lengths: How many numbers each gets instead of its length, [P].
     """
     lengths = texts.lengths if lengths is None else lengths
-    if not lengths.sum():
-      return np.zeros(0)
+    rows, row = np.unique(texts.rows, return_inverse=True)
+    u = np.array([self._generators[i].random(self._width) for i in rows])
     column = np.repeat(texts.in_row(lengths), lengths) + arange(lengths)
-    return self.uniform(column.max() + 1)[
-        np.repeat(texts.rows, lengths), column]
+    return u.reshape(-1, self._width)[np.repeat(row, lengths), column]
 
   def of_texts(self, texts: Texts) -> np.ndarray:
     """Returns one number a text, [P]."""
@@ -149,6 +149,20 @@ class Chunks:
     lengths = np.bincount(
         self.texts, self.lengths, len(like.lengths)).astype(np.int64)
     return dataclasses.replace(like, tokens=buffer[place], lengths=lengths)
+
+
+def stripped(texts: Texts, bos_id: int | None, eos_id: int | None
+             ) -> tuple[np.ndarray, np.ndarray, Texts]:
+  """Returns whether each text begins with BOS, ends in EOS, and its rest."""
+  first = texts.tokens[texts.offsets]
+  last = texts.tokens[texts.offsets + texts.lengths - 1]
+  begins = first == (-1 if bos_id is None else bos_id)
+  ends = (last == (-1 if eos_id is None else eos_id)) & (
+      texts.lengths > begins)
+  rest = Chunks.of(
+      np.arange(len(first)),
+      (texts.offsets + begins, texts.lengths - begins - ends))
+  return begins, ends, rest.read(texts.tokens, texts)
 
 
 def pairs(source: Texts, target: Texts, num_rows: int,

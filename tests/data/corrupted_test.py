@@ -4,27 +4,37 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.data import corrupted
+from lmjax.data import corruption
 from lmjax.data import spans
 from tests.reference import corruptions
 
 LENGTHS = np.random.default_rng(1).integers(1, 60, 80)
 
 
-@pytest.mark.parametrize('joined', [False, True])
-def test_a_row_depends_on_its_seed_epoch_and_index_alone(joined):
-  config = spans.SpanCorruption(joined=joined)
+CONFIGS = [
+    spans.SpanCorruption(), spans.SpanCorruption(joined=True),
+    corruption.PrefixLM(), corruption.PrefixLM(joined=True),
+    corruption.FillInTheMiddle(), corruption.UL2(), corruption.UL2(joined=True),
+    corruption.Bart(mask_rate=0.1, delete_rate=0.1, rotate_rate=0.5),
+    corruption.Bart(joined=True)]
+
+
+@pytest.mark.parametrize('config', CONFIGS)
+def test_a_row_depends_on_its_seed_epoch_and_index_alone(config):
   rows, other = (
-      config.build(corruptions.rows(LENGTHS, 64), corruptions.tokenizer(), 64,
-                   seed) for seed in (0, 1))
-  together = rows.rows(2, np.arange(8))
-  for i in reversed(range(8)):
+      config.build(corruptions.rows(LENGTHS, 64, bos=1, eos=2),
+                   corruptions.tokenizer(bos=1, eos=2), 64, seed)
+      for seed in (0, 1))
+  every = np.arange(rows.num_rows)
+  together = rows.rows(2, every)
+  for i in reversed(every):
     alone = rows.rows(2, np.array([i]))
     for key, array in alone.items():
       np.testing.assert_array_equal(array[0], together[key][i], key)
       assert array.dtype == {'weights': np.float32, 'prefix': bool}.get(
           key, np.int32)
-  for batch in (rows.rows(3, np.arange(8)), other.rows(2, np.arange(8))):
-    assert np.any(batch['inputs'] != together['inputs'])
+  for batch in (rows.rows(3, every), other.rows(2, every)):
+    assert any(np.any(batch[key] != together[key]) for key in batch)
 
 
 def test_raw_rows_are_the_longest_that_still_fit():

@@ -71,13 +71,26 @@ def test_a_row_that_is_too_long_is_never_cut():
     pieces.pairs(two(), two(), 1, pieces.Sizes(6, 9, 0))
 
 
-def test_draws_are_uniform_and_their_own_in_each_row():
-  draws = pieces.Draws(0, 0, range(500))
-  u = draws.uniform(20)
-  assert u.shape == (500, 20) and abs(u.mean() - 0.5) < 0.02
-  assert len(np.unique(u)) == u.size
-  again = pieces.Draws(0, 0, range(500)).select(np.array([3, 1])).uniform(20)
-  np.testing.assert_array_equal(again, u[[3, 1]])
-  texts = two()
-  assert len(pieces.Draws(0, 0, [0]).each(texts)) == 7
-  assert len(set(pieces.Draws(0, 0, [0]).of_texts(texts))) == 2
+def test_draws_are_uniform_and_do_not_depend_on_other_rows():
+  count = 500
+  texts = pieces.Texts(np.zeros(20 * count), np.full(count, 20),
+                       np.arange(count), np.ones(count, int))
+  draws = pieces.Draws(0, 0, range(count), 30)
+  first, second = draws.each(texts), draws.of_texts(texts)
+  assert len(first) == 20 * count and abs(first.mean() - 0.5) < 0.02
+  assert len(np.unique(first)) == first.size
+  alone = pieces.Draws(0, 0, [3], 30)
+  one = pieces.Texts(np.zeros(20), *np.array([[20], [0], [1]]))
+  np.testing.assert_array_equal(alone.each(one), first[60:80])
+  np.testing.assert_array_equal(alone.of_texts(one), second[3:4])
+  assert alone.of_rows()[0] == draws.of_rows()[3]
+
+
+def test_bos_and_eos_are_stripped_where_they_are():
+  texts = pieces.Texts(np.array([1, 5, 6, 2, 7, 1, 2]), np.array([4, 1, 2]),
+                       np.zeros(3, int), np.arange(1, 4))
+  begins, ends, rest = pieces.stripped(texts, 1, 2)
+  assert begins.tolist() == [True, False, True]
+  assert ends.tolist() == [True, False, True]
+  assert rest.tokens.tolist() == [5, 6, 7]
+  assert rest.lengths.tolist() == [2, 1, 0]
