@@ -92,8 +92,9 @@ class UL2(corrupted.Corruption):
               texts.segments[mine]))
           source, target = part(some, draws)
           done.append((mine, _begun(source, target, ids[number]), target))
-      return tuple(_gathered(texts, [(mine, pair[side]) for mine, *pair in done])
-                   for side in range(2))
+      return tuple(
+          _gathered(texts, [(mine, pair[side]) for mine, *pair in done])
+          for side in range(2))
     return corrupt
 
   def _part(self, denoiser, tokenizer, length):

@@ -1,4 +1,4 @@
-"""BART's noise: a text is damaged in several ways, and the whole is asked for."""
+"""BART's noise: a text is damaged in several ways, and all of it asked for."""
 import dataclasses
 import math
 from typing import Any

@@ -96,3 +96,27 @@ def make(
 def of_length(length: int, *, causal: bool = True) -> Mask:
   """Returns the mask of rows that are one document each, without padding."""
   return make(jnp.arange(length)[None], causal=causal)
+
+
+def prefix(positions_BT: jax.Array, segments_BT: jax.Array,
+           prefix_BT: jax.Array) -> Mask:
+  """Returns the mask of texts whose prefix is seen by all of their tokens.
+
+  Args:
+    positions_BT: Positions, restarting at 0 in every document.
+    segments_BT: Documents from 1, 0 for padding.
+    prefix_BT: True for the tokens of a prefix, which see each other; what
+      follows sees the prefix and what came before itself.
+
+  References:
+    Raffel et al., T5, arXiv:1910.10683, section 3.2.1, figure 4 (right).
+
+  Example:
+    >>> one, where = jnp.ones((1, 3), int), jnp.arange(3)[None]
+    >>> prefix(where, one, where < 2).dense()[0].astype(int).tolist()
+    [[1, 1, 0], [1, 1, 0], [1, 1, 1]]
+  """
+  index_T = jnp.arange(positions_BT.shape[1])
+  before_BTS = index_T[None, :, None] >= index_T[None, None]
+  mask = make(positions_BT, segments_BT, causal=False)
+  return mask.replace(extra_BTS=before_BTS | (prefix_BT[:, None] > 0))

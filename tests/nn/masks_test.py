@@ -67,3 +67,13 @@ def test_a_further_condition_only_takes_away():
 def test_distances_are_queries_minus_keys():
   assert masks.make(POSITIONS).distances()[0, 2].tolist() == [
       2, 1, 0, 2, 1, 2, 2]
+
+
+def test_a_prefix_is_seen_by_its_own_document_alone():
+  read = np.array([[1, 1, 0, 1, 0, 1, 1]], bool)
+  mask = masks.prefix(POSITIONS, SEGMENTS, read).dense()
+  causal = slow(POSITIONS, SEGMENTS, True, None)
+  both = slow(POSITIONS, SEGMENTS, False, None)
+  want = np.where(read[:, None], both, causal)
+  np.testing.assert_array_equal(mask, want)
+  assert np.any(want != causal) and np.any(want != both)

@@ -1,0 +1,109 @@
+"""Prefix language modelling: a text continued from a prefix read both ways."""
+from collections.abc import Callable, Mapping
+import dataclasses
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from lmjax.core import errors
+from lmjax.core import metrics
+from lmjax.nn import attention
+from lmjax.nn import masks
+from lmjax.objectives import lm
+from lmjax.objectives import losses
+
+Batch = Mapping[str, jax.Array]
+Objective = Callable[..., dict[str, metrics.Mean]]
+Scores = Callable[[Any, Batch], tuple[jax.Array, jax.Array]]
+
+
+@dataclasses.dataclass(frozen=True)
+class PrefixLM:
+  """Next-token cross-entropy behind a prefix whose tokens see each other.
+
+  One decoder does what an encoder-decoder does: the prefix is the source. Rows
+  come from `data.corruption`, with `joined=True`: PrefixLM, SpanCorruption,
+  Bart or UL2. Without a prefix the model is a causal one, whose likelihood is
+  exact; it is trained for that only where prefixes may be empty.
+
+  Attributes:
+    label_smoothing: Share of the target spread evenly over the vocabulary.
+    z_loss: Weight of the squared log-normaliser, which keeps logits near 0.
+
+  References:
+    Liu et al., Generating Wikipedia by Summarizing Long Sequences,
+    arXiv:1801.10198; Raffel et al., T5, arXiv:1910.10683, section 3.2.1; Tay
+    et al., UL2, arXiv:2205.05131, section 3.
+  """
+  label_smoothing: float = 0.0
+  z_loss: float = 0.0
+
+  likelihood = 'exact'  # What `scores` gives.
+
+  def __post_init__(self):
+    losses.check_smoothing(self.label_smoothing)
+
+  def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
+    """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
+
+    The batch has `inputs`, `targets`, `weights`, `positions`, `segments` and
+    `prefix`, [B, T].
+
+    Raises:
+      InputError: If the model is not a causal one that attends.
+    """
+    del tokenizer  # The data path has put the special ids in their places.
+    check(model)
+
+    def objective(params, batch, rng=None):
+      check_batch(batch)
+      logits_BTV, _ = model.apply(
+          {'params': params}, batch['inputs'], masks.prefix(
+              batch['positions'], batch['segments'], batch['prefix']),
+          train=rng is not None, rngs=None if rng is None else {'dropout': rng})
+      return losses.token_means(
+          logits_BTV, batch['targets'], batch['weights'],
+          label_smoothing=self.label_smoothing, z_loss=self.z_loss)
+    return objective
+
+  def scores(self, model: nn.Module, tokenizer: Any = None) -> Scores:
+    """Returns `scores(params, batch) -> (nll_BT, correct_BT)`, of no prefix.
+
+    Each target is given all before it and nothing after it.
+    """
+    del tokenizer
+    check(model)
+    return functools.partial(lm.token_scores, model)
+
+
+def check(model: nn.Module) -> None:
+  """Refuses a model that cannot read a prefix both ways and the rest one way.
+
+  Raises:
+    InputError: If it is not causal, or does not attend.
+  """
+  if hasattr(model, 'encode'):
+    raise errors.InputError(
+        'PrefixLM makes a decoder alone do what an encoder-decoder does by '
+        'itself: choose --config.objective.kind=Seq2Seq for this model, or '
+        '--config.model.kind=DecoderConfig.')
+  lm.check_causal(model)
+  mixer = getattr(getattr(model.config, 'block', None), 'mixer', None)
+  if not isinstance(mixer, attention.AttentionConfig):
+    raise errors.InputError(
+        f'PrefixLM needs attention, to read a prefix both ways, and '
+        f'{type(model).__name__} as configured reads one way: choose '
+        '--config.model.kind=DecoderConfig with '
+        '--config.model.block.mixer.kind=AttentionConfig; for this model, '
+        'choose --config.objective.kind=Causal.')
+
+
+def check_batch(batch: Batch) -> None:
+  """Refuses a batch that does not say what its prefix is."""
+  if 'prefix' not in batch:
+    raise errors.InputError(
+        'PrefixLM needs batches with a prefix, which plain rows lack: choose '
+        '--config.data.corruption.kind=PrefixLM, SpanCorruption, Bart or UL2, '
+        'and --config.data.corruption.joined=True.')
