@@ -122,9 +122,8 @@ def replaced(batch: Batch, masked: masking.Masked, logits_BMV: jax.Array,
   """
   keys_B = masking.row_keys(batch, rng)
   keys_B = jax.vmap(jax.random.fold_in, (0, None))(keys_B, 1)
-  # A draw from a softmax is the largest logit under Gumbel noise.
-  drawn_BM = jax.vmap(jax.random.categorical)(
-      keys_B, jax.lax.stop_gradient(logits_BMV))
+  # The largest logit under Gumbel noise: an id, through which no gradient goes.
+  drawn_BM = jax.vmap(jax.random.categorical)(keys_B, logits_BMV)
   inputs_BT = batch['inputs']
   rows_B1 = jnp.arange(inputs_BT.shape[0])[:, None]
   kept_BM = masked.targets_BM

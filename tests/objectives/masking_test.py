@@ -97,6 +97,15 @@ def test_whole_words_are_chosen_whole():
   assert set(cut.chosen_BT.sum(1)) == {11, 12}
 
 
+def test_words_end_where_documents_do():
+  one_word = types.SimpleNamespace(
+      **TOKENIZER.__dict__ | {'word_starts': np.zeros(VOCAB, bool)})
+  mask = mlm.MaskedLM(selection=masking.WholeWords(longest=50)).masker(one_word)
+  chosen = np.asarray(jax.jit(mask)(rows(), None).chosen_BT)
+  found = {tuple(runs(row)) for row in chosen}
+  assert found == {(), ((1, 39),), ((40, 35),)}
+
+
 def test_spans_have_the_geometric_lengths_and_one_fate():
   selection = masking.Spans(end=0.3, longest=6)
   rng = np.random.default_rng(0)

@@ -27,8 +27,9 @@ def model_of(dropout=0.0, **changes):
   return encoder.EncoderConfig(**dict(dict(
       vocab_size=VOCAB, context=16, width=16, num_layers=1,
       block=block.PostNorm(
-          mixer=attention.AttentionConfig(2), mlp=layers.MLPConfig(16),
-          dropout=dropout)), **changes)).build()
+          # A window, so that order must be told by positions.
+          mixer=attention.AttentionConfig(2, window=4),
+          mlp=layers.MLPConfig(16), dropout=dropout)), **changes)).build()
 
 
 MODEL = model_of()

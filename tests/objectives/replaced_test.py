@@ -119,8 +119,10 @@ def test_no_gradient_goes_through_the_draw(params):
       assert np.any(leaf), path
 
 
-def test_the_draw_and_the_mask_follow_the_key(params):
-  run = jax.jit(OBJECTIVE.build(MODEL, TOKENIZER))
+@pytest.mark.parametrize('static', [False, True])
+def test_the_draw_follows_the_key_even_if_the_mask_does_not(params, static):
+  objective = replaced.ReplacedTokens(mlm.MaskedLM(0.5, 1.0, 0.0, static=static))
+  run = jax.jit(objective.build(MODEL, TOKENIZER))
   off = run(params, BATCH)['loss'].total
   assert off == run(params, BATCH)['loss'].total
   keys = jax.random.split(jax.random.key(0))
