@@ -149,7 +149,8 @@ class ModifiedKneserNey:
 
   Attributes:
     fallback: The discounts of an order where some n_r, r = 1, 2, 3, is 0 or
-      some D_r is not above 0 and at most r: those of KenLM's --discount_fallback.
+      some D_r is not above 0 and at most r. By default those of KenLM's
+      --discount_fallback.
 
   References:
     Chen and Goodman, An Empirical Study of Smoothing Techniques for Language
