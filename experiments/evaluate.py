@@ -35,11 +35,12 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
   """
   step = int(config.checkpoint) if config.checkpoint.isdigit() else (
       config.checkpoint)
-  run = experiment.load(workdir, step)
+  run = experiment.load_any(workdir, step)
   scoring = config.scoring
   score = run.score(jax.local_devices(), scoring.carried)
-  context = scoring.context or held_out.longest(
-      run.kind, run.config.data.length or run.config.model.context)
+  own = run.config.scoring.context or run.config.data.length or (
+      run.config.model.context)
+  context = scoring.context or held_out.longest(run.kind, own)
   shared = dict(context=context, batch_size=scoring.batch_size,
                 parameters_hash=run.digest)
 

@@ -13,6 +13,7 @@ import pathlib
 import time
 
 from absl import flags
+from lmjax import counting
 from lmjax import experiment
 from lmjax import preview
 from lmjax import results
@@ -73,7 +74,9 @@ def pretrain(config: experiment.Pretrain, workdir: str,
 
 def main(_):
   config = _CONFIG()
-  if _DRY_RUN.value:
+  if isinstance(config, experiment.Count):
+    counting.count(config, _WORKDIR.value)
+  elif _DRY_RUN.value:
     preview.show(config, config.data.build(
         _WORKDIR.value, length=config.model.context))
   else:
@@ -82,7 +85,7 @@ def main(_):
 
 if __name__ == '__main__':
   _CONFIG = cli.config_flag(
-      experiment.Pretrain,
+      experiment.Pretrain | experiment.Count,
       pathlib.Path(__file__).parent / 'configs/demo.py',
       parallel='training.parallel')
   _WORKDIR = flags.DEFINE_string(

@@ -19,11 +19,19 @@ from lmjax.evaluation import likelihood
 from lmjax.generation import transforms
 from lmjax.models import classifier
 from lmjax.models import decoder
+from lmjax.models import electra
 from lmjax.models import encoder
 from lmjax.models import encoder_decoder
 from lmjax.models import lstm
+from lmjax.models import ngram
+from lmjax.models import xlnet
+from lmjax.objectives import contrastive
 from lmjax.objectives import lm
 from lmjax.objectives import mlm
+from lmjax.objectives import pairs
+from lmjax.objectives import permutation
+from lmjax.objectives import replaced
+from lmjax.objectives import seq2seq
 from lmjax.objectives import truncated
 from lmjax.tasks import classification
 from lmjax.training import checkpoints
@@ -34,9 +42,14 @@ from lmjax.training import step as step_lib
 from lmjax.training import stopping
 from lmjax.training import writers
 
-Model = (decoder.DecoderConfig | encoder.EncoderConfig
-         | encoder_decoder.EncoderDecoderConfig | lstm.RecurrentConfig)
-Objective = lm.Causal | mlm.MaskedLM | truncated.TruncatedBPTT
+Model = (
+    decoder.DecoderConfig | encoder.EncoderConfig | electra.ElectraConfig
+    | encoder_decoder.EncoderDecoderConfig | xlnet.XLNetConfig
+    | lstm.RecurrentConfig)
+Objective = (
+    lm.Causal | mlm.MaskedLM | pairs.SentencePairs | replaced.ReplacedTokens
+    | contrastive.SimCSE | seq2seq.Seq2Seq | permutation.PermutationLM
+    | truncated.TruncatedBPTT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +178,21 @@ class Pretrain:
 
 
 @dataclasses.dataclass(frozen=True)
+class Count:
+  """A run of `experiments/pretrain.py` whose model is counted in one pass.
+
+  Attributes:
+    data: What it counts and is tested on.
+    model: The n-gram model.
+    scoring: How held-out text is scored; by default so that every token sees
+      all that the model can use of its document.
+  """
+  data: pipeline.DataConfig = pipeline.DataConfig()
+  model: ngram.NgramConfig = ngram.NgramConfig()
+  scoring: Scoring = Scoring(context=1024, stride=1019)
+
+
+@dataclasses.dataclass(frozen=True)
 class Evaluate:
   """What `experiments/evaluate.py` asks of a pretrained run.
 
@@ -259,6 +287,34 @@ class Trained:
     return score_of(self.params)
 
 
+@dataclasses.dataclass(frozen=True)
+class Counted:
+  """A run of a counted model, read back; to `evaluate.py` like `Trained`.
+
+  Attributes:
+    config: What it was made with.
+    tokenizer: Text to ids and back.
+    model: The n-gram model, which is its own score.
+    step: 0.
+  """
+  config: Count
+  tokenizer: tokenizer_lib.Tokenizer
+  model: ngram.Ngram
+  step: int = 0
+  kind = 'exact'  # The likelihood that `score` gives, of `held_out.KINDS`.
+
+  @property
+  def digest(self) -> str:
+    """SHA-256 of the tables."""
+    return self.model.digest
+
+  def score(self, devices: Any = None, carried: bool = False
+            ) -> likelihood.Score:
+    """Returns the model; the arguments are for those that are trained."""
+    del devices, carried
+    return self.model
+
+
 def scorer(objective: Objective, model: nn.Module,
            tokenizer: tokenizer_lib.Tokenizer | None = None,
            devices: Sequence[Any] | None = None, carried: bool = False
@@ -294,18 +350,32 @@ def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Trained:
     step: A checkpoint's number, 'best' or 'latest'.
 
   Raises:
-    InputError: If the directory is no run, or holds no sound checkpoint.
+    InputError: If the directory is no run, or holds no sound checkpoint, or a
+      model that has no parameters.
   """
+  found = load_any(workdir, step)
+  if isinstance(found, Counted):
+    raise errors.InputError(
+        f'{workdir} is the run of an n-gram model, which can only be scored: '
+        'by experiments/evaluate.py.')
+  return found
+
+
+def load_any(workdir: str | pathlib.Path, step: int | str = 'best'
+             ) -> Trained | Counted:
+  """Reads a run directory whatever its model; see `load`."""
   run = rundir.RunDir(pathlib.Path(workdir))
   config = read_config(run)
   tokenizer = tokenizer_lib.load(run.tokenizer)
+  if isinstance(config, Count):
+    return Counted(config, tokenizer, ngram.load(run.counts))
   model = config.model.with_vocab(tokenizer.vocab_size)
   config = dataclasses.replace(config, model=model)
   step, params = checkpoints.restore_params(run.checkpoints, step)
   return Trained(config, tokenizer, model.build(), params, step)
 
 
-def read_config(run: rundir.RunDir) -> Pretrain:
+def read_config(run: rundir.RunDir) -> Pretrain | Count:
   """Returns the config of a run directory."""
   if not run.config.is_file():
     raise errors.InputError(
@@ -315,4 +385,4 @@ def read_config(run: rundir.RunDir) -> Pretrain:
     tree = json.loads(run.config.read_text())
   except ValueError as error:
     raise errors.InputError(f'{run.config} is not JSON: {error}.') from error
-  return config_lib.freeze(Pretrain, tree)
+  return config_lib.freeze(Pretrain | Count, tree)

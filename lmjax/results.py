@@ -144,6 +144,10 @@ def publish(run: rundir.RunDir, config: experiment.Pretrain,
             reports: list[report.Report], samples: list[tuple[str, str]],
             **facts: Any) -> None:
   """Writes `report.json`, `curve.png` and `report.html`; prints the gist."""
+  watched = [row for row in map(json.loads, run.metrics.open())
+             if row['step'] == facts['step'] and 'valid/loss' in row]
+  facts['held_out'] = {name.removeprefix('valid/'): value for name, value in (
+      watched[-1].items() if watched else ()) if name.startswith('valid/')}
   report.save(run.report, reports, **facts)
   curve.plot(run.metrics, run.curve, title=run.path.name)
   starts = json.loads(run.facts.read_text())
@@ -152,6 +156,9 @@ def publish(run: rundir.RunDir, config: experiment.Pretrain,
       reports=reports, curve_png=run.curve, samples=samples,
       facts=facts | starts[-1])
   report.show(reports)
+  if config.objective.likelihood != 'exact':
+    print('the objective on held-out rows: ' + ', '.join(
+        f'{name} {value:.4f}' for name, value in facts['held_out'].items()))
   for prompt, text in samples:
     print(f'--- sample\n{terminal.printable(prompt + text)}')
   print(f'---\ncurve:  {run.curve}\nreport: {run.page}')

@@ -9,11 +9,15 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.data import continuous
 from lmjax.data import packing as packing_lib
+from lmjax.data import pairs
 from lmjax.data import sources
 from lmjax.data import specials as specials_lib
 from lmjax.data import splits
 from lmjax.data import store as store_lib
 from lmjax.data import tokenizer as tokenizer_lib
+
+Packing = (packing_lib.Config | continuous.Continuous | pairs.NextSentence
+           | pairs.SentenceOrder)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +42,7 @@ class DataConfig:
   tokenizer: tokenizer_lib.Config = tokenizer_lib.SentencePiece()
   specials: tuple[str, ...] = ()
   sentinels: int = 0
-  packing: packing_lib.Config | continuous.Continuous = packing_lib.Packed()
+  packing: Packing = packing_lib.Packed()
   length: int | None = None
   batch_size: int = 32
   seed: int = 0

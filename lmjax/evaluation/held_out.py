@@ -14,6 +14,8 @@ from lmjax.evaluation import report
 
 KINDS = {  # What an objective's likelihood is, and how a reader must take it.
     'exact': '',
+    'none': 'The objective defines no likelihood, so that only baselines stand '
+            'here; what it reached itself is in report.json, "held_out".',
     'pseudo': 'Pseudo-likelihood: each token given all others of its window, '
               'those after it too, so it is no bound on any of the others.',
     'conditional': 'Conditional likelihood: an encoder reads the context of a '
@@ -128,7 +130,7 @@ def reports(
           tokenizer_hash=tokenizer.digest, lay=lay,
           parameters_hash=parameters_hash if each is score else None)
       for title, each in scores.items()]
-  notes = [KINDS[kind]] if KINDS[kind] and score is not None else []
+  notes = [KINDS[kind]] if KINDS[kind] else []
   if documents.size(tokenizer).bytes < int(store.text_bytes.sum()):
     notes.append(f'The split has {store.num_tokens:,} tokens; the first '
                  'documents stand for it.')

@@ -45,6 +45,11 @@ class RunDir:
     return self.path / 'checkpoints'
 
   @property
+  def counts(self) -> pathlib.Path:
+    """The tables of a counted model."""
+    return self.path / 'counts.npz'
+
+  @property
   def tensorboard(self) -> pathlib.Path:
     return self.path / 'tensorboard'
 

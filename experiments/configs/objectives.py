@@ -1,0 +1,114 @@
+r"""Every model with every objective that makes sense for it, on the same data.
+
+  python experiments/pretrain.py --workdir=runs/mlm \
+      --config=experiments/configs/objectives.py:encoder_mlm \
+      --config.data.source.paths=input.txt
+
+What follows the colon is a name of `PAIRS`. Data, tokenizer, width, depth,
+batch and optimizer are those of `BASE` throughout: the speeches of Tiny
+Shakespeare, the last tenth held out, as characters, in rows of 128.
+experiments/compare_objectives.py trains them all and writes a table.
+"""
+import dataclasses
+
+from lmjax import experiment
+from lmjax.core import config as config_lib
+from lmjax.data import continuous
+from lmjax.data import pairs as pairs_lib
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import splits
+from lmjax.data import symbols
+from lmjax.models import decoder
+from lmjax.models import electra
+from lmjax.models import encoder
+from lmjax.models import encoder_decoder
+from lmjax.models import lstm
+from lmjax.models import xlnet
+from lmjax.nn import block
+from lmjax.nn import positions
+from lmjax.nn import ssm
+from lmjax.objectives import contrastive
+from lmjax.objectives import lm
+from lmjax.objectives import masking
+from lmjax.objectives import mlm
+from lmjax.objectives import pairs
+from lmjax.objectives import permutation
+from lmjax.objectives import replaced
+from lmjax.objectives import seq2seq
+from lmjax.objectives import truncated
+from lmjax.training import optimizers
+from lmjax.training import schedules
+
+LENGTH = 128
+BASE = experiment.Pretrain(
+    data=pipeline.DataConfig(
+        source=sources.TextFiles(paths=('input.txt',), split_on='paragraph'),
+        split=splits.PositionSplit(valid=0.1),
+        tokenizer=symbols.Characters(), length=LENGTH, batch_size=32),
+    model=decoder.DecoderConfig(context=LENGTH),
+    optimizer=optimizers.AdamW(
+        learning_rate=1e-3, schedule=schedules.Cosine(warmup=100)),
+    training=experiment.Training(steps=2000, eval_every=500),
+    scoring=experiment.Scoring(stride=LENGTH // 2),
+    samples=experiment.Samples(prompts=()))
+
+DECODER = BASE.model
+ENCODER = encoder.EncoderConfig(context=LENGTH)
+MASK = ('[MASK]',)
+TEXTS = ('[MASK]', '[CLS]', '[SEP]')
+
+
+def pair(model, objective, specials=(), sentinels=0, **data):
+  """Returns `BASE` with another model, objective and data fields."""
+  # A likelihood that takes a pass a token is taken of a part of the text.
+  tokens = None if objective.likelihood == 'exact' else 5000
+  return dataclasses.replace(
+      BASE, model=model, objective=objective,
+      data=dataclasses.replace(
+          BASE.data, specials=specials, sentinels=sentinels, **data),
+      scoring=dataclasses.replace(BASE.scoring, tokens=tokens))
+
+
+PAIRS = {
+    'decoder_causal': pair(DECODER, lm.Causal()),
+    'rotary_causal': pair(dataclasses.replace(
+        DECODER, positions=positions.Rotary()), lm.Causal()),
+    'ssm_causal': pair(dataclasses.replace(
+        DECODER, positions=positions.NoPositions(),
+        block=block.PreNorm(mixer=ssm.SSMConfig())), lm.Causal()),
+    'lstm_causal': pair(
+        lstm.RecurrentConfig(context=LENGTH, width=256), lm.Causal()),
+    'lstm_truncated': pair(
+        lstm.RecurrentConfig(context=LENGTH, width=256),
+        truncated.TruncatedBPTT(), packing=continuous.Continuous(streams=32)),
+    'encoder_mlm': pair(ENCODER, mlm.MaskedLM(), MASK),
+    'encoder_mlm_words': pair(
+        ENCODER, mlm.MaskedLM(selection=masking.WholeWords()), MASK),
+    'encoder_mlm_spans': pair(
+        ENCODER, mlm.MaskedLM(selection=masking.Spans()), MASK),
+    'decoder_mlm': pair(
+        dataclasses.replace(DECODER, causal=False), mlm.MaskedLM(), MASK),
+    'encoder_next_sentence': pair(
+        dataclasses.replace(ENCODER, pooler=encoder.Pooler()),
+        pairs.SentencePairs(), TEXTS, packing=pairs_lib.NextSentence()),
+    'encoder_sentence_order': pair(
+        dataclasses.replace(ENCODER, pooler=encoder.Pooler()),
+        pairs.SentencePairs(), TEXTS, packing=pairs_lib.SentenceOrder()),
+    'electra': pair(
+        electra.ElectraConfig(
+            generator=encoder.EncoderConfig(
+                context=LENGTH, width=64, embedding_size=128),
+            discriminator=encoder.EncoderConfig(
+                context=LENGTH, tokens=None, replaced=encoder.ReplacedHead())),
+        replaced.ReplacedTokens(), MASK),
+    'xlnet': pair(
+        xlnet.XLNetConfig(context=LENGTH), permutation.PermutationLM()),
+}
+
+
+def get_config(name='decoder_causal'):
+  if name not in PAIRS:
+    raise ValueError(
+        f'{name!r} is not among the pairs; choose from {sorted(PAIRS)}.')
+  return config_lib.editable(PAIRS[name])
