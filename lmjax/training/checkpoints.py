@@ -302,9 +302,11 @@ def _check_structure(step, saved, wanted) -> None:
 
 def _items(state) -> dict[str, Any]:
   """Returns the items of a state, the typed key as its data."""
-  items = {'params': state.params,
-           'rest': {'opt_state': state.opt_state, 'step': state.step,
-                    'rng': jax.random.key_data(state.rng)}}
+  rest = {'opt_state': state.opt_state, 'step': state.step,
+          'rng': jax.random.key_data(state.rng)}
+  if state.averaged is not None:
+    rest['averaged'] = state.averaged
+  items = {'params': state.params, 'rest': rest}
   kept = {'ema': state.ema, 'carry': state.carry}
   return items | {k: v for k, v in kept.items() if v is not None}
 
@@ -335,4 +337,5 @@ def _fill(found, wanted, target) -> step_lib.TrainState:
       rest['rng'], impl=jax.random.key_impl(target.rng))
   return step_lib.TrainState(
       step=rest['step'], params=items['params'], opt_state=rest['opt_state'],
-      rng=rng, ema=items.get('ema'), carry=items.get('carry'))
+      rng=rng, ema=items.get('ema'), averaged=rest.get('averaged'),
+      carry=items.get('carry'))

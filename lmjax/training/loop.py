@@ -5,11 +5,13 @@ import dataclasses
 import functools
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import optax
 
 from lmjax.core import allocator
 from lmjax.core import errors
+from lmjax.training import averaging
 from lmjax.training import checkpoints as checkpoints_lib
 from lmjax.training import feed
 from lmjax.training import log as log_lib
@@ -45,6 +47,7 @@ def fit(
     objective: step_lib.Objective, optimizer: optax.GradientTransformation,
     steps: int, parallel: str | parallel_lib.Strategy = 'jit',
     microbatches: int = 1, ema_decay: float | None = None,
+    average: averaging.NonMonotone | None = None,
     evaluate: Callable[[Any, int], dict[str, float]] | None = None,
     eval_every: int | None = None,
     stop: stopping.EarlyStopping = stopping.EarlyStopping(),
@@ -68,6 +71,7 @@ def fit(
     parallel: 'jit', 'pmap' or a strategy of `parallel`.
     microbatches: Parts that each device's share of a batch is cut into.
     ema_decay: Keeps a moving average, which is then what is evaluated.
+    average: When an equal average begins, which is then what is evaluated.
     evaluate: `evaluate(params, step)` -> {'valid/loss': ...}.
     eval_every: Steps between evaluations; the last step is always evaluated.
     stop: Which of these numbers says what is best, and when to give up.
@@ -92,12 +96,17 @@ def fit(
     raise errors.InputError(
         f'ema_decay is {ema_decay}, but the state keeps no average: pass '
         f'ema=True to init_state.')
+  if (average is None) != (state.averaged is None):
+    raise errors.InputError(
+        f'average is {average}: pass equal={average is not None} to '
+        'init_state, which makes room for it.')
   strategy = parallel_lib.strategy(parallel)
   progress = dataclasses.replace(progress or stopping.Progress())
   last = start if progress.exhausted(stop) else steps
   meter = throughput.Meter(strategy.devices, flops_per_token)
   log = log_lib.Log(strategy, meter, progress, writers, learning_rate)
-  visits = _Visits(strategy, log, progress, stop, evaluate, checkpoints)
+  visits = _Visits(
+      strategy, log, progress, stop, average, evaluate, checkpoints)
   eval_every = eval_every or steps
   save_every = save_every or eval_every
   update = strategy.compile(functools.partial(
@@ -127,7 +136,7 @@ def fit(
         log.cut()
       if evaluates or saves:
         log.flush()
-        visits.visit(step, state, evaluates, saves)
+        state = visits.visit(step, state, evaluates, saves)
       if progress.exhausted(stop):
         break
   return FitResult(
@@ -142,12 +151,16 @@ class _Visits:
   log: log_lib.Log
   progress: stopping.Progress
   stop: stopping.EarlyStopping
+  average: averaging.NonMonotone | None
   evaluate: Callable[[Any, int], dict[str, float]] | None
   checkpoints: checkpoints_lib.Checkpoints | None
 
   def visit(self, step, state, evaluates, saves):
-    """Evaluates and saves `state`; the best step is saved in any case."""
-    score = None
+    """Evaluates and saves `state`; the best step is saved in any case.
+
+    Returns the state to go on with: the average may begin.
+    """
+    score, placed = None, state
     state = self.strategy.gather(state)
     if evaluates and self.evaluate is not None:
       params = state.params if state.ema is None else state.ema
@@ -156,7 +169,16 @@ class _Visits:
       best = self.progress.update(step, score, self.stop)
       saves = saves or best or self.progress.exhausted(self.stop)
       self.log.write(step, row)
+      if self._average_begins(state):
+        state = state.replace(averaged=jnp.int32(0))
+        placed = self.strategy.place(state)
     if saves and self.checkpoints is not None:
       self.checkpoints.save(
           step, state, self.progress, score)
     self.log.meter.start()
+    return placed
+
+  def _average_begins(self, state):
+    return (self.average is not None
+            and int(state.averaged) == averaging.WAITING
+            and self.average.begins(self.progress.scores))

@@ -10,6 +10,7 @@ import optax
 
 from lmjax.core import errors
 from lmjax.core import metrics as metrics_lib
+from lmjax.training import averaging
 
 Mean = metrics_lib.Mean
 # objective(params, batch, rng=key or None) -> {'loss': Mean, ...}
@@ -26,6 +27,8 @@ class TrainState:
     opt_state: What the optimizer remembers.
     rng: Typed key; each step folds its own number in, it never changes.
     ema: Exponential moving average of the parameters, or None.
+    averaged: None; or `ema` is an equal average of so many parameters, see
+      `averaging`.
     carry: What the objective hands from one batch to the next, such as the
       states of a recurrent model, or None.
   """
@@ -34,12 +37,13 @@ class TrainState:
   opt_state: Any
   rng: jax.Array
   ema: Any = None
+  averaged: jax.Array | None = None
   carry: Any = None
 
 
 def init_state(
     params: Any, optimizer: optax.GradientTransformation, rng: jax.Array | int,
-    ema: bool = False, carry: Any = None,
+    ema: bool = False, carry: Any = None, equal: bool = False,
 ) -> TrainState:
   """Returns the state before the first step.
 
@@ -52,6 +56,8 @@ def init_state(
     ema: Whether to keep a moving average of the parameters.
     carry: What an objective that carries something begins with: see
       `train_step`.
+    equal: Whether to keep an equal average, which `loop.fit` begins when its
+      `average` says so.
   """
   if isinstance(rng, int):
     rng = jax.random.key(rng)
@@ -64,7 +70,8 @@ def init_state(
   return TrainState(
       step=jnp.zeros([], jnp.int32), params=params,
       opt_state=optimizer.init(params), rng=jnp.copy(rng),
-      ema=copy(params) if ema else None, carry=copy(carry))
+      ema=copy(params) if ema or equal else None, carry=copy(carry),
+      averaged=jnp.int32(averaging.WAITING) if equal else None)
 
 
 def train_step(
@@ -113,12 +120,14 @@ def train_step(
 
   updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
   params = optax.apply_updates(state.params, updates)
-  ema = state.ema
-  if ema is not None and ema_decay is not None:
+  ema, averaged = state.ema, state.averaged
+  if averaged is not None:
+    ema, averaged = averaging.update(ema, params, averaged)
+  elif ema is not None and ema_decay is not None:
     ema = optax.incremental_update(params, ema, 1 - ema_decay)
   state = state.replace(
       step=state.step + 1, params=params, opt_state=opt_state, ema=ema,
-      carry=carry)
+      averaged=averaged, carry=carry)
   return state, metrics | {
       'grad_norm': Mean.of(optax.tree.norm(grads)), 'tokens': Mean.of(weight)}
 

@@ -44,14 +44,17 @@ class Progress:
     best: Lowest score, see `EarlyStopping.score`.
     best_step: Its step.
     waited: Evaluations since then.
+    scores: Of all evaluations so far.
   """
   tokens: float = 0.0
   best: float | None = None
   best_step: int | None = None
   waited: int = 0
+  scores: list[float] = dataclasses.field(default_factory=list)
 
   def update(self, step: int, score: float, rule: EarlyStopping) -> bool:
     """Takes in an evaluation; returns whether it is the best so far."""
+    self.scores = [*self.scores, score]
     if self.best is None or score < self.best - rule.min_delta:
       self.best, self.best_step, self.waited = score, step, 0
       return True
