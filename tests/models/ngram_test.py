@@ -16,10 +16,15 @@ _SMOOTHINGS = [
     ngram_katz.Katz(), ngram_smoothing.StupidBackoff()]
 
 
+def _likely(rng, shape):
+  """Returns tokens of which few are common, so that long contexts return."""
+  return 1 + rng.choice(10, shape, p=np.array(
+      [8, 6, 4, 1, 1, 1, 1, 1, 1, 0]) / 24)
+
+
 def _documents(seed=0, count=40):
   rng = np.random.default_rng(seed)
-  p = np.random.default_rng(9).dirichlet(np.full(10, 0.5))
-  return [np.array([_BOS, *(1 + rng.choice(10, rng.integers(1, 9), p=p)), _EOS])
+  return [np.array([_BOS, *_likely(rng, rng.integers(1, 9)), _EOS])
           for _ in range(count)]
 
 
@@ -30,8 +35,7 @@ def _fit(order=4, smoothing=ngram_smoothing.ModifiedKneserNey(), **kwargs):
 
 def _batch():
   """Two texts in a row, padding, and a row that continues a long text."""
-  rng = np.random.default_rng(4)
-  tokens = rng.integers(1, 11, (2, 13))
+  tokens = _likely(np.random.default_rng(4), (2, 13))
   tokens[0, 0] = tokens[0, 5] = _BOS
   segments = np.array([[1] * 5 + [2] * 4 + [0] * 3, [1] * 12])
   positions = np.array([[*range(5), *range(4), 0, 0, 0], range(12)])
@@ -65,11 +69,18 @@ def test_batches_are_scored_as_contexts_are(smoothing, order):
 
 def test_targets_need_not_be_the_next_inputs():
   model, batch = _fit(), _batch()
-  batch['targets'] = np.random.default_rng(8).integers(1, 12, (2, 12))
+  batch['targets'] = _likely(np.random.default_rng(8), (2, 12))
   nll_BT, _ = model(batch)
   for row, column in zip(*np.nonzero(batch['segments'])):
     p = _expected(model, batch, row, column)[batch['targets'][row, column]]
     assert np.exp(-nll_BT[row, column]) == pytest.approx(p, rel=1e-5)
+
+
+def test_tokens_are_linked_within_a_segment_and_its_positions():
+  linked_BT = ngram.linked({
+      'segments': np.array([[1, 1, 2, 2, 2, 0]]),
+      'positions': np.array([[0, 1, 2, 3, 0, 1]])})
+  assert linked_BT.tolist() == [[False, True, False, True, False, False]]
 
 
 def test_log_probability_sees_the_last_tokens_alone():
