@@ -6,6 +6,7 @@ Markov chain. Axes are B, T, V and C, the states.
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import functools
+import pathlib
 from typing import NamedTuple
 
 import jax
@@ -14,7 +15,9 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core import shapes
+from lmjax.models import tables
 
+_KIND = 'hidden Markov model'
 _TINY = 1e-37
 _ROWS = 64  # Of text, in one step of the E step.
 
@@ -88,7 +91,7 @@ class HmmConfig:
                tuple(history))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Hmm:
   """A hidden Markov language model; see `HmmConfig`.
 
@@ -131,10 +134,34 @@ class Hmm:
     states, log_p = _viterbi(self.params, tokens_BT[0], begins_B[0])
     return np.asarray(states), float(log_p)
 
+  @functools.cached_property
+  def digest(self) -> str:
+    """SHA-256 over all that defines the model."""
+    return tables.digest(*self._content())
+
+  def save(self, path: str | pathlib.Path) -> None:
+    """Writes the model to one .npz file; `load` reads it."""
+    tables.save(path, _KIND, *self._content())
+
+  def _content(self):
+    return ({'bos_id': self.bos_id, 'history': list(self.history)},
+            {name: np.asarray(x) for name, x in self.params._asdict().items()})
+
   def _row(self, tokens):
     tokens = np.asarray(tokens)
     _check(tokens, self.params.emission_CV.shape[1])
     return jnp.asarray(tokens)[None], jnp.asarray(tokens[:1] == self.bos_id)
+
+
+def load(path: str | pathlib.Path) -> Hmm:
+  """Returns the model that `Hmm.save` wrote.
+
+  Raises:
+    InputError: If there is none, or it is not whole.
+  """
+  facts, arrays = tables.load(path, _KIND)
+  params = Parameters(**{name: jnp.asarray(x) for name, x in arrays.items()})
+  return Hmm(params, facts['bos_id'], tuple(facts['history']))
 
 
 def initial(num_states: int, vocab_size: int, seed: int) -> Parameters:

@@ -7,11 +7,7 @@ the tokens never seen after it. Interpolated smoothings fit that form too.
 from collections.abc import Mapping, Sequence
 import dataclasses
 import functools
-import hashlib
-import json
 import pathlib
-import zipfile
-import zlib
 
 import numpy as np
 
@@ -23,12 +19,13 @@ from lmjax.models import ngram_counts
 from lmjax.models import ngram_katz
 from lmjax.models import ngram_keys
 from lmjax.models import ngram_smoothing
+from lmjax.models import tables
 
 Smoothing = (
     ngram_smoothing.ModifiedKneserNey | ngram_smoothing.KneserNey
     | ngram_smoothing.AbsoluteDiscounting | ngram_smoothing.WittenBell
     | ngram_smoothing.AddK | ngram_katz.Katz | ngram_smoothing.StupidBackoff)
-_VERSION = 1  # Of saved files; another version is refused.
+_KIND = 'n-gram model'
 _FACTS = ('vocab_size', 'bos_id', 'name', 'normalised', 'lower', 'unseen')
 _TABLES = ('keys', 'log_probabilities', 'log_backoffs')
 
@@ -224,16 +221,11 @@ class Ngram:
   @functools.cached_property
   def digest(self) -> str:
     """SHA-256 over all that defines the model."""
-    sha = hashlib.sha256(json.dumps(self._facts()).encode())
-    for array in self._arrays().values():
-      sha.update(np.ascontiguousarray(array))
-    return sha.hexdigest()
+    return tables.digest(self._facts(), self._arrays())
 
   def save(self, path: str | pathlib.Path) -> None:
     """Writes the model to one .npz file; `load` reads it."""
-    facts = self._facts() | {'version': _VERSION, 'digest': self.digest}
-    with open(path, 'wb') as file:  # np.savez would add a suffix to a name.
-      np.savez(file, facts=json.dumps(facts), **self._arrays())
+    tables.save(path, _KIND, self._facts(), self._arrays())
 
   def _facts(self):
     return {name: getattr(self, name) for name in _FACTS} | {
@@ -250,27 +242,14 @@ def load(path: str | pathlib.Path) -> Ngram:
   Raises:
     InputError: If there is none, or it is not whole.
   """
-  try:
-    with np.load(path, allow_pickle=False) as file:
-      arrays = {name: file[name] for name in file.files}
-    facts = json.loads(str(arrays.pop('facts')))
-    if facts['version'] != _VERSION:
-      raise ValueError(f'its version is {facts["version"]}, not {_VERSION}')
-    order = facts['order']
-    tables = {field: tuple(arrays[f'{field}_{i}'] for i in range(1, n + 1))
-              for field, n in zip(_TABLES, (order, order, order - 1))}
-    cache = facts['cache'] and config_lib.freeze(
-        ngram_cache.CacheConfig, facts['cache'])
-    model = Ngram(
-        **{name: facts[name] for name in _FACTS}, **tables, cache=cache)
-    if model.digest != facts['digest']:
-      raise ValueError('its digest does not match')
-  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile,
-          zlib.error) as error:
-    raise errors.InputError(
-        f'{str(path)!r} is no intact n-gram model ({error}); fit it and save '
-        'it again.') from None
-  return model
+  facts, arrays = tables.load(path, _KIND)
+  sizes = facts['order'], facts['order'], facts['order'] - 1
+  cache = facts['cache'] and config_lib.freeze(
+      ngram_cache.CacheConfig, facts['cache'])
+  return Ngram(
+      **{name: facts[name] for name in _FACTS},
+      **{field: tuple(arrays[f'{field}_{i}'] for i in range(1, size + 1))
+         for field, size in zip(_TABLES, sizes)}, cache=cache)
 
 
 def linked(batch: Mapping[str, np.ndarray]) -> np.ndarray:

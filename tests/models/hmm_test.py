@@ -115,6 +115,14 @@ def test_em_never_makes_the_text_less_probable():
     np.testing.assert_allclose(row.sum(axis=-1), 1, rtol=1e-5)
 
 
+def test_load_gives_what_was_saved(tmp_path):
+  model = _hot()
+  model.save(tmp_path / 'model.npz')
+  loaded = hmm.load(tmp_path / 'model.npz')
+  assert loaded.digest == model.digest and loaded.bos_id == _BOS
+  assert loaded.log_likelihood(_TEXT) == model.log_likelihood(_TEXT)
+
+
 def test_a_document_in_stretches_counts_every_token():
   batches = list(hmm._stretches([_TEXT, [_BOS, 2]], 2, _VOCAB, _BOS))
   found = sorted((begins.item(), *tokens[is_text].tolist())
