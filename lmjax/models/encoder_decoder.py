@@ -86,6 +86,7 @@ class EncoderDecoderConfig:
   remat: Literal['none', 'full', 'dots'] = 'none'
 
   causal = False  # As a whole: the encoder reads both ways.
+  has_source = True  # For objectives that ask if another text can be read.
 
   def __post_init__(self):
     for field in ('context', 'width', 'num_layers', 'num_decoder_layers'):

@@ -17,8 +17,15 @@ def check(model: nn.Module, what: str) -> None:
     what: The objective, as the subject of a sentence.
 
   Raises:
-    InputError: If `model.config.causal` is not False.
+    InputError: If `model.config.causal` is not False, or the model reads
+      another text as well.
   """
+  if getattr(model.config, 'has_source', False):
+    raise errors.InputError(
+        f'{what} needs a model of one text, and {type(model).__name__} has an '
+        'encoder and a decoder: choose --config.model.kind=EncoderConfig; for '
+        'this model, choose --config.objective.kind=Seq2Seq with a '
+        '--config.data.corruption.')
   if getattr(model.config, 'causal', True):
     raise errors.InputError(
         f'{what} needs a model that reads both ways, and '

@@ -84,7 +84,7 @@ def check(model: nn.Module) -> None:
   Raises:
     InputError: If it is not causal, or does not attend.
   """
-  if hasattr(model, 'encode'):
+  if getattr(model.config, 'has_source', False):
     raise errors.InputError(
         'PrefixLM makes a decoder alone do what an encoder-decoder does by '
         'itself: choose --config.objective.kind=Seq2Seq for this model, or '

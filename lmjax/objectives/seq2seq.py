@@ -81,9 +81,9 @@ def check(model: nn.Module) -> None:
   """Refuses a model that does not encode one text and decode another.
 
   Raises:
-    InputError: If it lacks the method `encode`.
+    InputError: If `model.config.has_source` is not True.
   """
-  if not hasattr(model, 'encode'):
+  if not getattr(model.config, 'has_source', False):
     raise errors.InputError(
         f'Seq2Seq needs a model with an encoder and a decoder, which '
         f'{type(model).__name__} is not: choose '

@@ -55,13 +55,13 @@ def test_the_order_of_norms_and_branches(kind):
       want = want + branch(norm(want))
     else:
       want = norm(want + branch(want))
-  got, cache = module.apply({'params': params}, X, None, SIGHT, None, None,
-                            False)
+  apply = jax.jit(module.apply, static_argnums=6)
+  got, cache = apply({'params': params}, X, None, SIGHT, None, None, False)
   np.testing.assert_allclose(got, want, atol=1e-5)
   assert cache is None
 
   cache = decoder_block.Cache(config.mixer.empty_cache(2, 4, 16, jnp.float32))
-  got, cache = module.apply(
+  got, cache = apply(
       {'params': params}, X, cache, SIGHT, None, jnp.asarray(0), False)
   np.testing.assert_allclose(got, want, atol=1e-5)
   assert cache.memory.k_BKSH.shape == (2, 4, 3, 4)

@@ -53,6 +53,11 @@ def test_a_model_without_a_future_is_refused(config):
   bidirectional.check(model(causal=False), 'MaskedLM')
 
 
+def test_a_model_that_reads_two_texts_is_refused():
+  with pytest.raises(errors.InputError, match='of one text.*kind=Seq2Seq'):
+    bidirectional.check(model(causal=False, has_source=True), 'MaskedLM')
+
+
 def test_what_is_missing_is_told():
   with pytest.raises(errors.InputError, match='config.model.tokens.kind'):
     bidirectional.check_head(model(tokens=None), 'tokens', 'MaskedLM')
