@@ -44,6 +44,7 @@ setuptools.setup(
         'data': ['grain>=0.2.18'],
         'notebooks': _NOTEBOOKS,
         'parity': ['torch==2.13.0'],
+        'kenlm': ['kenlm>=0.3'],  # Tests ARPA files; builds from source.
         'test': _TESTS + _NOTEBOOKS,
     },
 )

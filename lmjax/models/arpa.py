@@ -85,49 +85,50 @@ def load(path: str | pathlib.Path,
   if words is None:
     words = spelled
   number = {word: i for i, word in enumerate(words)}
-  size, radix = len(words), len(words) + 1
+  size = len(words)
   missing = set(words) - set(spelled)
   if missing or len(number) != size:
     raise errors.InputError(
         f'{str(path)!r} should have each of the {size} words once; '
         f'{sorted(missing)[:3] or "some"} are missing or given twice.')
-  keys, log_p, backoffs, index = [], [], [], {}
+  tables, index = [], number  # Of the n-grams one shorter, by their text.
   for order, (grams, values, lefts) in enumerate(sections, 1):
-    try:
-      key = np.array([
-          number[gram] if order == 1 else
-          index[gram.rpartition(' ')[0]] * radix
-          + number[gram.rpartition(' ')[2]] for gram in grams], np.int64)
-      if order > 2:
-        for gram in grams:
-          index[gram.partition(' ')[2]]
-    except KeyError as error:
-      raise errors.InputError(
-          f'{str(path)!r} has {order}-grams with {error.args[0]!r}, but that '
-          'itself is neither in the file nor among the words; lmjax reads '
-          'models in which every part of an n-gram is an n-gram.') from None
-    rank = np.argsort(key, kind='stable')
+    keys = _keys(path, order, grams, index, number)
     if order == 1:  # The last place is for no word; see `Counts.start`.
-      rank = np.append(rank, rank[:1])
-      key = np.append(key, size)
-      values, lefts = (np.array(x)[rank] for x in (values, lefts))
-      values[-1], lefts[-1] = _NEVER, 0.0
-      index = {word: i for word, i in number.items()}
-      keys.append(np.arange(radix))
-    else:
-      values, lefts = (np.array(x)[rank] for x in (values, lefts))
-      place = np.empty(len(rank), np.int64)
-      place[rank] = np.arange(len(rank))
-      index |= dict(zip(grams, place.tolist()))
-      keys.append(key[rank])
-    log_p.append(np.where(values <= _NEVER, -np.inf, values * _LOG10))
-    backoffs.append(np.where(lefts <= _NEVER, -np.inf, lefts * _LOG10))
+      keys = np.append(keys, size)
+      values, lefts = [*values, _NEVER], [*lefts, 0.0]
+    rank = np.argsort(keys, kind='stable')
+    place = np.empty(len(rank), np.int64)
+    place[rank] = np.arange(len(rank))
+    index = dict(zip(grams, place.tolist()))
+    tables.append((keys[rank], *(
+        np.where(x <= _NEVER, -np.inf, x * _LOG10)
+        for x in (np.array(values)[rank], np.array(lefts)[rank]))))
+  keys, log_p, backoffs = zip(*tables)
   bos_id = number[BOS] if BOS in number else None
-  if bos_id is not None:
+  if bos_id is not None:  # Tools differ in what they write for it.
     log_p[0][bos_id] = -np.inf
-  return ngram.Ngram(
-      size, bos_id, tuple(keys), tuple(log_p), tuple(backoffs[:-1]),
-      name=f'{len(sections)}-gram of an ARPA file')
+  return ngram.Ngram(size, bos_id, keys, log_p, backoffs[:-1],
+                     name=f'{len(sections)}-gram of an ARPA file')
+
+
+def _keys(path, order, grams, index, number):
+  """Returns the keys of n-grams, whose parts `index` and `number` know."""
+  radix = len(number) + 1
+  try:
+    if order == 1:
+      return np.array([number[gram] for gram in grams], np.int64)
+    if order > 2:
+      for gram in grams:
+        index[gram.partition(' ')[2]]
+    parts = (gram.rpartition(' ') for gram in grams)
+    return np.array([index[before] * radix + number[word]
+                     for before, _, word in parts], np.int64)
+  except KeyError as error:
+    raise errors.InputError(
+        f'{str(path)!r} has {order}-grams with {error.args[0]!r}, but that '
+        'itself is neither in the file nor among the words; lmjax reads models '
+        'in which every part of an n-gram is an n-gram.') from None
 
 
 def _spelled(model):
