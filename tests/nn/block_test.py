@@ -116,6 +116,19 @@ def test_shared_layers_are_one_block_applied_again_and_again():
       trees.items(params)).keys()
 
 
+@pytest.mark.parametrize('shared', [False, True])
+def test_scanned_layers_drop_each_their_own(shared):
+  module = stack(scan=True, shared=shared)
+  params = jax.tree.map(jnp.zeros_like, module.init(
+      jax.random.key(0), X, None, MASK)['params'])
+  # All that a layer adds is this bias, unless it is dropped.
+  layer = params['layer_0' if shared else 'layers']
+  layer['mlp']['out']['bias'] += 1.0
+  got, _ = module.apply({'params': params}, X, None, MASK, train=True,
+                        rngs={'dropout': jax.random.key(0)})
+  assert set(np.unique(np.round((got - X) * 0.9))) >= {1, 2}
+
+
 def test_alternating_layers_differ_in_window_and_wavelength():
   config, rotary = block.PreNorm(), positions.Rotary(theta=9.0)
   turns = block.Alternating(window=5, every=3, theta=2.0)
