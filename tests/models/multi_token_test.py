@@ -47,12 +47,16 @@ def test_without_its_heads_it_is_the_decoder(params):
 
 
 def test_a_head_is_a_block_and_a_norm_on_the_trunk(params):
-  x, _ = MODEL.apply({'params': params}, IDS, method='hidden')
-  got = MODEL.apply({'params': params}, x, method='ahead')
+  @jax.jit
+  def ahead(params):
+    x, _ = MODEL.apply({'params': params}, IDS, method='hidden')
+    return x, MODEL.apply({'params': params}, x, method='ahead')
+  x, got = ahead(params)
   for number, one in zip((2, 3), got):
     own = params[f'ahead_{number}']
-    y, _ = block.Stack(TRUNK.block, 1, TRUNK.policy, TRUNK.positions).apply(
-        {'params': own['stack']}, x, None, masks.of_length(6))
+    y, _ = jax.jit(block.Stack(
+        TRUNK.block, 1, TRUNK.policy, TRUNK.positions).apply)(
+            {'params': own['stack']}, x, None, masks.of_length(6))
     want = TRUNK.final_norm.build().apply({'params': own['final_norm']}, y)
     np.testing.assert_allclose(one, want, atol=1e-5)
 

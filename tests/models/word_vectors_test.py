@@ -51,6 +51,20 @@ def test_pairs_are_the_neighbours_in_a_document():
   np.testing.assert_allclose(share, [1, 2/3, 1/3], atol=0.03)
 
 
+def test_cbow_takes_the_mean_of_what_is_around():
+  config = word_vectors.CBOW(window=2)
+  random = np.random.default_rng(0)
+  tokens = np.arange(10, 16)
+  inputs, weights, outputs = config._predictions(
+      tokens, np.array([0, 0, 0, 0, 0, 1]), random)
+  assert outputs.tolist() == [10, 11, 12, 13, 14]  # The last one is alone.
+  np.testing.assert_allclose(weights.sum(axis=1), 1)
+  for row, centre in enumerate(outputs):
+    seen = sorted(inputs[row][weights[row] > 0])
+    reach = max(abs(token - centre) for token in seen)
+    assert seen == [t for t in range(10, 15) if 0 < abs(t - centre) <= reach]
+
+
 def test_cooccurrences_weigh_by_distance():
   want = np.zeros((4, 4))
   for document in DOCUMENTS:

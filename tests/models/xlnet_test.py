@@ -109,8 +109,10 @@ def test_types_tell_apart_and_equal_ones_change_nothing():
 
 def test_packed_documents_do_not_see_each_other():
   docs = batches.documents([5, 1, 6], VOCAB)
-  alone, packed = batches.alone(docs), batches.packed(docs)
-  for method in ('__call__', 'encode'):
+  alone = batches.alone(docs, 14)
+  packed = {k: np.pad(v, ((0, 2), (0, 0)))
+            for k, v in batches.packed(docs).items()}
+  for method in ('hidden', 'encode'):
     got, want = (apply(
         VARIABLES, batch['inputs'],
         masks.make(batch['positions'], batch['segments']), method=method)[0][

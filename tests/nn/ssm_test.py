@@ -129,6 +129,7 @@ def test_a_decoder_of_it_passes_every_check(made):
   assert 'cached_decode_equals_full' in checks
 
 
+@pytest.mark.slow
 def test_it_continues_prompts_of_different_lengths_as_if_alone(made):
   model, params = made
   def continued(prompts):

@@ -75,9 +75,10 @@ def test_scores_estimate_the_bound_and_the_bound_is_one():
 def test_scores_depend_on_the_document_alone():
   score = jax.jit(diffusion.MaskedDiffusion(samples=4).scores(MODEL, TOKENIZER))
   alone, packed = batches.alone(DOCS, 8), batches.packed(DOCS, 8)
+  packed = {k: np.pad(v, ((0, 4 - len(v)), (0, 0))) for k, v in packed.items()}
   got, want = (score(PARAMS, b)[0][b['weights'] > 0] for b in (packed, alone))
   np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
-  twice = batches.alone([DOCS[0], DOCS[0]])
+  twice = batches.alone([DOCS[0]] * 4, 8)
   nll, _ = score(PARAMS, twice)
   np.testing.assert_array_equal(nll[0], nll[1])
 

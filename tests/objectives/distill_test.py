@@ -102,10 +102,10 @@ def test_what_is_missing_is_told(teacher):
     distill.Distillation().build(both, teacher=teacher)
   objective = distill.Distillation(hidden_weight=1.0)
   with pytest.raises(errors.InputError, match=r'distill.Mapped\(model, 12\)'):
-    objective.build(model, teacher=teacher)(params, BATCH)
+    jax.eval_shape(objective.build(model, teacher=teacher), params, BATCH)
   with pytest.raises(errors.InputError, match='returns its hidden states'):
-    objective.build(model, teacher=lambda batch: (
-        teacher(batch)[0], None))(params, BATCH)
+    jax.eval_shape(objective.build(model, teacher=lambda batch: (
+        teacher(batch)[0], None)), params, BATCH)
   for changes in (dict(temperature=0.0), dict(weight=2.0),
                   dict(hidden_weight=-1.0)):
     with pytest.raises(errors.InputError, match=next(iter(changes))):
