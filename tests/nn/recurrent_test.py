@@ -164,8 +164,8 @@ def test_dropped_weights_are_the_same_at_every_step():
   np.testing.assert_allclose(h_BTH[:, -1], h_BTH[:, -2], atol=1e-5)
 
 
-@BOTH
-def test_half_precision_keeps_a_float32_state(config):
+def test_half_precision_keeps_a_float32_state():
+  config = LSTM
   layer, variables = made(config, dtype='bfloat16')
   h_BTH, state = layer.apply(variables, X_BTD)
   assert h_BTH.dtype == jnp.bfloat16

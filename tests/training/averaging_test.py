@@ -65,6 +65,7 @@ def test_from_then_on_parameters_are_averaged_and_evaluated(toy, tmp_path):
     assert np.asarray(got).tobytes() == np.asarray(want).tobytes()
 
 
+@pytest.mark.slow
 def test_all_devices_begin_together(toy):
   one, many = fit(toy), fit(toy, parallel='pmap')
   jax.tree.map(lambda a, b: np.testing.assert_allclose(
