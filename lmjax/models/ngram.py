@@ -193,16 +193,21 @@ class Ngram:
     node, whole = inputs, np.ones(len(inputs), bool)
     same = is_linked & (_before(targets, -1) == inputs)
     for order in range(2, self.order + 1):
-      found, known = self.find(order, node, targets), node >= 0
+      at = np.flatnonzero(node >= 0)  # Places whose context was seen.
+      known = node[at]
+      hit = ngram_keys.find(
+          self.keys[order - 1], known * self.radix + targets[at])
       if self.lower == 'uniform':
         log_p[whole & (targets != self.bos_id)] = self.log_uniform
       if self.unseen != 1:
-        log_p[whole & ~known] += np.log(self.unseen)
-      log_p[known] += self.log_backoffs[order - 2][node[known]]
-      seen = found >= 0
-      log_p[seen] = self.log_probabilities[order - 1][found[seen]]
+        log_p[whole & (node < 0)] += np.log(self.unseen)
+      log_p[at] += self.log_backoffs[order - 2][known]
+      seen = hit >= 0
+      log_p[at[seen]] = self.log_probabilities[order - 1][hit[seen]]
       if want_best:
-        best[known] = self.best[order - 1][node[known]]
+        best[at] = self.best[order - 1][known]
+      found = np.full(len(node), -1)
+      found[at] = hit
       whole = _before(whole, False) & is_linked
       shorter = np.where(whole & ~same, _before(node, -1), -1)
       node = np.where(same, _before(found, -1), -1)
@@ -265,4 +270,6 @@ def linked(batch: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def _before(values, first):
   """Returns values moved by one place, `first` at the front."""
-  return np.concatenate([[first], values[:-1]]).astype(values.dtype)
+  out = np.empty_like(values)
+  out[:1], out[1:] = first, values[:-1]
+  return out
