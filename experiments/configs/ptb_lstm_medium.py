@@ -5,6 +5,9 @@
       --config.data.source.paths=ptb.train.txt \
       --config.data.split.valid_source.paths=ptb.valid.txt \
       --config.data.split.test_source.paths=ptb.test.txt
+  python experiments/evaluate.py --workdir=runs/ptb_medium \
+      --config.split=test --config.scoring.carried=True \
+      --config.scoring.context=500
 
 The files are Mikolov's: a sentence a line, 10,000 words, <unk> for the rest.
 Published: perplexity 86.16 on the validation text, 82.07 on the test text

@@ -5,6 +5,9 @@
       --config.data.source.paths=ptb.train.txt \
       --config.data.split.valid_source.paths=ptb.valid.txt \
       --config.data.split.test_source.paths=ptb.test.txt
+  python experiments/evaluate.py --workdir=runs/ptb_small \
+      --config.split=test --config.scoring.carried=True \
+      --config.scoring.context=500
 
 The files are Mikolov's: a sentence a line, 10,000 words, <unk> for the rest.
 Published: perplexity 121.39 on the validation text, 115.91 on the test text

@@ -14,6 +14,7 @@ def test_the_most_frequent_words_come_first():
   assert tokenizer.words == ['\n', 'b', '<unk>', 'a', 'c']
   assert tokenizer.encode('a  b\tz\n').tolist() == [3, 1, 2, 0]
   assert (tokenizer.bos_id, tokenizer.eos_id) == (None, None)
+  assert words.Words().build(['a']).words == ['a', '\n', '<unk>']
   with_ends = words.Words(bos=True, eos=True).build(['b a b\n'])
   assert with_ends.encode_document('b').tolist() == [4, 0, 5]
 

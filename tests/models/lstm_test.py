@@ -11,6 +11,7 @@ from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.generation import sample
 from lmjax.generation import transforms
+from lmjax.models import cost
 from lmjax.models import decoder
 from lmjax.models import lstm
 from lmjax.nn import masks
@@ -86,6 +87,13 @@ def test_parameters_are_those_stated():
   assert names(ZAREMBA) == {'embed', 'layer_0', 'layer_1', 'head'}
   assert names(AWD) == {'embed', 'layer_0', 'layer_1', 'head_bias'}
   assert names(GRU) == {'embed', 'layer_0', 'projection'}
+
+
+def test_cost_counts_six_flops_for_each_weight():
+  flops = cost.training_flops(
+      lm.Causal().build(ZAREMBA.build()), cost.shapes(ZAREMBA), BATCH)
+  kernels = (6 + 8) * 32 + (8 + 8) * 32 + 8 * VOCAB
+  assert flops == 6 * kernels * BATCH['inputs'].size
 
 
 def test_weights_start_uniform_within_their_scale():
