@@ -108,5 +108,5 @@ def _check_scores(scores):
   for score in scores:
     if not getattr(score, 'normalised', True):
       raise errors.InputError(
-          f'{score.name} gives scores that do not sum to one, so they cannot be '
-          'mixed with probabilities; choose another smoothing.')
+          f'{score.name} gives scores that do not sum to one, so they cannot '
+          'be mixed with probabilities; choose another smoothing.')

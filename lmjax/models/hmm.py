@@ -27,7 +27,8 @@ class Parameters(NamedTuple):
 
   Attributes:
     first_C: Of the state that emits a document's BOS.
-    resumed_C: Of the state that emits the first token of any other stretch.
+    resumed_C: Of the state that emits the first token of any other stretch;
+      EM leaves it as it began if no document was longer than a stretch.
     transition_CC: Of the next state, given the state of the row.
     emission_CV: Of the token, given the state.
   """
@@ -67,8 +68,8 @@ class HmmConfig:
             f'{getattr(self, field)}.')
     if not 0 <= self.floor < 1:
       raise errors.InputError(
-          'HmmConfig.floor should be from 0, where unseen tokens are impossible,'
-          f' to less than 1; got {self.floor}.')
+          'HmmConfig.floor should be from 0, where unseen tokens are '
+          f'impossible, to less than 1; got {self.floor}.')
 
   def fit(self, documents: Iterable[Sequence[int]], vocab_size: int,
           bos_id: int | None) -> 'Hmm':

@@ -125,8 +125,9 @@ def test_load_gives_what_was_saved(tmp_path):
 
 def test_a_document_in_stretches_counts_every_token():
   batches = list(hmm._stretches([_TEXT, [_BOS, 2]], 2, _VOCAB, _BOS))
+  rows = [row for batch in batches for row in zip(*batch)]
   found = sorted((begins.item(), *tokens[is_text].tolist())
-                 for batch in batches for tokens, is_text, begins in zip(*batch))
+                 for tokens, is_text, begins in rows)
   assert found == [(False, 3, 2), (False, 4), (True, 0, 1), (True, 0, 2)]
 
 
