@@ -14,6 +14,7 @@ import pathlib
 
 from absl import flags
 from lmjax import experiment
+from lmjax import runs
 from lmjax.core import cli
 from lmjax.core import config as config_lib
 from lmjax.core import errors
@@ -35,7 +36,7 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
   """
   step = int(config.checkpoint) if config.checkpoint.isdigit() else (
       config.checkpoint)
-  run = experiment.load_any(workdir, step)
+  run = runs.load_any(workdir, step)
   scoring = config.scoring
   score = run.score(jax.local_devices(), scoring.carried)
   own = run.config.scoring.context or run.config.data.length or (

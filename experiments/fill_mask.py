@@ -11,7 +11,7 @@ import dataclasses
 import json
 
 from absl import flags
-from lmjax import experiment
+from lmjax import runs
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.evaluation import report
@@ -20,7 +20,7 @@ from lmjax.generation import prompts
 from lmjax.generation import terminal
 
 
-def fill_mask(trained: experiment.Trained, texts: list[str], top_k: int = 5
+def fill_mask(trained: runs.Trained, texts: list[str], top_k: int = 5
               ) -> list[list[fill.Fill]]:
   """Returns candidates for every mask of each text, the likeliest first."""
   return fill.fill(trained.model, trained.params, trained.tokenizer, texts,
@@ -41,7 +41,7 @@ def main(_):
   if (_TEXT.value is None) == (_TEXTS.value is None):
     raise errors.InputError('Give either --text or --texts_file.')
   texts = [_TEXT.value] if _TEXTS.value is None else prompts.read(_TEXTS.value)
-  trained = experiment.load(_WORKDIR.value, _STEP.value)
+  trained = runs.load(_WORKDIR.value, _STEP.value)
   for text, fills in zip(texts, fill_mask(trained, texts, _TOP_K.value)):
     if _JSON.value:
       print(json.dumps({'text': text, 'masks': [

@@ -14,7 +14,7 @@ import os
 import sys
 
 from absl import flags
-from lmjax import experiment
+from lmjax import runs
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.generation import prompts as prompts_lib
@@ -23,7 +23,7 @@ from lmjax.generation import terminal
 from lmjax.generation import transforms
 
 
-def generate(trained: experiment.Trained, prompts: list[str],
+def generate(trained: runs.Trained, prompts: list[str],
              file=sys.stdout, **options) -> None:
   """Writes a JSON line for each sample; options as in `streaming.samples`."""
   for prompt, found in streaming.samples(
@@ -31,7 +31,7 @@ def generate(trained: experiment.Trained, prompts: list[str],
     print(json.dumps({'prompt': prompt} | vars(found)), file=file, flush=True)
 
 
-def show(trained: experiment.Trained, prompt: str, *, seed: int = 0,
+def show(trained: runs.Trained, prompt: str, *, seed: int = 0,
          num_samples: int = 1, **options) -> None:
   """Prints continuations as they are drawn; options as in `Stream`."""
   for i, key in enumerate(streaming.keys(seed, 1, num_samples)):
@@ -71,7 +71,7 @@ def main(_):
   options['transforms'] = sampling.build()
   prompts = ([FLAGS.prompt] if FLAGS.prompts_file is None
              else prompts_lib.read(FLAGS.prompts_file))
-  trained = experiment.load(FLAGS.workdir, FLAGS.step)
+  trained = runs.load(FLAGS.workdir, FLAGS.step)
   if FLAGS.prompts_file is None and FLAGS.out is None:
     return show(trained, FLAGS.prompt, **options)
   with writing(FLAGS.out) as file:

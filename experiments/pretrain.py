@@ -17,6 +17,7 @@ from lmjax import counting
 from lmjax import experiment
 from lmjax import preview
 from lmjax import results
+from lmjax import runs
 from lmjax.core import cli
 from lmjax.evaluation import report
 from lmjax.models import cost
@@ -49,7 +50,7 @@ def pretrain(config: experiment.Pretrain, workdir: str,
       ema=training.ema_decay is not None,
       carry=results.carry(config, model))
   strategy = parallel.strategy(training.parallel)
-  score_of = experiment.scorer(
+  score_of = runs.scorer(
       config.objective, model, tokenizer, strategy.devices,
       config.scoring.carried)
 

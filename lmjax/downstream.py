@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lmjax import experiment
+from lmjax import runs
 from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.data import tokenizer as tokenizer_lib
@@ -66,7 +67,7 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
     tokenizer = config.tokenizer.build(texts)
     found = Start(tokenizer, config.model.with_vocab(tokenizer.vocab_size))
   else:
-    run = experiment.load(config.init)
+    run = runs.load(config.init)
     found = Start(run.tokenizer, run.config.model, run.params,
                   trees.digest(run.params))
   longest = config.task.features.lengths[-1]

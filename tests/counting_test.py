@@ -6,6 +6,7 @@ import pytest
 
 from lmjax import counting
 from lmjax import experiment
+from lmjax import runs
 from lmjax.core import errors
 from lmjax.data import pipeline
 from lmjax.data import sources
@@ -32,7 +33,7 @@ def test_a_run_is_reported_and_read_back_as_it_was(tmp_path):
   saved = json.loads((tmp_path / 'run/report.json').read_text())
   assert saved['reports'][0]['nats_per_token'] == reports[0].nats_per_token
 
-  run = experiment.load_any(tmp_path / 'run')
+  run = runs.load_any(tmp_path / 'run')
   assert run.digest == reports[0].parameters_hash and run.kind == 'exact'
   data = CONFIG.data.build(tmp_path / 'run', run.tokenizer)
   documents = [data.valid.document(i) for i in range(data.valid.num_documents)]
@@ -48,7 +49,7 @@ def test_a_cache_is_kept_with_the_run(tmp_path):
       CONFIG.data, ngram.NgramConfig(
           order=2, cache=ngram_cache.CacheConfig()), CONFIG.scoring)
   reports = counting.count(config, str(tmp_path / 'run'))
-  run = experiment.load_any(tmp_path / 'run')
+  run = runs.load_any(tmp_path / 'run')
   batch = {'inputs': np.array([[256, 97, 98, 97]]),
            'targets': np.array([[97, 98, 97, 98]]),
            'weights': np.ones((1, 4)), 'positions': np.arange(4)[None],
@@ -60,4 +61,4 @@ def test_a_cache_is_kept_with_the_run(tmp_path):
 def test_a_counted_run_is_no_start_for_what_needs_parameters(tmp_path):
   counting.count(CONFIG, str(tmp_path / 'run'))
   with pytest.raises(errors.InputError, match='can only be scored'):
-    experiment.load(tmp_path / 'run')
+    runs.load(tmp_path / 'run')

@@ -5,6 +5,7 @@ import json
 import pathlib
 
 from lmjax import experiment
+from lmjax import runs
 from lmjax.core import errors
 from lmjax.data import tokenizer as tokenizer_lib
 from lmjax.generation import transforms
@@ -26,7 +27,7 @@ def trained():
       vocab_size=tokenizer.vocab_size, context=64, width=32, num_layers=1))
   model = config.model.build()
   params = hot.hot_params(cost.shapes(config.model))
-  return experiment.Trained(config, tokenizer, model, params, 1)
+  return runs.Trained(config, tokenizer, model, params, 1)
 
 
 def test_terminal_and_json_lines_tell_the_same(trained, capsys):

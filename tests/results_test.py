@@ -5,6 +5,7 @@ import pytest
 
 from lmjax import experiment
 from lmjax import results
+from lmjax import runs
 from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.data import pipeline
@@ -32,7 +33,7 @@ def made(tmp_path_factory):
   data = CONFIG.data.build(
       tmp_path_factory.mktemp('cache'), length=CONFIG.model.context)
   model = CONFIG.model.build()
-  score_of = experiment.scorer(lm.Causal(), model)
+  score_of = runs.scorer(lm.Causal(), model)
   return data, model, score_of, decoder.initial_params(model, 0)
 
 

@@ -10,6 +10,7 @@ import jax
 import pytest
 
 from lmjax import experiment
+from lmjax import runs
 from lmjax.core import config as config_lib
 from lmjax.data import sources
 from lmjax.data import tfds_builder
@@ -85,7 +86,7 @@ def test_pretrain_writes_a_whole_run_and_continues_it(tmp_path):
   assert (tmp_path / 'run/metrics.jsonl').read_text() == rows
   assert again[0].nats_per_token == reports[0].nats_per_token
 
-  trained = experiment.load(tmp_path / 'run')
+  trained = runs.load(tmp_path / 'run')
   assert trained.step in (2, 4)
 
 

@@ -14,6 +14,7 @@ import dataclasses
 from lmjax import experiment
 from lmjax.core import config as config_lib
 from lmjax.data import continuous
+from lmjax.data import corruption
 from lmjax.data import pairs as pairs_lib
 from lmjax.data import pipeline
 from lmjax.data import sources
@@ -24,16 +25,20 @@ from lmjax.models import electra
 from lmjax.models import encoder
 from lmjax.models import encoder_decoder
 from lmjax.models import lstm
+from lmjax.models import multi_token as multi_token_model
 from lmjax.models import xlnet
 from lmjax.nn import block
 from lmjax.nn import positions
 from lmjax.nn import ssm
 from lmjax.objectives import contrastive
+from lmjax.objectives import diffusion
 from lmjax.objectives import lm
 from lmjax.objectives import masking
 from lmjax.objectives import mlm
+from lmjax.objectives import multi_token
 from lmjax.objectives import pairs
 from lmjax.objectives import permutation
+from lmjax.objectives import prefix
 from lmjax.objectives import replaced
 from lmjax.objectives import seq2seq
 from lmjax.objectives import truncated
@@ -55,6 +60,7 @@ BASE = experiment.Pretrain(
 
 DECODER = BASE.model
 ENCODER = encoder.EncoderConfig(context=LENGTH)
+T5 = encoder_decoder.EncoderDecoderConfig(context=LENGTH)
 MASK = ('[MASK]',)
 TEXTS = ('[MASK]', '[CLS]', '[SEP]')
 
@@ -102,6 +108,38 @@ PAIRS = {
             discriminator=encoder.EncoderConfig(
                 context=LENGTH, tokens=None, replaced=encoder.ReplacedHead())),
         replaced.ReplacedTokens(), MASK),
+    'encoder_contrastive': pair(
+        dataclasses.replace(
+            ENCODER, embed_dropout=0.1,
+            block=dataclasses.replace(ENCODER.block, dropout=0.1)),
+        contrastive.SimCSE()),
+    'encoder_diffusion': pair(ENCODER, diffusion.MaskedDiffusion(), MASK),
+    'decoder_multi_token': pair(
+        multi_token_model.MultiTokenConfig(trunk=DECODER),
+        multi_token.MultiToken()),
+    'decoder_prefix': pair(
+        DECODER, prefix.PrefixLM(),
+        corruption=corruption.PrefixLM(joined=True)),
+    'decoder_middle': pair(
+        DECODER, lm.Causal(), ('[PRE]', '[SUF]', '[MID]'),
+        corruption=corruption.FillInTheMiddle()),
+    'decoder_spans': pair(
+        DECODER, prefix.PrefixLM(), sentinels=32,
+        corruption=corruption.SpanCorruption(joined=True)),
+    'decoder_ul2': pair(
+        DECODER, prefix.PrefixLM(), ('[R]', '[S]', '[X]'), sentinels=64,
+        corruption=corruption.UL2(joined=True)),
+    't5_spans': pair(
+        T5, seq2seq.Seq2Seq(), sentinels=32,
+        corruption=corruption.SpanCorruption()),
+    't5_ul2': pair(
+        T5, seq2seq.Seq2Seq(), ('[R]', '[S]', '[X]'), sentinels=64,
+        corruption=corruption.UL2()),
+    't5_prefix': pair(
+        T5, seq2seq.Seq2Seq(), sentinels=1,
+        corruption=corruption.PrefixLM()),
+    'bart': pair(
+        T5, seq2seq.Seq2Seq(), MASK, corruption=corruption.Bart()),
     'xlnet': pair(
         xlnet.XLNetConfig(context=LENGTH), permutation.PermutationLM()),
 }

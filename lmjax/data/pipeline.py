@@ -8,6 +8,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.data import continuous
+from lmjax.data import corruption as corruption_lib
 from lmjax.data import packing as packing_lib
 from lmjax.data import pairs
 from lmjax.data import sources
@@ -31,6 +32,8 @@ class DataConfig:
     specials: Ids beyond text that an objective asks for, such as '[MASK]'.
     sentinels: How many ids <extra_id_0>, ... follow them, for denoising.
     packing: How documents become rows.
+    corruption: What makes a task of each row, such as hiding spans of it; rows
+      are then cut so that what comes of them fits `length`. None: nothing.
     length: Tokens a row; None takes the model's context.
     batch_size: Rows a step, over all devices and microbatches.
     seed: Of the order of documents and rows.
@@ -43,6 +46,7 @@ class DataConfig:
   specials: tuple[str, ...] = ()
   sentinels: int = 0
   packing: Packing = packing_lib.Packed()
+  corruption: corruption_lib.Config | None = None
   length: int | None = None
   batch_size: int = 32
   seed: int = 0
@@ -124,13 +128,18 @@ class Data:
       raise errors.InputError(
           'length is open: set it in the data config, or give build a length.')
     config, store = self.config, getattr(self, split)
-    rows = config.packing.build(
-        store, self.length, config.seed, self.tokenizer)
+    corruption, length = config.corruption, self.length
+    if corruption is not None:
+      length = corruption.raw_length(length)
+    rows = config.packing.build(store, length, config.seed, self.tokenizer)
+    if corruption is not None:
+      rows = corruption.build(rows, self.tokenizer, length, config.seed)
     identity = {
         'tokens': store.digest, 'tokenizer': self.tokenizer.digest,
-        'packing': repr(config.packing), 'length': self.length,
+        'packing': repr(config.packing), 'corruption': repr(corruption),
+        'length': length,
         'batch_size': config.batch_size, 'seed': config.seed}
-    return Batches(rows, config.batch_size, self.length,
+    return Batches(rows, config.batch_size, length,
                    self.tokenizer.vocab_size, identity)
 
   def describe(self) -> str:

@@ -1,0 +1,163 @@
+"""Runs of `experiments/pretrain.py`, read back from their directories."""
+from collections.abc import Callable, Sequence
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import flax.linen as nn
+
+from lmjax import experiment
+from lmjax.core import config as config_lib
+from lmjax.core import errors
+from lmjax.core import trees
+from lmjax.data import tokenizer as tokenizer_lib
+from lmjax.evaluation import carried as carried_lib
+from lmjax.evaluation import likelihood
+from lmjax.models import ngram
+from lmjax.training import checkpoints
+from lmjax.training import rundir
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+  """A pretrained run, read back.
+
+  Attributes:
+    config: What it was trained with; `config.model` has its vocabulary.
+    tokenizer: Text to ids and back.
+    model: The module.
+    params: Its parameters, verified against their digests.
+    step: The checkpoint they are from.
+  """
+  config: experiment.Pretrain
+  tokenizer: tokenizer_lib.Tokenizer
+  model: nn.Module
+  params: Any
+  step: int
+
+  @property
+  def kind(self) -> str:
+    """The likelihood that `score` gives, of `held_out.KINDS`."""
+    return self.config.objective.likelihood
+
+  @property
+  def digest(self) -> str:
+    """SHA-256 of the parameters."""
+    return trees.digest(self.params)
+
+  def score(self, devices: Sequence[Any] | None = None, carried: bool = False
+            ) -> likelihood.Score:
+    """Returns the likelihood that its objective defines; see `scorer`.
+
+    Raises:
+      InputError: If the objective defines none.
+    """
+    objective = self.config.objective
+    score_of = scorer(objective, self.model, self.tokenizer, devices, carried)
+    if score_of is None:
+      raise errors.InputError(
+          f'{type(objective).__name__} defines no likelihood of a text; '
+          'fine-tune the run on a task, or embed text with it.')
+    return score_of(self.params)
+
+
+@dataclasses.dataclass(frozen=True)
+class Counted:
+  """A run of a counted model, read back; to `evaluate.py` like `Trained`.
+
+  Attributes:
+    config: What it was made with.
+    tokenizer: Text to ids and back.
+    model: The n-gram model, which is its own score.
+    step: 0.
+  """
+  config: experiment.Count
+  tokenizer: tokenizer_lib.Tokenizer
+  model: ngram.Ngram
+  step: int = 0
+  kind = 'exact'  # The likelihood that `score` gives, of `held_out.KINDS`.
+
+  @property
+  def digest(self) -> str:
+    """SHA-256 of the tables."""
+    return self.model.digest
+
+  def score(self, devices: Any = None, carried: bool = False
+            ) -> likelihood.Score:
+    """Returns the model; the arguments are for those that are trained."""
+    del devices, carried
+    return self.model
+
+
+def scorer(objective: experiment.Objective, model: nn.Module,
+           tokenizer: tokenizer_lib.Tokenizer | None = None,
+           devices: Sequence[Any] | None = None, carried: bool = False
+           ) -> Callable[[Any], likelihood.Score] | None:
+  """Returns `score_of(params)`: the likelihood that an objective defines.
+
+  Args:
+    objective: What the model is trained by.
+    model: The module.
+    tokenizer: Of its special ids, where the objective needs them.
+    devices: Devices that share each batch; None: one.
+    carried: Whether the state of a recurrent model is carried from batch to
+      batch, as `Scoring.carried` says; on one device.
+
+  Returns:
+    The function, or None where there is no likelihood.
+  """
+  if objective.likelihood == 'none':
+    return None
+  if carried:
+    return carried_lib.scorer(model)
+  scores = objective.scores(model, tokenizer)
+  if devices is not None and len(devices) == 1:
+    devices = None
+  return lambda params: likelihood.of_params(scores, params, devices)
+
+
+def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Trained:
+  """Reads a run directory of `experiments/pretrain.py`.
+
+  Args:
+    workdir: The directory.
+    step: A checkpoint's number, 'best' or 'latest'.
+
+  Raises:
+    InputError: If the directory is no run, or holds no sound checkpoint, or a
+      model that has no parameters.
+  """
+  found = load_any(workdir, step)
+  if isinstance(found, Counted):
+    raise errors.InputError(
+        f'{workdir} is the run of an n-gram model, which can only be scored: '
+        'by experiments/evaluate.py.')
+  return found
+
+
+def load_any(workdir: str | pathlib.Path, step: int | str = 'best'
+             ) -> Trained | Counted:
+  """Reads a run directory whatever its model; see `load`."""
+  run = rundir.RunDir(pathlib.Path(workdir))
+  config = read_config(run)
+  tokenizer = tokenizer_lib.load(run.tokenizer)
+  if isinstance(config, experiment.Count):
+    return Counted(config, tokenizer, ngram.load(run.counts))
+  model = config.model.with_vocab(tokenizer.vocab_size)
+  config = dataclasses.replace(config, model=model)
+  step, params = checkpoints.restore_params(run.checkpoints, step)
+  return Trained(config, tokenizer, model.build(), params, step)
+
+
+def read_config(run: rundir.RunDir) -> experiment.Pretrain | experiment.Count:
+  """Returns the config of a run directory."""
+  if not run.config.is_file():
+    raise errors.InputError(
+        f'{run.path} is not a run directory: it has no {run.config.name}. Give '
+        'the --workdir of a run of experiments/pretrain.py.')
+  try:
+    tree = json.loads(run.config.read_text())
+  except ValueError as error:
+    raise errors.InputError(f'{run.config} is not JSON: {error}.') from error
+  return config_lib.freeze(experiment.Pretrain | experiment.Count, tree)
