@@ -124,7 +124,9 @@ class SGD(_Optimizer):
   nesterov: bool = False
 
   def rule(self, decay):
-    return optax.chain(decay, optax.trace(self.momentum, self.nesterov))
+    return optax.chain(
+        decay, optax.trace(self.momentum, self.nesterov) if self.momentum
+        else optax.identity())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
