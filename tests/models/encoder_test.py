@@ -73,7 +73,8 @@ def loss_of(model):
 
 
 @pytest.mark.parametrize('config', [
-    BERT, MODERN], ids=['bert', 'modern'])
+    pytest.param(BERT, marks=pytest.mark.slow), MODERN],
+                         ids=['bert', 'modern'])
 def test_documents_and_padding_do_not_see_each_other(config):
   loss, params = loss_of(config.build()), params_of(config)
   invariance.packing_invariance(loss, params, vocab_size=VOCAB)
@@ -156,8 +157,9 @@ def test_without_a_mask_rows_are_one_document(bert):
   model, variables = bert
   ids = BATCH['inputs']
   where = np.broadcast_to(np.arange(10), ids.shape)
-  got, none = model.apply(variables, ids)
-  want, _ = model.apply(
+  apply = jax.jit(model.apply)
+  got, none = apply(variables, ids)
+  want, _ = apply(
       variables, ids, masks.make(where, np.ones_like(ids), causal=False))
   assert none is None
   np.testing.assert_allclose(got, want, atol=1e-5)
@@ -166,8 +168,9 @@ def test_without_a_mask_rows_are_one_document(bert):
 def test_types_are_those_given_and_0_by_default(bert):
   model, variables = bert
   ids = BATCH['inputs']
-  plain, zeros, ones = (model.apply(variables, ids, types_BT=types)[0]
-                        for types in (None, 0 * ids, 0 * ids + 1))
+  apply = jax.jit(lambda types_BT: model.apply(
+      variables, ids, types_BT=types_BT)[0])
+  plain, zeros, ones = (apply(x) for x in (None, 0 * ids, 0 * ids + 1))
   np.testing.assert_array_equal(plain, zeros)
   assert not np.allclose(plain, ones)
 
@@ -175,13 +178,15 @@ def test_types_are_those_given_and_0_by_default(bert):
 def test_dropout_needs_train_and_evaluation_is_deterministic(bert):
   model, variables = bert
   ids = BATCH['inputs']
-  one, two = (model.apply(variables, ids)[0] for _ in range(2))
+  apply = jax.jit(model.apply, static_argnames='train')
+  one, two = (apply(variables, ids)[0] for _ in range(2))
   np.testing.assert_array_equal(one, two)
-  noisy, _ = model.apply(
+  noisy, _ = apply(
       variables, ids, train=True, rngs={'dropout': jax.random.key(0)})
   assert not np.allclose(noisy, one)
 
 
+@pytest.mark.slow
 def test_scanned_is_looped():
   config = dataclasses.replace(BERT, pooler=None, replaced=None)
   scanned = dataclasses.replace(config, scan=True).build()

@@ -151,7 +151,7 @@ def test_without_a_key_the_mask_belongs_to_the_row():
 def test_the_bound_is_never_exceeded():
   batch = {k: v[:64, :30] for k, v in rows().items()}
   for selection in SELECTIONS.values():
-    for key in range(4):
+    for key in range(2):
       out = masked(mlm.MaskedLM(rate=0.4, selection=selection), batch, key)
       assert out.weights_BM.sum() == out.chosen_BT.sum()
 

@@ -56,7 +56,7 @@ def log_probs(params, inputs, positions, segments):
 def test_loss_and_accuracy_by_their_formulas(params):
   objective = mlm.MaskedLM(rate=0.5)
   got = jax.jit(objective.build(MODEL, TOKENIZER))(params, BATCH)
-  masked = objective.masker(TOKENIZER)(BATCH, None)
+  masked = jax.jit(objective.masker(TOKENIZER))(BATCH, None)
   chosen = np.asarray(masked.chosen_BT)
   log_p = np.asarray(log_probs(
       params, masked.inputs_BT, BATCH['positions'], BATCH['segments']))
@@ -73,7 +73,7 @@ def test_loss_and_accuracy_by_their_formulas(params):
 def test_the_model_does_not_see_what_it_guesses(params):
   # What is masked without exception may be anything: the logits stay.
   objective = mlm.MaskedLM(rate=0.5, masked=1.0, random=0.0)
-  masked = objective.masker(TOKENIZER)(BATCH, jax.random.key(0))
+  masked = jax.jit(objective.masker(TOKENIZER))(BATCH, jax.random.key(0))
   assert np.all(np.asarray(masked.inputs_BT)[masked.chosen_BT] == MASK)
   kept = np.asarray(masked.inputs_BT)[~masked.chosen_BT]
   np.testing.assert_array_equal(kept, BATCH['inputs'][~masked.chosen_BT])
