@@ -13,6 +13,7 @@ import dataclasses
 
 from lmjax import experiment
 from lmjax.core import config as config_lib
+from lmjax.core import errors
 from lmjax.data import continuous
 from lmjax.data import corruption
 from lmjax.data import pairs as pairs_lib
@@ -147,6 +148,7 @@ PAIRS = {
 
 def get_config(name='decoder_causal'):
   if name not in PAIRS:
-    raise ValueError(
-        f'{name!r} is not among the pairs; choose from {sorted(PAIRS)}.')
+    raise errors.InputError(
+        f'{name!r} is not among the pairs; choose from {sorted(PAIRS)}.'
+        f'{config_lib.near(name, PAIRS)}')
   return config_lib.editable(PAIRS[name])
