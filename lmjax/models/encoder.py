@@ -137,7 +137,8 @@ class EncoderConfig:
     if not isinstance(self.block.mixer, attention.AttentionConfig):
       raise errors.InputError(
           'An encoder reads both ways, which '
-          f'{type(self.block.mixer).__name__} cannot; set --config.model.block.mixer.kind=AttentionConfig.')
+          f'{type(self.block.mixer).__name__} cannot; set '
+          '--config.model.block.mixer.kind=AttentionConfig.')
     self.block.mixer.size(self.width)
     if self.alternating is not None and (self.scan or self.shared_layers):
       raise errors.InputError(
