@@ -2,8 +2,9 @@
 
 A step holds the items `params`, `ema` and `carry` (if kept), `rest` (optimizer
 state, step and key) and `about`, a JSON text with the SHA-256 of every array
-and what the run wants to know again. Orbax does not notice a flipped bit and never tries an
-older step; the digests notice, and restoring then goes back a step.
+and what the run wants to know again. Orbax does not notice a flipped bit and
+never tries an older step; the digests notice, and restoring then goes back a
+step.
 
 Orbax is imported where it is used: it doubles the time of `--help`.
 """

@@ -152,7 +152,7 @@ def test_a_carried_batch_is_not_divided(divided):
   update = functools.partial(
       step.train_step, objective=TRUNCATED.build(MODEL),
       optimizer=optax.sgd(1.0), **divided)
-  with pytest.raises(errors.InputError, match='parallel=jit and training.micro'):
+  with pytest.raises(errors.InputError, match='parallel=jit and train'):
     if 'axis_name' in divided:
       jax.vmap(update, axis_name='data', in_axes=(None, 0))(
           state, jax.tree.map(lambda x: x[None], BATCHES(0)))
