@@ -49,7 +49,8 @@ def finetune(config: experiment.Finetune, workdir: str
   held = downstream.frozen(config, params)
   optimizer = downstream.optimizer(config, held).build(params, training.steps)
   state = step.init_state(params, optimizer, training.seed,
-                          ema=training.ema_decay is not None)
+                          ema=training.ema_decay is not None,
+                          equal=training.average is not None)
   strategy = parallel.strategy(training.parallel)
   logits_of = downstream.predictor(model, strategy, len(splits.labels))
 

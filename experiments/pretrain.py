@@ -48,6 +48,7 @@ def pretrain(config: experiment.Pretrain, workdir: str,
   state = step.init_state(
       decoder.initial_params(model, training.seed), optimizer, training.seed,
       ema=training.ema_decay is not None,
+      equal=training.average is not None,
       carry=results.carry(config, model))
   strategy = parallel.strategy(training.parallel)
   score_of = runs.scorer(

@@ -32,6 +32,7 @@ from lmjax.objectives import replaced
 from lmjax.objectives import seq2seq
 from lmjax.objectives import truncated
 from lmjax.tasks import classification
+from lmjax.training import averaging
 from lmjax.training import checkpoints
 from lmjax.training import loop
 from lmjax.training import optimizers
@@ -88,6 +89,8 @@ class Training:
       are summed over their tokens, so the update stays the same.
     ema_decay: What a moving average of the parameters keeps at each step; the
       average is then what is evaluated and sampled from. None keeps none.
+    average: When an equal average of the parameters begins, which is then what
+      is evaluated and sampled from, as in NT-ASGD. None never begins.
     log_every: Steps between rows of `metrics.jsonl`.
     eval_every: Steps between evaluations on held-out text; None only at the
       end.
@@ -102,6 +105,7 @@ class Training:
   parallel: Literal['jit', 'pmap'] = 'jit'
   microbatches: int = 1
   ema_decay: float | None = None
+  average: averaging.NonMonotone | None = None
   log_every: int = 10
   eval_every: int | None = None
   eval_tokens: int = 200_000
@@ -124,8 +128,8 @@ class Training:
   def fit_options(self) -> dict[str, Any]:
     """Returns the arguments of `loop.fit` that are named as they are here."""
     return {name: getattr(self, name) for name in (
-        'steps', 'microbatches', 'ema_decay', 'eval_every', 'save_every',
-        'log_every', 'stop')}
+        'steps', 'microbatches', 'ema_decay', 'average', 'eval_every',
+        'save_every', 'log_every', 'stop')}
 
   def fit(self, run: rundir.RunDir, state: step_lib.TrainState, batches: Any,
           **options: Any) -> tuple[loop.FitResult, int, Any]:
