@@ -27,6 +27,7 @@ from lmjax.models import encoder
 from lmjax.models import encoder_decoder
 from lmjax.models import lstm
 from lmjax.models import multi_token as multi_token_model
+from lmjax.models import ngram
 from lmjax.models import xlnet
 from lmjax.nn import block
 from lmjax.nn import positions
@@ -78,6 +79,9 @@ def pair(model, objective, specials=(), sentinels=0, **data):
 
 
 PAIRS = {
+    'ngram': experiment.Count(
+        data=BASE.data, model=ngram.NgramConfig(order=6),
+        scoring=experiment.Scoring(context=1024)),
     'decoder_causal': pair(DECODER, lm.Causal()),
     'rotary_causal': pair(dataclasses.replace(
         DECODER, positions=positions.Rotary()), lm.Causal()),

@@ -182,7 +182,7 @@ def draw(state: State, logits_BV: jax.Array, eos: jax.Array, transforms
   for transform in transforms:
     changed_BV = transform(changed_BV, state.counts_BV)
   if transforms and isinstance(transforms[-1], transforms_lib.Greedy):
-    token_B = jnp.argmax(changed_BV, axis=-1)  # Spares V random numbers a row.
+    token_B = transforms_lib.best(changed_BV)  # Spares V random numbers a row.
   else:
     keys_B = jax.vmap(jax.random.fold_in, (0, None))(state.keys_B, state.step)
     token_B = jax.vmap(jax.random.categorical)(keys_B, changed_BV)

@@ -19,6 +19,17 @@ from lmjax.core import shapes
 Transform = Callable[[jax.Array, jax.Array], jax.Array]
 
 
+def best(logits_BV: jax.Array) -> jax.Array:
+  """Returns the most probable token of each row; of equals the lowest id.
+
+  By two passes that a CPU does in vectors, where XLA's `argmax` does not.
+  """
+  d = shapes.bind(logits_BV=logits_BV)
+  largest_B1 = jnp.max(logits_BV, axis=-1, keepdims=True)
+  ids_BV = jnp.where(logits_BV == largest_B1, jnp.arange(d.V)[None], d.V - 1)
+  return jnp.min(ids_BV, axis=-1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Temperature:
   """Divides logits: below 1 sharpens the distribution, above 1 flattens it."""
@@ -39,7 +50,7 @@ class Greedy:
 
   def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
     d = shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
-    best_B1 = jnp.argmax(logits_BV, axis=-1, keepdims=True)
+    best_B1 = best(logits_BV)[:, None]
     return jnp.where(jnp.arange(d.V)[None] == best_B1, logits_BV, -jnp.inf)
 
 

@@ -161,11 +161,10 @@ class XLNet(nn.Module):
 
   def encode(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
              types_BT: jax.Array | None = None, train: bool = False
-             ) -> tuple[jax.Array, None]:
+             ) -> jax.Array:
     """Returns the content stream, `x_BTD`, where all tokens see all others."""
-    x_BTD = self._streams(inputs_BT, mask, jnp.zeros_like(inputs_BT), types_BT,
-                          train, False)
-    return x_BTD, None
+    return self._streams(
+        inputs_BT, mask, jnp.zeros_like(inputs_BT), types_BT, train, False)
 
   def logits(self, x_BTD: jax.Array) -> jax.Array:
     """Returns float32 `logits_BTV` for hidden states."""

@@ -118,7 +118,7 @@ class MaskedDiffusion:
     # No text holds [MASK], so its probability is 0.
     logits_BTV = logits_BTV.at[..., mask_id].set(-jnp.inf)
     nll_BT, _ = losses.cross_entropy(logits_BTV, sequence['inputs'])
-    correct_BT = jnp.argmax(logits_BTV, axis=-1) == sequence['inputs']
+    correct_BT = losses.is_best(logits_BTV, sequence['inputs'])
     masked_BT = masked_BT.astype(jnp.float32)
     return (jnp.where(masked_BT > 0, nll_BT, 0) / t_BT,
             correct_BT.astype(jnp.float32), masked_BT)

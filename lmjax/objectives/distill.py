@@ -97,7 +97,7 @@ class Distillation:
     loss_BT = ((1 - self.weight) * nll_BT
                + self.weight * self.temperature**2 * kl_BT)
     weights_BT = batch['weights']
-    correct_BT = jnp.argmax(logits_BTV, axis=-1) == batch['targets']
+    correct_BT = losses.is_best(logits_BTV, batch['targets'])
     agree_BT = jnp.argmax(logits_BTV, -1) == jnp.argmax(taught_BTV, -1)
     out = {
         'nll': metrics.Mean.of(nll_BT, weights_BT),

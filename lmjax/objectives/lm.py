@@ -147,7 +147,7 @@ def scores_of(
   def scored(x_BTD, targets_BT):
     logits_BTV = model.apply({'params': params}, x_BTD, method='logits')
     nll_BT, _ = losses.cross_entropy(logits_BTV, targets_BT)
-    return nll_BT, jnp.argmax(logits_BTV, axis=-1) == targets_BT
+    return nll_BT, losses.is_best(logits_BTV, targets_BT)
 
   def skipped(x_BTD, targets_BT):
     del x_BTD

@@ -31,6 +31,21 @@ def cross_entropy(
   return log_normalizer_BT - picked_BT, log_normalizer_BT
 
 
+def is_best(logits_BTV: jax.Array, targets_BT: jax.Array) -> jax.Array:
+  """Returns whether no class is more probable than the target, bool.
+
+  By comparison with the largest logit: on a CPU, XLA takes 25 times as long to
+  find where that is.
+
+  Args:
+    logits_BTV: Any number of axes, classes last.
+    targets_BT: The same without the last.
+  """
+  picked_BT = jnp.take_along_axis(
+      logits_BTV, jnp.expand_dims(targets_BT, -1), axis=-1, mode='clip')[..., 0]
+  return picked_BT >= jnp.max(logits_BTV, axis=-1)
+
+
 def check_smoothing(amount: float) -> None:
   """Refuses an amount of label smoothing that is no share of the target."""
   if not 0 <= amount < 1:
@@ -74,7 +89,7 @@ def token_means(
     loss_BT = smoothed(nll_BT, logits_BTV, log_normalizer_BT, label_smoothing)
   if z_loss:
     loss_BT += z_loss * jnp.square(log_normalizer_BT)
-  correct_BT = jnp.argmax(logits_BTV, axis=-1) == targets_BT
+  correct_BT = is_best(logits_BTV, targets_BT)
   return {
       'loss': metrics.Mean.of(loss_BT, weights_BT),
       'nll': metrics.Mean.of(nll_BT, weights_BT),

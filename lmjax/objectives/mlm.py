@@ -132,7 +132,7 @@ def guesses(model: nn.Module, params: Any, x_BTD: jax.Array,
   x_BMD = jnp.take_along_axis(x_BTD, masked.places_BM[:, :, None], axis=1)
   logits_BMV = bidirectional.head(model, params, x_BMD, method)
   nll_BM, _ = losses.cross_entropy(logits_BMV, masked.targets_BM)
-  correct_BM = jnp.argmax(logits_BMV, axis=-1) == masked.targets_BM
+  correct_BM = losses.is_best(logits_BMV, masked.targets_BM)
   nll = metrics.Mean.of(nll_BM, masked.weights_BM)
   return {
       'loss': nll, 'nll': nll,
@@ -211,7 +211,7 @@ def pseudo_scores(
     logits_B1V = bidirectional.head(model, params, x_B1D, 'logits')
     targets_B1 = targets_BT[:, place][:, None]
     nll_B1, _ = losses.cross_entropy(logits_B1V, targets_B1)
-    return nll_B1[:, 0], jnp.argmax(logits_B1V, -1)[:, 0] == targets_B1[:, 0]
+    return nll_B1[:, 0], losses.is_best(logits_B1V, targets_B1)[:, 0]
 
   def skip(place):
     del place

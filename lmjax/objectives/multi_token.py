@@ -71,7 +71,7 @@ class MultiToken:
         nll_BT, _ = losses.cross_entropy(logits_BTV, targets_BT)
         nll = metrics.Mean.of(nll_BT, weights_BT)
         if distance == 1:
-          correct_BT = jnp.argmax(logits_BTV, axis=-1) == targets_BT
+          correct_BT = losses.is_best(logits_BTV, targets_BT)
           out = {'loss': nll, 'nll': nll,
                  'accuracy': metrics.Mean.of(correct_BT, weights_BT)}
         else:

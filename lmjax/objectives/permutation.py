@@ -74,7 +74,7 @@ class PermutationLM:
           rngs=None if rng is None else {
               'dropout': jax.random.fold_in(rng, 1)})
       nll_BT, _ = losses.cross_entropy(logits_BTV, batch['inputs'])
-      correct_BT = jnp.argmax(logits_BTV, axis=-1) == batch['inputs']
+      correct_BT = losses.is_best(logits_BTV, batch['inputs'])
       return {
           'loss': metrics.Mean.of(nll_BT, predicted_BT),
           'nll': metrics.Mean.of(nll_BT, predicted_BT),

@@ -135,3 +135,8 @@ def test_sampling_builds_only_what_it_says():
 def test_impossible_values_are_refused_by_name(field, value):
   with pytest.raises(errors.InputError, match=f'{field} should be .*{value}'):
     transforms.Sampling(**{field: value})
+
+
+def test_best_is_argmax():
+  logits = jax.random.randint(jax.random.key(0), (50, 7), 0, 4).astype(float)
+  assert transforms.best(logits).tolist() == jnp.argmax(logits, -1).tolist()

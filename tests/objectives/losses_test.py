@@ -83,3 +83,11 @@ def test_shapes_that_disagree_are_told():
     losses.cross_entropy(jnp.zeros((2, 3, 5)), jnp.zeros((2, 4), jnp.int32))
 
 
+
+
+def test_the_target_is_best_where_no_class_is_more_probable():
+  logits = jnp.array([[[1.0, 3.0, 2.0], [2.0, 2.0, 1.0], [0.0, -1.0, 5.0]]])
+  for target, best in (0, [0, 1, 0]), (1, [1, 1, 0]), (2, [0, 0, 1]):
+    found = losses.is_best(logits, jnp.full((1, 3), target))
+    assert found.astype(int).tolist() == [best]
+  assert not losses.is_best(jnp.full((1, 2), jnp.nan), jnp.array([0]))[0]
