@@ -171,7 +171,7 @@ def row_of(name: str, workdir: str, paragraphs: Sequence[str]) -> Row:
       found['reports'][0]).bits_per_byte
   counted = isinstance(run, runs.Counted)
   return Row(
-      name, 0 if counted else run.config.training.steps, found['tokens'],
+      name, 0 if counted else run.config.training.steps, int(found['tokens']),
       run.kind, own, found.get('held_out', {}).get('loss'),
       None if counted else probed(vectors_of(run), paragraphs))
 
