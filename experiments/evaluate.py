@@ -17,8 +17,6 @@ from lmjax import experiment
 from lmjax import runs
 from lmjax.core import cli
 from lmjax.core import config as config_lib
-from lmjax.core import errors
-from lmjax.data import store as store_lib
 from lmjax.evaluation import choices
 from lmjax.evaluation import carried
 from lmjax.evaluation import held_out
@@ -40,17 +38,17 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
   scoring = config.scoring
   score = run.score(jax.local_devices(), scoring.carried)
   own = run.config.scoring.context or run.config.data.length or (
-      run.config.model.context)
+      getattr(run.config.model, 'context', 1024))
   context = scoring.context or held_out.longest(run.kind, own)
   shared = dict(context=context, batch_size=scoring.batch_size,
                 parameters_hash=run.digest)
 
   texts = []
   if config.data is not None or not config.choices.paths:
-    text, train = _stores(config, run, workdir)
+    text, train = runs.texts(run, config, workdir)
     texts = held_out.reports(
         score, text, run.tokenizer, train=train, kind=run.kind,
-        tokens=scoring.tokens,
+        others=runs.mixtures(run, score, config, context, workdir), tokens=scoring.tokens,
         lay=carried.Windows(context) if scoring.carried else None,
         stride=scoring.stride or max(1, context // 2), **shared)
     report.show(texts)
@@ -64,22 +62,6 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
               step=run.step, config=config_lib.to_dict(config))
   print(f'report: {folder / "report.json"}')
   return texts, answers
-
-
-def _stores(config, run, workdir):
-  """Returns the tokens to score, and those to count baselines on or None."""
-  data, cache = run.config.data, pathlib.Path(workdir) / 'cache'
-  own = None
-  if config.data is None or config.baselines:
-    own = data.build(workdir, tokenizer=run.tokenizer)
-  text = getattr(own, config.split) if config.data is None else (
-      store_lib.cached(config.data, run.tokenizer, data.cache or cache))
-  if text is None:
-    raise errors.InputError(
-        f'The run {workdir} has no {config.split} split; choose another '
-        '--config.split, or give text: --config.data.kind=TextFiles '
-        '--config.data.paths=...')
-  return text, own.train if config.baselines else None
 
 
 def main(_):

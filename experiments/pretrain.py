@@ -21,7 +21,6 @@ from lmjax import runs
 from lmjax.core import cli
 from lmjax.evaluation import report
 from lmjax.models import cost
-from lmjax.models import decoder
 from lmjax.training import parallel
 from lmjax.training import rundir
 from lmjax.training import step
@@ -46,7 +45,7 @@ def pretrain(config: experiment.Pretrain, workdir: str,
   results.prompts(config.samples, tokenizer, model)  # Refused now, if ever.
   optimizer = config.optimizer.build(cost.shapes(sized), training.steps)
   state = step.init_state(
-      decoder.initial_params(model, training.seed), optimizer, training.seed,
+      results.initial_params(config, model, data), optimizer, training.seed,
       ema=training.ema_decay is not None,
       equal=training.average is not None,
       carry=results.carry(config, model))

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import flax.linen as nn
 
 from lmjax.core import errors
+from lmjax.data import continuous
 from lmjax.data import pipeline
 from lmjax.data import sources
 from lmjax.data import tokenizer as tokenizer_lib
@@ -18,6 +19,7 @@ from lmjax.models import encoder_decoder
 from lmjax.models import lstm
 from lmjax.models import multi_token as multi_token_model
 from lmjax.models import ngram
+from lmjax.models import word_vectors
 from lmjax.models import xlnet
 from lmjax.objectives import contrastive
 from lmjax.objectives import diffusion
@@ -195,14 +197,37 @@ class Samples:
 
 @dataclasses.dataclass(frozen=True)
 class Pretrain:
-  """A run of `experiments/pretrain.py`."""
+  """A run of `experiments/pretrain.py`.
+
+  Attributes:
+    data: What the model is trained and tested on.
+    model: The model.
+    vectors: Static word vectors that are learned first, of the model's width,
+      and that its embedding begins with; None begins at random.
+    objective: What is minimised.
+    optimizer: How.
+    training: How long, and what is watched meanwhile.
+    scoring: How held-out text is scored.
+    samples: What is sampled at the end.
+  """
   data: pipeline.DataConfig = pipeline.DataConfig()
   model: Model = decoder.DecoderConfig()
+  vectors: word_vectors.Config | None = None
   objective: Objective = lm.Causal()
   optimizer: optimizers.Optimizer = optimizers.AdamW()
   training: Training = Training()
   scoring: Scoring = Scoring()
   samples: Samples = Samples()
+
+  def __post_init__(self):
+    streams = isinstance(self.data.packing, continuous.Continuous)
+    if streams != isinstance(self.objective, truncated.TruncatedBPTT):
+      raise errors.InputError(
+          'Rows that go on where the last batch ended (data.packing = '
+          'Continuous) belong to the objective that carries a state over '
+          '(TruncatedBPTT), and it to them; got '
+          f'{type(self.data.packing).__name__} and '
+          f'{type(self.objective).__name__}.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,6 +256,9 @@ class Evaluate:
     scoring: How text is scored.
     baselines: Whether unigram and bigram, counted on the run's training text,
       stand beside the model.
+    mix: Directories of other runs of the same tokenizer: their probabilities
+      and the model's are interpolated, under weights fitted on the validation
+      text of the run.
     choices: Questions, answered by likelihood.
     checkpoint: A step, 'best' or 'latest'.
   """
@@ -238,6 +266,7 @@ class Evaluate:
   split: Literal['train', 'valid', 'test'] = 'valid'
   scoring: Scoring = Scoring()
   baselines: bool = True
+  mix: tuple[str, ...] = ()
   choices: choices_lib.Choices = choices_lib.Choices()
   checkpoint: str = 'best'
 

@@ -22,9 +22,25 @@ from lmjax.evaluation import run_page
 from lmjax.generation import prompts as prompts_lib
 from lmjax.generation import sample
 from lmjax.generation import terminal
+from lmjax.models import decoder
+from lmjax.models import word_vectors
 from lmjax.objectives import lm
 from lmjax.training import curve
 from lmjax.training import rundir
+
+
+def initial_params(config: experiment.Pretrain, model: nn.Module,
+                   data: pipeline.Data) -> Any:
+  """Returns what training starts from: random but for `config.vectors`.
+
+  Raises:
+    InputError: If the vectors are not as wide as the model's embedding.
+  """
+  params = decoder.initial_params(model, config.training.seed)
+  if config.vectors is None:
+    return params
+  return word_vectors.into(params, config.vectors.fit(
+      held_out.Documents(data.train), data.tokenizer.vocab_size))
 
 
 def carry(config: experiment.Pretrain, model: nn.Module) -> Any:

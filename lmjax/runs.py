@@ -11,9 +11,13 @@ from lmjax import experiment
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.core import trees
+from lmjax.data import store as store_lib
 from lmjax.data import tokenizer as tokenizer_lib
 from lmjax.evaluation import carried as carried_lib
+from lmjax.evaluation import held_out
 from lmjax.evaluation import likelihood
+from lmjax.evaluation import mixture
+from lmjax.evaluation import windows
 from lmjax.models import ngram
 from lmjax.training import checkpoints
 from lmjax.training import rundir
@@ -161,3 +165,67 @@ def read_config(run: rundir.RunDir) -> experiment.Pretrain | experiment.Count:
   except ValueError as error:
     raise errors.InputError(f'{run.config} is not JSON: {error}.') from error
   return config_lib.freeze(experiment.Pretrain | experiment.Count, tree)
+
+
+def texts(run: Trained | Counted, config: experiment.Evaluate, workdir: str
+          ) -> tuple[store_lib.TokenStore, store_lib.TokenStore | None]:
+  """Returns the tokens to score, and those to count baselines on or None.
+
+  Raises:
+    InputError: If the run has no such split.
+  """
+  data, cache = run.config.data, pathlib.Path(workdir) / 'cache'
+  own = None
+  if config.data is None or config.baselines:
+    own = data.build(workdir, tokenizer=run.tokenizer)
+  text = getattr(own, config.split) if config.data is None else (
+      store_lib.cached(config.data, run.tokenizer, data.cache or cache))
+  if text is None:
+    raise errors.InputError(
+        f'The run {workdir} has no {config.split} split; choose another '
+        '--config.split, or give text: --config.data.kind=TextFiles '
+        '--config.data.paths=...')
+  return text, own.train if config.baselines else None
+
+
+def mixtures(run: Trained | Counted, score: likelihood.Score,
+             config: experiment.Evaluate, context: int, workdir: str
+             ) -> dict[str, likelihood.Score]:
+  """Returns the run interpolated with those of `config.mix`, if any, by name.
+
+  The weights are fitted by EM on validation text of the run, and printed.
+
+  Raises:
+    InputError: If another run has another tokenizer, its likelihood is not an
+      exact one, or there is no validation text.
+  """
+  if not config.mix:
+    return {}
+  valid = run.config.data.build(workdir, tokenizer=run.tokenizer).valid
+  if valid is None:
+    raise errors.InputError(
+        f'--config.mix fits its weights on the validation text of {workdir}, '
+        'and the run has none.')
+  scores = [score, *(_alike(run, other) for other in config.mix)]
+  weights = mixture.fit_weights(scores, windows.Windows(
+      held_out.Documents(valid, 200_000), context, context,
+      config.scoring.batch_size))
+  print('mixture: ' + ', '.join(
+      f'{weight:.3f} {name}'
+      for weight, name in zip(weights, [workdir, *config.mix])))
+  return {'mixture': mixture.Mixture(scores, tuple(weights))}
+
+
+def _alike(run: Trained | Counted, workdir: str) -> likelihood.Score:
+  """Returns the score of a run whose probabilities mix with those of `run`."""
+  other = load_any(workdir)
+  if other.tokenizer.digest != run.tokenizer.digest:
+    raise errors.InputError(
+        f'{workdir} reads text by another tokenizer '
+        f'({other.tokenizer.describe()}) than the run '
+        f'({run.tokenizer.describe()}); mix runs of the same data.')
+  if {run.kind, other.kind} != {'exact'}:
+    raise errors.InputError(
+        'Probabilities mix where both are exact; the likelihood of the run is '
+        f'{run.kind}, that of {workdir} is {other.kind}.')
+  return other.score()

@@ -7,8 +7,11 @@ import pytest
 from lmjax import experiment
 from lmjax.core import config as config_lib
 from lmjax.core import errors
+from lmjax.data import continuous
+from lmjax.data import pipeline
 from lmjax.models import MODELS
 from lmjax.objectives import OBJECTIVES
+from lmjax.objectives import truncated
 
 @pytest.mark.parametrize('change, told', [
     ({'steps': 0}, 'training.steps'), ({'ema_decay': 1.0}, 'ema_decay'),
@@ -39,3 +42,11 @@ def test_the_tables_and_the_configs_name_the_same():
     ids=lambda k: k.__name__)
 def test_configs_survive_editing(kind):
   assert config_lib.freeze(kind, config_lib.editable(kind())) == kind()
+
+
+def test_a_state_is_carried_over_rows_that_go_on():
+  with pytest.raises(errors.InputError, match='Continuous and Causal'):
+    experiment.Pretrain(data=pipeline.DataConfig(
+        packing=continuous.Continuous(streams=32), batch_size=32))
+  with pytest.raises(errors.InputError, match='Packed and TruncatedBPTT'):
+    experiment.Pretrain(objective=truncated.TruncatedBPTT())

@@ -1,20 +1,28 @@
 """What a run shows is measured on all held-out text, with the right model."""
+import dataclasses
 import json
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from lmjax import experiment
 from lmjax import results
 from lmjax import runs
 from lmjax.core import errors
+from lmjax.core import metrics
 from lmjax.core import trees
 from lmjax.data import pipeline
 from lmjax.data import sources
 from lmjax.data import splits
 from lmjax.data import symbols
+from lmjax.evaluation import held_out
 from lmjax.models import decoder
 from lmjax.models import presets
+from lmjax.models import word_vectors
 from lmjax.objectives import lm
+from lmjax.objectives import prefix
 from lmjax.training import rundir
 
 CONFIG = experiment.Pretrain(
@@ -94,3 +102,32 @@ def test_publish_writes_report_curve_and_page(tmp_path, made, capsys):
   assert '<b>\x1b' not in run.page.read_text()
   printed = capsys.readouterr().out
   assert 'bigram' in printed and '\x1b' not in printed.partition('sample')[2]
+
+
+def test_an_embedding_may_begin_with_word_vectors(made):
+  data, model, _, params = made
+  config = dataclasses.replace(CONFIG, vectors=word_vectors.SkipGram(
+      size=8, epochs=1, batch_size=64))
+  found = results.initial_params(config, model, data)
+  vectors = config.vectors.fit(held_out.Documents(data.train), 258)
+  first = found['embed']['embedding']
+  cosines = np.sum(first * vectors, 1) / (
+      np.linalg.norm(first, axis=1) * np.linalg.norm(vectors, axis=1))
+  np.testing.assert_allclose(cosines, 1, atol=1e-5)  # Whatever their scale.
+  jax.tree.map(np.testing.assert_array_equal, found['layer_0'],
+               params['layer_0'])
+
+
+def test_what_has_no_exact_likelihood_is_watched_by_its_objective(made):
+  data, model, score_of, params = made
+  looked = []
+  def objective(params, batch):
+    looked.append(batch['inputs'].shape)
+    return {'loss': metrics.Mean.of(jnp.arange(3.0)[None]),
+            'share': metrics.Mean(1.0, 4.0)}
+  class Bound(prefix.PrefixLM):
+    likelihood = 'bound'
+  config = dataclasses.replace(CONFIG, objective=Bound())
+  row = results.watcher(config, data, objective, score_of)(params, 0)
+  assert row == {'valid/loss': 1.0, 'valid/share': 0.25}
+  assert looked == [(32, 16)]  # Compiled once.
