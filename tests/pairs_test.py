@@ -1,0 +1,129 @@
+"""Every model with every objective trains, resumes and is evaluated."""
+import dataclasses
+import importlib.util
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax import experiment
+from lmjax import runs
+from lmjax.core import trees
+from lmjax.data import continuous
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.models import decoder
+
+ROOT = pathlib.Path(__file__).parents[1] / 'experiments'
+
+
+def _module(path):
+  spec = importlib.util.spec_from_file_location(path.stem, path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+CONFIGS = _module(ROOT / 'configs/objectives.py')
+TRAINED = sorted(name for name, config in CONFIGS.PAIRS.items()
+                 if isinstance(config, experiment.Pretrain))
+SOME = ['encoder_sentence_order', 't5_spans', 'xlnet']  # Without -m slow.
+SPEECH = 'Speaker {}:\nI say that {} times {} is {}, and so do you say it.'
+
+
+def _small(tree):
+  """Returns a tree of configs with every model in it made small."""
+  sizes = {'width': 32, 'num_layers': 1, 'context': 48, 'hidden': 32}
+  if not dataclasses.is_dataclass(tree):
+    return tree
+  changes = {}
+  for field in dataclasses.fields(tree):
+    value = getattr(tree, field.name)
+    if field.name in sizes and isinstance(value, int):
+      changes[field.name] = sizes[field.name]
+    elif dataclasses.is_dataclass(value):
+      changes[field.name] = _small(value)
+  if getattr(tree, 'embedding_size', None) is not None:
+    changes['embedding_size'] = 32
+  return dataclasses.replace(tree, **changes)
+
+
+def _tiny(name, folder):
+  """Returns a pair as its config says, but small, on 80 short speeches."""
+  path = folder / 'play.txt'
+  path.write_text('\n\n'.join(
+      SPEECH.format(i % 9, i, i, i * i) for i in range(80)))
+  config = CONFIGS.PAIRS[name]
+  packing = config.data.packing
+  if isinstance(packing, continuous.Continuous):
+    packing = continuous.Continuous(streams=4)
+  return dataclasses.replace(
+      config, model=_small(config.model),
+      data=dataclasses.replace(
+          config.data, packing=packing, length=48, batch_size=4,
+          source=sources.TextFiles(paths=(str(path),), split_on='paragraph')),
+      optimizer=dataclasses.replace(
+          config.optimizer, schedule=type(config.optimizer.schedule)()),
+      training=experiment.Training(
+          steps=4, eval_every=2, eval_tokens=200, log_every=1),
+      scoring=experiment.Scoring(batch_size=4, tokens=120))
+
+
+@pytest.mark.parametrize('name', [
+    name if name in SOME else pytest.param(name, marks=pytest.mark.slow)
+    for name in TRAINED])
+def test_a_pair_learns_with_every_parameter_and_evaluates_alike(name, tmp_path):
+  config = _tiny(name, tmp_path)
+  data = config.data.build(tmp_path, length=config.model.context)
+  model = config.model.with_vocab(data.tokenizer.vocab_size).build()
+  objective = config.objective.build(model, data.tokenizer)
+  params, batch = decoder.initial_params(model, 0), data.batches()(0)
+
+  def value(params, key):
+    found = objective(params, batch, rng=key)
+    return found['loss'].total / found['loss'].weight, found
+
+  (loss, found), grads = jax.jit(jax.value_and_grad(value, has_aux=True))(
+      params, jax.random.key(0))
+  assert np.isfinite(loss) and float(found['loss'].weight) > 0
+  for path, leaf in trees.items(grads):
+    assert np.all(np.isfinite(leaf)), path
+  lower, _ = jax.jit(value)(jax.tree.map(
+      lambda p, g: p - 1e-3 * g / (1e-6 + jnp.linalg.norm(g)), params, grads),
+                            jax.random.key(0))
+  assert lower < loss
+  evaluated = jax.jit(objective)
+  one, other = evaluated(params, batch), evaluated(params, batch)
+  jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', TRAINED)
+def test_a_pair_trains_resumes_and_is_scored(name, tmp_path, monkeypatch):
+  script, config = _module(ROOT / 'pretrain.py'), _tiny(name, tmp_path)
+  whole = script.pretrain(config, str(tmp_path / 'whole'))
+  if config.objective.likelihood != 'none':
+    assert whole[0].tokens > 50 and np.isfinite(whole[0].nats_per_token)
+    assert runs.load(tmp_path / 'whole').kind == config.objective.likelihood
+  draw = pipeline.Batches.__call__
+  def fails(self, step):
+    if step == 3:
+      raise OSError('the disk is gone')
+    return draw(self, step)
+  with monkeypatch.context() as patch:
+    patch.setattr(pipeline.Batches, '__call__', fails)
+    with pytest.raises(OSError, match='the disk is gone'):
+      script.pretrain(config, str(tmp_path / 'broken'))
+  script.pretrain(config, str(tmp_path / 'broken'))  # From step 2 on.
+  one, other = (runs.load(tmp_path / name, 'latest')
+                for name in ('whole', 'broken'))
+  assert one.step == other.step == 4
+  assert one.digest == other.digest
+
+
+def test_the_counted_pair_is_there():
+  assert isinstance(CONFIGS.PAIRS['ngram'], experiment.Count)
+  with pytest.raises(ValueError, match="Did you mean 'xlnet'"):
+    CONFIGS.get_config('xlnt')
