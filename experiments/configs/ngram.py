@@ -1,0 +1,35 @@
+r"""N-gram models by words or subwords, counted in one pass.
+
+  python experiments/pretrain.py --workdir=runs/kn5 \
+      --config=experiments/configs/ngram.py \
+      --config.data.source.paths=input.txt --config.model.order=5
+
+Expected, modified Kneser-Ney, on the held-out text: words of Tiny Shakespeare
+(5,000 kinds, the last tenth held out, perplexity a token, line ends and <unk>
+among them), and 1,024 subwords of Python's reference (bits a byte; add
+--config.data.source.kind=Embedded --config.data.split.kind=HashSplit
+--config.data.tokenizer.kind=SentencePiece
+--config.data.tokenizer.vocab_size=1024):
+
+  order                       1      2      3      4      5      6
+  Shakespeare, perplexity  181.25  83.85  79.85  78.37  78.19  78.15
+  reference, bits a byte    2.803  2.074  1.755  1.659  1.625  1.612
+
+Counting takes 0.2 to 0.5 s for the 218,024 words, on one core of an Intel Xeon.
+"""
+from lmjax import experiment
+from lmjax.core import config
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import splits
+from lmjax.data import words
+from lmjax.models import ngram
+
+
+def get_config():
+  return config.editable(experiment.Count(
+      data=pipeline.DataConfig(
+          source=sources.TextFiles(paths=('input.txt',)),
+          split=splits.PositionSplit(valid=0.1),
+          tokenizer=words.Words(max_size=5_000)),
+      model=ngram.NgramConfig(order=5)))

@@ -1,0 +1,38 @@
+r"""The Penn Treebank by words: a 5-gram with modified Kneser-Ney smoothing.
+
+  python experiments/pretrain.py --workdir=runs/ptb_kn5 \
+      --config=experiments/configs/ptb_kn5.py \
+      --config.data.source.paths=ptb.train.txt \
+      --config.data.split.valid_source.paths=ptb.valid.txt \
+      --config.data.split.test_source.paths=ptb.test.txt
+  python experiments/evaluate.py --workdir=runs/ptb_kn5 --config.split=test
+
+The files are Mikolov's: a sentence a line, 10,000 words, <unk> for the rest; a
+line is a document, so that no context crosses its end, as in SRILM and KenLM.
+Published: perplexity 141.2 on the test text (Mikolov, Statistical Language
+Models Based on Neural Networks, 2012, table 4.1), by Kneser-Ney smoothing with
+one discount an order; modified Kneser-Ney should be a little better.
+"""
+from lmjax import experiment
+from lmjax.core import config
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import splits
+from lmjax.data import words
+from lmjax.models import ngram
+
+
+def _lines(path):
+  return sources.TextFiles(paths=(path,), split_on='line')
+
+
+def get_config():
+  return config.editable(experiment.Count(
+      data=pipeline.DataConfig(
+          source=_lines('ptb.train.txt'),
+          split=splits.Separate(
+              valid_source=_lines('ptb.valid.txt'),
+              test_source=_lines('ptb.test.txt')),
+          tokenizer=words.Words(max_size=10_000, bos=True, eos=True)),
+      model=ngram.NgramConfig(order=5),
+      scoring=experiment.Scoring(context=128, stride=64)))
