@@ -1,4 +1,4 @@
-"""A run whose model is counted in one pass instead of trained."""
+"""A run whose model is counted instead of trained by gradients."""
 import time
 
 from lmjax import experiment
@@ -29,11 +29,10 @@ def count(config: experiment.Count, workdir: str) -> list[report.Report]:
   model = config.model.fit(
       held_out.Documents(data.train), tokenizer.vocab_size, tokenizer.bos_id)
   model.save(run.counts)
-  facts = {'tokens': data.train.num_tokens, 'ngrams': list(model.num_ngrams),
+  facts = {'tokens': data.train.num_tokens,
            'seconds': time.perf_counter() - begun}
-  name = f'{config.model.order}-gram {type(config.model.smoothing).__name__}'
-  print(f'{name}: {sum(model.num_ngrams):,} n-grams of '
-        f'{data.train.num_tokens:,} tokens in {facts["seconds"]:.1f} s')
+  name = config.model.title
+  print(f'{name}: {data.train.num_tokens:,} tokens in {facts["seconds"]:.1f} s')
 
   scoring = config.scoring
   context = scoring.context or 1024

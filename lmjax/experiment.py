@@ -16,6 +16,7 @@ from lmjax.models import decoder
 from lmjax.models import electra
 from lmjax.models import encoder
 from lmjax.models import encoder_decoder
+from lmjax.models import hmm
 from lmjax.models import lstm
 from lmjax.models import multi_token as multi_token_model
 from lmjax.models import ngram
@@ -232,16 +233,17 @@ class Pretrain:
 
 @dataclasses.dataclass(frozen=True)
 class Count:
-  """A run of `experiments/pretrain.py` whose model is counted in one pass.
+  """A run of `experiments/pretrain.py` whose model is counted.
 
   Attributes:
     data: What it counts and is tested on.
-    model: The n-gram model.
+    model: The n-gram model, or the hidden Markov model, which counts in
+      expectation, several times.
     scoring: How held-out text is scored; by default so that every token sees
       all that the model can use of its document.
   """
   data: pipeline.DataConfig = pipeline.DataConfig()
-  model: ngram.NgramConfig = ngram.NgramConfig()
+  model: ngram.NgramConfig | hmm.HmmConfig = ngram.NgramConfig()
   scoring: Scoring = Scoring(context=1024, stride=1019)
 
 

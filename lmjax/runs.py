@@ -18,6 +18,7 @@ from lmjax.evaluation import held_out
 from lmjax.evaluation import likelihood
 from lmjax.evaluation import mixture
 from lmjax.evaluation import windows
+from lmjax.models import hmm
 from lmjax.models import ngram
 from lmjax.training import checkpoints
 from lmjax.training import rundir
@@ -73,12 +74,12 @@ class Counted:
   Attributes:
     config: What it was made with.
     tokenizer: Text to ids and back.
-    model: The n-gram model, which is its own score.
+    model: The counted model, which is its own score.
     step: 0.
   """
   config: experiment.Count
   tokenizer: tokenizer_lib.Tokenizer
-  model: ngram.Ngram
+  model: ngram.Ngram | hmm.Hmm
   step: int = 0
   kind = 'exact'  # The likelihood that `score` gives, of `held_out.KINDS`.
 
@@ -135,7 +136,7 @@ def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Trained:
   found = load_any(workdir, step)
   if isinstance(found, Counted):
     raise errors.InputError(
-        f'{workdir} is the run of an n-gram model, which can only be scored: '
+        f'{workdir} is the run of a counted model, which can only be scored: '
         'by experiments/evaluate.py.')
   return found
 
@@ -147,7 +148,7 @@ def load_any(workdir: str | pathlib.Path, step: int | str = 'best'
   config = read_config(run)
   tokenizer = tokenizer_lib.load(run.tokenizer)
   if isinstance(config, experiment.Count):
-    return Counted(config, tokenizer, ngram.load(run.counts))
+    return Counted(config, tokenizer, config.model.load(run.counts))
   model = config.model.with_vocab(tokenizer.vocab_size)
   config = dataclasses.replace(config, model=model)
   step, params = checkpoints.restore_params(run.checkpoints, step)

@@ -13,6 +13,7 @@ from lmjax.data import sources
 from lmjax.data import splits
 from lmjax.data import symbols
 from lmjax.evaluation import likelihood
+from lmjax.models import hmm
 from lmjax.models import ngram
 from lmjax.models import ngram_cache
 
@@ -56,6 +57,15 @@ def test_a_cache_is_kept_with_the_run(tmp_path):
            'segments': np.ones((1, 4), int)}
   assert np.all(np.isfinite(run.score()(batch)[0]))
   assert np.isfinite(reports[0].nats_per_token)
+
+
+def test_a_hidden_markov_model_is_a_run_too(tmp_path):
+  config = experiment.Count(
+      CONFIG.data, hmm.HmmConfig(num_states=2, steps=2, length=32),
+      CONFIG.scoring)
+  reports = counting.count(config, str(tmp_path / 'run'))
+  assert reports[0].name == 'HMM of 2 states'
+  assert runs.load_any(tmp_path / 'run').digest == reports[0].parameters_hash
 
 
 def test_a_counted_run_is_no_start_for_what_needs_parameters(tmp_path):

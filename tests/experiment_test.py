@@ -29,7 +29,9 @@ def test_fit_options_are_fields_of_the_config():
 
 
 def test_the_tables_and_the_configs_name_the_same():
-  counted = {MODELS['ngram']}
+  counted = {MODELS['ngram'], MODELS['hmm']}
+  assert set(typing.get_args(
+      typing.get_type_hints(experiment.Count)['model'])) == counted
   assert set(typing.get_args(experiment.Model)) == (
       set(MODELS.values()) - counted)
   of_texts = {OBJECTIVES['labels'], OBJECTIVES['distillation']}

@@ -25,6 +25,7 @@ from lmjax.models import decoder
 from lmjax.models import electra
 from lmjax.models import encoder
 from lmjax.models import encoder_decoder
+from lmjax.models import hmm
 from lmjax.models import lstm
 from lmjax.models import multi_token as multi_token_model
 from lmjax.models import ngram
@@ -81,6 +82,9 @@ def pair(model, objective, specials=(), sentinels=0, **data):
 PAIRS = {
     'ngram': experiment.Count(
         data=BASE.data, model=ngram.NgramConfig(order=6),
+        scoring=experiment.Scoring(context=1024)),
+    'hmm': experiment.Count(
+        data=BASE.data, model=hmm.HmmConfig(num_states=64, steps=10),
         scoring=experiment.Scoring(context=1024)),
     'decoder_causal': pair(DECODER, lm.Causal()),
     'rotary_causal': pair(dataclasses.replace(

@@ -3,6 +3,7 @@ from lmjax.models import decoder
 from lmjax.models import electra
 from lmjax.models import encoder
 from lmjax.models import encoder_decoder
+from lmjax.models import hmm
 from lmjax.models import lstm
 from lmjax.models import multi_token
 from lmjax.models import ngram
@@ -13,6 +14,7 @@ MODELS = {
     'electra': electra.ElectraConfig,
     'encoder': encoder.EncoderConfig,
     'encoder_decoder': encoder_decoder.EncoderDecoderConfig,
+    'hmm': hmm.HmmConfig,
     'multi_token': multi_token.MultiTokenConfig,
     'ngram': ngram.NgramConfig,
     'recurrent': lstm.RecurrentConfig,

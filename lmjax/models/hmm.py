@@ -71,6 +71,15 @@ class HmmConfig:
           'HmmConfig.floor should be from 0, where unseen tokens are '
           f'impossible, to less than 1; got {self.floor}.')
 
+  @property
+  def title(self) -> str:
+    """The model, as a report names it."""
+    return f'HMM of {self.num_states} states'
+
+  def load(self, path: str | pathlib.Path) -> 'Hmm':
+    """Returns a model that was saved; see `load` of this module."""
+    return load(path)
+
   def fit(self, documents: Iterable[Sequence[int]], vocab_size: int,
           bos_id: int | None) -> 'Hmm':
     """Returns the model after `steps` steps of EM on documents.

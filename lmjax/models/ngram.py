@@ -47,6 +47,15 @@ class NgramConfig:
   def __post_init__(self):
     ngram_counts.check_order(self.order)
 
+  @property
+  def title(self) -> str:
+    """The model, as a report names it."""
+    return f'{self.order}-gram {type(self.smoothing).__name__}'
+
+  def load(self, path: str | pathlib.Path) -> 'Ngram':
+    """Returns a model that was saved; see `load` of this module."""
+    return load(path)
+
   def fit(self, documents: ngram_counts.Documents, vocab_size: int,
           bos_id: int | None) -> 'Ngram':
     """Counts documents and returns the model; see `ngram_counts.count`."""
