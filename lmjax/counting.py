@@ -41,6 +41,7 @@ def count(config: experiment.Count, workdir: str) -> list[report.Report]:
       model, data.valid if held else data.train, tokenizer, context=context,
       stride=scoring.stride or max(1, context // 2),
       batch_size=scoring.batch_size, tokens=scoring.tokens, train=data.train,
+      source=config.data.source,
       name=name if held else f'{name} (on its training text)',
       parameters_hash=model.digest)
   report.save(run.report, reports, **facts)

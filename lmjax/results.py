@@ -12,7 +12,6 @@ from lmjax.core import config as config_lib
 from lmjax.core import metrics
 from lmjax.core import trees
 from lmjax.data import pipeline
-from lmjax.data import synthetic
 from lmjax.data import tokenizer as tokenizer_lib
 from lmjax.evaluation import carried
 from lmjax.evaluation import held_out
@@ -111,17 +110,13 @@ def measure(config: experiment.Pretrain, data: pipeline.Data, score_of,
   kind = config.objective.likelihood
   context = config.scoring.context or held_out.longest(kind, data.length)
   held = data.valid is not None
-  source, others = config.data.source, {}
-  if isinstance(source, synthetic.Config):
-    others['optimum'] = source.optimal_score(data.tokenizer)
   return held_out.reports(
       score_of and score_of(params), data.valid if held else data.train,
       data.tokenizer,
       context=context, stride=config.scoring.stride or max(1, context // 2),
       batch_size=config.scoring.batch_size, lay=_lay(config, context),
       name='model' if held else 'model (on its training text)',
-      kind=kind, others=others,
-      tokens=config.scoring.tokens,
+      kind=kind, source=config.data.source, tokens=config.scoring.tokens,
       train=data.train, parameters_hash=trees.digest(params))
 
 

@@ -2,10 +2,12 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import types
+from typing import Any
 
 import numpy as np
 
 from lmjax.data import store as store_lib
+from lmjax.data import synthetic
 from lmjax.data import tokenizer as tokenizer_lib
 from lmjax.evaluation import baselines
 from lmjax.evaluation import likelihood
@@ -83,6 +85,7 @@ def reports(
     name: str = 'model',
     kind: str = 'exact',
     others: Mapping[str, likelihood.Score] = types.MappingProxyType({}),
+    source: Any = None,
     tokens: int | None = None,
     lay: Callable[..., Iterable[likelihood.Batch]] | None = None,
     train: store_lib.TokenStore | None = None,
@@ -101,6 +104,8 @@ def reports(
     name: What to call `score`.
     kind: What likelihood it is, of `KINDS`.
     others: Further scores by name, to stand beside it.
+    source: Where the text is from: the best score that a synthetic language
+      admits stands beside the model, with what the model has in excess.
     tokens: About how many tokens to score, from the first on; None: all.
     lay: How documents become batches: see `likelihood.evaluate`.
     train: The training split, on which the unigram and bigram are counted;
@@ -115,6 +120,8 @@ def reports(
   vocab_size = tokenizer.vocab_size
   title = name if kind == 'exact' else f'{name} ({kind})'
   scores, counts = {} if score is None else {title: score}, None
+  if isinstance(source, synthetic.Config):
+    others = {**others, 'optimum': source.optimal_score(tokenizer)}
   scores |= {**others, 'uniform': baselines.Uniform(vocab_size)}
   if train is not None:
     counted = Documents(train)
@@ -134,6 +141,11 @@ def reports(
   if documents.size(tokenizer).bytes < int(store.text_bytes.sum()):
     notes.append(f'The split has {store.num_tokens:,} tokens; the first '
                  'documents stand for it.')
+  best = [each.nats_per_token for each in found if each.name == 'optimum']
+  if best and score is not None:
+    excess = found[0].nats_per_token - best[0]
+    notes.append(f'In excess of the optimum: {excess:.4f} nats a token, '
+                 f'{excess / best[0]:.2%} of it.')
   found[0] = dataclasses.replace(
       found[0], notes=found[0].notes + tuple(notes))
   return found

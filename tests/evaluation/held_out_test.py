@@ -6,6 +6,8 @@ import pytest
 
 from lmjax.data import sources
 from lmjax.data import store as store_lib
+from lmjax.data import symbols
+from lmjax.data import synthetic
 from lmjax.data import tokenizer as tokenizer_lib
 from lmjax.evaluation import baselines
 from lmjax.evaluation import held_out
@@ -52,3 +54,37 @@ def test_reports_stand_beside_each_other(tmp_path, tokenizer):
   assert sum(bucket.tokens for bucket in found[0].by_frequency) == 24
   assert len(held_out.reports(
       own, valid, tokenizer, context=8, stride=4, batch_size=2)) == 2
+
+
+def test_a_synthetic_language_brings_its_optimum(tmp_path):
+  source = synthetic.MarkovChain(order=1, symbols=3, num_documents=40)
+  tokenizer = symbols.Characters().build(source.documents())
+  store = store_lib.cached(source, tokenizer, tmp_path)
+  uniform = baselines.Uniform(tokenizer.vocab_size)
+  found = held_out.reports(
+      uniform, store, tokenizer, context=32, stride=16, batch_size=4,
+      source=source)
+  assert [each.name for each in found[:2]] == ['model', 'optimum']
+  excess = found[0].nats_per_token - found[1].nats_per_token
+  assert excess > 0.1
+  assert f'optimum: {excess:.4f} nats' in found[0].notes[-1]
+
+
+def test_a_part_of_a_split_says_so_and_counts_its_own_bytes(tmp_path):
+  source = sources.InMemory(texts=('abc', 'defgh', 'ij' * 20))
+  tokenizer = symbols.Bytes().build()
+  store = store_lib.cached(source, tokenizer, tmp_path)
+  uniform = baselines.Uniform(tokenizer.vocab_size)
+  common = dict(context=16, stride=8, batch_size=4)
+  found = held_out.reports(uniform, store, tokenizer, tokens=13, **common)
+  assert found[0].bytes == 8 and found[0].tokens == 8 + 2  # With both EOS.
+  assert 'the first documents' in found[0].notes[-1]
+  cut = held_out.reports(uniform, store, tokenizer, tokens=3, **common)
+  assert cut[0].bytes == 2 and cut[0].tokens == 2
+  whole = held_out.reports(
+      uniform, store, tokenizer, kind='pseudo', **common)
+  assert whole[0].name == 'model (pseudo)' and whole[0].bytes == 48
+  assert whole[0].notes[-1] == held_out.KINDS['pseudo']
+  alone = held_out.reports(None, store, tokenizer, kind='none', **common)
+  assert alone[0].name == 'uniform'
+  assert alone[0].notes[-1] == held_out.KINDS['none']

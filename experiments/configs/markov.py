@@ -1,0 +1,43 @@
+r"""A Markov chain of order 2, whose exact optimum stands beside the model.
+
+  python experiments/pretrain.py --workdir=runs/markov \
+      --config=experiments/configs/markov.py
+  python experiments/pretrain.py --workdir=runs/markov_trigram \
+      --config=experiments/configs/markov.py:trigram
+
+Expected, nats a token over all of the held-out text, where the best possible is
+1.3450 and a bigram has 1.9847: the Transformer (2 layers of 64, 1,000 steps)
+1.3500, 0.37% in excess, in a minute and a half on 2 cores of an Intel Xeon; the
+trigram 1.3471, 0.16% in excess, which is what 1.18 million tokens leave unknown
+of 512 probabilities.
+"""
+from lmjax import experiment
+from lmjax.core import config
+from lmjax.core import errors
+from lmjax.data import pipeline
+from lmjax.data import symbols
+from lmjax.data import synthetic
+from lmjax.models import ngram
+from lmjax.models import presets
+from lmjax.training import optimizers
+from lmjax.training import schedules
+
+DATA = pipeline.DataConfig(
+    source=synthetic.MarkovChain(order=2, num_documents=20_000),
+    tokenizer=symbols.Characters(), batch_size=32)
+RUNS = {
+    'transformer': experiment.Pretrain(
+        data=DATA, model=presets.gpt2(64, 2, 4, vocab_size=None, context=64),
+        optimizer=optimizers.AdamW(
+            learning_rate=3e-3, schedule=schedules.Cosine(warmup=50)),
+        training=experiment.Training(steps=1000, eval_every=250),
+        samples=experiment.Samples(prompts=('',) * 3, max_new_tokens=40)),
+    'trigram': experiment.Count(data=DATA, model=ngram.NgramConfig(order=3)),
+}
+
+
+def get_config(name='transformer'):
+  if name not in RUNS:
+    raise errors.InputError(
+        f'{name!r} is not in this file; choose from {sorted(RUNS)}.')
+  return config.editable(RUNS[name])
