@@ -9,7 +9,7 @@ _VERSION = next(
     for line in (_ROOT / 'lmjax/__init__.py').read_text().splitlines()
     if line.startswith('__version__'))
 
-_TESTS = ['pytest>=8', 'grain>=0.2.18']
+_TESTS = ['pytest>=8', 'pytest-xdist>=3.6', 'grain>=0.2.18']
 _NOTEBOOKS = ['nbmake>=1.5', 'ipykernel']
 
 setuptools.setup(

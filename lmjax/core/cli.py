@@ -79,7 +79,7 @@ def _last_line(error: Exception) -> str:
 def _parse(argv: Sequence[str]) -> list[str]:
   try:
     return flags.FLAGS(list(argv))
-  except flags.Error as error:  # A config file that raised brings its traceback.
+  except flags.Error as error:  # Of a config file with all its traceback.
     _fail(_last_line(error).partition('Error: ')[2] or error
           if 'Traceback' in str(error) else error)
   except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:

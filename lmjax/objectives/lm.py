@@ -70,7 +70,8 @@ def check_causal(model: nn.Module) -> None:
         f'Predicting the next token needs a causal model; '
         f'{type(model).__name__} as configured reads both ways. Choose '
         '--config.model.kind=DecoderConfig with causal=True or '
-        'RecurrentConfig, or an objective that masks, such as MaskedLM.')
+        'RecurrentConfig, or for this model an objective that masks, such as '
+        'MaskedLM (encoders) or Seq2Seq (encoder-decoders).')
 
 
 def causal(
