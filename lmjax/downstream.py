@@ -20,7 +20,6 @@ from lmjax.evaluation import classification
 from lmjax.evaluation import report
 from lmjax.evaluation import run_page
 from lmjax.models import classifier
-from lmjax.models import decoder
 from lmjax.objectives import labels
 from lmjax.tasks import classification as classification_task
 from lmjax.tasks import task as task_lib
@@ -41,7 +40,7 @@ class Start:
     digest: Of these parameters.
   """
   tokenizer: tokenizer_lib.Tokenizer
-  backbone: decoder.DecoderConfig
+  backbone: experiment.Model
   params: Any = None
   digest: str = 'none'
 
@@ -77,6 +76,11 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
         f'context of {found.backbone.context}; shorten the one or train the '
         'other with more.')
   if config.dropout is not None:
+    if not hasattr(found.backbone, 'block'):
+      raise errors.InputError(
+          f'config.dropout = {config.dropout} sets the rates of a Transformer '
+          f'of blocks, which {type(found.backbone).__name__} is not; leave it '
+          'None and set the model\'s own rates in pretraining.')
     block = dataclasses.replace(found.backbone.block, dropout=config.dropout)
     found = dataclasses.replace(found, backbone=dataclasses.replace(
         found.backbone, block=block, embed_dropout=config.dropout))

@@ -295,7 +295,7 @@ class Finetune:
   task: classification.Classification = classification.Classification()
   init: str | None = None
   tokenizer: tokenizer_lib.Config = tokenizer_lib.SentencePiece()
-  model: decoder.DecoderConfig = decoder.DecoderConfig()
+  model: Model = decoder.DecoderConfig()
   dropout: float | None = None
   head: classifier.ClassifierConfig = classifier.ClassifierConfig()
   train_only: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lmjax.core import errors
-from lmjax.nn import masks
+from lmjax.nn import readout
 
 Pooling = Literal['mean', 'cls', 'last']
 
@@ -132,10 +132,6 @@ def _embed(params, inputs_BT, segments_BT, *, model, pooling):
   """Returns float32 `x_BD`."""
   positions_BT = jnp.broadcast_to(
       jnp.arange(inputs_BT.shape[1])[None], inputs_BT.shape)
-  is_encoder = hasattr(model, 'encode')
-  mask = masks.make(positions_BT, segments_BT,
-                    causal=not is_encoder and model.config.causal)
-  found = model.apply({'params': params}, inputs_BT, mask,
-                      method='encode' if is_encoder else 'hidden')
-  x_BTD = found if is_encoder else found[0]
+  x_BTD = model.apply({'params': params}, inputs_BT, positions_BT, segments_BT,
+                      method=readout.states)
   return POOLING[pooling](x_BTD, segments_BT > 0).astype(jnp.float32)

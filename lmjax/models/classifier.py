@@ -10,10 +10,9 @@ import jax.numpy as jnp
 from lmjax.core import errors
 from lmjax.core import shapes
 from lmjax.core import trees
-from lmjax.models import decoder
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import layers
-from lmjax.nn import masks
+from lmjax.nn import readout
 
 HEAD = 'classes'
 
@@ -25,8 +24,8 @@ class ClassifierConfig:
   Attributes:
     pooling: 'mean' over the real tokens, 'max' over them, or the 'last' one,
       which under a causal mask alone has seen all others.
-    causal: Whether tokens see only what came before them, as in pretraining;
-      without, a decoder reads in both directions.
+    causal: Whether a decoder's tokens see only what came before them, as in
+      pretraining; without, it reads in both directions, as an encoder does.
     dropout: Rate on the pooled vector.
     init_std: Standard deviation of the head's initial kernel.
 
@@ -47,9 +46,18 @@ class ClassifierConfig:
       raise errors.InputError(
           f'head.dropout should be in [0, 1); got {self.dropout}.')
 
-  def build(self, backbone: decoder.DecoderConfig, num_classes: int,
+  def build(self, backbone: Any, num_classes: int,
             attend: Callable[..., jax.Array] = attend_lib.best) -> 'Classifier':
-    """Returns the module; `attend` replaces the arithmetic of attention."""
+    """Returns the module.
+
+    Args:
+      backbone: The config of any model of this room, with its vocabulary.
+      num_classes: C.
+      attend: Replaces the arithmetic of attention.
+
+    Raises:
+      InputError: If there are fewer than 2 classes.
+    """
     if num_classes < 2:
       raise errors.InputError(
           f'A classifier needs at least 2 classes; the task has {num_classes}.')
@@ -63,7 +71,7 @@ class Classifier(nn.Module):
   untied output layer), and `classes/kernel` [D, C] and `classes/bias`.
   """
   config: ClassifierConfig
-  backbone: decoder.DecoderConfig
+  backbone: Any
   num_classes: int
   attend: Callable[..., jax.Array] = attend_lib.best
 
@@ -84,16 +92,15 @@ class Classifier(nn.Module):
     config = self.config
     shapes.bind(inputs_BT=inputs_BT, positions_BT=positions_BT,
                 segments_BT=segments_BT)
-    body = decoder.Decoder(self.backbone, self.attend, name='backbone')
+    body = self.backbone.build(attend=self.attend)
     nn.share_scope(self, body)  # `layer_0/...`, not `backbone/layer_0/...`.
-    x_BTD, _ = body.hidden(
-        inputs_BT, masks.make(positions_BT, segments_BT, causal=config.causal),
+    x_BTD = readout.states(
+        body, inputs_BT, positions_BT, segments_BT, causal=config.causal,
         train=train)
     x_BD = POOLING[config.pooling](x_BTD, segments_BT > 0)
     x_BD = nn.Dropout(
         config.dropout, deterministic=not train, name='pooled_dropout')(x_BD)
-    policy = dataclasses.replace(
-        self.backbone.policy, init_std=config.init_std)
+    policy = layers.Policy(self.backbone.dtype, config.init_std)
     return layers.Head(
         self.num_classes, policy, use_bias=True, name=HEAD)(x_BD)
 

@@ -9,7 +9,13 @@ import pytest
 from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.models import classifier
+from lmjax.models import cost
+from lmjax.models import electra
+from lmjax.models import encoder
+from lmjax.models import encoder_decoder
+from lmjax.models import lstm
 from lmjax.models import presets
+from lmjax.models import xlnet
 
 TINY = dataclasses.replace(
     presets.gpt2(16, 2, 2, vocab_size=11, context=8), init_std=0.3)
@@ -128,3 +134,35 @@ def test_bad_choices_are_refused():
     classifier.ClassifierConfig(dropout=1.0)
   with pytest.raises(errors.InputError, match='2 classes'):
     classifier.ClassifierConfig().build(TINY, 1)
+
+
+BACKBONES = {
+    'encoder': encoder.EncoderConfig(
+        vocab_size=11, context=8, width=16, num_layers=1),
+    'electra': electra.ElectraConfig(
+        encoder.EncoderConfig(vocab_size=11, context=8, width=8,
+                              embedding_size=16, num_layers=1),
+        encoder.EncoderConfig(vocab_size=11, context=8, width=16, num_layers=1,
+                              tokens=None, replaced=encoder.ReplacedHead())),
+    'encoder_decoder': encoder_decoder.EncoderDecoderConfig(
+        vocab_size=11, context=8, width=16, num_layers=1),
+    'recurrent': lstm.RecurrentConfig(vocab_size=11, context=8, width=16),
+    'xlnet': xlnet.XLNetConfig(
+        vocab_size=11, context=8, width=16, num_layers=1, hidden=16),
+}
+
+
+@pytest.mark.parametrize('name', BACKBONES)
+def test_any_model_is_a_backbone(name):
+  model, params = built(BACKBONES[name])
+  pretrained = cost.shapes(BACKBONES[name])
+  warm = jax.eval_shape(lambda p, q: classifier.warm_start(p, q),
+                        params, pretrained)
+  assert trees.count(warm) == trees.count(params)
+  apply = jax.jit(lambda inputs: model.apply(
+      {'params': params}, inputs, POSITIONS, SEGMENTS))
+  logits = apply(INPUTS)
+  assert logits.shape == (2, 3)
+  np.testing.assert_allclose(  # Padding is nothing.
+      apply(np.where(SEGMENTS > 0, INPUTS, 9)), logits, atol=1e-6)
+  assert np.abs(apply(INPUTS[::-1])[1] - logits[1]).max() > 1e-3

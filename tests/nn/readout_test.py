@@ -1,0 +1,44 @@
+"""States come from the part of a model that reads a text, causal or not."""
+import types
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.nn import readout
+
+IDS = jnp.arange(6).reshape(2, 3)
+ONES = jnp.ones_like(IDS)
+
+
+class Plain(nn.Module):
+  """Tells which keys its mask shows, through `hidden`."""
+  config: types.SimpleNamespace
+
+  def hidden(self, inputs_BT, mask, train=False):
+    return mask.dense() * (2.0 if train else 1.0), 'cache'
+
+
+class Reader(Plain):
+
+  def encode(self, inputs_BT, mask, train=False):
+    return 10.0 * mask.dense()
+
+
+@pytest.mark.parametrize('kind, built, asked, seen', [
+    (Plain, True, True, np.tri(3)), (Plain, True, False, np.ones((3, 3))),
+    (Plain, False, True, np.ones((3, 3))),
+    (Reader, True, True, 10 * np.ones((3, 3)))])
+def test_who_sees_whom(kind, built, asked, seen):
+  model = kind(types.SimpleNamespace(causal=built))
+  positions = jnp.broadcast_to(jnp.arange(3)[None], (2, 3))
+  found = model.apply({}, IDS, positions, ONES, causal=asked,
+                      method=readout.states)
+  np.testing.assert_array_equal(found, np.broadcast_to(seen, (2, 3, 3)))
+
+
+def test_dropout_is_passed_on():
+  model = Plain(types.SimpleNamespace(causal=True))
+  found = model.apply({}, IDS, IDS, ONES, train=True, method=readout.states)
+  assert found.max() == 2
