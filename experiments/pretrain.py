@@ -75,11 +75,10 @@ def pretrain(config: experiment.Pretrain, workdir: str,
 
 def main(_):
   config = _CONFIG()
-  if isinstance(config, experiment.Count):
+  if _DRY_RUN.value:
+    preview.show(config, _WORKDIR.value)
+  elif isinstance(config, experiment.Count):
     counting.count(config, _WORKDIR.value)
-  elif _DRY_RUN.value:
-    preview.show(config, config.data.build(
-        _WORKDIR.value, length=config.model.context))
   else:
     pretrain(config, _WORKDIR.value, _PROFILE.value)
 

@@ -10,16 +10,22 @@ from lmjax.models import cost
 from lmjax.nn import attend
 
 
-def show(config: experiment.Pretrain, data: pipeline.Data,
+def show(config: experiment.Pretrain | experiment.Count, workdir: str,
          console: rich.console.Console | None = None) -> None:
   """Prints size, cost and the first batch of a run, and computes nothing else.
 
+  Of a counted model, which has neither, it prints the data.
+
   Args:
     config: The run; its model's vocabulary may still be the tokenizer's.
-    data: What `config.data.build` returned.
+    workdir: Its directory, for tokenized text if `config.data.cache` is None.
     console: Where to print.
   """
   console = console or rich.console.Console()
+  if isinstance(config, experiment.Count):
+    console.print(config.data.build(workdir).describe(), highlight=False)
+    return
+  data = config.data.build(workdir, length=config.model.context)
   sized = config.model.with_vocab(data.tokenizer.vocab_size)
   params = cost.shapes(sized)
   batches = data.batches()
@@ -85,7 +91,10 @@ def _decoded(batch, tokenizer) -> rich.text.Text:
   text = rich.text.Text()
   names = {tokenizer.bos_id: '<BOS>', tokenizer.eos_id: '<EOS>'}
   names |= {token: name for name, token in tokenizer.specials.items()}
-  for token, weight in zip(batch['targets'][0].tolist(), batch['weights'][0]):
+  for token, weight, segment in zip(
+      *(batch[name][0].tolist() for name in ('targets', 'weights', 'segments'))):
+    if not segment:  # Padding.
+      continue
     piece = names.get(token)
     if piece is None:
       piece = tokenizer.token_bytes(token).decode('utf-8', 'replace')

@@ -7,12 +7,15 @@ import rich.console
 from lmjax import experiment
 from lmjax import preview
 from lmjax.core import trees
+from lmjax.data import corruption
 from lmjax.data import packing
 from lmjax.data import pipeline
 from lmjax.data import sources
 from lmjax.data import symbols
 from lmjax.models import cost
+from lmjax.models import encoder_decoder_presets
 from lmjax.models import presets
+from lmjax.objectives import seq2seq
 
 CONFIG = experiment.Pretrain(
     data=pipeline.DataConfig(
@@ -22,11 +25,15 @@ CONFIG = experiment.Pretrain(
     model=presets.gpt2(8, 1, 2, vocab_size=None, context=48))
 
 
+def shown(config, path):
+  file = io.StringIO()
+  preview.show(config, str(path), rich.console.Console(file=file, width=100))
+  return file.getvalue()
+
+
 def test_tells_size_cost_and_the_first_batch(tmp_path):
   data = CONFIG.data.build(tmp_path, length=CONFIG.model.context)
-  file = io.StringIO()
-  preview.show(CONFIG, data, rich.console.Console(file=file, width=100))
-  text = file.getvalue()
+  text = shown(CONFIG, tmp_path)
   sized = dataclasses.replace(CONFIG.model, vocab_size=258)
   assert f'{trees.count(cost.shapes(sized)):,}' in text
   assert 'optimizer' in text and 'MFLOPs a token' in text
@@ -36,3 +43,19 @@ def test_tells_size_cost_and_the_first_batch(tmp_path):
   assert '\x1b' not in text
   share = first['weights'].mean()
   assert share < 1 and f'{share:.1%} of all targets count' in text
+
+
+def test_padding_is_not_shown_and_a_source_is(tmp_path):
+  config = dataclasses.replace(
+      CONFIG, model=encoder_decoder_presets.PRESETS['tiny'],
+      objective=seq2seq.Seq2Seq(), data=dataclasses.replace(
+          CONFIG.data, sentinels=8, length=48,
+          corruption=corruption.SpanCorruption()))
+  text = shown(config, tmp_path)
+  assert 'encoder_inputs' in text and '<extra_id_0>' in text
+  assert '\0' not in text and '\ufffd' not in text  # What id 0 would be.
+
+
+def test_a_counted_model_shows_its_data(tmp_path):
+  text = shown(experiment.Count(CONFIG.data), tmp_path)
+  assert text.startswith('bytes, 258 ids') and 'train: 2 documents' in text
