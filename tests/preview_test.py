@@ -52,7 +52,7 @@ def test_padding_is_not_shown_and_a_source_is(tmp_path):
           CONFIG.data, sentinels=8, length=48,
           corruption=corruption.SpanCorruption()))
   text = shown(config, tmp_path)
-  assert 'encoder_inputs' in text and '<extra_id_0>' in text
+  assert 'encoder_inputs' in text and '<extra_id_' in text
   assert '\0' not in text and '\ufffd' not in text  # What id 0 would be.
 
 
