@@ -91,8 +91,9 @@ def _decoded(batch, tokenizer) -> rich.text.Text:
   text = rich.text.Text()
   names = {tokenizer.bos_id: '<BOS>', tokenizer.eos_id: '<EOS>'}
   names |= {token: name for name, token in tokenizer.specials.items()}
-  for token, weight, segment in zip(
-      *(batch[name][0].tolist() for name in ('targets', 'weights', 'segments'))):
+  row = [batch[name][0].tolist() for name in (
+      'targets', 'weights', 'segments')]
+  for token, weight, segment in zip(*row):
     if not segment:  # Padding.
       continue
     piece = names.get(token)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import shapes
+from lmjax.models import vocabulary
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import block as block_lib
 from lmjax.nn import layers
@@ -51,7 +52,7 @@ class Cache:
 
 
 @dataclasses.dataclass(frozen=True)
-class DecoderConfig:
+class DecoderConfig(vocabulary.Sized):
   """One configurable decoder.
 
   Attributes:
@@ -112,22 +113,10 @@ class DecoderConfig:
         self.dtype, self.init_std,
         self.init_std / (2 * self.num_layers) ** 0.5)
 
-  def with_vocab(self, tokenizer_size: int) -> 'DecoderConfig':
-    """Returns the config with its vocabulary settled by the tokenizer's."""
-    if self.vocab_size is None:
-      return dataclasses.replace(self, vocab_size=tokenizer_size)
-    if self.vocab_size < tokenizer_size:
-      raise errors.InputError(
-          f'The tokenizer has {tokenizer_size} ids, but model.vocab_size is '
-          f'{self.vocab_size}; leave it unset, or set at least that many.')
-    return self
-
   def build(self, attend: Callable[..., jax.Array] = attend_lib.best
             ) -> 'Decoder':
     """Returns the module; `attend` replaces the arithmetic of attention."""
-    if self.vocab_size is None:
-      raise errors.InputError(
-          'model.vocab_size is unset; call `with_vocab(tokenizer.vocab_size)`.')
+    vocabulary.check(self.vocab_size)
     return Decoder(self, attend)
 
 

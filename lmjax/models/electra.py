@@ -8,6 +8,7 @@ import jax
 
 from lmjax.core import errors
 from lmjax.models import encoder
+from lmjax.models import vocabulary
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import masks
 
@@ -81,9 +82,7 @@ class ElectraConfig:
   def build(self, attend: Callable[..., jax.Array] = attend_lib.best
             ) -> 'Electra':
     """Returns the module; `attend` replaces the arithmetic of attention."""
-    if self.vocab_size is None:
-      raise errors.InputError(
-          'model.vocab_size is unset; call `with_vocab(tokenizer.vocab_size)`.')
+    vocabulary.check(self.vocab_size)
     return Electra(self, attend)
 
 

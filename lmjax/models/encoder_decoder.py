@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from lmjax.core import errors
 from lmjax.core import shapes
 from lmjax.models import decoder as decoder_lib
+from lmjax.models import vocabulary
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import attention
 from lmjax.nn import block as block_lib
@@ -34,7 +35,7 @@ class Cache(decoder_lib.Cache):
 
 
 @dataclasses.dataclass(frozen=True)
-class EncoderDecoderConfig:
+class EncoderDecoderConfig(vocabulary.Sized):
   """One configurable encoder-decoder.
 
   Attributes:
@@ -112,22 +113,10 @@ class EncoderDecoderConfig:
     return layers.Policy(
         self.dtype, self.init_std, self.init_std / branches ** 0.5)
 
-  def with_vocab(self, tokenizer_size: int) -> 'EncoderDecoderConfig':
-    """Returns the config with its vocabulary settled by the tokenizer's."""
-    if self.vocab_size is None:
-      return dataclasses.replace(self, vocab_size=tokenizer_size)
-    if self.vocab_size < tokenizer_size:
-      raise errors.InputError(
-          f'The tokenizer has {tokenizer_size} ids, but model.vocab_size is '
-          f'{self.vocab_size}; leave it unset, or set at least that many.')
-    return self
-
   def build(self, attend: Callable[..., jax.Array] = attend_lib.best
             ) -> 'EncoderDecoder':
     """Returns the module; `attend` replaces the arithmetic of attention."""
-    if self.vocab_size is None:
-      raise errors.InputError(
-          'model.vocab_size is unset; call `with_vocab(tokenizer.vocab_size)`.')
+    vocabulary.check(self.vocab_size)
     return EncoderDecoder(self, attend)
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import shapes
+from lmjax.models import vocabulary
 from lmjax.nn import layers
 from lmjax.nn import masks
 from lmjax.nn import recurrent
@@ -46,7 +47,7 @@ class Dropout:
 
 
 @dataclasses.dataclass(frozen=True)
-class RecurrentConfig:
+class RecurrentConfig(vocabulary.Sized):
   """A recurrent language model.
 
   Attributes:
@@ -105,22 +106,10 @@ class RecurrentConfig:
         self.cell, hidden=self.last_hidden or self.cell.hidden)
     return (self.cell,) * (self.num_layers - 1) + (last,)
 
-  def with_vocab(self, tokenizer_size: int) -> 'RecurrentConfig':
-    """Returns the config with its vocabulary settled by the tokenizer's."""
-    if self.vocab_size is None:
-      return dataclasses.replace(self, vocab_size=tokenizer_size)
-    if self.vocab_size < tokenizer_size:
-      raise errors.InputError(
-          f'The tokenizer has {tokenizer_size} ids, but model.vocab_size is '
-          f'{self.vocab_size}; leave it unset, or set at least that many.')
-    return self
-
   def build(self, attend: Any = None) -> 'RecurrentModel':
     """Returns the module; `attend` is taken as all models take it, unused."""
     del attend
-    if self.vocab_size is None:
-      raise errors.InputError(
-          'model.vocab_size is unset; call `with_vocab(tokenizer.vocab_size)`.')
+    vocabulary.check(self.vocab_size)
     return RecurrentModel(self)
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import shapes
+from lmjax.models import vocabulary
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import layers
 from lmjax.nn import masks
@@ -16,7 +17,7 @@ from lmjax.nn import rotary
 
 
 @dataclasses.dataclass(frozen=True)
-class XLNetConfig:
+class XLNetConfig(vocabulary.Sized):
   """A two-stream Transformer with relative positions.
 
   Attributes:
@@ -70,22 +71,10 @@ class XLNetConfig:
   def policy(self) -> layers.Policy:
     return layers.Policy(self.dtype, self.init_std, self.init_std)
 
-  def with_vocab(self, tokenizer_size: int) -> 'XLNetConfig':
-    """Returns the config with its vocabulary settled by the tokenizer's."""
-    if self.vocab_size is None:
-      return dataclasses.replace(self, vocab_size=tokenizer_size)
-    if self.vocab_size < tokenizer_size:
-      raise errors.InputError(
-          f'The tokenizer has {tokenizer_size} ids, but model.vocab_size is '
-          f'{self.vocab_size}; leave it unset, or set at least that many.')
-    return self
-
   def build(self, attend: Callable[..., jax.Array] = attend_lib.best
             ) -> 'XLNet':
     """Returns the module; `attend` replaces the arithmetic of attention."""
-    if self.vocab_size is None:
-      raise errors.InputError(
-          'model.vocab_size is unset; call `with_vocab(tokenizer.vocab_size)`.')
+    vocabulary.check(self.vocab_size)
     return XLNet(self, attend)
 
 

@@ -1,0 +1,30 @@
+"""A vocabulary is the config's, or else the tokenizer's."""
+import dataclasses
+
+import pytest
+
+from lmjax.core import errors
+from lmjax.models import MODELS
+from lmjax.models import vocabulary
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(vocabulary.Sized):
+  width: int = 3
+  vocab_size: int | None = None
+
+
+def test_the_tokenizer_settles_what_is_open():
+  assert Config().with_vocab(7) == Config(vocab_size=7)
+  assert Config(vocab_size=9).with_vocab(7) == Config(vocab_size=9)
+  with pytest.raises(errors.InputError, match='7 ids.*vocab_size is 5'):
+    Config(vocab_size=5).with_vocab(7)
+
+
+@pytest.mark.parametrize('name', sorted(
+    name for name, model in MODELS.items() if hasattr(model, 'with_vocab')))
+def test_no_model_is_built_without_one(name):
+  with pytest.raises(errors.InputError, match='vocab_size is unset'):
+    MODELS[name]().build()
+  assert MODELS[name]().with_vocab(7).vocab_size == 7
+  assert MODELS[name]().with_vocab(7).build() is not None
