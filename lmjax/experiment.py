@@ -63,6 +63,10 @@ class Taught(distill.Distillation):
             tokenizer: tokenizer_lib.Tokenizer | None = None) -> lm.Objective:
     """Returns the objective; see `distill.Distillation`."""
     from lmjax import runs  # Which reads the configs of this module.
+    if not self.teacher:
+      raise errors.InputError(
+          'Taught needs a teacher, the directory of a run: '
+          '--config.objective.teacher=runs/large.')
     run = runs.load(self.teacher)
     if tokenizer is not None and run.tokenizer.digest != tokenizer.digest:
       raise errors.InputError(

@@ -52,3 +52,8 @@ def test_a_state_is_carried_over_rows_that_go_on():
         packing=continuous.Continuous(streams=32), batch_size=32))
   with pytest.raises(errors.InputError, match='Packed and TruncatedBPTT'):
     experiment.Pretrain(objective=truncated.TruncatedBPTT())
+
+
+def test_a_student_needs_a_teacher_of_its_own_tokenizer():
+  with pytest.raises(errors.InputError, match='objective.teacher='):
+    experiment.Taught().build(None)
