@@ -1,5 +1,7 @@
 """Vectors are those of a text read alone; alike texts are near."""
-import jax.numpy as jnp
+import functools
+
+import jax
 import numpy as np
 import pytest
 
@@ -14,7 +16,8 @@ from lmjax.nn import masks
 from lmjax.testing import hot
 
 TOKENIZER = symbols.Bytes().build()
-TEXTS = ['a', 'several words', 'ab', '', 'another text', 'zz top', 'x' * 40]
+# Of four lengths, each compiled for itself where texts are read alone.
+TEXTS = ['ab', 'several words', 'zz', '', 'another words', 'so', 'x' * 40]
 CONFIGS = {
     'decoder': presets.gpt2(16, 1, 2, vocab_size=258, context=24),
     'encoder': encoder.EncoderConfig(
@@ -22,9 +25,19 @@ CONFIGS = {
 }
 
 
+@functools.cache
 def built(name):
   config = CONFIGS[name]
   return config.build(), hot.hot_params(cost.shapes(config))
+
+
+@functools.partial(jax.jit, static_argnames='name')
+def alone(ids_T, name):
+  model, params = built(name)
+  x_BTD, _ = model.apply(
+      {'params': params}, ids_T[None], masks.of_length(
+          len(ids_T), causal=name == 'decoder'), method='hidden')
+  return x_BTD[0]
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -35,11 +48,9 @@ def test_a_batch_gives_what_each_text_alone_gives(name, pooling):
       model, params, TOKENIZER, TEXTS, pooling=pooling, batch_size=4)
   for text, vector in zip(TEXTS, found):
     ids = TOKENIZER.encode_document(text).astype(int)[:24]
-    x, _ = model.apply(
-        {'params': params}, ids[None], masks.of_length(
-            len(ids), causal=name == 'decoder'), method='hidden')
-    want = {'mean': jnp.mean(x[0], axis=0), 'cls': x[0, 0],
-            'last': x[0, -1]}[pooling]
+    x_TD = np.asarray(alone(ids, name=name))
+    want = {'mean': x_TD.mean(axis=0), 'cls': x_TD[0],
+            'last': x_TD[-1]}[pooling]
     np.testing.assert_allclose(vector, want, atol=2e-5)
 
 
@@ -49,7 +60,8 @@ def test_an_encoder_decoder_is_embedded_by_its_encoder():
   model, params = config.build(), hot.hot_params(cost.shapes(config))
   found = embeddings.embed(model, params, TOKENIZER, ['abc'])
   ids = TOKENIZER.encode_document('abc').astype(int)
-  memory = model.apply({'params': params}, ids[None], method='encode')
+  memory = jax.jit(lambda ids: model.apply(
+      {'params': params}, ids[None], method='encode'))(ids)
   np.testing.assert_allclose(found[0], memory[0].mean(0), atol=2e-5)
 
 

@@ -1,5 +1,6 @@
 """A classifier is its backbone, a pooling and a head; padding is nothing."""
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -16,28 +17,31 @@ from lmjax.models import encoder_decoder
 from lmjax.models import lstm
 from lmjax.models import presets
 from lmjax.models import xlnet
+from lmjax.testing import hot
 
-TINY = dataclasses.replace(
-    presets.gpt2(16, 2, 2, vocab_size=11, context=8), init_std=0.3)
+TINY = presets.gpt2(16, 1, 2, vocab_size=11, context=8)
 INPUTS = np.array([[3, 4, 5, 6, 0, 0], [7, 8, 9, 1, 2, 10]], np.int32)
 SEGMENTS = np.array([[1, 1, 1, 1, 0, 0], [1] * 6], np.int32)
 POSITIONS = np.arange(6, dtype=np.int32)[None] * SEGMENTS
 
 
 def built(backbone=TINY, **options):
-  config = classifier.ClassifierConfig(init_std=0.5, **options)
-  model = config.build(backbone, 3)
-  params = jax.jit(model.init)(
-      jax.random.key(1), INPUTS, POSITIONS, SEGMENTS)['params']
-  return model, params
+  model = classifier.ClassifierConfig(**options).build(backbone, 3)
+  shapes = jax.eval_shape(
+      model.init, jax.random.key(1), INPUTS, POSITIONS, SEGMENTS)['params']
+  return model, hot.hot_params(shapes, std=0.4)
+
+
+@functools.partial(jax.jit, static_argnames='model')
+def apply(model, params, inputs=INPUTS, positions=POSITIONS, segments=SEGMENTS):
+  return model.apply({'params': params}, inputs, positions, segments)
 
 
 @pytest.mark.parametrize('tied', [True, False])
 def test_parameters_are_the_backbones_and_a_head(tied):
   backbone = dataclasses.replace(TINY, tied=tied)
   _, params = built(backbone)
-  pretrained = backbone.build().init(
-      jax.random.key(0), INPUTS)['params']
+  pretrained = cost.shapes(backbone)
   own = {path: leaf.shape for path, leaf in trees.items(params)}
   assert own.pop('classes/kernel') == (16, 3)
   assert own.pop('classes/bias') == (3,)
@@ -46,19 +50,25 @@ def test_parameters_are_the_backbones_and_a_head(tied):
   assert own == theirs
 
 
+@jax.jit
+def backbone_alone(params, inputs_T):
+  return TINY.build().apply(
+      {'params': params}, inputs_T[None], method='hidden')[0][0]
+
+
 @pytest.mark.parametrize('pooling', sorted(classifier.POOLING))
 def test_logits_are_the_head_on_the_pooled_backbone(pooling):
   model, params = built(pooling=pooling)
-  pretrained = TINY.build().init(jax.random.key(5), INPUTS)['params']
+  pretrained = hot.hot_params(cost.shapes(TINY), seed=5, std=0.4)
   params = classifier.warm_start(params, pretrained)
-  logits = model.apply({'params': params}, INPUTS, POSITIONS, SEGMENTS)
+  logits = apply(model, params)
   for row, size in enumerate((4, 6)):  # The decoder itself, without padding.
-    hidden, _ = TINY.build().apply(
-        {'params': pretrained}, INPUTS[row:row + 1, :size], method='hidden')
-    hidden = np.asarray(hidden[0], np.float64)
+    hidden = np.asarray(
+        backbone_alone(pretrained, INPUTS[row, :size]), np.float64)
     pooled = {'mean': hidden.mean(axis=0), 'max': hidden.max(axis=0),
               'last': hidden[-1]}[pooling]
-    expected = pooled @ np.asarray(params['classes']['kernel'], np.float64)
+    expected = params['classes']['bias'] + pooled @ np.asarray(
+        params['classes']['kernel'], np.float64)
     np.testing.assert_allclose(logits[row], expected, atol=1e-5)
 
 
@@ -66,13 +76,13 @@ def test_logits_are_the_head_on_the_pooled_backbone(pooling):
 @pytest.mark.parametrize('pooling', sorted(classifier.POOLING))
 def test_padding_changes_nothing(pooling, causal):
   model, params = built(pooling=pooling, causal=causal)
-  logits = model.apply({'params': params}, INPUTS, POSITIONS, SEGMENTS)
+  logits = apply(model, params)
   other = np.where(SEGMENTS > 0, INPUTS, 9)
   np.testing.assert_array_equal(
-      model.apply({'params': params}, other, POSITIONS, SEGMENTS), logits)
+      apply(model, params, other), logits)
   wider = [np.pad(x, ((0, 0), (0, 2))) for x in (INPUTS, POSITIONS, SEGMENTS)]
   np.testing.assert_allclose(
-      model.apply({'params': params}, *wider), logits, atol=1e-5)
+      apply(model, params, *wider), logits, atol=1e-5)
 
 
 def test_only_without_a_causal_mask_do_tokens_see_what_follows(monkeypatch):
@@ -84,19 +94,19 @@ def test_only_without_a_causal_mask_do_tokens_see_what_follows(monkeypatch):
     for segments in (shorter, SEGMENTS):  # What the first token becomes.
       model = classifier.ClassifierConfig(
           causal=causal, pooling='probe').build(TINY, 3)
-      hidden.append(model.apply(
-          {'params': params}, INPUTS, POSITIONS, segments)[0])
+      hidden.append(apply(model, params, segments=segments)[0])
     assert np.allclose(hidden[0], hidden[1], atol=1e-6) == causal
 
 
 def test_dropout_is_on_only_in_training():
   model, params = built(dropout=0.5)
-  def apply(train, seed):
-    return np.asarray(model.apply(
+  @functools.partial(jax.jit, static_argnames='train')
+  def noisy(seed, train):
+    return model.apply(
         {'params': params}, INPUTS, POSITIONS, SEGMENTS, train=train,
-        rngs={'dropout': jax.random.key(seed)}))
-  np.testing.assert_array_equal(apply(False, 0), apply(False, 1))
-  assert (apply(True, 0) != apply(True, 1)).any()
+        rngs={'dropout': jax.random.key(seed)})
+  np.testing.assert_array_equal(noisy(0, train=False), noisy(1, train=False))
+  assert (noisy(0, train=True) != noisy(1, train=True)).any()
 
 
 def test_every_parameter_has_a_finite_gradient():
@@ -111,15 +121,13 @@ def test_every_parameter_has_a_finite_gradient():
 def test_a_row_of_padding_is_finite():
   for pooling in classifier.POOLING:
     model, params = built(pooling=pooling)
-    logits = model.apply(
-        {'params': params}, INPUTS * 0, POSITIONS * 0, SEGMENTS * 0)
+    logits = apply(model, params, INPUTS * 0, POSITIONS * 0, SEGMENTS * 0)
     assert jnp.isfinite(logits).all()
 
 
 def test_warm_start_says_what_does_not_fit():
   _, params = built()
-  other = dataclasses.replace(TINY, context=7).build().init(
-      jax.random.key(0), INPUTS)['params']
+  other = hot.hot_params(cost.shapes(dataclasses.replace(TINY, context=7)))
   with pytest.raises(errors.InputError, match=r'positions/.*\(7, 16\)'):
     classifier.warm_start(params, other)
   del other['positions']
@@ -159,10 +167,9 @@ def test_any_model_is_a_backbone(name):
   warm = jax.eval_shape(lambda p, q: classifier.warm_start(p, q),
                         params, pretrained)
   assert trees.count(warm) == trees.count(params)
-  apply = jax.jit(lambda inputs: model.apply(
-      {'params': params}, inputs, POSITIONS, SEGMENTS))
-  logits = apply(INPUTS)
+  logits = apply(model, params)
   assert logits.shape == (2, 3)
   np.testing.assert_allclose(  # Padding is nothing.
-      apply(np.where(SEGMENTS > 0, INPUTS, 9)), logits, atol=1e-6)
-  assert np.abs(apply(INPUTS[::-1])[1] - logits[1]).max() > 1e-3
+      apply(model, params, np.where(SEGMENTS > 0, INPUTS, 9)), logits,
+      atol=1e-6)
+  assert np.abs(apply(model, params, INPUTS[::-1])[1] - logits[1]).max() > 1e-3

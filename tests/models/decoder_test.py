@@ -1,5 +1,6 @@
 """The decoder's contract, whatever its style."""
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import pytest
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.core import trees
+from lmjax.models import cost
 from lmjax.models import decoder
 from lmjax.nn import attend
 from lmjax.nn import attention
@@ -96,11 +98,12 @@ def test_config_survives_editable_flags_and_freeze(styled):
 def test_hidden_then_logits_is_the_whole(styled):
   config, params = styled
   model, variables = config.build(), {'params': params}
-  whole, cache = model.apply(variables, BATCH['inputs'])
-  hidden, _ = model.apply(variables, BATCH['inputs'], method='hidden')
+  whole, cache = jax.jit(model.apply)(variables, BATCH['inputs'])
+  hidden, _ = jax.jit(functools.partial(model.apply, method='hidden'))(
+      variables, BATCH['inputs'])
   assert cache is None and hidden.shape == (2, 10, 16)
-  np.testing.assert_array_equal(
-      model.apply(variables, hidden, method='logits'), whole)
+  logits = jax.jit(functools.partial(model.apply, method='logits'))
+  np.testing.assert_allclose(logits(variables, hidden), whole, atol=1e-6)
 
 
 def test_half_precision_keeps_float32_where_it_counts(styled):
@@ -142,19 +145,23 @@ def test_without_a_mask_rows_are_one_document(gpt):
   model, variables = gpt
   ids = BATCH['inputs']
   where = np.broadcast_to(np.arange(10), ids.shape)
-  got, _ = model.apply(variables, ids)
+  apply = jax.jit(lambda *args: model.apply(variables, *args)[0])
+  got = apply(ids)
   for segments in (None, np.ones_like(ids)):
-    want, _ = model.apply(variables, ids, masks.make(where, segments))
+    want = apply(ids, masks.make(where, segments))
     np.testing.assert_allclose(got, want, atol=1e-5)
 
 
 def test_dropout_needs_train_and_evaluation_is_deterministic(gpt):
   model, variables = gpt
   ids = BATCH['inputs']
-  one, two = (model.apply(variables, ids)[0] for _ in range(2))
+  apply = jax.jit(lambda key, train: model.apply(
+      variables, ids, train=train, rngs={'dropout': key})[0],
+                  static_argnames='train')
+  one, two, noisy = (
+      apply(jax.random.key(seed), train=train)
+      for seed, train in ((0, False), (1, False), (0, True)))
   np.testing.assert_array_equal(one, two)
-  noisy, _ = model.apply(
-      variables, ids, train=True, rngs={'dropout': jax.random.key(0)})
   assert not np.allclose(noisy, one)
 
 
@@ -217,9 +224,9 @@ def test_the_vocabulary_is_settled_by_the_tokenizer():
 def test_a_bidirectional_decoder_sees_ahead_and_cannot_generate():
   model = dataclasses.replace(
       GPT, causal=False).build()
-  params = hot.hot_params(decoder.initial_params(model, 0), 1)
-  one, other = (model.apply({'params': params}, jnp.array([[1, 2, last]]))[0]
-                for last in (3, 4))
+  params = hot.hot_params(cost.shapes(model.config), 1)
+  apply = jax.jit(lambda ids_BT: model.apply({'params': params}, ids_BT)[0])
+  one, other = (apply(jnp.array([[1, 2, last]])) for last in (3, 4))
   assert not np.allclose(one[0, 0], other[0, 0])
   with pytest.raises(errors.InputError, match='model.causal = False'):
     model.empty_cache(1, 3)

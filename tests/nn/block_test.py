@@ -39,14 +39,15 @@ def test_the_order_of_norms_and_branches(kind):
   arguments = (X, None, MASK, None, None, False)
   params = hot.hot_params(jax.eval_shape(
       lambda: module.init(jax.random.key(0), *arguments))['params'])
-  norm1, mixer, norm2, mlp = parts(config, params)
+  norm1, mixer, norm2, mlp = map(jax.jit, parts(config, params))
   if kind is block.PreNorm:  # x + f(norm(x)), twice.
     h = X + mixer(norm1(X))
     want = h + mlp(norm2(h))
   else:  # norm(x + f(x)), twice.
     h = norm1(X + mixer(X))
     want = norm2(h + mlp(h))
-  got, _ = module.apply({'params': params}, *arguments)
+  got, _ = jax.jit(lambda params: module.apply(
+      {'params': params}, *arguments))(params)
   np.testing.assert_allclose(got, want, atol=1e-5)
 
 
@@ -77,7 +78,8 @@ def test_stacked_parameters_are_those_a_scan_makes():
 
 
 def test_scanned_layers_do_not_start_alike():
-  params = stack(scan=True).init(jax.random.key(0), X, None, MASK)['params']
+  params = jax.jit(stack(scan=True).init)(
+      jax.random.key(0), X, None, MASK)['params']
   kernel = params['layers']['mlp']['in']['kernel']
   assert not np.allclose(kernel[0], kernel[1])
 
@@ -107,9 +109,9 @@ def test_shared_layers_are_one_block_applied_again_and_again():
       looped.init, jax.random.key(0), X, None, MASK)['params'])
   assert params.keys() == {'layer_0'}
   twice = {'params': {f'layer_{i}': params['layer_0'] for i in range(2)}}
-  want, _ = stack().apply(twice, X, None, MASK)
+  want, _ = jax.jit(stack().apply)(twice, X, None, MASK)
   for module in looped, scanned:
-    got, _ = module.apply({'params': params}, X, None, MASK)
+    got, _ = jax.jit(module.apply)({'params': params}, X, None, MASK)
     np.testing.assert_allclose(got, want, atol=1e-5)
   fresh = jax.eval_shape(scanned.init, jax.random.key(0), X, None, MASK)
   assert dict(trees.items(fresh['params'])).keys() == dict(
@@ -119,13 +121,15 @@ def test_shared_layers_are_one_block_applied_again_and_again():
 @pytest.mark.parametrize('shared', [False, True])
 def test_scanned_layers_drop_each_their_own(shared):
   module = stack(scan=True, shared=shared)
-  params = jax.tree.map(jnp.zeros_like, module.init(
-      jax.random.key(0), X, None, MASK)['params'])
+  params = jax.tree.map(
+      lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(
+          module.init, jax.random.key(0), X, None, MASK)['params'])
   # All that a layer adds is this bias, unless it is dropped.
   layer = params['layer_0' if shared else 'layers']
   layer['mlp']['out']['bias'] += 1.0
-  got, _ = module.apply({'params': params}, X, None, MASK, train=True,
-                        rngs={'dropout': jax.random.key(0)})
+  got, _ = jax.jit(lambda params: module.apply(
+      {'params': params}, X, None, MASK, train=True,
+      rngs={'dropout': jax.random.key(0)}))(params)
   assert set(np.unique(np.round((got - X) * 0.9))) >= {1, 2}
 
 
