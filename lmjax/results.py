@@ -160,14 +160,21 @@ def publish(run: rundir.RunDir, config: experiment.Pretrain,
   facts['held_out'] = {name.removeprefix('valid/'): value for name, value in (
       watched[-1].items() if watched else ()) if name.startswith('valid/')}
   report.save(run.report, reports, **facts)
-  curve.plot(run.metrics, run.curve, title=run.path.name)
+  kind, own = config.objective.likelihood, {}
+  if kind != 'exact':
+    own['The objective on held-out rows'] = run_page.Table(
+        ['', *facts['held_out']],
+        [['model', *(f'{v:.4f}' for v in facts['held_out'].values())]])
+  curve.plot(run.metrics, run.curve, title=run.path.name,
+             unit='nats per token' if kind == 'exact' else 'of the objective')
   starts = json.loads(run.facts.read_text())
   run_page.write(
       run.page, title=run.path.name, config=config_lib.to_dict(config),
-      reports=reports, curve_png=run.curve, samples=samples,
-      facts=facts | starts[-1])
+      # Without a likelihood the first report would be a baseline's.
+      reports=() if kind == 'none' else reports, tables=own,
+      curve_png=run.curve, samples=samples, facts=facts | starts[-1])
   report.show(reports)
-  if config.objective.likelihood != 'exact':
+  if kind != 'exact':
     print('the objective on held-out rows: ' + ', '.join(
         f'{name} {value:.4f}' for name, value in facts['held_out'].items()))
   for prompt, text in samples:
