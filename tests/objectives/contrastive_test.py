@@ -59,6 +59,11 @@ def hidden(params, inputs):
   return MODEL.apply({'params': params}, inputs, method='hidden')[0]
 
 
+@jax.jit
+def pooled(params, x_D):  # The first place is all that is pooled.
+  return MODEL.apply({'params': params}, x_D[None, None], method='pooled')[0]
+
+
 def vectors(params, batch, prefix, pooling):
   """Returns a vector of norm 1 a row, each text read alone and unpadded."""
   out = []
@@ -66,8 +71,8 @@ def vectors(params, batch, prefix, pooling):
       batch[f'{prefix}inputs'], batch[f'{prefix}segments']):
     count = segments.sum()
     x = np.asarray(hidden(params, inputs[None, :max(count, 1)]))[0]
-    x = {'mean': x.mean(0), 'first': x[0], 'pooler': np.asarray(MODEL.apply(
-        {'params': params}, x[None], method='pooled'))[0]}[pooling]
+    x = {'mean': x.mean(0), 'first': x[0],
+         'pooler': np.asarray(pooled(params, x[0]))}[pooling]
     out.append(x / np.linalg.norm(x))
   return np.array(out, np.float64)
 
@@ -136,8 +141,9 @@ def test_without_an_axis_devices_stay_apart(params):
 def test_uniformity_of_known_points():
   line = jnp.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])
   rows = jnp.array([True, True, False])
-  assert contrastive.uniformity(line, rows) == pytest.approx(-8.0)
-  assert contrastive.uniformity(line[:1], rows[:1]) == 0.0
+  uniformity = jax.jit(contrastive.uniformity)
+  assert uniformity(line, rows) == pytest.approx(-8.0)
+  assert uniformity(line[:1], rows[:1]) == 0.0
 
 
 def test_a_causal_model_has_vectors_too():

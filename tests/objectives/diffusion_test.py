@@ -37,8 +37,11 @@ DOCS = batches.documents([4, 1, 5, 3], MASK)
 @functools.cache
 def log_p(ids):
   """The model's log-probabilities where some of three tokens are masked."""
-  logits, _ = APPLY(jnp.array([ids]))
-  return np.asarray(jax.nn.log_softmax(logits[0].at[:, MASK].set(-jnp.inf)))
+  return np.asarray(UNMASKED(APPLY(np.array([ids]))[0][0]))
+
+
+UNMASKED = jax.jit(lambda logits: jax.nn.log_softmax(
+    logits.at[..., MASK].set(-jnp.inf)))
 
 
 APPLY = jax.jit(lambda ids: MODEL.apply(
@@ -89,13 +92,13 @@ def test_the_loss_is_masked_losses_over_their_times():
   batch['weights'][0, 2] = 0
   got = jax.jit(objective.build(MODEL, TOKENIZER))(PARAMS, batch)
   sequence = diffusion.of_targets(batch)
-  t, u = diffusion._by_content(jax.random.key(0), sequence)
+  t, u = jax.jit(diffusion._by_content)(jax.random.key(0), sequence)
   t = 0.2 + 0.8 * t
   masked = np.asarray((u < t) & (batch['weights'] > 0))
   logits, _ = jax.jit(MODEL.apply)(
       {'params': PARAMS}, jnp.where(masked, MASK, batch['targets']),
       masks.make(batch['positions'], batch['segments'], causal=False))
-  table = np.asarray(jax.nn.log_softmax(logits.at[..., MASK].set(-jnp.inf)))
+  table = np.asarray(UNMASKED(logits))
   nll = -np.take_along_axis(table, batch['targets'][..., None], -1)[..., 0]
   np.testing.assert_allclose(
       got['loss'].total, (nll * masked / t).sum(), rtol=1e-4)

@@ -75,9 +75,10 @@ def test_token_scores_are_the_objectives_before_summing(params):
 
 
 def test_scores_by_slices_are_the_scores_at_once(params):
-  x_BTD = MODEL.apply(
+  x_BTD = jax.jit(lambda params: MODEL.apply(
       {'params': params}, BATCH['inputs'],
-      masks.make(BATCH['positions'], BATCH['segments']), method='hidden')[0]
+      masks.make(BATCH['positions'], BATCH['segments']), method='hidden')[0])(
+          params)
   rows, length = BATCH['inputs'].shape
   weights = np.zeros((rows, length), np.float32)
   weights[0, 3] = weights[0, length - 1] = 1

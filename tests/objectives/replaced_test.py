@@ -82,8 +82,8 @@ def test_loss_is_the_generators_and_the_discriminators(params):
   variables = {'params': params}
   logits = np.asarray(
       jax.jit(MODEL.apply)(variables, masked.inputs_BT, mask)[0])
-  at = jnp.take_along_axis(logits, masked.places_BM[..., None], 1)
-  inputs = replaced.replaced(BATCH, masked, at, None)
+  at = np.take_along_axis(logits, np.asarray(masked.places_BM)[..., None], 1)
+  inputs = jax.jit(replaced.replaced)(BATCH, masked, at, None)
   judged = np.asarray(jax.jit(lambda variables: MODEL.apply(
       variables, method=lambda m: m.replaced_logits(
           m.hidden(inputs, mask)[0])))(variables))
