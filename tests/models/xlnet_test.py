@@ -77,7 +77,8 @@ def test_the_attention_by_hand():
   params = hot.hot_params(jax.eval_shape(
       lambda: module.init(jax.random.key(0), x, mask, same, False))['params'],
                           std=0.5)
-  got = module.apply({'params': params}, x, mask, same, False)
+  got = jax.jit(module.apply, static_argnums=4)(
+      {'params': params}, x, mask, same, False)
   p = jax.tree.map(np.asarray, params)
   heads = lambda name, x: (x @ p[name]['kernel']).reshape(-1, 2, 4)
   q, k, v = (heads(name, x[0]) for name in ('query', 'key', 'value'))

@@ -38,13 +38,14 @@ def test_the_layer_by_hand(kv_heads):
     h = h / np.sqrt((h ** 2).mean(-1, keepdims=True) + 1e-6)
     return h * params[name]['scale']
   where = jnp.arange(5)[None]
-  q = rope.rotate(norm('query_norm', heads('query')), where)
-  k = rope.rotate(norm('key_norm', heads('key')), where)
+  rotate = jax.jit(rope.rotate)
+  q = rotate(norm('query_norm', heads('query')), where)
+  k = rotate(norm('key_norm', heads('key')), where)
   out = reference.attend(
       q, k, heads('value'), lambda b, t, s: 0 <= t - s < 3, scale=0.4,
       softcap=2.0).reshape(2, 5, 16)
   want = out @ params['out']['kernel'] + params['out']['bias']
-  got, cache = module.apply(variables, X, MASK)
+  got, cache = jax.jit(module.apply)(variables, X, MASK)
   np.testing.assert_allclose(got, want, atol=2e-5)
   assert cache is None
 
@@ -64,12 +65,13 @@ def test_parameters_are_those_asked_for():
 def test_a_cache_holds_what_was_written_where():
   config = attention.AttentionConfig(4, 2)
   module, variables = build(config)
-  want, _ = module.apply(variables, X, MASK)
+  apply = jax.jit(module.apply)
+  want, _ = apply(variables, X, MASK)
   cache = config.empty_cache(2, 7, 16, jnp.float32)
   assert cache.k_BKSH.shape == (2, 2, 7, 4)
   for start, stop in ((0, 3), (3, 4), (4, 5)):
-    mask = masks.Mask(jnp.arange(start, stop)[None], jnp.arange(7)[None])
-    got, cache = module.apply(
+    mask = masks.Mask(np.arange(start, stop)[None], np.arange(7)[None])
+    got, cache = apply(
         variables, X[:, start:stop], mask, None, cache, jnp.asarray(start))
     np.testing.assert_allclose(got, want[:, start:stop], atol=1e-5)
   assert np.all(cache.k_BKSH[:, :, 5:] == 0)
@@ -78,7 +80,8 @@ def test_a_cache_holds_what_was_written_where():
 
 def test_dropout_is_on_in_training_only():
   module, variables = build(attention.AttentionConfig(4, dropout=0.5))
-  plain, _ = module.apply(variables, X, MASK)
+  plain, _ = jax.jit(module.apply)(variables, X, MASK)
+  @jax.jit
   def train(seed):
     return module.apply(variables, X, MASK, train=True,
                         rngs={'dropout': jax.random.key(seed)})[0]

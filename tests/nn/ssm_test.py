@@ -84,8 +84,8 @@ def test_what_is_written_fully_can_be_read_again():
   again = jnp.concatenate([eye, eye[:, ::-1]], axis=1)
   written = jnp.concatenate([values, -values], axis=1)
   none = jnp.zeros((1, 8, 1))
-  _, state = ssm.delta_rule(
-      again, again, written, none, none + 1, jnp.zeros((1, 8), bool), chunk=3)
+  _, state = jax.jit(functools.partial(ssm.delta_rule, chunk=3))(
+      again, again, written, none, none + 1, jnp.zeros((1, 8), bool))
   # The second values replaced the first ones, in reverse.
   np.testing.assert_allclose(state[0, 0], -values[0, ::-1, 0], atol=1e-6)
 
