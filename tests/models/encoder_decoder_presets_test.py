@@ -109,7 +109,7 @@ def replace(config, path, value):
     ('t5', 'positions', positions.Relative(8, 24)),
     ('t5', 'block.norm', layers.RMSNorm(epsilon=1e-4)),
     ('t5_1_1', 'block.mlp.activation', 'gelu'),
-    ('t5_1_1', 'positions', positions.Relative(10, 20)),
+    ('t5_1_1', 'positions', positions.Relative(8, 16)),
     ('t5_1_1', 'block.mixer.softcap', 50.0),
 ])
 def test_parity_would_see_the_smallest_mistake(name, path, value):
