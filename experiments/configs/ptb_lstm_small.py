@@ -16,7 +16,9 @@ Published: perplexity 121.39 on the validation text, 115.91 on the test text
 Zaremba et al. (arXiv:1409.2329) take the loss as a sum over the 20 steps of a
 row, with rate 1 and the gradient's norm clipped to 5. Here it is a mean over
 tokens, so the same update has rate 20 and clips at 5 / 20. 13 epochs of 2,324
-steps.
+steps. A machine of 2 Intel Xeon cores reads 7,200 tokens/s (timed on other text
+of the same vocabulary size): 28 minutes in all. The treebank itself is licensed,
+and the run on it is still to be made here.
 """
 from lmjax import experiment
 from lmjax.core import config
