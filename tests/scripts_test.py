@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import jax
+import numpy as np
 import pytest
 
 from lmjax import experiment
@@ -15,6 +16,8 @@ from lmjax.core import config as config_lib
 from lmjax.data import sources
 from lmjax.data import tfds_builder
 from lmjax.models import cost
+from lmjax.models import encoder
+from lmjax.objectives import mlm
 
 ROOT = pathlib.Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / 'experiments').glob('*.py'))
@@ -148,3 +151,51 @@ def test_help_reads(path):
   done = _run(path.stem, '--help')
   assert 'Traceback' not in done.stderr
   assert '--' in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_masks_are_filled_and_texts_embedded(tmp_path):
+  config = tiny(tmp_path)
+  config = dataclasses.replace(
+      config, model=encoder.EncoderConfig(
+          context=32, width=32, num_layers=1), objective=mlm.MaskedLM(),
+      data=dataclasses.replace(config.data, specials=('[MASK]',)),
+      scoring=experiment.Scoring(tokens=100),
+      samples=experiment.Samples(prompts=()))
+  run = f'--workdir={tmp_path / "run"}'
+  _module(ROOT / 'experiments/pretrain.py').pretrain(
+      config, str(tmp_path / 'run'))
+  filled = _run('fill_mask', run, '--text=Line [MASK] of', '--json')
+  assert len(json.loads(filled.stdout)['masks'][0]['texts']) == 5, filled.stderr
+  refused = _run('fill_mask', run, '--text=Line 3 of')
+  assert refused.returncode == 2 and 'Write [MASK]' in refused.stderr
+
+  texts = tmp_path / 'texts.txt'
+  texts.write_text('Line 1 of\nsomething else\n')
+  found = _run('embed', run, f'--texts_file={texts}', '--query=Line 1 of')
+  assert '1.000' in found.stdout, found.stderr
+  saved = _run('embed', run, f'--texts_file={texts}',
+               f'--out={tmp_path / "vectors.npy"}')
+  assert saved.returncode == 0 and (
+      np.load(tmp_path / 'vectors.npy').shape == (2, 32))
+  pairs = tmp_path / 'pairs.tsv'
+  pairs.write_text('a\ta\t5\na\tzzz\t1\n')
+  compared = _run('embed', run, f'--pairs_file={pairs}')
+  assert 'Spearman: 1.0000 over 2 pairs' in compared.stdout, compared.stderr
+
+
+@pytest.mark.slow
+def test_pairs_are_compared_in_a_table_and_a_plot(tmp_path):
+  play = tmp_path / 'play.txt'
+  play.write_text('\n\n'.join(
+      f'{name}:\nI {word} {i}, and {word} again {i * i}.' for i in range(250)
+      for name, word in (('Romeo', 'love'), ('Tybalt', 'hate'))))
+  flags = (f'--workdir={tmp_path / "runs"}', f'--text={play}')
+  done = _run('compare_objectives', *flags, '--pairs=ngram,lstm_causal',
+              '--cpu_minutes=0.01')
+  assert done.returncode == 0, done.stderr
+  rows = json.loads((tmp_path / 'runs/table.json').read_text())['rows']
+  assert [row['name'] for row in rows] == ['ngram', 'lstm_causal']
+  assert (tmp_path / 'runs/table.png').exists()
+  wrong = _run('compare_objectives', *flags, '--pairs=nothing')
+  assert wrong.returncode == 2 and 'choose from' in wrong.stderr
