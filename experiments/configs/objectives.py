@@ -7,7 +7,34 @@ r"""Every model with every objective that makes sense for it, on the same data.
 What follows the colon is a name of `PAIRS`. Data, tokenizer, width, depth,
 batch and optimizer are those of `BASE` throughout: the speeches of Tiny
 Shakespeare, the last tenth held out, as characters, in rows of 128.
-experiments/compare_objectives.py trains them all and writes a table.
+experiments/compare_objectives.py trains them all and writes a table. One seed, 2
+minutes of processor time a pair on an Intel Xeon (bits a byte of the kind of
+likelihood named, exact ones on all held-out text, the others on its first 5,000
+tokens; accuracy of the probe, standard error 0.02, where the commonest speaker
+has 0.256, an untrained decoder 0.287 and naive Bayes 0.312):
+
+  pair                    steps  likelihood   bits/byte  probe
+  ngram                       -  exact            2.227      -
+  rotary_causal             296  exact            2.921  0.287
+  ssm_causal                 76  exact            3.116  0.300
+  lstm_truncated            545  exact            3.123  0.338
+  lstm_causal               522  exact            3.196  0.325
+  decoder_causal            317  exact            3.301  0.296
+  decoder_prefix            311  exact            3.393  0.310
+  decoder_multi_token       179  exact            3.650  0.306
+  decoder_ul2               315  exact            4.052  0.273
+  encoder_diffusion         285  bound            4.685  0.262
+  bart                      225  conditional      3.739  0.247
+  t5_spans                  425  conditional      8.670  0.245
+  xlnet                     106  permutation      4.608  0.252
+  encoder_mlm               319  pseudo           4.485  0.285
+  encoder_sentence_order    290  pseudo           4.565  0.258
+  electra                   186  none                 -  0.289
+  encoder_contrastive       128  none                 -  0.270
+
+So little training tells how fast each begins, not how far it gets: no probe but
+those of the LSTMs is beyond chance above an untrained model's, and T5's long
+continuations are unlike the spans it was trained on.
 """
 import dataclasses
 
