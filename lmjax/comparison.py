@@ -211,13 +211,14 @@ def plot(path: str | os.PathLike, rows: Sequence[Row],
   left.set_yticks(places, [row.name for row in rows], fontsize=8)
   left.set_xlabel('bits per byte of held-out text (lower is better)')
   right.set_xlabel('probe accuracy (higher is better)')
-  for name, value in baselines_of_probe.items():
-    right.axvline(value, color='#555555', linestyle=':', linewidth=1)
-    right.text(value, len(rows) - 0.4, name, fontsize=7, ha='center')
+  lines = [right.axvline(value, color='#333333', linestyle=style, linewidth=1,
+                         label=f'probe: {name}')
+           for (name, value), style in zip(
+               baselines_of_probe.items(), ('-', '--', ':'))]
   present = {row.likelihood for row in rows}
-  left.legend(
-      handles=[left.barh(0, 0, color=color, label=kind)
-               for kind, color in kinds.items() if kind in present],
-      title='likelihood', fontsize=7, title_fontsize=7, loc='lower right')
+  bars = [left.barh(0, 0, color=color, label=f'likelihood: {kind}')
+          for kind, color in kinds.items() if kind in present]
+  picture.legend(handles=[*bars, *lines], fontsize=7, frameon=False,
+                 loc='outside lower center', ncols=5)
   picture.suptitle(title, fontsize=10)
   picture.savefig(path)
