@@ -49,7 +49,8 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
     texts = held_out.reports(
         score, text, run.tokenizer, train=train, kind=run.kind,
         source=config.data or run.config.data.source,
-        others=runs.mixtures(run, score, config, context, workdir), tokens=scoring.tokens,
+        others=runs.mixtures(run, score, config, context, workdir),
+        tokens=scoring.tokens,
         lay=carried.Windows(context) if scoring.carried else None,
         stride=scoring.stride or max(1, context // 2), **shared)
     report.show(texts)

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from lmjax import experiment
+from lmjax import results
 from lmjax import runs
 from lmjax.core import allocator
 from lmjax.evaluation import embeddings
@@ -75,10 +76,9 @@ def steps_within(config: experiment.Pretrain, workdir: str, seconds: float,
   model = sized.build()
   objective = config.objective.build(model, data.tokenizer)
   optimizer = config.optimizer.build(cost.shapes(sized), config.training.steps)
-  carry = getattr(config.objective, 'carry', None)
   state = step_lib.init_state(
       decoder.initial_params(model, 0), optimizer, 0,
-      carry=carry and carry(model, config.data.batch_size))
+      carry=results.carry(config, model))
   update = jax.jit(lambda state, batch: step_lib.train_step(
       state, batch, objective=objective, optimizer=optimizer)[0],
                    donate_argnums=0)

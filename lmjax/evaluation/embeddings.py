@@ -113,18 +113,8 @@ def _encode(tokenizer: Any, text: str) -> np.ndarray:
   return ids
 
 
-def _mean(x_BTD, real_BT):
-  weights_BT1 = real_BT[:, :, None].astype(jnp.float32)
-  return jnp.sum(x_BTD.astype(jnp.float32) * weights_BT1, axis=1) / jnp.maximum(
-      jnp.sum(weights_BT1, axis=1), 1.0)
-
-
-def _last(x_BTD, real_BT):
-  at_B = jnp.maximum(jnp.sum(real_BT.astype(jnp.int32), axis=1) - 1, 0)
-  return jnp.take_along_axis(x_BTD, at_B[:, None, None], axis=1)[:, 0]
-
-
-POOLING = {'mean': _mean, 'cls': lambda x_BTD, _: x_BTD[:, 0], 'last': _last}
+POOLING = {'mean': readout.mean, 'cls': lambda x_BTD, _: x_BTD[:, 0],
+           'last': readout.last}
 
 
 @functools.partial(jax.jit, static_argnames=('model', 'pooling'))

@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import shapes
@@ -105,29 +104,8 @@ class Classifier(nn.Module):
         self.num_classes, policy, use_bias=True, name=HEAD)(x_BD)
 
 
-def mean(x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
-  """Returns the average of the real tokens, `x_BD`, summed in float32."""
-  weights_BT1 = real_BT[:, :, None].astype(jnp.float32)
-  total_BD = jnp.sum(x_BTD.astype(jnp.float32) * weights_BT1, axis=1)
-  return total_BD / jnp.maximum(jnp.sum(weights_BT1, axis=1), 1.0)
-
-
-def largest(x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
-  """Returns the largest value of each feature over the real tokens, `x_BD`."""
-  lowest = jnp.finfo(jnp.float32).min
-  x_BD = jnp.max(jnp.where(
-      real_BT[:, :, None], x_BTD.astype(jnp.float32), lowest), axis=1)
-  return jnp.where(jnp.any(real_BT, axis=1)[:, None], x_BD, 0.0)
-
-
-def last(x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
-  """Returns the last real token of each row, `x_BD`."""
-  index_BT = jnp.arange(real_BT.shape[1])[None] * real_BT
-  index_B11 = jnp.max(index_BT, axis=1)[:, None, None]
-  return jnp.take_along_axis(x_BTD, index_B11, axis=1)[:, 0]
-
-
-POOLING = {'mean': mean, 'max': largest, 'last': last}
+POOLING = {
+    'mean': readout.mean, 'max': readout.largest, 'last': readout.last}
 
 
 def warm_start(params: Any, pretrained: Any) -> Any:

@@ -1,6 +1,7 @@
-"""What a model makes of a text, whatever the model: its hidden states."""
+"""What a model makes of a text: its hidden states, and one vector of them."""
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from lmjax.nn import masks
 
@@ -30,3 +31,25 @@ def states(model: nn.Module, inputs_BT: jax.Array, positions_BT: jax.Array,
   if encodes:
     return model.encode(inputs_BT, mask, train=train)
   return model.hidden(inputs_BT, mask, train=train)[0]
+
+
+def mean(x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
+  """Returns the average of the real tokens, `x_BD`, summed in float32."""
+  weights_BT1 = real_BT[:, :, None].astype(jnp.float32)
+  total_BD = jnp.sum(x_BTD.astype(jnp.float32) * weights_BT1, axis=1)
+  return total_BD / jnp.maximum(jnp.sum(weights_BT1, axis=1), 1.0)
+
+
+def largest(x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
+  """Returns the largest value of each feature over the real tokens, `x_BD`."""
+  lowest = jnp.finfo(jnp.float32).min
+  x_BD = jnp.max(jnp.where(
+      real_BT[:, :, None], x_BTD.astype(jnp.float32), lowest), axis=1)
+  return jnp.where(jnp.any(real_BT, axis=1)[:, None], x_BD, 0.0)
+
+
+def last(x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
+  """Returns the last real token of each row, `x_BD`."""
+  index_BT = jnp.arange(real_BT.shape[1])[None] * real_BT
+  index_B11 = jnp.max(index_BT, axis=1)[:, None, None]
+  return jnp.take_along_axis(x_BTD, index_B11, axis=1)[:, 0]

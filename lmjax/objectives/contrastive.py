@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from lmjax.core import errors
 from lmjax.core import metrics
 from lmjax.nn import masks
+from lmjax.nn import readout
 from lmjax.objectives import bidirectional
 from lmjax.objectives import losses
 
@@ -147,9 +148,7 @@ def uniformity(x_BD: jax.Array, is_row_B: jax.Array) -> jax.Array:
 
 def _mean(model, params, x_BTD, real_BT):
   del model, params
-  weights_BT1 = real_BT[:, :, None].astype(jnp.float32)
-  total_BD = jnp.sum(x_BTD.astype(jnp.float32) * weights_BT1, axis=1)
-  return total_BD / jnp.maximum(jnp.sum(weights_BT1, axis=1), 1.0)
+  return readout.mean(x_BTD, real_BT)
 
 
 def _first(model, params, x_BTD, real_BT):

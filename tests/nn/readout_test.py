@@ -42,3 +42,13 @@ def test_dropout_is_passed_on():
   model = Plain(types.SimpleNamespace(causal=True))
   found = model.apply({}, IDS, IDS, ONES, train=True, method=readout.states)
   assert found.max() == 2
+
+
+def test_pooled_vectors_are_of_the_real_tokens():
+  x = np.arange(24.0).reshape(2, 3, 4) * np.array([1, -1])[:, None, None]
+  real = np.array([[1, 1, 0], [1, 1, 1]], bool)
+  for pool, want in (
+      (readout.mean, [x[0, :2].mean(0), x[1].mean(0)]),
+      (readout.largest, [x[0, :2].max(0), x[1].max(0)]),
+      (readout.last, [x[0, 1], x[1, 2]])):
+    np.testing.assert_allclose(pool(jnp.asarray(x), jnp.asarray(real)), want)
