@@ -53,7 +53,12 @@ def compare(trained, lines, pooling) -> None:
   for row, cosine in zip(rows, cosines):
     print(f'{cosine:.4f}\t{row[0]}\t{row[1]}')
   if widths == {3}:
-    scores = [float(row[2]) for row in rows]
+    try:
+      scores = [float(row[2]) for row in rows]
+    except ValueError as error:
+      raise errors.InputError(
+          f'The third column of a pairs file should be numbers: {error}.'
+      ) from None
     print(f'Spearman: {embeddings.spearman(cosines, scores):.4f} over '
           f'{len(rows)} pairs')
 
