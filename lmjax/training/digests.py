@@ -56,3 +56,17 @@ def differences(saved: Description, wanted: Any) -> Iterator[str]:
   for path in sorted(old | new):
     if old.get(path) != new.get(path):
       yield f'{path}: {old.get(path, "absent")} -> {new.get(path, "absent")}'
+
+
+def batch(arrays: Mapping[str, np.ndarray]) -> str:
+  """Returns 8 hex digits of the SHA-256 of a host batch.
+
+  It goes into every row of a run's metrics: two runs that saw the same data
+  have the same column.
+  """
+  sha = hashlib.sha256()
+  for name in sorted(arrays):
+    array = np.ascontiguousarray(arrays[name])
+    sha.update(f'{name} {array.dtype} {array.shape};'.encode())
+    sha.update(array)
+  return sha.hexdigest()[:8]

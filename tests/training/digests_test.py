@@ -42,3 +42,15 @@ def test_differences_are_told_saved_then_wanted():
   assert list(digests.differences(digests.describe(TREE), wanted)) == [
       'a/b: float64[2, 3] -> float32[2, 4]', 'c: int32[1] -> float32[1]',
       'd: bfloat16[] -> absent', 'e: absent -> float32[]']
+
+
+def test_a_batch_has_a_short_digest_of_all_that_is_in_it():
+  batch = {'inputs': np.arange(6).reshape(2, 3), 'weights': np.ones((2, 3))}
+  found = digests.batch(batch)
+  assert len(found) == 8 and int(found, 16) >= 0
+  assert digests.batch(dict(reversed(batch.items()))) == found
+  others = [batch | {'weights': np.zeros((2, 3))},
+            batch | {'weights': np.ones((3, 2))},
+            batch | {'weights': np.ones((2, 3), np.float32)},
+            {'inputs': batch['inputs'], 'masks': batch['weights']}]
+  assert found not in map(digests.batch, others)
