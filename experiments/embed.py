@@ -16,10 +16,10 @@ from absl import flags
 from lmjax import runs
 from lmjax.core import cli
 from lmjax.core import errors
+from lmjax.core import terminal
 from lmjax.evaluation import embeddings
 from lmjax.evaluation import report
 from lmjax.generation import prompts
-from lmjax.generation import terminal
 import numpy as np
 
 

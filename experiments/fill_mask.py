@@ -14,10 +14,10 @@ from absl import flags
 from lmjax import runs
 from lmjax.core import cli
 from lmjax.core import errors
+from lmjax.core import terminal
 from lmjax.evaluation import report
 from lmjax.generation import fill
 from lmjax.generation import prompts
-from lmjax.generation import terminal
 
 
 def fill_mask(trained: runs.Trained, texts: list[str], top_k: int = 5

@@ -17,9 +17,9 @@ from absl import flags
 from lmjax import runs
 from lmjax.core import cli
 from lmjax.core import errors
+from lmjax.core import terminal
 from lmjax.generation import prompts as prompts_lib
 from lmjax.generation import streaming
-from lmjax.generation import terminal
 from lmjax.generation import transforms
 
 

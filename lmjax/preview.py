@@ -4,8 +4,8 @@ import rich.table
 import rich.text
 
 from lmjax import experiment
+from lmjax.core import terminal
 from lmjax.data import pipeline
-from lmjax.generation import terminal
 from lmjax.models import cost
 from lmjax.nn import attend
 

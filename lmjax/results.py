@@ -10,6 +10,7 @@ import numpy as np
 from lmjax import experiment
 from lmjax.core import config as config_lib
 from lmjax.core import metrics
+from lmjax.core import terminal
 from lmjax.core import trees
 from lmjax.data import pipeline
 from lmjax.data import tokenizer as tokenizer_lib
@@ -20,7 +21,6 @@ from lmjax.evaluation import report
 from lmjax.evaluation import run_page
 from lmjax.generation import prompts as prompts_lib
 from lmjax.generation import sample
-from lmjax.generation import terminal
 from lmjax.models import decoder
 from lmjax.models import word_vectors
 from lmjax.objectives import lm

@@ -1,5 +1,5 @@
 """Nothing that steers a terminal gets through."""
-from lmjax.generation import terminal
+from lmjax.core import terminal
 
 
 def test_control_characters_go_and_text_stays():
