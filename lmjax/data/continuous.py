@@ -69,6 +69,16 @@ class _Streams:
   def rows(self, epoch: int, indices: np.ndarray) -> dict[str, np.ndarray]:
     """See `packing.Rows`; epochs are alike."""
     del epoch
+    return self._cut(indices)[1]
+
+  def documents(self, epoch: int, indices: np.ndarray) -> np.ndarray:
+    """See `packing.Rows`."""
+    del epoch
+    return packing.owners(self._store, *self._cut(indices))
+
+  def _cut(self, indices: np.ndarray
+           ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Returns where the tokens of rows are in the store, and the rows."""
     step, stream = np.divmod(np.asarray(indices, np.int64), self._streams)
     column = np.arange(self._length + 1)
     within = (step * self._length)[:, None] + column  # Of the part.
@@ -86,7 +96,7 @@ class _Streams:
     weights = real & (document[:, 1:] == document[:, :-1])
     positions = place - np.maximum(offsets[document], begin)
     segments = document - document[:, :1] + 1
-    return {
+    return place, {
         'inputs': np.where(real, tokens[:, :-1], 0),
         'targets': np.where(real, tokens[:, 1:], 0),
         'weights': weights.astype(np.float32),

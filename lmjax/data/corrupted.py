@@ -1,5 +1,6 @@
 """What all corruptions share: rows that are corrupted as they are drawn."""
 from collections.abc import Callable
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,20 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.data import packing
 from lmjax.data import pieces
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+  """What a corruption makes of a prompt, as of a text but for its target.
+
+  Attributes:
+    source: Ids that are read; empty where the prompt is simply continued.
+    start: Ids that the target begins with, and which are given.
+    end: The id that the target ends with; None: EOS, if anything.
+  """
+  source: np.ndarray
+  start: np.ndarray
+  end: int | None = None
 
 
 class Corruption:
@@ -52,6 +67,20 @@ class Corruption:
         f'{type(self).__name__} cannot fit into rows of {limit} tokens; give '
         'a larger --config.data.length.')
 
+  def prompt(self, tokenizer: Any, ids: np.ndarray) -> Task:
+    """Returns what a model trained on this is given to go on from a prompt.
+
+    Args:
+      tokenizer: Whose special ids are used.
+      ids: The beginning of a document, or one with special ids where something
+        is missing.
+
+    Raises:
+      InputError: If the tokenizer lacks an id, or the ids make no sense.
+    """
+    del tokenizer
+    return Task(ids[:0], ids)
+
   def build(self, rows: packing.Rows, tokenizer: Any, length: int, seed: int
             ) -> packing.Rows:
     """Returns rows that are corrupted as they are drawn.
@@ -88,6 +117,24 @@ class Corrupted:
     source, target = self._corrupt(texts, draws)
     return self._layout(source, target, len(indices), self._sizes)
 
+  def documents(self, epoch: int, indices: np.ndarray) -> np.ndarray:
+    """See `packing.Rows`: of the tokens before they are corrupted.
+
+    A text of which nothing is left in the row counts as none.
+    """
+    found = self._rows.documents(epoch, indices)
+    if not self._last:
+      found[:, -1] = -1
+    segments = self._rows.rows(epoch, indices)['segments']
+    segments = np.concatenate([segments, segments[:, -1:]], axis=1)
+    done = self.rows(epoch, indices)
+    left = np.concatenate(
+        [done[name] for name in ('segments', 'encoder_segments')
+         if name in done], axis=1)
+    for row, mine in enumerate(left):
+      found[row, ~np.isin(segments[row], mine)] = -1
+    return found
+
 
 def check_rate(name: str, rate: float, least: bool = False) -> None:
   """Refuses a share that is not in [0, 1], or (0, 1) if `least`."""
@@ -116,3 +163,28 @@ def sentinels(tokenizer: Any, needed: int, what: str) -> np.ndarray:
         f'{what} needs {needed} sentinels and the tokenizer has {len(ids)}; '
         f'set --config.data.sentinels={needed}.')
   return ids[:needed]
+
+
+def hidden(tokenizer: Any, ids: np.ndarray) -> Task:
+  """Returns the task of telling what sentinels hide: by default, what follows.
+
+  Args:
+    tokenizer: Whose sentinels they are.
+    ids: A text with the first sentinels in their order; without any, the first
+      is put at its end.
+
+  Raises:
+    InputError: If they are out of order, or the tokenizer has none.
+  """
+  every = sentinels(tokenizer, max(1, len(tokenizer.sentinel_ids)),
+                    'Asking for what is missing')
+  found = ids[np.isin(ids, every)]
+  if not len(found):
+    ids, found = np.append(ids, every[0]), every[:1]
+  if not np.array_equal(found, every[:len(found)]):
+    names = {id: name for name, id in tokenizer.specials.items()}
+    raise errors.InputError(
+        'The sentinels of a prompt should be <extra_id_0>, <extra_id_1>, ... in '
+        f'this order; got {", ".join(names[id] for id in found.tolist())}.')
+  end = every[len(found):len(found) + 1].tolist()
+  return Task(ids, every[:1], end[0] if end else None)

@@ -25,6 +25,14 @@ class Rows(Protocol):
   def rows(self, epoch: int, indices: np.ndarray) -> dict[str, np.ndarray]:
     """Returns the rows `indices` of an epoch, each array [len(indices), T]."""
 
+  def documents(self, epoch: int, indices: np.ndarray) -> np.ndarray:
+    """Returns which document of the store each token of these rows is from.
+
+    int64 [len(indices), T + 1]: those of the inputs, then that of the last
+    target. -1 where there is none: padding, special ids, and a last target
+    that does not count.
+    """
+
 
 @dataclasses.dataclass(frozen=True)
 class Packed:
@@ -114,10 +122,20 @@ class _Stream:
     return starts, shifts, random.permutation(self.num_rows)
 
   def rows(self, epoch: int, indices: np.ndarray) -> dict[str, np.ndarray]:
-    """See `Rows`; the work is a few vector operations whatever the documents.
+    """See `Rows`."""
+    return self._cut(epoch, indices)[1]
 
-    Pieces are the parts of documents that a row of T + 1 tokens holds, in
-    order; what is known of a piece is repeated over its tokens.
+  def documents(self, epoch: int, indices: np.ndarray) -> np.ndarray:
+    """See `Rows`."""
+    return owners(self._store, *self._cut(epoch, indices))
+
+  def _cut(self, epoch: int, indices: np.ndarray
+           ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Returns where the tokens of rows are in the store, and the rows.
+
+    The work is a few vector operations whatever the documents: pieces are the
+    parts of documents that a row of T + 1 tokens holds, in order; what is known
+    of a piece is repeated over its tokens.
     """
     starts, shifts, order = self._order(epoch)
     span = self._length + 1
@@ -149,12 +167,12 @@ class _Stream:
     tokens = self._store.tokens[place].astype(np.int32)
     if is_last:
       tokens[is_pad] = 0
-    tokens, segments, positions = (
-        x.reshape(-1, span) for x in (tokens, segments, positions))
+    place, tokens, segments, positions = (
+        x.reshape(-1, span) for x in (place, tokens, segments, positions))
     if self._crosses:
       segments = np.minimum(segments, 1)
     weights = (segments[:, 1:] == segments[:, :-1]) & (segments[:, 1:] > 0)
-    return _batch(tokens, weights, positions, segments)
+    return place, _batch(tokens, weights, positions, segments)
 
 
 class _Windows:
@@ -172,12 +190,32 @@ class _Windows:
 
   def rows(self, epoch: int, indices: np.ndarray) -> dict[str, np.ndarray]:
     """See `Rows`."""
-    span = np.arange(self._length + 1)
-    place = self._places(epoch)[indices][:, None] + span
+    place = self._places(epoch)[indices][:, None] + np.arange(self._length + 1)
     tokens = self._store.tokens[place].astype(np.int32)
-    positions = np.broadcast_to(span.astype(np.int32), tokens.shape)
+    positions = np.broadcast_to(
+        np.arange(self._length + 1, dtype=np.int32), tokens.shape)
     weights = np.ones((len(tokens), self._length), np.float32)
     return _batch(tokens, weights, positions, np.ones_like(tokens))
+
+  def documents(self, epoch: int, indices: np.ndarray) -> np.ndarray:
+    """See `Rows`."""
+    place = self._places(epoch)[indices][:, None] + np.arange(self._length + 1)
+    return owners(self._store, place, self.rows(epoch, indices))
+
+
+def owners(store: store_lib.TokenStore, places: np.ndarray,
+           batch: dict[str, np.ndarray]) -> np.ndarray:
+  """Returns the document of each token of a batch; see `Rows.documents`.
+
+  Args:
+    store: Where the tokens are from.
+    places: Where each is in the store, [B, T + 1].
+    batch: The rows, which say what of them is real.
+  """
+  real = np.concatenate(
+      [batch['segments'] > 0, batch['weights'][:, -1:] > 0], axis=1)
+  found = np.searchsorted(np.asarray(store.offsets), places, side='right') - 1
+  return np.where(real, found, -1)
 
 
 def _batch(tokens, weights, positions, segments) -> dict[str, np.ndarray]:

@@ -113,7 +113,9 @@ class _Pairs:
         'inputs', 'positions', 'segments', 'types')}
     out['labels'] = np.zeros(len(indices), np.int32)
     for row, index in enumerate(np.asarray(indices).tolist()):
-      first, second, label = self._pair(order[index], numbers[:, index])
+      *texts, label = self._pair(order[index], numbers[:, index])
+      first, second = (
+          self._store.tokens[slice(*t)].astype(np.int32) for t in texts)
       tokens = np.concatenate(
           [[self._cls], first, [self._sep], second, [self._sep]])
       count = len(tokens)
@@ -125,11 +127,25 @@ class _Pairs:
     weights = (out['segments'] > 0).astype(np.float32)
     return out | {'targets': out['inputs'].copy(), 'weights': weights}
 
+  def documents(self, epoch: int, indices: np.ndarray) -> np.ndarray:
+    """See `packing.Rows`; the target after the last token is itself."""
+    order, numbers = self._epoch(epoch)
+    offsets = np.asarray(self._store.offsets)
+    out = np.full((len(indices), self._length + 1), -1, np.int64)
+    for row, index in enumerate(np.asarray(indices).tolist()):
+      place = 1
+      for start, end in self._pair(order[index], numbers[:, index])[:2]:
+        size = end - start
+        out[row, place:place + size] = np.searchsorted(
+            offsets, start, side='right') - 1
+        place += size + 1
+    return out
+
   def _pair(self, stretch, numbers):
-    """Returns A, B and the label of a row."""
+    """Returns where A and B begin and end in the store, and the label."""
     start, end = self._starts[stretch], self._ends[stretch]
     cut = start + 1 + int(numbers[0] * (end - start - 1))
-    first, second = self._tokens(start, cut), self._tokens(cut, end)
+    first, second = (start, cut), (cut, end)
     label = int(numbers[1] < 0.5)
     if label and self._swaps:
       return second, first, label
@@ -138,7 +154,7 @@ class _Pairs:
     return first, second, label
 
   def _elsewhere(self, stretch, count, numbers):
-    """Returns `count` tokens in a row from another document, if it has them."""
+    """Returns where `count` tokens of another document are, if it has them."""
     low, high = np.searchsorted(
         self._documents, self._documents[stretch] + np.arange(2))
     other = int(numbers[0] * (self.num_rows - (high - low)))
@@ -147,10 +163,7 @@ class _Pairs:
     start += int(numbers[1] * (end - start))
     first, last = (ends[self._documents[other]] for ends in self._texts)
     start = max(first, min(start, last - count))
-    return self._tokens(start, min(start + count, last))
-
-  def _tokens(self, start, end):
-    return self._store.tokens[start:end].astype(np.int32)
+    return start, min(start + count, last)
 
 
 def _texts(store, tokenizer):

@@ -1,5 +1,5 @@
 """From a source of text to batches that are a function of the step."""
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 import dataclasses
 import pathlib
 from typing import Any
@@ -189,12 +189,7 @@ class Batches:
     Raises:
       InputError: If the data hold an id that the vocabulary has not.
     """
-    size = self.batch_size // self.count
-    first = step * self.batch_size + self.index * size
-    epochs, indices = np.divmod(
-        np.arange(first, first + size), self.source.num_rows)
-    parts = [self.source.rows(int(epoch), indices[epochs == epoch])
-             for epoch in np.unique(epochs)]
+    parts = [self.source.rows(*part) for part in self._parts(step)]
     batch = parts[0] if len(parts) == 1 else {
         key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     largest = max(batch['inputs'].max(), batch['targets'].max())
@@ -203,6 +198,26 @@ class Batches:
           f'Token id {largest} at step {step} is outside the vocabulary of '
           f'{self.vocab_size} ids: the tokens were made by another tokenizer.')
     return batch
+
+  def documents(self, step: int) -> list[list[int]]:
+    """Returns the documents of each row of a step's batch.
+
+    They are numbers in the token store, in the order in which the row has
+    them: those of its inputs, and of the target after the last input where it
+    counts.
+    """
+    rows = [row for part in self._parts(step)
+            for row in self.source.documents(*part).tolist()]
+    return [[n for n in dict.fromkeys(row) if n >= 0] for row in rows]
+
+  def _parts(self, step: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields the epoch, and the rows of it, that a batch is made of."""
+    size = self.batch_size // self.count
+    first = step * self.batch_size + self.index * size
+    epochs, indices = np.divmod(
+        np.arange(first, first + size), self.source.num_rows)
+    for epoch in np.unique(epochs):
+      yield int(epoch), indices[epochs == epoch]
 
   def shard(self, index: int, count: int) -> 'Batches':
     """Returns shard `index` of `count`; all joined are the global batch."""

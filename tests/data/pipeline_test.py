@@ -5,12 +5,17 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.data import continuous
+from lmjax.data import corruption
 from lmjax.data import packing
+from lmjax.data import pairs
 from lmjax.data import pipeline
 from lmjax.data import sources
 from lmjax.data import splits
+from lmjax.data import store as store_lib
 from lmjax.data import subwords
 from lmjax.data import symbols
+from tests.reference import corruptions
 
 TEXTS = tuple(f'{i} ' * (i % 9 + 3) for i in range(80))
 CONFIG = pipeline.DataConfig(
@@ -144,3 +149,56 @@ def test_impossible_numbers_are_refused_at_once(change):
 def test_shards_that_do_not_fit_are_told(data, index, count, message):
   with pytest.raises(errors.InputError, match=message):
     data.batches().shard(index, count)
+
+
+LENGTHS = (3, 1, 7, 30, 2, 2, 9, 1, 1, 4, 50, 1, 12)
+PLAIN = [packing.Packed(), packing.Packed(shuffle=False),
+         packing.Concatenated(), packing.Crops(), continuous.Continuous(6)]
+PAIRS = [pairs.NextSentence(), pairs.SentenceOrder()]
+CORRUPTIONS = [
+    corruption.SpanCorruption(), corruption.SpanCorruption(joined=True),
+    corruption.SpanCorruption(documents=1), corruption.PrefixLM(),
+    corruption.PrefixLM(joined=True), corruption.FillInTheMiddle(),
+    corruption.UL2(), corruption.UL2(joined=True),
+    corruption.Bart(mask_rate=0.3, delete_rate=0.3, rotate_rate=0.5),
+    corruption.Bart(joined=True)]
+
+
+def _found_by_search(batch, row):
+  """Returns the documents of a row, by looking for each of its tokens."""
+  documents = np.split(np.arange(10, 10 + sum(LENGTHS)), np.cumsum(LENGTHS))
+  tokens = [batch[name + 'inputs'][row][batch[name + 'segments'][row] > 0]
+            for name in ('encoder_', '') if name + 'inputs' in batch]
+  tokens.append(batch['targets'][row][batch['weights'][row] > 0])
+  tokens = np.concatenate(tokens)
+  found = [number for token in tokens for number, text in enumerate(documents)
+           if token in text]
+  return list(dict.fromkeys(found)), bool(len(tokens))
+
+
+@pytest.mark.parametrize('pack, corrupt', [
+    *((pack, None) for pack in PLAIN + PAIRS),
+    *((pack, corrupt) for pack in PLAIN for corrupt in CORRUPTIONS)],
+    ids=lambda part: str(part).partition('(')[0])
+def test_documents_are_those_a_search_finds(pack, corrupt):
+  offsets = np.cumsum([0, *LENGTHS])
+  store = store_lib.TokenStore(
+      np.arange(10, 10 + offsets[-1], dtype=np.uint16), offsets, offsets,
+      offsets, {})
+  special = corruptions.tokenizer(bos=6098, specials=corruptions.SPECIALS | {
+      '[CLS]': 6090, '[SEP]': 6091})
+  rows = pack.build(store, 14, 3, special)
+  if corrupt is not None:
+    rows = corrupt.build(rows, special, 14, 3)
+  batches = pipeline.Batches(rows, 6, 14, 6100, {})
+  last = rows.num_rows // 6
+  for step in (0, 1, last, 2 * last + 1):  # Some straddle two epochs.
+    batch, documents = batches(step), batches.documents(step)
+    assert len(documents) == 6
+    for row, mine in enumerate(documents):
+      want, any_token = _found_by_search(batch, row)
+      assert sorted(mine) == sorted(want) and bool(mine) == any_token
+      if corrupt is None:
+        assert mine == want  # In their order, too.
+    assert documents == [
+        mine for i in range(3) for mine in batches.shard(i, 3).documents(step)]
