@@ -2,6 +2,7 @@
 import os
 import signal
 import sys
+import time
 
 import pytest
 
@@ -9,6 +10,15 @@ from lmjax.testing import processes
 
 SLEEP = [sys.executable, '-c', 'print("ready", flush=True); import time; '
          'time.sleep(60)']
+
+
+def alive(pid):
+  """Returns whether a process runs; one that waits to be fetched does not."""
+  try:
+    with open(f'/proc/{pid}/stat') as file:
+      return file.read().rpartition(')')[2].split()[0] not in 'ZX'
+  except (FileNotFoundError, ProcessLookupError):
+    return False
 
 
 def test_a_command_is_watched_signalled_and_over():
@@ -28,12 +38,10 @@ def test_nothing_outlives_the_block():
   with processes.started([sys.executable, '-c', child]) as process:
     process.wait_until(lambda: process.output().endswith('\n'), 20)
     pids = process.pid, int(process.output())
-  for pid in pids:
-    try:  # A child that nobody waits for yet is dead all the same.
-      with open(f'/proc/{pid}/stat') as file:
-        assert file.read().rpartition(')')[2].split()[0] == 'Z'
-    except FileNotFoundError:
-      pass
+  deadline = time.monotonic() + 20
+  while any(map(alive, pids)):
+    assert time.monotonic() < deadline
+    time.sleep(0.01)
 
 
 def test_ending_before_it_is_due_is_told_apart():
