@@ -11,6 +11,7 @@ import optax
 from lmjax.core import errors
 from lmjax.core import metrics as metrics_lib
 from lmjax.training import averaging
+from lmjax.training import guard as guard_lib
 
 Mean = metrics_lib.Mean
 # objective(params, batch, rng=key or None) -> {'loss': Mean, ...}
@@ -31,6 +32,7 @@ class TrainState:
       `averaging`.
     carry: What the objective hands from one batch to the next, such as the
       states of a recurrent model, or None.
+    losses: The recent ones, if the guard looks for spikes, or None.
   """
   step: jax.Array
   params: Any
@@ -39,11 +41,13 @@ class TrainState:
   ema: Any = None
   averaged: jax.Array | None = None
   carry: Any = None
+  losses: guard_lib.Losses | None = None
 
 
 def init_state(
     params: Any, optimizer: optax.GradientTransformation, rng: jax.Array | int,
     ema: bool = False, carry: Any = None, equal: bool = False,
+    guard: guard_lib.Guard = guard_lib.Guard(),
 ) -> TrainState:
   """Returns the state before the first step.
 
@@ -58,6 +62,7 @@ def init_state(
       `train_step`.
     equal: Whether to keep an equal average, which `loop.fit` begins when its
       `average` says so.
+    guard: That of `train_step`.
   """
   if isinstance(rng, int):
     rng = jax.random.key(rng)
@@ -71,18 +76,21 @@ def init_state(
       step=jnp.zeros([], jnp.int32), params=params,
       opt_state=optimizer.init(params), rng=jnp.copy(rng),
       ema=copy(params) if ema or equal else None, carry=copy(carry),
-      averaged=jnp.int32(averaging.WAITING) if equal else None)
+      averaged=jnp.int32(averaging.WAITING) if equal else None,
+      losses=guard.memory())
 
 
 def train_step(
     state: TrainState, batch: Mapping[str, jax.Array], *, objective: Objective,
     optimizer: optax.GradientTransformation, axis_name: str | None = None,
     microbatches: int = 1, ema_decay: float | None = None,
+    guard: guard_lib.Guard = guard_lib.Guard(),
 ) -> tuple[TrainState, dict[str, Mean]]:
   """One update: differentiates the objective's loss and applies the optimizer.
 
   Totals and weights are summed first and divided once, so one device, many
-  devices and microbatches give the same update however the tokens fall.
+  devices and microbatches give the same update however the tokens fall. A step
+  that the guard finds bad is counted and changes nothing else.
 
   Args:
     state: Parameters, optimizer state and key.
@@ -96,10 +104,12 @@ def train_step(
     microbatches: Parts the batch is cut into, one after another, so that only
       one part's activations are in memory.
     ema_decay: What the moving average keeps at a step; None leaves it alone.
+    guard: What a bad step is.
 
   Returns:
     The next state, and the objective's metrics over the whole batch with
-    `grad_norm` and `tokens` (the loss's weight) added.
+    `grad_norm`, `tokens` (the loss's weight) and `skipped` (1 for a bad step)
+    added.
 
   Raises:
     InputError: If rows do not divide into microbatches, or a batch that is
@@ -118,6 +128,10 @@ def train_step(
   divisor = jnp.maximum(weight, 1e-9)  # If all is padding.
   grads = jax.tree.map(lambda g: g / divisor, grads)
 
+  grad_norm = optax.tree.norm(grads)
+  good, losses = guard.judge(
+      metrics['loss'].total / divisor, grad_norm, state.losses)
+
   updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
   params = optax.apply_updates(state.params, updates)
   ema, averaged = state.ema, state.averaged
@@ -125,11 +139,15 @@ def train_step(
     ema, averaged = averaging.update(ema, params, averaged)
   elif ema is not None and ema_decay is not None:
     ema = optax.incremental_update(params, ema, 1 - ema_decay)
+  new = dict(params=params, opt_state=opt_state, ema=ema, averaged=averaged,
+             carry=carry)
+  old = {name: getattr(state, name) for name in new}
   state = state.replace(
-      step=state.step + 1, params=params, opt_state=opt_state, ema=ema,
-      averaged=averaged, carry=carry)
+      step=state.step + 1, losses=losses,
+      **guard_lib.choose(good, new, old))
   return state, metrics | {
-      'grad_norm': Mean.of(optax.tree.norm(grads)), 'tokens': Mean.of(weight)}
+      'grad_norm': Mean.of(grad_norm), 'tokens': Mean.of(weight),
+      'skipped': Mean.of(~good)}
 
 
 def _carried(objective, carry, axis_name, microbatches):

@@ -2,6 +2,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from lmjax.core import config
 from lmjax.core import errors
@@ -45,12 +46,19 @@ class Progress:
     best_step: Its step.
     waited: Evaluations since then.
     scores: Of all evaluations so far.
+    skipped: Bad steps so far, which changed nothing.
+    bad_in_a_row: Those since the last good one.
+    interval: The steps that no row has been written of yet: [number, digest of
+      the batch, {name: [total, weight]}].
   """
   tokens: float = 0.0
   best: float | None = None
   best_step: int | None = None
   waited: int = 0
   scores: list[float] = dataclasses.field(default_factory=list)
+  skipped: int = 0
+  bad_in_a_row: int = 0
+  interval: list[list[Any]] = dataclasses.field(default_factory=list)
 
   def update(self, step: int, score: float, rule: EarlyStopping) -> bool:
     """Takes in an evaluation; returns whether it is the best so far."""

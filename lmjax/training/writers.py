@@ -92,6 +92,8 @@ class TensorBoard:
 
   def write(self, step: int, row: Mapping[str, float]) -> None:
     for name, value in row.items():
+      if isinstance(value, str):
+        continue
       group = '' if '/' in name else 'train/'
       self._events.add_scalar(group + name, value, step)
 
