@@ -36,6 +36,7 @@ with open(folder + "/rows", "a") as rows:
         json.dump([step, state, seen], file)
       os.replace(folder + "/saved.tmp", folder + "/saved")
     time.sleep(0.002)
+if bug == "fails at its end": sys.exit("No report.")
 '''
 
 
@@ -74,6 +75,13 @@ def test_a_loop_that_does_not_start_again_is_told(tmp_path):
         kills=3, apart=(8, 9))
 
 
+def test_a_loop_that_fails_at_its_end_is_told(tmp_path):
+  with pytest.raises(AssertionError, match='(?s)Start 2 of 2.*No report'):
+    faults.run_with_kills(
+        loop(tmp_path, 'fails at its end'), tmp_path / 'rows',
+        np.random.default_rng(0), kills=1)
+
+
 def test_a_loop_too_short_for_its_kills_is_told(tmp_path):
   with pytest.raises(AssertionError, match='Start 1 of 2 ended by itself'):
     faults.run_with_kills(
@@ -97,6 +105,9 @@ def test_one_bit_flips(tmp_path):
   bits = [np.unpackbits(np.frombuffer(b, np.uint8), bitorder='little')
           for b in (sound, path.read_bytes())]
   assert np.flatnonzero(bits[0] != bits[1]).tolist() == [bit]
+  rng = np.random.default_rng(1)
+  drawn = {faults.flip_bit(path, rng) for _ in range(100)}
+  assert min(drawn) < 40 and 360 < max(drawn) < 400
   path.write_bytes(b'')
   with pytest.raises(ValueError, match='is empty'):
     faults.flip_bit(path, np.random.default_rng(1))
