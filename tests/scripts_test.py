@@ -177,7 +177,7 @@ def test_masks_are_filled_and_texts_embedded(tmp_path):
   saved = _run('embed', run, f'--texts_file={texts}',
                f'--out={tmp_path / "vectors.npy"}')
   assert saved.returncode == 0 and (
-      np.load(tmp_path / 'vectors.npy').shape == (2, 32))
+      np.load(tmp_path / 'vectors.npy', allow_pickle=False).shape == (2, 32))
   pairs = tmp_path / 'pairs.tsv'
   pairs.write_text('a\ta\t5\na\tzzz\t1\n')
   compared = _run('embed', run, f'--pairs_file={pairs}')

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import safe_paths
+from lmjax.core import strict_json
 from lmjax.data import documents as documents_lib
 from lmjax.data import vocabulary
 
@@ -100,25 +102,33 @@ def load(directory: str | pathlib.Path) -> TokenStore:
   """
   directory = pathlib.Path(directory)
   try:
-    meta = json.loads((directory / 'meta.json').read_text())
-    dtype = np.dtype(meta['dtype'])
-    size = (directory / 'tokens.bin').stat().st_size
-    offsets = np.load(directory / 'offsets.npy', mmap_mode='r')
-    sizes = np.load(directory / 'sizes.npy', mmap_mode='r')
-  except (OSError, ValueError, KeyError, EOFError) as error:
+    paths = [safe_paths.safe_join(directory, name) for name in (
+        'meta.json', 'tokens.bin', 'offsets.npy', 'sizes.npy')]
+    meta = strict_json.read(paths[0])
+    dtype, size = np.dtype(meta['dtype']), paths[1].stat().st_size
+    offsets, sizes = (np.load(path, mmap_mode='r', allow_pickle=False)
+                      for path in paths[2:])
+    if (dtype.str not in ('<u2', '<u4', '>u2', '>u4')
+        or not isinstance(meta['digest'], str)
+        or offsets.dtype != np.int64 or sizes.dtype != np.int64):
+      raise ValueError('its files are of other types')
+    is_whole = (
+        size == meta['num_tokens'] * dtype.itemsize > 0
+        and offsets.shape == (meta['num_documents'] + 1,)
+        and sizes.shape == (2, meta['num_documents'])
+        and offsets[0] == 0 and offsets[-1] == meta['num_tokens']
+        and bool(np.all(offsets[:-1] <= offsets[1:])))
+  except Exception as error:  # NumPy raises whatever its parsers raise.
     raise errors.InputError(
         f'{str(directory)!r} is no intact token store ({error}); delete the '
         'folder to have it built again.') from None
-  if (size != meta['num_tokens'] * dtype.itemsize
-      or len(offsets) != meta['num_documents'] + 1
-      or offsets[-1] != meta['num_tokens']
-      or sizes.shape[1] + 1 != len(offsets)):
+  if not is_whole:
     raise errors.InputError(
         f'{str(directory)!r} is damaged: tokens.bin has {size} bytes where '
         f'meta.json says {meta["num_tokens"]} ids of {dtype.itemsize} bytes in '
         f'{meta["num_documents"]} documents; delete the folder to have it '
         'built again.')
-  tokens = np.memmap(directory / 'tokens.bin', dtype, mode='r')
+  tokens = np.memmap(paths[1], dtype, mode='r')
   return TokenStore(tokens, offsets, sizes[0], sizes[1], meta)
 
 

@@ -38,7 +38,7 @@ def test_digest_sees_every_difference(facts, arrays):
 
 def test_another_table_is_told(tmp_path):
   path = _save(tmp_path / 'x.npz')
-  with np.load(path) as file:
+  with np.load(path, allow_pickle=False) as file:
     arrays = dict(file)
   np.savez(path, **arrays | {'a_1': np.ones(300)})
   with pytest.raises(errors.InputError, match='digest does not match'):
