@@ -1,0 +1,220 @@
+"""A run that is told to stop: SIGTERM, SIGINT or a file named STOP.
+
+The first signal only raises a flag, which the loop reads between two steps; the
+second ends the process. Python runs signal handlers in the main thread, between
+two of its instructions, and the main thread may be compiling for minutes. So a
+thread of its own reads the signals from the descriptor that the interpreter
+writes them to as they arrive (`signal.set_wakeup_fd`).
+"""
+from collections.abc import Iterator
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+EXIT_SAVED = 75  # EX_TEMPFAIL of sysexits.h: saved, start me again.
+NAMES = {signal.SIGTERM: 'SIGTERM', signal.SIGINT: 'SIGINT'}
+# What asks once may signal twice: timeout(1) signals its child and then its
+# group, and a launcher passes on the Ctrl-C that the terminal sent to both.
+SAME_S = 0.25
+_FIRST = 'the run is saved at the current step and ends with exit code'
+_SECOND = 'A second signal ends the process at once, without saving.'
+_SECOND_INTERACTIVE = 'A second one interrupts at once, without saving.'
+
+_receiver = None  # Of the outermost `watched`; there is one wakeup descriptor.
+
+
+class Interrupted(Exception):
+  """A stop was asked for inside `Interrupts.interruptible`.
+
+  Attributes:
+    name: 'SIGTERM', 'SIGINT' or 'STOP'.
+  """
+
+  def __init__(self, name: str):
+    super().__init__(f'Interrupted by {name}.')
+    self.name = name
+
+
+class Interrupts:
+  """What a run asks between two steps; made by `watched`."""
+
+  def __init__(self, receiver: '_Receiver | None', stop_file: str | None):
+    self._receiver, self._stop_file = receiver, stop_file
+
+  def requested(self) -> str | None:
+    """Returns 'SIGTERM', 'SIGINT' or 'STOP' once that has come, else None."""
+    if self._receiver is not None and self._receiver.name is not None:
+      return self._receiver.name
+    if self._stop_file is not None and os.path.exists(self._stop_file):
+      return 'STOP'
+    return None
+
+  def obeyed(self) -> None:
+    """Removes the STOP file: the next start is not to be stopped by it."""
+    if self._stop_file is None:
+      return
+    try:
+      os.remove(self._stop_file)
+    except FileNotFoundError:
+      pass
+    except OSError as error:  # The run is saved; this must not look otherwise.
+      _tell(f'Remove it before the next start: {error}')
+
+  @contextlib.contextmanager
+  def interruptible(self) -> Iterator[None]:
+    """Lets a first signal raise at once, where waiting would be idle.
+
+    For work that changes nothing, such as an evaluation: it is dropped instead
+    of finished. Outside the main thread a signal only raises the flag.
+
+    Raises:
+      Interrupted: If a stop has been requested already; in the main thread also
+        wherever the first signal finds it.
+    """
+    receiver = self._receiver
+    if receiver is None or not _in_main_thread() or receiver.raises:
+      self._raise_if_requested()
+      yield
+      return
+    receiver.raises = True
+    try:
+      self._raise_if_requested()  # After `raises`: none falls in between.
+      yield
+    finally:
+      receiver.raises = False
+
+  def _raise_if_requested(self):
+    name = self.requested()
+    if name is not None:
+      raise Interrupted(name)
+
+
+@contextlib.contextmanager
+def watched(
+    stop_file: str | os.PathLike[str] | None = None) -> Iterator[Interrupts]:
+  """Turns SIGTERM and SIGINT into `Interrupts.requested()` while inside.
+
+  The handlers of before are put back at the end. Inside another `watched`, in
+  whatever thread, the signals of that one are seen. Elsewhere, outside the main
+  thread, signals keep their meaning and only the file is looked for.
+
+  Args:
+    stop_file: A path; a file that appears there asks to stop as well.
+  """
+  global _receiver
+  stop_file = None if stop_file is None else os.fspath(stop_file)
+  if _receiver is not None or not _in_main_thread():
+    yield Interrupts(_receiver, stop_file)
+    return
+  receiver = _receiver = _Receiver()
+  try:
+    with receiver:
+      yield Interrupts(receiver, stop_file)
+  finally:
+    _receiver = None
+
+
+class _Receiver:
+  """Owns the handlers and the thread that reads what arrives.
+
+  Attributes:
+    name: Of the first signal.
+    raises: Whether the handler raises in the main thread.
+  """
+
+  def __init__(self):
+    self.name = None
+    self.raises = False
+    self._first_s = None
+    self._handled = False
+    self._interactive = hasattr(sys, 'ps1')  # A session that outlives the run.
+    self._telling = None
+
+  def __enter__(self):
+    self._read, self._write = socket.socketpair()
+    self._write.setblocking(False)
+    self._thread = threading.Thread(
+        target=self._listen, name='signals', daemon=True)
+    self._thread.start()
+    self._before_fd = signal.set_wakeup_fd(
+        self._write.fileno(), warn_on_full_buffer=False)
+    # Installed even where the signal is ignored, as a shell does for SIGINT of
+    # what it starts in the background: who sends it wants the run to stop.
+    self._before = {n: signal.signal(n, self._handle) for n in NAMES}
+    return self
+
+  def __exit__(self, *unused):
+    self.restore()
+    self._write.setblocking(True)
+    self._write.send(b'\0')  # Not a signal: ends the thread.
+    self._thread.join()
+    if self._telling is not None:
+      self._telling.join(timeout=1.0)
+    self._read.close()
+    self._write.close()
+
+  def restore(self):
+    """Puts back what was there before; also what a forked child does."""
+    for number, handler in self._before.items():  # None: not set by Python.
+      signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    signal.set_wakeup_fd(self._before_fd)
+
+  def _handle(self, number, frame):
+    """In the main thread, as soon as it runs Python again."""
+    if self._handled and self._interactive and number == signal.SIGINT:
+      signal.default_int_handler(number, frame)
+    self._handled = True
+    self.name = self.name or NAMES[number]
+    if self.raises:
+      self.raises = False
+      raise Interrupted(self.name)
+
+  def _listen(self):
+    """In the thread, whatever the main thread does."""
+    while True:
+      for number in self._read.recv(4096):
+        if number == 0:
+          return
+        if number in NAMES:
+          self._arrived(number)
+        elif self._before_fd != -1:  # Somebody else's, such as asyncio's.
+          with contextlib.suppress(OSError):
+            os.write(self._before_fd, bytes([number]))
+
+  def _arrived(self, number):
+    now = time.monotonic()
+    if self._first_s is None:
+      self._first_s = now
+      self.name = self.name or NAMES[number]
+      second = _SECOND_INTERACTIVE if self._interactive else _SECOND
+      text = f'{NAMES[number]}: {_FIRST} {EXIT_SAVED}. {second}'
+      # A thread, so that a terminal that does not read cannot block this one.
+      self._telling = threading.Thread(target=_tell, args=(text,), daemon=True)
+      self._telling.start()
+    elif now - self._first_s > SAME_S:
+      if not (self._interactive and number == signal.SIGINT):
+        os._exit(128 + number)
+
+
+def _in_main_thread():
+  return threading.current_thread() is threading.main_thread()
+
+
+def _tell(text):
+  print(text, file=sys.stderr, flush=True)
+
+
+def _forget_in_child():
+  """A forked child has no such thread, and must not wake its parent's."""
+  global _receiver
+  if _receiver is not None:
+    _receiver.restore()
+    signal.set_wakeup_fd(-1)
+    _receiver = None
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
