@@ -11,14 +11,12 @@ import jax
 import numpy as np
 
 from lmjax import experiment
-from lmjax import results
+from lmjax import pretraining
 from lmjax import runs
 from lmjax.core import allocator
 from lmjax.evaluation import embeddings
 from lmjax.evaluation import probe
 from lmjax.evaluation import report
-from lmjax.models import cost
-from lmjax.models import decoder
 from lmjax.tasks import baselines
 from lmjax.tasks import speakers
 from lmjax.training import rundir
@@ -70,22 +68,15 @@ def steps_within(config: experiment.Pretrain, workdir: str, seconds: float,
     timed: Steps that are timed, after one that compiles.
   """
   allocator.keep_pages()
-  data = config.data.build(workdir, length=config.model.context)
-  batches = data.batches()
-  sized = config.model.with_vocab(data.tokenizer.vocab_size)
-  model = sized.build()
-  objective = config.objective.build(model, data.tokenizer)
-  optimizer = config.optimizer.build(cost.shapes(sized), config.training.steps)
-  state = step_lib.init_state(
-      decoder.initial_params(model, 0), optimizer, 0,
-      carry=results.carry(config, model))
+  parts = pretraining.prepare(config, workdir)
   update = jax.jit(lambda state, batch: step_lib.train_step(
-      state, batch, objective=objective, optimizer=optimizer)[0],
+      state, batch, objective=parts.objective, optimizer=parts.optimizer)[0],
                    donate_argnums=0)
-  state = jax.block_until_ready(update(state, batches(0)))
+  state = jax.block_until_ready(
+      update(parts.initial_state(), parts.batches(0)))
   begun = time.process_time()
   for i in range(timed):
-    state = jax.block_until_ready(update(state, batches(i + 1)))
+    state = jax.block_until_ready(update(state, parts.batches(i + 1)))
   return max(1, int(seconds * timed / (time.process_time() - begun)))
 
 
@@ -157,10 +148,10 @@ def vectors_of(run: runs.Trained) -> Callable[[Sequence[str]], np.ndarray]:
 def untrained(config: experiment.Pretrain, workdir: str
               ) -> Callable[[Sequence[str]], np.ndarray]:
   """Returns the same function of a model that has learned nothing."""
-  data = config.data.build(workdir, length=config.model.context)
-  model = config.model.with_vocab(data.tokenizer.vocab_size).build()
-  params = decoder.initial_params(model, config.training.seed)
-  return lambda texts: embeddings.embed(model, params, data.tokenizer, texts)
+  parts = pretraining.prepare(config, workdir)
+  params = parts.initial_params()
+  return lambda texts: embeddings.embed(
+      parts.model, params, parts.tokenizer, texts)
 
 
 def row_of(name: str, workdir: str, paragraphs: Sequence[str]) -> Row:

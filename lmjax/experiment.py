@@ -1,6 +1,6 @@
 """What a run is made of: the configs of the scripts."""
 import dataclasses
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import flax.linen as nn
 
@@ -36,7 +36,9 @@ from lmjax.objectives import seq2seq
 from lmjax.objectives import truncated
 from lmjax.tasks import classification
 from lmjax.training import averaging
+from lmjax.training import changes as changes_lib
 from lmjax.training import checkpoints
+from lmjax.training import guard as guard_lib
 from lmjax.training import loop
 from lmjax.training import optimizers
 from lmjax.training import rundir
@@ -98,13 +100,21 @@ class Training:
       average is then what is evaluated and sampled from. None keeps none.
     average: When an equal average of the parameters begins, which is then what
       is evaluated and sampled from, as in NT-ASGD. None never begins.
+    guard: Which steps are bad and change nothing, and how many of them in a row
+      end the run.
     log_every: Steps between rows of `metrics.jsonl`.
     eval_every: Steps between evaluations on held-out text; None only at the
       end.
     eval_tokens: Held-out tokens scored then; the report at the end scores all.
     save_every: Steps between checkpoints; None saves at evaluations.
+    save_minutes: Minutes after which there is one besides; None: by steps alone.
     keep_last: Newest checkpoints kept.
     keep_best: Best checkpoints kept besides.
+    max_failed_saves: Saves in a row that may fail, as on a full disk, before
+      the run ends.
+    replicas_every: Steps between checks that all devices hold the same state,
+      under pmap; None never checks.
+    workers: Threads that make batches.
     stop: When to give up on improvement.
   """
   steps: int = 1000
@@ -113,21 +123,31 @@ class Training:
   microbatches: int = 1
   ema_decay: float | None = None
   average: averaging.NonMonotone | None = None
+  guard: guard_lib.Guard = guard_lib.Guard()
   log_every: int = 10
   eval_every: int | None = None
   eval_tokens: int = 200_000
   save_every: int | None = None
+  save_minutes: float | None = None
   keep_last: int = 1
   keep_best: int = 1
+  max_failed_saves: int = 3
+  replicas_every: int | None = 1000
+  workers: int = 1
   stop: stopping.EarlyStopping = stopping.EarlyStopping()
 
   def __post_init__(self):
     for field in ('steps', 'microbatches', 'log_every', 'eval_every',
-                  'eval_tokens', 'save_every', 'keep_last'):
+                  'eval_tokens', 'save_every', 'keep_last',
+                  'max_failed_saves', 'replicas_every', 'workers'):
       value = getattr(self, field)
       if value is not None and value < 1:
         raise errors.InputError(
             f'training.{field} should be at least 1; got {value}.')
+    if self.save_minutes is not None and self.save_minutes <= 0:
+      raise errors.InputError(
+          'training.save_minutes should be above 0; got '
+          f'{self.save_minutes}.')
     if self.ema_decay is not None and not 0 < self.ema_decay < 1:
       raise errors.InputError(
           f'training.ema_decay should be in (0, 1); got {self.ema_decay}.')
@@ -160,6 +180,24 @@ class Training:
         fitted = loop.fit(state, batches, checkpoints=saved, writers=sinks,
                           progress=progress, **self.fit_options(), **options)
     return fitted, *checkpoints.restore_params(run.checkpoints, 'best')
+
+
+# What the arrays of a checkpoint are like, and what is only watched or kept.
+_STRUCTURAL = (
+    'optimizer.kind', 'optimizer.freeze', 'training.ema_decay',
+    'training.average')
+_COSMETIC = (
+    'training.log_every', 'training.save_every', 'training.keep_last',
+    'training.keep_best')
+_NOTES = (
+    ('training.steps',
+     'training.steps: the schedules Cosine, Linear, WarmupStableDecay and '
+     'StepDecay stretch over the run, so with another number of steps the '
+     'learning rate jumps where the run goes on; with Constant and '
+     'InverseSquareRoot it does not.'),
+    ('training.seed',
+     'training.seed: the checkpoint holds the parameters and the key that the '
+     'saved seed gave, so another seed changes nothing from there on.'))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,6 +252,8 @@ class Pretrain:
     training: How long, and what is watched meanwhile.
     scoring: How held-out text is scored.
     samples: What is sampled at the end.
+    changes: What may differ when a run goes on. How text is scored meanwhile
+      (`scoring.context`, `scoring.carried`) says which checkpoint is best.
   """
   data: pipeline.DataConfig = pipeline.DataConfig()
   model: Model = decoder.DecoderConfig()
@@ -223,6 +263,14 @@ class Pretrain:
   training: Training = Training()
   scoring: Scoring = Scoring()
   samples: Samples = Samples()
+  changes: ClassVar = changes_lib.Rules(
+      structural=_STRUCTURAL + (
+          'model', 'vectors', 'data.tokenizer', 'data.specials',
+          'data.sentinels'),
+      cosmetic=_COSMETIC + (
+          'data.cache', 'samples', 'scoring.stride', 'scoring.batch_size',
+          'scoring.tokens'),
+      notes=_NOTES)
 
   def __post_init__(self):
     streams = isinstance(self.data.packing, continuous.Continuous)
@@ -245,10 +293,14 @@ class Count:
       expectation, several times.
     scoring: How held-out text is scored; by default so that every token sees
       all that the model can use of its document.
+    changes: What may differ when the directory is used again.
   """
   data: pipeline.DataConfig = pipeline.DataConfig()
   model: ngram.NgramConfig | hmm.HmmConfig = ngram.NgramConfig()
   scoring: Scoring = Scoring(context=1024, stride=1019)
+  changes: ClassVar = changes_lib.Rules(
+      structural=('model', 'data.tokenizer'),
+      cosmetic=('data.cache', 'scoring'))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -295,6 +347,7 @@ class Finetune:
     optimizer: How it trains.
     training: How long, and what is watched meanwhile: 'valid/loss',
       'valid/accuracy' or 'valid/macro_f1'.
+    changes: What may differ when a run goes on.
   """
   task: classification.Classification = classification.Classification()
   init: str | None = None
@@ -305,3 +358,7 @@ class Finetune:
   train_only: tuple[str, ...] = ()
   optimizer: optimizers.Optimizer = optimizers.AdamW()
   training: Training = Training()
+  changes: ClassVar = changes_lib.Rules(
+      structural=_STRUCTURAL + (
+          'init', 'tokenizer', 'model', 'head', 'train_only'),
+      cosmetic=_COSMETIC + ('task.metrics',), notes=_NOTES)

@@ -4,10 +4,9 @@ import rich.table
 import rich.text
 
 from lmjax import experiment
+from lmjax import pretraining
 from lmjax.core import terminal
-from lmjax.data import pipeline
 from lmjax.models import cost
-from lmjax.nn import attend
 
 
 def show(config: experiment.Pretrain | experiment.Count, workdir: str,
@@ -25,23 +24,20 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
   if isinstance(config, experiment.Count):
     console.print(config.data.build(workdir).describe(), highlight=False)
     return
-  data = config.data.build(workdir, length=config.model.context)
-  sized = config.model.with_vocab(data.tokenizer.vocab_size)
-  params = cost.shapes(sized)
-  batches = data.batches()
+  parts = pretraining.prepare(config, workdir)
+  batches, params = parts.batches, parts.shapes
   first = batches(0)
-  objective = config.objective.build(sized.build(), data.tokenizer)
-  console.print(data.describe(), highlight=False)
+  console.print(parts.data.describe(), highlight=False)
 
-  parts = cost.parameters_by_part(params)
-  total = sum(parts.values())
+  counts = cost.parameters_by_part(params)
+  total = sum(counts.values())
   table = _table('Parameters', 'part', 'count', 'share')
-  for part, count in parts.items():
+  for part, count in counts.items():
     table.add_row(part, f'{count:,}', f'{count / total:.1%}')
   table.add_row('all', f'{total:,}', '', style='bold')
   console.print(table)
 
-  flops = flops_per_token(config, data)
+  flops = parts.flops_per_token
   tokens = batches.tokens_per_batch
   console.print(
       f'{flops / 1e6:,.2f} MFLOPs a token, {flops * tokens / 1e9:,.2f} GFLOPs '
@@ -51,7 +47,7 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
 
   rows = max(1, config.data.batch_size // config.training.microbatches)
   memory = cost.memory(
-      objective, params, config.optimizer.build(params, config.training.steps),
+      parts.objective, params, parts.optimizer,
       {name: array[:rows] for name, array in first.items()})
   table = _table('Memory on one device', 'of', 'MiB')
   for name in ('parameters', 'gradients', 'optimizer', 'activations'):
@@ -63,20 +59,10 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
       f'First batch, row 0 of {len(first["inputs"])}; '
       f'{first["weights"].mean():.1%} of all targets count. Targets that do '
       'are green, the others red:')
-  console.print(_decoded(first, data.tokenizer))
+  console.print(_decoded(first, parts.tokenizer))
   for name, array in first.items():
     if name.endswith('inputs') or name == 'targets':
       console.print(f'{name:<15} {array[0, :12].tolist()} ...')
-
-
-def flops_per_token(config: experiment.Pretrain, data: pipeline.Data) -> float:
-  """Returns the FLOPs of training on one position of a row."""
-  sized = config.model.with_vocab(data.tokenizer.vocab_size)
-  objective = config.objective.build(
-      sized.build(attend=attend.plain), data.tokenizer)
-  batches = data.batches()
-  return cost.training_flops(
-      objective, cost.shapes(sized), batches(0)) / batches.tokens_per_batch
 
 
 def _table(title, *columns):
