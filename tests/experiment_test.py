@@ -12,6 +12,7 @@ from lmjax.data import pipeline
 from lmjax.models import MODELS
 from lmjax.objectives import OBJECTIVES
 from lmjax.objectives import truncated
+from lmjax.training import changes
 
 @pytest.mark.parametrize('change, told', [
     ({'steps': 0}, 'training.steps'), ({'ema_decay': 1.0}, 'ema_decay'),
@@ -57,3 +58,13 @@ def test_a_state_is_carried_over_rows_that_go_on():
 def test_a_student_needs_a_teacher_of_its_own_tokenizer():
   with pytest.raises(errors.InputError, match='objective.teacher='):
     experiment.Taught().build(None)
+
+
+@pytest.mark.parametrize('kind', [
+    experiment.Pretrain, experiment.Finetune, experiment.Count])
+def test_what_may_change_are_fields(kind):
+  fields = config_lib.leaves(config_lib.to_dict(kind()))
+  rules = kind.changes
+  names = [*rules.structural, *rules.cosmetic, *(n for n, _ in rules.notes)]
+  assert names and 'model' in rules.structural
+  changes.check_names(names, fields)

@@ -15,6 +15,7 @@ import jax
 
 from lmjax.core import config as config_lib
 from lmjax.core import errors
+from lmjax.training import changes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,24 +77,31 @@ class RunDir:
 
 def open_run(
     workdir: str | os.PathLike[str], config: Any,
-    hashes: Mapping[str, str] | None = None, free: Sequence[str] = (),
+    hashes: Mapping[str, str] | None = None, override: Sequence[str] = (),
 ) -> RunDir:
   """Creates a run directory, or opens the one that this config has made.
 
   Args:
     workdir: The directory; its parents are created too.
-    config: The frozen config of the run; written to config.json.
-    hashes: Digests of what the run reads (data, tokenizer); written to
-      run.json with versions, git state, devices and the command line.
-    free: Fields, such as 'steps', that may differ when a run continues.
+    config: The frozen config of the run; written to config.json. Its class
+      says in `changes`, a `changes.Rules`, what may differ when a run goes on.
+    hashes: Digests of what the run reads, by the field that names it, see
+      `changes.between`; written to run.json with versions, git state, devices,
+      the command line, and what differed and was accepted.
+    override: Fields that may differ although results depend on them.
 
   Raises:
     InputError: If the directory holds a run with another config or another
       digest, or cannot be written to.
   """
-  run = check(workdir, config, hashes, free)
+  run, accepted = _checked(workdir, config, hashes, override)
   run.path.mkdir(parents=True, exist_ok=True)
   facts = describe() | {'hashes': dict(hashes or {})}
+  if accepted:
+    facts['accepted'] = accepted
+    print('The run goes on with other values: ' + '; '.join(
+        f'{changes.line(field, *pair)} ({why})'
+        for field, (*pair, why) in accepted.items()) + '.', file=sys.stderr)
   starts = json.loads(run.facts.read_text()) if run.facts.exists() else []
   write(run.facts, json.dumps(starts + [facts], indent=2) + '\n')
   write(run.config, config_lib.dumps(config))
@@ -102,19 +110,14 @@ def open_run(
 
 def check(
     workdir: str | os.PathLike[str], config: Any,
-    hashes: Mapping[str, str] | None = None, free: Sequence[str] = (),
+    hashes: Mapping[str, str] | None = None, override: Sequence[str] = (),
 ) -> RunDir:
   """Returns the run directory, touching nothing; see `open_run`.
 
   For a script that has work to do, such as reading its data, before it knows
   that there will be a run.
   """
-  path = pathlib.Path(workdir)
-  _check_writable(path)
-  run = RunDir(path, resumed=RunDir(path).config.exists())
-  if run.resumed:
-    _refuse_difference(run, config, dict(hashes or {}), free)
-  return run
+  return _checked(workdir, config, hashes, override)[0]
 
 
 def write(path: str | os.PathLike[str], text: str) -> None:
@@ -164,8 +167,16 @@ def _check_writable(path):
         f'{nearest}. Use another --workdir.')
 
 
-def _refuse_difference(run, config, hashes, free):
-  """Raises InputError with a table of what differs from the run on disk."""
+def _checked(workdir, config, hashes, override):
+  """Returns the run directory, and {field: (saved, now, why)} of what differs.
+  """
+  path = pathlib.Path(workdir)
+  _check_writable(path)
+  run = RunDir(path, resumed=RunDir(path).config.exists())
+  now = config_lib.to_dict(config)
+  if not run.resumed:
+    changes.check_names(override, config_lib.leaves(now))
+    return run, {}
   try:
     saved = json.loads(run.config.read_text())
     before = json.loads(run.facts.read_text())[-1]['hashes']
@@ -173,18 +184,12 @@ def _refuse_difference(run, config, hashes, free):
     raise errors.InputError(
         f'{run.path} holds a run whose config.json or run.json cannot be read '
         f'({error}). Use another --workdir.') from error
-  changed = config_lib.difference(saved, config_lib.to_dict(config))
-  changed = {field: pair for field, pair in changed.items()
-             if field not in free}
-  for name in before.keys() & hashes.keys():
-    if before[name] != hashes[name]:
-      changed[f'{name} (SHA-256)'] = before[name][:12], hashes[name][:12]
-  if changed:
-    table = ''.join(f'\n  {field}: {old!r} -> {new!r}'
-                    for field, (old, new) in changed.items())
-    raise errors.InputError(
-        f'{run.path} holds a run made from something else (saved -> now):'
-        f'{table}\nUse another --workdir, or the saved values to continue.')
+  changes.check_names(
+      override, config_lib.leaves(saved) | config_lib.leaves(now))
+  changed = config_lib.difference(saved, now)
+  changed |= changes.between(before, hashes or {})
+  why = changes.judge(str(run.path), changed, config.changes, override)
+  return run, {field: (*changed[field], why[field]) for field in changed}
 
 
 def _git_state() -> dict[str, Any] | None:

@@ -2,10 +2,12 @@
 import dataclasses
 import json
 import os
+from typing import ClassVar
 
 import pytest
 
 from lmjax.core import errors
+from lmjax.training import changes
 from lmjax.training import rundir
 
 
@@ -19,6 +21,10 @@ class Config:
   model: Model = Model()
   seed: int = 0
   steps: int = 10
+  log_every: int = 5
+  changes: ClassVar = changes.Rules(
+      structural=('model',), cosmetic=('log_every',),
+      notes=(('steps', 'The rate jumps.'),))
 
 
 def test_writes_what_the_run_was_made_of(tmp_path):
@@ -43,24 +49,51 @@ def test_the_same_config_resumes(tmp_path):
 def test_another_config_is_refused_with_a_table(tmp_path):
   run = rundir.open_run(tmp_path, Config())
   before = run.config.read_text(), run.facts.read_text()
-  with pytest.raises(errors.InputError) as caught:
-    rundir.open_run(tmp_path, Config(model=Model(width=16), seed=3))
-  text = str(caught.value)
-  assert 'model.width: 8 -> 16' in text and 'seed: 0 -> 3' in text
-  assert 'steps' not in text and '--workdir' in text
-  assert (run.config.read_text(), run.facts.read_text()) == before
+  for other, override in (
+      (Config(model=Model(width=16), seed=3), ['model', 'seed']),
+      (Config(seed=3), ['steps'])):
+    with pytest.raises(errors.InputError) as caught:
+      rundir.open_run(tmp_path, other, override=override)
+    text = str(caught.value)
+    assert str(tmp_path) in text and '--workdir' in text
+    assert ('seed: 0 -> 3' in text) == ('seed' not in override)
+    assert ('model.width: 8 -> 16' in text) == (other.model.width == 16)
+    assert 'steps' not in text
+    assert (run.config.read_text(), run.facts.read_text()) == before
 
 
-def test_a_free_field_may_change(tmp_path):
-  rundir.open_run(tmp_path, Config())
-  run = rundir.open_run(tmp_path, Config(steps=20), free=['steps'])
+def test_what_is_accepted_is_told_and_recorded(tmp_path, capsys):
+  rundir.open_run(tmp_path, Config(), {'seed: file': 'a'})
+  assert not capsys.readouterr().err
+  other = Config(seed=3, steps=20, log_every=1)
+  hashes = {'seed: file': 'b'}
+  with pytest.raises(errors.InputError, match='The rate jumps'):
+    rundir.check(tmp_path, other, override=['seed'])
+  run = rundir.open_run(tmp_path, other, hashes, override=['seed', 'steps'])
   assert run.resumed and json.loads(run.config.read_text())['steps'] == 20
+  told = capsys.readouterr().err
+  assert told.count('\n') == 1 and 'seed: 0 -> 3 (override)' in told
+  assert 'log_every: 5 -> 1 (cosmetic)' in told
+  assert json.loads(run.facts.read_text())[-1]['accepted'] == {
+      'seed': [0, 3, 'override'], 'steps': [10, 20, 'override'],
+      'log_every': [5, 1, 'cosmetic'], 'seed: file': ['a', 'b', 'override']}
+
+  again = rundir.open_run(tmp_path, other, hashes)  # Now it is the saved one.
+  assert 'accepted' not in json.loads(again.facts.read_text())[-1]
+  assert not capsys.readouterr().err
 
 
-def test_other_data_is_refused(tmp_path):
-  rundir.open_run(tmp_path, Config(), {'data': 'a' * 64})
-  with pytest.raises(errors.InputError, match=r"data \(SHA-256\): 'aaaa"):
-    rundir.open_run(tmp_path, Config(), {'data': 'b' * 64})
+def test_names_that_are_no_fields_are_refused_even_at_the_start(tmp_path):
+  for _ in range(2):
+    with pytest.raises(errors.InputError, match="Did you mean 'seed'"):
+      rundir.open_run(tmp_path, Config(), override=['sed'])
+    rundir.open_run(tmp_path, Config(), override=['seed', 'model'])
+
+
+def test_other_data_are_refused(tmp_path):
+  rundir.open_run(tmp_path, Config(), {'data: a.txt': 'a' * 64, 'other': 'x'})
+  with pytest.raises(errors.InputError, match='data: a.txt changed: aaaa'):
+    rundir.open_run(tmp_path, Config(), {'data: a.txt': 'b' * 64})
 
 
 def test_unreadable_record_is_refused(tmp_path):
