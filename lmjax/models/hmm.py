@@ -170,8 +170,23 @@ def load(path: str | pathlib.Path) -> Hmm:
     InputError: If there is none, or it is not whole.
   """
   facts, arrays = tables.load(path, _KIND)
-  params = Parameters(**{name: jnp.asarray(x) for name, x in arrays.items()})
-  return Hmm(params, facts['bos_id'], tuple(facts['history']))
+  try:
+    params = Parameters(**{
+        name: jnp.asarray(x) for name, x in arrays.items()})
+    bos_id, history = facts['bos_id'], tuple(facts['history'])
+    states, size = params.emission_CV.shape
+    is_sound = (
+        [x.shape for x in params] == [
+            (states,), (states,), (states, states), (states, size)]
+        and all(x.dtype.kind == 'f' and bool(jnp.all(x >= 0)) for x in params)
+        and (bos_id is None or type(bos_id) is int and 0 <= bos_id < size))
+  except (KeyError, TypeError, ValueError):
+    is_sound = False
+  if not is_sound:
+    raise errors.InputError(
+        f'{str(path)!r} holds tables that make no hidden Markov model; fit it '
+        'and save it again.')
+  return Hmm(params, bos_id, history)
 
 
 def initial(num_states: int, vocab_size: int, seed: int) -> Parameters:

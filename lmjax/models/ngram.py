@@ -257,13 +257,43 @@ def load(path: str | pathlib.Path) -> Ngram:
     InputError: If there is none, or it is not whole.
   """
   facts, arrays = tables.load(path, _KIND)
-  sizes = facts['order'], facts['order'], facts['order'] - 1
-  cache = facts['cache'] and config_lib.freeze(
-      ngram_cache.CacheConfig, facts['cache'])
-  return Ngram(
-      **{name: facts[name] for name in _FACTS},
-      **{field: tuple(arrays[f'{field}_{i}'] for i in range(1, size + 1))
-         for field, size in zip(_TABLES, sizes)}, cache=cache)
+  try:
+    sizes = facts['order'], facts['order'], facts['order'] - 1
+    cache = facts['cache'] and config_lib.freeze(
+        ngram_cache.CacheConfig, facts['cache'])
+    model = Ngram(
+        **{name: facts[name] for name in _FACTS},
+        **{field: tuple(arrays[f'{field}_{i}'] for i in range(1, size + 1))
+           for field, size in zip(_TABLES, sizes)}, cache=cache)
+    is_sound = _is_sound(model)
+  except (KeyError, TypeError, ValueError, AttributeError):
+    is_sound = False
+  if not is_sound:
+    raise errors.InputError(
+        f'{str(path)!r} holds tables that make no n-gram model; fit it and '
+        'save it again.')
+  return model
+
+
+def _is_sound(model: Ngram) -> bool:
+  """Whether looking up any n-gram stays within the tables."""
+  above = 1
+  for order, (keys, log_p) in enumerate(
+      zip(model.keys, model.log_probabilities), 1):
+    left = model.log_backoffs[order - 1] if order < model.order else log_p
+    if (keys.dtype != np.int64 or not log_p.shape == left.shape == keys.shape
+        or keys.ndim != 1 or np.any(keys[1:] <= keys[:-1])
+        or keys.size and not 0 <= keys[0] <= keys[-1] < above * model.radix
+        or order == 1 and len(keys) != model.radix
+        or np.isnan(log_p).any() or np.isnan(left).any()):
+      return False
+    above = len(keys)
+  bos_id = 0 if model.bos_id is None else model.bos_id
+  return (type(bos_id) is int and 0 <= bos_id < model.vocab_size
+          and type(model.vocab_size) is int and isinstance(model.name, str)
+          and model.lower in ('shorter', 'uniform') and model.order >= 1
+          and type(model.normalised) is bool
+          and isinstance(model.unseen, (int, float)) and model.unseen >= 0)
 
 
 def linked(batch: Mapping[str, np.ndarray]) -> np.ndarray:

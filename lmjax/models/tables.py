@@ -2,14 +2,15 @@
 from collections.abc import Mapping
 import hashlib
 import json
+import math
 import pathlib
 from typing import Any
 import zipfile
-import zlib
 
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import strict_json
 
 _VERSION = 1  # Of the files; another version is refused.
 
@@ -48,18 +49,39 @@ def load(path: str | pathlib.Path,
     InputError: If there are none, of another kind, or not whole.
   """
   try:
+    _check_archive(path)
     with np.load(path, allow_pickle=False) as file:
       arrays = {name: file[name] for name in file.files}
-    header = json.loads(str(arrays.pop('header')))
+    header = strict_json.loads(str(arrays.pop('header')))
     if header['version'] != _VERSION:
       raise ValueError(f'its version is {header["version"]}, not {_VERSION}')
     if header['kind'] != kind:
       raise ValueError(f'it holds an {header["kind"]}')
     if digest(header['facts'], arrays) != header['digest']:
       raise ValueError('its digest does not match')
-  except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError,
-          zipfile.BadZipFile, zlib.error) as error:
+  except Exception as error:  # NumPy raises whatever its parsers raise.
     raise errors.InputError(
         f'{str(path)!r} holds no intact {kind} ({error}); fit it and save it '
         'again.') from None
   return header['facts'], arrays
+
+
+def _check_archive(path) -> None:
+  """Raises ValueError if a file would take more memory than its own size."""
+  with zipfile.ZipFile(path) as archive:
+    parts = archive.infolist()
+    if len({part.filename for part in parts}) < len(parts):
+      raise ValueError('a table comes twice')
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+      raise ValueError('a table is compressed')
+    if sum(part.file_size for part in parts) > pathlib.Path(
+        path).stat().st_size:
+      raise ValueError('tables overlap')
+    for part in parts:
+      with archive.open(part) as file:
+        version = np.lib.format.read_magic(file)
+        shape, _, dtype = (
+            np.lib.format.read_array_header_1_0(file) if version == (1, 0)
+            else np.lib.format.read_array_header_2_0(file))
+        if math.prod(shape) * dtype.itemsize > part.file_size:
+          raise ValueError(f'{part.filename} is shorter than it says')
