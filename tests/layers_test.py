@@ -23,7 +23,7 @@ ONLY_IN = {  # library -> where it may be imported; 'lazily': inside a function
     'array_record': ('data/', 'lazily'),
     'grain': ('data/', 'lazily'),
     'sentencepiece': ('data/', 'lazily'),
-    'orbax': ('training/checkpoints.py', ''),
+    'orbax': ('training/checkpoints', ''),
     'ml_collections': ('core/config.py', ''),
     'matplotlib': ('', 'lazily'),
     'tensorboardX': ('training/', 'lazily'),
@@ -84,7 +84,7 @@ def test_imports_point_down(path):
     ('testing/x.py', 'import lmjax.models.decoder', 'not below'),
     ('data/x.py', 'import tensorflow as tf', 'outside a function'),
     ('nn/x.py', 'def f():\n  import tensorflow', 'in data/ only'),
-    ('training/step.py', 'import orbax.checkpoint', 'checkpoints.py only'),
+    ('training/step.py', 'import orbax.checkpoint', 'checkpoints only'),
     ('evaluation/x.py', 'from matplotlib import figure', 'outside a function'),
     ('interop.py', 'def f():\n  import torch', 'in nowhere only'),
 ])

@@ -1,33 +1,34 @@
-"""Checkpoints: Orbax for the files, digests and fallback on top of it.
+"""Checkpoints: what a run needs to go on exactly where it was, or not at all.
 
-A step holds the items `params`, `ema` and `carry` (if kept), `rest` (optimizer
-state, step and key) and `about`, a JSON text with the SHA-256 of every array
-and what the run wants to know again. Orbax does not notice a flipped bit and
-never tries an older step; the digests notice, and restoring then goes back a
-step.
-
-Orbax is imported where it is used: it doubles the time of `--help`.
+A step is one Orbax composite, there as a whole or not: the state's arrays (see
+`checkpoints_items`), and `about`, a JSON text with the SHA-256 of every array,
+the run's progress, config and data pipeline, the versions of the code, and the
+SHA-256 of that text itself. Restoring checks every digest, and goes back a step
+where one is wrong.
 """
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import json
 import logging
 import math
 import os
 import pathlib
-import sys
-from typing import Any
+import shutil
+from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
+from lmjax.core import config as config_lib
 from lmjax.core import errors
-from lmjax.core import trees
+from lmjax.training import checkpoints_items as items_lib
+from lmjax.training import checkpoints_reading as reading
+from lmjax.training import checkpoints_writing as writing
 from lmjax.training import digests
 from lmjax.training import step as step_lib
 from lmjax.training import stopping
 
 _logger = logging.getLogger(__name__)
+FailedSaves = writing.FailedSaves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,70 +39,100 @@ class Restored:
     step: The step it was saved at.
     state: The training state.
     progress: What the run knew besides.
-    about: The facts that `Checkpoints` was opened with.
+    facts: Those that `Checkpoints` was opened with.
+    code: Versions and git state of what wrote it, see `rundir.describe`.
     skipped: Steps tried before it that were damaged: (step, reason).
   """
   step: int
   state: step_lib.TrainState
   progress: stopping.Progress
-  about: dict[str, Any]
+  facts: dict[str, Any]
+  code: dict[str, Any]
   skipped: tuple[tuple[int, str], ...]
-
-
-class Damaged(Exception):
-  """A step that cannot be trusted; says which part of it and why."""
 
 
 class Checkpoints:
   """The checkpoints of one run; use it in a `with` block.
 
-  Saving is asynchronous: the arrays are copied and hashed before `save`
-  returns, and written behind the training steps that follow. Leaving the block,
-  however that happens, waits for them.
+  Saving is asynchronous: the arrays are copied before `save` returns, hashed
+  and written behind the training steps that follow. Leaving the block, however
+  that happens, waits for them. Until the first `save` nothing on disk changes
+  but what a killed run left unfinished.
   """
 
   def __init__(
       self, directory: str | os.PathLike[str], keep_last: int = 2,
-      keep_best: int = 1, about: Mapping[str, Any] | None = None,
+      keep_best: int = 1, facts: Mapping[str, Any] | None = None, *,
+      on_damaged: Literal['older', 'fail'] = 'older',
+      max_failed_saves: int = 3, before_save: Callable[[], None] | None = None,
   ):
-    """Opens or creates `directory`.
+    """Names the directory; what is written creates it.
 
     Args:
       directory: Where the steps lie.
       keep_last: Newest steps to keep.
       keep_best: Steps with the lowest score to keep besides.
-      about: JSON facts stored with every step, such as fingerprints.
+      facts: JSON facts stored with every step: 'config', 'pipeline', ...
+      on_damaged: Where the newest step is damaged: use an 'older', or 'fail'.
+      max_failed_saves: Saves in a row that may fail before the run ends.
+      before_save: Called before each save; what it raises prevents the save.
     """
-    import orbax.checkpoint as ocp
-    from orbax.checkpoint import checkpoint_managers
-    self._directory = pathlib.Path(directory).absolute()
-    self._about = dict(about or {})
-    kept = [checkpoint_managers.LatestN(max(keep_last, 1))]
-    if keep_best:
-      kept.append(checkpoint_managers.BestN(
-          get_metric_fn=lambda metrics: metrics['score'], reverse=True,
-          n=keep_best))
-    options = ocp.CheckpointManagerOptions(
-        preservation_policy=checkpoint_managers.AnyPreservationPolicy(kept))
-    try:
-      self._manager = ocp.CheckpointManager(self._directory, options=options)
-    except OSError as error:
+    if on_damaged not in ('older', 'fail'):
       raise errors.InputError(
-          f'Checkpoints cannot be kept in {self._directory}: {error}.'
-      ) from error
+          f'on_damaged is {on_damaged!r}; choose "older" or "fail".')
+    if max_failed_saves < 1:
+      raise errors.InputError(
+          f'max_failed_saves is {max_failed_saves}; it should be at least 1.')
+    self._directory = pathlib.Path(directory).absolute()
+    self._facts = json.loads(json.dumps(dict(facts or {})))
+    self._on_damaged = on_damaged
+    self._before_save = before_save
+    self._writer = writing.Writer(
+        self._directory, keep_last, keep_best, max_failed_saves)
+    self._writes = False  # Whether the directory has been opened for writing.
+    self._damaged = ()  # Steps in the way of those to come.
 
   def __enter__(self) -> 'Checkpoints':
     return self
 
-  def __exit__(self, *unused) -> None:
-    self.close()
+  def __exit__(self, kind, error, trace) -> None:
+    if error is None or isinstance(error, SystemExit):
+      self.close()  # An exit that claims success must not hide a failure.
+    else:
+      self._writer.join()  # Told when it failed; `error` is what ends the run.
+
+  def preflight(self, state: step_lib.TrainState) -> None:
+    """Checks that all steps to be kept will fit on the disk.
+
+    Args:
+      state: What will be saved, or its shapes.
+
+    Raises:
+      InputError: If not, with the bytes needed and free; or if the directory
+        cannot be written to.
+    """
+    self._open()
+    count, size = self._writer.most_steps, items_lib.size(state)
+    held = sum(path.stat().st_size for step in reading.steps(self._directory)
+               for path in (self._directory / str(step)).rglob('*')
+               if path.is_file())
+    free = shutil.disk_usage(self._directory).free
+    if count * size > free + held:
+      raise errors.InputError(
+          f'{self._directory} has no room for checkpoints: {count} of '
+          f'{size:,} bytes (keep_last, keep_best and one being written) need '
+          f'{count * size:,} bytes, {free + held:,} are free or hold steps of '
+          'this run. Make room, keep fewer, or use another --workdir.')
 
   def save(
       self, step: int, state: step_lib.TrainState,
       progress: stopping.Progress = stopping.Progress(),
       score: float | None = None,
   ) -> None:
-    """Starts writing a step; raises if an earlier save failed.
+    """Starts writing a step, once the save before is done.
+
+    A save that fails later, as on a full disk, is told and counted; the steps
+    before it stay whole.
 
     Args:
       step: Its number, above all saved so far.
@@ -111,42 +142,53 @@ class Checkpoints:
 
     Raises:
       InputError: If the step, or a newer one, is there already.
+      FailedSaves: If `max_failed_saves` in a row have failed.
     """
-    import orbax.checkpoint as ocp
-    newest = self._manager.latest_step()
+    self._writer.join()
+    if self._before_save is not None:
+      self._before_save()
+    self._open()
+    self._writer.set_aside(self._damaged)
+    self._damaged = ()
+    newest = max(reading.steps(self._directory), default=None)
     if newest is not None and newest >= step:
       raise errors.InputError(
           f'Step {step} cannot be saved in {self._directory}: step {newest} is '
           f'already there. Continue from it, or use another directory.')
     if score is not None and not math.isfinite(score):
-      score = None  # Orbax would keep a NaN as the best.
-    items = _on_host(state)
-    about = {
-        'progress': dataclasses.asdict(progress), 'about': self._about,
-        'score': score,
-        'arrays': {name: digests.describe(t) for name, t in items.items()}}
-    args = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
-    if not self._manager.save(
-        step, args=ocp.args.Composite(about=ocp.args.JsonSave(about), **args),
-        metrics={'score': sys.float_info.max if score is None else score}):
-      raise RuntimeError(f'Orbax did not write step {step}.')
+      score = None
+    self._writer.start(items_lib.to_host(state), {
+        'step': step, 'score': score, 'facts': self._facts,
+        'progress': dataclasses.asdict(progress)})
 
   def steps(self) -> list[int]:
     """Returns the steps on disk, oldest first."""
-    self.wait()
-    return _steps(self._directory)
+    self._writer.join()
+    return reading.steps(self._directory)
 
   def restore_latest(self, target: step_lib.TrainState) -> Restored | None:
     """Returns the newest step that is sound; None if there is no step."""
     return self.restore(target, 'latest') if self.steps() else None
 
   def resume(
-      self, state: step_lib.TrainState
+      self, state: step_lib.TrainState, override: Sequence[str] = ()
   ) -> tuple[step_lib.TrainState, stopping.Progress]:
-    """Returns where the run stopped; `state` itself if the run is new."""
-    found = self.restore_latest(state)
-    return (found.state, found.progress) if found else (
-        state, stopping.Progress())
+    """Returns where the run stopped; `state` itself if the run is new.
+
+    Args:
+      state: Where it starts if it is new; else the structure of what is there.
+      override: Fields of the 'pipeline' among the facts, such as 'seed' or
+        'pipeline.seed', that may differ from the saved ones.
+
+    Raises:
+      InputError: As `restore`, or if the run would see other batches than the
+        saved one, with a table of what differs.
+    """
+    if not self.steps():
+      return state, stopping.Progress()
+    found = self._restore(
+        state, 'latest', lambda about: self._check_pipeline(about, override))
+    return found.state, found.progress
 
   def restore(
       self, target: step_lib.TrainState, step: int | str = 'latest'
@@ -162,30 +204,65 @@ class Checkpoints:
       InputError: If there is no such step, all are damaged, or arrays have
         other names, shapes or types than the target's.
     """
-    self.wait()
-    wanted = jax.eval_shape(_items, target)
-
-    def read(number):
-      about = _about(self._directory, number)
-      _check_structure(number, about['arrays'], wanted)
-      return about, {name: _item(self._directory, number, name, about)
-                     for name in wanted}
-
-    number, (about, found), skipped = _first_sound(self._directory, step, read)
-    return Restored(
-        number, _fill(found, wanted, target),
-        stopping.Progress(**about['progress']), about['about'], skipped)
+    self._writer.join()
+    return self._restore(target, step, lambda about: None)
 
   def wait(self) -> None:
-    """Returns when all saves are on disk; raises if one failed."""
-    self._manager.wait_until_finished()
+    """Returns when all saves are on disk.
+
+    Raises:
+      FailedSaves: If the last one failed.
+    """
+    self._writer.join()
+    self._writer.check()
 
   def close(self) -> None:
-    """Waits for the saves and closes; never leave a process without it."""
-    try:
-      self.wait()
-    finally:
-      self._manager.close()
+    """As `wait`; never leave a process without it."""
+    self.wait()
+
+  def _open(self):
+    if not self._writes:
+      self._writer.open()
+      self._writes = True
+
+  def _restore(self, target, step, check):
+    wanted = jax.eval_shape(items_lib.of, target)
+
+    def read(number):
+      about = reading.about(self._directory, number)
+      _check_structure(number, about['arrays'], wanted)
+      check(about)
+      return about, {
+          name: reading.item(self._directory, number, name, about)
+          for name in wanted}
+
+    number, (about, found), skipped = reading.first_sound(
+        self._directory, step, read, self._on_damaged,
+        ' To stop instead: --on_damaged=fail')
+    if step == 'latest':
+      self._damaged = tuple(number for number, _ in skipped)
+    return Restored(
+        number, items_lib.to_state(found, target),
+        stopping.Progress(**about['progress']), about['facts'], about['code'],
+        skipped)
+
+  def _check_pipeline(self, about, override):
+    if 'pipeline' not in self._facts:
+      return
+    changed = config_lib.difference(
+        *({'pipeline': facts.get('pipeline', {})}
+          for facts in (about['facts'], self._facts)))
+    refused = [field for field in changed if not _covers(override, field)]
+    table = ''.join(f'\n  {field}: {old!r} -> {new!r}'
+                    for field, (old, new) in changed.items())
+    if refused:
+      raise errors.InputError(
+          f'Step {about["step"]} in {self._directory} was trained on other '
+          f'batches (saved -> now):{table}\nUse the saved values or another '
+          '--workdir; or accept them with '
+          + ' '.join(f'--override={field}' for field in refused))
+    if changed:
+      _logger.warning('Accepted by --override (saved -> now):%s', table)
 
 
 def restore_params(
@@ -195,7 +272,7 @@ def restore_params(
   """Returns (step, parameters) of a run; needs neither model nor optimizer.
 
   Args:
-    directory: Where `Checkpoints` kept them.
+    directory: Where `Checkpoints` kept them; it need not be writable.
     step: A number, 'best' or 'latest', as in `Checkpoints.restore`.
     average: Whether to return the moving average where the run kept one.
 
@@ -208,86 +285,18 @@ def restore_params(
   directory = pathlib.Path(directory).absolute()
 
   def read(number):
-    about = _about(directory, number)
+    about = reading.about(directory, number)
     name = 'ema' if average and 'ema' in about['arrays'] else 'params'
-    return _item(directory, number, name, about)
+    return reading.item(directory, number, name, about)
 
-  number, params, _ = _first_sound(directory, step, read)
+  number, params, _ = reading.first_sound(directory, step, read)
   return number, params
 
 
 def best_step(directory: str | os.PathLike[str]) -> int | None:
   """Returns the step with the lowest score; None if none has one."""
-  ranked = _by_score(pathlib.Path(directory).absolute())
+  ranked = reading.by_score(pathlib.Path(directory).absolute())
   return ranked[0][1] if ranked and ranked[0][0] < math.inf else None
-
-
-def _steps(directory) -> list[int]:
-  """Returns the committed steps; one being written has another name."""
-  if not directory.is_dir():
-    return []
-  return sorted(int(p.name) for p in directory.iterdir() if p.name.isdigit())
-
-
-def _by_score(directory) -> list[tuple[float, int]]:
-  """Returns (score, step), best first, the newest of equals first."""
-  def score(step):
-    try:
-      value = _about(directory, step)['score']
-    except Damaged:
-      return math.inf
-    return math.inf if value is None else value
-  ranked = [(score(step), step) for step in _steps(directory)]
-  return sorted(ranked, key=lambda pair: (pair[0], -pair[1]))
-
-
-def _first_sound(directory, step, read):
-  """Returns (step, read(step), skipped) for the first that is not damaged."""
-  steps = _steps(directory)
-  if not steps:
-    raise errors.InputError(f'There are no checkpoints in {directory}.')
-  if step == 'latest':
-    candidates = steps[::-1]
-  elif step == 'best':
-    candidates = [number for _, number in _by_score(directory)]
-  elif step in steps:
-    candidates = [step]
-  else:
-    raise errors.InputError(
-        f'There is no step {step!r} in {directory}; choose "best", "latest" or '
-        f'one of {steps}.')
-  skipped = []
-  for number in candidates:
-    try:
-      return number, read(number), tuple(skipped)
-    except Damaged as error:
-      _logger.warning('Step %d is damaged (%s).', number, error)
-      skipped.append((number, str(error)))
-  listed = '; '.join(f'step {number}: {reason}' for number, reason in skipped)
-  raise errors.InputError(
-      f'No sound checkpoint is left in {directory}: {listed}.')
-
-
-def _about(directory, step) -> dict[str, Any]:
-  import orbax.checkpoint as ocp
-  try:
-    with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
-      return reader.restore(directory / str(step) / 'about')
-  except Exception as error:  # Orbax raises whatever its parsers raise.
-    raise Damaged(f'its description cannot be read: {error!r}') from error
-
-
-def _item(directory, step, name, about) -> dict[str, Any]:
-  """Returns an item as nested dicts of NumPy arrays, verified."""
-  import orbax.checkpoint as ocp
-  try:
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
-      tree = reader.restore(directory / str(step) / name)
-  except Exception as error:
-    raise Damaged(f'{name} cannot be read: {error!r}') from error
-  if reason := digests.damage(tree, about['arrays'][name]):
-    raise Damaged(f'in {name}, {reason}')
-  return tree
 
 
 def _check_structure(step, saved, wanted) -> None:
@@ -301,42 +310,9 @@ def _check_structure(step, saved, wanted) -> None:
         + ''.join(f'\n  {line}' for line in lines[:5]) + rest)
 
 
-def _items(state) -> dict[str, Any]:
-  """Returns the items of a state, the typed key as its data."""
-  rest = {'opt_state': state.opt_state, 'step': state.step,
-          'rng': jax.random.key_data(state.rng)}
-  if state.averaged is not None:
-    rest['averaged'] = state.averaged
-  items = {'params': state.params, 'rest': rest}
-  kept = {'ema': state.ema, 'carry': state.carry}
-  return items | {k: v for k, v in kept.items() if v is not None}
-
-
-def _on_host(state) -> dict[str, Any]:
-  """Returns copies of the items as nested dicts, one level a path's part."""
-  def nested(tree):
-    root = {}
-    for path, leaf in trees.items(jax.device_get(tree)):
-      *parents, name = path.split('/')
-      node = root
-      for parent in parents:
-        node = node.setdefault(parent, {})
-      node[name] = np.array(leaf)  # A copy: the next step reuses the memory.
-    return root
-  return {name: nested(tree) for name, tree in _items(state).items()}
-
-
-def _fill(found, wanted, target) -> step_lib.TrainState:
-  """Returns the arrays found as a state of the target's structure."""
-  items = {}
-  for name, tree in wanted.items():
-    leaves = dict(trees.items(found[name]))
-    items[name] = trees.map_paths(lambda path, _: jnp.asarray(leaves[path]),
-                                  tree)
-  rest = items['rest']
-  rng = jax.random.wrap_key_data(
-      rest['rng'], impl=jax.random.key_impl(target.rng))
-  return step_lib.TrainState(
-      step=rest['step'], params=items['params'], opt_state=rest['opt_state'],
-      rng=rng, ema=items.get('ema'), averaged=rest.get('averaged'),
-      carry=items.get('carry'))
+def _covers(override, field) -> bool:
+  """Returns whether one of the names is the field's, or of what holds it."""
+  inside = field.removeprefix('pipeline.')
+  return any(
+      name in (field, 'pipeline') or f'{inside}.'.startswith(f'{name}.')
+      or field.startswith(f'{name}.') for name in override)

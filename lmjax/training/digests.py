@@ -5,7 +5,10 @@ is JSON. SHA-256 of array bytes, not of files, so that they outlive a change of
 file format or topology.
 """
 from collections.abc import Iterator, Mapping
+from concurrent import futures
 import hashlib
+import json
+import os
 from typing import Any
 
 import numpy as np
@@ -13,30 +16,44 @@ import numpy as np
 from lmjax.core import trees
 
 Description = Mapping[str, Mapping[str, Any]]
+_PIECE = 64 << 20  # Bytes: large arrays are hashed by several threads.
 
 
 def describe(tree: Any) -> Description:
   """Returns the description of a tree of host arrays."""
-  return {path: {'sha256': sha256(leaf), 'dtype': str(leaf.dtype),
-                 'shape': list(leaf.shape)} for path, leaf in trees.items(tree)}
+  leaves = dict(trees.items(tree))
+  return {path: {'sha256': digest, 'dtype': str(leaf.dtype),
+                 'shape': list(leaf.shape)}
+          for (path, leaf), digest in zip(
+              leaves.items(), _sha256s(leaves.values()))}
 
 
 def sha256(array: np.ndarray) -> str:
-  """Returns the SHA-256 of an array's bytes in C order, as hex."""
-  data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-  return hashlib.sha256(data).hexdigest()
+  """Returns the SHA-256 of an array's bytes in C order, as hex.
+
+  Above 64 MiB it is that of the digests (32 bytes each) of its 64 MiB pieces.
+  """
+  return next(_sha256s([array]))
 
 
-def damage(tree: Any, saved: Description) -> str | None:
-  """Returns what is wrong with a tree that was described as `saved`."""
+def damage(tree: Any, saved: Description, prefix: str = '') -> str | None:
+  """Returns what is wrong with a tree that was described as `saved`.
+
+  Args:
+    tree: Host arrays.
+    saved: What they should be.
+    prefix: Of the paths in the sentence.
+  """
   found = dict(trees.items(tree))
   for path in saved:
     if path not in found:
-      return f'array {path} is missing'
-    if sha256(found[path]) != saved[path]['sha256']:
-      return f'array {path}: digest mismatch'
-  extra = sorted(found.keys() - saved.keys())
-  return f'array {extra[0]} was never saved' if extra else None
+      return f'array {prefix}{path}: missing'
+  for path in found:
+    if path not in saved:
+      return f'array {prefix}{path}: was never saved'
+  for path, text in _changes(saved, describe(tree)):
+    return f'array {prefix}{path}: {text}'
+  return None
 
 
 def differences(saved: Description, wanted: Any) -> Iterator[str]:
@@ -46,12 +63,8 @@ def differences(saved: Description, wanted: Any) -> Iterator[str]:
     saved: A description.
     wanted: A tree of arrays or their shapes.
   """
-  def text(dtype, shape):
-    return f'{dtype}{list(shape)}'
-
-  old = {path: text(leaf['dtype'], leaf['shape'])
-         for path, leaf in saved.items()}
-  new = {path: text(leaf.dtype, leaf.shape)
+  old = {path: _kind(leaf) for path, leaf in saved.items()}
+  new = {path: _kind({'dtype': str(leaf.dtype), 'shape': leaf.shape})
          for path, leaf in trees.items(wanted)}
   for path in sorted(old | new):
     if old.get(path) != new.get(path):
@@ -70,3 +83,56 @@ def batch(arrays: Mapping[str, np.ndarray]) -> str:
     sha.update(f'{name} {array.dtype} {array.shape};'.encode())
     sha.update(array)
   return sha.hexdigest()[:8]
+
+
+def signed(facts: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns JSON facts with a SHA-256 of themselves.
+
+  Raises:
+    TypeError: If they are not JSON.
+  """
+  facts = json.loads(json.dumps(facts))  # As they will be read: no tuples.
+  return facts | {'sha256': _sha256_of_json(facts)}
+
+
+def is_intact(facts: Any) -> bool:
+  """Returns whether these are, to the letter, facts that `signed` returned."""
+  if not isinstance(facts, dict):
+    return False
+  rest = {key: value for key, value in facts.items() if key != 'sha256'}
+  return facts.get('sha256') == _sha256_of_json(rest)
+
+
+def _kind(leaf):
+  return f'{leaf["dtype"]}{list(leaf["shape"])}'
+
+
+def _changes(saved, now):
+  """Yields (path, how it changed): a kind first, since it needs no trust."""
+  for path in saved:
+    if _kind(saved[path]) != _kind(now[path]):
+      yield path, f'{_kind(saved[path])} became {_kind(now[path])}'
+  for path in saved:
+    if saved[path]['sha256'] != now[path]['sha256']:
+      yield path, 'digest mismatch'
+
+
+def _sha256_of_json(facts):
+  return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256s(arrays):
+  """Yields digests in order; threads, as hashlib lets go of the interpreter."""
+  with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    pending = []
+    for array in arrays:
+      data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+      pending.append([
+          pool.submit(hashlib.sha256, data[start:start + _PIECE])
+          for start in range(0, max(data.size, 1), _PIECE)])
+    for pieces in pending:
+      first, *rest = [piece.result() for piece in pieces]
+      if rest:
+        first = hashlib.sha256(
+            b''.join(piece.digest() for piece in (first, *rest)))
+      yield first.hexdigest()

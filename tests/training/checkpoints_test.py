@@ -10,6 +10,7 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.training import checkpoints
+from lmjax.training import digests
 from lmjax.training import step
 from lmjax.training import stopping
 
@@ -29,11 +30,11 @@ def same(a, b):
 
 
 def test_returns_what_was_saved(toy, tmp_path):
-  with checkpoints.Checkpoints(tmp_path, about={'seed': 1}) as saved:
+  with checkpoints.Checkpoints(tmp_path, facts={'seed': 1}) as saved:
     saved.save(3, make(toy, ema=True), stopping.Progress(tokens=7.0, best=2.5))
     found = saved.restore_latest(make(toy, 0.0, ema=True))
   same(found.state, make(toy, ema=True))
-  assert (found.step, found.skipped, found.about) == (3, (), {'seed': 1})
+  assert (found.step, found.skipped, found.facts) == (3, (), {'seed': 1})
   assert found.progress == stopping.Progress(tokens=7.0, best=2.5)
 
 
@@ -103,11 +104,11 @@ def test_any_flipped_bit_is_harmless_or_noticed(toy, tmp_path, caplog):
                    jax.device_get(make(toy, number).params))
       if number == 1:
         noticed += 1
-        assert 'Step 2 is damaged' in caplog.text
+        assert 'step 2 is damaged' in caplog.text
         found = saved.restore(make(toy))
         same(found.state, make(toy, 1))
         assert found.skipped[0][0] == 2
-        with pytest.raises(errors.InputError, match='step 2: '):
+        with pytest.raises(errors.InputError, match='step 2 is damaged'):
           checkpoints.restore_params(tmp_path, 2)
       caplog.clear()
       path.write_bytes(sound)
@@ -117,12 +118,13 @@ def test_any_flipped_bit_is_harmless_or_noticed(toy, tmp_path, caplog):
 def test_a_wrong_digest_names_the_array(toy, tmp_path):
   with checkpoints.Checkpoints(tmp_path) as saved:
     saved.save(1, make(toy))
-  about = next((tmp_path / '1' / 'about').glob('*'))
-  text = json.loads(about.read_text())
-  text['arrays']['params']['head/kernel']['sha256'] = '0'
-  about.write_text(json.dumps(text))
+  about = tmp_path / '1' / 'about' / 'metadata'
+  facts = json.loads(about.read_text())
+  facts['arrays']['params']['head/kernel']['sha256'] = '0'
+  del facts['sha256']
+  about.write_text(json.dumps(digests.signed(facts)))
   with pytest.raises(
-      errors.InputError, match='in params, array head/kernel: digest'):
+      errors.InputError, match='array params/head/kernel: digest mismatch'):
     checkpoints.restore_params(tmp_path)
 
 
@@ -132,7 +134,7 @@ def test_missing_files_are_damage(toy, tmp_path):
       saved.save(number, make(toy, number))
     saved.wait()
     (tmp_path / '9').mkdir()  # Left by something else.
-    next((tmp_path / '2' / 'about').glob('*')).unlink()
+    (tmp_path / '2' / 'about' / 'metadata').unlink()
   with checkpoints.Checkpoints(tmp_path) as saved:
     assert saved.restore(make(toy)).step == 1
 

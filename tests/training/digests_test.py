@@ -27,9 +27,9 @@ def test_layout_in_memory_does_not_matter():
 
 
 @pytest.mark.parametrize('change, words', [
-    (lambda t: t['a']['b'].__setitem__((0, 0), -0.0), 'a/b: digest mismatch'),
-    (lambda t: t.pop('c'), 'c is missing'),
-    (lambda t: t.update(e=np.ones(1)), 'e was never saved')])
+    (lambda t: t['a']['b'].__setitem__((0, 0), -0.0), 'array a/b: digest mismatch'),
+    (lambda t: t.pop('c'), 'array c: missing'),
+    (lambda t: t.update(e=np.ones(1)), 'array e: was never saved')])
 def test_damage_is_named(change, words):
   tree = jax.tree.map(np.copy, TREE)
   change(tree)

@@ -1,0 +1,86 @@
+"""A training state as the items of a checkpoint, and back.
+
+The items are `params`, `ema` and `carry` (if kept), each readable alone, and
+`rest`: step, key, optimizer state and whatever else the state has.
+"""
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lmjax.core import trees
+from lmjax.training import step as step_lib
+
+_ALONE = ('params', 'ema', 'carry')
+
+
+def of(state: step_lib.TrainState) -> dict[str, Any]:
+  """Returns the items of a state; its typed key as that key's data."""
+  fields = {field.name: getattr(state, field.name)
+            for field in dataclasses.fields(state)}
+  fields['rng'] = jax.random.key_data(state.rng)
+  kept = {k: v for k, v in fields.items() if v is not None}
+  items = {name: kept.pop(name) for name in _ALONE if name in kept}
+  return items | {'rest': kept}
+
+
+def to_host(state: step_lib.TrainState) -> dict[str, Any]:
+  """Returns copies of the items as nested dicts, one level a path's part."""
+  def nested(tree):
+    root = {}
+    for path, leaf in trees.items(tree):
+      *parents, name = path.split('/')
+      node = root
+      for parent in parents:
+        node = node.setdefault(parent, {})
+      node[name] = leaf
+    return root
+
+  items = of(state)
+  shared = jax.tree.map(_shares_memory, items)
+  items = jax.tree.map(  # The next step reuses the memory of the state.
+      lambda leaf, copy: np.array(leaf) if copy else np.asarray(leaf),
+      jax.device_get(items), shared)
+  return {name: nested(tree) for name, tree in items.items()}
+
+
+def to_state(
+    found: dict[str, Any], target: step_lib.TrainState
+) -> step_lib.TrainState:
+  """Returns items as a state of the target's structure.
+
+  Args:
+    found: What `to_host` returned, read back; emptied leaf by leaf, so that no
+      array is in memory twice for long.
+    target: A state or its shapes.
+  """
+  filled = {}
+  for name, tree in jax.eval_shape(of, target).items():
+    leaves = dict(trees.items(found.pop(name)))
+    filled[name] = trees.map_paths(
+        lambda path, _: jnp.asarray(leaves.pop(path)), tree)
+  rest = filled.pop('rest')
+  rng = jax.random.wrap_key_data(rest.pop('rng'), impl=_key_impl(target.rng))
+  fields = {field.name: None for field in dataclasses.fields(target)}
+  return step_lib.TrainState(**fields | filled | rest | {'rng': rng})
+
+
+def size(state: step_lib.TrainState) -> int:
+  """Returns the bytes of a state's arrays."""
+  return sum(leaf.size * leaf.dtype.itemsize
+             for leaf in jax.tree.leaves(jax.eval_shape(of, state)))
+
+
+def _key_impl(key):
+  """Returns how a typed key, or its shape, makes random bits."""
+  found = []
+  jax.eval_shape(lambda key: found.append(jax.random.key_impl(key)), key)
+  return found[0]
+
+
+def _shares_memory(leaf) -> bool:
+  """Returns whether what `device_get` returns is the device's own memory."""
+  return not isinstance(leaf, jax.Array) or any(
+      device.platform == 'cpu' for device in leaf.devices())
