@@ -2,6 +2,7 @@
 
 They follow the ids of the tokenizer they extend, so those stay what they are.
 """
+import collections
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -30,7 +31,8 @@ class Extended(vocabulary.Tokenizer):
       raise errors.InputError(
           f'data.sentinels should be at least 0; got {sentinels}.')
     names = [*specials, *(f'<extra_id_{i}>' for i in range(sentinels))]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in collections.Counter(names).items()
+                   if count > 1)
     if twice:
       raise errors.InputError(
           f'data.specials should be distinct; {", ".join(twice)} comes twice.')

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import safe_paths
 from lmjax.data import documents as documents_lib
 from lmjax.data import vocabulary
 
@@ -131,15 +132,15 @@ class SubwordTokenizer(vocabulary.Tokenizer):
     try:
       self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
       self.vocab_size = self._processor.vocab_size()
-    except (RuntimeError, OSError) as error:
+      self._bytes = [self._piece_bytes(i) for i in range(self.vocab_size)]
+      probe = self._processor.encode('a', out_type=str)
+    except (RuntimeError, OSError, ValueError) as error:  # Not UTF-8, ...
       raise errors.InputError(
           f'{path!r} is not a readable SentencePiece model: {_reason(error)}'
       ) from None
     self._model = model
     self.bos_id = self._control('BOS', self._processor.bos_id(), bos, path)
     self.eos_id = self._control('EOS', self._processor.eos_id(), eos, path)
-    self._bytes = [self._piece_bytes(i) for i in range(self.vocab_size)]
-    probe = self._processor.encode('a', out_type=str)
     # A model of others may put a space before all text; decoding removes it.
     self._prefixes_space = bool(probe) and probe[0].startswith(_SPACE)
     ids = [self._processor.piece_to_id(f'<0x{byte:02X}>')
@@ -218,7 +219,7 @@ class SubwordTokenizer(vocabulary.Tokenizer):
 
   @classmethod
   def restore(cls, state, directory) -> 'SubwordTokenizer':
-    path = pathlib.Path(directory) / _FILE
+    path = safe_paths.safe_join(directory, _FILE)
     try:
       model = path.read_bytes()
     except OSError as error:

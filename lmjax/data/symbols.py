@@ -144,7 +144,11 @@ class CharacterTokenizer(vocabulary.Tokenizer):
   @classmethod
   def restore(cls, state, directory) -> 'CharacterTokenizer':
     del directory
-    return cls(state['alphabet'], state['bos'], state['eos'])
+    alphabet = state['alphabet']
+    documents_lib.utf8(alphabet)
+    if len(set(alphabet)) != len(alphabet):
+      raise ValueError('a character comes twice in its alphabet')
+    return cls(alphabet, state['bos'], state['eos'])
 
 
 def _codes(text: str) -> np.ndarray:

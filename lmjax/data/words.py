@@ -110,7 +110,11 @@ class WordTokenizer(vocabulary.Tokenizer):
   @classmethod
   def restore(cls, state, directory) -> 'WordTokenizer':
     del directory
-    return cls(state['words'], state['unk'], state['bos'], state['eos'])
+    words = state['words']
+    documents_lib.utf8(''.join(words))
+    if not isinstance(words, list) or len(set(words)) != len(words):
+      raise ValueError('its words are no list of different ones')
+    return cls(words, state['unk'], state['bos'], state['eos'])
 
 
 def _split(text: str) -> list[str]:

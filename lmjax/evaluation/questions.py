@@ -12,11 +12,11 @@ whether greedy decoding would give the continuation, as LAMBADA does.
 """
 import collections
 import dataclasses
-import json
 from typing import Any
 
 from lmjax.core import config
 from lmjax.core import errors
+from lmjax.core import strict_json
 from lmjax.data import files
 
 _FIELDS = ('context', 'query', 'context_options', 'choices', 'continuation',
@@ -60,8 +60,8 @@ def read(path: str, limit: int | None = None) -> list[Item]:
 
 def _item(line: str, source: str) -> Item:
   try:
-    row = json.loads(line)
-  except (ValueError, RecursionError) as error:
+    row = strict_json.loads(line, lenient=True)
+  except ValueError as error:
     raise errors.InputError(f'{source}: not JSON: {error}.') from None
   if not isinstance(row, dict):
     raise errors.InputError(f'{source}: should be an object; got {row!r:.60}.')
@@ -109,7 +109,7 @@ def _get(row: dict[str, Any], source: str, *names: str) -> Any:
   odd = [key for key in row if key not in _FIELDS]
   hint = config.near(odd[0], names) if odd else ''
   raise errors.InputError(
-      f'{source}: has no {" or ".join(names)}; it has {sorted(row)}.{hint}')
+      f'{source}: has no {" or ".join(names)}; it has {sorted(row)[:20]}.{hint}')
 
 
 def _text(value: Any, what: str) -> str:

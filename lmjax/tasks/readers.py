@@ -2,10 +2,10 @@
 import collections
 from collections.abc import Callable, Iterator
 import dataclasses
-import json
 
 from lmjax.core import config
 from lmjax.core import errors
+from lmjax.core import strict_json
 from lmjax.data import files
 from lmjax.data import splits
 from lmjax.data import tables
@@ -60,7 +60,7 @@ class JsonLines:
     for path, number, line in _lines(self.paths):
       where = f'{path}:{number}'
       try:
-        row = json.loads(line)
+        row = strict_json.loads(line, lenient=True)
       except ValueError as error:
         raise errors.InputError(f'{where}: not JSON ({error}).') from None
       if not isinstance(row, dict):
@@ -69,7 +69,7 @@ class JsonLines:
       for field in (*self.text, self.label):
         if field not in row:
           raise errors.InputError(
-              f'{where}: no field {field!r} among {sorted(row)}.'
+              f'{where}: no field {field!r} among {sorted(row)[:20]}.'
               f'{config.near(field, row)}')
       for field in self.text:
         if not isinstance(row[field], str):
