@@ -3,12 +3,12 @@ import collections
 from collections.abc import Iterator
 import dataclasses
 import hashlib
-import json
 import re
 from typing import Any, Literal
 
 from lmjax.core import config
 from lmjax.core import errors
+from lmjax.core import strict_json
 from lmjax.data import corpora
 from lmjax.data import documents
 from lmjax.data import files
@@ -132,7 +132,7 @@ class JsonLines(documents.Source):
 
   def _text(self, where: str, line: str) -> str:
     try:
-      row = json.loads(line)
+      row = strict_json.loads(line, lenient=True)
     except ValueError as error:
       raise errors.InputError(
           f'{where}: not JSON ({error}); if it is the last line, the file is '
@@ -142,7 +142,8 @@ class JsonLines(documents.Source):
           f'{where}: should be a JSON object; got {type(row).__name__}.')
     if self.field not in row:
       raise errors.InputError(
-          f'{where}: no field {self.field!r} among {sorted(row)}; set field.'
+          f'{where}: no field {self.field!r} among {sorted(row)[:20]}; set '
+          f'field.'
           f'{config.near(self.field, row)}')
     if not isinstance(row[self.field], str):
       raise errors.InputError(
