@@ -3,21 +3,25 @@ r"""Continues prompts with a model that experiments/pretrain.py trained.
   python experiments/generate.py --workdir=runs/demo --prompt='The '
   python experiments/generate.py --workdir=runs/demo --num_samples=4 --stop=. \
       --prompts_file=prompts.txt --temperature=0.8 --out=out.jsonl
+  python experiments/generate.py --workdir=runs/t5 --specials \
+      --prompt='The <extra_id_0> sat on the <extra_id_1>.'
 
 A single prompt streams to the terminal. Prompts from a file (- is standard
-input), one a line, plain or as JSON, become JSON lines of what was drawn.
+input), one a line, plain or as JSON, become JSON lines of what was drawn. A
+model with an encoder reads the prompt there, as it read text in training.
 """
-import contextlib
+import dataclasses
 import itertools
 import json
-import os
 import sys
 
 from absl import flags
+from lmjax import prompting
 from lmjax import runs
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.core import terminal
+from lmjax.generation import marked
 from lmjax.generation import prompts as prompts_lib
 from lmjax.generation import streaming
 from lmjax.generation import transforms
@@ -27,7 +31,8 @@ def generate(trained: runs.Trained, prompts: list[str],
              file=sys.stdout, **options) -> None:
   """Writes a JSON line for each sample; options as in `streaming.samples`."""
   for prompt, found in streaming.samples(
-      trained.model, trained.params, trained.tokenizer, prompts, **options):
+      trained.model, trained.params, trained.tokenizer, prompts,
+      encode=prompting.reader(trained.config), **options):
     print(json.dumps({'prompt': prompt} | vars(found)), file=file, flush=True)
 
 
@@ -35,30 +40,15 @@ def show(trained: runs.Trained, prompt: str, *, seed: int = 0,
          num_samples: int = 1, **options) -> None:
   """Prints continuations as they are drawn; options as in `Stream`."""
   for i, key in enumerate(streaming.keys(seed, 1, num_samples)):
-    pieces = streaming.Stream(trained.model, trained.params, trained.tokenizer,
-                              prompt, rng=key[None], **options)
+    pieces = streaming.Stream(
+        trained.model, trained.params, trained.tokenizer, prompt,
+        encode=prompting.reader(trained.config), rng=key[None], **options)
     if num_samples > 1:
       print(f'--- sample {i + 1} of {num_samples}')
-    for piece in itertools.chain([prompt], pieces):
+    apart = isinstance(trained.tokenizer, marked.Marked)  # Not one text.
+    for piece in itertools.chain([prompt, '\n' * apart], pieces):
       print(terminal.printable(piece), end='', flush=True)
     print()
-
-
-@contextlib.contextmanager
-def writing(path: str | None):
-  """Gives a file that appears under `path` once all is written, or stdout."""
-  if path is None:
-    yield sys.stdout
-    return
-  try:
-    with open(f'{path}.partial', 'w') as file:
-      yield file
-    os.replace(f'{path}.partial', path)
-  except OSError as error:
-    raise errors.InputError(f'--out={path} cannot be written: {error}.')
-  except errors.InputError:
-    os.remove(f'{path}.partial')  # Empty.
-    raise
 
 
 def main(_):
@@ -72,9 +62,12 @@ def main(_):
   prompts = ([FLAGS.prompt] if FLAGS.prompts_file is None
              else prompts_lib.read(FLAGS.prompts_file))
   trained = runs.load(FLAGS.workdir, FLAGS.step)
+  if FLAGS.specials:
+    trained = dataclasses.replace(
+        trained, tokenizer=marked.Marked(trained.tokenizer))
   if FLAGS.prompts_file is None and FLAGS.out is None:
     return show(trained, FLAGS.prompt, **options)
-  with writing(FLAGS.out) as file:
+  with cli.writing(FLAGS.out) as file:
     generate(trained, prompts, file, batch_size=FLAGS.batch_size, **options)
 
 
@@ -84,6 +77,7 @@ if __name__ == '__main__':
   flags.DEFINE_enum('step', 'best', ['best', 'latest'], 'Which checkpoint.')
   flags.DEFINE_string('prompt', None, 'What to continue; may be empty.')
   flags.DEFINE_string('prompts_file', None, 'File of prompts, or - for stdin.')
+  flags.DEFINE_bool('specials', False, 'Read <extra_id_0>, [MASK] ... as ids.')
   flags.DEFINE_string('out', None, 'File for JSON lines.')
   flags.DEFINE_integer('max_new_tokens', 100, 'Tokens to draw at most.')
   flags.DEFINE_float('temperature', 1.0, 'Below 1 is bolder; 0 is greedy.')

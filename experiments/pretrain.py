@@ -16,14 +16,13 @@ from absl import flags
 from lmjax import counting
 from lmjax import experiment
 from lmjax import preview
+from lmjax import pretraining
 from lmjax import results
 from lmjax import runs
 from lmjax.core import cli
 from lmjax.evaluation import report
-from lmjax.models import cost
 from lmjax.training import parallel
 from lmjax.training import rundir
-from lmjax.training import step
 
 
 def pretrain(config: experiment.Pretrain, workdir: str,
@@ -35,20 +34,10 @@ def pretrain(config: experiment.Pretrain, workdir: str,
   """
   begun, training = time.perf_counter(), config.training
   rundir.check(workdir, config)
-  data = config.data.build(workdir, length=config.model.context)
-  batches, tokenizer = data.batches(), data.tokenizer
+  parts = pretraining.prepare(config, workdir)
+  data, model, tokenizer = parts.data, parts.model, parts.tokenizer
   print(data.describe())
-
-  sized = config.model.with_vocab(tokenizer.vocab_size)
-  model = sized.build()
-  objective = config.objective.build(model, tokenizer)
-  results.prompts(config.samples, tokenizer, model)  # Refused now, if ever.
-  optimizer = config.optimizer.build(cost.shapes(sized), training.steps)
-  state = step.init_state(
-      results.initial_params(config, model, data), optimizer, training.seed,
-      ema=training.ema_decay is not None,
-      equal=training.average is not None,
-      carry=results.carry(config, model))
+  results.prompts(config, tokenizer, model)  # Refused now, if ever.
   strategy = parallel.strategy(training.parallel)
   score_of = runs.scorer(
       config.objective, model, tokenizer, strategy.devices,
@@ -58,17 +47,17 @@ def pretrain(config: experiment.Pretrain, workdir: str,
       'data': data.train.digest, 'tokenizer': tokenizer.digest})
   tokenizer.save(run.tokenizer)
   fitted, number, params = training.fit(
-      run, state, batches, objective=objective, optimizer=optimizer,
-      parallel=strategy,
-      evaluate=results.watcher(config, data, objective, score_of),
+      run, parts.initial_state(), parts.batches, objective=parts.objective,
+      optimizer=parts.optimizer, parallel=strategy,
+      evaluate=results.watcher(config, data, parts.objective, score_of),
       learning_rate=config.optimizer.rate(training.steps),
-      flops_per_token=preview.flops_per_token(config, data),
+      flops_per_token=parts.flops_per_token,
       profile=profile)
 
   reports = results.measure(config, data, score_of, params)
   results.publish(
       run, config, reports,
-      results.draw(config.samples, tokenizer, model, params), step=number,
+      results.draw(config, tokenizer, model, params), step=number,
       tokens=fitted.progress.tokens, seconds=time.perf_counter() - begun)
   return reports
 

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from lmjax import experiment
+from lmjax import prompting
 from lmjax.core import config as config_lib
 from lmjax.core import metrics
 from lmjax.core import terminal
@@ -21,31 +22,9 @@ from lmjax.evaluation import report
 from lmjax.evaluation import run_page
 from lmjax.generation import prompts as prompts_lib
 from lmjax.generation import sample
-from lmjax.models import decoder
-from lmjax.models import word_vectors
 from lmjax.objectives import lm
 from lmjax.training import curve
 from lmjax.training import rundir
-
-
-def initial_params(config: experiment.Pretrain, model: nn.Module,
-                   data: pipeline.Data) -> Any:
-  """Returns what training starts from: random but for `config.vectors`.
-
-  Raises:
-    InputError: If the vectors are not as wide as the model's embedding.
-  """
-  params = decoder.initial_params(model, config.training.seed)
-  if config.vectors is None:
-    return params
-  return word_vectors.into(params, config.vectors.fit(
-      held_out.Documents(data.train), data.tokenizer.vocab_size))
-
-
-def carry(config: experiment.Pretrain, model: nn.Module) -> Any:
-  """Returns what the objective hands from batch to batch; None: nothing."""
-  start = getattr(config.objective, 'carry', None)
-  return start and start(model, config.data.batch_size)
 
 
 def watcher(config: experiment.Pretrain, data: pipeline.Data,
@@ -120,30 +99,32 @@ def measure(config: experiment.Pretrain, data: pipeline.Data, score_of,
       train=data.train, parameters_hash=trees.digest(params))
 
 
-def prompts(samples: experiment.Samples, tokenizer: tokenizer_lib.Tokenizer,
-            model: nn.Module) -> list[np.ndarray]:
-  """Returns the prompts' ids; refuses them before a run that ends with them.
+def prompts(config: experiment.Pretrain, tokenizer: tokenizer_lib.Tokenizer,
+            model: nn.Module) -> list[prompts_lib.Prompt]:
+  """Returns what samples begin with; refuses it before a run that ends so.
 
   Raises:
     InputError: If one is empty, or too long for the context with what follows.
   """
+  samples, encode = config.samples, prompting.reader(config)
   if samples.prompts:
     sample.check(model)
-  ids = [prompts_lib.encode(tokenizer, text) for text in samples.prompts]
-  if ids:
+  begun = [encode(tokenizer, text) for text in samples.prompts]
+  if begun:
     prompts_lib.pad(
-        ids, max_new_tokens=samples.max_new_tokens,
+        begun, max_new_tokens=samples.max_new_tokens,
         context=model.config.context, vocab_size=model.config.vocab_size)
-  return ids
+  return begun
 
 
-def draw(samples: experiment.Samples, tokenizer: tokenizer_lib.Tokenizer,
+def draw(config: experiment.Pretrain, tokenizer: tokenizer_lib.Tokenizer,
          model: nn.Module, params: Any) -> list[tuple[str, str]]:
   """Returns pairs (prompt, continuation); pair i is drawn as number i."""
+  samples = config.samples
   if not samples.prompts:
     return []
   found = sample.generate(
-      model, params, prompts(samples, tokenizer, model),
+      model, params, prompts(config, tokenizer, model),
       max_new_tokens=samples.max_new_tokens,
       transforms=samples.sampling.build(), rng=samples.seed,
       eos_id=tokenizer.eos_id)

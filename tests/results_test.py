@@ -20,7 +20,6 @@ from lmjax.data import symbols
 from lmjax.evaluation import held_out
 from lmjax.models import decoder
 from lmjax.models import presets
-from lmjax.models import word_vectors
 from lmjax.objectives import lm
 from lmjax.objectives import prefix
 from lmjax.training import rundir
@@ -76,10 +75,10 @@ def test_without_a_held_out_split_the_report_names_its_text(tmp_path, made):
 
 def test_samples_do_not_depend_on_each_other(made):
   data, model, _, params = made
-  both = results.draw(CONFIG.samples, data.tokenizer, model, params)
-  first = results.draw(
-      experiment.Samples(prompts=('',), max_new_tokens=5), data.tokenizer,
-      model, params)
+  both = results.draw(CONFIG, data.tokenizer, model, params)
+  one = experiment.Samples(prompts=('',), max_new_tokens=5)
+  first = results.draw(dataclasses.replace(CONFIG, samples=one),
+                       data.tokenizer, model, params)
   assert [prompt for prompt, _ in both] == ['', 'doc']
   assert both[0] == first[0]
 
@@ -87,8 +86,8 @@ def test_samples_do_not_depend_on_each_other(made):
 def test_prompts_that_cannot_be_continued_are_refused(made):
   data, model, _, _ = made
   with pytest.raises(errors.InputError, match='16'):
-    results.prompts(experiment.Samples(prompts=('', 'a' * 14), max_new_tokens=5),
-                    data.tokenizer, model)
+    results.prompts(dataclasses.replace(CONFIG, samples=experiment.Samples(
+        prompts=('', 'a' * 14), max_new_tokens=5)), data.tokenizer, model)
 
 
 def test_publish_writes_report_curve_and_page(tmp_path, made, capsys):
@@ -102,20 +101,6 @@ def test_publish_writes_report_curve_and_page(tmp_path, made, capsys):
   assert '<b>\x1b' not in run.page.read_text()
   printed = capsys.readouterr().out
   assert 'bigram' in printed and '\x1b' not in printed.partition('sample')[2]
-
-
-def test_an_embedding_may_begin_with_word_vectors(made):
-  data, model, _, params = made
-  config = dataclasses.replace(CONFIG, vectors=word_vectors.SkipGram(
-      size=8, epochs=1, batch_size=64))
-  found = results.initial_params(config, model, data)
-  vectors = config.vectors.fit(held_out.Documents(data.train), 258)
-  first = found['embed']['embedding']
-  cosines = np.sum(first * vectors, 1) / (
-      np.linalg.norm(first, axis=1) * np.linalg.norm(vectors, axis=1))
-  np.testing.assert_allclose(cosines, 1, atol=1e-5)  # Whatever their scale.
-  jax.tree.map(np.testing.assert_array_equal, found['layer_0'],
-               params['layer_0'])
 
 
 def test_what_has_no_exact_likelihood_is_watched_by_its_objective(made):

@@ -1,9 +1,11 @@
 """How a script starts and how it tells a user what went wrong."""
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
 import logging
+import os
 import sys
 import traceback
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from absl import app
 from absl import flags
@@ -108,3 +110,24 @@ def _fail(error) -> None:
 
 
 flags.DEFINE_bool('traceback', False, 'Show the traceback of a user error too.')
+
+
+@contextlib.contextmanager
+def writing(path: str | None) -> Iterator[TextIO]:
+  """Gives a file that appears under `path` once all is written, or stdout.
+
+  Raises:
+    InputError: If it cannot be written.
+  """
+  if path is None:
+    yield sys.stdout
+    return
+  try:
+    with open(f'{path}.partial', 'w') as file:
+      yield file
+    os.replace(f'{path}.partial', path)
+  except OSError as error:
+    raise errors.InputError(f'--out={path} cannot be written: {error}.')
+  except errors.InputError:
+    os.remove(f'{path}.partial')  # Empty.
+    raise

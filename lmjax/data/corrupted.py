@@ -184,7 +184,7 @@ def hidden(tokenizer: Any, ids: np.ndarray) -> Task:
   if not np.array_equal(found, every[:len(found)]):
     names = {id: name for name, id in tokenizer.specials.items()}
     raise errors.InputError(
-        'The sentinels of a prompt should be <extra_id_0>, <extra_id_1>, ... in '
-        f'this order; got {", ".join(names[id] for id in found.tolist())}.')
+        'The sentinels of a prompt should be <extra_id_0>, <extra_id_1> and so '
+        f'on; got {", ".join(names[id] for id in found.tolist())}.')
   end = every[len(found):len(found) + 1].tolist()
   return Task(ids, every[:1], end[0] if end else None)

@@ -97,6 +97,21 @@ class UL2(corrupted.Corruption):
           for side in range(2))
     return corrupt
 
+  def prompt(self, tokenizer: Any, ids: np.ndarray) -> corrupted.Task:
+    """See `corrupted.Corruption`.
+
+    The prompt's mode is the one it names, or else S to go on, and R or X where
+    sentinels hide spans.
+    """
+    of_mode = {mode: tokenizer.special(f'[{mode}]') for mode in self.modes}
+    names = np.isin(ids, list(of_mode.values()))
+    spans_hidden = np.isin(ids, tokenizer.sentinel_ids).any()
+    likely = [of_mode[mode] for mode in ('RX' if spans_hidden else 'S')
+              if mode in of_mode] + [of_mode[self.modes[0]]]
+    mode = [*ids[names], *likely][:1]
+    task = corrupted.hidden(tokenizer, ids[~names])
+    return dataclasses.replace(task, source=np.concatenate([mode, task.source]))
+
   def _part(self, denoiser, tokenizer, length):
     """Returns the function of one denoiser, limited to `documents` texts."""
     if isinstance(denoiser, spans.SpanCorruption):

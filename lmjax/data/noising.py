@@ -58,13 +58,8 @@ class Bart(corrupted.Corruption):
   def corrupt(self, tokenizer: Any, length: int) -> pieces.Corrupt:
     """See `corrupted.Corruption`."""
     del length
-    mask = tokenizer.special('[MASK]')
+    mask, start = tokenizer.special('[MASK]'), _start(tokenizer)
     bos, eos = tokenizer.bos_id, tokenizer.eos_id
-    start = eos if bos is None else bos
-    if start is None:
-      raise errors.InputError(
-          'BART needs an id for the decoder to start from, and the tokenizer '
-          'has neither BOS nor EOS; set --config.data.tokenizer.bos=True.')
     stops = sentence_ends(tokenizer) if self.permute else None
 
     def corrupt(texts, draws):
@@ -84,6 +79,19 @@ class Bart(corrupted.Corruption):
       return source.read(buffer, texts), target.read(buffer, texts)
     return corrupt
 
+  def prompt(self, tokenizer: Any, ids: np.ndarray) -> corrupted.Task:
+    """See `corrupted.Corruption`.
+
+    The whole text is written anew; without a [MASK] in it, one at its end asks
+    for more.
+    """
+    mask = tokenizer.special('[MASK]')
+    after = [] if mask in ids else [mask]
+    if tokenizer.eos_id is not None:
+      after.append(tokenizer.eos_id)
+    return corrupted.Task(np.concatenate([ids, after]).astype(ids.dtype),
+                          np.array([_start(tokenizer)]))
+
   def _changes(self, mask, stops):
     if self.permute:
       yield lambda texts, draws: permuted(texts, draws, stops)
@@ -96,6 +104,16 @@ class Bart(corrupted.Corruption):
           texts, draws, self.rate, self.mean_length, mask)
     if self.rotate_rate:
       yield lambda texts, draws: rotated(texts, draws, self.rotate_rate)
+
+
+def _start(tokenizer: Any) -> int:
+  """Returns the id that a decoder starts from."""
+  bos, eos = tokenizer.bos_id, tokenizer.eos_id
+  if bos is None and eos is None:
+    raise errors.InputError(
+        'BART needs an id for the decoder to start from, and the tokenizer '
+        'has neither BOS nor EOS; set --config.data.tokenizer.bos=True.')
+  return eos if bos is None else bos
 
 
 def sentence_ends(tokenizer: Any) -> np.ndarray:

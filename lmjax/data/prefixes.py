@@ -50,6 +50,12 @@ class PrefixLM(corrupted.Corruption):
       return divide(texts, self.places(texts, draws), sentinel)
     return corrupt
 
+  def prompt(self, tokenizer: Any, ids: np.ndarray) -> corrupted.Task:
+    """See `corrupted.Corruption`; a joined prompt's last id begins the rest."""
+    if self.joined:
+      return corrupted.Task(ids[:-1], ids[-1:])
+    return dataclasses.replace(corrupted.hidden(tokenizer, ids), end=None)
+
   def places(self, texts: pieces.Texts, draws: pieces.Draws) -> np.ndarray:
     """Returns how many tokens of each text are its prefix, [P]."""
     # At least one is read and one predicted; in a joined row the first of the

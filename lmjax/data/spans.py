@@ -65,6 +65,10 @@ class SpanCorruption(corrupted.Corruption):
       return hide(texts, draws, noise, spans, ids)
     return corrupt
 
+  def prompt(self, tokenizer: Any, ids: np.ndarray) -> corrupted.Task:
+    """See `corrupted.Corruption`; spans are hidden where sentinels stand."""
+    return corrupted.hidden(tokenizer, ids)
+
   def counts(self, texts: pieces.Texts) -> tuple[np.ndarray, np.ndarray]:
     """Returns how much of each text is noise, and in how many spans, [P]."""
     before = texts.in_row(texts.lengths)

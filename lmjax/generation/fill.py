@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.generation import marked as marked_lib
 from lmjax.generation import prompts as prompts_lib
 from lmjax.nn import masks
 
@@ -101,24 +102,13 @@ def encode(tokenizer: Any, text: str) -> np.ndarray:
   Raises:
     InputError: If the text has no [MASK], or the tokenizer none.
   """
-  mask_id, parts = tokenizer.special(MASK), text.split(MASK)
-  if len(parts) == 1:
+  marked = marked_lib.Marked(tokenizer, [MASK])
+  if MASK not in text:
     raise errors.InputError(
         f'Write {MASK} where something is to be filled in; got {text[:60]!r}.')
-  if _spaced(tokenizer):
-    parts = [part.removesuffix(' ') for part in parts[:-1]] + parts[-1:]
-  ends = [np.array([] if i is None else [i], np.int64)
-          for i in (tokenizer.bos_id, tokenizer.eos_id)]
-  ids = [ends[0], np.asarray(tokenizer.encode(parts[0]))]
-  for part in parts[1:]:
-    ids += [np.array([mask_id]), np.asarray(tokenizer.encode(part))]
-  return np.concatenate([*ids, ends[1]]).astype(np.int32)
-
-
-def _spaced(tokenizer: Any) -> bool:
-  """Whether words carry the space before them."""
-  return any(len(piece) > 1 and piece[:1] == b' ' for piece in map(
-      tokenizer.token_bytes, range(tokenizer.vocab_size)))
+  bos, eos = ([] if i is None else [i]
+              for i in (tokenizer.bos_id, tokenizer.eos_id))
+  return np.concatenate([bos, marked.encode(text), eos]).astype(np.int32)
 
 
 def _text(tokenizer: Any, token: int) -> str:

@@ -6,6 +6,8 @@ same tokens.
 
 A model is a Flax module such as `models.decoder.Decoder`: it has `empty_cache`,
 the methods `hidden` and `logits`, and `config.context` and `config.vocab_size`.
+One with an encoder, such as `models.encoder_decoder.EncoderDecoder`, also has
+`encode`; it reads the source of each prompt once.
 """
 from collections.abc import Iterator, Sequence
 import dataclasses
@@ -52,6 +54,7 @@ class State:
   keys_B: jax.Array
   counts_BV: jax.Array
   lengths_B: jax.Array
+  ends_B: jax.Array
   tokens_BT: jax.Array
   logprobs_BT: jax.Array
   drawn_B: jax.Array
@@ -62,7 +65,7 @@ class State:
 def generate(
     model: nn.Module,
     params: Any,
-    prompts: Sequence[Sequence[int]],
+    prompts: Sequence[Sequence[int] | prompts_lib.Prompt],
     *,
     max_new_tokens: int,
     transforms: Sequence[transforms_lib.Transform] = (),
@@ -77,13 +80,15 @@ def generate(
   Args:
     model: The module.
     params: Its parameters.
-    prompts: Token ids, of any lengths.
+    prompts: Token ids, of any lengths; each with what an encoder reads where
+      the model has one, as a `prompts.Prompt`.
     max_new_tokens: How many tokens to draw at most.
     transforms: Applied to the logits in order; `(transforms.Greedy(),)` takes
       the best token, none samples from the model as it is.
     rng: A seed or a key, from which prompt i draws as number i, or one key for
       each prompt. What is drawn for a prompt does not depend on the others.
-    eos_id: The token that ends a row; None: none does.
+    eos_id: The token that ends a row; None: none does, but for the prompt's
+      own end.
 
   Returns:
     The tokens drawn and their log-probabilities.
@@ -102,7 +107,7 @@ def generate(
 def decode(
     model: nn.Module,
     params: Any,
-    prompts: Sequence[Sequence[int]],
+    prompts: Sequence[Sequence[int] | prompts_lib.Prompt],
     *,
     max_new_tokens: int,
     transforms: Sequence[transforms_lib.Transform] = (),
@@ -137,17 +142,17 @@ def start(model, params, batch: prompts_lib.Padded, keys_B: jax.Array,
   d = shapes.bind(inputs_BT=batch.inputs_BT, lengths_B=batch.lengths_B)
   positions_BT = jnp.arange(d.T)[None] - (d.T - batch.lengths_B)[:, None]
   real_BT = positions_BT >= 0
-  mask = masks.make(jnp.maximum(positions_BT, 0), real_BT.astype(jnp.int32))
   x_BTD, cache = model.apply(
-      {'params': params}, batch.inputs_BT, mask,
-      cache=model.empty_cache(d.B, d.T + batch.room), method='hidden')
+      {'params': params}, batch.inputs_BT, _mask(batch, positions_BT),
+      cache=model.empty_cache(d.B, d.T + batch.room), method='hidden',
+      **_memory(model, params, batch))
   logits_BTV = model.apply({'params': params}, x_BTD[:, -1:], method='logits')
   counts_BV = jnp.zeros((d.B, logits_BTV.shape[-1]), jnp.int32)
   counts_BV = counts_BV.at[jnp.arange(d.B)[:, None], batch.inputs_BT].add(
       real_BT.astype(jnp.int32))
   state = State(
       cache=cache, keys_B=keys_B, counts_BV=counts_BV,
-      lengths_B=batch.lengths_B,
+      lengths_B=batch.lengths_B, ends_B=batch.ends_B,
       tokens_BT=jnp.zeros((d.B, batch.room), jnp.int32),
       logprobs_BT=jnp.zeros((d.B, batch.room), jnp.float32),
       drawn_B=jnp.zeros((d.B,), jnp.int32),
@@ -165,10 +170,11 @@ def advance(model, params, state: State, eos: jax.Array, limit: jax.Array,
     token_B1 = jax.lax.dynamic_slice_in_dim(
         state.tokens_BT, state.step - 1, 1, axis=1)
     position_B1 = (state.lengths_B + state.step - 1)[:, None]
-    logits_BTV, cache = model.apply(
+    x_BTD, cache = model.apply(
         {'params': params}, token_B1,
         masks.make(position_B1, jnp.ones_like(position_B1)),
-        cache=state.cache)
+        cache=state.cache, method='hidden')
+    logits_BTV = model.apply({'params': params}, x_BTD, method='logits')
     return draw(state.replace(cache=cache), logits_BTV[:, 0], eos, transforms)
 
   return jax.lax.while_loop(unfinished, another, state)
@@ -200,7 +206,8 @@ def draw(state: State, logits_BV: jax.Array, eos: jax.Array, transforms
       tokens_BT=put(state.tokens_BT, token_B),
       logprobs_BT=put(state.logprobs_BT, logprob_B),
       drawn_B=state.drawn_B + live_B.astype(jnp.int32),
-      finished_B=state.finished_B | (token_B == eos),
+      finished_B=(state.finished_B | (token_B == eos)
+                  | (token_B == state.ends_B)),
       step=state.step + 1)
 
 
@@ -208,14 +215,41 @@ def check(model: nn.Module) -> None:
   """Refuses a model that cannot continue a prompt.
 
   Raises:
-    InputError: If it is not causal, or keeps no cache.
+    InputError: If it neither is causal nor has a decoder that is, or it keeps
+      no cache.
   """
-  if not getattr(model.config, 'causal', True) or not hasattr(
-      model, 'empty_cache'):
+  config = model.config
+  if not hasattr(model, 'empty_cache') or not (
+      getattr(config, 'causal', True) or getattr(config, 'has_source', False)):
     raise errors.InputError(
         f'{type(model).__name__} cannot continue a prompt: only a causal model '
-        'such as Decoder (with causal=True) or Recurrent can. Choose one, or '
-        "ask for no samples: --config.samples.prompts='()'.")
+        'such as Decoder (with causal=True) or Recurrent can, or one with a '
+        'decoder, such as EncoderDecoder. Choose one, or ask for no samples: '
+        "--config.samples.prompts='()'.")
+
+
+def _mask(batch, positions_BT):
+  """Returns the mask of the prompts, by which their tokens see each other."""
+  segments_BT = (positions_BT >= 0).astype(jnp.int32)
+  places_BT = jnp.maximum(positions_BT, 0)
+  if batch.both_ways_B is None:
+    return masks.make(places_BT, segments_BT)
+  mask = masks.prefix(
+      places_BT, segments_BT, places_BT < batch.both_ways_B[:, None])
+  return mask.replace(extra_BTS=jnp.pad(  # Keys yet to come are not seen.
+      mask.extra_BTS, ((0, 0), (0, 0), (0, batch.room))))
+
+
+def _memory(model, params, batch):
+  """Returns what `hidden` is given of the sources: nothing without any."""
+  if batch.sources_BS is None:
+    return {}
+  index_1S = jnp.arange(batch.sources_BS.shape[1])[None]
+  segments_BS = (index_1S < batch.source_lengths_B[:, None]).astype(jnp.int32)
+  memory_BSD = model.apply(
+      {'params': params}, batch.sources_BS,
+      masks.make(index_1S, segments_BS, causal=False), method='encode')
+  return dict(memory_BSD=memory_BSD, memory_segments_BS=segments_BS)
 
 
 @functools.partial(jax.jit, static_argnames=('model', 'transforms'))
@@ -242,6 +276,13 @@ def _prepare(model, prompts, max_new_tokens, rng):
   batch = prompts_lib.pad(
       prompts, max_new_tokens=max_new_tokens, context=model.config.context,
       vocab_size=model.config.vocab_size)
+  reads = getattr(model.config, 'has_source', False)
+  if reads != (batch.sources_BS is not None):
+    raise errors.InputError(
+        f'{type(model).__name__} '
+        + ('reads the source of a prompt: give each as prompts.Prompt(ids, '
+           'source), which prompting.reader makes of text.' if reads else
+           'has no encoder that could read the source of a prompt.'))
   return batch, _keys(rng, len(prompts), len(batch.lengths_B))
 
 

@@ -40,10 +40,12 @@ class Row:
   Args:
     tokenizer: Gives the bytes of each token.
     stop: Strings that end the text and are not part of it.
+    end: An id that ends it as EOS does; None: no further one.
   """
 
-  def __init__(self, tokenizer: Any, stop: Sequence[str] = ()):
-    self._tokenizer = tokenizer
+  def __init__(self, tokenizer: Any, stop: Sequence[str] = (),
+               end: int | None = None):
+    self._tokenizer, self._ends = tokenizer, (tokenizer.eos_id, end)
     self._stopper = stop_lib.Stopper(stop)
     self._decoder = codecs.getincrementaldecoder('utf-8')('replace')
     self._pieces, self._tokens, self._logprobs = [], [], []
@@ -62,7 +64,7 @@ class Row:
         break
       self._tokens.append(int(token))
       self._logprobs.append(float(logprob))
-      if token == self._tokenizer.eos_id:
+      if token in self._ends:
         self._ended = 'eos'
         break
       text = self._decoder.decode(self._tokenizer.token_bytes(int(token)))
@@ -101,16 +103,19 @@ class Stream:
     rng: A seed or a key.
     stop: Strings that end the text.
     chunk: Tokens drawn between two pieces.
+    encode: Makes of tokenizer and prompt what the model continues.
   """
 
   def __init__(self, model: nn.Module, params: Any, tokenizer: Any,
                prompt: str, *, max_new_tokens: int,
                transforms: Sequence[transforms_lib.Transform] = (),
                rng: jax.Array | int = 0, stop: Sequence[str] = (),
-               chunk: int = 8):
-    self._row = Row(tokenizer, stop)
+               chunk: int = 8,
+               encode: prompts_lib.Encode = prompts_lib.encode):
+    ids = encode(tokenizer, prompt)
+    self._row = Row(tokenizer, stop, getattr(ids, 'end', None))
     self._pieces = sample.decode(
-        model, params, [prompts_lib.encode(tokenizer, prompt)],
+        model, params, [ids],
         max_new_tokens=max_new_tokens, transforms=transforms, rng=rng,
         eos_id=tokenizer.eos_id, chunk=chunk)
 
@@ -132,6 +137,7 @@ def complete(
     model: nn.Module, params: Any, tokenizer: Any, prompts: Sequence[str], *,
     max_new_tokens: int, transforms: Sequence[transforms_lib.Transform] = (),
     rng: jax.Array | int = 0, stop: Sequence[str] = (), chunk: int = 16,
+    encode: prompts_lib.Encode = prompts_lib.encode,
 ) -> list[Completion]:
   """Continues a batch of prompts, until each has met EOS or a stop string.
 
@@ -145,12 +151,13 @@ def complete(
     rng: A seed, a key, or a key for each prompt; see `sample.generate`.
     stop: Strings that end a text.
     chunk: Tokens drawn before looking for stop strings.
+    encode: Makes of tokenizer and prompt what the model continues.
 
   Returns:
     A completion for each prompt.
   """
-  rows = [Row(tokenizer, stop) for _ in prompts]
-  ids = [prompts_lib.encode(tokenizer, prompt) for prompt in prompts]
+  ids = [encode(tokenizer, prompt) for prompt in prompts]
+  rows = [Row(tokenizer, stop, getattr(each, 'end', None)) for each in ids]
   options = dict(max_new_tokens=max_new_tokens, transforms=transforms, rng=rng,
                  eos_id=tokenizer.eos_id)
   if stop:
@@ -170,7 +177,8 @@ def complete(
 def samples(
     model: nn.Module, params: Any, tokenizer: Any, prompts: Sequence[str], *,
     max_new_tokens: int, num_samples: int = 1, seed: int = 0,
-    batch_size: int = 8, **options
+    batch_size: int = 8, encode: prompts_lib.Encode = prompts_lib.encode,
+    **options
 ) -> Iterator[tuple[str, Completion]]:
   """Yields pairs (prompt, completion), each prompt `num_samples` times.
 
@@ -184,10 +192,11 @@ def samples(
     seed: Of the draws; a sample depends on it and on the numbers of the prompt
       and of the sample, not on the size of batches.
     batch_size: Rows at a time.
+    encode: Makes of tokenizer and prompt what the model continues.
     **options: As in `complete`.
   """
   prompts_lib.pad(
-      [prompts_lib.encode(tokenizer, prompt) for prompt in prompts],
+      [encode(tokenizer, prompt) for prompt in prompts],
       max_new_tokens=max_new_tokens, context=model.config.context,
       vocab_size=model.config.vocab_size)
   wanted = [prompt for prompt in prompts for _ in range(num_samples)]
@@ -196,7 +205,7 @@ def samples(
     batch = slice(start, start + batch_size)
     yield from zip(wanted[batch], complete(
         model, params, tokenizer, wanted[batch], rng=all_keys[batch],
-        max_new_tokens=max_new_tokens, **options))
+        max_new_tokens=max_new_tokens, encode=encode, **options))
 
 
 def keys(seed: int, prompts: int, samples: int) -> jax.Array:

@@ -3,6 +3,8 @@ import pathlib
 import subprocess
 import sys
 
+from lmjax.core import cli
+from lmjax.core import errors
 import pytest
 
 SCRIPT = '''
@@ -73,3 +75,21 @@ def test_our_mistake_keeps_its_traceback(run):
   code, _, told = run('--depth=0')
   assert code == 1
   assert 'Traceback' in told and "KeyError: 'ours'" in told
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path, capsys):
+  path = tmp_path / 'out.jsonl'
+  with pytest.raises(errors.InputError, match='no'):
+    with cli.writing(str(path)):
+      raise errors.InputError('no')
+  assert not list(tmp_path.iterdir())
+  with cli.writing(str(path)) as file:
+    file.write('x\n')
+    assert not path.exists()
+  assert path.read_text() == 'x\n' and len(list(tmp_path.iterdir())) == 1
+  with pytest.raises(errors.InputError, match='--out=.*cannot be written'):
+    with cli.writing(str(tmp_path / 'absent' / 'out')):
+      pass
+  with cli.writing(None) as file:
+    print('y', file=file)
+  assert capsys.readouterr().out == 'y\n'

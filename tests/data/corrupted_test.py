@@ -37,6 +37,49 @@ def test_a_row_depends_on_its_seed_epoch_and_index_alone(config):
     assert any(np.any(batch[key] != together[key]) for key in batch)
 
 
+@pytest.mark.parametrize('config', [
+    config for config in CONFIGS
+    if not isinstance(config, corruption.FillInTheMiddle)])
+def test_a_prompt_is_laid_out_as_a_row(config):
+  tokenizer = corruptions.tokenizer(bos=1, eos=2)
+  batch = config.build(corruptions.rows(LENGTHS, 64, bos=1, eos=2), tokenizer,
+                       64, 0).rows(0, np.arange(8))
+  sources, targets = corruptions.sources_and_targets(batch)
+  tested = 0
+  for place, target in targets.items():
+    source = sources[place]
+    if not source or isinstance(config, corruption.Bart) and source[-1] != 2:
+      continue  # Of a text without its beginning or its end.
+    prompt = source[:-1] if isinstance(config, corruption.Bart) else source
+    if isinstance(config, corruption.PrefixLM) and config.joined:
+      prompt = source + target[:1]
+    task = config.prompt(tokenizer, np.array(prompt))
+    if isinstance(config, corruption.Bart) and 6000 not in prompt:
+      source = [*prompt, 6000, 2]  # More is asked for.
+    assert task.source.tolist() == source
+    if 1 in source or not isinstance(config, corruption.Bart):
+      assert task.start.tolist() == target[:1]
+    assert task.end in (None, target[-1]) or isinstance(
+        config, corruption.UL2) and source[0] == tokenizer.special('[S]')
+    tested += 1
+  assert tested > 5
+
+
+def test_what_is_continued_is_the_prompt():
+  task = corruption.FillInTheMiddle().prompt(None, np.array([5, 6]))
+  assert (len(task.source), task.start.tolist(), task.end) == (0, [5, 6], None)
+
+
+def test_sentinels_of_a_prompt_are_in_order():
+  tokenizer = corruptions.tokenizer()
+  tokenizer.specials = {f'<extra_id_{i}>': 5000 + i for i in range(100)}
+  with pytest.raises(errors.InputError, match='and so on; got <extra_id_1>.'):
+    corrupted.hidden(tokenizer, np.array([4, 5001]))
+  tokenizer.sentinel_ids = ()
+  with pytest.raises(errors.InputError, match='data.sentinels=1'):
+    corrupted.hidden(tokenizer, np.array([4]))
+
+
 def test_raw_rows_are_the_longest_that_still_fit():
   plain, joined = (spans.SpanCorruption(joined=j) for j in (False, True))
   assert plain.raw_length(512) == 512

@@ -95,3 +95,34 @@ def test_a_prompt_begins_as_documents_do():
   assert prompts.encode(Letters(300), '').tolist() == [300]
   with pytest.raises(errors.InputError, match='prompt is empty.*no BOS'):
     prompts.encode(Letters(None), '')
+
+
+def test_sources_are_aligned_at_their_beginning():
+  batch = prompts.pad(
+      [prompts.Prompt([5], [1, 2, 3], end=4), prompts.Prompt([5], [1] * 17),
+       prompts.Prompt([5, 6], [2])],
+      max_new_tokens=2, context=20, vocab_size=9)
+  assert batch.sources_BS.shape == (4, 20)
+  assert batch.sources_BS[0].tolist() == [1, 2, 3] + [0] * 17
+  assert batch.source_lengths_B.tolist() == [3, 17, 1, 0]
+  assert batch.ends_B.tolist() == [4, -1, -1, -1]
+  assert batch.both_ways_B is None
+
+
+def test_prefixes_are_counted_where_there_are_any():
+  batch = prompts.pad([prompts.Prompt([5, 6], both_ways=1), [3]],
+                      max_new_tokens=2, context=20, vocab_size=9)
+  assert batch.both_ways_B.tolist() == [1, 0]
+  assert batch.sources_BS is None and batch.source_lengths_B is None
+
+
+@pytest.mark.parametrize('sources, message', [
+    ([[1], None], 'Prompt 1 has no source, and others have one'),
+    ([[1], []], 'The source of prompt 1 is empty'),
+    ([[1], [9]], 'The source of prompt 1 holds token id 9, .* of 9 ids'),
+    ([[1], [1] * 21], 'The source of prompt 1 has 21 tokens, .* reads 20'),
+])
+def test_impossible_sources_are_refused(sources, message):
+  with pytest.raises(errors.InputError, match=message):
+    prompts.pad([prompts.Prompt([5], source) for source in sources],
+                max_new_tokens=2, context=20, vocab_size=9)

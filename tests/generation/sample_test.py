@@ -1,15 +1,22 @@
 """The cached loop against the full forward pass, alone and in a batch."""
+import dataclasses
 import math
 import re
 
 import jax
+from jax.extend import core as jax_core
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.generation import prompts
 from lmjax.generation import sample
 from lmjax.generation import transforms
+from lmjax.models import encoder
+from lmjax.models import encoder_decoder_presets
+from lmjax.nn import masks
+from tests.generation import conftest
 
 GREEDY = (transforms.Greedy(),)
 PROMPTS = [[3, 1, 4], [1], [5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3],
@@ -158,3 +165,112 @@ def test_the_loop_copies_no_cache(model):
            if math.prod(map(int, shape.split(','))) == size]
   assert len(made) > 10
   assert len(whole) == 2, whole  # Written in place: keys, and values.
+
+
+# -- models that read more than a text's beginning
+
+SOURCES = [[1, 2], [7] * 18 + [3], [5, 9, 2, 6, 5, 3, 5], [4]]
+READ = [prompts.Prompt(ids, source)
+        for ids, source in zip(([3], [3, 1], [3], [3]), SOURCES)]
+
+
+@pytest.fixture(scope='module', params=[
+    't5', pytest.param('original', marks=pytest.mark.slow)])
+def reader(request):
+  """An encoder-decoder, (model, params)."""
+  make = {'t5': encoder_decoder_presets.t5,
+          'original': encoder_decoder_presets.transformer}[request.param]
+  return conftest.hot_model(make(16, 2, 4, 24, vocab_size=47, context=40))
+
+
+def test_a_decoder_writes_what_the_full_forward_says_of_a_source(reader):
+  model, params = reader
+  together = sample.generate(
+      model, params, READ, max_new_tokens=16, transforms=GREEDY)
+  apply = jax.jit(lambda ids_BT, source_BS: model.apply(
+      {'params': params}, ids_BT, encoder_inputs_BS=source_BS)[0])
+  for i, prompt in enumerate(READ):
+    tokens, logprobs = together.tokens[i], together.logprobs[i]
+    row = prompt.ids + tokens.tolist()
+    padded_BT = np.pad(row, (0, 20 - len(row)))[None]  # Later ids are unseen.
+    logits_BTV = apply(padded_BT, np.array([prompt.source]))
+    want_TV = np.asarray(jax.nn.log_softmax(logits_BTV))[
+        0, len(prompt.ids) - 1:len(row) - 1]
+    np.testing.assert_array_equal(tokens, want_TV.argmax(-1))
+    np.testing.assert_allclose(
+        logprobs, want_TV[np.arange(16), tokens], atol=1e-4)
+    if i == 2:
+      alone = sample.generate(
+          model, params, [prompt], max_new_tokens=16, transforms=GREEDY)
+      np.testing.assert_array_equal(alone.tokens[0], tokens)
+      np.testing.assert_allclose(alone.logprobs[0], logprobs, atol=1e-4)
+  pieces = list(sample.decode(
+      model, params, READ, max_new_tokens=16, transforms=GREEDY, chunk=8))
+  for i, tokens in enumerate(together.tokens):
+    np.testing.assert_array_equal(
+        np.concatenate([piece.tokens[i] for piece in pieces]), tokens)
+
+
+def test_a_source_is_read_once(reader):
+  model, params = reader
+  batch, keys_B = sample._prepare(model, READ, 16, 0)
+  state = jax.eval_shape(lambda: sample.start(
+      model, params, batch, keys_B, jnp.int32(-1), GREEDY))
+  rows = set()  # Of the left operands of all products in the loop.
+
+  def visit(jaxpr):
+    for equation in jaxpr.eqns:
+      if equation.primitive.name == 'dot_general':
+        rows.add(equation.invars[0].aval.shape[0])
+      for inner in jax_core.jaxprs_in_params(equation.params):
+        visit(inner)
+  visit(jax.make_jaxpr(lambda state: sample.advance(
+      model, params, state, jnp.int32(-1), jnp.int32(16), GREEDY))(state).jaxpr)
+  # A row for each of four prompts, and not for each of 4 x 32 source tokens.
+  assert rows == {4}
+
+
+def test_each_row_ends_with_its_own_end(reader):
+  model, params = reader
+  free = sample.generate(
+      model, params, READ, max_new_tokens=16, transforms=GREEDY)
+  ends = [None, int(free.tokens[1][4]), None, int(free.tokens[3][0])]
+  ended = sample.generate(
+      model, params, [dataclasses.replace(prompt, end=end)
+                      for prompt, end in zip(READ, ends)],
+      max_new_tokens=16, transforms=GREEDY)
+  for tokens, without, end, finished in zip(
+      ended.tokens, free.tokens, ends, ended.finished):
+    at = len(without) - 1 if end is None else without.tolist().index(end)
+    np.testing.assert_array_equal(tokens, without[:at + 1])
+    assert finished == (end is not None)
+
+
+def test_a_prefix_is_seen_both_ways(any_model):
+  model, params = any_model
+  both = [prompts.Prompt(ids, both_ways=count)
+          for ids, count in zip(PROMPTS, (2, 0, 11, 6))]
+  found = sample.generate(
+      model, params, both, max_new_tokens=16, transforms=GREEDY)
+  apply = jax.jit(lambda ids_BT, prefix_BT: model.apply(
+      {'params': params}, ids_BT, masks.prefix(
+          jnp.arange(40)[None], jnp.ones((1, 40), jnp.int32), prefix_BT))[0])
+  for prompt, tokens, logprobs in zip(both, found.tokens, found.logprobs):
+    row_BT = np.zeros((1, 40), np.int32)
+    row = prompt.ids + tokens.tolist()
+    row_BT[0, :len(row)] = row
+    want_TV = np.asarray(jax.nn.log_softmax(
+        apply(row_BT, np.arange(40)[None] < prompt.both_ways)))[0]
+    want_TV = want_TV[len(prompt.ids) - 1:len(row) - 1]
+    np.testing.assert_array_equal(tokens, want_TV.argmax(-1))
+    np.testing.assert_allclose(
+        logprobs, want_TV[np.arange(16), tokens], atol=1e-4)
+
+
+def test_what_does_not_fit_the_model_is_refused(reader, model):
+  with pytest.raises(errors.InputError, match='EncoderDecoder reads the source'):
+    sample.generate(*reader, [[1, 2]], max_new_tokens=2)
+  with pytest.raises(errors.InputError, match='Decoder has no encoder'):
+    sample.generate(*model, READ, max_new_tokens=2)
+  with pytest.raises(errors.InputError, match='Encoder cannot continue'):
+    sample.check(encoder.EncoderConfig(vocab_size=5).build())
