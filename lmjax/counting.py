@@ -22,8 +22,7 @@ def count(config: experiment.Count, workdir: str) -> list[report.Report]:
   data = config.data.build(workdir)
   tokenizer = data.tokenizer
   print(data.describe())
-  run = rundir.open_run(workdir, config, {
-      'data': data.train.digest, 'tokenizer': tokenizer.digest})
+  run = rundir.open_run(workdir, config, data.hashes())
   tokenizer.save(run.tokenizer)
 
   model = config.model.fit(

@@ -44,6 +44,13 @@ class Source:
     """Returns JSON that differs when the documents may differ."""
     raise TypeError(f'{type(self).__name__} should define fingerprint.')
 
+  def contents(self) -> dict[str, str]:
+    """Returns what the text is in, by name: size and hash of each file.
+
+    It reads all of them, so it is for when the text is read anyway.
+    """
+    return {}
+
   def describe(self) -> str:
     """Returns the source as a person would name it."""
     return repr(self)

@@ -5,6 +5,7 @@ import difflib
 import glob
 import gzip
 import hashlib
+import os
 import pathlib
 from typing import Any, Literal
 import zlib
@@ -116,6 +117,21 @@ def fingerprint(paths: Sequence[str]) -> list[dict[str, Any]]:
     rows.append({
         'path': str(path), 'bytes': stat.st_size, 'mtime_ns': stat.st_mtime_ns,
         'ends': hashlib.sha256(ends).hexdigest()})
+  return rows
+
+
+def contents(paths: Sequence[str]) -> dict[str, str]:
+  """Returns size and SHA-256 of each file, by its name below the folder that
+  holds them all."""
+  found = expand(paths)
+  folder = os.path.commonpath(
+      [os.path.dirname(os.path.abspath(path)) for path in found])
+  rows = {}
+  for path in found:
+    with open(path, 'rb') as file:
+      sha = hashlib.file_digest(file, 'sha256').hexdigest()
+    size = pathlib.Path(path).stat().st_size
+    rows[os.path.relpath(path, folder)] = f'{size:,} bytes, sha {sha[:12]}'
   return rows
 
 

@@ -21,6 +21,9 @@ Packing = (packing_lib.Config | continuous.Continuous | pairs.NextSentence
            | pairs.SentenceOrder)
 
 
+_PURPOSES = {'train': 'train on', 'valid': 'validate on', 'test': 'test on'}
+
+
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
   """What a language model is trained and tested on.
@@ -134,13 +137,30 @@ class Data:
     rows = config.packing.build(store, length, config.seed, self.tokenizer)
     if corruption is not None:
       rows = corruption.build(rows, self.tokenizer, length, config.seed)
-    identity = {
-        'tokens': store.digest, 'tokenizer': self.tokenizer.digest,
-        'packing': repr(config.packing), 'corruption': repr(corruption),
-        'length': length,
-        'batch_size': config.batch_size, 'seed': config.seed}
+    fingerprint = self._contents(split) | {
+        'data.packing': repr(config.packing),
+        'data.corruption': repr(corruption), 'data.length': length,
+        'data.batch_size': config.batch_size, 'data.seed': config.seed}
     return Batches(rows, config.batch_size, length,
-                   self.tokenizer.vocab_size, identity)
+                   self.tokenizer.vocab_size, fingerprint)
+
+  def hashes(self) -> dict[str, str]:
+    """Returns digests of the tokenizer, the tokens of each split, and every
+    file they are from, each by the field of the run's config that names it."""
+    names = [name for name in splits.NAMES if getattr(self, name) is not None]
+    return {key: value for name in names
+            for key, value in self._contents(name).items()}
+
+  def _contents(self, split: str) -> dict[str, str]:
+    store = getattr(self, split)
+    apart = (isinstance(self.config.split, splits.Separate)
+             and split != 'train')
+    field = 'data.split' if apart else 'data.source'
+    return {
+        'data.tokenizer: ids': self.tokenizer.digest,
+        f'{field}: tokens to {_PURPOSES[split]}': store.digest,
+        **{f'{field}: {name}': text
+           for name, text in store.meta['source'].items()}}
 
   def describe(self) -> str:
     """Returns a line on the tokenizer and one on each split."""
@@ -170,8 +190,9 @@ class Batches:
     batch_size: Rows of a global batch.
     length: Tokens a row.
     vocab_size: Ids must be below it.
-    fingerprint: What the sequence of batches depends on; runs that differ in
-      any of it see other batches.
+    fingerprint: What the sequence of batches depends on, by the field of the
+      run's config that says it; runs that differ in any of it see other
+      batches.
     index: Which shard of each global batch this gives.
     count: How many shards there are.
   """

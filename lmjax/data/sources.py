@@ -39,6 +39,10 @@ class Embedded(documents.Source):
   def fingerprint(self) -> dict[str, Any]:
     return corpora.fingerprint(self.name)
 
+  def contents(self) -> dict[str, str]:
+    found = self.fingerprint()
+    return {self.name: f'Python {found["python"]}, sha {found["sizes"][:12]}'}
+
   def _read(self, counts: collections.Counter) -> Iterator[str]:
     del counts
     return corpora.CORPORA[self.name]()
@@ -90,6 +94,9 @@ class TextFiles(documents.Source):
   def fingerprint(self) -> dict[str, Any]:
     return config.to_dict(self) | {'files': files.fingerprint(self.paths)}
 
+  def contents(self) -> dict[str, str]:
+    return files.contents(self.paths)
+
   def _read(self, counts: collections.Counter) -> Iterator[str]:
     for path in files.expand(self.paths):
       if self.split_on == 'file':
@@ -117,6 +124,9 @@ class JsonLines(documents.Source):
 
   def fingerprint(self) -> dict[str, Any]:
     return config.to_dict(self) | {'files': files.fingerprint(self.paths)}
+
+  def contents(self) -> dict[str, str]:
+    return files.contents(self.paths)
 
   def _read(self, counts: collections.Counter) -> Iterator[str]:
     for path in files.expand(self.paths):

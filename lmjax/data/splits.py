@@ -110,6 +110,9 @@ class _Part(documents.Source):
     return {'source': self.source.fingerprint(), 'split': repr(self.split),
             'name': self.name}
 
+  def contents(self) -> dict[str, str]:
+    return self.source.contents()
+
   def describe(self) -> str:
     return f'The {self.name} split ({self.split}) of {self.source.describe()}'
 

@@ -25,7 +25,7 @@ from lmjax.core import strict_json
 from lmjax.data import documents as documents_lib
 from lmjax.data import vocabulary
 
-_VERSION = 1  # Of the files; another version is built anew.
+_VERSION = 2  # Of the files; another version is built anew.
 _PART = 1 << 20  # Characters gathered before they are encoded.
 
 
@@ -164,7 +164,8 @@ def build(directory: str | pathlib.Path, source: documents_lib.Source,
         'vocab_size': tokenizer.vocab_size, 'num_tokens': int(offsets[-1]),
         'num_documents': len(offsets) - 1, 'text_bytes': int(sizes[1].sum()),
         'words': int(sizes[2].sum()), 'digest': sha.hexdigest(),
-        'counts': dict(sorted(counts.items())), 'identity': identity}
+        'counts': dict(sorted(counts.items())), 'identity': identity,
+        'source': source.contents()}
     for name, values in ('offsets', offsets), ('sizes', sizes[1:]):
       with open(unfinished / f'{name}.npy', 'wb') as file:
         np.save(file, values)

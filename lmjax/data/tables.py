@@ -117,6 +117,9 @@ class Delimited(documents.Source):
         name: getattr(self, name)
         for name in ('field', 'delimiter', 'header', 'quoted')}
 
+  def contents(self) -> dict[str, str]:
+    return files.contents(self.paths)
+
   def _read(self, counts: collections.Counter) -> Iterator[str]:
     for path in files.expand(self.paths):
       for _, (text,) in columns(

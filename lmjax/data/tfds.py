@@ -7,6 +7,7 @@ from typing import Any
 from lmjax.core import config
 from lmjax.core import errors
 from lmjax.data import documents
+from lmjax.data import files
 
 _ROWS = 1024  # Read at once: ten times faster than one by one.
 _EXTRA = "pip install 'lmjax[tensorflow]'"
@@ -35,7 +36,17 @@ class Tfds(documents.Source):
     info = self._builder().info
     return {'name': info.full_name, 'split': self.split, 'field': self.field,
             'sizes': {name: [split.num_examples, split.num_bytes]
-                      for name, split in sorted(info.splits.items())}}
+                      for name, split in sorted(info.splits.items())},
+            'files': files.fingerprint(self._files(info))}
+
+  def contents(self) -> dict[str, str]:
+    return files.contents(self._files(self._builder().info))
+
+  def _files(self, info: Any) -> list[str]:
+    """Returns the files of the whole split, a slice of which is read."""
+    self._check(info, (self.field,))
+    split = info.splits[self.split.partition('[')[0]]
+    return [str(path) for path in split.filepaths]
 
   def _read(self, counts: collections.Counter) -> Iterator[str]:
     del counts

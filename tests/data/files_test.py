@@ -1,6 +1,7 @@
 """Reading text files, and the sentence that each kind of damage gets."""
 import collections
 import gzip
+import hashlib
 import os
 
 import pytest
@@ -116,3 +117,19 @@ def test_fingerprints_see_any_edit(tmp_path):
   assert files.fingerprint([str(path)])[0] == seen[2]
   os.utime(path, ns=(0, 1))
   assert files.fingerprint([str(path)])[0] != seen[2]
+
+
+def test_contents_are_named_below_their_folder_and_see_every_byte(
+    tmp_path, monkeypatch):
+  (tmp_path / 'a').mkdir()
+  (tmp_path / 'b').mkdir()
+  paths = [_write(tmp_path / name / 'x.txt', b'y' * 400_000) for name in 'ab']
+  one, = files.contents(paths[:1]).items()
+  sha = hashlib.sha256(b'y' * 400_000).hexdigest()[:12]
+  assert one == ('x.txt', f'400,000 bytes, sha {sha}')
+  monkeypatch.chdir(tmp_path)
+  both = files.contents([paths[0], 'b/x.txt'])
+  assert both == {'a/x.txt': one[1], 'b/x.txt': one[1]}
+  _write(tmp_path / 'b' / 'x.txt', b'y' * 200_000 + b'z' + b'y' * 199_999)
+  assert files.contents(paths)['b/x.txt'] != one[1]  # Far from both ends.
+  assert files.contents(paths)['a/x.txt'] == one[1]

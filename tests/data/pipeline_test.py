@@ -4,6 +4,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.data import continuous
 from lmjax.data import corruption
@@ -202,3 +203,37 @@ def test_documents_are_those_a_search_finds(pack, corrupt):
         assert mine == want  # In their order, too.
     assert documents == [
         mine for i in range(3) for mine in batches.shard(i, 3).documents(step)]
+
+
+def test_a_changed_file_is_named_by_fingerprint_and_hashes(tmp_path):
+  text, other = tmp_path / 'text.txt', tmp_path / 'other.txt'
+  for path in text, other:
+    path.write_text('\n\n'.join(TEXTS))
+  config = dataclasses.replace(CONFIG, source=sources.TextFiles(
+      (str(text),), 'paragraph'), split=splits.HashSplit(0.2, 0.1))
+  apart = dataclasses.replace(config, split=splits.Separate(
+      dataclasses.replace(config.source, paths=(str(other),))))
+
+  def changed(config, change):
+    before = config.build(tmp_path)
+    change()
+    after = config.build(tmp_path)
+    return [
+        sorted(key for key in one | two if one.get(key) != two.get(key))
+        for one, two in ((before.hashes(), after.hashes()), (
+            before.batches().fingerprint, after.batches().fingerprint))]
+
+  def edit():
+    text.write_text(text.read_text() + '\n\nmore of it')
+
+  hashes, fingerprint = changed(config, edit)
+  assert 'data.source: text.txt' in hashes
+  assert fingerprint == [
+      'data.source: text.txt', 'data.source: tokens to train on']
+  assert changed(config, text.touch) == [[], []]  # Another time alone.
+  assert changed(apart, lambda: other.write_text('x\n\ny')) == [
+      ['data.split: other.txt', 'data.split: tokens to validate on'], []]
+  fields = config_lib.leaves({'data': config_lib.to_dict(apart)})
+  for key in apart.build(tmp_path).hashes():
+    field = key.partition(':')[0]
+    assert any(name.startswith(field) for name in fields), key

@@ -1,6 +1,7 @@
 """Sources yield documents, and say what is wrong with their input."""
 import collections
 import json
+import platform
 
 import pytest
 
@@ -96,3 +97,15 @@ def test_flags_choose_a_source():
   assert frozen.split.valid_source == sources.JsonLines(('b.jsonl',))
   assert config.freeze(
       pipeline.DataConfig, json.loads(config.dumps(frozen))) == frozen
+
+
+def test_what_text_is_in_is_named(tmp_path):
+  for name in 'a.txt', 'b.jsonl', 'c.csv':
+    (tmp_path / name).write_text('{"text": 1}')
+  path = str(tmp_path / '*.{}').format
+  assert [list(source.contents()) for source in [
+      sources.TextFiles((path('txt'),)), sources.JsonLines((path('jsonl'),)),
+      sources.Delimited((path('csv'),)), sources.InMemory(('a',))]] == [
+          ['a.txt'], ['b.jsonl'], ['c.csv'], []]
+  (name, text), = sources.Embedded('python-docs').contents().items()
+  assert name == 'python-docs' and platform.python_version() in text

@@ -86,3 +86,11 @@ def test_fingerprints_name_version_and_size(data_dir):
   assert fingerprint['sizes']['train'][0] == len(TEXTS)
   part = tfds.Tfds(NAME, 'train[:5]', data_dir=str(data_dir))
   assert part.fingerprint() != fingerprint
+  assert part.contents() == source.contents()
+  (name, text), = source.contents().items()
+  path = next(data_dir.rglob(name))
+  assert text.startswith(f'{path.stat().st_size:,} bytes, sha ')
+  raw = path.read_bytes()
+  path.write_bytes(raw[:300] + bytes([raw[300] ^ 4]) + raw[301:])
+  assert source.contents()[name] != text
+  assert source.fingerprint() != fingerprint
