@@ -147,7 +147,7 @@ def train_step(
       **guard_lib.choose(good, new, old))
   return state, metrics | {
       'grad_norm': Mean.of(grad_norm), 'tokens': Mean.of(weight),
-      'skipped': Mean.of(~good)}
+      'skipped': Mean.of(jnp.logical_not(good))}
 
 
 def _carried(objective, carry, axis_name, microbatches):
