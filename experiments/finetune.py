@@ -38,8 +38,9 @@ def finetune(config: experiment.Finetune, workdir: str
       getattr(splits, name), splits.labels, start.tokenizer)
           for name in ('train', 'valid', 'test')}
   run = rundir.open_run(workdir, config, {
-      'data': downstream.digest(splits), 'tokenizer': start.tokenizer.digest,
-      'init': start.digest})
+      'task.source: examples': downstream.digest(splits),
+      'tokenizer: ids': start.tokenizer.digest,
+      'init: parameters': start.digest})
   start.tokenizer.save(run.tokenizer)
   notes = [*splits.notes, *(f'{name}: {r.describe()}.'
                             for name, r in rows.items())]

@@ -43,8 +43,7 @@ def pretrain(config: experiment.Pretrain, workdir: str,
       config.objective, model, tokenizer, strategy.devices,
       config.scoring.carried)
 
-  run = rundir.open_run(workdir, config, {
-      'data': data.train.digest, 'tokenizer': tokenizer.digest})
+  run = rundir.open_run(workdir, config, data.hashes())
   tokenizer.save(run.tokenizer)
   fitted, number, params = training.fit(
       run, parts.initial_state(), parts.batches, objective=parts.objective,
