@@ -1,10 +1,8 @@
 """Batches that a run leaves out, and so which batch each of its steps sees."""
-from collections.abc import Mapping
 import dataclasses
 import json
 import os
 import pathlib
-from typing import Any
 
 from lmjax.core import errors
 from lmjax.training import rundir
@@ -53,11 +51,10 @@ class Skips:
           f'{path} cannot be read ({error}): it says which batches the run '
           'leaves out, so mend it before the run goes on.') from error
 
-  def write(self, workdir: str | os.PathLike[str],
-            **facts: Mapping[str, Any]) -> None:
-    """Writes skips.json at once, with facts about it for a reader."""
-    rundir.write(pathlib.Path(workdir) / FILE, json.dumps(
-        {'ranges': self.ranges} | facts, indent=2) + '\n')
+  def write(self, workdir: str | os.PathLike[str]) -> None:
+    """Writes skips.json, all of it or nothing."""
+    rundir.write(pathlib.Path(workdir) / FILE,
+                 json.dumps({'ranges': self.ranges}) + '\n')
 
   def index(self, step: int) -> int:
     """Returns the batch that update `step`, from 0, sees."""

@@ -1,0 +1,30 @@
+"""Takes a run back to an earlier checkpoint, past the batches that spoiled it.
+
+  python experiments/rollback.py --workdir=runs/demo --to_step=1000 \\
+      --skip_batches=50
+
+Then start the run again with its own command: it goes on from step 1000 with
+the batch after those that steps 1001 to 1050 saw. Later checkpoints and rows of
+metrics are moved to WORKDIR/rolled_back, not deleted.
+"""
+from absl import flags
+from lmjax import rollback
+from lmjax.core import cli
+
+
+def main(_):
+  print(rollback.rollback(
+      _WORKDIR.value, _TO_STEP.value, _SKIP_BATCHES.value,
+      _TAKEOVER.value).describe())
+
+
+if __name__ == '__main__':
+  _WORKDIR = flags.DEFINE_string(
+      'workdir', None, 'Directory of the run.', required=True)
+  _TO_STEP = flags.DEFINE_integer(
+      'to_step', None, 'The checkpoint to go back to.', required=True)
+  _SKIP_BATCHES = flags.DEFINE_integer(
+      'skip_batches', 0, 'How many batches to leave out from there on.')
+  _TAKEOVER = flags.DEFINE_bool(
+      'takeover', False, 'Take the directory from the run that holds it.')
+  cli.run(main)
