@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.generation import prompts
 from lmjax.generation import sample
 from lmjax.generation import streaming
 from lmjax.generation import transforms
@@ -91,6 +92,26 @@ def test_a_batch_stops_each_prompt_where_alone(model):
     stream = streaming.Stream(*model, TOKENIZER, prompts[i], rng=keys[i:i + 1],
                               stop=[stop], **OPTIONS)
     assert ''.join(stream) == with_stop.text
+
+
+def test_a_prompt_may_have_an_end_of_its_own(model):
+  free = streaming.complete(*model, TOKENIZER, ['ab'], rng=1, **OPTIONS)[0]
+  end = free.tokens[3]
+  def encode(tokenizer, text):
+    return prompts.Prompt(prompts.encode(tokenizer, text), end=end)
+  stream = streaming.Stream(
+      *model, TOKENIZER, 'ab', rng=1, encode=encode, **OPTIONS)
+  shown = ''.join(stream)
+  found = streaming.complete(
+      *model, TOKENIZER, ['ab'], rng=1, encode=encode, **OPTIONS)[0]
+  want = free.tokens[:free.tokens.index(end) + 1]
+  assert stream.completion.tokens == found.tokens == want
+  assert stream.completion.ended == found.ended == 'eos'
+  assert shown == found.text == text_of(want[:-1])
+  (_, drawn), = streaming.samples(
+      *model, TOKENIZER, ['ab'], encode=lambda *_: prompts.Prompt(
+          [45, 8], end=end), **OPTIONS)
+  assert end not in drawn.tokens[:-1]
 
 
 def test_a_stopped_batch_computes_no_more(model, monkeypatch):
