@@ -75,6 +75,19 @@ def truncate(path: str | os.PathLike[str], keep: float = 0.5) -> int:
   return size
 
 
+def damage(path: str | os.PathLike[str], how: str,
+           rng: np.random.Generator) -> None:
+  """Damages a file: 'delete', 'empty', 'half' or 'flip' (one bit of it)."""
+  if how not in DAMAGES:
+    raise ValueError(f'how should be among {DAMAGES}; got {how!r}.')
+  if how == 'delete':
+    os.remove(path)
+  elif how == 'flip':
+    flip_bit(path, rng)
+  else:
+    truncate(path, 0.5 if how == 'half' else 0)
+
+
 def damaged(
     directory: str | os.PathLike[str], rng: np.random.Generator,
     damages: Sequence[str] = DAMAGES,
@@ -98,16 +111,14 @@ def damaged(
     ...   assert restored_exactly(step=20) or restored_exactly(step=10), what
   """
   directory = pathlib.Path(directory)
-  do = {'delete': os.remove, 'empty': lambda path: truncate(path, 0),
-        'half': truncate, 'flip': lambda path: flip_bit(path, rng)}
   for path in sorted(p for p in directory.rglob('*') if p.is_file()):
     sound, stat = path.read_bytes(), path.stat()
-    for damage in damages:
-      if not sound and damage != 'delete':
+    for how in damages:
+      if not sound and how != 'delete':
         continue
       try:
-        do[damage](path)
-        yield f'{damage} {path.relative_to(directory)}'
+        damage(path, how, rng)
+        yield f'{how} {path.relative_to(directory)}'
       finally:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(sound)

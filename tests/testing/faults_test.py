@@ -122,6 +122,12 @@ def test_files_are_cut(tmp_path):
     faults.truncate(path, 2)
 
 
+def test_a_damage_has_a_name(tmp_path):
+  (tmp_path / 'file').write_bytes(b'sound')
+  with pytest.raises(ValueError, match="'flip'.*got 'flipp'"):
+    faults.damage(tmp_path / 'file', 'flipp', np.random.default_rng(0))
+
+
 def test_a_sweep_damages_every_file_in_every_way_and_mends_it(tmp_path):
   (tmp_path / 'inner').mkdir()
   (tmp_path / 'a').write_bytes(b'first')
