@@ -213,6 +213,9 @@ def test_the_end_of_who_lost_the_lock_leaves_the_new_holder(tmp_path):
     with lock.held(tmp_path):
       held = stack.enter_context(lock.held(tmp_path, takeover=True))
     held.check()
+    with pytest.raises(errors.InputError, match=f'pid {os.getpid()} '):
+      with lock.held(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize('left', ['nothing', 'a dead process'])

@@ -127,8 +127,9 @@ def test_interruptible_work_is_interrupted(number):
         try:
           with interrupts.interruptible():
             with interrupts.interruptible():
-              say('ready')
-              time.sleep(60)
+              pass
+            say('ready')
+            time.sleep(60)
         except signals.Interrupted as error:
           say(error.name, interrupts.requested())
       """) as process:
@@ -271,7 +272,8 @@ def test_the_stop_file(tmp_path, capsys):
   stop.parent.mkdir()
   with signals.watched(str(stop)) as interrupts:
     assert interrupts.requested() is None
-    interrupts.obeyed()  # Nothing to remove.
+    interrupts.obeyed()  # Nothing to remove, and nothing to say.
+    assert not capsys.readouterr().err
     stop.touch()
     assert interrupts.requested() == 'STOP'
     interrupts.obeyed()

@@ -63,9 +63,36 @@ def test_many_short_things_may_last_long_together():
   assert (process.returncode, out, err) == (0, 'done\n', '')
 
 
+def test_many_short_things_do_not_hide_a_long_one():
+  with start("""
+      with watchdog.Watchdog(0.3) as dog, dog.watching('evaluation'):
+        while True:
+          with dog.watching('batch'):
+            time.sleep(0.01)
+      """) as process:
+    _, err = process.communicate(timeout=20)
+  assert process.returncode == 70
+  assert 'ended this run: evaluation' in err
+
+
+def test_what_ends_in_the_last_moment_has_ended(monkeypatch):
+  class Ended(dict):
+    def copy(self):
+      return {0: (-1e9, 'a step')}
+
+  ends = []
+  monkeypatch.setattr(watchdog, '_end', ends.append)
+  dog = watchdog.Watchdog(1e3)
+  dog._watched = Ended()
+  with dog:
+    time.sleep(0.05)
+  assert not ends
+
+
 def test_begins_to_count_when_a_watch_begins():
   with start("""
       with watchdog.Watchdog(0.8) as dog:
+        dog._stopped_s = 1e6  # Of before; it says nothing of what begins now.
         time.sleep(0.6)
         def late():
           with dog.watching('a thread'):
@@ -121,6 +148,7 @@ def test_none_is_off_and_the_thread_ends():
     assert not [t for t in threading.enumerate() if t.name == 'watchdog']
   for seconds in 1e-3, math.inf:
     with watchdog.Watchdog(seconds) as dog:
+      time.sleep(0.05)
       assert [t for t in threading.enumerate() if t.name == 'watchdog']
     assert not [t for t in threading.enumerate() if t.name == 'watchdog']
 
