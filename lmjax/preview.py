@@ -1,4 +1,8 @@
 """What a run would do, told before it does it: `--dry_run`."""
+from collections.abc import Mapping
+import itertools
+
+import numpy as np
 import rich.console
 import rich.table
 import rich.text
@@ -6,6 +10,7 @@ import rich.text
 from lmjax import experiment
 from lmjax import pretraining
 from lmjax.core import terminal
+from lmjax.data import tokenizer as tokenizer_lib
 from lmjax.models import cost
 
 
@@ -59,7 +64,7 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
       f'First batch, row 0 of {len(first["inputs"])}; '
       f'{first["weights"].mean():.1%} of all targets count. Targets that do '
       'are green, the others red:')
-  console.print(_decoded(first, parts.tokenizer))
+  console.print(text_of(first, 0, parts.tokenizer))
   for name, array in first.items():
     if name.endswith('inputs') or name == 'targets':
       console.print(f'{name:<15} {array[0, :12].tolist()} ...')
@@ -72,18 +77,26 @@ def _table(title, *columns):
   return table
 
 
-def _decoded(batch, tokenizer) -> rich.text.Text:
-  """Returns the targets of row 0 as text, coloured by whether they count."""
+def text_of(batch: Mapping[str, np.ndarray], row: int,
+            tokenizer: tokenizer_lib.Tokenizer) -> rich.text.Text:
+  """Returns the targets of a row as text, green if they count, else red.
+
+  Args:
+    batch: A batch as an objective gets it.
+    row: Which of its rows.
+    tokenizer: What its ids are of.
+  """
   text = rich.text.Text()
   names = {tokenizer.bos_id: '<BOS>', tokenizer.eos_id: '<EOS>'}
   names |= {token: name for name, token in tokenizer.specials.items()}
-  row = [batch[name][0].tolist() for name in (
-      'targets', 'weights', 'segments')]
-  for token, weight, segment in zip(*row):
-    if not segment:  # Padding.
-      continue
-    piece = names.get(token)
-    if piece is None:
-      piece = tokenizer.token_bytes(token).decode('utf-8', 'replace')
-    text.append(terminal.printable(piece), 'green' if weight else 'red')
+  columns = zip(*(batch[name][row].tolist() for name in (
+      'targets', 'weights', 'segments')))
+  real = [(token, weight > 0) for token, weight, segment in columns if segment]
+  for counts, run in itertools.groupby(real, lambda pair: pair[1]):
+    # Joined before they are decoded: a character may be several tokens.
+    raw = b''.join(
+        names[token].encode() if token in names
+        else tokenizer.token_bytes(token) for token, _ in run)
+    text.append(terminal.printable(raw.decode('utf-8', 'replace')),
+                'green' if counts else 'red')
   return text

@@ -2,6 +2,7 @@
 import dataclasses
 import io
 
+import numpy as np
 import rich.console
 
 from lmjax import experiment
@@ -59,3 +60,15 @@ def test_padding_is_not_shown_and_a_source_is(tmp_path):
 def test_a_counted_model_shows_its_data(tmp_path):
   text = shown(experiment.Count(CONFIG.data), tmp_path)
   assert text.startswith('bytes, 258 ids') and 'train: 2 documents' in text
+
+
+def test_characters_of_several_tokens_are_whole_and_coloured_by_weight():
+  tokenizer = symbols.Bytes().build()
+  ids = list('aé'.encode())
+  batch = {'targets': np.array([ids + [tokenizer.eos_id, 27, 0]]),
+           'weights': np.array([[1, 1, 1, 0, 1, 0]], np.float32),
+           'segments': np.array([[1, 1, 1, 1, 1, 0]])}
+  text = preview.text_of(batch, 0, tokenizer)
+  assert text.plain == 'aé<EOS>'
+  assert [(text.plain[s.start:s.end], s.style) for s in text.spans] == [
+      ('aé', 'green'), ('<EOS>', 'red')]
