@@ -42,7 +42,7 @@ def ahead(
 
 def _stream(feed, workers):
   threads = [threading.Thread(target=feed.work, name='feed', daemon=True)
-             for _ in range(min(workers, len(feed.steps)))]
+             for _ in range(workers)]
   try:
     for thread in threads:
       thread.start()

@@ -146,6 +146,26 @@ def test_errors_are_raised_at_their_step(workers):
 
 
 @SEVERAL
+def test_an_error_ends_the_work(workers):
+  made, placed = [], []
+
+  def batches(step):
+    made.append(step)
+    return {}[step] if step == 2 else step
+
+  stream = feed.ahead(batches, 0, 50, placed.append, workers=workers)
+  next(stream), next(stream)
+  until = time.monotonic() + 10
+  while len(made) < 2 + workers and time.monotonic() < until:
+    time.sleep(0.01)  # Each has made what it can.
+  time.sleep(0.03)
+  assert sorted(made) == list(range(2 + workers)) and placed == [0, 1]
+  with pytest.raises(KeyError):
+    next(stream)
+  assert len(made) == 2 + workers and placed == [0, 1]
+
+
+@SEVERAL
 @pytest.mark.parametrize('error', [ValueError, SystemExit])
 def test_errors_of_placing_too(workers, error):
   def place(batch):
@@ -183,6 +203,25 @@ def test_closing_does_not_wait_for_ever(monkeypatch):
   for thread in left:
     thread.join(10)
   assert not feeding() and set(gate.made) <= {0, 1, 2}
+
+
+def test_no_batch_is_begun_after_closing(monkeypatch):
+  monkeypatch.setattr(feed, '_JOIN_S', 0.05)
+  placing, go, made = threading.Event(), threading.Event(), []
+
+  def place(batch):
+    if batch:
+      placing.set()
+      assert go.wait(10)
+
+  stream = feed.ahead(lambda step: made.append(step) or step, 0, 9, place)
+  next(stream)
+  assert placing.wait(10)
+  stream.close()
+  go.set()
+  for thread in feeding():
+    thread.join(10)
+  assert made == [0, 1]
 
 
 def test_waiting_takes_no_time():
