@@ -1,7 +1,7 @@
 """Runs of `experiments/pretrain.py`, read back from their directories."""
 from collections.abc import Callable, Sequence
 import dataclasses
-import json
+import functools
 import pathlib
 from typing import Any
 
@@ -10,6 +10,8 @@ import flax.linen as nn
 from lmjax import experiment
 from lmjax.core import config as config_lib
 from lmjax.core import errors
+from lmjax.core import safe_paths
+from lmjax.core import strict_json
 from lmjax.core import trees
 from lmjax.data import store as store_lib
 from lmjax.data import tokenizer as tokenizer_lib
@@ -47,6 +49,19 @@ class Trained:
     return self.config.objective.likelihood
 
   @property
+  def context(self) -> int:
+    """The tokens of a window in which it scores text, where nobody says."""
+    data = self.config.data
+    return held_out.longest(self.kind, (
+        self.config.scoring.context or data.length
+        or self.config.model.context))
+
+  @property
+  def carries(self) -> bool:
+    """Whether it has a state that can be carried from window to window."""
+    return hasattr(self.model, 'outputs')
+
+  @property
   def digest(self) -> str:
     """SHA-256 of the parameters."""
     return trees.digest(self.params)
@@ -82,6 +97,12 @@ class Counted:
   model: ngram.Ngram | hmm.Hmm
   step: int = 0
   kind = 'exact'  # The likelihood that `score` gives, of `held_out.KINDS`.
+  carries = False  # A window is given all that the model can use.
+
+  @property
+  def context(self) -> int:
+    """The tokens of a window in which it scores text, where nobody says."""
+    return self.config.scoring.context or self.config.data.length or 1024
 
   @property
   def digest(self) -> str:
@@ -162,8 +183,10 @@ def read_config(run: rundir.RunDir) -> experiment.Pretrain | experiment.Count:
         f'{run.path} is not a run directory: it has no {run.config.name}. Give '
         'the --workdir of a run of experiments/pretrain.py.')
   try:
-    tree = json.loads(run.config.read_text())
-  except ValueError as error:
+    tree = strict_json.read(safe_paths.safe_join(run.path, run.config.name))
+  except errors.InputError:
+    raise
+  except (ValueError, OSError) as error:
     raise errors.InputError(f'{run.config} is not JSON: {error}.') from error
   return config_lib.freeze(experiment.Pretrain | experiment.Count, tree)
 
@@ -189,12 +212,37 @@ def texts(run: Trained | Counted, config: experiment.Evaluate, workdir: str
   return text, own.train if config.baselines else None
 
 
-def mixtures(run: Trained | Counted, score: likelihood.Score,
-             config: experiment.Evaluate, context: int, workdir: str
-             ) -> dict[str, likelihood.Score]:
+def reading(run: Trained | Counted, scoring: experiment.Scoring,
+            devices: Sequence[Any] | None = None
+            ) -> tuple[likelihood.Score, Callable[..., Any]]:
+  """Returns the score of a run, and how it wants documents laid out.
+
+  Args:
+    run: The run.
+    scoring: How; a state is carried where the model has one.
+    devices: Devices that share each batch; None: one.
+  """
+  context = scoring.context or run.context
+  if scoring.carried and run.carries:
+    return run.score(devices, carried=True), carried_lib.Windows(context)
+  return run.score(devices), functools.partial(
+      windows.Windows, context=context, batch_size=scoring.batch_size,
+      stride=scoring.stride or max(1, context // 2))
+
+
+def mixtures(run: Trained | Counted, config: experiment.Evaluate, workdir: str,
+             text: store_lib.TokenStore) -> dict[str, likelihood.Score]:
   """Returns the run interpolated with those of `config.mix`, if any, by name.
 
-  The weights are fitted by EM on validation text of the run, and printed.
+  The weights are fitted by EM on validation text of the run, and printed. Each
+  other run scores as its own config says, with its state carried if
+  `config.scoring` or its own says so.
+
+  Args:
+    run: The run.
+    config: What is evaluated.
+    workdir: Of the run.
+    text: What is scored.
 
   Raises:
     InputError: If another run has another tokenizer, its likelihood is not an
@@ -207,18 +255,26 @@ def mixtures(run: Trained | Counted, score: likelihood.Score,
     raise errors.InputError(
         f'--config.mix fits its weights on the validation text of {workdir}, '
         'and the run has none.')
-  scores = [score, *(_alike(run, other) for other in config.mix)]
-  weights = mixture.fit_weights(scores, windows.Windows(
-      held_out.Documents(valid, 200_000), context, context,
-      config.scoring.batch_size))
+  scoring = config.scoring
+  ways = [reading(run, scoring)]
+  for folder in config.mix:
+    other = _alike(run, folder)
+    ways.append(reading(other, dataclasses.replace(
+        other.config.scoring, batch_size=scoring.batch_size,
+        carried=scoring.carried or other.config.scoring.carried)))
+  fitted, scored = (
+      [mixture.table(score, documents, lay) for score, lay in ways]
+      for documents in (held_out.Documents(valid, 200_000),
+                        held_out.Documents(text, scoring.tokens)))
+  weights = mixture.fit_weights(fitted)
   print('mixture: ' + ', '.join(
       f'{weight:.3f} {name}'
       for weight, name in zip(weights, [workdir, *config.mix])))
-  return {'mixture': mixture.Mixture(scores, tuple(weights))}
+  return {'mixture': mixture.mix(scored, weights)}
 
 
-def _alike(run: Trained | Counted, workdir: str) -> likelihood.Score:
-  """Returns the score of a run whose probabilities mix with those of `run`."""
+def _alike(run: Trained | Counted, workdir: str) -> Trained | Counted:
+  """Returns a run whose probabilities mix with those of `run`."""
   other = load_any(workdir)
   if other.tokenizer.digest != run.tokenizer.digest:
     raise errors.InputError(
@@ -229,4 +285,4 @@ def _alike(run: Trained | Counted, workdir: str) -> likelihood.Score:
     raise errors.InputError(
         'Probabilities mix where both are exact; the likelihood of the run is '
         f'{run.kind}, that of {workdir} is {other.kind}.')
-  return other.score()
+  return other

@@ -11,6 +11,7 @@ validates it:
 import dataclasses
 import difflib
 import json
+import math
 import types
 import typing
 from typing import Any, TypeVar
@@ -98,14 +99,19 @@ def freeze(cls: type[T], tree: Any, path: str = 'config') -> T:
       value of the wrong type, or whatever the dataclass itself refuses.
   """
   variants = _variants(cls)
+  if not hasattr(tree, 'items') or 'kind' not in tree:
+    raise errors.InputError(
+        f'{path} should be an object with a kind, one of {sorted(variants)}; '
+        f'got {tree!r:.60}.')
   kind = tree['kind']
-  if kind not in variants:
+  if not isinstance(kind, str) or kind not in variants:
     raise errors.InputError(
         f'{path}.kind is {kind!r}; choose from {sorted(variants)}.'
         f'{near(kind, variants)}')
   variant, kwargs = variants[kind], {}
   hints = {} if kind == 'none' else _hints(variant)
-  was = json.loads(tree[_WAS]) if _WAS in tree else None
+  is_edited = isinstance(tree, config_dict.ConfigDict) and _WAS in tree
+  was = json.loads(tree[_WAS]) if is_edited else None
   for key, value in tree.items():
     if key in ('kind', _WAS):
       continue
@@ -115,7 +121,8 @@ def freeze(cls: type[T], tree: Any, path: str = 'config') -> T:
       raise errors.InputError(
           f'{path}.{key} is not a field of {kind}.{near(key, hints)}')
     if _variants(hints[key]):
-      if value is None or value['kind'] == '':
+      if value is None or hasattr(
+          value, 'items') and value.get('kind') == '':
         continue
       value = freeze(hints[key], value, f'{path}.{key}')
     elif value is None and type(None) not in _members(hints[key]):
@@ -173,7 +180,7 @@ def _checked(value: Any, hint: Any, path: str) -> Any:
       if isinstance(value, str):  # A flag that names a single item.
         return (value,)
     elif member is float and isinstance(value, (int, float)):
-      if not isinstance(value, bool):
+      if not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     elif isinstance(value, member) and not (
         isinstance(value, bool) and member is int):

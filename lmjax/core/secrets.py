@@ -65,14 +65,15 @@ def redact(value: Any) -> Any:
   """Returns JSON types, with what is secret hidden.
 
   Hidden are all texts and numbers under the name of a secret, and in every
-  other text what `text` hides.
+  other text, keys included, what `text` hides.
 
   Example:
     >>> redact({'api_key': 'x', 'path': 'https://me:pw@host/a', 'tokens': 5})
     {'api_key': '[redacted]', 'path': 'https://[redacted]@host/a', 'tokens': 5}
   """
   if isinstance(value, Mapping):
-    return {key: _hidden(each) if is_secret(key, each) else redact(each)
+    return {text(key) if isinstance(key, str) else key:
+            _hidden(each) if _is_secret_field(key, each) else redact(each)
             for key, each in value.items()}
   if isinstance(value, (list, tuple)):
     return [redact(each) for each in value]
@@ -116,6 +117,11 @@ def command(argv: Sequence[str]) -> list[str]:
       out.append(text(word))
     follows = is_flag and not equals and _is_secret_flag(flag)
   return out
+
+
+def _is_secret_field(name: Any, value: Any) -> bool:
+  """Whether a key is the name of a secret, and not a path or a sentence."""
+  return bool(_FLAG.fullmatch(str(name))) and is_secret(name, value)
 
 
 def _is_secret_flag(flag: str, value: str = '') -> bool:

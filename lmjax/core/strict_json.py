@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 _MAX_DEPTH = 100
+_MAX_DIGITS = 20  # Of what fits 64 bits.
 _MAX_BYTES = 64 << 20
 
 
@@ -70,6 +71,12 @@ def _float(text):
   return value
 
 
+def _int(text):
+  if len(text) > _MAX_DIGITS:
+    raise ValueError(f'{text[:20]}... is too large a number')
+  return int(text)
+
+
 def _check_depth(value):
   level = [value]
   for _ in range(_MAX_DEPTH + 1):
@@ -81,5 +88,6 @@ def _check_depth(value):
 
 
 _STRICT = json.JSONDecoder(
-    object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
+    object_pairs_hook=_object, parse_constant=_constant, parse_float=_float,
+    parse_int=_int)
 _LENIENT = json.JSONDecoder(object_pairs_hook=_object)

@@ -109,7 +109,8 @@ def _get(row: dict[str, Any], source: str, *names: str) -> Any:
   odd = [key for key in row if key not in _FIELDS]
   hint = config.near(odd[0], names) if odd else ''
   raise errors.InputError(
-      f'{source}: has no {" or ".join(names)}; it has {sorted(row)[:20]}.{hint}')
+      f'{source}: has no {" or ".join(names)}; it has {sorted(row)[:20]}.'
+      f'{hint}')
 
 
 def _text(value: Any, what: str) -> str:

@@ -7,13 +7,14 @@ and the next older step is tried.
 Orbax is imported where it is used: it doubles the time of `--help`.
 """
 from collections.abc import Callable
-import json
 import logging
 import math
 import pathlib
 from typing import Any, TypeVar
 
 from lmjax.core import errors
+from lmjax.core import safe_paths
+from lmjax.core import strict_json
 from lmjax.training import digests
 
 T = TypeVar('T')
@@ -48,13 +49,18 @@ def about(directory: pathlib.Path, step: int) -> dict[str, Any]:
 
   Raises:
     Damaged: If that is not what was written.
+    InputError: If the step has links to what is not in `directory`.
   """
+  safe_paths.check_tree(directory, str(step))  # Readers follow every link.
   try:  # As Orbax's JsonSave writes it.
-    facts = json.loads((directory / str(step) / 'about/metadata').read_bytes())
-  except (OSError, ValueError, RecursionError) as error:
+    facts = strict_json.read(directory / str(step) / 'about/metadata')
+  except (OSError, ValueError) as error:
     raise Damaged(f'its description cannot be read: {error!r}') from error
   if not digests.is_intact(facts):
     raise Damaged('its description is not what was written: digest mismatch')
+  if not (isinstance(facts.get('arrays'), dict) and isinstance(
+      facts.get('score'), int | float | None)):
+    raise Damaged('its description lacks its arrays or its score')
   if facts['step'] != step:
     raise Damaged(f'it is step {facts["step"]} under another name')
   return facts

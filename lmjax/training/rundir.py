@@ -15,6 +15,9 @@ import jax
 
 from lmjax.core import config as config_lib
 from lmjax.core import errors
+from lmjax.core import safe_paths
+from lmjax.core import secrets
+from lmjax.core import strict_json
 from lmjax.training import changes
 
 
@@ -96,15 +99,16 @@ def open_run(
   """
   run, accepted = _checked(workdir, config, hashes, override)
   run.path.mkdir(parents=True, exist_ok=True)
-  facts = describe() | {'hashes': dict(hashes or {})}
+  facts = describe() | {'hashes': secrets.redact(dict(hashes or {}))}
   if accepted:
     facts['accepted'] = accepted
     print('The run goes on with other values: ' + '; '.join(
         f'{changes.line(field, *pair)} ({why})'
         for field, (*pair, why) in accepted.items()) + '.', file=sys.stderr)
-  starts = json.loads(run.facts.read_text()) if run.facts.exists() else []
+  starts = strict_json.read(run.facts) if run.facts.exists() else []
   write(run.facts, json.dumps(starts + [facts], indent=2) + '\n')
-  write(run.config, config_lib.dumps(config))
+  write(run.config, json.dumps(
+      secrets.redact(config_lib.to_dict(config)), indent=2) + '\n')
   return run
 
 
@@ -144,7 +148,7 @@ def describe() -> dict[str, Any]:
   return {
       'started': datetime.datetime.now(datetime.timezone.utc).isoformat(
           timespec='seconds'),
-      'command': sys.argv,
+      'command': secrets.command(sys.argv),
       'versions': {'python': platform.python_version()} | {
           name: version(name) for name in names},
       'git': _git_state(),
@@ -173,21 +177,25 @@ def _checked(workdir, config, hashes, override):
   path = pathlib.Path(workdir)
   _check_writable(path)
   run = RunDir(path, resumed=RunDir(path).config.exists())
-  now = config_lib.to_dict(config)
+  now = secrets.redact(config_lib.to_dict(config))  # As it was written.
+  hashes = secrets.redact(dict(hashes or {}))
   if not run.resumed:
     changes.check_names(override, config_lib.leaves(now))
     return run, {}
   try:
-    saved = json.loads(run.config.read_text())
-    before = json.loads(run.facts.read_text())[-1]['hashes']
-  except (OSError, ValueError, LookupError) as error:
+    saved = strict_json.read(safe_paths.safe_join(path, run.config.name))
+    before = strict_json.read(
+        safe_paths.safe_join(path, run.facts.name))[-1]['hashes']
+    if not isinstance(saved, dict) or not isinstance(before, dict):
+      raise ValueError('it should hold objects')
+  except (OSError, ValueError, LookupError, TypeError) as error:
     raise errors.InputError(
         f'{run.path} holds a run whose config.json or run.json cannot be read '
         f'({error}). Use another --workdir.') from error
   changes.check_names(
       override, config_lib.leaves(saved) | config_lib.leaves(now))
   changed = config_lib.difference(saved, now)
-  changed |= changes.between(before, hashes or {})
+  changed |= changes.between(before, hashes)
   why = changes.judge(str(run.path), changed, config.changes, override)
   return run, {field: (*changed[field], why[field]) for field in changed}
 

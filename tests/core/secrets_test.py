@@ -44,6 +44,12 @@ def test_a_number_is_no_token_but_may_be_a_password():
       '--token=5e3', f'--passwd={HIDDEN}']
 
 
+def test_keys_may_be_paths():
+  assert secrets.redact({
+      'data.source: my token.txt': 'f00', 'https://a:b@c': {'x': 1}}) == {
+          'data.source: my token.txt': 'f00', f'https://{HIDDEN}@c': {'x': 1}}
+
+
 def test_all_below_a_secret_is_hidden():
   assert secrets.redact({'a': [{'secrets': {'x': ['y', 1], 'z': None}}]}) == {
       'a': [{'secrets': {'x': [HIDDEN, HIDDEN], 'z': None}}]}

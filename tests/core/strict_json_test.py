@@ -29,7 +29,7 @@ def test_json_is_read(text, value):
     (_nested(102), 'nested more than 100'),
     ('{"a":' * 102 + '1' + '}' * 102, 'nested more than 100'),
     (_nested(100_000), 'nested more than 100'), ('[' * 100_000, 'nested more'),
-    ('1' * 5000, 'digit')])
+    ('1' * 5000, 'too large'), ('[-1' + '0' * 20 + ']', 'too large')])
 def test_what_is_no_sound_json_is_refused(text, why):
   with pytest.raises(ValueError, match=why):
     strict_json.loads(text)
