@@ -20,6 +20,7 @@ import jax
 
 from lmjax.core import config as config_lib
 from lmjax.core import errors
+from lmjax.core import secrets
 from lmjax.training import checkpoints_items as items_lib
 from lmjax.training import checkpoints_reading as reading
 from lmjax.training import checkpoints_writing as writing
@@ -84,7 +85,7 @@ class Checkpoints:
       raise errors.InputError(
           f'max_failed_saves is {max_failed_saves}; it should be at least 1.')
     self._directory = pathlib.Path(directory).absolute()
-    self._facts = json.loads(json.dumps(dict(facts or {})))
+    self._facts = secrets.redact(json.loads(json.dumps(dict(facts or {}))))
     self._on_damaged = on_damaged
     self._before_save = before_save
     self._writer = writing.Writer(
