@@ -90,7 +90,6 @@ class Checkpoints:
     self._before_save = before_save
     self._writer = writing.Writer(
         self._directory, keep_last, keep_best, max_failed_saves)
-    self._writes = False  # Whether the directory has been opened for writing.
     self._damaged = ()  # Steps in the way of those to come.
 
   def __enter__(self) -> 'Checkpoints':
@@ -112,7 +111,8 @@ class Checkpoints:
       InputError: If not, with the bytes needed and free; or if the directory
         cannot be written to.
     """
-    self._open()
+    self._writer.join()
+    self._writer.open()
     count, size = self._writer.most_steps, items_lib.size(state)
     held = sum(path.stat().st_size for step in reading.steps(self._directory)
                for path in (self._directory / str(step)).rglob('*')
@@ -148,7 +148,7 @@ class Checkpoints:
     self._writer.join()
     if self._before_save is not None:
       self._before_save()
-    self._open()
+    self._writer.open()
     self._writer.set_aside(self._damaged)
     self._damaged = ()
     newest = max(reading.steps(self._directory), default=None)
@@ -220,11 +220,6 @@ class Checkpoints:
   def close(self) -> None:
     """As `wait`; never leave a process without it."""
     self.wait()
-
-  def _open(self):
-    if not self._writes:
-      self._writer.open()
-      self._writes = True
 
   def _restore(self, target, step, check):
     wanted = jax.eval_shape(items_lib.of, target)

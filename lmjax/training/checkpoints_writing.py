@@ -1,18 +1,19 @@
 """Writes the steps of a run, one at a time, behind the training steps.
 
 A step is hashed and written by a thread of its own, so that training waits only
-until the arrays are copied. Orbax writes it under another name and renames it
-when it is whole. A failure (a full disk) costs that step and no other.
+until the arrays are copied. It is written under another name and renamed when
+it is whole. A failure (a full disk) costs that step and no other.
 
-  20/                          a step
-  30.orbax-checkpoint-tmp/     one being written, or what a kill left of it
-  10.deleted/                  one being deleted
-  damaged/25/                  moved aside, so that step 25 can be saved again
+  20/            a step
+  30.saving.*/   one being written, or what a kill or a failure left of it
+  10.deleted/    one being deleted
+  damaged/25/    moved aside, so that step 25 can be saved again
 
 Orbax is imported where it is used: it doubles the time of `--help`.
 """
 from collections.abc import Iterable
 import functools
+import itertools
 import logging
 import os
 import pathlib
@@ -20,6 +21,7 @@ import re
 import shutil
 import threading
 from typing import Any
+import weakref
 
 from lmjax.core import errors
 from lmjax.training import checkpoints_reading as reading
@@ -27,7 +29,7 @@ from lmjax.training import digests
 from lmjax.training import rundir
 
 _logger = logging.getLogger(__name__)
-_LEFTOVER = re.compile(r'\d+\.(orbax-checkpoint-tmp.*|deleted)')
+_LEFTOVER = re.compile(r'\d+\.(saving\..*|deleted)')
 
 
 class FailedSaves(errors.RunError):
@@ -48,6 +50,8 @@ class Writer:
     self._failed = 0  # In a row.
     self._last_failure = ''
     self._thread = None
+    self._names = itertools.count()
+    _join_before_exit(self)
 
   @property
   def most_steps(self) -> int:
@@ -62,13 +66,15 @@ class Writer:
     """
     try:
       self._directory.mkdir(parents=True, exist_ok=True)
-      for path in self._directory.iterdir():
-        if _LEFTOVER.fullmatch(path.name):
-          shutil.rmtree(path)
+      self._sweep()
     except OSError as error:
       raise errors.InputError(
           f'Checkpoints cannot be kept in {self._directory}: {error}.'
       ) from error
+    if not os.access(self._directory, os.W_OK | os.X_OK):
+      raise errors.InputError(
+          f'Checkpoints cannot be kept in {self._directory}: no permission to '
+          'write there.')
 
   def set_aside(self, steps: Iterable[int]) -> None:
     """Moves steps to damaged/, where they are in nobody's way."""
@@ -93,7 +99,6 @@ class Writer:
     """
     if self._failed >= self._max_failed:
       self.check()
-    # Not a daemon: a process that ends waits for it.
     self._thread = threading.Thread(
         target=self._run, args=(items, about), name='checkpoint')
     self._thread.start()
@@ -108,9 +113,10 @@ class Writer:
     """Raises FailedSaves if the last save failed."""
     if self._failed:
       there = reading.steps(self._directory)
+      count = f'{self._failed} saves' if self._failed > 1 else 'save'
       raise FailedSaves(
-          f'{self._failed} save{"s" * (self._failed > 1)} in a row failed: '
-          f'{self._last_failure} Whole steps there: {there or "none"}.')
+          f'The last {count} failed: {self._last_failure} Whole steps there: '
+          f'{there or "none"}.')
 
   def _run(self, items, about):
     step = about['step']
@@ -122,8 +128,7 @@ class Writer:
       _logger.error(
           '%s Training goes on; failed saves in a row: %d of at most %d.',
           self._last_failure, self._failed, self._max_failed)
-      for path in self._directory.glob(f'{step}.orbax-checkpoint-tmp*'):
-        shutil.rmtree(path, ignore_errors=True)
+      self._sweep()
     else:
       self._failed = 0
       try:
@@ -133,6 +138,7 @@ class Writer:
 
   def _write(self, step, items, about):
     import orbax.checkpoint as ocp
+    logging.getLogger('absl').addFilter(_is_news)
     about = about | {
         'code': _code(),
         'arrays': {name: digests.describe(t) for name, t in items.items()}}
@@ -140,12 +146,13 @@ class Writer:
     handlers = {name: ocp.PyTreeCheckpointHandler(use_compression=False)
                 for name in items}
     args = {name: ocp.args.PyTreeSave(tree) for name, tree in items.items()}
+    # A name for each attempt: threads of a failed one may still be writing.
+    path = self._directory / f'{step}.saving.{next(self._names)}'
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler(
         about=ocp.JsonCheckpointHandler(), **handlers)) as writer:
-      writer.save(self._directory / str(step), args=ocp.args.Composite(
+      writer.save(path, args=ocp.args.Composite(
           about=ocp.args.JsonSave(digests.signed(about)), **args))
-    if step not in reading.steps(self._directory):
-      raise OSError('Orbax wrote nothing, without an error')
+    os.rename(path, self._directory / str(step))  # Fails if none was written.
 
   def _retain(self):
     """Deletes steps; each vanishes at once, though its files take a while."""
@@ -157,6 +164,13 @@ class Writer:
         away = self._directory / f'{step}.deleted'
         os.rename(self._directory / str(step), away)
         shutil.rmtree(away)
+
+  def _sweep(self):
+    """Removes what is unfinished; where something resists, next time."""
+    for path in self._directory.glob('*'):
+      if _LEFTOVER.fullmatch(path.name):
+        # Threads of a failed save may still be writing there.
+        shutil.rmtree(path, ignore_errors=True)
 
   def _describe(self, step, items, error):
     needed = sum(leaf.nbytes for tree in items.values()
@@ -171,6 +185,25 @@ class Writer:
     return (f'Step {step} could not be saved in {self._directory} '
             f'({type(error).__name__}: {reason}); it takes {needed:,} bytes, '
             f'{room}.')
+
+
+def _join_before_exit(writer):
+  """Lets a process that ends without `close` finish its last save.
+
+  `atexit` is too late: by then no thread of Orbax may start another one.
+  """
+  reference = weakref.ref(writer)
+
+  def join():
+    if (writer := reference()) is not None:
+      writer.join()
+
+  threading._register_atexit(join)  # pylint: disable=protected-access
+
+
+def _is_news(record):
+  """Drops the traces of Orbax's threads: their errors also reach `_run`."""
+  return '_SignalingThread.run() raised' not in record.getMessage()
 
 
 def _leaves(tree):

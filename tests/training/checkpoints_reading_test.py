@@ -152,6 +152,6 @@ def test_best_comes_first(tmp_path):
 
 def test_only_numbers_are_steps(tmp_path):
   assert reading.steps(tmp_path / 'nowhere') == []
-  for name in ('3', '12', '7.orbax-checkpoint-tmp', '8.deleted', 'damaged'):
+  for name in ('3', '12', '7.saving.0', '8.deleted', 'damaged'):
     (tmp_path / name).mkdir()
   assert reading.steps(tmp_path) == [3, 12]

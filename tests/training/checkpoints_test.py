@@ -1,6 +1,10 @@
 """What is restored is what was saved, or it is not restored."""
 import json
 import logging
+import pathlib
+import subprocess
+import sys
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -9,15 +13,26 @@ import optax
 import pytest
 
 from lmjax.core import errors
+from lmjax.testing import faults
 from lmjax.training import checkpoints
+from lmjax.training import checkpoints_writing
 from lmjax.training import digests
+from lmjax.training import parallel
 from lmjax.training import step
 from lmjax.training import stopping
+
+
+# TensorStore, where it cannot read on.
+pytestmark = pytest.mark.filterwarnings(
+    'ignore::pytest.PytestUnraisableExceptionWarning')
+ROOT = pathlib.Path(__file__).parents[2]
+WIDE = np.arange(1, 501, dtype=np.float32)
 
 
 def make(toy, factor=1.0, ema=False):
   params = jax.tree.map(lambda p: factor * p, toy.params)
   params['head']['half'] = jnp.ones((3,), jnp.bfloat16) * factor
+  params['wide'] = WIDE * np.float32(factor)
   return step.init_state(params, optax.adam(1.0), 5, ema=ema)
 
 
@@ -83,7 +98,6 @@ def test_a_save_that_would_not_write_is_refused(toy, tmp_path):
         saved.save(number, make(toy))
 
 
-@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 def test_any_flipped_bit_is_harmless_or_noticed(toy, tmp_path, caplog):
   with checkpoints.Checkpoints(tmp_path) as saved:
     for number in 1, 2:
@@ -171,3 +185,334 @@ def test_parameters_alone(toy, tmp_path):
 def test_absent_directory(tmp_path):
   with pytest.raises(errors.InputError, match='no checkpoints in .*nowhere'):
     checkpoints.restore_params(tmp_path / 'nowhere')
+
+
+def write(toy, directory, *steps, **settings):
+  with checkpoints.Checkpoints(directory, keep_last=9, **settings) as saved:
+    for number in steps:
+      saved.save(number, make(toy, number))
+
+
+def flip(directory, item='params'):
+  """Flips a bit of the array `wide`, or of its moments."""
+  sound = WIDE * int(directory.name) if item == 'params' else 0 * WIDE
+  sound = sound.tobytes()
+  changed = sound[:-3] + bytes([sound[-3] ^ 4]) + sound[-2:]
+  paths = [p for p in (directory / item).rglob('*')
+           if p.is_file() and sound in p.read_bytes()]
+  assert paths
+  for path in paths:
+    path.write_bytes(path.read_bytes().replace(sound, changed))
+
+
+def test_after_damage_the_next_save_lands(toy, tmp_path, caplog):
+  write(toy, tmp_path, 10, 20, 30)
+  flip(tmp_path / '20')
+  flip(tmp_path / '30', 'rest')
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    with caplog.at_level(logging.WARNING):
+      state, _ = saved.resume(make(toy))
+    same(state, make(toy, 10))
+    text, = caplog.messages
+    assert text.startswith('step 30 is damaged (array rest/')
+    assert text.endswith(
+        'digest mismatch); using step 10. 2 checkpoints skipped. To stop '
+        'instead: --on_damaged=fail')
+    assert saved.steps() == [10, 20, 30]  # Reading moves nothing.
+    saved.save(13, make(toy, 13))
+    assert saved.steps() == [10, 13]
+    same(saved.restore(make(toy)).state, make(toy, 13))
+    with pytest.raises(errors.InputError, match='step 13 is already there'):
+      saved.save(12, make(toy, 12))
+  assert sorted(p.name for p in (tmp_path / 'damaged').iterdir()) == [
+      '20', '30']
+
+
+def test_damage_can_stop_a_run(toy, tmp_path):
+  write(toy, tmp_path, 1, 2)
+  flip(tmp_path / '2')
+  with checkpoints.Checkpoints(tmp_path, on_damaged='fail') as saved:
+    with pytest.raises(
+        errors.InputError,
+        match=r'step 2 is damaged \(array params/.*--on_damaged=older'):
+      saved.resume(make(toy))
+  with pytest.raises(errors.InputError, match="on_damaged is 'ignore'"):
+    checkpoints.Checkpoints(tmp_path, on_damaged='ignore')
+
+
+def everything(directory):
+  return {str(p): (p.stat().st_mtime_ns, p.is_dir() or p.read_bytes())
+          for p in [directory, *directory.rglob('*')]}
+
+
+def test_where_all_is_damaged_nothing_is_touched(toy, tmp_path):
+  write(toy, tmp_path, 1, 2)
+  for number in 1, 2:
+    flip(tmp_path / str(number))
+  before = everything(tmp_path)
+  with pytest.raises(
+      errors.InputError, match=r'step 2 is damaged .*; step 1 is damaged'):
+    with checkpoints.Checkpoints(tmp_path) as saved:
+      saved.resume(make(toy))
+  assert everything(tmp_path) == before
+
+
+def test_reading_changes_nothing(toy, tmp_path):
+  folder = tmp_path / 'a folder, read only'
+  write(toy, folder, 1, 2)
+  flip(folder / '2')
+  link = tmp_path / 'link'
+  link.symlink_to(folder, target_is_directory=True)
+  for path in [*folder.rglob('*'), folder]:
+    path.chmod(0o555 if path.is_dir() else 0o444)
+  before = everything(folder)
+  with checkpoints.Checkpoints(link) as saved:
+    same(saved.restore(make(toy)).state, make(toy, 1))
+  assert checkpoints.restore_params(link)[0] == 1
+  assert everything(folder) == before
+  for path in [folder, *folder.rglob('*')]:
+    path.chmod(0o755)
+  write(toy, link, 3)
+  assert checkpoints.restore_params(folder, 'latest')[0] == 3
+
+
+def test_nothing_is_created_before_there_is_something_to_save(tmp_path):
+  with checkpoints.Checkpoints(tmp_path / 'new') as saved:
+    assert saved.steps() == []
+  assert not (tmp_path / 'new').exists()
+
+
+def test_another_pipeline_is_refused_with_a_table(toy, tmp_path, caplog):
+  saved = {'seed': 0, 'batch': [8, 16], 'source': {'sha': 'abc', 'n': 3}}
+  write(toy, tmp_path, 4, facts={'pipeline': saved})
+  other = saved | {'seed': 1, 'source': {'sha': 'xyz', 'n': 3}}
+  before = everything(tmp_path)
+
+  def resume(pipeline, *override):
+    run = checkpoints.Checkpoints(tmp_path, facts={'pipeline': pipeline})
+    with run:
+      return run.resume(make(toy), override)[0]
+
+  same(resume(saved | {'batch': (8, 16)}), make(toy, 4))
+  with pytest.raises(errors.InputError) as refused:
+    resume(other)
+  for text in (
+      'pipeline.seed: 0 -> 1', "pipeline.source.sha: 'abc' -> 'xyz'",
+      '--override=pipeline.seed --override=pipeline.source.sha'):
+    assert text in str(refused.value)
+  with pytest.raises(errors.InputError, match='with --override=pipeline.seed$'):
+    resume(other, 'source')
+  with pytest.raises(errors.InputError, match='override=pipeline.source.sha$'):
+    resume(other, 'pipeline.seed', 'pipeline.sour')
+  assert everything(tmp_path) == before
+  for override in [('seed', 'source.sha'), ('pipeline',)]:
+    same(resume(other, *override), make(toy, 4))
+    assert 'Accepted by --override' in caplog.messages[-1]
+
+
+def test_whoever_must_agree_is_asked_before_each_save(toy, tmp_path):
+  class Lost(Exception):
+    pass
+
+  def check():
+    if (tmp_path / '1').exists():
+      raise Lost
+
+  with pytest.raises(Lost):
+    with checkpoints.Checkpoints(tmp_path, before_save=check) as saved:
+      saved.save(1, make(toy))
+      saved.save(2, make(toy))
+  assert checkpoints.restore_params(tmp_path)[0] == 1
+  assert not (tmp_path / '2').exists()
+
+
+def test_room_is_checked_before_it_is_needed(toy, tmp_path, monkeypatch):
+  usage = checkpoints.shutil.disk_usage(tmp_path)
+  size = 4 * (11 * 8 + 2 * 64 + 2 * 8 + 2 * 8 + 8 * 11 + 500) + 6
+  size = 3 * size + 4 + 4 + 8  # Two moments, two counts, a key.
+  state = make(toy)
+
+  def check(free, keep_last=2):
+    monkeypatch.setattr(checkpoints.shutil, 'disk_usage',
+                        lambda path: usage._replace(free=free))
+    checkpoints.Checkpoints(tmp_path / 'new', keep_last).preflight(state)
+
+  check(4 * size)
+  check(3 * size, keep_last=1)
+  with pytest.raises(errors.InputError) as refused:
+    check(4 * size - 1)
+  assert f'4 of {size:,} bytes' in str(refused.value)
+  assert f'need {4 * size:,} bytes, {4 * size - 1:,} are free' in str(
+      refused.value)
+  write(toy, tmp_path / 'new', 1)
+  check(3 * size)  # The step that is there will make room.
+
+
+def test_a_full_disk_is_survived(toy, tmp_path, caplog):
+  state = make(toy)
+  with pytest.raises(checkpoints.FailedSaves, match='last 2 saves failed'):
+    with checkpoints.Checkpoints(tmp_path, max_failed_saves=2) as saved:
+      saved.save(1, state)
+      saved.wait()
+      with faults.fill_disk(600):
+        saved.save(2, state)
+        with pytest.raises(checkpoints.FailedSaves, match='not be saved'):
+          saved.wait()
+        assert saved.steps() == [1]
+        assert saved.restore(state).step == 1
+        saved.save(3, state)
+        saved.save(4, state)
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    with faults.fill_disk(600):
+      saved.save(2, state)
+      assert saved.steps() == [1]
+    assert len(caplog.messages) == 3
+    saved.save(2, make(toy, 5.0))  # There is room again.
+    same(saved.restore(state).state, make(toy, 5.0))
+    assert saved.steps() == [1, 2]
+
+
+@pytest.mark.parametrize('error', [SystemExit(0), None])
+def test_an_end_does_not_hide_that_the_last_save_failed(
+    toy, tmp_path, error):
+  with pytest.raises(checkpoints.FailedSaves):
+    with checkpoints.Checkpoints(tmp_path) as saved:
+      with faults.fill_disk(600):
+        saved.save(1, make(toy))
+        saved.steps()
+      if error:
+        raise error
+
+
+def test_saving_waits_only_for_the_copy(toy, tmp_path, monkeypatch):
+  ready = threading.Event()
+  write_ = checkpoints_writing.Writer._write
+  monkeypatch.setattr(
+      checkpoints_writing.Writer, '_write',
+      lambda *args: ready.wait(20) and write_(*args))
+  state = make(toy)
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    saved.save(1, state)
+    jax.jit(lambda s: jax.tree.map(lambda x: x + 1, s.params),
+            donate_argnums=0)(state)  # Training goes on in the same memory.
+    ready.set()
+    same(saved.restore(make(toy)).state, make(toy))
+
+
+@pytest.mark.parametrize('devices', [1, 2, 8])
+def test_from_four_devices_to_another_number(toy, tmp_path, devices):
+  four = parallel.Pmap(jax.devices()[:4])
+  state = make(toy, ema=True)
+  with checkpoints.Checkpoints(tmp_path) as saved:
+    saved.save(1, four.gather(four.place(state)))
+    found = saved.restore(jax.eval_shape(lambda: state)).state
+  there = (parallel.Jit() if devices == 1
+           else parallel.Pmap(jax.devices()[:devices]))
+  placed = there.place(found)
+  assert len(placed.params['head']['half'].devices()) == devices
+  faults.assert_bitwise(there.gather(placed), state)
+
+
+def run(program, *args):
+  """Runs a program that forks: importing Orbax once serves many processes."""
+  return subprocess.run(
+      [sys.executable, '-c', CHILD + program, *map(str, args)], text=True,
+      capture_output=True, timeout=120, cwd=ROOT, check=False,
+      env={'PATH': '/usr/bin:/bin', 'JAX_PLATFORMS': 'cpu'})
+
+
+CHILD = """
+import os, signal, sys, time
+import jax
+import numpy as np
+import orbax.checkpoint
+from lmjax.testing import faults
+from lmjax.training import checkpoints
+from lmjax.training import step
+
+def make(n):
+  params = {'w': np.full((400, 400), n, np.float32)}
+  return step.TrainState(np.int32(n), params, (), jax.random.key(0))
+"""
+WAYS_OUT = """
+def end(saved): pass
+def error(saved): raise ValueError
+def leave(saved): sys.exit(0)
+def interrupt(saved): os.kill(os.getpid(), signal.SIGINT); time.sleep(9)
+
+for way in end, error, leave, interrupt, None:
+  path = os.path.join(sys.argv[1], str(getattr(way, '__name__', None)))
+  pid = os.fork()
+  if not pid and way is None:  # Not even closed.
+    saved = checkpoints.Checkpoints(path)
+    saved.save(1, make(1))
+    saved.save(2, make(2))
+    break
+  if not pid:
+    with checkpoints.Checkpoints(path) as saved:
+      saved.save(1, make(1))
+      saved.save(2, make(2))
+      way(saved)
+    break
+  code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+  print(code, *sorted(os.listdir(path)), flush=True)
+"""
+KILLS = """
+folder, kills = sys.argv[1], int(sys.argv[2])
+draw = np.random.default_rng(kills)
+known = 0  # On disk for certain.
+for _ in range(kills + 1):
+  output, out = os.pipe()
+  pid = os.fork()
+  if not pid:
+    with checkpoints.Checkpoints(folder) as saved:
+      found, _ = saved.resume(make(0))
+      n = int(found.step)
+      faults.assert_bitwise(found, make(n))
+      os.write(out, b'%d ' % n)
+      while True:
+        n += 1
+        saved.save(n, make(n))
+        os.write(out, b'%d ' % (n - 1))
+  os.close(out)
+  with open(output, 'rb', 0) as output:
+    first = output.read(2)
+    time.sleep(draw.uniform(0, 0.3))
+    os.kill(pid, signal.SIGKILL)
+    numbers = [int(n) for n in (first + output.read()).split()]
+  os.waitpid(pid, 0)
+  assert numbers and numbers[0] >= known, (numbers, known)
+  known = numbers[-1]
+  print(numbers[0], known, *sorted(os.listdir(folder)), flush=True)
+with checkpoints.Checkpoints(folder) as saved:
+  n = int(saved.resume(make(0))[0].step) + 1
+  saved.save(n, make(n))
+print('left', *sorted(os.listdir(folder)))
+"""
+
+
+def test_every_way_out_waits_for_the_last_save(tmp_path):
+  done = run(WAYS_OUT, tmp_path)
+  assert done.stdout.split('\n')[:-1] == [
+      '0 1 2', '1 1 2', '0 1 2', '-2 1 2', '0 1 2'], done.stderr
+  for way in tmp_path.iterdir():
+    number, params = checkpoints.restore_params(way, 'latest')
+    assert number == 2 and np.all(params['w'] == 2)
+
+
+def survives_kills(directory, kills):
+  done = run(KILLS, directory, kills)
+  *starts, left = done.stdout.splitlines()
+  assert not done.returncode and len(starts) == kills + 1, done.stderr
+  assert all(name.isdigit() for name in left.split()[1:])
+  return starts
+
+
+def test_killed_while_it_saves(tmp_path):
+  survives_kills(tmp_path, 3)
+
+
+@pytest.mark.slow
+def test_killed_thirty_times_while_it_saves(tmp_path):
+  starts = survives_kills(tmp_path, 30)
+  assert any('saving' in line for line in starts)
