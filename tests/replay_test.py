@@ -1,0 +1,136 @@
+"""A step of a run, run again: the same batch, the same numbers to the bit."""
+import dataclasses
+import io
+import re
+import shutil
+
+import pytest
+import rich.console
+
+from lmjax import experiment
+from lmjax import pretraining
+from lmjax import preview
+from lmjax import replay
+from lmjax import rollback
+from lmjax.core import errors
+from lmjax.data import packing
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import symbols
+from lmjax.models import presets
+from lmjax.training import digests
+from lmjax.training import optimizers
+from lmjax.training import rundir
+from lmjax.training import skips as skips_lib
+
+TEXTS = tuple(f'{i} says \x1b[2J é{i * i}' for i in range(40))
+MODEL = presets.gpt2(8, 1, 2, vocab_size=None, context=24)
+CONFIG = experiment.Pretrain(
+    data=pipeline.DataConfig(
+        source=sources.InMemory(TEXTS), tokenizer=symbols.Bytes(),
+        packing=packing.Packed(), batch_size=4),
+    model=dataclasses.replace(
+        MODEL, block=dataclasses.replace(MODEL.block, dropout=0.5)),
+    optimizer=optimizers.SGD(learning_rate=0.01),
+    training=experiment.Training(
+        steps=6, log_every=1, save_every=2, keep_last=9))
+RARELY = dataclasses.replace(CONFIG, training=dataclasses.replace(
+    CONFIG.training, log_every=10))
+
+
+def _train(config, workdir):
+  """Trains as the script does; returns the batch that each step saw."""
+  parts = pretraining.prepare(config, workdir)
+  run = rundir.open_run(workdir, config, parts.data.hashes())
+  parts.tokenizer.save(run.tokenizer)
+  skips, seen = skips_lib.Skips.read(workdir), {}
+
+  def batches(step):
+    seen[step + 1] = parts.batches(skips.index(step))
+    return seen[step + 1]
+
+  config.training.fit(
+      run, parts.initial_state(), batches, objective=parts.objective,
+      optimizer=parts.optimizer)
+  return seen
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+  """A run, taken back to step 2; from there its rows end where it saves."""
+  workdir = tmp_path_factory.mktemp('run')
+  seen = _train(CONFIG, workdir)
+  rollback.rollback(workdir, 2, skip_batches=3)
+  return workdir, seen | _train(RARELY, workdir)
+
+
+def _again(workdir, step, config=RARELY):
+  file = io.StringIO()
+  console = rich.console.Console(file=file, width=120, force_terminal=True)
+  found = replay.replay(config, str(workdir), step, console)
+  return found, file.getvalue()
+
+
+def _files(workdir):
+  return {path: (path.stat().st_mtime_ns, path.read_bytes())
+          for path in workdir.rglob('*') if path.is_file()}
+
+
+def test_a_step_is_repeated_to_the_bit(made):
+  workdir, seen = made
+  before = _files(workdir)
+  found, text = _again(workdir, 2, None)  # With the directory's own config.
+  assert _files(workdir) == before  # Nothing was written.
+  assert (found.step, found.index, found.start) == (2, 1, 0)
+  assert 'initial parameters' in text
+  assert found.digest == digests.batch(seen[2])
+  assert found.logged['step'] == 2 and list(found.over) == [2]
+  for name in ('loss', 'grad_norm'):
+    assert found.values[name] == found.mean[name] == found.logged[name]
+  assert text.count('same') >= 2 and 'differs' not in text
+
+  parts = pretraining.prepare(CONFIG, workdir)
+  assert found.documents == parts.batches.documents(1)
+  assert '\x1b[32m' in text and '\x1b[31m' in text  # Green and red.
+  assert '\x1b[2J' not in text and 'says [2J é' in text
+  text = re.sub('\x1b\\[[0-9;]*m', '', text)
+  for row, numbers in enumerate(found.documents):
+    shown = preview.text_of(seen[2], row, parts.tokenizer).plain
+    assert (f'row {row}, documents {", ".join(map(str, numbers))}\n'
+            f'{shown}\n') in text
+
+
+def test_what_was_left_out_is_left_out_and_a_row_is_compared_whole(made):
+  workdir, seen = made
+  found, text = _again(workdir, 5)
+  assert (found.index, found.start, list(found.over)) == (7, 4, [5, 6])
+  assert found.digest == digests.batch(seen[5])
+  assert found.mean['loss'] == found.logged['loss'] != found.values['loss']
+  assert '5 to 6' in text and 'same' in text and 'differs' not in text
+
+
+def test_a_damaged_checkpoint_is_told_and_passed_over(made, tmp_path):
+  workdir = shutil.copytree(made[0], tmp_path / 'run')
+  for path in (workdir / 'checkpoints/4').rglob('*'):
+    if path.is_file() and path.stat().st_size > 100:
+      path.write_bytes(path.read_bytes()[:-10])
+  file = io.StringIO()
+  start, state = replay._start(
+      rich.console.Console(file=file), rundir.RunDir(workdir),
+      pretraining.prepare(CONFIG, workdir), 5)
+  assert start == state.step == 2 and 'damaged' in file.getvalue()
+
+
+def test_what_has_not_happened_is_refused(made, tmp_path):
+  workdir, _ = made
+  for step in 0, 7:
+    with pytest.raises(errors.InputError, match=f'no step {step}.* 1 to 6'):
+      _again(workdir, step)
+  with pytest.raises(errors.InputError, match='not a run directory'):
+    _again(tmp_path, 1)
+  rundir.open_run(tmp_path / 'new', CONFIG)
+  with pytest.raises(errors.InputError, match='not made a step yet'):
+    _again(tmp_path / 'new', 1)
+  with pytest.raises(errors.InputError, match='data.seed: 0 -> 1'):
+    _again(workdir, 1, dataclasses.replace(
+        CONFIG, data=dataclasses.replace(CONFIG.data, seed=1)))
