@@ -18,7 +18,6 @@ from lmjax import runs
 from lmjax.core import cli
 from lmjax.core import config as config_lib
 from lmjax.evaluation import choices
-from lmjax.evaluation import carried
 from lmjax.evaluation import held_out
 from lmjax.evaluation import report
 import jax
@@ -36,10 +35,8 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
       config.checkpoint)
   run = runs.load_any(workdir, step)
   scoring = config.scoring
-  score = run.score(jax.local_devices(), scoring.carried)
-  own = run.config.scoring.context or run.config.data.length or (
-      getattr(run.config.model, 'context', 1024))
-  context = scoring.context or held_out.longest(run.kind, own)
+  score, lay = runs.reading(run, scoring, jax.local_devices())
+  context = scoring.context or run.context
   shared = dict(context=context, batch_size=scoring.batch_size,
                 parameters_hash=run.digest)
 
@@ -49,11 +46,12 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
     texts = held_out.reports(
         score, text, run.tokenizer, train=train, kind=run.kind,
         source=config.data or run.config.data.source,
-        others=runs.mixtures(run, score, config, context, workdir),
-        tokens=scoring.tokens,
-        lay=carried.Windows(context) if scoring.carried else None,
+        others=runs.mixtures(run, config, workdir, text),
+        tokens=scoring.tokens, lay=lay,
         stride=scoring.stride or max(1, context // 2), **shared)
     report.show(texts)
+  if scoring.carried:  # Each question is read from a new state.
+    score = run.score(jax.local_devices())
   answers = config.choices.evaluate(score, run.tokenizer, **shared)
   if answers:
     report.display(choices.table(answers))

@@ -210,7 +210,8 @@ class Scoring:
       leaves every token more context. None takes half the context.
     batch_size: Rows at a time; changes the speed only.
     carried: Whether the state of a recurrent model is carried from window to
-      window, so that each token sees its document from the start.
+      window, so that each token sees its document from the start; runs mixed
+      with it that have no state are scored in windows.
     tokens: About how many tokens are scored at the end; None scores all. For
       likelihoods that take a pass a token, such as a masked model's.
   """

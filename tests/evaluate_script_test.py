@@ -5,6 +5,7 @@ import json
 import pathlib
 
 from lmjax import experiment
+from lmjax import runs
 from lmjax.core import errors
 from lmjax.data import pipeline
 from lmjax.data import sources
@@ -13,6 +14,11 @@ from lmjax.data import tokenizer
 from lmjax.evaluation import choices
 from lmjax.evaluation import report
 from lmjax.models import decoder
+from lmjax.models import lstm
+from lmjax.training import checkpoints
+from lmjax.training import optimizers
+from lmjax.training import rundir
+from lmjax.training import step
 import pytest
 
 _SCRIPTS = pathlib.Path(__file__).parents[1] / 'experiments'
@@ -85,3 +91,23 @@ def test_what_cannot_be_is_told(workdir, tmp_path, change, words):
       **change)
   with pytest.raises(errors.InputError, match=words):
     _script('evaluate').evaluate(config, str(workdir), tmp_path)
+
+
+def test_questions_need_no_carried_state(tmp_path):
+  path = tmp_path / 'lstm'
+  run = rundir.open_run(path, experiment.Pretrain(
+      model=lstm.RecurrentConfig(width=8, num_layers=1, context=16)))
+  symbols = tokenizer.Bytes().build()
+  symbols.save(run.tokenizer)
+  config = runs.read_config(run).model.with_vocab(symbols.vocab_size)
+  params = decoder.initial_params(config.build(), 0)
+  with checkpoints.Checkpoints(run.checkpoints) as saved:
+    saved.save(1, step.init_state(
+        params, optimizers.SGD().build(params, 1), 0), score=1.0)
+  (tmp_path / 'q.jsonl').write_text(
+      '{"query": "text", "choices": ["of", "off"], "answer": "of"}\n')
+  asked = choices.Choices((str(tmp_path / 'q.jsonl'),))
+  found = [_script('evaluate').evaluate(experiment.Evaluate(
+      choices=asked, scoring=experiment.Scoring(carried=flag, batch_size=8)),
+                                        str(path))[1] for flag in (True, False)]
+  assert found[0][0].nats_per_item == found[1][0].nats_per_item > 0

@@ -1,4 +1,7 @@
 """A run directory is read back whole, or refused."""
+import dataclasses
+import re
+
 import pytest
 
 from lmjax import counting
@@ -9,7 +12,10 @@ from lmjax.data import pipeline
 from lmjax.data import sources
 from lmjax.data import splits
 from lmjax.data import symbols
+from lmjax.evaluation import held_out
 from lmjax.models import decoder
+from lmjax.models import hmm
+from lmjax.models import lstm
 from lmjax.models import ngram
 from lmjax.models import presets
 from lmjax.objectives import replaced
@@ -22,12 +28,13 @@ CONFIG = experiment.Pretrain(
     model=presets.gpt2(8, 1, 2, vocab_size=None, context=8))
 
 
-def _run(path):
+def _run(path, data=CONFIG.data, model=CONFIG.model):
   """Writes a run directory without training."""
-  run = rundir.open_run(path, CONFIG, {'data': 'd', 'tokenizer': 't'})
+  config = dataclasses.replace(CONFIG, data=data, model=model)
+  run = rundir.open_run(path, config, {'data': 'd', 'tokenizer': 't'})
   tokenizer = symbols.Bytes().build()
   tokenizer.save(run.tokenizer)
-  model = CONFIG.model.with_vocab(tokenizer.vocab_size).build()
+  model = model.with_vocab(tokenizer.vocab_size).build()
   params = decoder.initial_params(model, 0)
   optimizer = optimizers.SGD().build(params, 1)
   with checkpoints.Checkpoints(run.checkpoints) as saved:
@@ -53,35 +60,87 @@ def test_what_is_no_run_is_refused(tmp_path):
     runs.load(tmp_path)
 
 
-def _counted(path, order, tokenizer):
-  config = experiment.Count(
-      data=pipeline.DataConfig(
-          source=sources.InMemory(texts=tuple(
-              f'text {i} is {i * i}' for i in range(60))),
-          split=splits.HashSplit(valid=0.3, test=0), tokenizer=tokenizer),
-      model=ngram.NgramConfig(order=order))
-  counting.count(config, str(path))
+DATA = pipeline.DataConfig(
+    source=sources.InMemory(texts=tuple(
+        f'text {i} is {i * i}' for i in range(60))),
+    split=splits.HashSplit(valid=0.3, test=0), tokenizer=symbols.Bytes())
+
+
+def _counted(path, model, tokenizer=symbols.Bytes()):
+  counting.count(experiment.Count(data=dataclasses.replace(
+      DATA, tokenizer=tokenizer), model=model), str(path))
   return str(path)
 
 
-def test_runs_mix_under_weights_of_their_validation_text(tmp_path):
-  one = _counted(tmp_path / 'one', 1, symbols.Bytes())
-  other = _counted(tmp_path / 'other', 3, symbols.Bytes())
-  run, config = runs.load_any(one), experiment.Evaluate(mix=(other,))
-  found = runs.mixtures(run, run.score(), config, 32, one)['mixture']
-  assert found.weights[1] > 0.9  # The trigram knows more.
-  text, train = runs.texts(run, config, one)
+def _mixed(workdir, *others, **scoring):
+  """Returns the reports of a run and of its mixture with others."""
+  config = experiment.Evaluate(
+      mix=others, baselines=False,
+      scoring=experiment.Scoring(batch_size=4, **scoring))
+  run = runs.load_any(workdir)
+  text, _ = runs.texts(run, config, workdir)
+  score, lay = runs.reading(run, config.scoring)
+  return held_out.reports(
+      score, text, run.tokenizer, context=run.context, stride=1, batch_size=4,
+      lay=lay, others=runs.mixtures(run, config, workdir, text))[:2]
+
+
+def test_runs_mix_under_weights_of_their_validation_text(tmp_path, capsys):
+  one = _counted(tmp_path / 'one', ngram.NgramConfig(order=1))
+  other = _counted(tmp_path / 'other', ngram.NgramConfig(order=3))
+  alone, mixed = _mixed(one, other)
+  better = _mixed(other)[0]
+  assert mixed.nats_per_token <= better.nats_per_token < alone.nats_per_token
+  shown = capsys.readouterr().out
+  first, second = re.search(r'mixture: (\S+) \S+, (\S+)', shown).groups()
+  assert float(second) > 0.9 > float(first)  # The trigram knows more.
+  run = runs.load_any(one)
+  text, train = runs.texts(run, experiment.Evaluate(), one)
   assert text.digest != train.digest
-  assert runs.mixtures(run, run.score(), experiment.Evaluate(), 32, one) == {}
+  assert runs.mixtures(run, experiment.Evaluate(), one, text) == {}
+
+
+@pytest.fixture(scope='module')
+def alike(tmp_path_factory):
+  """Runs of one text, by the names of their models."""
+  path = tmp_path_factory.mktemp('alike')
+  return {
+      'ngram': _counted(path / 'ngram', ngram.NgramConfig(order=2)),
+      'hmm': _counted(path / 'hmm', hmm.HmmConfig(num_states=2, steps=1)),
+      'transformer': str(_run(path / 'transformer', DATA).path),
+      'lstm': str(_run(path / 'lstm', DATA, lstm.RecurrentConfig(
+          width=8, num_layers=1, context=8)).path)}
+
+
+@pytest.mark.parametrize('one, other', [
+    ('lstm', 'ngram'), ('ngram', 'lstm'), ('transformer', 'ngram'),
+    ('lstm', 'transformer'), ('transformer', 'hmm')])
+def test_any_two_models_mix_with_states_carried(alike, one, other):
+  alone, mixed = _mixed(alike[one], alike[other], carried=True)
+  unmixed = _mixed(alike[other], carried=True)[0]
+  assert alone.tokens == mixed.tokens
+  # Both are of the same text: EM finds no less than the better one of the two.
+  best = min(alone.nats_per_token, unmixed.nats_per_token)
+  assert mixed.nats_per_token < best + 1e-5
+  assert alone.data_hash == mixed.data_hash
+
+
+def test_a_state_is_carried_where_there_is_one(alike):
+  carried, windows = (_mixed(alike['lstm'], carried=flag)[0]
+                      for flag in (True, False))
+  assert carried.by_position != windows.by_position
+  assert carried.nats_per_token != windows.nats_per_token
+  same = [_mixed(alike['transformer'], carried=flag)[0].nats_per_token
+          for flag in (True, False)]
+  assert same[0] == same[1]
 
 
 def test_runs_of_other_tokenizers_do_not_mix(tmp_path):
-  one = _counted(tmp_path / 'one', 1, symbols.Bytes())
-  other = _counted(tmp_path / 'other', 1, symbols.Characters())
-  run = runs.load_any(one)
+  one, other = (
+      _counted(tmp_path / tokenizer.__name__, ngram.NgramConfig(order=1),
+               tokenizer()) for tokenizer in (symbols.Bytes, symbols.Characters))
   with pytest.raises(errors.InputError, match='another tokenizer'):
-    runs.mixtures(
-        run, run.score(), experiment.Evaluate(mix=(other,)), 32, one)
+    _mixed(one, other)
 
 
 def test_an_objective_without_likelihood_scores_no_text():

@@ -49,7 +49,8 @@ class Windows:
     columns = {
         'inputs': piece[:-1], 'targets': piece[1:],
         'weights': np.ones(count), 'positions': start + np.arange(count),
-        'segments': np.ones(count), 'documents': np.full(count, number)}
+        'segments': np.ones(count), 'documents': np.full(count, number),
+        'places': start + np.arange(count) + 1}
     return {
         name: np.pad(values, (0, self.context - count))[None].astype(
             np.float32 if name == 'weights' else np.int32)
@@ -64,7 +65,11 @@ def scorer(model: nn.Module) -> Callable[[Any], likelihood.Score]:
 
   Args:
     model: A module that `models.lstm.RecurrentModel` can stand for.
+
+  Raises:
+    InputError: If the model has no state to carry.
   """
+  truncated.check_recurrent(model)
   read = jax.jit(functools.partial(truncated.scores_and_carry, model))
 
   def score_of(params):

@@ -103,11 +103,12 @@ def reports(
     batch_size: Rows scored at a time.
     name: What to call `score`.
     kind: What likelihood it is, of `KINDS`.
-    others: Further scores by name, to stand beside it.
+    others: Further scores by name, to stand beside it; of plain windows, or
+      tables, which know the text.
     source: Where the text is from: the best score that a synthetic language
       admits stands beside the model, with what the model has in excess.
     tokens: About how many tokens to score, from the first on; None: all.
-    lay: How documents become batches: see `likelihood.evaluate`.
+    lay: How documents become batches for `score`: see `likelihood.evaluate`.
     train: The training split, on which the unigram and bigram are counted;
       None leaves them out.
     parameters_hash: Of the model, for its report.
@@ -134,7 +135,8 @@ def reports(
           each, documents, vocab_size=vocab_size, context=context,
           stride=stride, batch_size=batch_size, bos_id=tokenizer.bos_id,
           name=title, text=size, counts=counts, rule=tokenizer.describe(),
-          tokenizer_hash=tokenizer.digest, lay=lay,
+          tokenizer_hash=tokenizer.digest,
+          lay=lay if each is score else None,
           parameters_hash=parameters_hash if each is score else None)
       for title, each in scores.items()]
   notes = [KINDS[kind]] if KINDS[kind] else []

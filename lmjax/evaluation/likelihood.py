@@ -45,7 +45,7 @@ def evaluate(
     score: Maps a batch (`inputs`, `targets`, `weights`, `positions`,
       `segments`, each [B, T]) to the loss of each target in nats and to whether
       it was the most probable token, two arrays [B, T]. A model, an n-gram, or
-      any function.
+      any function. One that has an attribute `fields` is given those instead.
     documents: Token ids, document by document, BOS and EOS in place.
     vocab_size: Size of the vocabulary; an id outside it is an error.
     context: The most tokens a prediction sees.
@@ -143,8 +143,9 @@ def scored(score: Score, batches: Iterable[Batch],
   A batch is handed to `score` before the result of the last one is waited for.
   """
   pending = collections.deque()
+  fields = getattr(score, 'fields', _FIELDS)
   for batch in batches:
-    pending.append((batch, score({name: batch[name] for name in _FIELDS})))
+    pending.append((batch, score({name: batch[name] for name in fields})))
     if len(pending) > ahead:
       yield _fetched(*pending.popleft())
   while pending:

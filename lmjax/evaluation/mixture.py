@@ -1,5 +1,10 @@
-"""Interpolation of scores in probability space, its weights by EM."""
-from collections.abc import Iterable, Sequence
+"""Interpolation of scores in probability space, its weights by EM.
+
+Scores may read a text in different ways: one in windows, another a state at a
+time. So each first scores all of it as it likes, into a `Table`, and the tables
+are mixed token by token.
+"""
+from collections.abc import Callable, Iterable, Sequence
 import dataclasses
 
 import numpy as np
@@ -9,60 +14,95 @@ from lmjax.evaluation import likelihood
 
 
 @dataclasses.dataclass(frozen=True)
-class Mixture:
-  """A weighted sum of the probabilities that several scores give a target.
+class Table:
+  """What a score gives every token of some documents but each one's first.
 
-  Called with a batch as its components are. It knows their probabilities of
-  targets alone, not of what else they could have been, so `correct_BT` is that
-  of the heaviest component.
+  It is itself a score, of those documents, however they are laid out.
 
   Attributes:
-    scores: Each maps a batch to the loss of each target in nats and to whether
-      it was the most probable token, each [B, T], of one same vocabulary.
-    weights: Of each score, >= 0, their sum 1; see `fit_weights`.
+    nll: The loss of each token in nats, 1-D, document by document.
+    correct: Whether each was the most probable token.
+    offsets: Where each document begins in them, and the last ends.
+  """
+  nll: np.ndarray
+  correct: np.ndarray
+  offsets: np.ndarray
+
+  fields = ('documents', 'places')  # What `likelihood.scored` hands over.
+
+  def __call__(self, batch: likelihood.Batch):
+    at = self.offsets[batch['documents']] + batch['places'] - 1
+    at = np.clip(at, 0, len(self.nll) - 1)  # Where there is padding.
+    return self.nll[at], self.correct[at]
+
+
+def table(score: likelihood.Score, documents: Sequence[Sequence[int]],
+          lay: Callable[..., Iterable[likelihood.Batch]]) -> Table:
+  """Returns what a score gives the tokens of documents.
+
+  Args:
+    score: See `likelihood.evaluate`.
+    documents: Token ids, document by document; read twice.
+    lay: Lays them out as batches for this score, such as `carried.Windows`.
+
+  Raises:
+    InputError: If the score is none of probabilities.
+  """
+  if not getattr(score, 'normalised', True):
+    raise errors.InputError(
+        f'{score.name} gives scores that do not sum to one, so they cannot '
+        'be mixed with probabilities; choose another smoothing.')
+  offsets = np.cumsum([0] + [max(len(tokens) - 1, 0) for tokens in documents])
+  nll, correct = np.full(offsets[-1], np.nan, np.float32), np.zeros(
+      offsets[-1], bool)
+  for batch, nll_BT, correct_BT in likelihood.scored(score, lay(documents)):
+    counted_BT = batch['weights'] > 0
+    at = (offsets[batch['documents'][counted_BT]]
+          + batch['places'][counted_BT] - 1)
+    nll[at], correct[at] = nll_BT[counted_BT], correct_BT[counted_BT]
+  return Table(nll, correct, offsets)
+
+
+def mix(tables: Sequence[Table], weights: Sequence[float]) -> Table:
+  """Returns a weighted sum of the probabilities that tables give each token.
+
+  They know the probabilities of the tokens alone, not of what else could have
+  been, so `correct` is that of the heaviest component.
+
+  Args:
+    tables: Of the same documents.
+    weights: Of each table, >= 0, their sum 1; see `fit_weights`.
 
   References:
     Jelinek and Mercer, Interpolated Estimation of Markov Source Parameters
     from Sparse Data, 1980.
   """
-  scores: Sequence[likelihood.Score]
-  weights: Sequence[float]
-
-  def __post_init__(self):
-    _check_scores(self.scores)
-    weights = np.asarray(self.weights, np.float64)
-    if weights.shape != (len(self.scores),):
-      raise errors.InputError(
-          f'weights should be {len(self.scores)} numbers, one a score; got '
-          f'{list(self.weights)}.')
-    if not (weights >= 0).all() or not np.isclose(weights.sum(), 1, atol=1e-6):
-      raise errors.InputError(
-          f'weights should be >= 0 and sum to 1; got {weights.tolist()}.')
-
-  def __call__(self, batch: likelihood.Batch):
-    found = [score(batch) for score in self.scores]  # Devices work meanwhile.
-    weights = np.asarray(self.weights, np.float64)
-    # Finite where one component is, however small the probability.
-    log_p = -np.stack([np.asarray(nll_BT, np.float64) for nll_BT, _ in found])
-    with np.errstate(divide='ignore'):
-      log_p += np.log(weights)[:, None, None]
-    nll_BT = -np.logaddexp.reduce(log_p, axis=0)
-    correct_BT = np.asarray(found[int(np.argmax(weights))][1])
-    return nll_BT.astype(np.float32), correct_BT
+  weights = np.asarray(weights, np.float64)
+  if weights.shape != (len(tables),):
+    raise errors.InputError(
+        f'weights should be {len(tables)} numbers, one a score; got '
+        f'{weights.tolist()}.')
+  if not (weights >= 0).all() or not np.isclose(weights.sum(), 1, atol=1e-6):
+    raise errors.InputError(
+        f'weights should be >= 0 and sum to 1; got {weights.tolist()}.')
+  with np.errstate(divide='ignore'):
+    logs = np.log(weights)
+  # Finite where one component is, however small the probability.
+  total = np.full(len(tables[0].nll), -np.inf)
+  for each, log in zip(tables, logs):
+    np.logaddexp(total, log - each.nll.astype(np.float64), out=total)
+  heaviest = tables[int(np.argmax(weights))]
+  return dataclasses.replace(heaviest, nll=(-total).astype(np.float32))
 
 
-def fit_weights(scores: Sequence[likelihood.Score],
-                batches: Iterable[likelihood.Batch],
-                tolerance: float = 1e-9, steps: int = 10_000) -> np.ndarray:
-  """Returns the weights under which held-out batches are most probable.
+def fit_weights(tables: Sequence[Table], tolerance: float = 1e-9,
+                steps: int = 10_000) -> np.ndarray:
+  """Returns the weights under which held-out documents are most probable.
 
-  The likelihood is concave in the weights, so EM finds the best ones. Each
-  score is called once a batch; the losses of all targets are held in memory.
+  The likelihood is concave in the weights, so EM finds the best ones.
 
   Args:
-    scores: See `Mixture`.
-    batches: Text that no score was fitted on, with `weights`: targets with
-      weight 0 do not count.
+    tables: What each score gives text that none was fitted on.
     tolerance: EM stops when a step gains fewer nats a token.
     steps: The most steps of EM.
 
@@ -70,19 +110,13 @@ def fit_weights(scores: Sequence[likelihood.Score],
     Weights of the scores, >= 0, their sum 1.
 
   Raises:
-    InputError: If there is nothing to fit on, or a target is impossible, or of
+    InputError: If there is nothing to fit on, or a token is impossible, or of
       no finite loss, under every score.
   """
-  _check_scores(scores)
-  held = []
-  for batch in batches:
-    counted_BT = np.asarray(batch['weights']) > 0
-    held.append([np.asarray(score(batch)[0], np.float64)[counted_BT]
-                 for score in scores])
-  nll = np.concatenate(held, axis=1) if held else np.zeros((len(scores), 0))
-  if not nll.shape[1]:
+  if not tables or not len(tables[0].nll):
     raise errors.InputError(
-        'Weights are fitted on held-out tokens; the batches hold none.')
+        'Weights are fitted on held-out tokens; there are none.')
+  nll = np.stack([each.nll.astype(np.float64) for each in tables])
   low = nll.min(axis=0)
   if not np.isfinite(low).all():
     raise errors.InputError(
@@ -90,7 +124,7 @@ def fit_weights(scores: Sequence[likelihood.Score],
         'finite loss under some or every score; add a score that gives each '
         'token some probability, such as baselines.Uniform.')
   p = np.exp(low - nll)  # Relative to the best score of each token.
-  weights, last = np.full(len(scores), 1 / len(scores)), -np.inf
+  weights, last = np.full(len(tables), 1 / len(tables)), -np.inf
   for _ in range(steps):
     joint = weights[:, None] * p
     total = joint.sum(axis=0)
@@ -100,13 +134,3 @@ def fit_weights(scores: Sequence[likelihood.Score],
     last = now
     weights = (joint / total).mean(axis=1)
   return weights / weights.sum()
-
-
-def _check_scores(scores):
-  if not scores:
-    raise errors.InputError('A mixture needs at least one score; got none.')
-  for score in scores:
-    if not getattr(score, 'normalised', True):
-      raise errors.InputError(
-          f'{score.name} gives scores that do not sum to one, so they cannot '
-          'be mixed with probabilities; choose another smoothing.')

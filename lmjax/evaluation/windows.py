@@ -15,6 +15,7 @@ class Piece(NamedTuple):
   tokens: np.ndarray  # n + 1 ids: inputs are all but the last.
   unscored: int  # How many targets at its start serve as context alone.
   document: int  # The number of the document, or of whatever is scored.
+  start: int = 0  # Where in it the stretch begins.
 
 
 def cut(documents: Iterable[Sequence[int]], context: int,
@@ -29,7 +30,8 @@ def cut(documents: Iterable[Sequence[int]], context: int,
     tokens = np.asarray(tokens)
     start = unscored = 0
     while start + unscored < len(tokens) - 1:
-      yield Piece(tokens[start:start + context + 1], unscored, number)
+      yield Piece(
+          tokens[start:start + context + 1], unscored, number, start)
       start, unscored = start + stride, context - stride
 
 
@@ -73,11 +75,13 @@ def rows(pieces: Sequence[Piece], length: int,
       model that honours segments and positions scores them as if alone.
 
   Returns:
-    The fields of a batch, and `documents`, the number each token belongs to.
+    The fields of a batch; `documents`, the number each token belongs to; and
+    `places`, where in it each target stands.
   """
   sizes = np.array([len(piece.tokens) - 1 for piece in pieces])
   unscored = np.array([piece.unscored for piece in pieces])
   documents = np.array([piece.document for piece in pieces])
+  starts = np.array([piece.start for piece in pieces])
   if packed:
     row, offset, number = pack(sizes, length)
   else:
@@ -94,6 +98,7 @@ def rows(pieces: Sequence[Piece], length: int,
       'positions': within,
       'segments': np.repeat(number, sizes),
       'documents': np.repeat(documents, sizes),
+      'places': np.repeat(starts, sizes) + within + 1,
   }
   out = {}
   for name, values in columns.items():
@@ -146,7 +151,8 @@ class Windows:
   Iterating yields dicts of arrays of one fixed shape [batch_size, context]:
   `inputs`, `targets`, `weights` (1 where a target is scored, else 0),
   `positions` (from 0 in each window), `segments` (1, 2, ... in a row, 0 for
-  padding) and `documents` (which document a token is from).
+  padding), `documents` (which document a token is from) and `places` (where in
+  it the target stands).
 
   Attributes:
     documents: Sequences of token ids. The first token of each is never a

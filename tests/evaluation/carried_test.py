@@ -56,6 +56,8 @@ def test_without_the_state_a_piece_scores_otherwise(full_nats):
       full_nats[0] + np.log(VOCAB), rel=1e-3)
 
 
-def test_an_impossible_window_is_refused():
+def test_what_cannot_be_carried_is_refused():
+  with pytest.raises(errors.InputError, match='state of a recurrent model'):
+    carried.scorer(decoder.DecoderConfig(vocab_size=5).build())
   with pytest.raises(errors.InputError, match='context should be'):
     carried.Windows(0)

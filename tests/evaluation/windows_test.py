@@ -26,6 +26,7 @@ def test_a_batch_by_hand():
   assert batch['positions'].tolist() == [[0, 1, 2, 0], [0, 0, 0, 0]]
   assert batch['segments'].tolist() == [[1, 1, 1, 2], [0, 0, 0, 0]]
   assert batch['documents'].tolist() == [[0, 0, 0, 1], [0, 0, 0, 0]]
+  assert batch['places'].tolist() == [[1, 2, 3, 1], [0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize('packed', [True, False])
@@ -33,7 +34,7 @@ def test_a_batch_by_hand():
 def test_each_token_once_with_enough_context(context, packed):
   documents = _documents(0, 1, 2, 3, 5, 6, 16, 17, 18, 33, 40, 100)
   for stride in {1, (context + 1) // 2, max(context - 1, 1), context}:
-    scored = [np.zeros(len(d), int) for d in documents]
+    scored, placed = [np.zeros(len(d), int) for d in documents], {}
     for batch in windows.Windows(documents, context, stride, 3, packed):
       assert batch['inputs'].shape == (3, context)
       for b, t in zip(*np.nonzero(batch['weights'])):
@@ -47,9 +48,14 @@ def test_each_token_once_with_enough_context(context, packed):
                   and i >= len(seen) and tokens[i] == batch['targets'][b, t]
                   and (tokens[i - len(seen):i] == seen).all())
         scored[document][at] += 1
+        place = batch['places'][b, t]
+        assert tokens[place] == tokens[at] and place >= len(seen)
+        placed[document, place] = placed.get((document, place), 0) + 1
         assert len(seen) >= min(at, context - stride + 1)
     for counts in scored:
       assert (counts[:1] == 0).all() and (counts[1:] == 1).all()
+    assert placed == {(number, at): 1 for number, tokens in enumerate(documents)
+                      for at in range(1, len(tokens))}
 
 
 def test_best_fit_fills_rows():
