@@ -1,0 +1,28 @@
+"""A run that takes seconds: one layer, packed rows, dropout, a row a step."""
+from lmjax import experiment
+from lmjax.core import config
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import splits
+from lmjax.data import tokenizer
+from lmjax.models import presets
+from lmjax.training import optimizers
+from lmjax.training import schedules
+
+
+def get_config():
+  return config.editable(experiment.Pretrain(
+      data=pipeline.DataConfig(
+          source=sources.TextFiles(paths=('text.txt',), split_on='paragraph'),
+          split=splits.HashSplit(valid=0.1, test=0.0),
+          tokenizer=tokenizer.Bytes(),
+          batch_size=8),
+      model=presets.gpt2(
+          32, 1, 2, vocab_size=None, context=32, dropout=0.1),
+      optimizer=optimizers.AdamW(
+          learning_rate=3e-3, schedule=schedules.Cosine(warmup=10)),
+      training=experiment.Training(
+          steps=80, log_every=1, save_every=4, eval_every=20, eval_tokens=400,
+          keep_last=2),
+      scoring=experiment.Scoring(tokens=400),
+      samples=experiment.Samples(prompts=())))

@@ -1,0 +1,248 @@
+"""Checkpoints with flipped bits and missing files, full disks, NaN."""
+import importlib.util
+import logging
+
+from lmjax import experiment
+from lmjax import pretraining
+from lmjax.core import config as config_lib
+from lmjax.testing import faults
+from lmjax.testing import processes
+from lmjax.training import checkpoints
+from lmjax.training import writers
+from survival import bench as bench_lib
+
+BAD = 12  # The step, from 0, whose batch has NaN.
+NAN = f'nan={BAD}'
+EVERY_STEP = (
+    '--config.training.save_every=1', '--config.training.keep_last=99')
+_SMALL = 30_000  # Bytes of a file: the logs fit, a checkpoint does not.
+
+
+def newest(bench, rng, trials=3):
+  """One file of the newest checkpoint is damaged; the run starts again."""
+  for _ in range(trials):
+    workdir = bench.half()
+    files = sorted(p for p in _newest(workdir).rglob('*') if p.is_file())
+    damage = faults.DAMAGES[int(rng.integers(len(faults.DAMAGES)))]
+    faults.damage(files[int(rng.integers(len(files)))], damage, rng)
+    bench.run(workdir)
+    bench.same(workdir)
+  return trials
+
+
+def every_file(bench, rng):
+  """Every file of the newest checkpoint, damaged in every way, in process."""
+  workdir = bench.half()
+  return _restored(bench, workdir, faults.damaged(_newest(workdir), rng))
+
+
+def flips(bench, rng, trials=100):
+  """Bits of the newest checkpoint, weighted by the size of files, in process.
+  """
+  workdir = bench.half()
+  paths = [p for p in sorted(_newest(workdir).rglob('*')) if p.is_file()]
+  sizes = [p.stat().st_size for p in paths]
+
+  def one_at_a_time():
+    for _ in range(trials):
+      path = paths[rng.choice(len(paths), p=[s / sum(sizes) for s in sizes])]
+      sound = path.read_bytes()
+      bit = faults.flip_bit(path, rng)
+      yield f'bit {bit} of {path}'
+      path.write_bytes(sound)
+  return _restored(bench, workdir, one_at_a_time())
+
+
+def _restored(bench, workdir, sweep):
+  """Restores amid each damage: the newest step or the one before it, exact."""
+  target, directory = _target(bench), workdir / 'checkpoints'
+  steps, logger = bench_lib.steps(workdir)[-2:], logging.getLogger('lmjax')
+  saved = checkpoints.Checkpoints(directory)
+  sound = {step: saved.restore(target, step).state for step in steps}
+  count, level = 0, logger.level
+  logger.setLevel(logging.CRITICAL)
+  try:
+    for count, what in enumerate(sweep, 1):
+      found = checkpoints.Checkpoints(directory).restore(target)
+      try:
+        faults.assert_bitwise(found.state, sound[found.step])
+      except (AssertionError, KeyError) as error:
+        raise AssertionError(f'{what}: {error}') from error
+      if found.step != steps[-1] and found.skipped[0][0] != steps[-1]:
+        raise AssertionError(f'{what}: step {steps[-1]} is left out silently.')
+  finally:
+    logger.setLevel(level)
+  return count
+
+
+def _target(bench):
+  """Returns a state of the structure that the runs have."""
+  path = bench_lib.HERE / 'config.py'
+  spec = importlib.util.spec_from_file_location('survival_config', path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  tree = module.get_config()
+  tree.data.source.paths = (str(bench.text),)
+  config = config_lib.freeze(experiment.Pretrain, tree)
+  return pretraining.prepare(config, str(bench.fresh('target'))).initial_state()
+
+
+def _newest(workdir):
+  return workdir / 'checkpoints' / str(bench_lib.steps(workdir)[-1])
+
+
+def fail(bench, rng):
+  """The newest checkpoint is damaged, and the start says --on_damaged=fail."""
+  workdir = bench.half()
+  _ruin(_newest(workdir), rng)
+  with bench_lib.untouched(workdir):
+    bench.run(workdir, '--on_damaged=fail', code=bench_lib.REFUSED, says=[
+        f'step {_newest(workdir).name} is damaged'])
+  return 1
+
+
+def all_damaged(bench, rng):
+  """No checkpoint is sound."""
+  workdir = bench.half()
+  steps = bench_lib.steps(workdir)
+  for step in steps:
+    _ruin(workdir / 'checkpoints' / str(step), rng)
+  with bench_lib.untouched(workdir):
+    bench.run(workdir, code=bench_lib.REFUSED, says=[
+        f'step {step} is damaged' for step in steps])
+  return 1
+
+
+def _ruin(step, rng):
+  """Damages the largest file of a checkpoint: its arrays."""
+  faults.damage(max((p for p in step.rglob('*') if p.is_file()),
+                    key=lambda path: path.stat().st_size), 'half', rng)
+
+
+def full_disk(bench, rng):
+  """The disk is full for a while, and then not any more."""
+  workdir, first = bench.fresh('full'), int(rng.integers(5, 40))
+  with bench.gated(workdir, first, first + 9) as (process, at_gate, release):
+    at_gate(first)
+    with faults.fill_disk(_SMALL, process.pid):
+      release(first)
+      at_gate(first + 9)  # Two saves, and no more, fall in between.
+    before = bench_lib.steps(workdir)
+    release(first + 9)
+    bench_lib.expect(process.wait(), bench_lib.FINISHED, 'could not be saved')
+  assert all(step <= first for step in before), f'{before} at step {first}.'
+  bench.same(workdir)
+  return 1
+
+
+def full_for_good(bench, rng):
+  """The disk stays full: the run ends, and goes on where there is room."""
+  workdir, first = bench.fresh('full'), int(rng.integers(5, 40))
+  with bench.gated(workdir, first) as (process, at_gate, release):
+    at_gate(first)
+    with faults.fill_disk(_SMALL, process.pid):
+      release(first)
+      ended = process.wait()
+  bench_lib.expect(ended, bench_lib.FAILED, 'saves in a row failed')
+  assert 'Traceback' not in ended.output, ended.output[-4000:]
+  bench.run(workdir)
+  bench.same(workdir)
+  return 1
+
+
+def no_room(bench, rng):
+  """Not a byte more can be written, not even a row."""
+  workdir, first = bench.fresh('full'), int(rng.integers(5, 40))
+  with bench.gated(workdir, first) as (process, at_gate, release):
+    at_gate(first)
+    with faults.fill_disk(1, process.pid):
+      release(first)
+      ended = process.wait()
+  bench_lib.expect(ended, bench_lib.FAILED)
+  assert 'Traceback' not in ended.output, ended.output[-4000:]
+  bench.run(workdir)
+  bench.same(workdir)
+  return 1
+
+
+def nan(bench, rng, kills=3):
+  """A batch gives NaN: its update is left out, also where the run is killed."""
+  del rng
+  flags = EVERY_STEP + ('--config.training.steps=30',)
+  whole = bench.whole(*flags, injected=[NAN])
+  before, after = (bench_lib.state(whole, step) for step in (BAD, BAD + 1))
+  for name in 'params', 'rest/opt_state':
+    faults.assert_bitwise(*(_part(state, name) for state in (after, before)))
+  events = [row for row in writers.read(whole / 'events.jsonl')
+            if row['step'] == BAD + 1]
+  assert events and 'documents' in str(events[0]), f'Events: {events}.'
+  return 1
+
+
+def nan_and_kills(bench, rng, kills=3):
+  """NaN in batches and SIGKILL at random points."""
+  injected, workdir = [f'nan={BAD},{BAD + 20}'], bench.fresh('killed')
+  faults.run_with_kills(
+      bench.command(workdir, injected=injected), bench_lib.metrics(workdir),
+      rng, kills=kills, apart=(8, 16), env=bench.environment)
+  bench.same(workdir, injected=injected)
+  return kills
+
+
+def many_nan(bench, rng):
+  """More bad batches in a row than a run may have."""
+  del rng
+  workdir, bad = bench.fresh('bad'), ','.join(map(str, range(BAD, 80)))
+  ended = bench.run(
+      workdir, '--config.training.guard.max_bad_steps=5',
+      code=bench_lib.FAILED, injected=[f'nan={bad}'], says=['step'])
+  assert 'Traceback' not in ended.output, ended.output[-4000:]
+  assert processes.last_step(bench_lib.metrics(workdir)) == BAD + 5
+  for step in bench_lib.steps(workdir):
+    sound = bench_lib.state(workdir, step)
+    faults.assert_bitwise(_part(sound, 'params'), _part(
+        bench_lib.state(bench.whole(*EVERY_STEP), min(step, BAD)), 'params'))
+  return 1
+
+
+def _part(state, name):
+  for key in name.split('/'):
+    state = state[key]
+  return state
+
+
+FAULTS = [
+    bench_lib.Fault(
+        'damage', 'a file of the newest checkpoint is damaged',
+        'takes an older one, goes on, bit for bit', newest),
+    bench_lib.Fault(
+        'damage_every', 'each of its files: deleted, emptied, cut, a bit '
+        'flipped', 'exactly it, or exactly the one before', every_file),
+    bench_lib.Fault(
+        'damage_bits', 'a random bit of it flipped',
+        'exactly it, or exactly the one before', flips),
+    bench_lib.Fault(
+        'damage_fail', 'the same under --on_damaged=fail',
+        'refused, exit code 2, nothing touched', fail),
+    bench_lib.Fault(
+        'damage_all', 'all checkpoints are damaged',
+        'a list, exit code 2, nothing touched', all_damaged),
+    bench_lib.Fault(
+        'full_disk', 'the disk is full for two saves',
+        'told, goes on, bit for bit', full_disk),
+    bench_lib.Fault(
+        'full_for_good', 'the disk stays full',
+        'exit code 1; with room goes on, bit for bit', full_for_good),
+    bench_lib.Fault(
+        'no_room', 'not even logs can be written',
+        'exit code 1; with room goes on, bit for bit', no_room),
+    bench_lib.Fault(
+        'nan', 'NaN in a batch',
+        'update left out, bit for bit; its documents are logged', nan),
+    bench_lib.Fault(
+        'nan_kill', 'NaN in batches and SIGKILL',
+        'goes on, bit for bit', nan_and_kills),
+    bench_lib.Fault(
+        'nan_many', 'NaN in every batch from some step on',
+        'exit code 1, checkpoints untouched by it', many_nan),
+]

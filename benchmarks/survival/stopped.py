@@ -1,0 +1,179 @@
+"""Runs that are asked to stop, hang, or are not alone in their directory."""
+import json
+import signal
+import time
+
+from survival import bench as bench_lib
+
+SIGNALS = {'SIGTERM': signal.SIGTERM, 'SIGINT': signal.SIGINT}
+GRACE_S = 30  # Less is what clusters give.
+COLD = {'JAX_ENABLE_COMPILATION_CACHE': 'false'}  # Compiling takes a while.
+_AGAIN_S = 0.6  # Between two signals: what comes at once counts as one.
+
+
+def by(how, where='steps'):
+  """Returns the trial of a stop by a signal or file, at some place."""
+  def run(bench, rng):
+    workdir = bench.fresh('stopped')
+    cold = COLD if where in ('compilation', 'evaluation') else {}
+    with bench.started(workdir, **cold) as process:
+      assert process.wait_until(
+          _due(where, workdir, process, rng)), process.output()
+      time.sleep(rng.uniform(0, 0.3 if where == 'compilation' else 0.02))
+      if how == 'STOP':
+        (workdir / 'STOP').touch()
+        asked = time.monotonic()
+        ended = process.wait()
+        took = time.monotonic() - asked
+      else:
+        process.send(SIGNALS[how])
+        ended = process.wait()
+        took = ended.seconds
+    bench_lib.expect(ended, bench_lib.SAVED, how)
+    assert took < GRACE_S, f'It took {took:.0f} s to stop.'
+    last = bench_lib.rows(workdir)[-1]['step']
+    assert bench_lib.steps(workdir)[-1] == last, (
+        f'Step {last} was the last, {bench_lib.steps(workdir)} are saved.')
+    bench.run(workdir)
+    bench.same(workdir)
+    return 1
+  return run
+
+
+def twice(how):
+  """Returns the trial of a second signal while the first is being obeyed."""
+  def run(bench, rng):
+    del rng
+    workdir, number = bench.fresh('stopped'), SIGNALS[how]
+    with bench.started(workdir, **COLD) as process:
+      assert process.wait_until(
+          _due('compilation', workdir, process, None)), process.output()
+      process.send(number)
+      time.sleep(_AGAIN_S)
+      process.send(number)
+      ended = process.wait()
+    bench_lib.expect(ended, 128 + number, how)
+    assert ended.seconds < 1, f'It took {ended.seconds:.1f} s to end at once.'
+    bench.run(workdir)
+    bench.same(workdir)
+    return 1
+  return run
+
+
+def each(*trials):
+  """Returns the trial that makes several."""
+  return lambda bench, rng: sum(trial(bench, rng) for trial in trials)
+
+
+def _due(where, workdir, process, rng):
+  """Returns what tells that a run has come to a place."""
+  def row():
+    rows = bench_lib.rows(workdir)
+    return rows[-1] if rows else {'step': 0}
+
+  if where == 'compilation':
+    return lambda: 'train:' in process.output()
+  if where == 'evaluation':
+    return lambda: row()['step'] == 20 and 'valid/loss' not in row()
+  after = int(rng.integers(2, 50))
+  if where == 'save':
+    return bench_lib.saving(workdir, after)
+  return lambda: row()['step'] >= after
+
+
+def hanging(bench, rng, seconds=8):
+  """A batch never comes: the watchdog ends the run with all its stacks."""
+  workdir, step = bench.fresh('hanging'), int(rng.integers(5, 60))
+  ended = bench.run(
+      workdir, f'--watchdog_s={seconds}', code=bench_lib.HUNG,
+      injected=[f'hang={step}'], says=['injected.py', 'pretrain.py'])
+  assert ended.seconds > seconds
+  bench.run(workdir)
+  bench.same(workdir)
+  return 1
+
+
+def second_writer(bench, rng):
+  """A second run in the directory of one that lives."""
+  del rng
+  workdir = bench.fresh('shared')
+  with bench.gated(workdir, 30) as (process, at_gate, release):
+    at_gate(30)
+    with bench_lib.untouched(workdir):
+      bench.run(workdir, code=bench_lib.REFUSED, says=[
+          f'in use by pid {process.pid}', '--takeover', str(workdir)])
+    release(30)
+    bench_lib.expect(process.wait(), bench_lib.FINISHED)
+  bench.same(workdir)
+  return 1
+
+
+def takeover(bench, rng):
+  """The same with --takeover: the first must not write any more."""
+  del rng
+  workdir = bench.fresh('shared')
+  with bench.gated(workdir, 30) as (process, at_gate, release):
+    at_gate(30)
+    bench.run(workdir, '--takeover', says=[f'from pid {process.pid}'])
+    with bench_lib.untouched(workdir):
+      release(30)
+      bench_lib.expect(process.wait(), bench_lib.FAILED, 'taken over')
+  bench.same(workdir)
+  return 1
+
+
+def stale_lock(bench, rng):
+  """The lock of a process that is gone, here and on another host."""
+  del rng
+  workdir = bench.half()
+  bench.run(workdir, says=['reclaimed from pid'])
+  bench.same(workdir)
+  workdir = bench.half()
+  lock = workdir / 'LOCK'
+  lock.write_text(json.dumps(json.loads(lock.read_text()) | {'host': 'other'}))
+  with bench_lib.untouched(workdir):
+    bench.run(workdir, code=bench_lib.REFUSED, says=['on host other'])
+  bench.run(workdir, '--takeover')
+  bench.same(workdir)
+  return 2
+
+
+FAULTS = [
+    bench_lib.Fault(
+        'sigterm', 'SIGTERM between steps', 'saves the step, exit code 75',
+        by('SIGTERM')),
+    bench_lib.Fault(
+        'sigint', 'SIGINT (Ctrl-C) between steps',
+        'saves the step, exit code 75', by('SIGINT')),
+    bench_lib.Fault(
+        'stop', 'touch WORKDIR/STOP', 'saves the step, exit code 75',
+        by('STOP')),
+    bench_lib.Fault(
+        'signal_compilation', 'SIGTERM, SIGINT during compilation',
+        'saves the step, exit code 75',
+        each(by('SIGTERM', 'compilation'), by('SIGINT', 'compilation'))),
+    bench_lib.Fault(
+        'signal_evaluation', 'SIGTERM, SIGINT during an evaluation',
+        'saves the step, exit code 75',
+        each(by('SIGTERM', 'evaluation'), by('SIGINT', 'evaluation'))),
+    bench_lib.Fault(
+        'signal_save', 'SIGTERM, SIGINT during a save',
+        'saves the step, exit code 75',
+        each(by('SIGTERM', 'save'), by('SIGINT', 'save'))),
+    bench_lib.Fault(
+        'signal_twice', 'a second signal',
+        'ends at once, exit code 128 + signal',
+        each(twice('SIGTERM'), twice('SIGINT'))),
+    bench_lib.Fault(
+        'hang', 'a batch that never comes',
+        'watchdog: all stacks, exit code 70', hanging),
+    bench_lib.Fault(
+        'second_writer', 'a second run in the same directory',
+        'refused, exit code 2; the first goes on', second_writer),
+    bench_lib.Fault(
+        'takeover', 'a second run with --takeover',
+        'goes on, bit for bit; the first stops', takeover),
+    bench_lib.Fault(
+        'stale_lock', 'the lock of a dead process, of another host',
+        'reclaimed; refused without --takeover', stale_lock),
+]
