@@ -121,10 +121,12 @@ def freeze(cls: type[T], tree: Any, path: str = 'config') -> T:
       raise errors.InputError(
           f'{path}.{key} is not a field of {kind}.{near(key, hints)}')
     if _variants(hints[key]):
-      if value is None or hasattr(
-          value, 'items') and value.get('kind') == '':
+      if hasattr(value, 'items') and value.get('kind') == '':
         continue
-      value = freeze(hints[key], value, f'{path}.{key}')
+      if value is None and type(None) not in _members(hints[key]):
+        continue
+      if value is not None:
+        value = freeze(hints[key], value, f'{path}.{key}')
     elif value is None and type(None) not in _members(hints[key]):
       continue  # Never set: the dataclass has a default, or says what it lacks.
     else:

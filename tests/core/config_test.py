@@ -44,6 +44,7 @@ class Run:
   model: Model = Model()
   optimizer: Adam | Lion = Adam()
   early: Adam | None = None
+  late: Adam | None = Adam()
   data: Text | None = None
   betas: tuple[float, ...] = (0.9, 0.95)
 
@@ -57,7 +58,9 @@ def test_editable_then_freeze_is_the_same_config(run):
 
 
 def test_the_saved_text_reads_back():
-  assert config.freeze(Run, json.loads(config.dumps(RUN))) == RUN
+  off = dataclasses.replace(RUN, late=None)  # Which is on by default.
+  for run in RUN, off:
+    assert config.freeze(Run, json.loads(config.dumps(run))) == run
   assert json.loads(config.dumps(RUN))['optimizer']['kind'] == 'Adam'
 
 
