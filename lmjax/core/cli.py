@@ -14,6 +14,8 @@ from absl import logging as absl_logging
 from lmjax.core import allocator
 from lmjax.core import config
 from lmjax.core import errors
+from lmjax.core import secrets
+from lmjax.core import terminal
 
 T = TypeVar('T')
 
@@ -27,6 +29,8 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
   allocator.keep_pages()
   # Backends that are absent are no news to somebody who has none of them.
   logging.getLogger('jax._src.xla_bridge').setLevel(logging.WARNING)
+  sys.excepthook = lambda *error: print(
+      told(''.join(traceback.format_exception(*error))), file=sys.stderr)
   app.run(_told(main), flags_parser=_parse)
 
 
@@ -89,7 +93,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
 
 
 def _told(main):
-  def told(argv):
+  def run_it(argv):
     if len(argv) > 1:
       _fail(f'Arguments are given as --flag=value; got {argv[1:]}.')
     if not flags.FLAGS['verbosity'].present:
@@ -98,14 +102,19 @@ def _told(main):
       main(argv)
     except errors.InputError as error:
       _fail(error)
-  return told
+  return run_it
+
+
+def told(message: str) -> str:
+  """Returns a message as it may be printed: without secrets and controls."""
+  return terminal.printable(secrets.text(message))
 
 
 def _fail(error) -> None:
   if '--traceback' in sys.argv:
-    traceback.print_exc()
+    print(told(traceback.format_exc()), file=sys.stderr)
   text = error.args[0] if getattr(error, 'args', None) else error
-  print(f'Error: {text}', file=sys.stderr)
+  print(f'Error: {told(str(text))}', file=sys.stderr)
   sys.exit(2)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core import safe_paths
+from lmjax.core import secrets
 from lmjax.core import strict_json
 from lmjax.data import documents as documents_lib
 from lmjax.data import vocabulary
@@ -90,7 +91,7 @@ def cached(source: documents_lib.Source, tokenizer: vocabulary.Tokenizer,
   if not directory.exists():
     with _lock(directory):
       if not directory.exists():  # Another process may have been faster.
-        build(directory, source, tokenizer, identity)
+        build(directory, source, tokenizer, secrets.redact(identity))
   return load(directory)
 
 

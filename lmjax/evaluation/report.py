@@ -7,6 +7,11 @@ import os
 import pathlib
 from typing import Any
 
+from lmjax.core import errors
+from lmjax.core import secrets
+from lmjax.core import strict_json
+from lmjax.core import terminal
+
 SCHEMA = 'lmjax.report.v1'
 
 
@@ -147,14 +152,25 @@ def save(path: str | os.PathLike, reports: Sequence[Report],
   path = pathlib.Path(path)
   part = path.with_name(path.name + '.part')
   part.write_text(
-      json.dumps(tree | finite(facts), indent=2, allow_nan=False) + '\n')
+      json.dumps(secrets.redact(tree | finite(facts)), indent=2,
+                 allow_nan=False) + '\n')
   os.replace(part, path)
 
 
 def load(path: str | os.PathLike) -> list[Report]:
-  """Returns the reports in a `report.json`."""
-  tree = json.loads(pathlib.Path(path).read_text())
-  return [Report.from_dict(report) for report in tree['reports']]
+  """Returns the reports in a `report.json`.
+
+  Raises:
+    InputError: If it is none.
+  """
+  try:
+    tree = strict_json.read(path)
+    return [Report.from_dict(report) for report in tree['reports']]
+  except (OSError, ValueError, LookupError, TypeError,
+          AttributeError) as error:
+    raise errors.InputError(
+        f'{os.fspath(path)!r} holds no reports ({error!r}); evaluate the run '
+        'again.') from None
 
 
 _COLUMNS = (  # Heading, decimals, attribute.
@@ -215,7 +231,8 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]],
   for i, column in enumerate(columns):
     out.add_column(column, justify='right' if i else 'left', no_wrap=True)
   for i, row in enumerate(rows):
-    out.add_row(*map(text.Text, row), style='bold' if i == 0 else None)
+    out.add_row(*(text.Text(terminal.printable(cell)) for cell in row),
+                style='bold' if i == 0 else None)
   return out
 
 

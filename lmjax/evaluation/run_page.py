@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import unicodedata
 
 from lmjax.core import config as config_lib
+from lmjax.core import secrets
 from lmjax.evaluation import report
 
 _STYLE = """
@@ -102,6 +103,7 @@ def write(
     facts: More to say of the run, by name: parameters, time, versions.
   """
   reports = list(reports)
+  config, facts = secrets.redact(config), secrets.redact(facts or {})
   sections = [_tiles(reports[0]) if reports else '']
   if curve_png is not None:
     sections.append(_section('Training', _picture('Training', curve_png)))

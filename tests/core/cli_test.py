@@ -59,10 +59,17 @@ def test_no_mistake_no_noise(run):
      "Error: --config.widht: there is no field 'widht'. Did you mean "
      '"width" instead of "widht"?\n'),
     (['train'], "Error: Arguments are given as --flag=value; got ['train'].\n"),
+    (['https://me:secret@host'], 'Error: Arguments are given as --flag=value; '
+     "got ['https://[redacted]@host'].\n"),
 ])
 def test_a_users_mistake_is_one_sentence(run, args, sentence):
   code, _, told = run(*args)
   assert (code, told) == (2, sentence)
+
+
+def test_what_is_told_neither_steers_nor_betrays():
+  assert cli.told('\x1b]0;x\x07a\u202e\n\tpassword=xyz') == (
+      ']0;xa\n\tpassword=[redacted]')
 
 
 def test_an_unknown_flag_names_the_nearest(run):
