@@ -243,7 +243,7 @@ def _parse(text):
   try:
     fields = json.loads(text)
     holder = Holder(fields['pid'], fields['host'], fields['started'])
-  except (ValueError, LookupError, TypeError):
+  except (ValueError, LookupError, TypeError, RecursionError):
     return None
   good = (type(holder.pid) is int and holder.pid > 0
           and all(isinstance(x, str) and x.isprintable()
