@@ -141,8 +141,9 @@ class Data:
         'data.packing': repr(config.packing),
         'data.corruption': repr(corruption), 'data.length': length,
         'data.batch_size': config.batch_size, 'data.seed': config.seed}
-    return Batches(rows, config.batch_size, length,
-                   self.tokenizer.vocab_size, fingerprint)
+    return Batches(
+        rows, config.batch_size, length, self.tokenizer.vocab_size, fingerprint,
+        tokenizer=self.tokenizer)
 
   def hashes(self) -> dict[str, str]:
     """Returns digests of the tokenizer, the tokens of each split, and every
@@ -195,6 +196,7 @@ class Batches:
       batches.
     index: Which shard of each global batch this gives.
     count: How many shards there are.
+    tokenizer: What the ids are of, to say more where one is wrong.
   """
   source: packing_lib.Rows
   batch_size: int
@@ -203,22 +205,43 @@ class Batches:
   fingerprint: Mapping[str, Any]
   index: int = 0
   count: int = 1
+  tokenizer: tokenizer_lib.Tokenizer | None = None
 
   def __call__(self, step: int) -> dict[str, np.ndarray]:
     """Returns the batch of a step: arrays [batch_size / count, length].
 
     Raises:
-      InputError: If the data hold an id that the vocabulary has not.
+      InputError: If it holds an id that the vocabulary has not.
     """
     parts = [self.source.rows(*part) for part in self._parts(step)]
     batch = parts[0] if len(parts) == 1 else {
         key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    largest = max(batch['inputs'].max(), batch['targets'].max())
-    if largest >= self.vocab_size:
-      raise errors.InputError(
-          f'Token id {largest} at step {step} is outside the vocabulary of '
-          f'{self.vocab_size} ids: the tokens were made by another tokenizer.')
+    for name, ids in batch.items():
+      if name.endswith(('inputs', 'targets')) and not (
+          0 <= ids.min() <= ids.max() < self.vocab_size):
+        self._refuse(step, name, ids)
     return batch
+
+  def _refuse(self, step: int, name: str, ids: np.ndarray) -> None:
+    """Raises InputError that says which id it is, and where."""
+    row, column = np.argwhere((ids < 0) | (ids >= self.vocab_size))[0]
+    around = ids[row, max(0, column - 8):column + 8].tolist()
+    raise errors.InputError(
+        f'Batch {step} (that of step {step + 1}, if none was left out), row '
+        f'{row}, column {column} of {name}: id {ids[row, column]} is outside '
+        f'the vocabulary of {self.vocab_size} ids, 0 to {self.vocab_size - 1}. '
+        f'The row is of documents {self.documents(step)[row]}; the ids around '
+        f'are {around}{self._text(around)}. Either another tokenizer made '
+        'the tokens, or their store is damaged: delete its folder in the cache '
+        'to have it built again.')
+
+  def _text(self, ids: list[int]) -> str:
+    """Returns what ids say, with ? for those that say nothing."""
+    if self.tokenizer is None:
+      return ''
+    raw = b''.join(self.tokenizer.token_bytes(i) if 0 <= i < min(
+        self.vocab_size, self.tokenizer.vocab_size) else b'?' for i in ids)
+    return f', {raw.decode("utf-8", "replace")!r}'
 
   def documents(self, step: int) -> list[list[int]]:
     """Returns the documents of each row of a step's batch.

@@ -59,7 +59,11 @@ class Features:
   def build(self, examples: Sequence[task_lib.Example],
             labels: Sequence[str], tokenizer: tokenizer_lib.Tokenizer
             ) -> 'Rows':
-    """Returns the examples of a split, tokenized."""
+    """Returns the examples of a split, tokenized.
+
+    Raises:
+      InputError: If an example has another label than those.
+    """
     longest = self.lengths[-1]
     before = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
     after = [] if tokenizer.eos_id is None else [tokenizer.eos_id]
@@ -73,6 +77,12 @@ class Features:
       ids = np.concatenate([before, text[:room], after])
       tokens[i, :len(ids)], sizes[i] = ids, len(ids)
     place = {label: i for i, label in enumerate(labels)}
+    for example in examples:
+      if example.label not in place:
+        raise errors.InputError(
+            f'{example.where}: label {example.label!r} is none of the '
+            f'{len(labels)} classes {list(labels)[:20]}.'
+            f'{config.near(example.label, labels)}')
     targets = np.array([place[example.label] for example in examples], np.int32)
     return Rows(self, tokens, sizes, targets, truncated)
 
@@ -173,6 +183,13 @@ class Batches:
     length, chosen = self._plan(epoch)[place]
     return self.rows.batch(
         chosen, length, np.random.default_rng([self.seed, 1, step]))
+
+  def documents(self, step: int) -> list[list[int]]:
+    """Returns the number of the example in each row of a step's batch."""
+    epoch, place = divmod(step, self.steps_per_epoch)
+    _, chosen = self._plan(epoch)[place]
+    filled = self.rows.features.batch_size - len(chosen)
+    return [[number] for number in chosen.tolist()] + [[]] * filled
 
   def _plan(self, epoch: int) -> list[tuple[int, np.ndarray]]:
     """Returns (row length, examples) for each batch of an epoch."""

@@ -1,5 +1,6 @@
 """Batches are a function of the step, whatever the shards."""
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -122,9 +123,39 @@ def test_a_given_tokenizer_and_cache_are_used(tmp_path):
 
 
 def test_ids_of_another_tokenizer_are_refused(data):
-  batches = dataclasses.replace(data.batches(), vocab_size=100)
-  with pytest.raises(errors.InputError, match='at step 2 .* of 100 ids'):
+  batches = dataclasses.replace(data.batches(), vocab_size=200)
+  with pytest.raises(errors.InputError) as caught:  # BOS is 256.
     batches(2)
+  text = str(caught.value)
+  assert 'Batch 2 (that of step 3' in text and 'the vocabulary of 200' in text
+  row, column = np.argwhere(data.batches()(2)['inputs'] >= 200)[0]
+  assert f'row {row}, column {column} of inputs: id 25' in text
+  assert f'documents {data.batches().documents(2)[row]}' in text
+  number = data.tokenizer.decode(
+      data.train.document(data.batches().documents(2)[row][0])).split()[0]
+  assert re.search(rf", '[? \d]*{number}[? \d]*'", text)
+
+
+@pytest.mark.parametrize('name', ['inputs', 'targets', 'encoder_inputs'])
+@pytest.mark.parametrize('wrong', [-1, 258])
+def test_ids_that_jax_would_clamp_are_refused(data, name, wrong):
+  class Wrong:
+    num_rows = 7
+
+    def rows(self, epoch, indices):
+      batch = data.batches().source.rows(epoch, indices)
+      batch['encoder_inputs'] = batch['inputs'].copy()
+      batch[name][0, 3] = wrong
+      return batch
+
+    def documents(self, epoch, indices):
+      return data.batches().source.documents(epoch, indices)
+
+  batches = dataclasses.replace(
+      data.batches(), source=Wrong(), tokenizer=None)
+  with pytest.raises(errors.InputError,
+                     match=f'row 0, column 3 of {name}: id {wrong} is outside'):
+    batches(0)
 
 
 @pytest.mark.parametrize('change, message', [

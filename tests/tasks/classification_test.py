@@ -91,6 +91,26 @@ def test_a_batch_is_a_function_of_step_and_seed():
       np.testing.assert_array_equal(array, first[step][name])
 
 
+def test_documents_are_the_examples_of_the_rows():
+  sizes = list(range(1, 7)) + [2]  # All differ but for the last.
+  built = rows(sizes)
+  batches = built.batches(seed=3)
+  for step in range(6):
+    batch, documents = batches(step), batches.documents(step)
+    assert len(documents) == 3
+    for row, found in enumerate(documents):
+      text = batch['inputs'][row][batch['segments'][row] > 0].tolist()
+      assert [built.tokens[n][:built.sizes[n]].tolist()
+              for n in found] == ([text] if text else [])
+
+
+def test_a_label_that_is_no_class_is_refused_with_its_place():
+  with pytest.raises(errors.InputError, match="f:3: label 'pos' is none of "
+                     r"the 2 classes \['neg', 'poss'\]. Did you mean 'poss'"):
+    classification.Features().build(
+        [task.Example('x', 'pos', 'f:3')], ('neg', 'poss'), BYTES)
+
+
 @pytest.mark.parametrize('token_dropout', [0.0, 0.5])
 def test_another_seed_gives_other_batches(token_dropout):
   built = rows([2] * 40, token_dropout=token_dropout)
