@@ -1,4 +1,5 @@
 """Every difference has a name."""
+import hashlib
 import json
 
 import jax
@@ -26,7 +27,29 @@ def test_layout_in_memory_does_not_matter():
   assert digests.sha256(x) == digests.sha256(np.asfortranarray(x))
 
 
+@pytest.mark.parametrize('size', [0, 1, 255, 256])
+def test_small_arrays_have_a_plain_digest(size):
+  x = np.arange(size, dtype=np.uint8)
+  assert digests.sha256(x) == hashlib.sha256(x).hexdigest()
+
+
+def test_large_arrays_have_the_digest_of_their_pieces(monkeypatch):
+  monkeypatch.setattr(digests, '_PIECE', 40)
+  x = np.arange(25.0, dtype=np.float32)  # Two pieces and a half.
+  data = x.tobytes()
+  pieces = [hashlib.sha256(data[i:i + 40]).digest() for i in (0, 40, 80)]
+  assert digests.sha256(x) == hashlib.sha256(b''.join(pieces)).hexdigest()
+  changed = digests.describe({'a': x, 'b': x[:3]})
+  x[20] += 1
+  assert digests.damage({'a': x, 'b': x[:3]}, changed, 'params/') == (
+      'array params/a: digest mismatch')
+
+
 @pytest.mark.parametrize('change, words', [
+    (lambda t: t.update(c=t['c'].view(np.float32)),
+     r'array c: int32[1] became float32[1]'),
+    (lambda t: t['a'].update(b=t['a']['b'].reshape(3, 2)),
+     'array a/b: float64[2, 3] became float64[3, 2]'),
     (lambda t: t['a']['b'].__setitem__((0, 0), -0.0), 'array a/b: digest mismatch'),
     (lambda t: t.pop('c'), 'array c: missing'),
     (lambda t: t.update(e=np.ones(1)), 'array e: was never saved')])
@@ -54,3 +77,16 @@ def test_a_batch_has_a_short_digest_of_all_that_is_in_it():
             batch | {'weights': np.ones((2, 3), np.float32)},
             {'inputs': batch['inputs'], 'masks': batch['weights']}]
   assert found not in map(digests.batch, others)
+
+
+def test_facts_vouch_for_themselves():
+  facts = digests.signed({'pair': (1, 2), 'x': 0.1, 'nan': float('nan'), 3: {}})
+  read = json.loads(json.dumps(facts, indent=1))
+  assert digests.is_intact(read) and read['pair'] == [1, 2]
+  assert not digests.is_intact(read | {'x': 0.2})
+  assert not digests.is_intact(read | {'more': None})
+  assert not digests.is_intact(
+      {key: value for key, value in read.items() if key != 'sha256'})
+  assert not digests.is_intact([read])
+  with pytest.raises(TypeError):
+    digests.signed({'x': np.zeros(2)})
