@@ -50,7 +50,7 @@ def t5(width: int, num_layers: int, num_heads: int, hidden: int, *,
               out_bias=False, scale=1.0, dropout=dropout),
           mlp=layers.MLPConfig(
               hidden=hidden, activation='relu' if first else 'gelu_tanh',
-              gated=not first, bias=False),
+              gated=not first, bias=False, dropout=dropout),
           norm=norm, dropout=dropout),
       final_norm=norm, tied=first, head_scale=first, embed_dropout=dropout,
       embed_std=1.0)

@@ -80,7 +80,7 @@ class PreNormBlock(nn.Module):
     x_BTD += drop(h_BTD)
 
     h_BTD = config.norm.build('mlp_norm')(x_BTD)
-    h_BTD = config.mlp.build(self.policy, 'mlp')(h_BTD)
+    h_BTD = config.mlp.build(self.policy, 'mlp')(h_BTD, train)
     return x_BTD + drop(h_BTD), cache
 
 
@@ -98,7 +98,7 @@ class PostNormBlock(PreNormBlock):
             x_BTD, mask, bias_BNTS, cache, index, train)
     x_BTD = config.norm.build('mixer_norm')(x_BTD + drop(h_BTD))
 
-    h_BTD = config.mlp.build(self.policy, 'mlp')(x_BTD)
+    h_BTD = config.mlp.build(self.policy, 'mlp')(x_BTD, train)
     return config.norm.build('mlp_norm')(x_BTD + drop(h_BTD)), cache
 
 

@@ -195,19 +195,25 @@ class MLPConfig:
     gated: Whether a second projection multiplies the activation: with 'silu'
       SwiGLU, with 'gelu' GeGLU.
     bias: Whether the projections have biases.
+    dropout: Rate on the hidden layer, after the activation, as in T5.
 
   References:
-    Shazeer, GLU Variants Improve Transformer, arXiv:2002.05202, eq. 6.
+    Shazeer, GLU Variants Improve Transformer, arXiv:2002.05202, eq. 6; Raffel
+    et al., T5, arXiv:1910.10683, section 2.1 (dropout).
   """
   hidden: int = 512
   activation: Literal[
       'gelu', 'gelu_tanh', 'relu', 'silu', 'squared_relu'] = 'gelu_tanh'
   gated: bool = False
   bias: bool = True
+  dropout: float = 0.0
 
   def __post_init__(self):
     if self.hidden < 1:
       raise errors.InputError(f'mlp.hidden should be >= 1; got {self.hidden}.')
+    if not 0 <= self.dropout < 1:
+      raise errors.InputError(
+          f'mlp.dropout should be in [0, 1); got {self.dropout}.')
 
   def build(self, policy: Policy, name: str | None = None) -> nn.Module:
     return MLP(self, policy, name=name)
@@ -219,11 +225,12 @@ class MLP(nn.Module):
   policy: Policy
 
   @nn.compact
-  def __call__(self, x_BTD: jax.Array) -> jax.Array:
+  def __call__(self, x_BTD: jax.Array, train: bool = False) -> jax.Array:
     config, policy = self.config, self.policy
     h_BTF = ACTIVATIONS[config.activation](
         Dense(config.hidden, policy, config.bias, name='in')(x_BTD))
     if config.gated:
       h_BTF *= Dense(config.hidden, policy, config.bias, name='gate')(x_BTD)
+    h_BTF = nn.Dropout(config.dropout, deterministic=not train)(h_BTF)
     return Dense(x_BTD.shape[-1], policy, config.bias, policy.residual_std,
                  name='out')(h_BTF)

@@ -50,6 +50,13 @@ def test_full_size_has_the_published_number_of_parameters(name):
   assert trees.count(shapes_of(config)) == PUBLISHED[name]
 
 
+def test_t5_drops_hidden_units_too():
+  config = presets.t5(32, 2, 4, 48, vocab_size=61, dropout=0.1)
+  assert config.block.mlp.dropout == config.block.dropout == 0.1
+  assert presets.PRESETS['t5_small'].block.mlp.dropout == 0.0
+  assert presets.PRESETS['transformer_base'].block.mlp.dropout == 0.0
+
+
 def test_looped_has_as_many_as_scanned():
   assert trees.count(shapes_of(presets.PRESETS['t5_small'])) == (
       PUBLISHED['t5_small'])

@@ -51,6 +51,22 @@ def test_the_order_of_norms_and_branches(kind):
   np.testing.assert_allclose(got, want, atol=1e-5)
 
 
+@pytest.mark.parametrize('kind', [block.PreNorm, block.PostNorm])
+def test_hidden_units_are_dropped_in_training(kind):
+  config = kind(mixer=attention.AttentionConfig(4),
+                mlp=layers.MLPConfig(24, dropout=0.9))
+  module = config.module()(
+      config, POLICY, positions.NoPositions(), attend.plain)
+  arguments = (X, None, MASK, None, None)
+  def apply(params, train):
+    return module.apply({'params': params}, *arguments, train,
+                        rngs={'dropout': jax.random.key(1)})[0]
+  params = hot.hot_params(jax.eval_shape(
+      lambda: module.init(jax.random.key(0), *arguments, False))['params'])
+  run = jax.jit(apply, static_argnums=1)
+  assert np.abs(run(params, True) - run(params, False)).max() > 0.1
+
+
 def stack(**settings):
   config = block.PreNorm(
       mixer=attention.AttentionConfig(2), mlp=layers.MLPConfig(8), dropout=0.1)

@@ -67,6 +67,23 @@ def test_the_order_of_norms_and_branches(kind):
   assert cache.memory.k_BKSH.shape == (2, 4, 3, 4)
 
 
+@pytest.mark.parametrize('kind', [block.PreNorm, block.PostNorm])
+def test_hidden_units_are_dropped_in_training(kind):
+  config = kind(mixer=attention.AttentionConfig(4),
+                mlp=layers.MLPConfig(24, dropout=0.9))
+  wrapped = decoder_block.WithCross(config)
+  module = wrapped.module()(
+      wrapped, POLICY, positions.NoPositions(), attend.plain)
+  arguments = (X, None, SIGHT, None, None)
+  def apply(params, train):
+    return module.apply({'params': params}, *arguments, train,
+                        rngs={'dropout': jax.random.key(1)})[0]
+  params = hot.hot_params(jax.eval_shape(
+      lambda: module.init(jax.random.key(0), *arguments, False))['params'])
+  run = jax.jit(apply, static_argnums=1)
+  assert np.abs(run(params, True) - run(params, False)).max() > 0.1
+
+
 def test_a_block_without_such_a_branch_is_refused():
   @dataclasses.dataclass(frozen=True)
   class Other(block.PreNorm):

@@ -1,4 +1,6 @@
 """Dense layers, norms and MLPs against float64, and dtypes where they count."""
+import dataclasses
+import functools
 import math
 
 import jax
@@ -177,6 +179,26 @@ def test_an_mlp_by_hand(gated):
   assert not any('bias' in p for p in init(bare, x).values())
 
 
+@pytest.mark.parametrize('gated', [False, True])
+def test_an_mlp_drops_hidden_units_in_training_alone(gated):
+  x = jax.random.normal(jax.random.key(1), (2, 3, 8))
+  config = layers.MLPConfig(64, 'relu', gated, bias=False, dropout=0.5)
+  dropping, bare = (c.build(POLICY) for c in (
+      config, dataclasses.replace(config, dropout=0.0)))
+  params = init(bare, x)
+  assert jax.tree.structure(init(dropping, x)) == jax.tree.structure(params)
+  params['out']['kernel'] = np.eye(64, 8)  # Shows some units as they are.
+  apply = functools.partial(
+      dropping.apply, {'params': params}, x,
+      rngs={'dropout': jax.random.key(0)})
+  whole = np.asarray(bare.apply({'params': params}, x))
+  np.testing.assert_array_equal(apply(), whole)
+  dropped = np.asarray(apply(train=True))
+  gone = dropped == 0
+  assert 0.2 < gone[whole != 0].mean() < 0.8
+  np.testing.assert_allclose(dropped[~gone], 2 * whole[~gone], rtol=1e-5)
+
+
 def test_an_mlp_starts_smaller_towards_the_residual_stream():
   policy = layers.Policy(init_std=0.1, residual_std=0.01)
   params = layers.MLPConfig(200).build(policy).init(
@@ -185,6 +207,8 @@ def test_an_mlp_starts_smaller_towards_the_residual_stream():
   np.testing.assert_allclose(params['out']['kernel'].std(), 0.01, rtol=0.05)
 
 
-def test_an_empty_mlp_is_refused():
+def test_an_impossible_mlp_is_refused():
   with pytest.raises(errors.InputError, match='mlp.hidden should be >= 1'):
     layers.MLPConfig(hidden=0)
+  with pytest.raises(errors.InputError, match='mlp.dropout should be in .* 1.0'):
+    layers.MLPConfig(dropout=1.0)
