@@ -40,6 +40,8 @@ ALLOWED = {  # (file, rule) -> why it may: it runs what is in this tree.
     ('tests/readme_test.py', 'eval'): 'the Python of our README',
     ('tests/notebooks_test.py', 'eval'): 'the cells of our notebooks',
     ('tests/doctest_test.py', 'import'): 'each module of lmjax',
+    **{(f'benchmarks/survival/{name}.py', 'import'): 'our training script'
+       for name in ('damaged', 'injected')},
     **{(f'tests/{name}_test.py', 'import'): 'our scripts and configs'
        for name in ('evaluate_script', 'finetune_script', 'generate_script',
                     'pairs', 'scripts')},

@@ -91,7 +91,7 @@ def cached(source: documents_lib.Source, tokenizer: vocabulary.Tokenizer,
   if not directory.exists():
     with _lock(directory):
       if not directory.exists():  # Another process may have been faster.
-        build(directory, source, tokenizer, secrets.redact(identity))
+        build(directory, source, tokenizer, identity)
   return load(directory)
 
 
@@ -111,6 +111,7 @@ def load(directory: str | pathlib.Path) -> TokenStore:
                       for path in paths[2:])
     if (dtype.str not in ('<u2', '<u4', '>u2', '>u4')
         or not isinstance(meta['digest'], str)
+        or not {'counts', 'text_bytes', 'source'} <= meta.keys()
         or offsets.dtype != np.int64 or sizes.dtype != np.int64):
       raise ValueError('its files are of other types')
     is_whole = (
@@ -160,13 +161,13 @@ def build(directory: str | pathlib.Path, source: documents_lib.Source,
       _to_disk(file)
     offsets = np.concatenate([[0], np.cumsum(sizes[0])]).astype(np.int64)
     sha.update(offsets.tobytes())
-    meta = {
+    meta = secrets.redact({
         'version': _VERSION, 'dtype': tokenizer.dtype.name,
         'vocab_size': tokenizer.vocab_size, 'num_tokens': int(offsets[-1]),
         'num_documents': len(offsets) - 1, 'text_bytes': int(sizes[1].sum()),
         'words': int(sizes[2].sum()), 'digest': sha.hexdigest(),
         'counts': dict(sorted(counts.items())), 'identity': identity,
-        'source': source.contents()}
+        'source': source.contents()})
     for name, values in ('offsets', offsets), ('sizes', sizes[1:]):
       with open(unfinished / f'{name}.npy', 'wb') as file:
         np.save(file, values)

@@ -5,6 +5,8 @@ import os
 import pathlib
 
 from lmjax.core import errors
+from lmjax.core import safe_paths
+from lmjax.core import strict_json
 from lmjax.training import rundir
 
 FILE = 'skips.json'
@@ -44,7 +46,7 @@ class Skips:
     if not path.exists():
       return cls()
     try:
-      found = json.loads(path.read_text())
+      found = strict_json.read(safe_paths.safe_join(workdir, FILE))
       return cls(tuple(tuple(map(int, pair)) for pair in found['ranges']))
     except (OSError, ValueError, LookupError, TypeError) as error:
       raise errors.InputError(

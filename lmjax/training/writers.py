@@ -12,6 +12,7 @@ import rich.console
 import rich.progress
 
 from lmjax.core import errors
+from lmjax.core import strict_json
 
 _NOT_FINITE = ('nan', 'inf', '-inf')
 
@@ -58,15 +59,17 @@ def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
   if not os.path.exists(path):
     return []
   rows = []
-  with open(path, encoding='utf-8') as file:
+  with open(path, encoding='utf-8', errors='replace') as file:
     for number, line in enumerate(file, 1):
       if not line.endswith('\n'):
         break
       try:
-        row = json.loads(line)
+        row = strict_json.loads(line)
+        if type(row['step']) is not int:
+          raise ValueError('its step is no number')
         rows.append({key: float(value) if value in _NOT_FINITE else value
                      for key, value in row.items()})
-      except (ValueError, AttributeError) as error:
+      except (ValueError, TypeError, LookupError) as error:
         raise errors.InputError(
             f'{path}:{number} is not a JSON object ({error}); mend or delete '
             f'that line.') from error
