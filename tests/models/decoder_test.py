@@ -228,3 +228,15 @@ def test_a_bidirectional_decoder_sees_ahead_and_cannot_generate():
   assert not np.allclose(one[0, 0], other[0, 0])
   with pytest.raises(errors.InputError, match='model.causal = False'):
     model.empty_cache(1, 3)
+
+
+@pytest.mark.parametrize('tied', [False, True])
+def test_logits_are_capped_softly(tied):
+  config = dataclasses.replace(LLAMA, tied=tied, logit_softcap=2.0)
+  params = params_of(config)
+  x_BTD = 20 * jax.random.normal(jax.random.key(0), (1, 3, 16))
+  capped, free = (c.build().apply({'params': params}, x_BTD, method='logits')
+                  for c in (config, dataclasses.replace(
+                      config, logit_softcap=None)))
+  assert np.abs(free).max() > 4
+  np.testing.assert_allclose(capped, 2.0 * np.tanh(free / 2.0), atol=1e-5)

@@ -259,3 +259,15 @@ def test_the_vocabulary_is_settled_by_the_tokenizer():
     BERT.with_vocab(18)
   with pytest.raises(errors.InputError, match='with_vocab'):
     unset.build()
+
+
+def test_the_first_token_stands_for_its_row():
+  params = params_of(BERT)
+  x_BTD = np.asarray(jax.random.normal(jax.random.key(0), (2, 3, 16)))
+  pooled, logits = (BERT.build().apply({'params': params}, x_BTD, method=name)
+                    for name in ('pooled', 'pair_logits'))
+  def dense(name, x_BD):
+    return x_BD @ params[name]['kernel'] + params[name]['bias']
+  want_BD = np.tanh(dense('pooler', x_BTD[:, 0]))
+  np.testing.assert_allclose(pooled, want_BD, atol=1e-5)
+  np.testing.assert_allclose(logits, dense('pairs', want_BD), atol=1e-5)
