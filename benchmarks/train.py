@@ -58,35 +58,41 @@ def lstm(recipe: recipes.Recurrent):
 CONFIGS = {recipes.Recipe: gpt, recipes.Recurrent: lstm}
 
 
-def contestant(recipe: recipes.Recipe | recipes.Recurrent, dtype: str) -> None:
-  """Serves steps of the real objective, optimizer and training step."""
+def parts(recipe: recipes.Recipe | recipes.Recurrent, dtype: str):
+  """Returns model, objective, optimizer and four batches of a recipe."""
   import dataclasses
-  import jax
   import numpy as np
-  from lmjax.core import allocator
-  from lmjax.training import parallel
-  from lmjax.training import step
-
-  allocator.keep_pages()
+  from lmjax.models import cost
   config, objective, optimizer = CONFIGS[type(recipe)](recipe)
-  model = dataclasses.replace(config, dtype=dtype).build()
+  config = dataclasses.replace(config, dtype=dtype)
+  model = config.build()
   ones = np.ones((recipe.batch, recipe.length), np.int32)
   batches = [{
       'inputs': rows[:, :-1], 'targets': rows[:, 1:], 'segments': ones,
       'positions': np.cumsum(ones, axis=1, dtype=np.int32) - 1,
       'weights': ones.astype(np.float32),
   } for rows in map(recipe.rows, range(4))]
+  return (model, objective.build(model),
+          optimizer.build(cost.shapes(config), steps=1000), batches)
 
-  params = model.init(jax.random.key(0), batches[0]['inputs'])['params']
-  optimizer = optimizer.build(params, steps=1000)
-  carry = getattr(objective, 'carry', lambda model, rows: None)
+
+def contestant(recipe: recipes.Recipe | recipes.Recurrent, dtype: str) -> None:
+  """Serves steps of the real objective, optimizer and training step."""
+  import jax
+  from lmjax.core import allocator
+  from lmjax.training import parallel
+  from lmjax.training import step
+
+  allocator.keep_pages()
+  model, objective, optimizer, batches = parts(recipe, dtype)
+  _, config, _ = CONFIGS[type(recipe)](recipe)
+  carry = getattr(config, 'carry', lambda model, rows: None)
   strategy = parallel.Jit()
   update = strategy.compile(functools.partial(
-      step.train_step, objective=objective.build(model),
-      optimizer=optimizer))
+      step.train_step, objective=objective, optimizer=optimizer))
   state = strategy.place(step.init_state(
-      params, optimizer, 0, carry=carry(model, recipe.batch)))
-  del params
+      model.init(jax.random.key(0), batches[0]['inputs'])['params'],
+      optimizer, 0, carry=carry(model, recipe.batch)))
 
   def work(count):
     nonlocal state

@@ -15,76 +15,81 @@ import time
 from absl import flags
 from lmjax import downstream
 from lmjax import experiment
+from lmjax import launch as launching
 from lmjax.core import cli
 from lmjax.core import trees
 from lmjax.evaluation import classification
 from lmjax.training import parallel
 from lmjax.training import rules
-from lmjax.training import rundir
 from lmjax.training import step
 
 
-def finetune(config: experiment.Finetune, workdir: str
-             ) -> dict[str, classification.Classification]:
+def finetune(
+    config: experiment.Finetune, workdir: str,
+    launch: launching.Launch = launching.Launch()
+) -> dict[str, classification.Classification]:
   """Trains as `config` says, into `workdir`; returns results on the test split.
 
   The best checkpoint on the validation split is what is tested, once.
   """
   begun, task, training = time.perf_counter(), config.task, config.training
-  rundir.check(workdir, config)
-  splits = task.source.read()
-  start = downstream.start(config, splits)
-  rows = {name: task.features.build(
-      getattr(splits, name), splits.labels, start.tokenizer)
-          for name in ('train', 'valid', 'test')}
-  run = rundir.open_run(workdir, config, {
-      'task.source: examples': downstream.digest(splits),
-      'tokenizer: ids': start.tokenizer.digest,
-      'init: parameters': start.digest})
-  start.tokenizer.save(run.tokenizer)
-  notes = [*splits.notes, *(f'{name}: {r.describe()}.'
-                            for name, r in rows.items())]
+  with launch.started(workdir, config) as started:
+    splits = task.source.read()
+    start = downstream.start(config, splits)
+    rows = {name: task.features.build(
+        getattr(splits, name), splits.labels, start.tokenizer)
+            for name in ('train', 'valid', 'test')}
+    hashes = {'task.source: examples': downstream.digest(splits),
+              'tokenizer: ids': start.tokenizer.digest,
+              'init: parameters': start.digest}
+    model = config.head.build(start.backbone, len(splits.labels))
+    params = start.initial_params(model, training.seed)
+    launch.check_params(trees.count(params))
+    held = downstream.frozen(config, params)
+    optimizer = downstream.optimizer(config, held).build(params, training.steps)
+    state = step.init_state(
+        params, optimizer, training.seed, ema=training.ema_decay is not None,
+        equal=training.average is not None, guard=training.guard)
+    strategy = parallel.strategy(training.parallel)
+    logits_of = downstream.predictor(model, strategy, len(splits.labels))
 
-  model = config.head.build(start.backbone, len(splits.labels))
-  params = start.initial_params(model, training.seed)
-  held = downstream.frozen(config, params)
-  optimizer = downstream.optimizer(config, held).build(params, training.steps)
-  state = step.init_state(params, optimizer, training.seed,
-                          ema=training.ema_decay is not None,
-                          equal=training.average is not None)
-  strategy = parallel.strategy(training.parallel)
-  logits_of = downstream.predictor(model, strategy, len(splits.labels))
+    def evaluate(params, _):
+      numbers = task.metrics.numbers(
+          logits_of(params, rows['valid']), rows['valid'], splits.labels)
+      return {f'valid/{name}': value for name, value in numbers.items()}
 
-  def evaluate(params, _):
-    numbers = task.metrics.numbers(
-        logits_of(params, rows['valid']), rows['valid'], splits.labels)
-    return {f'valid/{name}': value for name, value in numbers.items()}
+    run = started.open_run(hashes)
+    start.tokenizer.save(run.tokenizer)
+    fitted, number, params = started.fit(
+        run, state, rows['train'].batches(training.seed), hashes | {
+            'seed': training.seed, 'features': repr(task.features)},
+        objective=rules.without_gradient(task.objective.build(model), held),
+        optimizer=optimizer, parallel=strategy, evaluate=evaluate)
 
-  fitted, number, params = training.fit(
-      run, state, rows['train'].batches(training.seed), optimizer=optimizer,
-      objective=rules.without_gradient(task.objective.build(model), held),
-      parallel=strategy, evaluate=evaluate)
-
-  logits = logits_of(params, rows['test'])
-  results = {'model': task.metrics.result(logits, rows['test'], splits.labels)}
-  results |= task.metrics.baseline_results(splits, rows['test'])
-  downstream.publish(
-      run, results, logits, splits, notes, step=number,
-      stopped_early=fitted.stopped_early, init=config.init,
-      parameters_hash=trees.digest(params),
-      seconds=time.perf_counter() - begun)
+    logits = logits_of(params, rows['test'])
+    results = {'model': task.metrics.result(
+        logits, rows['test'], splits.labels)}
+    results |= task.metrics.baseline_results(splits, rows['test'])
+    downstream.publish(
+        run, results, logits, splits, [*splits.notes, *(
+            f'{name}: {r.describe()}.' for name, r in rows.items())],
+        step=number, stopped_early=fitted.stopped_early, init=config.init,
+        parameters_hash=trees.digest(params),
+        seconds=time.perf_counter() - begun)
   return results
 
 
 def main(_):
-  finetune(_CONFIG(), _WORKDIR.value)
+  finetune(_CONFIG(), _WORKDIR.value, _LAUNCH())
 
 
 if __name__ == '__main__':
   _CONFIG = cli.config_flag(
       experiment.Finetune,
       pathlib.Path(__file__).parent / 'configs/finetune_docstrings.py',
-      parallel='training.parallel')
+      parallel='training.parallel',
+      max_bad_steps='training.guard.max_bad_steps')
+  _LAUNCH = launching.define_flags()
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Directory of the run.', required=True)
   cli.run(main)

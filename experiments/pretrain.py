@@ -7,7 +7,7 @@
 
 --config chooses the structure, --config.a.b=value sets a leaf of it, and
 --config.a.kind=Name exchanges a part for another. The same command again
-continues a run that was stopped.
+continues a run that was stopped; touching WORKDIR/STOP, or a signal, stops it.
 """
 import pathlib
 import time
@@ -15,49 +15,53 @@ import time
 from absl import flags
 from lmjax import counting
 from lmjax import experiment
+from lmjax import launch as launching
 from lmjax import preview
 from lmjax import pretraining
 from lmjax import results
 from lmjax import runs
 from lmjax.core import cli
+from lmjax.core import trees
 from lmjax.evaluation import report
 from lmjax.training import parallel
-from lmjax.training import rundir
 
 
-def pretrain(config: experiment.Pretrain, workdir: str,
-             profile: str | None = None) -> list[report.Report]:
+def pretrain(
+    config: experiment.Pretrain, workdir: str, profile: str | None = None,
+    launch: launching.Launch = launching.Launch()) -> list[report.Report]:
   """Trains as `config` says, into `workdir`; returns held-out reports.
 
   The best checkpoint on held-out text is what is measured and sampled from.
   `profile` names a directory for a profiler trace.
   """
   begun, training = time.perf_counter(), config.training
-  rundir.check(workdir, config)
-  parts = pretraining.prepare(config, workdir)
-  data, model, tokenizer = parts.data, parts.model, parts.tokenizer
-  print(data.describe())
-  results.prompts(config, tokenizer, model)  # Refused now, if ever.
-  strategy = parallel.strategy(training.parallel)
-  score_of = runs.scorer(
-      config.objective, model, tokenizer, strategy.devices,
-      config.scoring.carried)
+  with launch.started(workdir, config) as started:
+    parts = pretraining.prepare(config, workdir)
+    data, model, tokenizer = parts.data, parts.model, parts.tokenizer
+    print(data.describe())
+    launch.check_params(trees.count(parts.shapes))
+    results.prompts(config, tokenizer, model)  # Refused now, if ever.
+    strategy = parallel.strategy(training.parallel)
+    score_of = runs.scorer(
+        config.objective, model, tokenizer, strategy.devices,
+        config.scoring.carried)
 
-  run = rundir.open_run(workdir, config, data.hashes())
-  tokenizer.save(run.tokenizer)
-  fitted, number, params = training.fit(
-      run, parts.initial_state(), parts.batches, objective=parts.objective,
-      optimizer=parts.optimizer, parallel=strategy,
-      evaluate=results.watcher(config, data, parts.objective, score_of),
-      learning_rate=config.optimizer.rate(training.steps),
-      flops_per_token=parts.flops_per_token,
-      profile=profile)
+    run = started.open_run(data.hashes())
+    tokenizer.save(run.tokenizer)
+    fitted, number, params = started.fit(
+        run, parts.initial_state(), parts.batches, parts.batches.fingerprint,
+        objective=parts.objective, optimizer=parts.optimizer,
+        parallel=strategy, profile=profile,
+        evaluate=results.watcher(config, data, parts.objective, score_of),
+        learning_rate=config.optimizer.rate(training.steps),
+        flops_per_token=parts.flops_per_token,
+        documents=parts.batches.documents)
 
-  reports = results.measure(config, data, score_of, params)
-  results.publish(
-      run, config, reports,
-      results.draw(config, tokenizer, model, params), step=number,
-      tokens=fitted.progress.tokens, seconds=time.perf_counter() - begun)
+    reports = results.measure(config, data, score_of, params)
+    results.publish(
+        run, config, reports,
+        results.draw(config, tokenizer, model, params), step=number,
+        tokens=fitted.progress.tokens, seconds=time.perf_counter() - begun)
   return reports
 
 
@@ -66,16 +70,18 @@ def main(_):
   if _DRY_RUN.value:
     preview.show(config, _WORKDIR.value)
   elif isinstance(config, experiment.Count):
-    counting.count(config, _WORKDIR.value)
+    counting.count(config, _WORKDIR.value, _LAUNCH())
   else:
-    pretrain(config, _WORKDIR.value, _PROFILE.value)
+    pretrain(config, _WORKDIR.value, _PROFILE.value, _LAUNCH())
 
 
 if __name__ == '__main__':
   _CONFIG = cli.config_flag(
       experiment.Pretrain | experiment.Count,
       pathlib.Path(__file__).parent / 'configs/demo.py',
-      parallel='training.parallel')
+      parallel='training.parallel',
+      max_bad_steps='training.guard.max_bad_steps')
+  _LAUNCH = launching.define_flags()
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Directory of the run.', required=True)
   _DRY_RUN = flags.DEFINE_bool(

@@ -37,14 +37,9 @@ from lmjax.objectives import truncated
 from lmjax.tasks import classification
 from lmjax.training import averaging
 from lmjax.training import changes as changes_lib
-from lmjax.training import checkpoints
 from lmjax.training import guard as guard_lib
-from lmjax.training import loop
 from lmjax.training import optimizers
-from lmjax.training import rundir
-from lmjax.training import step as step_lib
 from lmjax.training import stopping
-from lmjax.training import writers
 
 Model = (
     decoder.DecoderConfig | encoder.EncoderConfig | electra.ElectraConfig
@@ -107,7 +102,8 @@ class Training:
       end.
     eval_tokens: Held-out tokens scored then; the report at the end scores all.
     save_every: Steps between checkpoints; None saves at evaluations.
-    save_minutes: Minutes after which there is one besides; None: by steps alone.
+    save_minutes: Minutes after which there is one besides; None: by steps
+      alone.
     keep_last: Newest checkpoints kept.
     keep_best: Best checkpoints kept besides.
     max_failed_saves: Saves in a row that may fail, as on a full disk, before
@@ -129,7 +125,7 @@ class Training:
   eval_tokens: int = 200_000
   save_every: int | None = None
   save_minutes: float | None = None
-  keep_last: int = 1
+  keep_last: int = 2
   keep_best: int = 1
   max_failed_saves: int = 3
   replicas_every: int | None = 1000
@@ -155,31 +151,8 @@ class Training:
   def fit_options(self) -> dict[str, Any]:
     """Returns the arguments of `loop.fit` that are named as they are here."""
     return {name: getattr(self, name) for name in (
-        'steps', 'microbatches', 'ema_decay', 'average', 'eval_every',
-        'save_every', 'log_every', 'stop')}
-
-  def fit(self, run: rundir.RunDir, state: step_lib.TrainState, batches: Any,
-          **options: Any) -> tuple[loop.FitResult, int, Any]:
-    """Trains in a run directory, from where the run stood.
-
-    Args:
-      run: Where checkpoints and metrics go.
-      state: Of step 0; a checkpoint in the directory replaces it.
-      batches: The global batch of a step.
-      **options: Further arguments of `loop.fit`.
-
-    Returns:
-      What the run ended with, and the number and the parameters of the best
-      checkpoint.
-    """
-    with checkpoints.Checkpoints(
-        run.checkpoints, self.keep_last, self.keep_best) as saved:
-      state, progress = saved.resume(state)
-      with writers.opened(run.metrics, run.tensorboard, self.steps,
-                          int(state.step)) as sinks:
-        fitted = loop.fit(state, batches, checkpoints=saved, writers=sinks,
-                          progress=progress, **self.fit_options(), **options)
-    return fitted, *checkpoints.restore_params(run.checkpoints, 'best')
+        'steps', 'microbatches', 'ema_decay', 'average', 'guard', 'eval_every',
+        'save_every', 'save_minutes', 'log_every', 'stop', 'workers')}
 
 
 # What the arrays of a checkpoint are like, and what is only watched or kept.
@@ -187,8 +160,9 @@ _STRUCTURAL = (
     'optimizer.kind', 'optimizer.freeze', 'training.ema_decay',
     'training.average')
 _COSMETIC = (
-    'training.log_every', 'training.save_every', 'training.keep_last',
-    'training.keep_best')
+    'training.log_every', 'training.save_every', 'training.save_minutes',
+    'training.keep_last', 'training.keep_best', 'training.max_failed_saves',
+    'training.replicas_every', 'training.workers')
 _NOTES = (
     ('training.steps',
      'training.steps: the schedules Cosine, Linear, WarmupStableDecay and '

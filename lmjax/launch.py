@@ -1,16 +1,32 @@
-"""How one start of a run behaves; nothing that a result depends on."""
-from collections.abc import Callable
+"""Starting a run: what one start decides, and what holds while it lasts."""
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
 import dataclasses
-from typing import Literal
+import json
+import sys
+from typing import Any, Literal
 
 from absl import flags
 
+from lmjax import experiment
 from lmjax.core import errors
+from lmjax.training import checkpoints
+from lmjax.training import lock
+from lmjax.training import loop
+from lmjax.training import rundir
+from lmjax.training import signals
+from lmjax.training import skips as skips_lib
+from lmjax.training import step as step_lib
+from lmjax.training import supervision
+from lmjax.training import watchdog
+from lmjax.training import writers
 
 
 @dataclasses.dataclass(frozen=True)
 class Launch:
   """What a person decides when starting a run, or starting it again.
+
+  No result depends on it, so it is no part of the config.
 
   Attributes:
     on_damaged: Where the newest checkpoint is damaged: take the newest sound
@@ -27,6 +43,22 @@ class Launch:
   expect_params: int | None = None
   watchdog_s: float | None = 3600.0
 
+  @contextlib.contextmanager
+  def started(self, workdir: str, config: Any) -> Iterator['Started']:
+    """Holds a run directory while inside.
+
+    Args:
+      workdir: The directory; nothing else may write to it meanwhile.
+      config: Of the run.
+
+    Raises:
+      InputError: If another process holds the directory, or it has the run of
+        another config in it.
+    """
+    with lock.held(workdir, self.takeover) as held:
+      rundir.check(workdir, config, override=self.override)
+      yield Started(self, workdir, config, held)
+
   def check_params(self, count: int) -> None:
     """Raises InputError if a model of `count` parameters is not expected."""
     if self.expect_params is not None and count != self.expect_params:
@@ -34,6 +66,83 @@ class Launch:
           f'The model has {count:,} parameters; --expect_params says '
           f'{self.expect_params:,}. Look for a field that is not what you '
           'think with --dry_run.')
+
+
+@dataclasses.dataclass(frozen=True)
+class Started:
+  """A run that has its directory to itself.
+
+  Attributes:
+    launch: How it was started.
+    workdir: The directory.
+    config: Of the run.
+    held: The lock.
+  """
+  launch: Launch
+  workdir: str
+  config: Any
+  held: lock.Held
+
+  def open_run(self, hashes: Mapping[str, str]) -> rundir.RunDir:
+    """Returns the run directory, with the config in it; see `rundir`."""
+    return rundir.open_run(
+        self.workdir, self.config, hashes, self.launch.override)
+
+  def fit(
+      self, run: rundir.RunDir, state: step_lib.TrainState,
+      batches: Callable[[int], Any], pipeline: Mapping[str, Any], *,
+      documents: Callable[[int], Any] | None = None, **options: Any,
+  ) -> tuple[loop.FitResult, int, Any]:
+    """Trains from where the run stood, as `config.training` says.
+
+    Args:
+      run: Where checkpoints and metrics go.
+      state: Of step 0; a checkpoint in the directory replaces it.
+      batches: The global batch of a step, but for those that a rollback leaves
+        out.
+      pipeline: What the sequence of batches depends on, as JSON.
+      documents: What a batch was made of, as JSON; for events.
+      **options: Further arguments of `loop.fit`.
+
+    Returns:
+      What the run ended with, and the number and the parameters of the best
+      checkpoint.
+
+    Raises:
+      SystemExit: If a signal or the file STOP ended it, with the state saved.
+    """
+    training, launch = self.config.training, self.launch
+    skips = skips_lib.Skips.read(run.path)
+    facts = {'config': json.loads(run.config.read_text()),
+             'pipeline': pipeline, 'skips': skips.ranges}
+    with contextlib.ExitStack() as stack:
+      interrupts = stack.enter_context(signals.watched(run.stop))
+      dog = stack.enter_context(watchdog.Watchdog(launch.watchdog_s))
+      saved = stack.enter_context(checkpoints.Checkpoints(
+          run.checkpoints, training.keep_last, training.keep_best, facts,
+          on_damaged=launch.on_damaged,
+          max_failed_saves=training.max_failed_saves,
+          before_save=self.held.check))
+      saved.preflight(state)
+      state, progress = saved.resume(state, launch.override)
+      start = int(state.step)
+      sinks = stack.enter_context(writers.opened(
+          run.metrics, run.tensorboard, training.steps, start))
+      events = stack.enter_context(contextlib.closing(
+          writers.JsonLines(run.events, start)))
+      fitted = loop.fit(
+          state, lambda step: batches(skips.index(step)), checkpoints=saved,
+          writers=sinks, progress=progress, supervision=supervision.Supervision(
+              interrupts, dog, events,
+              documents and (lambda step: documents(skips.index(step))),
+              training.replicas_every),
+          **training.fit_options(), **options)
+    if fitted.interrupted:
+      interrupts.obeyed()
+      print(f'{fitted.interrupted}: saved step {int(fitted.state.step):,}; the '
+            'same command goes on from there.', file=sys.stderr)
+      raise SystemExit(signals.EXIT_SAVED)
+    return fitted, *checkpoints.restore_params(run.checkpoints, 'best')
 
 
 def define_flags() -> Callable[[], Launch]:

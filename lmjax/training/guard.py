@@ -52,7 +52,8 @@ class Spike:
     # median absolute deviation that of a normal distribution.
     median = jnp.nanmedian(memory.losses)
     spread = 1.4826 * jnp.nanmedian(jnp.abs(memory.losses - median))
-    limit = median + self.threshold * jnp.maximum(spread, 1e-3 * jnp.abs(median))
+    least = 1e-3 * jnp.abs(median)
+    limit = median + self.threshold * jnp.maximum(spread, least)
     is_spike = (memory.seen >= self.at_least) & (loss > limit)
     place = memory.seen % self.window
     kept = memory.losses.at[place].set(loss)

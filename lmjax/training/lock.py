@@ -26,7 +26,7 @@ _SETTLE_S = 0.5  # For a holder that is just writing its name.
 _descriptors = set()
 
 
-class Lost(RuntimeError):
+class Lost(errors.RunError):
   """Another process has taken the run directory over."""
 
 

@@ -1,95 +1,187 @@
 """Metrics on their way from the device to the writers, without a stall."""
 from collections.abc import Callable, Sequence
-import math
+import dataclasses
+import hashlib
+import logging
 from typing import Any
 
 import jax
+import numpy as np
 
+from lmjax.core import errors
 from lmjax.core import metrics as metrics_lib
+from lmjax.training import guard as guard_lib
 from lmjax.training import parallel
 from lmjax.training import stopping
 from lmjax.training import throughput
 from lmjax.training import writers as writers_lib
 
+_logger = logging.getLogger(__name__)
 
-class NonFiniteLoss(FloatingPointError):
-  """The loss is NaN or infinite: the run cannot go on from here."""
+
+class BadSteps(errors.RunError):
+  """Too many steps one after another were bad: see `guard.Guard`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Step:
+  """What is known of a step: its number, its batch's digest, its metrics."""
+  number: int
+  batch: str
+  metrics: Any
+
+  @property
+  def bad(self) -> bool:
+    return bool(self.metrics['skipped'].total)
+
+  def loss(self) -> float:
+    return self.metrics['loss'].value
+
+  def grad_norm(self) -> float:
+    return self.metrics['grad_norm'].value
 
 
 class Log:
   """Collects device metrics and writes a row for each interval of steps.
 
-  An interval is fetched only after the first step of the next one has been
-  dispatched, so the device always has work while the host reads, merges and
-  writes. At most two steps are in flight.
+  A step's metrics are fetched two steps later, so the device always has work
+  while the host reads, judges, merges and writes.
   """
 
   def __init__(
       self, strategy: parallel.Strategy, meter: throughput.Meter,
       progress: stopping.Progress, writers: Sequence[writers_lib.Writer],
       learning_rate: Callable[[int], Any] | None = None,
+      guard: guard_lib.Guard = guard_lib.Guard(),
+      bad_step: Callable[[int, dict[str, Any]], None] = lambda *_: None,
   ):
+    """Starts a log where `progress` stands.
+
+    Args:
+      strategy: Brings metrics to the host.
+      meter: Tells tokens per second.
+      progress: Is kept up to date; its open interval is continued.
+      writers: Given every row.
+      learning_rate: The schedule; with it `learning_rate` is logged.
+      guard: Says how many bad steps end the run.
+      bad_step: Called with the number of a bad step and what is known of it.
+    """
     self.rows = []
     self.meter = meter
     self._strategy, self._progress, self._writers = strategy, progress, writers
-    self._open, self._closed = [], []
-    self._learning_rate = learning_rate
+    self._learning_rate, self._guard = learning_rate, guard
+    self._bad_step = bad_step
+    self._flying = []  # Steps whose metrics are still on the device.
+    self._landed = _steps(progress.interval)
+    self._closed = False
     self._first = None
 
-  def add(self, step: int, metrics: Any) -> None:
-    """Takes the metrics of a step that was just dispatched."""
-    self._open.append((step, metrics))
+  def add(self, number: int, batch: str, metrics: Any) -> None:
+    """Takes the metrics of a step that was just dispatched.
+
+    Args:
+      number: Of the step, from 1.
+      batch: Digest of its batch.
+      metrics: On the device.
+
+    Raises:
+      BadSteps: If too many steps were bad, the last of them two steps ago.
+    """
+    self._flying.append(_Step(number, batch, metrics))
     if self._first is None:  # Its time is compilation; it sets no rate.
       jax.block_until_ready(metrics)
-      self._first = step
+      self._first = number
       self.meter.start()
-    elif len(self._open) > 2:
-      jax.block_until_ready(self._open[-3])
+    elif len(self._flying) > 2:
+      self._land(1)
 
   def cut(self) -> None:
     """Ends the interval; the next `flush` writes it."""
-    self._closed, self._open = self._open, []
+    self._closed = True
 
   def flush(self) -> None:
-    """Fetches and writes the interval that was cut, if any.
-
-    Raises:
-      NonFiniteLoss: Naming the step whose loss is not finite.
-    """
+    """Fetches and writes the interval that was cut, if any."""
     if not self._closed:
       return
-    steps, rows = zip(*self._closed)
-    rows = self._strategy.fetch(list(rows))
-    self._closed = []
-    timed = sum(float(row['tokens'].total)
-                for step, row in zip(steps, rows) if step != self._first)
-    self._progress.tokens += sum(float(row['tokens'].total) for row in rows)
-    row = {name: mean.value
-           for name, mean in metrics_lib.merge(rows).items()}
+    self._land(len(self._flying))
+    steps, self._landed, self._closed = self._landed, [], False
+    good = [step for step in steps if not step.bad]
+    row = {name: mean.value for name, mean in metrics_lib.merge(
+        step.metrics for step in good or steps).items() if name != 'skipped'}
+    self._progress.tokens += _tokens(good)
     row['tokens'] = self._progress.tokens
-    if self._learning_rate:
-      row['learning_rate'] = float(self._learning_rate(steps[-1] - 1))
+    row['batch'] = _digest(steps)
+    if len(good) < len(steps):
+      row['skipped'] = len(steps) - len(good)
+    if self._learning_rate:  # Of the last update; bad steps are none.
+      updates = steps[-1].number - self._progress.skipped
+      row['learning_rate'] = float(self._learning_rate(max(updates - 1, 0)))
+    timed = _tokens(step for step in good if step.number != self._first)
     if timed:
       row |= self.meter.read(timed)
-    self.write(steps[-1], row)
-    for step, metrics in zip(steps, rows):
-      _check_finite(step, metrics)
+    self.write(steps[-1].number, row)
 
-  def write(self, step: int, row: dict[str, float]) -> None:
+  def pause(self) -> None:
+    """Puts the open interval into `progress`, which is about to be saved."""
+    self._land(len(self._flying))
+    self._progress.interval = [
+        [step.number, step.batch,
+         {name: [float(mean.total), float(mean.weight)]
+          for name, mean in step.metrics.items()}] for step in self._landed]
+
+  def write(self, step: int, row: dict[str, Any]) -> None:
     """Hands a row to all writers."""
     self.rows.append({'step': step} | row)
     for writer in self._writers:
       writer.write(step, row)
 
+  def _land(self, count):
+    """Fetches the oldest steps and judges them, one after another."""
+    landing, self._flying = self._flying[:count], self._flying[count:]
+    found = self._strategy.fetch([step.metrics for step in landing])
+    for step, metrics in zip(landing, found):
+      step = dataclasses.replace(step, metrics=metrics)
+      self._landed.append(step)
+      self._judge(step)
 
-def _check_finite(step, metrics):
-  weight = float(metrics['loss'].weight)
-  loss, norm = float(metrics['loss'].total), float(metrics['grad_norm'].total)
-  if math.isfinite(loss) and math.isfinite(norm):
-    return
-  value = loss / weight if weight else loss
-  raise NonFiniteLoss(
-      f'At step {step} the loss is {value:g} and its gradient norm {norm:g}; '
-      f'the parameters are lost from here on. Start again from the last '
-      f'checkpoint with a lower learning_rate, a longer warmup or a smaller '
-      f'clip_norm; JAX_DEBUG_NANS=1 shows the operation.')
+  def _judge(self, step):
+    progress = self._progress
+    if not step.bad:
+      progress.bad_in_a_row = 0
+      return
+    progress.skipped += 1
+    progress.bad_in_a_row += 1
+    reason = guard_lib.reason(step.loss(), step.grad_norm())
+    _logger.warning(
+        'Step %d changed nothing: %s (batch %s).', step.number, reason,
+        step.batch)
+    self._bad_step(step.number, {
+        'reason': reason, 'loss': step.loss(), 'grad_norm': step.grad_norm(),
+        'batch': step.batch})
+    if progress.bad_in_a_row >= self._guard.max_bad_steps:
+      raise BadSteps(
+          f'Step {step.number} is bad step {progress.bad_in_a_row} in a row: '
+          f'{reason}. Parameters and optimizer state are as before the '
+          'first of them. Look at the batches in events.jsonl (--replay_step='
+          f'{step.number} shows one), go back with experiments/rollback.py '
+          '--skip_batches, lower learning_rate or clip_norm, or raise '
+          'training.guard.max_bad_steps; JAX_DEBUG_NANS=1 shows the operation.')
+
+
+def _tokens(steps) -> float:
+  return sum(float(step.metrics['tokens'].total) for step in steps)
+
+
+def _digest(steps) -> str:
+  """Returns the batch's digest, or that of the digests of several."""
+  batches = [step.batch for step in steps]
+  return batches[0] if len(batches) == 1 else hashlib.sha256(
+      ''.join(batches).encode()).hexdigest()[:8]
+
+
+def _steps(interval) -> list[_Step]:
+  """Returns the steps of `Progress.interval`, in the precision they had."""
+  return [_Step(number, batch, {
+      name: metrics_lib.Mean(np.float32(total), np.float32(weight))
+      for name, (total, weight) in metrics.items()})
+          for number, batch, metrics in interval]

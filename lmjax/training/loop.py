@@ -3,6 +3,7 @@ from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import dataclasses
 import functools
+import time
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,11 +14,14 @@ from lmjax.core import allocator
 from lmjax.core import errors
 from lmjax.training import averaging
 from lmjax.training import checkpoints as checkpoints_lib
+from lmjax.training import digests
 from lmjax.training import feed
+from lmjax.training import guard as guard_lib
 from lmjax.training import log as log_lib
 from lmjax.training import parallel as parallel_lib
 from lmjax.training import step as step_lib
 from lmjax.training import stopping
+from lmjax.training import supervision as supervision_lib
 from lmjax.training import throughput
 from lmjax.training import trace
 from lmjax.training import writers as writers_lib
@@ -33,12 +37,14 @@ class FitResult:
     rows: Every row written, each with its 'step'.
     progress: Tokens, best score and patience, as checkpoints hold them.
     stopped_early: Whether patience ended the run.
+    interrupted: The signal that ended it, at a step that was saved, or None.
   """
   state: step_lib.TrainState
   best_step: int | None
   rows: list[dict[str, float]]
   progress: stopping.Progress
   stopped_early: bool
+  interrupted: str | None = None
 
 
 def fit(
@@ -48,15 +54,18 @@ def fit(
     steps: int, parallel: str | parallel_lib.Strategy = 'jit',
     microbatches: int = 1, ema_decay: float | None = None,
     average: averaging.NonMonotone | None = None,
+    guard: guard_lib.Guard = guard_lib.Guard(),
     evaluate: Callable[[Any, int], dict[str, float]] | None = None,
     eval_every: int | None = None,
     stop: stopping.EarlyStopping = stopping.EarlyStopping(),
     checkpoints: checkpoints_lib.Checkpoints | None = None,
-    save_every: int | None = None,
+    save_every: int | None = None, save_minutes: float | None = None,
     writers: Sequence[writers_lib.Writer] = (), log_every: int = 10,
     progress: stopping.Progress | None = None,
     learning_rate: optax.Schedule | None = None,
     flops_per_token: float | None = None, profile: str | None = None,
+    workers: int = 1,
+    supervision: supervision_lib.Supervision = supervision_lib.Supervision(),
 ) -> FitResult:
   """Trains from `state.step` until `steps` updates have been made.
 
@@ -72,23 +81,28 @@ def fit(
     microbatches: Parts that each device's share of a batch is cut into.
     ema_decay: Keeps a moving average, which is then what is evaluated.
     average: When an equal average begins, which is then what is evaluated.
+    guard: Which steps are bad, and change nothing, and how many end the run.
     evaluate: `evaluate(params, step)` -> {'valid/loss': ...}.
     eval_every: Steps between evaluations; the last step is always evaluated.
     stop: Which of these numbers says what is best, and when to give up.
     checkpoints: Where to save; the best and the last step always are.
     save_every: Steps between saves; None saves where it evaluates.
+    save_minutes: Minutes after which it saves besides; None: by steps alone.
     writers: Given every row.
     log_every: Steps between rows.
     progress: From the checkpoint when a run continues.
     learning_rate: The schedule; with it `learning_rate` is logged.
     flops_per_token: Of a training step; with it `mfu` is logged.
     profile: Directory for a profiler trace of five steps.
+    workers: Threads that make batches.
+    supervision: What may stop the run, and is told of bad steps.
 
   Returns:
     A `FitResult`.
 
   Raises:
-    log.NonFiniteLoss: If a logged interval holds a NaN or infinite loss.
+    log.BadSteps: If too many steps in a row were bad.
+    RunError: If devices no longer hold the same state.
   """
   allocator.keep_pages()
   start = int(state.step)
@@ -104,15 +118,18 @@ def fit(
   progress = dataclasses.replace(progress or stopping.Progress())
   last = start if progress.exhausted(stop) else steps
   meter = throughput.Meter(strategy.devices, flops_per_token)
-  log = log_lib.Log(strategy, meter, progress, writers, learning_rate)
+  log = log_lib.Log(strategy, meter, progress, writers, learning_rate, guard,
+                    supervision.bad_step)
   visits = _Visits(
-      strategy, log, progress, stop, average, evaluate, checkpoints)
+      strategy, log, progress, stop, average, evaluate, checkpoints,
+      supervision, save_minutes)
   eval_every = eval_every or steps
   save_every = save_every or eval_every
   update = strategy.compile(functools.partial(
       step_lib.train_step, objective=objective, optimizer=optimizer,
-      microbatches=microbatches, ema_decay=ema_decay))
+      microbatches=microbatches, ema_decay=ema_decay, guard=guard))
   state = strategy.place(state)
+  watching, interrupted = supervision.watchdog.watching, None
 
   with contextlib.ExitStack() as stack:
     if checkpoints is not None:
@@ -120,33 +137,42 @@ def fit(
     tracer = trace.Trace(profile) if profile else None
     if tracer:
       stack.callback(tracer.close)
-    stream = stack.enter_context(contextlib.closing(
-        feed.ahead(batches, start, last, strategy.shard)))
-    for index, batch in stream:
+    stream = stack.enter_context(contextlib.closing(feed.ahead(
+        batches, start, last, _digested(strategy.shard), workers=workers)))
+    for step in range(start + 1, last + 1):
+      with watching(f'the batch of step {step}'):
+        _, (batch_digest, batch) = next(stream)
       if tracer:
         tracer.before_step()
-      state, metrics = update(state, batch)
-      log.flush()
-      step = index + 1
-      log.add(step, metrics)
+      with watching(f'step {step}'):
+        state, metrics = update(state, batch)
+        log.flush()
+        log.add(step, batch_digest, metrics)
       evaluates = step % eval_every == 0 or step == steps
       saves = step % save_every == 0 or step == steps
-      # A row ends wherever a run could be resumed, so that rows never differ.
+      # Rows end where they would without interruptions, so they never differ.
       if step % log_every == 0 or evaluates or saves:
         log.cut()
-      if evaluates or saves:
-        log.flush()
-        state = visits.visit(step, state, evaluates, saves)
-      if progress.exhausted(stop):
+      interrupted, overdue = supervision.requested(), visits.overdue()
+      visits.check_replicas(step, state)
+      if evaluates or saves or interrupted or overdue:
+        state = visits.visit(
+            step, state, evaluates, saves or interrupted or overdue)
+      if progress.exhausted(stop) or interrupted:
         break
   return FitResult(
       strategy.gather(state), progress.best_step, log.rows, progress,
-      progress.exhausted(stop))
+      progress.exhausted(stop), interrupted)
+
+
+def _digested(shard):
+  """Returns what sends a batch to the device, and keeps its digest."""
+  return lambda batch: (digests.batch(batch), shard(batch))
 
 
 @dataclasses.dataclass
 class _Visits:
-  """The stops a run makes, to evaluate and to save."""
+  """The stops a run makes, to look after its state."""
   strategy: parallel_lib.Strategy
   log: log_lib.Log
   progress: stopping.Progress
@@ -154,17 +180,41 @@ class _Visits:
   average: averaging.NonMonotone | None
   evaluate: Callable[[Any, int], dict[str, float]] | None
   checkpoints: checkpoints_lib.Checkpoints | None
+  supervision: supervision_lib.Supervision
+  save_minutes: float | None
+
+  def __post_init__(self):
+    self._saved = time.monotonic()
+
+  def overdue(self) -> bool:
+    """Returns whether the last save is too long ago."""
+    return (self.save_minutes is not None
+            and time.monotonic() - self._saved > 60 * self.save_minutes)
+
+  def check_replicas(self, step: int, state: Any) -> None:
+    """Raises RunError if it is time to look and devices differ."""
+    every = self.supervision.replicas_every
+    if every is None or step % every:
+      return
+    if drifted := self.strategy.drifted(state):
+      raise errors.RunError(
+          f'After step {step} the devices no longer hold the same state: '
+          f'{"; ".join(drifted[:3])}. Start again from the last checkpoint; if '
+          'it happens again, a device or the objective is at fault (every '
+          'device should compute the same from the summed gradients).')
 
   def visit(self, step, state, evaluates, saves):
     """Evaluates and saves `state`; the best step is saved in any case.
 
     Returns the state to go on with: the average may begin.
     """
+    self.log.flush()
     score, placed = None, state
     state = self.strategy.gather(state)
     if evaluates and self.evaluate is not None:
       params = state.params if state.ema is None else state.ema
-      row = self.evaluate(params, step)
+      with self.supervision.watchdog.watching(f'the evaluation of step {step}'):
+        row = self.evaluate(params, step)
       score = self.stop.score(row)
       best = self.progress.update(step, score, self.stop)
       saves = saves or best or self.progress.exhausted(self.stop)
@@ -173,8 +223,10 @@ class _Visits:
         state = state.replace(averaged=jnp.int32(0))
         placed = self.strategy.place(state)
     if saves and self.checkpoints is not None:
-      self.checkpoints.save(
-          step, state, self.progress, score)
+      self.log.pause()
+      with self.supervision.watchdog.watching(f'the save of step {step}'):
+        self.checkpoints.save(step, state, self.progress, score)
+      self._saved = time.monotonic()
     self.log.meter.start()
     return placed
 

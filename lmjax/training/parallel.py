@@ -14,6 +14,7 @@ import numpy as np
 
 from lmjax.core import config
 from lmjax.core import errors
+from lmjax.training import replicas
 
 Batch = Mapping[str, np.ndarray]
 
@@ -36,6 +37,11 @@ class Jit:
   def gather(self, tree: Any) -> Any:
     """Returns one copy of what `place` or a step returned."""
     return tree
+
+  def drifted(self, tree: Any) -> list[str]:
+    """Returns what differs between devices: nothing on a single one."""
+    del tree
+    return []
 
   def fetch(self, metrics: Any) -> Any:
     """Returns metrics of steps on the host; waits for them."""
@@ -94,6 +100,10 @@ class Pmap:
   def gather(self, tree: Any) -> Any:
     """Returns the first device's copy, without the leading axis."""
     return jax.tree.map(lambda x: x.addressable_data(0)[0], tree)
+
+  def drifted(self, tree: Any) -> list[str]:
+    """Returns the paths of a placed tree that differ between devices."""
+    return replicas.differing(tree)
 
   def fetch(self, metrics: Any) -> Any:
     """Returns metrics, the same on every device, on the host."""

@@ -45,6 +45,16 @@ class RunDir:
     return self.path / 'metrics.jsonl'
 
   @property
+  def events(self) -> pathlib.Path:
+    """What happened at which step, such as one that changed nothing."""
+    return self.path / 'events.jsonl'
+
+  @property
+  def stop(self) -> pathlib.Path:
+    """A file that, once it is there, asks the run to save and stop."""
+    return self.path / 'STOP'
+
+  @property
   def checkpoints(self) -> pathlib.Path:
     return self.path / 'checkpoints'
 

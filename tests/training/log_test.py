@@ -1,4 +1,6 @@
 """Rows are made from what the device sends, one interval late."""
+import dataclasses
+import json
 import types
 
 import jax.numpy as jnp
@@ -6,6 +8,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import metrics
+from lmjax.training import guard
 from lmjax.training import log
 from lmjax.training import parallel
 from lmjax.training import stopping
@@ -25,61 +28,123 @@ class Meter:
     return {'tokens_per_s': 1.0}
 
 
+def make(progress=None, **kwargs):
+  progress, meter = progress or stopping.Progress(tokens=100.0), Meter()
+  events = []
+  out = log.Log(parallel.Jit(), meter, progress, (),
+                learning_rate=lambda step: 0.5 * step,
+                bad_step=lambda *known: events.append(known), **kwargs)
+  return types.SimpleNamespace(
+      log=out, progress=progress, meter=meter, events=events)
+
+
 @pytest.fixture
 def made():
-  progress, meter = stopping.Progress(tokens=100.0), Meter()
-  out = log.Log(parallel.Jit(), meter, progress, (),
-                learning_rate=lambda step: 0.5 * step)
-  return types.SimpleNamespace(log=out, progress=progress, meter=meter)
+  return make()
 
 
 def row(loss, tokens=10.0, norm=1.0):
   one = jnp.float32
+  bad = not (np.isfinite(loss) and np.isfinite(norm))
   return {'loss': metrics.Mean(one(loss * tokens), one(tokens)),
           'grad_norm': metrics.Mean(one(norm), one(1)),
-          'tokens': metrics.Mean(one(tokens), one(1))}
+          'tokens': metrics.Mean(one(tokens), one(1)),
+          'skipped': metrics.Mean(one(bad), one(1))}
 
 
 def test_a_row_waits_for_the_next_flush(made):
-  made.log.add(1, row(4.0))
-  made.log.add(2, row(1.0, tokens=30.0))
+  made.log.add(1, 'aaaaaaaa', row(4.0))
+  made.log.add(2, 'bbbbbbbb', row(1.0, tokens=30.0))
   made.log.flush()
   assert not made.log.rows
   made.log.cut()
-  made.log.add(3, row(9.0))
   made.log.flush()
+  made.log.add(3, 'cccccccc', row(9.0))
   made.log.flush()
   only, = made.log.rows
+  assert only.pop('batch') not in ('aaaaaaaa', 'bbbbbbbb')
   assert only == {'step': 2, 'loss': 1.75, 'grad_norm': 1.0, 'tokens': 140.0,
                   'tokens_per_s': 1.0, 'learning_rate': 0.5}
   assert made.progress.tokens == 140.0
 
 
 def test_the_step_that_compiles_sets_no_rate(made):
-  made.log.add(1, row(4.0))
+  made.log.add(1, 'a', row(4.0))
   made.log.cut()
   made.log.flush()
   assert 'tokens_per_s' not in made.log.rows[0]
-  made.log.add(2, row(4.0))
+  made.log.add(2, 'b', row(4.0))
   made.log.cut()
   made.log.flush()
   assert made.meter.reads == ['start', 10.0]
+  assert [found['batch'] for found in made.log.rows] == ['a', 'b']
+
+
+def test_an_interval_that_was_saved_open_ends_as_if_it_never_was():
+  def run(stop_after):
+    made = make()
+    for step in range(1, 8):
+      made.log.flush()
+      made.log.add(step, f'{step:08x}', row(0.1 * step, tokens=1 + step / 3))
+      if step == stop_after:
+        made.log.pause()
+        made = make(stopping.Progress(**json.loads(
+            json.dumps(dataclasses.asdict(made.progress)))))
+      if step % 5 == 0:
+        made.log.cut()
+    made.log.cut()
+    made.log.flush()
+    return [{k: v for k, v in found.items() if k != 'tokens_per_s'}
+            for found in made.log.rows]
+
+  whole = run(None)
+  assert [found['step'] for found in whole] == [5, 7]
+  for stop_after in (1, 3, 4, 6):
+    assert run(stop_after)[-1] == whole[-1]  # Floats to the last bit.
+  assert run(3) == whole
 
 
 @pytest.mark.parametrize('bad, words', [
-    (dict(loss=np.nan), 'At step 2 the loss is nan'),
-    (dict(loss=1.0, norm=np.inf), 'At step 2 .* norm inf')])
-def test_the_first_bad_step_is_named_and_the_row_kept(made, bad, words):
-  for step, values in enumerate([dict(loss=1.0), bad, bad], 1):
-    made.log.add(step, row(**values))
+    (dict(loss=np.nan), 'its loss is nan'),
+    (dict(loss=1.0, norm=np.inf), 'its gradient norm is inf')])
+def test_a_bad_step_is_told_and_left_out_of_the_row(made, bad, words):
+  for step, values in enumerate([dict(loss=1.0), bad, dict(loss=3.0)], 1):
+    made.log.add(step, f'batch {step}', row(**values))
   made.log.cut()
-  with pytest.raises(log.NonFiniteLoss, match=words):
-    made.log.flush()
-  assert len(made.log.rows) == 1
+  made.log.flush()
+  (step, known), = made.events
+  assert step == 2 and known['reason'] == words and known['batch'] == 'batch 2'
+  only, = made.log.rows
+  assert only['loss'] == 2.0 and only['skipped'] == 1
+  assert only['tokens'] == 120.0 and only['grad_norm'] == 1.0
+  assert only['learning_rate'] == 0.5  # Two updates have been made.
+  assert made.progress.skipped == 1 and made.progress.bad_in_a_row == 0
 
 
-def test_padding_alone_is_no_fault(made):
-  made.log.add(1, row(0.0, tokens=0.0))
+def test_bad_steps_alone_show_their_loss(made):
+  made.log.add(1, 'a', row(np.nan))
   made.log.cut()
   made.log.flush()
   assert np.isnan(made.log.rows[0]['loss'])
+  assert made.progress.tokens == 100.0
+
+
+def test_too_many_bad_steps_in_a_row_end_the_run():
+  made = make(guard=guard.Guard(max_bad_steps=3))
+  losses = [np.nan, np.nan, 1.0, np.nan, np.nan, np.nan, 1.0, 1.0, 1.0]
+  with pytest.raises(log.BadSteps, match=(
+      r'(?s)Step 6 is bad step 3 in a row: its loss is nan.*rollback')):
+    for step, loss in enumerate(losses, 1):
+      made.log.add(step, 'x', row(loss))
+  assert [step for step, _ in made.events] == [1, 2, 4, 5, 6]
+  made = make(stopping.Progress(bad_in_a_row=2), guard=guard.Guard(3))
+  made.log.add(7, 'x', row(np.nan))
+  with pytest.raises(log.BadSteps, match='Step 7'):  # Also across a restart.
+    made.log.pause()
+
+
+def test_padding_alone_is_no_fault(made):
+  made.log.add(1, 'a', row(0.0, tokens=0.0))
+  made.log.cut()
+  made.log.flush()
+  assert np.isnan(made.log.rows[0]['loss']) and not made.events

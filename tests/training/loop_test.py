@@ -1,4 +1,5 @@
 """A run: what it logs, when it stops, and that it can be continued."""
+import contextlib
 import functools
 
 import jax
@@ -7,13 +8,17 @@ import optax
 import pytest
 
 from lmjax.core import errors
+from lmjax.core import trees
 from lmjax.training import checkpoints as checkpoints_lib
+from lmjax.training import guard
 from lmjax.training import log
 from lmjax.training import loop
 from lmjax.training import optimizers
+from lmjax.training import parallel
 from lmjax.training import schedules
 from lmjax.training import step
 from lmjax.training import stopping
+from lmjax.training import supervision
 
 STEPS = 9
 
@@ -144,18 +149,108 @@ def test_evaluation_gets_the_average(toy):
                jax.device_get(result.state.ema))
 
 
-def test_a_loss_that_is_not_finite_is_told_at_its_step(toy):
+def poisoned(toy, *steps):
+  """Gives the batches of some steps, counted from 0, infinite weights."""
   def batches(i, plain=toy.batches):
     batch = plain(i)
-    if i == 5:
+    if i in steps:
       batch['weights'][:] = np.inf
     return batch
-
   toy.batches = batches
-  recorder = Recorder()
-  with pytest.raises(log.NonFiniteLoss, match='At step 6 the loss is'):
-    fit(toy, writers=[recorder], log_every=4)
-  assert [row['step'] for row in recorder.rows] == [4, 8]
+
+
+def test_a_bad_step_is_an_event_and_changes_nothing(toy):
+  poisoned(toy, 5)
+  recorder, events = Recorder(), Recorder()
+  result = fit(toy, writers=[recorder], log_every=4, supervision=(
+      supervision.Supervision(events=events, documents=lambda i: [f'of {i}'])))
+  event, = events.rows
+  assert event['step'] == 6 and event['event'] == 'bad step'
+  assert event['documents'] == ['of 5'] and 'nan' in event['reason']
+  assert np.isfinite([row['loss'] for row in recorder.rows]).all()
+  assert [row.get('skipped', 0) for row in recorder.rows] == [0, 1, 0]
+  assert int(result.state.step) == STEPS
+  counts = [int(leaf) for path, leaf in trees.items(result.state.opt_state)
+            if path.endswith('count')]
+  assert counts and set(counts) == {STEPS - 1}
+
+
+def test_bad_steps_in_a_row_end_the_run(toy):
+  poisoned(toy, 4, 5, 6)
+  with pytest.raises(log.BadSteps, match='Step 6 is bad step 2 in a row'):
+    fit(toy, guard=guard.Guard(max_bad_steps=2))
+
+
+class Interrupts:
+  """Asks to stop once so many steps have been made."""
+
+  def __init__(self, after):
+    self.after = after
+
+  def requested(self):
+    self.after -= 1
+    return None if self.after > 0 else 'SIGTERM'
+
+
+@pytest.mark.parametrize('after', [2, 4, 7])
+def test_an_interrupted_run_is_saved_where_it_is(toy, tmp_path, after):
+  settings = dict(
+      objective=toy.dropout_objective, log_every=3, save_every=4, eval_every=4,
+      evaluate=lambda params, step: {'valid/loss': 1 / step})
+  whole = fit(toy, **settings)
+  with checkpoints_lib.Checkpoints(tmp_path) as saved:
+    part = fit(toy, checkpoints=saved, **settings, supervision=(
+        supervision.Supervision(Interrupts(after))))
+    assert part.interrupted == 'SIGTERM' and int(part.state.step) == after
+    found = saved.restore_latest(whole.state)
+    assert found.step == after
+    rest = fit(toy, found.state, checkpoints=saved, progress=found.progress,
+               **settings)
+  assert rest.interrupted is None
+  same_bits(whole.state, rest.state)
+
+  def untimed(rows):
+    return [{k: v for k, v in row.items() if k != 'tokens_per_s'}
+            for row in rows]
+
+  assert untimed(part.rows + rest.rows) == untimed(whole.rows)
+
+
+def test_time_alone_saves_too(toy, tmp_path):
+  with checkpoints_lib.Checkpoints(tmp_path, keep_last=STEPS) as saved:
+    fit(toy, checkpoints=saved, save_minutes=1e-9)
+    assert saved.steps() == list(range(1, STEPS + 1))
+
+
+def test_devices_that_drift_apart_end_the_run(toy):
+  class Drifting(parallel.Pmap):
+    def drifted(self, tree):
+      assert jax.tree.leaves(tree)[0].shape[0] == 8
+      return ['params/head: device 3'] if len(seen) > 1 else seen.append(1)
+
+  seen = []
+  with pytest.raises(errors.RunError, match='After step 6 .*params/head'):
+    fit(toy, parallel=Drifting(), supervision=(
+        supervision.Supervision(replicas_every=2)))
+
+
+def test_the_watchdog_is_told_what_goes_on(toy, tmp_path):
+  class Watchdog:
+    def __init__(self):
+      self.seen = []
+
+    @contextlib.contextmanager
+    def watching(self, what):
+      self.seen.append(what)
+      yield
+
+  watchdog = Watchdog()
+  with checkpoints_lib.Checkpoints(tmp_path) as saved:
+    fit(toy, steps=2, checkpoints=saved, supervision=supervision.Supervision(
+        watchdog=watchdog), evaluate=lambda params, step: {'valid/loss': 1.0})
+  assert watchdog.seen == [
+      'the batch of step 1', 'step 1', 'the batch of step 2', 'step 2',
+      'the evaluation of step 2', 'the save of step 2']
 
 
 def test_average_needs_room(toy):
