@@ -107,7 +107,8 @@ def measure(
   return {'gigabytes': round(size / 1e9, 3), 'arrays': 3 * arrays,
           'free_gigabytes': round(free / 1e9),
           'gb_per_s': {name: rate for name, (rate, _) in best.items()},
-          'gb_per_processor_s': {name: rate for name, (_, rate) in best.items()},
+          'gb_per_processor_s': {
+              name: rate for name, (_, rate) in best.items()},
           'restore_peak_in_states': peak and round(peak / size, 2)}
 
 

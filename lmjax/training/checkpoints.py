@@ -158,9 +158,10 @@ class Checkpoints:
           f'already there. Continue from it, or use another directory.')
     if score is not None and not math.isfinite(score):
       score = None
+    progress = json.loads(json.dumps(dataclasses.asdict(progress)))
     self._writer.start(items_lib.to_host(state), {
         'step': step, 'score': score, 'facts': self._facts,
-        'progress': dataclasses.asdict(progress)})
+        'progress': progress})
 
   def steps(self) -> list[int]:
     """Returns the steps on disk, oldest first."""

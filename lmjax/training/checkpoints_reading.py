@@ -33,15 +33,11 @@ def steps(directory: pathlib.Path) -> list[int]:
 
 
 def by_score(directory: pathlib.Path) -> list[tuple[float, int]]:
-  """Returns (score, step), best first, the newest of equals first."""
-  def score(step):
-    try:
-      value = about(directory, step)['score']
-    except Damaged:
-      return math.inf
-    return math.inf if value is None else value
-  ranked = [(score(step), step) for step in steps(directory)]
-  return sorted(ranked, key=lambda pair: (pair[0], -pair[1]))
+  """Returns (score, step), best first, the newest of equals first.
+
+  Steps that have no score, or cannot say it, count as worst.
+  """
+  return _ranked(directory, math.inf)
 
 
 def about(directory: pathlib.Path, step: int) -> dict[str, Any]:
@@ -133,6 +129,10 @@ def first_sound(
           '%s; using step %d. %d checkpoint%s skipped.%s', _listed(skipped),
           number, len(skipped), plural, hint)
     return number, found, tuple(skipped)
+  if step == candidates[0]:
+    raise errors.InputError(
+        f'In {directory}, {_listed(skipped)}; there are steps '
+        f'{steps(directory)}.')
   if len(skipped) < len(candidates):
     raise errors.InputError(
         f'In {directory}, {_listed(skipped)}. With --on_damaged=older the next '
@@ -141,14 +141,25 @@ def first_sound(
       f'No sound checkpoint is left in {directory}: {_listed(skipped)}.')
 
 
+def _ranked(directory, unknown):
+  def score(step):
+    try:
+      value = about(directory, step)['score']
+    except Damaged:
+      return unknown
+    return math.inf if value is None else value
+  ranked = [(score(step), step) for step in steps(directory)]
+  return sorted(ranked, key=lambda pair: (pair[0], -pair[1]))
+
+
 def _candidates(directory, step):
   there = steps(directory)
   if not there:
     raise errors.InputError(f'There are no checkpoints in {directory}.')
   if step == 'latest':
     return there[::-1]
-  if step == 'best':
-    return [number for _, number in by_score(directory)]
+  if step == 'best':  # One that cannot say its score may have been it.
+    return [number for _, number in _ranked(directory, -math.inf)]
   if step in there:
     return [step]
   raise errors.InputError(

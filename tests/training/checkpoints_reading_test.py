@@ -129,7 +129,8 @@ def test_the_warning_says_what_is_used_and_how_to_stop(tmp_path, caplog):
       '2 checkpoints skipped. To stop: --flag']
   with pytest.raises(errors.InputError, match=r'--on_damaged=older .*\[2, 1\]'):
     reading.first_sound(tmp_path, 'latest', read(tmp_path), 'fail')
-  with pytest.raises(errors.InputError, match=r'No sound .*: step 2 is damag'):
+  with pytest.raises(
+      errors.InputError, match=r'step 2 is damaged .*there are .*\[1, 2, 3\]'):
     reading.first_sound(tmp_path, 2, read(tmp_path))
 
 
@@ -148,6 +149,10 @@ def test_best_comes_first(tmp_path):
       (1.0, 2), (2.0, 4), (2.0, 1), (np.inf, 3)]
   change(tmp_path, 2, lambda about: about['arrays']['rest'].pop('step'))
   assert reading.first_sound(tmp_path, 'best', read(tmp_path))[0] == 4
+  (tmp_path / '4' / 'about' / 'metadata').write_text('{}')
+  assert reading.by_score(tmp_path)[-1] == (np.inf, 3)
+  number, _, skipped = reading.first_sound(tmp_path, 'best', read(tmp_path))
+  assert number == 1 and [step for step, _ in skipped] == [4, 2]
 
 
 def test_only_numbers_are_steps(tmp_path):

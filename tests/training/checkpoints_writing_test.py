@@ -1,5 +1,8 @@
 """A step is on disk as a whole or not at all, and failures are told."""
 import logging
+import pathlib
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -7,9 +10,11 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.testing import faults
+from lmjax.training import checkpoints
 from lmjax.training import checkpoints_reading as reading
 from lmjax.training import checkpoints_writing as writing
 
+ROOT = pathlib.Path(__file__).parents[2]
 ITEMS = {'params': {'a': np.zeros((200, 200), np.float32)}}
 
 
@@ -114,3 +119,108 @@ def test_hashing_does_not_hold_up_whoever_saves(tmp_path, monkeypatch):
   ready.set()
   writer.join()
   assert reading.steps(tmp_path) == [1]
+
+
+def run(program, *args):
+  """Runs a program that forks: importing Orbax once serves many processes."""
+  return subprocess.run(
+      [sys.executable, '-c', CHILD + program, *map(str, args)], text=True,
+      capture_output=True, timeout=120, cwd=ROOT, check=False,
+      env={'PATH': '/usr/bin:/bin', 'JAX_PLATFORMS': 'cpu'})
+
+
+CHILD = """
+import os, signal, sys, time
+import jax
+import numpy as np
+import orbax.checkpoint
+from lmjax.testing import faults
+from lmjax.training import checkpoints
+from lmjax.training import step
+
+def make(n):
+  params = {'w': np.full((400, 400), n, np.float32)}
+  return step.TrainState(np.int32(n), params, (), jax.random.key(0))
+"""
+WAYS_OUT = """
+def end(saved): pass
+def error(saved): raise ValueError
+def leave(saved): sys.exit(0)
+def interrupt(saved): os.kill(os.getpid(), signal.SIGINT); time.sleep(9)
+
+for way in end, error, leave, interrupt, None:
+  path = os.path.join(sys.argv[1], str(getattr(way, '__name__', None)))
+  pid = os.fork()
+  if not pid and way is None:  # Not even closed.
+    saved = checkpoints.Checkpoints(path)
+    saved.save(1, make(1))
+    saved.save(2, make(2))
+    break
+  if not pid:
+    with checkpoints.Checkpoints(path) as saved:
+      saved.save(1, make(1))
+      saved.save(2, make(2))
+      way(saved)
+    break
+  code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+  print(code, *sorted(os.listdir(path)), flush=True)
+"""
+KILLS = """
+folder, kills = sys.argv[1], int(sys.argv[2])
+draw = np.random.default_rng(kills)
+known = 0  # On disk for certain.
+for _ in range(kills + 1):
+  output, out = os.pipe()
+  pid = os.fork()
+  if not pid:
+    with checkpoints.Checkpoints(folder) as saved:
+      found, _ = saved.resume(make(0))
+      n = int(found.step)
+      faults.assert_bitwise(found, make(n))
+      os.write(out, b'%d ' % n)
+      while True:
+        n += 1
+        saved.save(n, make(n))
+        os.write(out, b'%d ' % (n - 1))
+  os.close(out)
+  with open(output, 'rb', 0) as output:
+    first = output.read(2)
+    time.sleep(draw.uniform(0, 0.3))
+    os.kill(pid, signal.SIGKILL)
+    numbers = [int(n) for n in (first + output.read()).split()]
+  os.waitpid(pid, 0)
+  assert numbers and numbers[0] >= known, (numbers, known)
+  known = numbers[-1]
+  print(numbers[0], known, *sorted(os.listdir(folder)), flush=True)
+with checkpoints.Checkpoints(folder) as saved:
+  n = int(saved.resume(make(0))[0].step) + 1
+  saved.save(n, make(n))
+print('left', *sorted(os.listdir(folder)))
+"""
+
+
+def test_every_way_out_waits_for_the_last_save(tmp_path):
+  done = run(WAYS_OUT, tmp_path)
+  assert done.stdout.split('\n')[:-1] == [
+      '0 1 2', '1 1 2', '0 1 2', '-2 1 2', '0 1 2'], done.stderr
+  for way in tmp_path.iterdir():
+    number, params = checkpoints.restore_params(way, 'latest')
+    assert number == 2 and np.all(params['w'] == 2)
+
+
+def survives_kills(directory, kills):
+  done = run(KILLS, directory, kills)
+  *starts, left = done.stdout.splitlines()
+  assert not done.returncode and len(starts) == kills + 1, done.stderr
+  assert all(name.isdigit() for name in left.split()[1:])
+  return starts
+
+
+def test_killed_while_it_saves(tmp_path):
+  survives_kills(tmp_path, 3)
+
+
+@pytest.mark.slow
+def test_killed_thirty_times_while_it_saves(tmp_path):
+  starts = survives_kills(tmp_path, 30)
+  assert any('saving' in line for line in starts)

@@ -50,7 +50,8 @@ def test_large_arrays_have_the_digest_of_their_pieces(monkeypatch):
      r'array c: int32[1] became float32[1]'),
     (lambda t: t['a'].update(b=t['a']['b'].reshape(3, 2)),
      'array a/b: float64[2, 3] became float64[3, 2]'),
-    (lambda t: t['a']['b'].__setitem__((0, 0), -0.0), 'array a/b: digest mismatch'),
+    (lambda t: t['a']['b'].__setitem__((0, 0), -0.0),
+     'array a/b: digest mismatch'),
     (lambda t: t.pop('c'), 'array c: missing'),
     (lambda t: t.update(e=np.ones(1)), 'array e: was never saved')])
 def test_damage_is_named(change, words):
