@@ -2,6 +2,7 @@
 import collections
 from collections.abc import Iterator, Sequence
 import dataclasses
+import pathlib
 from typing import Any
 
 from lmjax.core import config
@@ -106,9 +107,11 @@ class Tfds(documents.Source):
           raise ValueError(f'a row after the first {start:,} is missing')
         yield from part
     except (OSError, RuntimeError, ValueError) as error:
+      split = builder.info.splits[self.split.partition('[')[0]]
+      reason = _damage(split.filepaths, split.shard_lengths) or error
       raise errors.InputError(
           f'{self.name}, split {self.split!r}, cannot be read from '
-          f'{str(builder.data_path)!r}: {error}.') from None
+          f'{str(builder.data_path)!r}: {reason}.') from None
 
   def _load(self) -> Iterator[dict[str, Any]]:
     import tensorflow_datasets
@@ -136,6 +139,26 @@ class Tfds(documents.Source):
             f'{self.name} has no field {field!r} among '
             f'{sorted(info.features)}; set field.'
             f'{config.near(field, info.features)}')
+
+
+def _damage(paths: Sequence[Any], lengths: Sequence[int]) -> str | None:
+  """Returns which array_record file is damaged, and how, if one is."""
+  from array_record.python import array_record_module
+  for path, length in zip(map(pathlib.Path, paths), lengths):
+    if not path.exists():
+      return f'{path.name} is missing'
+    where = f'{path.name} ({path.stat().st_size:,} bytes)'
+    reader = array_record_module.ArrayRecordReader(str(path))
+    found = reader.num_records()
+    if not reader.ok() or found != length:
+      return (f'{where} is truncated or damaged: {found} of its {length} '
+              'records can be found. Copy it again')
+    try:
+      for start in range(0, length, _ROWS):
+        reader.read(list(range(start, min(start + _ROWS, length))))
+    except (RuntimeError, ValueError) as error:
+      return f'{where} is damaged: {error}. Copy it again'
+  return None
 
 
 def _text(value: Any) -> Any:

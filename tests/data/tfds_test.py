@@ -51,14 +51,24 @@ def test_what_does_not_exist_is_told_with_the_nearest(
     _documents(data_dir, **change)
 
 
-@pytest.mark.parametrize('damage', [
-    lambda raw: b'', lambda raw: raw[:len(raw) // 2], lambda raw: raw[:-10],
-    lambda raw: raw[:300] + bytes([raw[300] ^ 4]) + raw[301:],
-], ids=['empty', 'half', 'tail', 'flipped'])
-def test_damaged_files_are_never_fewer_documents(data_dir, damage):
+@pytest.mark.parametrize('damage, message', [
+    (lambda raw: b'', r'\(0 bytes\) is truncated or damaged: 0 of its 10'),
+    (lambda raw: raw[:len(raw) // 2], r'\(65,536 bytes\) is truncated'),
+    (lambda raw: raw[:-10], r'\(131,062 bytes\) is truncated'),
+    (lambda raw: raw[:300] + bytes([raw[300] ^ 4]) + raw[301:],
+     r'\(131,072 bytes\) is damaged: .*hash mismatch.* at byte 304'),
+    (None, 'is missing'),
+], ids=['empty', 'half', 'tail', 'flipped', 'gone'])
+def test_damaged_files_are_named_and_never_fewer_documents(
+    data_dir, damage, message):
   path = next(data_dir.rglob('*.array_record*'))
-  path.write_bytes(damage(path.read_bytes()))
-  with pytest.raises(errors.InputError, match="letters, split 'train', cannot"):
+  if damage is None:
+    path.unlink()
+  else:
+    path.write_bytes(damage(path.read_bytes()))
+  with pytest.raises(
+      errors.InputError,
+      match=f"letters, split 'train', cannot.*: {path.name}.*{message}"):
     _documents(data_dir)
 
 
