@@ -267,7 +267,8 @@ def test_the_first_token_stands_for_its_row():
   pooled, logits = (BERT.build().apply({'params': params}, x_BTD, method=name)
                     for name in ('pooled', 'pair_logits'))
   def dense(name, x_BD):
-    return x_BD @ params[name]['kernel'] + params[name]['bias']
+    return np.asarray(x_BD @ params[name]['kernel']) + np.asarray(
+        params[name]['bias'])
   want_BD = np.tanh(dense('pooler', x_BTD[:, 0]))
   np.testing.assert_allclose(pooled, want_BD, atol=1e-5)
   np.testing.assert_allclose(logits, dense('pairs', want_BD), atol=1e-5)
