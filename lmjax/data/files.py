@@ -13,6 +13,8 @@ import zlib
 from lmjax.core import errors
 
 OnBadText = Literal['fail', 'replace', 'skip']
+_MAX_FILE_BYTES = 1 << 30  # Of a document that is a whole file.
+_PART_BYTES = 1 << 24
 _END_BYTES = 1 << 16  # Of each end of a file, in its fingerprint.
 
 
@@ -55,7 +57,7 @@ def read(path: str, on_bad_text: OnBadText,
     InputError: If the file is damaged, binary or, under 'fail', not UTF-8.
   """
   with _open(path) as file:
-    raw = _guarded(path, file, file.read)
+    raw = _guarded(path, file, lambda: _whole(path, file))
   _refuse_nul(path, raw, 0)
   try:
     return raw.decode('utf-8').removeprefix('\ufeff')
@@ -141,6 +143,19 @@ def _open(path: str):
   except OSError as error:
     raise errors.InputError(
         f'{path} cannot be read: {error.strerror}.') from None
+
+
+def _whole(path: str, file: Any) -> bytes:
+  """Returns all bytes; a small archive may hold more than memory does."""
+  parts, size = [], 0
+  while part := file.read(_PART_BYTES):
+    parts.append(part)
+    size += len(part)
+    if size > _MAX_FILE_BYTES:
+      raise errors.InputError(
+          f'{path} is larger than {_MAX_FILE_BYTES:,} bytes, too large for a '
+          "single document; set split_on='line' or 'paragraph'.")
+  return b''.join(parts)
 
 
 def _guarded(path: str, file: Any, read_some: Any) -> bytes:

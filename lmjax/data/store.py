@@ -111,7 +111,9 @@ def load(directory: str | pathlib.Path) -> TokenStore:
                       for path in paths[2:])
     if (dtype.str not in ('<u2', '<u4', '>u2', '>u4')
         or not isinstance(meta['digest'], str)
-        or not {'counts', 'text_bytes', 'source'} <= meta.keys()
+        or not isinstance(meta['counts'], dict)
+        or not isinstance(meta['source'], dict)
+        or not isinstance(meta['text_bytes'], int)
         or offsets.dtype != np.int64 or sizes.dtype != np.int64):
       raise ValueError('its files are of other types')
     is_whole = (

@@ -4,6 +4,7 @@ Probabilities and back-offs are logarithms to base 10. BOS is `<s>`, with log
 probability -99 as it is never predicted, and EOS is `</s>`.
 """
 from collections.abc import Sequence
+import math
 import pathlib
 import re
 
@@ -184,14 +185,17 @@ def _sections(path):
   except (OSError, UnicodeDecodeError) as error:
     raise errors.InputError(
         f'{str(path)!r} is no ARPA file ({error}).') from None
-  sizes = [int(n) for n in re.findall(r'^ngram \d+\s*=\s*(\d+)', text, re.M)]
-  parts = re.split(r'^\\(?:\d+-grams:|end\\)\s*$', text, flags=re.M)[1:]
-  if not sizes or len(parts) != len(sizes) + 1:
+  sizes = re.findall(r'^ngram ([0-9]+)\s*=\s*([0-9]{1,18})\s*$', text, re.M)
+  heads = re.findall(r'^\\([0-9]+)-grams:\s*$', text, re.M)
+  parts = re.split(r'^\\(?:[0-9]+-grams:|end\\)\s*$', text, flags=re.M)[1:]
+  orders = [str(i) for i in range(1, len(sizes) + 1)]
+  if not sizes or len(parts) != len(sizes) + 1 or not (
+      [order for order, _ in sizes] == heads == orders):
     raise errors.InputError(
         f'{str(path)!r} is no whole ARPA file: it announces {len(sizes)} orders'
         f' and has {max(len(parts) - 1, 0)}, up to \\end\\.')
   out = []
-  for order, (size, part) in enumerate(zip(sizes, parts), 1):
+  for order, ((_, size), part) in enumerate(zip(sizes, parts), 1):
     rows = [line.split() for line in part.splitlines() if line.strip()]
     try:
       values = [float(row[0]) for row in rows]
@@ -202,9 +206,20 @@ def _sections(path):
           f'{str(path)!r} has a {order}-gram without numbers ({error}).'
       ) from None
     short = [row for row in rows if not order + 1 <= len(row) <= order + 2]
-    if len(rows) != size or short:
+    if len(rows) != int(size) or short:
       raise errors.InputError(
           f'{str(path)!r} announces {size} {order}-grams and has {len(rows)}'
-          f'{", one of them " + " ".join(short[0]) if short else ""}.')
-    out.append(([' '.join(row[1:order + 1]) for row in rows], values, lefts))
+          f'{", one of them " + " ".join(short[0])[:80] if short else ""}.')
+    wrong = next((row for row, value, left in zip(rows, values, lefts)
+                  if not value <= 0 or not left < math.inf), None)
+    if wrong is not None:
+      raise errors.InputError(
+          f'{str(path)!r} has a {order}-gram whose log10 probability is above '
+          f'0 or no number, or whose back-off is none: '
+          f'{" ".join(wrong)!r:.80}.')
+    grams = [' '.join(row[1:order + 1]) for row in rows]
+    if len(set(grams)) < len(grams):
+      raise errors.InputError(
+          f'{str(path)!r} has a {order}-gram that is given twice.')
+    out.append((grams, values, lefts))
   return out
