@@ -18,6 +18,7 @@ from lmjax import experiment
 from lmjax import launch as launching
 from lmjax import preview
 from lmjax import pretraining
+from lmjax import replay
 from lmjax import results
 from lmjax import runs
 from lmjax.core import cli
@@ -67,7 +68,9 @@ def pretrain(
 
 def main(_):
   config = _CONFIG()
-  if _DRY_RUN.value:
+  if _REPLAY_STEP.value is not None:
+    replay.replay(None, _WORKDIR.value, _REPLAY_STEP.value)
+  elif _DRY_RUN.value:
     preview.show(config, _WORKDIR.value)
   elif isinstance(config, experiment.Count):
     counting.count(config, _WORKDIR.value, _LAUNCH())
@@ -86,6 +89,9 @@ if __name__ == '__main__':
       'workdir', None, 'Directory of the run.', required=True)
   _DRY_RUN = flags.DEFINE_bool(
       'dry_run', False, 'Print size, cost and the first batch, and stop.')
+  _REPLAY_STEP = flags.DEFINE_integer(
+      'replay_step', None, 'Show the batch of a step of the run in workdir, '
+      'run the step again, and stop.', lower_bound=1)
   _PROFILE = flags.DEFINE_string(
       'profile', None, 'Directory for a profiler trace of five steps.')
   cli.run(main)

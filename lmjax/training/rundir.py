@@ -19,6 +19,7 @@ from lmjax.core import safe_paths
 from lmjax.core import secrets
 from lmjax.core import strict_json
 from lmjax.training import changes
+from lmjax.training import lock
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,24 +169,11 @@ def describe() -> dict[str, Any]:
   }
 
 
-def _check_writable(path):
-  """Raises InputError where `path` is not, or cannot become, a directory."""
-  nearest = next(p for p in (path, *path.absolute().parents) if p.exists())
-  if not nearest.is_dir():
-    raise errors.InputError(
-        f'workdir {str(path)!r} cannot be a directory: {nearest} is a file. '
-        f'Use another --workdir.')
-  if not os.access(nearest, os.W_OK | os.X_OK):
-    raise errors.InputError(
-        f'workdir {str(path)!r} cannot be written to: no permission in '
-        f'{nearest}. Use another --workdir.')
-
-
 def _checked(workdir, config, hashes, override):
   """Returns the run directory, and {field: (saved, now, why)} of what differs.
   """
   path = pathlib.Path(workdir)
-  _check_writable(path)
+  lock.check_writable(path)
   run = RunDir(path, resumed=RunDir(path).config.exists())
   now = secrets.redact(config_lib.to_dict(config))  # As it was written.
   hashes = secrets.redact(dict(hashes or {}))

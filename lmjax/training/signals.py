@@ -27,18 +27,6 @@ _SECOND_INTERACTIVE = 'A second one interrupts at once, without saving.'
 _receiver = None  # Of the outermost `watched`; there is one wakeup descriptor.
 
 
-class Interrupted(Exception):
-  """A stop was asked for inside `Interrupts.interruptible`.
-
-  Attributes:
-    name: 'SIGTERM', 'SIGINT' or 'STOP'.
-  """
-
-  def __init__(self, name: str):
-    super().__init__(f'Interrupted by {name}.')
-    self.name = name
-
-
 class Interrupts:
   """What a run asks between two steps; made by `watched`."""
 
@@ -63,34 +51,6 @@ class Interrupts:
       pass
     except OSError as error:  # The run is saved; this must not look otherwise.
       _tell(f'Remove it before the next start: {error}')
-
-  @contextlib.contextmanager
-  def interruptible(self) -> Iterator[None]:
-    """Lets a first signal raise at once, where waiting would be idle.
-
-    For work that changes nothing, such as an evaluation: it is dropped instead
-    of finished. Outside the main thread a signal only raises the flag.
-
-    Raises:
-      Interrupted: If a stop has been requested already; in the main thread also
-        wherever the first signal finds it.
-    """
-    receiver = self._receiver
-    if receiver is None or not _in_main_thread() or receiver.raises:
-      self._raise_if_requested()
-      yield
-      return
-    receiver.raises = True
-    try:
-      self._raise_if_requested()  # After `raises`: none falls in between.
-      yield
-    finally:
-      receiver.raises = False
-
-  def _raise_if_requested(self):
-    name = self.requested()
-    if name is not None:
-      raise Interrupted(name)
 
 
 @contextlib.contextmanager
@@ -123,12 +83,10 @@ class _Receiver:
 
   Attributes:
     name: Of the first signal.
-    raises: Whether the handler raises in the main thread.
   """
 
   def __init__(self):
     self.name = None
-    self.raises = False
     self._first_s = None
     self._handled = False
     self._interactive = hasattr(sys, 'ps1')  # A session that outlives the run.
@@ -169,9 +127,6 @@ class _Receiver:
       signal.default_int_handler(number, frame)
     self._handled = True
     self.name = self.name or NAMES[number]
-    if self.raises:
-      self.raises = False
-      raise Interrupted(self.name)
 
   def _listen(self):
     """In the thread, whatever the main thread does."""

@@ -120,43 +120,6 @@ def test_the_second_signal_needs_nobody_to_read_the_first_ones_line():
     assert process.wait(20) == 128 + signal.SIGTERM
 
 
-@pytest.mark.parametrize('number', BOTH, ids=signals.NAMES.get)
-def test_interruptible_work_is_interrupted(number):
-  with script("""
-      with signals.watched() as interrupts:
-        try:
-          with interrupts.interruptible():
-            with interrupts.interruptible():
-              pass
-            say('ready')
-            time.sleep(60)
-        except signals.Interrupted as error:
-          say(error.name, interrupts.requested())
-      """) as process:
-    process.send_signal(number)
-    code, out, _ = ended(process)
-  assert (code, out) == (0, ' '.join(2 * [signals.NAMES[number]]) + '\n')
-
-
-def test_outside_interruptible_nothing_is_raised():
-  with script("""
-      with signals.watched() as interrupts:
-        with interrupts.interruptible():
-          pass
-        say('ready')
-        for _ in range(20):
-          time.sleep(0.01)
-        say('whole')
-        try:
-          with interrupts.interruptible():
-            say('begun')
-        except signals.Interrupted:
-          say('not begun')
-      """) as process:
-    process.send_signal(signal.SIGTERM)
-    assert ended(process)[:2] == (0, 'whole\nnot begun\n')
-
-
 def test_handlers_and_descriptor_are_put_back():
   def state():
     descriptor = signal.set_wakeup_fd(-1)
@@ -238,13 +201,9 @@ def test_off_the_main_thread_signals_keep_their_meaning(tmp_path):
   def run():
     with signals.watched(stop) as interrupts:
       seen.append(interrupts.requested())
-      with interrupts.interruptible():
-        seen.append(signal.getsignal(signal.SIGINT))
+      seen.append(signal.getsignal(signal.SIGINT))
       stop.touch()
       seen.append(interrupts.requested())
-      with pytest.raises(signals.Interrupted, match='STOP'):
-        with interrupts.interruptible():
-          seen.append('begun')
 
   thread = threading.Thread(target=run)
   thread.start()
