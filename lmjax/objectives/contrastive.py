@@ -29,8 +29,9 @@ class SimCSE:
 
   where j runs over the rows of all devices, and over hard negatives besides if
   there are any. Without positives in the batch, a text is its own: read a
-  second time, under other dropout. A row is a text; microbatches do not see
-  each other's rows, so they make the task easier.
+  second time, under other dropout. A row is a text; a microbatch is compared
+  with the same one of all devices and not with others, which makes the task
+  easier.
 
   Attributes:
     temperature: t.

@@ -129,6 +129,26 @@ def test_eight_devices_share_negatives_and_gradients(params):
   equivalence.devices_equal_one(step, params, batch)
 
 
+def test_a_microbatch_has_the_rows_of_all_devices(params):
+  objective = contrastive.SimCSE(temperature=0.3).build(MODEL)
+  optimizer = optax.sgd(1.0)
+  def update(batch, microbatches, axis_name=None):
+    state, means = step_lib.train_step(
+        step_lib.init_state(params, optimizer, 0), batch, objective=objective,
+        optimizer=optimizer, axis_name=axis_name, microbatches=microbatches)
+    return jax.tree.map(jnp.subtract, params, state.params), means
+  devices = {k: np.reshape(v, (2, 8, LENGTH)) for k, v in SUPERVISED.items()}
+  got = jax.tree.map(lambda x: x[0], jax.pmap(
+      lambda batch: update(batch, 2, 'data'), axis_name='data',
+      devices=jax.devices()[:2])(devices))
+  # The first four rows of each device in one part, the others in the other.
+  together = {k: np.concatenate([v[:, :4], v[:, 4:]]).reshape(ROWS, LENGTH)
+              for k, v in devices.items()}
+  want = jax.jit(update, static_argnums=1)(together, 2)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(
+      a, b, rtol=1e-4, atol=1e-5), got, want)
+
+
 def test_without_an_axis_devices_stay_apart(params):
   apart = contrastive.SimCSE(axis=None).build(MODEL)
   batch = {k: np.reshape(v, (8, 2, LENGTH)) for k, v in SUPERVISED.items()}
