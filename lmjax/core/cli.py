@@ -24,7 +24,8 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
   """Parses the flags and runs `main`.
 
   A user's mistake (an `InputError`, an unknown flag or config field) ends the
-  process with one sentence and exit code 2; a bug of ours shows its traceback.
+  process with one sentence and exit code 2, a run that cannot go on (a
+  `RunError`) with 1; a bug of ours shows its traceback.
   """
   allocator.keep_pages()
   # Backends that are absent are no news to somebody who has none of them.
@@ -102,6 +103,10 @@ def _told(main):
       main(argv)
     except errors.InputError as error:
       _fail(error)
+    except errors.RunError as error:
+      _fail(error, 1)
+    except KeyboardInterrupt:
+      _fail('interrupted.', 130)
   return run_it
 
 
@@ -110,12 +115,12 @@ def told(message: str) -> str:
   return terminal.printable(secrets.text(message))
 
 
-def _fail(error) -> None:
+def _fail(error, code: int = 2) -> None:
   if '--traceback' in sys.argv:
     print(told(traceback.format_exc()), file=sys.stderr)
   text = error.args[0] if getattr(error, 'args', None) else error
   print(f'Error: {told(str(text))}', file=sys.stderr)
-  sys.exit(2)
+  sys.exit(code)
 
 
 flags.DEFINE_bool('traceback', False, 'Show the traceback of a user error too.')

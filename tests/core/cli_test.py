@@ -22,6 +22,10 @@ def main(argv):
   print('depth', flags.FLAGS.depth, 'width', _CONFIG().width, _CONFIG().parallel)
   if flags.FLAGS.depth == 1:
     raise errors.InputError('model.depth should be >= 2; got 1.')
+  if flags.FLAGS.depth == -1:
+    raise errors.RunError('The disk stays full.')
+  if flags.FLAGS.depth == -2:
+    raise KeyboardInterrupt
   if flags.FLAGS.depth == 0:
     raise KeyError('ours')
 
@@ -76,6 +80,15 @@ def test_an_unknown_flag_names_the_nearest(run):
   code, _, told = run('--dept=3')
   assert code not in (0, None)
   assert 'depth' in told and 'Traceback' not in told
+
+
+@pytest.mark.parametrize('depth, code, sentence', [
+    (-1, 1, 'Error: The disk stays full.\n'),
+    (-2, 130, 'Error: interrupted.\n')])
+def test_what_is_nobodys_mistake_is_one_sentence_too(
+    run, depth, code, sentence):
+  assert run(f'--depth={depth}') == (
+      code, f'depth {depth} width 3 jit\n', sentence)
 
 
 def test_our_mistake_keeps_its_traceback(run):
