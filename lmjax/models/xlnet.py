@@ -20,6 +20,9 @@ from lmjax.nn import rotary
 class XLNetConfig(vocabulary.Sized):
   """A two-stream Transformer with relative positions.
 
+  A row is all it reads: the recurrence over segments of a long text, whose
+  hidden states XLNet takes over from Transformer-XL, is left out.
+
   Attributes:
     vocab_size: V; None means the tokenizer's.
     context: The longest sequence, in tokens.

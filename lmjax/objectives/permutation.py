@@ -30,15 +30,18 @@ class PermutationLM:
 
   Attributes:
     predict: The share of tokens predicted, on average; the paper's 1 / K.
+    longest: Tokens are predicted in spans of 1 to so many, each as likely; 1
+      draws them one by one, 5 is the paper's.
     order: How `scores` factorises a text: in 'random' orders, or
       'left_to_right' as a causal model does.
     orders: How many random orders `scores` averages over.
 
   References:
-    Yang et al., XLNet, arXiv:1906.08237, eq. 3 to 5. Tokens are drawn one by
-    one, not in spans as in its appendix A.6.
+    Yang et al., XLNet, arXiv:1906.08237, eq. 3 to 5 and appendix A.6 (spans).
+    Its memory of earlier segments is left out: a row is all that is read.
   """
   predict: float = 1 / 6
+  longest: int = 1
   order: Literal['random', 'left_to_right'] = 'random'
   orders: int = 4
 
@@ -46,9 +49,11 @@ class PermutationLM:
     if not 0 < self.predict <= 1:
       raise errors.InputError(
           f'objective.predict should be in (0, 1]; got {self.predict}.')
-    if self.orders < 1:
-      raise errors.InputError(
-          f'objective.orders should be at least 1; got {self.orders}.')
+    for field in ('longest', 'orders'):
+      if getattr(self, field) < 1:
+        raise errors.InputError(
+            f'objective.{field} should be at least 1; got '
+            f'{getattr(self, field)}.')
 
   likelihood = 'permutation'  # What `scores` gives.
 
@@ -66,7 +71,8 @@ class PermutationLM:
 
     def objective(params, batch, rng=None):
       key = jax.random.key(0) if rng is None else jax.random.fold_in(rng, 0)
-      order_BT, predicted_BT = draw(key, batch, self.predict)
+      order_BT, predicted_BT = draw(
+          key, batch, self.predict, self.longest)
       logits_BTV, _ = model.apply(
           {'params': params}, batch['inputs'],
           masks.make(batch['positions'], batch['segments'], causal=False),
@@ -110,23 +116,58 @@ class PermutationLM:
     return scores
 
 
-def draw(key: jax.Array, batch: Batch,
-         share: float) -> tuple[jax.Array, jax.Array]:
+def draw(key: jax.Array, batch: Batch, share: float, longest: int = 1
+         ) -> tuple[jax.Array, jax.Array]:
   """Returns a random order, and which tokens are predicted.
 
   Args:
     key: Of the draw.
     batch: `inputs`, `weights`, `positions` and `segments`, [B, T].
     share: Of the tokens after a document's first, how many are predicted.
+    longest: Spans of 1 to so many tokens are; see `spans`.
 
   Returns:
     `order_BT`, -1 for what is given, and `predicted_BT`, 1 or 0.
   """
   noise_BT = jax.random.uniform(key, batch['inputs'].shape)
-  last_BT = (noise_BT >= 1 - share) & (batch['positions'] > 0)
-  last_BT &= counted(batch) > 0
+  last_BT = noise_BT >= 1 - share
+  if longest > 1:  # The order within stays that of the noise.
+    keys_B = jax.random.split(jax.random.fold_in(key, 1), len(noise_BT))
+    last_BT = jax.vmap(spans, (0, None, None, None))(
+        keys_B, noise_BT.shape[1], share, longest)
+  last_BT &= (batch['positions'] > 0) & (counted(batch) > 0)
   return (jnp.where(last_BT, noise_BT, _GIVEN),
           last_BT.astype(jnp.float32))
+
+
+def spans(key: jax.Array, length: int, share: float, longest: int
+          ) -> jax.Array:
+  """Returns which places of a row lie in random spans, bool [length].
+
+  The row is cut into stretches, each of which holds a span of L places
+  somewhere, L being uniform from 1 to `longest`, and the stretch L / `share`
+  long on average.
+
+  Args:
+    key: Of the draw.
+    length: Places of the row.
+    share: How many of them lie in spans, on average.
+    longest: Of the spans.
+  """
+  keys = jax.random.split(key, 4)
+  most = length + int(longest / share) + 1
+  size_S = jax.random.randint(keys[0], (most,), 1, longest + 1)
+  room_S = jnp.floor(
+      size_S / share + jax.random.uniform(keys[1], (most,))).astype(jnp.int32)
+  # A first stretch that is cut makes all places equal.
+  end_S = jnp.cumsum(room_S) - jax.random.randint(
+      keys[2], (), 0, int(longest / share) + 1)
+  shift_S = jax.random.uniform(keys[3], (most,)) * (room_S - size_S + 1)
+  start_S = end_S - room_S + shift_S.astype(jnp.int32)
+  place_T = jnp.arange(length)
+  at_T = jnp.searchsorted(end_S, place_T, side='right')
+  return (start_S[at_T] <= place_T) & (
+      place_T < start_S[at_T] + size_S[at_T])
 
 
 def counted(batch: Batch) -> jax.Array:

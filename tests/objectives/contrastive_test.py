@@ -129,6 +129,7 @@ def test_eight_devices_share_negatives_and_gradients(params):
   equivalence.devices_equal_one(step, params, batch)
 
 
+@pytest.mark.slow
 def test_a_microbatch_has_the_rows_of_all_devices(params):
   objective = contrastive.SimCSE(temperature=0.3).build(MODEL)
   optimizer = optax.sgd(1.0)

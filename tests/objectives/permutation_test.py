@@ -134,6 +134,39 @@ def test_the_share_predicted_and_what_is_never_predicted():
   assert times[~never].mean() / 200 == pytest.approx(1 / 6, abs=0.01)
 
 
+@pytest.mark.parametrize('share, longest', [(1 / 6, 5), (0.3, 3), (1.0, 5)])
+def test_spans_are_as_long_and_as_many_as_asked(share, longest):
+  draw = jax.jit(jax.vmap(lambda key: permutation.spans(
+      key, 400, share, longest)))
+  chosen = np.asarray(draw(jax.random.split(jax.random.key(0), 400)))
+  assert chosen.mean() == pytest.approx(share, rel=0.02)
+  by_place = chosen.mean(0)
+  assert np.abs(by_place - share).max() < 0.12  # Row ends are as all places.
+  if share == 1 / 6:
+    edges = np.diff(np.pad(chosen, ((0, 0), (1, 1))).astype(int), axis=1)
+    lengths = np.concatenate([np.flatnonzero(row == -1) - np.flatnonzero(
+        row == 1) for row in edges])
+    # Spans that touch are one here, and the ends of a row cut them.
+    counts = np.bincount(lengths)[:longest + 1] / len(lengths)
+    np.testing.assert_allclose(counts[1:], 1 / longest, atol=0.04)
+
+
+def test_spans_are_predicted_where_targets_count():
+  batch = batches.packed(batches.documents([40, 1, 30, 28], VOCAB), 100)
+  order, predicted = jax.jit(permutation.draw, static_argnums=(2, 3))(
+      jax.random.key(0), batch, 0.3, 4)
+  np.testing.assert_array_equal(order == -1, predicted == 0)
+  assert len(np.unique(order)) == predicted.sum() + 1
+  may = (batch['positions'] > 0) & (batch['segments'] > 0)
+  assert predicted.sum() > 10 and not predicted[~may].any()
+  together = predicted[:, 1:] * predicted[:, :-1]
+  assert together.sum() > 0.3 * predicted.sum()
+  one, other = (jax.jit(permutation.PermutationLM(
+      0.3, longest=longest).build(MODEL))(PARAMS, batches.alone(DOCS))
+                for longest in (1, 3))
+  assert one['loss'].total != other['loss'].total
+
+
 def test_the_objective_counts_what_it_predicted():
   objective = jax.jit(permutation.PermutationLM(0.5).build(MODEL))
   batch = batches.packed(DOCS, 12)
@@ -157,5 +190,6 @@ def test_a_model_of_one_stream_is_refused_with_the_choices():
       getattr(permutation.PermutationLM(), method)(model)
   with pytest.raises(errors.InputError, match='predict .* got 0'):
     permutation.PermutationLM(predict=0)
-  with pytest.raises(errors.InputError, match='orders .* got 0'):
-    permutation.PermutationLM(orders=0)
+  for field in ('orders', 'longest'):
+    with pytest.raises(errors.InputError, match=f'{field} .* got 0'):
+      permutation.PermutationLM(**{field: 0})
