@@ -1,7 +1,6 @@
 """A step of a run once more: its batch, its documents, its loss."""
 import dataclasses
 import functools
-import math
 import pathlib
 from typing import Any
 
@@ -18,6 +17,8 @@ from lmjax.core import metrics as metrics_lib
 from lmjax.training import checkpoints
 from lmjax.training import checkpoints_reading
 from lmjax.training import digests
+from lmjax.training import guard
+from lmjax.training import log
 from lmjax.training import parallel
 from lmjax.training import rundir
 from lmjax.training import skips as skips_lib
@@ -33,12 +34,13 @@ class Replayed:
     step: Its number, from 1.
     index: The batch it saw, from 0.
     documents: The documents of each row, numbers in the training tokens.
-    digest: The batch's, as it is logged.
+    digest: Of the batch.
     start: The checkpoint that the steps before it were run from; 0: none.
     values: What the step came to: 'loss', 'grad_norm', ...
     logged: The row of metrics.jsonl that covers it; None if there is none.
     over: The steps that row is about.
-    mean: The same values over all these steps; None if not all were run.
+    again: What it says, from these steps run again: a mean over those that
+      were not bad, and a digest of their batches. None if not all were run.
   """
   step: int
   index: int
@@ -48,7 +50,7 @@ class Replayed:
   values: dict[str, float]
   logged: dict[str, Any] | None
   over: range
-  mean: dict[str, float] | None
+  again: dict[str, Any] | None
 
 
 def replay(config: experiment.Pretrain | None, workdir: str, step: int,
@@ -93,18 +95,23 @@ def replay(config: experiment.Pretrain | None, workdir: str, step: int,
       + (f'the checkpoint of step {start}.' if start else
          'the initial parameters: there is no sound checkpoint before.'))
   ran = _run(parts, skips, state, start, over[-1])
-  values = _values([ran[step]])
-  whole = over[0] > start
+  _, metrics = ran[step]
+  values = _values([metrics])
+  if values['skipped']:
+    reason = guard.reason(values['loss'], values['grad_norm'])
+    console.print(f'The step changed nothing: {reason}.', highlight=False)
+  again = None
+  if over[0] > start:
+    again = _row([ran[number] for number in over])
   found = Replayed(
-      step, index, documents, digest, start, values, logged, over,
-      _values([ran[number] for number in over]) if whole else None)
+      step, index, documents, digest, start, values, logged, over, again)
   _show_values(console, found)
   return found
 
 
 def _check_step(run, rows, step):
   """Refuses a step that the run has not come to."""
-  events = writers.read(run.path / 'events.jsonl')
+  events = writers.read(run.events)
   last = max([0, *(row['step'] for row in [*rows, *events]),
               *checkpoints_reading.steps(run.checkpoints)])
   if not 1 <= step <= last:
@@ -140,7 +147,8 @@ def _start(console, run, parts, step):
 
 
 def _run(parts, skips, state, start, stop):
-  """Returns {step: metrics} of the steps after `start` up to `stop`."""
+  """Returns {step: (digest of its batch, metrics)} of the steps after `start`
+  up to `stop`."""
   training = parts.config.training
   strategy = parallel.strategy(training.parallel)
   update = strategy.compile(functools.partial(
@@ -149,10 +157,17 @@ def _run(parts, skips, state, start, stop):
       ema_decay=training.ema_decay, guard=training.guard))
   state, ran = strategy.place(state), {}
   for number in range(start + 1, stop + 1):
-    batch = strategy.shard(parts.batches(skips.index(number - 1)))
-    state, metrics = update(state, batch)
-    ran[number] = strategy.fetch(metrics)
+    batch = parts.batches(skips.index(number - 1))
+    state, metrics = update(state, strategy.shard(batch))
+    ran[number] = digests.batch(batch), strategy.fetch(metrics)
   return ran
+
+
+def _row(ran):
+  """Returns what the log writes of steps, see `log.Log.flush`."""
+  batches, metrics = zip(*ran)
+  good = [one for one in metrics if not one['skipped'].total]
+  return _values(good or metrics) | {'batch': log.digest(batches)}
 
 
 def _values(metrics):
@@ -177,28 +192,29 @@ def _show_values(console, found):
       title=f'Step {found.step}', title_justify='left')
   for name in ('', 'step', 'run again', 'logged', ''):
     table.add_column(name)
-  steps = f'{found.over[0]} to {found.over[-1]}'
-  many, logged = len(found.over) > 1, found.logged or {}
-  for name in ('loss', 'grad_norm'):
-    if many:
-      table.add_row(name, str(found.step), f'{found.values[name]:.7g}', '', '')
-    if name in logged:
-      again = found.values if not many else found.mean
+  own = found.values | {'batch': found.digest}
+  alone = list(found.over) == [found.step]
+  for name in ('loss', 'grad_norm', 'batch'):
+    if found.logged is None or not alone:
+      table.add_row(name, str(found.step), _text(own[name]), '', '')
+  for name in ('loss', 'grad_norm', 'batch'):
+    if found.logged is not None and name in found.logged:
+      again, logged = found.again and found.again[name], found.logged[name]
       table.add_row(
-          name, steps if many else str(found.step),
-          '' if again is None else f'{again[name]:.7g}',
-          f'{logged[name]:.7g}', _compared(again and again[name], logged[name]))
-    elif not many:
-      table.add_row(name, str(found.step), f'{found.values[name]:.7g}', '-', '')
-  if not many and 'batch' in logged:
-    table.add_row('batch', str(found.step), found.digest, logged['batch'],
-                  'same' if found.digest == logged['batch'] else 'DIFFERENT')
+          name, f'{found.over[0]} to {found.over[-1]}' if not alone else str(
+              found.step), _text(again), _text(logged),
+          '' if again is None else _compared(again, logged))
   console.print(table)
 
 
+def _text(value):
+  """Returns a number or a digest as a cell."""
+  return f'{value:.7g}' if isinstance(value, float) else value or ''
+
+
 def _compared(again, logged):
-  if again is None:
-    return ''
-  if again == logged or (math.isnan(again) and math.isnan(logged)):
+  if again == logged or again != again and logged != logged:  # NaN.
     return 'same'
+  if isinstance(again, str):
+    return 'different'
   return f'differs by {abs(again - logged):.1e}'

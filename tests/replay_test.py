@@ -4,24 +4,27 @@ import io
 import re
 import shutil
 
+import numpy as np
 import pytest
 import rich.console
 
 from lmjax import experiment
+from lmjax import launch
 from lmjax import pretraining
 from lmjax import preview
 from lmjax import replay
 from lmjax import rollback
 from lmjax.core import errors
+from lmjax.core import metrics
 from lmjax.data import packing
 from lmjax.data import pipeline
 from lmjax.data import sources
 from lmjax.data import symbols
 from lmjax.models import presets
 from lmjax.training import digests
+from lmjax.training import log
 from lmjax.training import optimizers
 from lmjax.training import rundir
-from lmjax.training import skips as skips_lib
 
 TEXTS = tuple(f'{i} says \x1b[2J é{i * i}' for i in range(40))
 MODEL = presets.gpt2(8, 1, 2, vocab_size=None, context=24)
@@ -39,19 +42,20 @@ RARELY = dataclasses.replace(CONFIG, training=dataclasses.replace(
 
 
 def _train(config, workdir):
-  """Trains as the script does; returns the batch that each step saw."""
-  parts = pretraining.prepare(config, workdir)
-  run = rundir.open_run(workdir, config, parts.data.hashes())
-  parts.tokenizer.save(run.tokenizer)
-  skips, seen = skips_lib.Skips.read(workdir), {}
+  """Trains as the script does; returns the batches that were seen."""
+  seen = {}
+  with launch.Launch().started(str(workdir), config) as started:
+    parts = pretraining.prepare(config, workdir)
+    run = started.open_run(parts.data.hashes())
+    parts.tokenizer.save(run.tokenizer)
 
-  def batches(step):
-    seen[step + 1] = parts.batches(skips.index(step))
-    return seen[step + 1]
+    def batches(index):
+      seen[index] = parts.batches(index)
+      return seen[index]
 
-  config.training.fit(
-      run, parts.initial_state(), batches, objective=parts.objective,
-      optimizer=parts.optimizer)
+    started.fit(
+        run, parts.initial_state(), batches, parts.batches.fingerprint,
+        objective=parts.objective, optimizer=parts.optimizer)
   return seen
 
 
@@ -83,11 +87,12 @@ def test_a_step_is_repeated_to_the_bit(made):
   assert _files(workdir) == before  # Nothing was written.
   assert (found.step, found.index, found.start) == (2, 1, 0)
   assert 'initial parameters' in text
-  assert found.digest == digests.batch(seen[2])
+  assert found.digest == digests.batch(seen[1])
   assert found.logged['step'] == 2 and list(found.over) == [2]
   for name in ('loss', 'grad_norm'):
-    assert found.values[name] == found.mean[name] == found.logged[name]
-  assert text.count('same') >= 2 and 'differs' not in text
+    assert found.values[name] == found.again[name] == found.logged[name]
+  assert found.logged['batch'] == found.again['batch'] == found.digest
+  assert text.count('same') == 3 and 'differ' not in text
 
   parts = pretraining.prepare(CONFIG, workdir)
   assert found.documents == parts.batches.documents(1)
@@ -95,7 +100,7 @@ def test_a_step_is_repeated_to_the_bit(made):
   assert '\x1b[2J' not in text and 'says [2J é' in text
   text = re.sub('\x1b\\[[0-9;]*m', '', text)
   for row, numbers in enumerate(found.documents):
-    shown = preview.text_of(seen[2], row, parts.tokenizer).plain
+    shown = preview.text_of(seen[1], row, parts.tokenizer).plain
     assert (f'row {row}, documents {", ".join(map(str, numbers))}\n'
             f'{shown}\n') in text
 
@@ -104,9 +109,24 @@ def test_what_was_left_out_is_left_out_and_a_row_is_compared_whole(made):
   workdir, seen = made
   found, text = _again(workdir, 5)
   assert (found.index, found.start, list(found.over)) == (7, 4, [5, 6])
-  assert found.digest == digests.batch(seen[5])
-  assert found.mean['loss'] == found.logged['loss'] != found.values['loss']
-  assert '5 to 6' in text and 'same' in text and 'differs' not in text
+  assert found.digest == digests.batch(seen[7])
+  for name in ('loss', 'grad_norm', 'batch'):
+    assert found.again[name] == found.logged[name]
+  assert found.again['loss'] != found.values['loss']
+  assert '5 to 6' in text and text.count('same') == 3 and 'differ' not in text
+
+
+def test_a_row_is_that_of_its_good_steps():
+  def step(digest, loss, bad):
+    return digest, {'loss': metrics.Mean(2 * loss, 2.0),
+                    'skipped': metrics.Mean(float(bad), 1.0)}
+
+  found = replay._row([step('a', 1.0, False), step('b', np.inf, True)])
+  assert found['loss'] == 1 and found['batch'] == log.digest(['a', 'b'])
+  assert np.isnan(replay._row([step('a', np.nan, True)])['loss'])
+  assert replay._compared(np.nan, np.nan) == 'same'
+  assert replay._compared(2.0, 2.5) == 'differs by 5.0e-01'
+  assert replay._compared('a', 'b') == 'different'
 
 
 def test_a_damaged_checkpoint_is_told_and_passed_over(made, tmp_path):

@@ -110,7 +110,7 @@ class Log:
         step.metrics for step in good or steps).items() if name != 'skipped'}
     self._progress.tokens += _tokens(good)
     row['tokens'] = self._progress.tokens
-    row['batch'] = _digest(steps)
+    row['batch'] = digest([step.batch for step in steps])
     if len(good) < len(steps):
       row['skipped'] = len(steps) - len(good)
     if self._learning_rate:  # Of the last update; bad steps are none.
@@ -172,9 +172,8 @@ def _tokens(steps) -> float:
   return sum(float(step.metrics['tokens'].total) for step in steps)
 
 
-def _digest(steps) -> str:
-  """Returns the batch's digest, or that of the digests of several."""
-  batches = [step.batch for step in steps]
+def digest(batches: Sequence[str]) -> str:
+  """Returns what a row says of the digests of its steps' batches."""
   return batches[0] if len(batches) == 1 else hashlib.sha256(
       ''.join(batches).encode()).hexdigest()[:8]
 
