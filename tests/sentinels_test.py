@@ -1,0 +1,94 @@
+"""A run that is started with secrets leaves none of them behind."""
+import importlib.util
+import json
+import os
+import pathlib
+import re
+import sys
+
+from lmjax import experiment
+from lmjax import runs
+from lmjax.core import errors
+from lmjax.core import secrets
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import splits
+from lmjax.data import tokenizer
+from lmjax.models import presets
+import pytest
+
+SCRIPT = pathlib.Path(__file__).parents[1] / 'experiments/pretrain.py'
+# One a way in, each unlike the keys that are known by how they begin.
+ENVIRONMENT, FLAG, APART, USER, SIGNATURE = (
+    f'SENTINEL{name}{"x" * 8}' for name in (
+        'env', 'flag', 'apart', 'user', 'signature'))
+KNOWN = 'hf_SENTINEL0123456789'
+
+
+def traces(folder):
+  """Returns the files, or names of files, that hold a sentinel."""
+  found = []
+  for path in folder.rglob('*'):
+    content = path.read_bytes() if path.is_file() else b''
+    if 'SENTINEL' in path.name or b'SENTINEL' in content:
+      found.append((str(path.relative_to(folder)), sorted(set(
+          re.findall(rb'.{0,40}SENTINEL\w*', content)))[:3]))
+  return found
+
+
+def test_no_secret_is_in_the_files_of_a_run(tmp_path, monkeypatch, capfd):
+  spec = importlib.util.spec_from_file_location('pretrain', SCRIPT)
+  script = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(script)
+  # A folder that is an address: with a user, and a file that is signed.
+  folder = tmp_path / f'https:/me:{USER}@host/'
+  folder.mkdir(parents=True)
+  (folder / f'x.txt?sig={SIGNATURE}').write_text('\n\n'.join(
+      f'Line {i} says that {i} is {i % 7}.' for i in range(200)))
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setenv('HF_TOKEN', ENVIRONMENT)
+  monkeypatch.setattr(sys, 'argv', [
+      'pretrain.py', f'--api_key={FLAG}', '--password', APART,
+      f'--title={KNOWN}', f'--config.data.source.paths=https://me:{USER}@host/',
+      f'--note={ENVIRONMENT}', '--eval_tokens=77'])
+  config = experiment.Pretrain(
+      data=pipeline.DataConfig(
+          source=sources.TextFiles(
+              (f'https://me:{USER}@host/x.txt?sig={SIGNATURE}',), 'paragraph'),
+          split=splits.HashSplit(valid=0.2, test=0.0),
+          tokenizer=tokenizer.Bytes(), batch_size=4),
+      model=presets.llama(16, 1, 2, 1, 32, vocab_size=None, context=48),
+      training=experiment.Training(steps=2, eval_every=1),
+      samples=experiment.Samples(
+          prompts=('<img src=x onerror=alert(1)>', 'b'),
+          max_new_tokens=2))
+  run = tmp_path / 'run'
+  script.pretrain(config, str(run))
+  assert len(list((run / 'checkpoints').iterdir())) == 2
+  assert list((run / 'tensorboard').iterdir())
+  assert not traces(run)
+  assert 'SENTINEL' not in ''.join(capfd.readouterr())
+
+  start, = json.loads((run / 'run.json').read_text())
+  assert start['command'][1:4] == [
+      f'--api_key={secrets.HIDDEN}', '--password', secrets.HIDDEN]
+  assert start['command'][-1] == '--eval_tokens=77'
+  path, = json.loads((run / 'config.json').read_text())[
+      'data']['source']['paths']
+  assert path == (f'https://{secrets.HIDDEN}@host/x.txt?sig={secrets.HIDDEN}')
+
+  # What is hidden is equal to what is hidden: the run can go on, ...
+  script.pretrain(config, str(run))
+  assert len(json.loads((run / 'run.json').read_text())) == 2
+  assert not traces(run)
+  assert runs.load(run).config.training == config.training
+  # ... and what is not hidden is still compared, and told without it.
+  os.rename(folder / f'x.txt?sig={SIGNATURE}',
+            folder / f'y.txt?sig={SIGNATURE}')
+  other = experiment.Pretrain(**{**vars(config), 'data': pipeline.DataConfig(
+      **{**vars(config.data), 'source': sources.TextFiles(
+          (f'https://me:{USER}@host/y.txt?sig={SIGNATURE}',), 'paragraph')})})
+  with pytest.raises(errors.InputError, match='y.txt') as caught:
+    script.pretrain(other, str(run))
+  assert 'SENTINEL' not in str(caught.value)
+  assert not traces(run)
