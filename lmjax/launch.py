@@ -123,8 +123,8 @@ class Started:
           on_damaged=launch.on_damaged,
           max_failed_saves=training.max_failed_saves,
           before_save=self.held.check))
-      saved.preflight(state)
       state, progress = saved.resume(state, launch.override)
+      saved.preflight(state)
       start = int(state.step)
       sinks = stack.enter_context(writers.opened(
           run.metrics, run.tensorboard, training.steps, start))

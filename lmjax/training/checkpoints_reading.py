@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from lmjax.core import errors
 from lmjax.core import safe_paths
 from lmjax.core import strict_json
+from lmjax.core import terminal
+from lmjax.training import checkpoints_stragglers as stragglers
 from lmjax.training import digests
 
 T = TypeVar('T')
@@ -77,6 +79,7 @@ def item(
     Damaged: If an array is not what was written.
   """
   import orbax.checkpoint as ocp
+  stragglers.silence()
   try:
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
       tree = reader.restore(directory / str(step) / name)
@@ -168,5 +171,5 @@ def _candidates(directory, step):
 
 
 def _listed(skipped):
-  return '; '.join(
-      f'step {number} is damaged ({reason})' for number, reason in skipped)
+  return terminal.printable('; '.join(
+      f'step {number} is damaged ({reason})' for number, reason in skipped))

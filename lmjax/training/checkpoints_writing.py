@@ -25,6 +25,7 @@ import weakref
 
 from lmjax.core import errors
 from lmjax.training import checkpoints_reading as reading
+from lmjax.training import checkpoints_stragglers as stragglers
 from lmjax.training import digests
 from lmjax.training import rundir
 
@@ -138,6 +139,7 @@ class Writer:
 
   def _write(self, step, items, about):
     import orbax.checkpoint as ocp
+    stragglers.silence()
     logging.getLogger('absl').addFilter(_is_news)
     about = about | {
         'code': _code(),

@@ -1,0 +1,26 @@
+"""Silence for arrays whose read or write has failed already.
+
+Orbax reads or writes all arrays of a step at once, in an event loop that it
+closes with the first failure. TensorStore's threads still report to that loop:
+each report is a traceback on stderr, of a failure that has been told.
+"""
+from collections.abc import Callable
+import functools
+import sys
+
+
+@functools.cache
+def silence() -> None:
+  """Drops these reports from now on; all others are shown as before."""
+  sys.unraisablehook = without_closed_loops(sys.unraisablehook)
+
+
+def without_closed_loops(show: Callable[..., None]) -> Callable[..., None]:
+  """Returns `show`, a `sys.unraisablehook`, for all but these reports."""
+  def hook(report):
+    is_straggler = (
+        report.object is None and isinstance(report.exc_value, RuntimeError)
+        and str(report.exc_value) == 'Event loop is closed')
+    if not is_straggler:
+      show(report)
+  return hook
