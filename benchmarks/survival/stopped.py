@@ -18,16 +18,17 @@ def by(how, where='steps'):
     cold = COLD if where in ('compilation', 'evaluation') else {}
     with bench.started(workdir, **cold) as process:
       assert process.wait_until(
-          _due(where, workdir, process, rng)), process.output()
+          _due(where, workdir, rng), bench_lib.PATIENCE_S
+      ), process.output()
       time.sleep(rng.uniform(0, 0.3 if where == 'compilation' else 0.02))
       if how == 'STOP':
         (workdir / 'STOP').touch()
         asked = time.monotonic()
-        ended = process.wait()
+        ended = process.wait(bench_lib.PATIENCE_S)
         took = time.monotonic() - asked
       else:
         process.send(SIGNALS[how])
-        ended = process.wait()
+        ended = process.wait(bench_lib.PATIENCE_S)
         took = ended.seconds
     bench_lib.expect(ended, bench_lib.SAVED, how)
     assert took < GRACE_S, f'It took {took:.0f} s to stop.'
@@ -47,11 +48,12 @@ def twice(how):
     workdir, number = bench.fresh('stopped'), SIGNALS[how]
     with bench.started(workdir, **COLD) as process:
       assert process.wait_until(
-          _due('compilation', workdir, process, None)), process.output()
+          _due('compilation', workdir), bench_lib.PATIENCE_S
+      ), process.output()
       process.send(number)
       time.sleep(_AGAIN_S)
       process.send(number)
-      ended = process.wait()
+      ended = process.wait(bench_lib.PATIENCE_S)
     bench_lib.expect(ended, 128 + number, how)
     assert ended.seconds < 1, f'It took {ended.seconds:.1f} s to end at once.'
     bench.run(workdir)
@@ -65,14 +67,14 @@ def each(*trials):
   return lambda bench, rng: sum(trial(bench, rng) for trial in trials)
 
 
-def _due(where, workdir, process, rng):
+def _due(where, workdir, rng):
   """Returns what tells that a run has come to a place."""
   def row():
     rows = bench_lib.rows(workdir)
     return rows[-1] if rows else {'step': 0}
 
   if where == 'compilation':
-    return lambda: 'train:' in process.output()
+    return bench_lib.metrics(workdir).exists  # Made just before.
   if where == 'evaluation':
     return lambda: row()['step'] == 20 and 'valid/loss' not in row()
   after = int(rng.integers(2, 50))
@@ -103,7 +105,7 @@ def second_writer(bench, rng):
       bench.run(workdir, code=bench_lib.REFUSED, says=[
           f'in use by pid {process.pid}', '--takeover', str(workdir)])
     release(30)
-    bench_lib.expect(process.wait(), bench_lib.FINISHED)
+    bench_lib.expect(process.wait(bench_lib.PATIENCE_S), bench_lib.FINISHED)
   bench.same(workdir)
   return 1
 
@@ -117,7 +119,8 @@ def takeover(bench, rng):
     bench.run(workdir, '--takeover', says=[f'from pid {process.pid}'])
     with bench_lib.untouched(workdir):
       release(30)
-      bench_lib.expect(process.wait(), bench_lib.FAILED, 'taken over')
+      bench_lib.expect(process.wait(bench_lib.PATIENCE_S), bench_lib.FAILED,
+                       'writes nothing more there')
   bench.same(workdir)
   return 1
 
