@@ -51,7 +51,7 @@ def compare(trained, lines, pooling) -> None:
   cosines = [float(embeddings.similarity(x[None], y[None])[0, 0])
              for x, y in zip(a, b)]
   for row, cosine in zip(rows, cosines):
-    print(f'{cosine:.4f}\t{row[0]}\t{row[1]}')
+    print(terminal.printable(f'{cosine:.4f}\t{row[0]}\t{row[1]}'))
   if widths == {3}:
     try:
       scores = [float(row[2]) for row in rows]

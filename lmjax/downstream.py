@@ -14,6 +14,8 @@ import numpy as np
 from lmjax import experiment
 from lmjax import runs
 from lmjax.core import errors
+from lmjax.core import secrets
+from lmjax.core import terminal
 from lmjax.core import trees
 from lmjax.data import tokenizer as tokenizer_lib
 from lmjax.evaluation import classification
@@ -155,7 +157,8 @@ def publish(run: rundir.RunDir,
   """
   tree = {'results': {name: r.to_dict() for name, r in results.items()},
           'notes': list(notes)}
-  rundir.write(run.report, json.dumps(tree | facts, indent=2) + '\n')
+  rundir.write(run.report, json.dumps(
+      secrets.redact(tree | facts), indent=2) + '\n')
   model = next(iter(results.values()))
   classification.plot(
       run.path / 'confusion.png', model, f'{run.path.name}, test split')
@@ -173,6 +176,6 @@ def publish(run: rundir.RunDir,
       facts=facts | json.loads(run.facts.read_text())[-1])
   report.display(classification.table(results))
   for line in notes:
-    print(line)
+    print(terminal.printable(line))
   print(f'---\nconfusion matrix: {run.path / "confusion.png"}\n'
         f'curve:            {run.curve}\nreport:           {run.page}')

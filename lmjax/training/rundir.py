@@ -18,6 +18,7 @@ from lmjax.core import errors
 from lmjax.core import safe_paths
 from lmjax.core import secrets
 from lmjax.core import strict_json
+from lmjax.core import terminal
 from lmjax.training import changes
 from lmjax.training import lock
 
@@ -113,9 +114,9 @@ def open_run(
   facts = describe() | {'hashes': secrets.redact(dict(hashes or {}))}
   if accepted:
     facts['accepted'] = accepted
-    print('The run goes on with other values: ' + '; '.join(
+    print(terminal.printable('The run goes on with other values: ' + '; '.join(
         f'{changes.line(field, *pair)} ({why})'
-        for field, (*pair, why) in accepted.items()) + '.', file=sys.stderr)
+        for field, (*pair, why) in accepted.items())) + '.', file=sys.stderr)
   starts = strict_json.read(run.facts) if run.facts.exists() else []
   write(run.facts, json.dumps(starts + [facts], indent=2) + '\n')
   write(run.config, json.dumps(
