@@ -179,8 +179,8 @@ class Checkpoints:
 
     Args:
       state: Where it starts if it is new; else the structure of what is there.
-      override: Fields of the 'pipeline' among the facts, such as 'seed' or
-        'pipeline.seed', that may differ from the saved ones.
+      override: Fields of the 'pipeline' among the facts, such as 'data.seed',
+        that may differ from the saved ones, see `changes`.
 
     Raises:
       InputError: As `restore`, or if the run would see other batches than the
@@ -247,19 +247,13 @@ class Checkpoints:
     if 'pipeline' not in self._facts:
       return
     changed = config_lib.difference(
-        *({'pipeline': facts.get('pipeline', {})}
-          for facts in (about['facts'], self._facts)))
-    refused = [field for field in changed if not _covers(override, field)]
-    table = ''.join(f'\n  {field}: {old!r} -> {new!r}'
-                    for field, (old, new) in changed.items())
-    if refused:
-      raise errors.InputError(
-          f'Step {about["step"]} in {self._directory} was trained on other '
-          f'batches (saved -> now):{table}\nUse the saved values or another '
-          '--workdir; or accept them with '
-          + ' '.join(f'--override={field}' for field in refused))
+        about['facts'].get('pipeline', {}), self._facts['pipeline'])
+    changes.judge(f'{self._directory} (step {about["step"]})', changed,
+                  changes.Rules(), override)
     if changed:
-      _logger.warning('Accepted by --override (saved -> now):%s', table)
+      _logger.warning(
+          'Goes on with other batches, as --override says (saved -> now):%s',
+          changes.table(changed))
 
 
 def restore_params(
@@ -305,11 +299,3 @@ def _check_structure(step, saved, wanted) -> None:
     raise errors.InputError(
         f'Step {step} was saved by another model or optimizer (saved -> now):'
         + ''.join(f'\n  {line}' for line in lines[:5]) + rest)
-
-
-def _covers(override, field) -> bool:
-  """Returns whether one of the names is the field's, or of what holds it."""
-  inside = field.removeprefix('pipeline.')
-  return any(
-      name in (field, 'pipeline') or f'{inside}.'.startswith(f'{name}.')
-      or field.startswith(f'{name}.') for name in override)

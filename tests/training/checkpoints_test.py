@@ -302,17 +302,18 @@ def test_another_pipeline_is_refused_with_a_table(toy, tmp_path, caplog):
   with pytest.raises(errors.InputError) as refused:
     resume(other)
   for text in (
-      'pipeline.seed: 0 -> 1', "pipeline.source.sha: 'abc' -> 'xyz'",
-      '--override=pipeline.seed --override=pipeline.source.sha'):
+      f'{tmp_path} (step 4) holds', 'seed: 0 -> 1',
+      "source.sha: 'abc' -> 'xyz'",
+      '--override=seed --override=source.sha'):
     assert text in str(refused.value)
-  with pytest.raises(errors.InputError, match='with --override=pipeline.seed$'):
+  with pytest.raises(errors.InputError, match='these: --override=seed$'):
     resume(other, 'source')
-  with pytest.raises(errors.InputError, match='override=pipeline.source.sha$'):
-    resume(other, 'pipeline.seed', 'pipeline.sour')
+  with pytest.raises(errors.InputError, match='these: --override=source.sha$'):
+    resume(other, 'seed', 'sour')
   assert everything(tmp_path) == before
-  for override in [('seed', 'source.sha'), ('pipeline',)]:
+  for override in [('seed', 'source.sha'), ('seed', 'source')]:
     same(resume(other, *override), make(toy, 4))
-    assert 'Accepted by --override' in caplog.messages[-1]
+    assert 'as --override says' in caplog.messages[-1]
 
 
 def test_whoever_must_agree_is_asked_before_each_save(toy, tmp_path):
