@@ -21,6 +21,7 @@ import jax
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.core import secrets
+from lmjax.training import changes
 from lmjax.training import checkpoints_items as items_lib
 from lmjax.training import checkpoints_reading as reading
 from lmjax.training import checkpoints_writing as writing
