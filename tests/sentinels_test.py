@@ -15,6 +15,11 @@ from lmjax.data import sources
 from lmjax.data import splits
 from lmjax.data import tokenizer
 from lmjax.models import presets
+from lmjax.training import checkpoints
+from lmjax.training import rundir
+from lmjax.training import step as step_lib
+import numpy as np
+import optax
 import pytest
 
 SCRIPT = pathlib.Path(__file__).parents[1] / 'experiments/pretrain.py'
@@ -34,6 +39,28 @@ def traces(folder):
       found.append((str(path.relative_to(folder)), sorted(set(
           re.findall(rb'.{0,40}SENTINEL\w*', content)))[:3]))
   return found
+
+
+def test_names_beside_digests_hold_none_either(tmp_path):
+  config, name = experiment.Count(), f'data.source: https://{USER}@host/x'
+  rundir.open_run(tmp_path, config, {name: 'a' * 64})
+  assert not traces(tmp_path)
+  rundir.open_run(tmp_path, config, {name: 'a' * 64})
+  with pytest.raises(errors.InputError, match='x changed: a+ -> b+') as caught:
+    rundir.open_run(tmp_path, config, {name: 'b' * 64})
+  assert 'SENTINEL' not in str(caught.value)
+
+
+def test_checkpoints_keep_none(tmp_path):
+  state = step_lib.init_state(
+      {'kernel': np.ones((2, 2), np.float32)}, optax.sgd(0.1), 0)
+  facts = {'config': {'hf_token': FLAG, 'path': f'https://me:{USER}@host/'},
+           'pipeline': {f'data: https://{USER}@host/x': [KNOWN]}}
+  for number in 1, 2:  # What is hidden is equal when the run goes on.
+    with checkpoints.Checkpoints(tmp_path / 'run', facts=facts) as saved:
+      state, _ = saved.resume(state)
+      saved.save(number, state)
+  assert not traces(tmp_path)
 
 
 def test_no_secret_is_in_the_files_of_a_run(tmp_path, monkeypatch, capfd):

@@ -227,7 +227,8 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]],
   from rich import text  # pylint: disable=g-import-not-at-top
   out = rich_table.Table(
       box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0),
-      caption=caption and text.Text(caption), caption_justify='left')
+      caption=caption and text.Text(terminal.printable(caption)),
+      caption_justify='left')
   for i, column in enumerate(columns):
     out.add_column(column, justify='right' if i else 'left', no_wrap=True)
   for i, row in enumerate(rows):

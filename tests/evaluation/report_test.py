@@ -63,6 +63,13 @@ def test_the_table_shows_every_report_and_its_terms():
   assert '…' not in text
 
 
+def test_the_table_cannot_steer_a_terminal():
+  out, evil = io.StringIO(), '\x1b]0;pwn\x07\x9b31m\u202e'
+  report.display(report.grid(['', 'a'], [[f'x{evil}', evil]], f'y{evil}'), out)
+  assert 'x]0;pwn31m' in out.getvalue() and 'y]0;pwn31m' in out.getvalue()
+  assert not set('\x1b\x07\x9b\u202e') & set(out.getvalue())
+
+
 def test_numbers_to_read():
   assert report.number(None, 2) == '-'
   assert report.number(math.nan, 2) == 'nan'
