@@ -147,6 +147,34 @@ def test_a_damaged_store_is_refused(tmp_path, damage):
     store_lib.load(tmp_path / 'store')
 
 
+@pytest.mark.parametrize('name', ['tokens.bin', 'offsets.npy', 'sizes.npy'])
+def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path, name):
+  _build(tmp_path)
+  path = tmp_path / 'store' / name
+  whole = path.read_bytes()
+  for place in range(0, len(whole), 31):
+    flipped = bytearray(whole)
+    flipped[place] ^= 1 << place % 8
+    path.write_bytes(flipped)
+    with pytest.raises(errors.InputError, match='delete the folder'):
+      store_lib.load(tmp_path / 'store')
+  flipped = bytearray(whole)
+  flipped[-16] ^= 1  # An id, or one of the last numbers.
+  path.write_bytes(flipped)
+  with pytest.raises(errors.InputError, match=f'{name} is damaged: its SHA'):
+    store_lib.load(tmp_path / 'store')
+  path.write_bytes(whole)
+  assert store_lib.load(tmp_path / 'store').num_documents == len(TEXTS)
+
+
+def test_a_digest_that_is_not_that_of_the_ids_is_noticed(tmp_path):
+  store = _build(tmp_path)
+  path = tmp_path / 'store/meta.json'
+  path.write_text(path.read_text().replace(store.digest, 'a' * 64))
+  with pytest.raises(errors.InputError, match='SHA-256 is not that'):
+    store_lib.load(tmp_path / 'store')
+
+
 def test_ids_outside_the_vocabulary_are_never_stored(tmp_path):
   tokenizer = symbols.Bytes(bos=False, eos=False).build()
   tokenizer.vocab_size = 100
