@@ -10,6 +10,7 @@ KILLS = 8
 APART = (1, 6)  # Steps: with eight kills, a run of 80 is never over too soon.
 LATE_S = 0.02
 MICROBATCHES = '--config.training.microbatches=2'
+WORKERS = '--config.training.workers=3'
 BFLOAT16 = '--config.model.dtype=bfloat16'
 WITHOUT_DROPOUT = tuple(f'--config.model.{part}=0.0' for part in (
     'embed_dropout', 'block.dropout', 'block.mixer.dropout'))
@@ -101,6 +102,9 @@ FAULTS = [
     bench_lib.Fault(
         'kill_bfloat16', '... with bfloat16 compute',
         'goes on, bit for bit', _with(BFLOAT16)),
+    bench_lib.Fault(
+        'kill_workers', '... with three threads that make batches',
+        'goes on, bit for bit', _with(WORKERS)),
     bench_lib.Fault(
         'kill_devices', '... and another number of devices each time',
         'goes on, losses within 1e-5', on_other_devices),

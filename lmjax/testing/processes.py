@@ -4,14 +4,14 @@ import contextlib
 import dataclasses
 import json
 import os
-import pathlib
 import signal as signal_lib
 import subprocess
-import tempfile
+import threading
 import time
 from typing import Any
 
 _POLL_S = 0.002
+_LAST_WORDS_S = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,14 +31,22 @@ class Ended:
 class Running:
   """A command in a process of its own; made by `started`."""
 
-  def __init__(self, process: subprocess.Popen, log: pathlib.Path):
+  def __init__(self, process: subprocess.Popen):
     self.pid = process.pid
-    self._process, self._log = process, log
+    self._process, self._printed = process, bytearray()
     self._since = time.monotonic()
+    # Through a pipe and not a file, which a full disk would silence.
+    self._reader = threading.Thread(target=self._read, daemon=True)
+    self._reader.start()
+
+  def _read(self):
+    with self._process.stdout as pipe:
+      while part := pipe.read1():
+        self._printed += part
 
   def output(self) -> str:
     """Returns what it has printed so far."""
-    return self._log.read_text(errors='replace')
+    return self._printed.decode(errors='replace')
 
   def ended(self) -> bool:
     return self._process.poll() is not None
@@ -75,7 +83,9 @@ class Running:
     except subprocess.TimeoutExpired:
       raise AssertionError(
           f'Not ended after {timeout_s:g} s:\n{self.output()}') from None
-    return Ended(code, self.output(), time.monotonic() - self._since)
+    seconds = time.monotonic() - self._since
+    self._reader.join(_LAST_WORDS_S)  # Its children may go on printing.
+    return Ended(code, self.output(), seconds)
 
 
 @contextlib.contextmanager
@@ -86,18 +96,16 @@ def started(command: Sequence[str], **options: Any) -> Iterator[Running]:
     command: The program and its arguments.
     **options: Of `subprocess.Popen`, such as `env` or `cwd`.
   """
-  with tempfile.TemporaryDirectory() as folder:
-    log = pathlib.Path(folder, 'output')
-    with open(log, 'wb') as file:
-      process = subprocess.Popen(
-          list(command), stdin=subprocess.DEVNULL, stdout=file,
-          stderr=subprocess.STDOUT, start_new_session=True, **options)
-    try:
-      yield Running(process, log)
-    finally:
-      with contextlib.suppress(ProcessLookupError):  # And its children.
-        os.killpg(process.pid, signal_lib.SIGKILL)
-      process.wait()
+  process = subprocess.Popen(
+      list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT, start_new_session=True, **options)
+  running = Running(process)
+  try:
+    yield running
+  finally:
+    with contextlib.suppress(ProcessLookupError):  # And its children.
+      os.killpg(process.pid, signal_lib.SIGKILL)
+    process.wait()
 
 
 def last_step(path: str | os.PathLike[str]) -> int:

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from lmjax.testing import faults
 from lmjax.testing import processes
 
 SLEEP = [sys.executable, '-c', 'print("ready", flush=True); import time; '
@@ -29,6 +30,22 @@ def test_a_command_is_watched_signalled_and_over():
     ended = process.wait(20)
   assert (ended.returncode, ended.output) == (-signal.SIGTERM, 'ready\n')
   assert ended.seconds < 20
+
+
+def test_a_child_that_goes_on_printing_does_not_hold_up_the_end():
+  child = ('import subprocess; subprocess.Popen(["sleep", "60"]); '
+           'print("over", flush=True)')
+  with processes.started([sys.executable, '-c', child]) as process:
+    ended = process.wait(20)
+  assert (ended.returncode, ended.output) == (0, 'over\n')
+
+
+def test_a_full_disk_does_not_silence_a_command():
+  talk = 'import sys; sys.stdout.write("x" * 9000); sys.exit("The end.")'
+  with faults.fill_disk(1):
+    with processes.started([sys.executable, '-c', talk]) as process:
+      ended = process.wait(20)
+  assert ended.output.count('x') == 9000 and 'The end.' in ended.output
 
 
 def test_nothing_outlives_the_block():
