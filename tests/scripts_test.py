@@ -146,6 +146,28 @@ def test_mistakes_are_told_in_a_sentence(name, tmp_path):
 
 
 @pytest.mark.slow
+def test_bad_text_is_refused_or_counted_as_flags_say(tmp_path):
+  text = tmp_path / 'text.txt'
+  text.write_bytes(b''.join(
+      [b'Line %d of a text.\n' % i for i in range(200)]
+      + [b'broken \xff\n', b' \t \n', b'x' * 500 + b'\n']))
+  flags = (f'--workdir={tmp_path / "run"}', '--dry_run',
+           '--config.data.source.kind=TextFiles',
+           f'--config.data.source.paths={text}',
+           '--config.data.source.split_on=line',
+           '--config.data.tokenizer.kind=Bytes',
+           '--config.data.source.max_line_bytes=100')
+  refused = _run('pretrain', *flags)
+  assert refused.returncode == 2 and 'text.txt:201: invalid UTF-8 at byte ' in (
+      refused.stderr)
+  done = _run('pretrain', *flags, '--config.data.source.on_bad_text=skip')
+  told = ' '.join(done.stdout.split())
+  for count in ('1 empty documents dropped', '1 lines of bad text skipped',
+                '1 over-long lines skipped'):
+    assert count in told, done.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('path', SCRIPTS, ids=lambda p: p.stem)
 def test_help_reads(path):
   done = _run(path.stem, '--help')

@@ -91,6 +91,9 @@ class TextFiles(documents.Source):
   on_bad_text: files.OnBadText = 'fail'
   max_line_bytes: int = _MAX_LINE_BYTES
 
+  def __post_init__(self):
+    files.check_limit(self.max_line_bytes)
+
   def fingerprint(self) -> dict[str, Any]:
     return config.to_dict(self) | {'files': files.fingerprint(self.paths)}
 
@@ -121,6 +124,9 @@ class JsonLines(documents.Source):
   field: str = 'text'
   on_bad_text: files.OnBadText = 'fail'
   max_line_bytes: int = _MAX_LINE_BYTES
+
+  def __post_init__(self):
+    files.check_limit(self.max_line_bytes)
 
   def fingerprint(self) -> dict[str, Any]:
     return config.to_dict(self) | {'files': files.fingerprint(self.paths)}

@@ -69,6 +69,12 @@ def test_a_single_text_is_not_taken_for_a_list_of_letters():
     sources.InMemory('hello')
 
 
+@pytest.mark.parametrize('kind', [sources.TextFiles, sources.JsonLines])
+def test_lines_of_no_byte_are_no_limit(kind):
+  with pytest.raises(errors.InputError, match='max_line_bytes.* got 0'):
+    kind(('a.txt',), max_line_bytes=0)
+
+
 def test_unknown_corpora_are_told_with_the_nearest():
   with pytest.raises(errors.InputError, match="Did you mean 'python-docs'"):
     sources.Embedded('python-doc')
