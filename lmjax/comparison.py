@@ -14,6 +14,9 @@ from lmjax import experiment
 from lmjax import pretraining
 from lmjax import runs
 from lmjax.core import allocator
+from lmjax.core import errors
+from lmjax.core import safe_paths
+from lmjax.core import strict_json
 from lmjax.evaluation import embeddings
 from lmjax.evaluation import probe
 from lmjax.evaluation import report
@@ -93,8 +96,15 @@ def within(config: experiment.Pretrain, workdir: str, cpu_minutes: float
     path.parent.mkdir(parents=True, exist_ok=True)
     rundir.write(path, json.dumps(
         {'cpu_minutes': cpu_minutes, 'steps': steps}) + '\n')
-  found = json.loads(path.read_text())
-  if found['cpu_minutes'] != cpu_minutes:
+  try:
+    found = strict_json.read(safe_paths.safe_join(workdir, path.name))
+    if type(found['steps']) is not int or found['steps'] < 1:
+      raise ValueError('its steps are no number')
+  except (OSError, ValueError, LookupError, TypeError) as error:
+    raise errors.InputError(
+        f'{path} cannot be read ({error}); delete it to measure again.'
+    ) from None
+  if found.get('cpu_minutes') != cpu_minutes:
     path.unlink()
     return within(config, workdir, cpu_minutes)
   warmup = min(config.optimizer.schedule.warmup, found['steps'] // 10)
@@ -157,7 +167,7 @@ def untrained(config: experiment.Pretrain, workdir: str
 def row_of(name: str, workdir: str, paragraphs: Sequence[str]) -> Row:
   """Reads the row of a finished run from its directory."""
   run = runs.load_any(workdir)
-  found = json.loads(rundir.RunDir(pathlib.Path(workdir)).report.read_text())
+  found = strict_json.read(rundir.RunDir(pathlib.Path(workdir)).report)
   own = None if run.kind == 'none' else report.Report.from_dict(
       found['reports'][0]).bits_per_byte
   counted = isinstance(run, runs.Counted)

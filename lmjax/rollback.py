@@ -1,11 +1,11 @@
 """Taking a run back to an earlier step, past the batches that spoiled it."""
 import dataclasses
 import datetime
-import json
 import os
 import pathlib
 
 from lmjax.core import errors
+from lmjax.core import strict_json
 from lmjax.training import checkpoints_reading
 from lmjax.training import lock
 from lmjax.training import rundir
@@ -112,7 +112,7 @@ def _cut(path, to_step):
     if not line.endswith('\n'):
       break  # Of a process that was killed.
     try:
-      if json.loads(line)['step'] <= to_step:
+      if strict_json.loads(line, lenient=True)['step'] <= to_step:
         kept.append(number)
     except (ValueError, LookupError, TypeError) as error:
       raise errors.InputError(

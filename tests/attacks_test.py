@@ -27,6 +27,7 @@ from lmjax.models import ngram
 from lmjax.models import tables
 from lmjax.tasks import readers
 from lmjax.training import checkpoints
+from lmjax.training import checkpoints_reading
 from lmjax.training import rundir
 from lmjax.training import skips
 from lmjax.training import step as step_lib
@@ -207,6 +208,17 @@ def test_links_out_of_a_checkpoint_are_refused(tmp_path, steps):
     refused(checkpoints.restore_params, copy, match='leads out')
   os.symlink(folder, tmp_path / 'link')  # The run itself may be elsewhere.
   assert checkpoints.restore_params(tmp_path / 'link')[0] in (1, 2)
+
+
+def test_an_item_of_a_checkpoint_stays_within_it(tmp_path, steps):
+  folder = copied(steps[0], tmp_path / 'run')
+  path = folder / '2/about/metadata'
+  about = json.loads(path.read_text())
+  for name in '../1/params', '/etc', '', '..':
+    about['arrays'][name] = about['arrays']['params']
+    with pytest.raises(checkpoints_reading.Damaged, match='not a name within'):
+      checkpoints_reading.item(folder, 2, name, about)
+  checkpoints_reading.item(folder, 2, 'params', about)
 
 
 def test_links_out_of_a_tokenizer_or_a_store_are_refused(tmp_path, subwords):

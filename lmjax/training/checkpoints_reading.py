@@ -82,7 +82,8 @@ def item(
   stragglers.silence()
   try:
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
-      tree = reader.restore(directory / str(step) / name)
+      tree = reader.restore(safe_paths.safe_join(
+          directory / str(step), name))
     reason = digests.damage(tree, facts['arrays'][name], f'{name}/')
   except MemoryError:  # No fault of the files.
     raise
