@@ -230,19 +230,18 @@ class Checkpoints:
       about = reading.about(self._directory, number)
       _check_structure(number, about['arrays'], wanted)
       check(about)
-      return about, {
+      return about, _progress(number, about), {
           name: reading.item(self._directory, number, name, about)
           for name in wanted}
 
-    number, (about, found), skipped = reading.first_sound(
+    number, (about, progress, found), skipped = reading.first_sound(
         self._directory, step, read, self._on_damaged,
         ' To stop instead: --on_damaged=fail')
     if step == 'latest':
       self._damaged = tuple(number for number, _ in skipped)
     return Restored(
-        number, items_lib.to_state(found, target),
-        stopping.Progress(**about['progress']), about['facts'], about['code'],
-        skipped)
+        number, items_lib.to_state(found, target), progress, about['facts'],
+        about['code'], skipped)
 
   def _check_pipeline(self, about, override):
     if 'pipeline' not in self._facts:
@@ -289,6 +288,15 @@ def best_step(directory: str | os.PathLike[str]) -> int | None:
   """Returns the step with the lowest score; None if none has one."""
   ranked = reading.by_score(pathlib.Path(directory).absolute())
   return ranked[0][1] if ranked and ranked[0][0] < math.inf else None
+
+
+def _progress(step, about) -> stopping.Progress:
+  known = {field.name for field in dataclasses.fields(stopping.Progress)}
+  if unknown := about['progress'].keys() - known:
+    raise errors.InputError(
+        f'Step {step} was saved by another version of lmjax: its progress has '
+        f'{sorted(unknown)}, which this one does not know.')
+  return stopping.Progress(**about['progress'])
 
 
 def _check_structure(step, saved, wanted) -> None:

@@ -1,4 +1,5 @@
 """What is restored is what was saved, or it is not restored."""
+import dataclasses
 import json
 import logging
 import threading
@@ -171,6 +172,15 @@ def test_another_structure_is_told_by_path(toy, tmp_path):
     other.params['head']['half'] = jnp.zeros((3,), jnp.float32)
     with pytest.raises(errors.InputError, match='bfloat16'):
       saved.restore(other)
+
+
+def test_progress_of_another_version_is_no_traceback(
+    toy, tmp_path, monkeypatch):
+  write(toy, tmp_path, 1)
+  monkeypatch.setattr(
+      checkpoints.stopping, 'Progress', dataclasses.make_dataclass('P', ['x']))
+  with pytest.raises(errors.InputError, match="another version .*'best_step'"):
+    checkpoints.Checkpoints(tmp_path).restore(make(toy))
 
 
 def test_parameters_alone(toy, tmp_path):
