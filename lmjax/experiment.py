@@ -158,11 +158,13 @@ class Training:
 # What the arrays of a checkpoint are like, and what is only watched or kept.
 _STRUCTURAL = (
     'optimizer.kind', 'optimizer.freeze', 'training.ema_decay',
-    'training.average')
+    'training.average', 'training.guard.spike.kind',
+    'training.guard.spike.window')
 _COSMETIC = (
     'training.log_every', 'training.save_every', 'training.save_minutes',
     'training.keep_last', 'training.keep_best', 'training.max_failed_saves',
-    'training.replicas_every', 'training.workers')
+    'training.replicas_every', 'training.workers',
+    'training.guard.max_bad_steps')
 _NOTES = (
     ('training.steps',
      'training.steps: the schedules Cosine, Linear, WarmupStableDecay and '

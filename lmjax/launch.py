@@ -11,6 +11,7 @@ from absl import flags
 from lmjax import experiment
 from lmjax.core import errors
 from lmjax.training import checkpoints
+from lmjax.training import checkpoints_reading
 from lmjax.training import lock
 from lmjax.training import loop
 from lmjax.training import rundir
@@ -126,6 +127,9 @@ class Started:
       state, progress = saved.resume(state, launch.override)
       saved.preflight(state)
       start = int(state.step)
+      if start:  # Without its skips.json a run would see batches again.
+        about = checkpoints_reading.about(run.checkpoints, start)
+        skips.check(about['facts'].get('skips', ()), start)
       sinks = stack.enter_context(writers.opened(
           run.metrics, run.tensorboard, training.steps, start))
       events = stack.enter_context(contextlib.closing(

@@ -121,6 +121,9 @@ def test_batches_left_out_are_never_asked_for(config, tmp_path):
   skips.Skips().after(3, 4).write(tmp_path / 'run')
   begin(config, tmp_path / 'run', batches=asks)
   assert asked == [0, 1, 2, 7, 8, 9, 10, 11]
+  (tmp_path / 'run/skips.json').unlink()
+  with pytest.raises(errors.InputError, match='made without 3 to 6'):
+    begin(config, tmp_path / 'run')
 
 
 def test_a_held_directory_is_refused_and_nothing_changed(config, tmp_path):
@@ -140,6 +143,21 @@ def test_a_changed_field_needs_its_name(config, tmp_path):
     begin(changed, tmp_path)
   begin(changed, tmp_path, launch.Launch(
       override=('optimizer.learning_rate',)))
+
+
+def test_a_run_goes_on_to_more_steps_if_told_so(config, tmp_path):
+  begin(config, tmp_path)
+  before = rows(tmp_path / 'metrics.jsonl')
+  longer = dataclasses.replace(config, training=dataclasses.replace(
+      config.training, steps=12))
+  with pytest.raises(errors.InputError, match=(
+      'training.steps: 8 -> 12(.|\n)*learning rate jumps')):
+    begin(longer, tmp_path)
+  fitted, _, _ = begin(
+      longer, tmp_path, launch.Launch(override=('training.steps',)))
+  assert int(fitted.state.step) == 12
+  after = rows(tmp_path / 'metrics.jsonl')
+  assert after[:2] == before and [row['step'] for row in after] == [4, 8, 12]
 
 
 def test_a_change_of_the_data_is_found_in_the_checkpoint_too(config, tmp_path):

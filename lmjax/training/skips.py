@@ -1,4 +1,5 @@
 """Batches that a run leaves out, and so which batch each of its steps sees."""
+from collections.abc import Sequence
 import dataclasses
 import json
 import os
@@ -89,3 +90,25 @@ class Skips:
     """
     last = self.index(step - 1) if step else -1
     return Skips(tuple(pair for pair in self.ranges if pair[0] < last))
+
+  def check(self, saved: Sequence[Sequence[int]], step: int) -> None:
+    """Refuses to go on from a step that other batches have led to.
+
+    Args:
+      saved: The ranges that were left out when the step was made.
+      step: How many updates have been made.
+
+    Raises:
+      InputError: If these updates would see other batches now.
+    """
+    then = Skips(tuple(tuple(pair) for pair in saved))
+    if then.until(step) != self.until(step):
+      raise errors.InputError(
+          f'{FILE} leaves out the batches {_text(self)}, but step {step} was '
+          f'made without {_text(then)}. Put the file back as it was; '
+          'experiments/rollback.py is what changes it.')
+
+
+def _text(skips: Skips) -> str:
+  return ', '.join(
+      f'{first} to {stop - 1}' for first, stop in skips.ranges) or 'none'

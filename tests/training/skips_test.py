@@ -41,6 +41,19 @@ def test_the_part_until_a_step_is_what_its_updates_depend_on(seed):
       assert (other.until(step) == part) == same
 
 
+def test_a_step_that_other_batches_led_to_is_refused():
+  saved = skips_lib.Skips().after(4, 2)
+  later = saved.after(9, 1)
+  for step in range(10):
+    later.check(saved.ranges, step)  # Up to there they are the same.
+  with pytest.raises(errors.InputError, match=(
+      'batches 4 to 5, 11 to 11, but step 10 was made without 4 to 5')):
+    later.check([[4, 6]], 10)
+  with pytest.raises(errors.InputError, match='batches none, but step 7'):
+    skips_lib.Skips().check(saved.ranges, 7)
+  skips_lib.Skips().check(saved.ranges, 4)
+
+
 def test_what_is_written_is_read(tmp_path):
   skips = skips_lib.Skips().after(4, 2).after(9, 1)
   skips.write(tmp_path)
