@@ -74,7 +74,7 @@ def flips(directory, count):
 
 def test_flipped_bits(tmp_path):
   write(tmp_path, 1, 2)
-  assert {*flips(tmp_path, 60)} == {1, 2}
+  assert {*flips(tmp_path, 30)} == {1, 2}
 
 
 @pytest.mark.slow
