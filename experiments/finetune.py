@@ -58,11 +58,14 @@ def finetune(
           logits_of(params, rows['valid']), rows['valid'], splits.labels)
       return {f'valid/{name}': value for name, value in numbers.items()}
 
+    batches = rows['train'].batches(training.seed)
     run = started.open_run(hashes)
     start.tokenizer.save(run.tokenizer)
     fitted, number, params = started.fit(
-        run, state, rows['train'].batches(training.seed), hashes | {
-            'seed': training.seed, 'features': repr(task.features)},
+        run, state, batches, hashes | {
+            'training.seed': training.seed,
+            'task.features': repr(task.features)},
+        documents=batches.documents,
         objective=rules.without_gradient(task.objective.build(model), held),
         optimizer=optimizer, parallel=strategy, evaluate=evaluate)
 

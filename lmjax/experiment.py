@@ -165,15 +165,16 @@ _COSMETIC = (
     'training.keep_last', 'training.keep_best', 'training.max_failed_saves',
     'training.replicas_every', 'training.workers',
     'training.guard.max_bad_steps')
-_NOTES = (
-    ('training.steps',
-     'training.steps: the schedules Cosine, Linear, WarmupStableDecay and '
-     'StepDecay stretch over the run, so with another number of steps the '
-     'learning rate jumps where the run goes on; with Constant and '
-     'InverseSquareRoot it does not.'),
-    ('training.seed',
-     'training.seed: the checkpoint holds the parameters and the key that the '
-     'saved seed gave, so another seed changes nothing from there on.'))
+_STEPS = (
+    'training.steps',
+    'training.steps: the schedules Cosine, Linear, WarmupStableDecay and '
+    'StepDecay stretch over the run, so with another number of steps the '
+    'learning rate jumps where the run goes on; with Constant and '
+    'InverseSquareRoot it does not.')
+_SEED = (
+    'training.seed',
+    'training.seed: the checkpoint holds the parameters and the key that the '
+    'saved seed gave, so another seed changes nothing from there on.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -247,7 +248,7 @@ class Pretrain:
       cosmetic=_COSMETIC + (
           'data.cache', 'samples', 'scoring.stride', 'scoring.batch_size',
           'scoring.tokens'),
-      notes=_NOTES)
+      notes=(_STEPS, _SEED))
 
   def __post_init__(self):
     streams = isinstance(self.data.packing, continuous.Continuous)
@@ -338,4 +339,4 @@ class Finetune:
   changes: ClassVar = changes_lib.Rules(
       structural=_STRUCTURAL + (
           'init', 'tokenizer', 'model', 'head', 'train_only'),
-      cosmetic=_COSMETIC + ('task.metrics',), notes=_NOTES)
+      cosmetic=_COSMETIC + ('task.metrics',), notes=(_STEPS,))

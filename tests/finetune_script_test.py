@@ -5,6 +5,7 @@ import json
 import pathlib
 
 from lmjax import experiment
+from lmjax import launch
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.core import trees
@@ -84,7 +85,12 @@ def test_from_scratch_it_learns_and_leaves_what_was_promised(tmp_path, capsys):
                  (run / 'predictions.jsonl').read_text().splitlines()]
   right = sum(row['label'] == row['predicted'] for row in predictions)
   assert right / len(predictions) == results['model'].accuracy
-  again = script.finetune(CONFIG, str(run))  # Continues a run that is done.
+  other = dataclasses.replace(
+      CONFIG, training=dataclasses.replace(CONFIG.training, seed=1))
+  with pytest.raises(errors.InputError, match='--override=training.seed'):
+    script.finetune(other, str(run))
+  again = script.finetune(  # Continues a run that is done.
+      other, str(run), launch.Launch(override=('training.seed',)))
   assert again['model'].to_dict() == results['model'].to_dict()
 
 
