@@ -132,19 +132,22 @@ def train_step(
   good, losses = guard.judge(
       metrics['loss'].total / divisor, grad_norm, state.losses)
 
-  updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-  params = optax.apply_updates(state.params, updates)
-  ema, averaged = state.ema, state.averaged
-  if averaged is not None:
-    ema, averaged = averaging.update(ema, params, averaged)
-  elif ema is not None and ema_decay is not None:
-    ema = optax.incremental_update(params, ema, 1 - ema_decay)
-  new = dict(params=params, opt_state=opt_state, ema=ema, averaged=averaged,
-             carry=carry)
-  old = {name: getattr(state, name) for name in new}
+  def update():
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    ema, averaged = state.ema, state.averaged
+    if averaged is not None:
+      ema, averaged = averaging.update(ema, params, averaged)
+    elif ema is not None and ema_decay is not None:
+      ema = optax.incremental_update(params, ema, 1 - ema_decay)
+    return dict(params=params, opt_state=opt_state, ema=ema, averaged=averaged,
+                carry=carry)
+
+  old = {name: getattr(state, name) for name in (
+      'params', 'opt_state', 'ema', 'averaged', 'carry')}
   state = state.replace(
       step=state.step + 1, losses=losses,
-      **guard_lib.choose(good, new, old))
+      **guard_lib.unless_bad(good, update, old))
   return state, metrics | {
       'grad_norm': Mean.of(grad_norm), 'tokens': Mean.of(weight),
       'skipped': Mean.of(jnp.logical_not(good))}
