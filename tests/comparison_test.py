@@ -1,6 +1,7 @@
 """A comparison gives each pair its compute, its likelihood and its probe."""
 import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from lmjax.data import splits
 from lmjax.data import symbols
 from lmjax.models import ngram
 from lmjax.models import presets
+from lmjax.training import optimizers
+from lmjax.training import schedules
 
 PLAY = [f'{name}:\nI {word} {i}, and {word} again {i * i}' for i in range(12)
         for name, word in (('Romeo', 'love'), ('Tybalt', 'hate'))]
@@ -41,9 +44,15 @@ def test_what_was_timed_is_kept_for_a_run_that_goes_on(tmp_path, monkeypatch):
   first = comparison.within(CONFIG, path, 0.5)
   assert first.training.steps == 50 and timed == [30.0]
   assert first.training.eval_every == 12
+  warm = dataclasses.replace(CONFIG, optimizer=optimizers.AdamW(
+      schedule=schedules.Cosine(warmup=100)))
+  assert comparison.within(  # A tenth of the steps.
+      warm, path, 0.5).optimizer.schedule.warmup == 5
   assert comparison.within(CONFIG, path, 0.5) == first and len(timed) == 1
   comparison.within(CONFIG, path, 1.0)
   assert timed == [30.0, 60.0]
+  monkeypatch.setattr(comparison, 'steps_within', lambda *_: 2)
+  assert comparison.within(CONFIG, path, 0.01).training.eval_every == 1
 
 
 def test_a_probe_tells_who_speaks_by_vectors_that_do():
@@ -53,6 +62,19 @@ def test_a_probe_tells_who_speaks_by_vectors_that_do():
   assert comparison.probed(lambda t: np.zeros((len(t), 2)), PLAY) == 0.5
   found = comparison.probe_baselines(PLAY)
   assert found['majority'] == 0.5 and found['naive_bayes'] == 1.0
+
+
+def test_a_trained_run_without_a_likelihood_has_its_probe(
+    tmp_path, monkeypatch):
+  run = types.SimpleNamespace(kind='none', config=CONFIG)
+  monkeypatch.setattr(comparison.runs, 'load_any', lambda path: run)
+  monkeypatch.setattr(comparison, 'vectors_of', lambda run: run)
+  monkeypatch.setattr(comparison, 'probed', lambda vectors, texts: (
+      0.5 if vectors is run and texts == PLAY else None))
+  (tmp_path / 'report.json').write_text(
+      '{"tokens": 9, "held_out": {"loss": 1.5}, "reports": []}')
+  assert comparison.row_of('x', str(tmp_path), PLAY) == comparison.Row(
+      'x', CONFIG.training.steps, 9, 'none', None, 1.5, 0.5)
 
 
 def test_rows_of_runs_make_a_table_and_a_picture(tmp_path):

@@ -1,4 +1,5 @@
 """A counted model makes a run that is read back and scored like any other."""
+import dataclasses
 import json
 
 import numpy as np
@@ -12,6 +13,7 @@ from lmjax.data import pipeline
 from lmjax.data import sources
 from lmjax.data import splits
 from lmjax.data import symbols
+from lmjax.evaluation import held_out
 from lmjax.evaluation import likelihood
 from lmjax.models import hmm
 from lmjax.models import ngram
@@ -33,16 +35,30 @@ def test_a_run_is_reported_and_read_back_as_it_was(tmp_path):
   assert reports[0].nats_per_token < reports[3].nats_per_token
   saved = json.loads((tmp_path / 'run/report.json').read_text())
   assert saved['reports'][0]['nats_per_token'] == reports[0].nats_per_token
+  assert (reports[0].context, reports[0].stride) == (16, 13)
 
   run = runs.load_any(tmp_path / 'run')
   assert run.digest == reports[0].parameters_hash and run.kind == 'exact'
   data = CONFIG.data.build(tmp_path / 'run', run.tokenizer)
+  assert saved['tokens'] == data.train.num_tokens
+  assert run.digest == CONFIG.model.fit(
+      held_out.Documents(data.train), 258, run.tokenizer.bos_id).digest
   documents = [data.valid.document(i) for i in range(data.valid.num_documents)]
   whole = likelihood.evaluate(  # Windows of 16 lose no context of order 4.
       run.score(), documents, vocab_size=258, context=64, stride=64,
       bos_id=run.tokenizer.bos_id)
   assert whole.nats_per_token == pytest.approx(
       reports[0].nats_per_token, rel=1e-6)
+
+
+def test_text_that_is_not_held_out_is_named_so(tmp_path):
+  config = dataclasses.replace(
+      CONFIG, model=ngram.NgramConfig(order=2),
+      data=dataclasses.replace(CONFIG.data, split=None),
+      scoring=dataclasses.replace(CONFIG.scoring, tokens=100))
+  first = counting.count(config, str(tmp_path / 'run'))[0]
+  assert 'on its training text' in first.name
+  assert first.tokens < 100
 
 
 def test_a_cache_is_kept_with_the_run(tmp_path):

@@ -18,6 +18,8 @@ from lmjax.models import hmm
 from lmjax.models import lstm
 from lmjax.models import ngram
 from lmjax.models import presets
+from lmjax.objectives import lm
+from lmjax.objectives import mlm
 from lmjax.objectives import replaced
 from lmjax.training import checkpoints
 from lmjax.training import optimizers
@@ -28,9 +30,10 @@ CONFIG = experiment.Pretrain(
     model=presets.gpt2(8, 1, 2, vocab_size=None, context=8))
 
 
-def _run(path, data=CONFIG.data, model=CONFIG.model):
+def _run(path, data=CONFIG.data, model=CONFIG.model, objective=lm.Causal()):
   """Writes a run directory without training."""
-  config = dataclasses.replace(CONFIG, data=data, model=model)
+  config = dataclasses.replace(
+      CONFIG, data=data, model=model, objective=objective)
   run = rundir.open_run(path, config, {'data': 'd', 'tokenizer': 't'})
   tokenizer = symbols.Bytes().build()
   tokenizer.save(run.tokenizer)
@@ -66,9 +69,9 @@ DATA = pipeline.DataConfig(
     split=splits.HashSplit(valid=0.3, test=0), tokenizer=symbols.Bytes())
 
 
-def _counted(path, model, tokenizer=symbols.Bytes()):
+def _counted(path, model, tokenizer=symbols.Bytes(), split=DATA.split):
   counting.count(experiment.Count(data=dataclasses.replace(
-      DATA, tokenizer=tokenizer), model=model), str(path))
+      DATA, tokenizer=tokenizer, split=split), model=model), str(path))
   return str(path)
 
 
@@ -141,6 +144,18 @@ def test_runs_of_other_tokenizers_do_not_mix(tmp_path):
                tokenizer()) for tokenizer in (symbols.Bytes, symbols.Characters))
   with pytest.raises(errors.InputError, match='another tokenizer'):
     _mixed(one, other)
+
+
+def test_what_cannot_be_mixed_is_told(alike, tmp_path):
+  prefixed = _run(tmp_path / 'conditional', DATA, presets.gpt2(
+      8, 1, 2, vocab_size=None, context=8), mlm.MaskedLM()).path
+  with pytest.raises(errors.InputError, match='run is exact, .* is pseudo'):
+    _mixed(alike['ngram'], str(prefixed))
+  alone = _counted(tmp_path / 'alone', ngram.NgramConfig(order=1), split=None)
+  text = DATA.build(tmp_path, tokenizer=symbols.Bytes().build()).valid
+  with pytest.raises(errors.InputError, match='the run has none'):
+    runs.mixtures(runs.load_any(alone), experiment.Evaluate(
+        mix=(alike['ngram'],)), alone, text)
 
 
 def test_an_objective_without_likelihood_scores_no_text():

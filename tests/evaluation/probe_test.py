@@ -23,6 +23,12 @@ def test_scale_and_offset_of_features_do_not_matter():
   np.testing.assert_allclose(one(VECTORS), other(moved), atol=0.05)
 
 
+def test_a_feature_that_never_changes_tells_nothing():
+  constant = np.concatenate([VECTORS, np.full((60, 1), 3.0)], axis=1)
+  with_it, without = probe.fit(constant, LABELS), probe.fit(VECTORS, LABELS)
+  np.testing.assert_allclose(with_it(constant), without(VECTORS), atol=1e-2)
+
+
 def test_is_the_minimum():
   found = probe.fit(VECTORS, LABELS, penalty=2.0)
   x = (VECTORS - found.mean_D) / found.scale_D

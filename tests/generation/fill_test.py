@@ -64,6 +64,7 @@ def test_a_space_before_a_mask_belongs_to_what_fills_it():
 @pytest.mark.parametrize('text, options, message', [
     ('abc', {}, r"Write \[MASK\] .* 'abc'"),
     ('[MASK]' + 'a' * 30, {}, '33 tokens, but the model reads 24'),
+    ('[MASK]' + 'a' * 22, {}, '25 tokens, but the model reads 24'),
     ('[MASK]', dict(top_k=10), 'from 1 to the 9 ids'),
     ('[MASK]', dict(top_k=0), 'got 0'),
 ])

@@ -47,4 +47,5 @@ def test_other_names_are_text():
 
 def test_a_space_before_a_name_belongs_to_what_stands_there():
   assert marked.Marked(Words()).encode('The [M] cat').tolist() == [0, 3, 1]
+  assert marked.Marked(Words()).encode('The [M] ').tolist() == [0, 3, 2]
   assert marked.spaced(Words()) and not marked.spaced(TOKENIZER)
