@@ -74,7 +74,7 @@ def rollback(workdir: str | os.PathLike[str], to_step: int,
     _check(run, to_step)
     later = [step for step in checkpoints_reading.steps(run.checkpoints)
              if step > to_step]
-    files = [run.metrics, run.path / 'events.jsonl']
+    files = [run.metrics, run.events]
     cuts = {path: _cut(path, to_step) for path in files if path.exists()}
     rows = sum(len(after) for _, after in cuts.values())
     folder = _folder(run.path) if later or rows else None

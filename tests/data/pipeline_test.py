@@ -151,11 +151,13 @@ def test_ids_that_jax_would_clamp_are_refused(data, name, wrong):
     def documents(self, epoch, indices):
       return data.batches().source.documents(epoch, indices)
 
-  batches = dataclasses.replace(
-      data.batches(), source=Wrong(), tokenizer=None)
-  with pytest.raises(errors.InputError,
-                     match=f'row 0, column 3 of {name}: id {wrong} is outside'):
-    batches(0)
+  for tokenizer in None, data.tokenizer:
+    batches = dataclasses.replace(
+        data.batches(), source=Wrong(), tokenizer=tokenizer)
+    with pytest.raises(errors.InputError, match=(
+        f'row 0, column 3 of {name}: id {wrong} is outside.*' + (
+            r"'.*\?.*'\." if tokenizer else r'\]\. Either'))):
+      batches(0)
 
 
 @pytest.mark.parametrize('change, message', [
