@@ -2,6 +2,7 @@
 import io
 import json
 import math
+import sys
 
 import pytest
 
@@ -70,6 +71,17 @@ def test_tensorboard_events(tmp_path):
   event, = tmp_path.glob('events.out.tfevents.*')
   data = event.read_bytes()
   assert b'train/loss' in data and b'valid/loss' in data
+
+
+def test_a_module_is_hidden_for_a_while(monkeypatch):
+  monkeypatch.delitem(sys.modules, 'calendar', raising=False)
+  with writers._hidden('calendar'):
+    with pytest.raises(ImportError):
+      import calendar
+    with writers._hidden('json'):  # In use, and so not hidden.
+      import json as same
+  import calendar
+  assert calendar.isleap(2028) and same is json
 
 
 def test_plain_lines_without_a_terminal():
