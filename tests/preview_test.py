@@ -1,6 +1,7 @@
 """A dry run tells what the run would do."""
 import dataclasses
 import io
+import re
 
 import numpy as np
 import rich.console
@@ -44,6 +45,11 @@ def test_tells_size_cost_and_the_first_batch(tmp_path):
   assert '\x1b' not in text
   share = first['weights'].mean()
   assert share < 1 and f'{share:.1%} of all targets count' in text
+  flops = float(re.search(r'([\d.]+) MFLOPs a token', text)[1])
+  whole = float(re.search(r'([\d.]+) GFLOPs', text)[1])
+  assert abs(whole - flops * 96 / 1e3) < 0.01  # Two rows of 48.
+  epochs = CONFIG.training.steps / data.batches().steps_per_epoch
+  assert f'{epochs:,.2f} epochs' in text
 
 
 def test_padding_is_not_shown_and_a_source_is(tmp_path):
@@ -57,6 +63,16 @@ def test_padding_is_not_shown_and_a_source_is(tmp_path):
   assert '\0' not in text and '\ufffd' not in text  # What id 0 would be.
 
 
+def test_memory_is_that_of_a_microbatch(tmp_path, monkeypatch):
+  seen = []
+  memory = cost.memory
+  monkeypatch.setattr(preview.cost, 'memory', lambda *args: (
+      seen.append(len(args[-1]['inputs'])) or memory(*args)))
+  shown(dataclasses.replace(CONFIG, training=experiment.Training(
+      microbatches=2)), tmp_path)
+  assert seen == [1]
+
+
 def test_a_counted_model_shows_its_data(tmp_path):
   text = shown(experiment.Count(CONFIG.data), tmp_path)
   assert text.startswith('bytes, 258 ids') and 'train: 2 documents' in text
@@ -65,7 +81,7 @@ def test_a_counted_model_shows_its_data(tmp_path):
 def test_characters_of_several_tokens_are_whole_and_coloured_by_weight():
   tokenizer = symbols.Bytes().build()
   ids = list('aé'.encode())
-  batch = {'targets': np.array([ids + [tokenizer.eos_id, 27, 0]]),
+  batch = {'targets': np.array([ids + [tokenizer.eos_id, 27, 98]]),
            'weights': np.array([[1, 1, 1, 0, 1, 0]], np.float32),
            'segments': np.array([[1, 1, 1, 1, 1, 0]])}
   text = preview.text_of(batch, 0, tokenizer)

@@ -5,6 +5,7 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.tasks import speakers
+from lmjax.tasks import task
 
 PLAY = [f'ROMEO:\nBut soft, number {i}!' for i in range(12)] + [
     f'First Citizen:\nSpeak {i}.\nAgain.' for i in range(11)] + [
@@ -18,6 +19,18 @@ def test_the_most_frequent_speakers_and_their_words():
   assert examples[0].text == 'But soft, number 0!'
   assert examples[12].text == 'Speak 0.\nAgain.'
   assert not any(e.label in e.text for e in examples)
+
+
+def test_what_counts_as_a_speech():
+  more = [*PLAY, 'ROMEO:\n   ', *12 * ['A' + 30 * 'very ' + 'long name:\nHo!']]
+  examples, names = speakers.read(more, least=11)  # Two speak as often.
+  assert names == ('ROMEO', 'First Citizen') and len(examples) == 23
+
+
+def test_folds_deal_out_each_speakers_speeches_in_turn():
+  examples = [task.Example(str(i), 'AB'[i % 2], str(i)) for i in range(8)]
+  for _, test in speakers.folds(examples, 2):
+    assert sorted(examples[i].label for i in test) == ['A', 'A', 'B', 'B']
 
 
 def test_each_speech_is_tested_once_and_every_fold_has_its_share():
