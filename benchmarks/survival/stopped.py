@@ -63,6 +63,23 @@ def twice(how):
   return run
 
 
+def before(how, code):
+  """Returns the trial of a signal while the model is only being made."""
+  def run(bench, rng):
+    workdir = bench.fresh('early')
+    with bench.started(workdir) as process:
+      assert process.wait_until(
+          lambda: 'train: ' in process.output(), bench_lib.PATIENCE_S)
+      time.sleep(rng.uniform(0, 0.1))
+      process.send(SIGNALS[how])
+      ended = process.wait(bench_lib.PATIENCE_S)
+    bench_lib.expect(ended, code)
+    bench.run(workdir)
+    bench.same(workdir)
+    return 1
+  return run
+
+
 def each(*trials):
   """Returns the trial that makes several."""
   return lambda bench, rng: sum(trial(bench, rng) for trial in trials)
@@ -152,6 +169,10 @@ FAULTS = [
     bench_lib.Fault(
         'stop', 'touch WORKDIR/STOP', 'saves the step, exit code 75',
         by('STOP')),
+    bench_lib.Fault(
+        'signal_start', 'SIGTERM, SIGINT before there is anything to save',
+        'ends at once; goes on, bit for bit',
+        each(before('SIGTERM', -signal.SIGTERM), before('SIGINT', 130))),
     bench_lib.Fault(
         'signal_compilation', 'SIGTERM, SIGINT during compilation',
         'saves the step, exit code 75',
