@@ -6,6 +6,7 @@ from lmjax.core import errors
 from lmjax.data import specials
 from lmjax.data import symbols
 from lmjax.data import tokenizer as tokenizer_lib
+from lmjax.data import vocabulary
 
 
 @pytest.fixture
@@ -68,3 +69,16 @@ def test_saved_and_loaded(tokenizer, tmp_path):
   assert again.encode('ab').tolist() == [1, 2]
   plain = symbols.Characters().build(['ab ba'])
   assert plain.digest != tokenizer.digest
+
+
+def test_ids_are_as_wide_as_the_last_special_needs():
+  class Full(vocabulary.Tokenizer):
+    vocab_size, bos_id, eos_id = 2**16, None, None
+    def encode(self, text):
+      return np.array([2**16 - 1], self.dtype)
+    def files(self):
+      return {'model': b'x'}
+  both = specials.Extended(Full(), ('[MASK]',))
+  assert Full().encode('').dtype == np.uint16
+  assert both.encode('').dtype == both.encode_all(['', ''])[0].dtype == np.uint32
+  assert both.files() == {'model': b'x'}

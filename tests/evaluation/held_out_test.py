@@ -10,6 +10,7 @@ from lmjax.data import symbols
 from lmjax.data import synthetic
 from lmjax.data import tokenizer as tokenizer_lib
 from lmjax.evaluation import baselines
+from lmjax.evaluation import carried
 from lmjax.evaluation import held_out
 
 
@@ -50,6 +51,11 @@ def test_reports_stand_beside_each_other(tmp_path, tokenizer):
   _, uniform, unigram, bigram = (r.nats_per_token for r in found)
   assert uniform == pytest.approx(math.log(258))
   assert uniform > unigram > bigram
+  counted = baselines.Unigram.fit(
+      held_out.Documents(train), tokenizer.vocab_size, bos=True)
+  assert held_out.reports(
+      counted, valid, tokenizer, context=8, stride=4, batch_size=2)[
+          0].nats_per_token == pytest.approx(unigram)
   assert found[0].rule == tokenizer.describe()
   assert sum(bucket.tokens for bucket in found[0].by_frequency) == 24
   assert len(held_out.reports(
@@ -68,6 +74,8 @@ def test_a_synthetic_language_brings_its_optimum(tmp_path):
   excess = found[0].nats_per_token - found[1].nats_per_token
   assert excess > 0.1
   assert f'optimum: {excess:.4f} nats' in found[0].notes[-1]
+  share = excess / found[1].nats_per_token
+  assert found[0].notes[-1].endswith(f'{share:.2%} of it.')
 
 
 def test_a_part_of_a_split_says_so_and_counts_its_own_bytes(tmp_path):
@@ -88,3 +96,23 @@ def test_a_part_of_a_split_says_so_and_counts_its_own_bytes(tmp_path):
   alone = held_out.reports(None, store, tokenizer, kind='none', **common)
   assert alone[0].name == 'uniform'
   assert alone[0].notes[-1] == held_out.KINDS['none']
+
+
+def test_only_the_score_is_given_its_own_layout(tmp_path, tokenizer):
+  store = _store(tmp_path / 's', tokenizer, 'the cat sat.', 'the mat.')
+  seen = {'own': [], 'other': []}
+  def spy(name):
+    def score(batch):
+      seen[name].append(batch['inputs'].shape)
+      return np.ones(batch['inputs'].shape), np.ones(batch['inputs'].shape, bool)
+    return score
+  held_out.reports(
+      spy('own'), store, tokenizer, context=8, stride=8, batch_size=2,
+      lay=carried.Windows(8), others={'other': spy('other')})
+  assert set(seen['own']) == {(1, 8)} and set(seen['other']) == {(2, 8)}
+
+
+@pytest.mark.parametrize('kind, length', [
+    ('exact', 8), ('conditional', 8), ('pseudo', 7), ('bound', 7)])
+def test_a_window_leaves_room_for_what_is_read(kind, length):
+  assert held_out.longest(kind, 8) == length

@@ -1,4 +1,6 @@
 """Masks are filled by the model's own probabilities, without control ids."""
+import types
+
 import jax
 import numpy as np
 import pytest
@@ -77,3 +79,9 @@ def test_a_causal_model_is_refused():
   causal = presets.gpt2(16, 1, 2, vocab_size=12, context=24).build()
   with pytest.raises(errors.InputError, match='Decoder cannot fill a mask'):
     fill.fill(causal, {}, TOKENIZER, ['[MASK]'])
+
+
+def test_a_model_without_logits_is_refused():
+  model = types.SimpleNamespace(config=CONFIG)
+  with pytest.raises(errors.InputError, match='cannot fill a mask'):
+    fill.check(model)
