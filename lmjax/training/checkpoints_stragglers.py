@@ -1,11 +1,13 @@
 """Silence for arrays whose read or write has failed already.
 
 Orbax reads or writes all arrays of a step at once, in an event loop that it
-closes with the first failure. TensorStore's threads still report to that loop:
-each report is a traceback on stderr, of a failure that has been told.
+closes with the first failure. TensorStore's threads still report to that loop,
+and arrays that fail later are nobody's any more: each would be a traceback on
+stderr, of a failure that has been told.
 """
 from collections.abc import Callable
 import functools
+import logging
 import sys
 
 
@@ -13,6 +15,14 @@ import sys
 def silence() -> None:
   """Drops these reports from now on; all others are shown as before."""
   sys.unraisablehook = without_closed_loops(sys.unraisablehook)
+  logging.getLogger('asyncio').addFilter(is_news)
+
+
+def is_news(record: logging.LogRecord) -> bool:
+  """Returns False of an array that failed when nobody waited for it."""
+  text, error = record.getMessage(), record.exc_info and record.exc_info[1]
+  return not (text.startswith('Task exception was never retrieved')
+              and '_wrap_awaitable' in text and isinstance(error, ValueError))
 
 
 def without_closed_loops(show: Callable[..., None]) -> Callable[..., None]:

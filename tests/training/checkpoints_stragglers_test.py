@@ -1,4 +1,7 @@
 """Reports to an event loop that is gone are dropped, and no others."""
+import asyncio
+import gc
+import logging
 import sys
 import types
 
@@ -17,6 +20,44 @@ def test_only_stragglers_are_dropped(error, origin, is_shown):
   report = types.SimpleNamespace(exc_value=error, object=origin)
   stragglers.without_closed_loops(shown.append)(report)
   assert shown == [report] * is_shown
+
+
+async def _failing(error):
+  task = asyncio.ensure_future(_Array(error))
+  await asyncio.sleep(0)
+  await asyncio.sleep(0)
+  del task
+  gc.collect()
+
+
+class _Array:
+  """What TensorStore gives: something to wait for that is no coroutine."""
+
+  def __init__(self, error):
+    self._error = error
+
+  def __await__(self):
+    raise self._error
+    yield
+
+
+@pytest.mark.parametrize('error, is_shown', [
+    (ValueError('DATA_LOSS: Error opening "zarr" driver'), False),
+    (KeyError('a bug'), True)])
+def test_arrays_that_nobody_waits_for_are_dropped(caplog, error, is_shown):
+  logger = logging.getLogger('asyncio')
+  logger.addFilter(stragglers.is_news)
+  try:
+    asyncio.run(_failing(error))
+  finally:
+    logger.removeFilter(stragglers.is_news)
+  assert ('never retrieved' in caplog.text) == is_shown
+
+
+def test_other_news_of_asyncio_are_shown():
+  record = logging.LogRecord(
+      'asyncio', logging.ERROR, '', 0, 'Task was destroyed', (), None)
+  assert stragglers.is_news(record)
 
 
 def test_the_hook_is_wrapped_once(monkeypatch):
