@@ -43,7 +43,8 @@ def trial(fault: bench_lib.Fault, bench: bench_lib.Bench, seed: int
   except Exception as error:  # A wrong result, whatever shape it has.
     count, wrong = 1, f'{fault.name}, seed {seed}: {error!s}'
   print(f'{fault.name} {seed}: {"WRONG" if wrong else "right"}, '
-        f'{time.monotonic() - begin:.0f} s', file=sys.stderr, flush=True)
+        f'{time.monotonic() - begin:.0f} s', *filter(None, [wrong]), sep='\n',
+        file=sys.stderr, flush=True)
   return count, wrong
 
 
@@ -85,8 +86,7 @@ def main(argv) -> None:
   results = {name: [future.result() for future in futures]
              for name, futures in made.items()}
   text = table(faults, results)
-  wrong = [told for found in results.values() for _, told in found if told]
-  print('\n\n'.join(wrong), file=sys.stderr)
+  wrong = any(told for found in results.values() for _, told in found)
   print(f'{text}\n{time.monotonic() - begin:.0f} s with {options.jobs} jobs.')
   if options.out:
     pathlib.Path(options.out).write_text(text)
