@@ -12,6 +12,7 @@ from lmjax.core import errors
 from lmjax.core import metrics
 from lmjax.core import shapes
 from lmjax.nn import masks
+from lmjax.objectives import chunked
 from lmjax.objectives import losses
 
 Batch = Mapping[str, jax.Array]
@@ -26,15 +27,19 @@ class Causal:
   Attributes:
     label_smoothing: Share of the target spread evenly over the vocabulary.
     z_loss: Weight of the squared log-normaliser, which keeps logits near 0.
+    chunk: Tokens (over all rows of a device's batch) whose logits exist at
+      once, which saves memory where the vocabulary is large; None: all.
 
   References:
     Chowdhery et al., PaLM, arXiv:2204.02311, section 5 (z-loss).
   """
   label_smoothing: float = 0.0
   z_loss: float = 0.0
+  chunk: int | None = None
 
   def __post_init__(self):
     losses.check_smoothing(self.label_smoothing)
+    chunked.check(self.chunk)
 
   likelihood = 'exact'  # What `scores` gives.
 
@@ -48,7 +53,7 @@ class Causal:
     check_causal(model)
 
     def objective(params, batch, rng=None):
-      return causal(model, params, batch, rng=rng,
+      return causal(model, params, batch, rng=rng, chunk=self.chunk,
                     label_smoothing=self.label_smoothing, z_loss=self.z_loss)
     return objective
 
@@ -77,7 +82,7 @@ def check_causal(model: nn.Module) -> None:
 def causal(
     model: nn.Module, params: Any, batch: Batch, *,
     rng: jax.Array | None = None, label_smoothing: float = 0.0,
-    z_loss: float = 0.0,
+    z_loss: float = 0.0, chunk: int | None = None,
 ) -> dict[str, metrics.Mean]:
   """Scores `targets` given the `inputs` up to each of them.
 
@@ -88,13 +93,21 @@ def causal(
     rng: Key for dropout; None evaluates, without dropout.
     label_smoothing: See `Causal`.
     z_loss: See `Causal`.
+    chunk: See `Causal`.
 
   Returns:
     Means over the weighted tokens: 'loss' is what training minimises, 'nll' the
     plain negative log-likelihood in nats, 'accuracy' the share of tokens that
     were the most likely one.
   """
-  logits_BTV = _logits(model, params, batch, rng)
+  if chunk is not None:
+    x_BTD, _ = _applied(model, params, batch, rng, method='hidden')
+    return chunked.token_means(
+        lambda params, x_BTD: model.apply(
+            {'params': params}, x_BTD, method='logits'),
+        params, x_BTD, batch['targets'], batch['weights'], chunk=chunk,
+        label_smoothing=label_smoothing, z_loss=z_loss)
+  logits_BTV, _ = _applied(model, params, batch, rng)
   return losses.token_means(
       logits_BTV, batch['targets'], batch['weights'],
       label_smoothing=label_smoothing, z_loss=z_loss)
@@ -164,9 +177,8 @@ def scores_of(
   return tuple(jnp.moveaxis(x, 0, 1).reshape(d.B, -1)[:, :d.T] for x in pieces)
 
 
-def _logits(model, params, batch, rng):
-  logits_BTV, _ = model.apply(
+def _applied(model, params, batch, rng, method=None):
+  return model.apply(
       {'params': params}, batch['inputs'],
-      masks.make(batch['positions'], batch['segments']),
+      masks.make(batch['positions'], batch['segments']), method=method,
       train=rng is not None, rngs=None if rng is None else {'dropout': rng})
-  return logits_BTV

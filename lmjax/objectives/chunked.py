@@ -1,0 +1,133 @@
+"""Cross-entropy from hidden states: only the logits of a few tokens exist.
+
+The logits of a batch are V / D times as large as its hidden states. Here a few
+tokens at a time are scored and, if a gradient is wanted, differentiated at
+once: the gradient of the loss is linear in what comes back to it, so that the
+backward pass only has to multiply by that. No product is computed twice.
+"""
+from collections.abc import Callable
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.core import metrics
+from lmjax.core import shapes
+from lmjax.objectives import losses
+
+Head = Callable[[Any, jax.Array], jax.Array]  # head(params, x_BTD) -> logits
+
+
+def check(chunk: int | None) -> None:
+  """Refuses a number of tokens that scores none."""
+  if chunk is not None and chunk < 1:
+    raise errors.InputError(
+        f'objective.chunk should be at least 1 token, or none to score a batch '
+        f'at once; got {chunk}.')
+
+
+def token_means(
+    head: Head, params: Any, x_BTD: jax.Array, targets_BT: jax.Array,
+    weights_BT: jax.Array, *, chunk: int, label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+) -> dict[str, metrics.Mean]:
+  """Returns what `losses.token_means` does of `head(params, x_BTD)`.
+
+  Of the three means 'loss' alone is to be differentiated: where label smoothing
+  or z-loss set it apart from 'nll', the gradient of 'nll' is NaN. The weights
+  get no gradient.
+
+  Args:
+    head: Maps parameters and hidden states to `logits_BTV`, each token by
+      itself. It may not close over anything that is differentiated.
+    params: Its parameters; others among them are left alone.
+    x_BTD: Hidden states.
+    targets_BT: The tokens they should predict.
+    weights_BT: How much each counts; 0 leaves it out.
+    chunk: Tokens whose logits may exist at once, over all B rows, each of which
+      gives as many; at least one a row.
+    label_smoothing: Share of the target spread evenly over the vocabulary.
+    z_loss: Weight of the squared log-normaliser.
+  """
+  check(chunk)
+  d = shapes.bind(x_BTD=x_BTD, targets_BT=targets_BT, weights_BT=weights_BT)
+  count = -(-d.T // min(d.T, max(1, chunk // d.B)))
+  size = -(-d.T // count)
+
+  def cut(x):  # [B, T, ...] to [count, B, size, ...], filled with weight 0.
+    x = jnp.pad(x, [(0, 0), (0, count * size - d.T)] + [(0, 0)] * (x.ndim - 2))
+    return jnp.moveaxis(x.reshape(d.B, count, size, *x.shape[2:]), 1, 0)
+
+  leaves, structure = jax.tree.flatten(params)
+  used = _used(lambda leaves, x_BTD: head(
+      structure.unflatten(leaves), x_BTD), leaves, x_BTD[:, :size])
+  # Zeros without memory stand for what the head does not read.
+  idle = [np.broadcast_to(np.zeros((), x.dtype), x.shape) for x in leaves]
+
+  def of_chunk(some, x_BTD, targets_BT, weights_BT):
+    every = list(idle)
+    for index, leaf in zip(used, some):
+      every[index] = leaf
+    means = losses.token_means(
+        head(structure.unflatten(every), x_BTD), targets_BT, weights_BT,
+        label_smoothing=label_smoothing, z_loss=z_loss)
+    return {name: mean.total for name, mean in means.items()}
+
+  totals = _totals(of_chunk)(
+      [leaves[index] for index in used], cut(x_BTD), cut(targets_BT),
+      cut(weights_BT))
+  if not label_smoothing and not z_loss:
+    totals['nll'] = totals['loss']
+  weight = jnp.sum(weights_BT.astype(jnp.float32))
+  return {name: metrics.Mean(total, weight) for name, total in totals.items()}
+
+
+def _totals(of_chunk):
+  """Returns `totals(params, *chunks)`, the sums of `of_chunk` over chunks."""
+
+  @jax.custom_vjp
+  def totals(params, *chunks):
+    def add(sums, chunk):
+      return _add(sums, of_chunk(params, *chunk)), None
+    return jax.lax.scan(
+        add, dict.fromkeys(('loss', 'nll', 'accuracy'), jnp.zeros(())),
+        chunks)[0]
+
+  def forward(params, *chunks):
+    def loss(params, x_BTD, *rest):
+      found = of_chunk(params, x_BTD, *rest)
+      return found['loss'], found
+
+    def add(sums, chunk):
+      (grads, x_grad_BTD), found = jax.grad(
+          loss, argnums=(0, 1), has_aux=True)(params, *chunk)
+      return _add(sums, (found, grads)), x_grad_BTD
+
+    zeros = dict.fromkeys(('loss', 'nll', 'accuracy'), jnp.zeros(()))
+    wide = [jnp.zeros(x.shape, jnp.float32) for x in params]
+    (sums, grads), x_grad = jax.lax.scan(add, (zeros, wide), chunks)
+    return sums, ([g.astype(p.dtype) for g, p in zip(grads, params)], x_grad)
+
+  def backward(grads, cotangents):
+    wrong = jnp.where(cotangents['nll'] == 0, 0.0, jnp.nan)
+    factor = cotangents['loss'] + wrong
+    scaled = jax.tree.map(lambda g: g * factor.astype(g.dtype), grads)
+    return *scaled, None, None
+
+  totals.defvjp(forward, backward)
+  return totals
+
+
+_add = functools.partial(jax.tree.map, jnp.add)
+
+
+def _used(function, leaves, *args):
+  """Returns the indices of the leaves that `function(leaves, *args)` reads."""
+  trace = jax.make_jaxpr(function)(leaves, *args).jaxpr
+  read = {id(var) for equation in trace.eqns for var in equation.invars}
+  read |= {id(var) for var in trace.outvars}
+  return [i for i, var in enumerate(trace.invars[:len(leaves)])
+          if id(var) in read]
