@@ -2,6 +2,7 @@
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 
 from lmjax import counting
@@ -18,7 +19,6 @@ from lmjax.models import hmm
 from lmjax.models import lstm
 from lmjax.models import ngram
 from lmjax.models import presets
-from lmjax.objectives import lm
 from lmjax.objectives import mlm
 from lmjax.objectives import replaced
 from lmjax.training import checkpoints
@@ -30,10 +30,12 @@ CONFIG = experiment.Pretrain(
     model=presets.gpt2(8, 1, 2, vocab_size=None, context=8))
 
 
-def _run(path, data=CONFIG.data, model=CONFIG.model, objective=lm.Causal()):
+LSTM = lstm.RecurrentConfig(width=8, num_layers=1, context=8)
+
+
+def _run(path, data=CONFIG.data, model=CONFIG.model, **changes):
   """Writes a run directory without training."""
-  config = dataclasses.replace(
-      CONFIG, data=data, model=model, objective=objective)
+  config = dataclasses.replace(CONFIG, data=data, model=model, **changes)
   run = rundir.open_run(path, config, {'data': 'd', 'tokenizer': 't'})
   tokenizer = symbols.Bytes().build()
   tokenizer.save(run.tokenizer)
@@ -70,8 +72,9 @@ DATA = pipeline.DataConfig(
 
 
 def _counted(path, model, tokenizer=symbols.Bytes(), split=DATA.split):
-  counting.count(experiment.Count(data=dataclasses.replace(
-      DATA, tokenizer=tokenizer, split=split), model=model), str(path))
+  counting.count(experiment.Count(
+      data=dataclasses.replace(DATA, tokenizer=tokenizer, split=split),
+      model=model, scoring=experiment.Scoring(context=16)), str(path))
   return str(path)
 
 
@@ -85,7 +88,8 @@ def _mixed(workdir, *others, **scoring):
   score, lay = runs.reading(run, config.scoring)
   return held_out.reports(
       score, text, run.tokenizer, context=run.context, stride=1, batch_size=4,
-      lay=lay, others=runs.mixtures(run, config, workdir, text))[:2]
+      lay=lay, tokens=scoring.get('tokens'),
+      others=runs.mixtures(run, config, workdir, text))[:2]
 
 
 def test_runs_mix_under_weights_of_their_validation_text(tmp_path, capsys):
@@ -111,8 +115,7 @@ def alike(tmp_path_factory):
       'ngram': _counted(path / 'ngram', ngram.NgramConfig(order=2)),
       'hmm': _counted(path / 'hmm', hmm.HmmConfig(num_states=2, steps=1)),
       'transformer': str(_run(path / 'transformer', DATA).path),
-      'lstm': str(_run(path / 'lstm', DATA, lstm.RecurrentConfig(
-          width=8, num_layers=1, context=8)).path)}
+      'lstm': str(_run(path / 'lstm', DATA, LSTM).path)}
 
 
 @pytest.mark.parametrize('one, other', [
@@ -138,6 +141,39 @@ def test_a_state_is_carried_where_there_is_one(alike):
   assert same[0] == same[1]
 
 
+def test_a_state_is_carried_in_others_where_either_config_says_so(
+    alike, tmp_path, monkeypatch):
+  monkeypatch.setattr(runs.mixture, 'fit_weights', lambda tables: (0.5, 0.5))
+  own = str(_run(tmp_path / 'own', DATA, LSTM, scoring=experiment.Scoring(
+      carried=True)).path)
+  flagged, neither, itself = (
+      _mixed(alike['ngram'], other, carried=flag)[1].nats_per_token
+      for other, flag in (
+          (alike['lstm'], True), (alike['lstm'], False), (own, False)))
+  assert flagged == itself != neither
+
+
+def test_a_part_of_the_text_is_mixed_where_a_part_is_scored(alike):
+  alone, mixed = _mixed(alike['ngram'], alike['transformer'], tokens=60)
+  assert alone.tokens == mixed.tokens < 60
+
+
+def test_windows_are_those_of_the_run_where_nobody_says(alike):
+  scoring = experiment.Scoring(batch_size=4)
+  batches = {}
+  for name, change in (('transformer', {}), ('ngram', {}), (
+      'ngram', {'context': 6, 'stride': 2})):
+    _, lay = runs.reading(runs.load_any(alike[name]), dataclasses.replace(
+        scoring, **change))
+    batch = next(iter(lay([np.arange(30)])))
+    batches[name, bool(change)] = batch
+    assert batch['weights'].sum(1)[1] == change.get(
+        'stride', batch['inputs'].shape[1] // 2)
+  assert batches['transformer', False]['inputs'].shape == (4, 8)
+  assert batches['ngram', False]['inputs'].shape == (4, 16)
+  assert batches['ngram', True]['inputs'].shape == (4, 6)
+
+
 def test_runs_of_other_tokenizers_do_not_mix(tmp_path):
   one, other = (
       _counted(tmp_path / tokenizer.__name__, ngram.NgramConfig(order=1),
@@ -148,7 +184,7 @@ def test_runs_of_other_tokenizers_do_not_mix(tmp_path):
 
 def test_what_cannot_be_mixed_is_told(alike, tmp_path):
   prefixed = _run(tmp_path / 'conditional', DATA, presets.gpt2(
-      8, 1, 2, vocab_size=None, context=8), mlm.MaskedLM()).path
+      8, 1, 2, vocab_size=None, context=8), objective=mlm.MaskedLM()).path
   with pytest.raises(errors.InputError, match='run is exact, .* is pseudo'):
     _mixed(alike['ngram'], str(prefixed))
   alone = _counted(tmp_path / 'alone', ngram.NgramConfig(order=1), split=None)
