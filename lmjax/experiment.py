@@ -3,6 +3,7 @@ import dataclasses
 from typing import Any, ClassVar, Literal
 
 import flax.linen as nn
+import jax
 
 from lmjax.core import errors
 from lmjax.data import continuous
@@ -71,7 +72,8 @@ class Taught(distill.Distillation):
           f'({run.tokenizer.describe()}) than the student '
           f'({tokenizer.describe()}); train both on the same data.')
     return super().build(
-        model, tokenizer, teacher=distill.teacher_of(run.model, run.params))
+        model, tokenizer, teacher=distill.teacher_of(
+            run.model, jax.device_put(run.params)))
 
 
 Objective = (
@@ -157,8 +159,8 @@ class Training:
 
 # What the arrays of a checkpoint are like, and what is only watched or kept.
 _STRUCTURAL = (
-    'optimizer.kind', 'optimizer.freeze', 'training.ema_decay',
-    'training.average', 'training.guard.spike.kind',
+    'optimizer.kind', 'optimizer.freeze', 'optimizer.moments',
+    'training.ema_decay', 'training.average', 'training.guard.spike.kind',
     'training.guard.spike.window')
 _COSMETIC = (
     'training.log_every', 'training.save_every', 'training.save_minutes',

@@ -6,13 +6,14 @@ patterns on parameter paths (see `rules`). Any other optax transformation can
 be handed to `loop.fit` in their place.
 """
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import optax
 
 from lmjax.core import errors
 from lmjax.core import trees
+from lmjax.training import moments
 from lmjax.training import rules
 from lmjax.training import schedules
 
@@ -28,6 +29,8 @@ class _Optimizer:
     weight_decay: Times the multiplier that `decay` gives a parameter.
     decay: Pairs (pattern, multiplier): the first that meets a path counts.
     freeze: Patterns of parameters that do not train.
+    moments: What is kept of each parameter; bfloat16 halves its memory, see
+      `moments`.
   """
   learning_rate: float = 1e-3
   schedule: schedules.Schedule = schedules.Constant()
@@ -35,6 +38,7 @@ class _Optimizer:
   weight_decay: float = 0.0
   decay: tuple[tuple[str, float], ...] = rules.DECAY
   freeze: tuple[str, ...] = ()
+  moments: Literal['float32', 'bfloat16'] = 'float32'
 
   def __post_init__(self):
     name = type(self).__name__
@@ -53,6 +57,10 @@ class _Optimizer:
       raise errors.InputError(
           f'{name}.decay should hold pairs (pattern, multiplier), such as '
           f'(("kernel$", 1.0), (".*", 0.0)); got {self.decay}.')
+    if self.moments not in ('float32', 'bfloat16'):
+      raise errors.InputError(
+          f'{name}.moments should be float32 or bfloat16; got '
+          f'{self.moments!r}.')
 
   def build(self, params: Any, steps: int) -> optax.GradientTransformation:
     """Returns the optax transformation.
@@ -68,9 +76,11 @@ class _Optimizer:
     decay = rules.decay(params, self.weight_decay, self.decay)
     clip = (optax.identity() if self.clip_norm is None
             else optax.clip_by_global_norm(self.clip_norm))
-    rate = self.rate(steps)
+    rate, rule = self.rate(steps), self.rule(decay)
+    if self.moments == 'bfloat16':
+      rule = moments.in_bfloat16(rule)
     optimizer = optax.chain(
-        clip, self.rule(decay), optax.scale_by_learning_rate(rate))
+        clip, rule, optax.scale_by_learning_rate(rate))
     return rules.train_only_unfrozen(optimizer, params, self.freeze)
 
   def rate(self, steps: int) -> optax.Schedule:
