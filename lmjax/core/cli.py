@@ -1,6 +1,7 @@
 """How a script starts and how it tells a user what went wrong."""
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -63,9 +64,22 @@ def config_flag(cls: type[T], default: Any, **shorthands: str
           f'{named[-1]} cannot be read: {_last_line(error)}.') from error
     for field, flag in short.items():
       if flag.value is not None:
-        tree.update_from_flattened_dict({field: flag.value})
+        tree.update_from_flattened_dict({field: _typed(tree, field, flag)})
     return config.freeze(cls, tree)
   return read
+
+
+def _typed(tree: Any, field: str, flag: flags.FlagHolder) -> Any:
+  """Returns a flag's text as the type of the field that it is short for."""
+  before = functools.reduce(getattr, field.split('.'), tree)
+  if not isinstance(before, int):
+    return flag.value
+  try:
+    return int(flag.value)
+  except ValueError:
+    raise errors.InputError(
+        f'--{flag.name} should be a whole number; got {flag.value!r}.'
+    ) from None
 
 
 def _unknown_field(error: Exception) -> str:

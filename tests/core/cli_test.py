@@ -31,7 +31,7 @@ def main(argv):
 
 if __name__ == '__main__':
   flags.DEFINE_integer('depth', 2, 'Layers.')
-  _CONFIG = cli.config_flag(Config, Config(), devices='parallel')
+  _CONFIG = cli.config_flag(Config, Config(), devices='parallel', w='width')
   cli.run(main)
 '''
 
@@ -57,7 +57,12 @@ def test_no_mistake_no_noise(run):
       0, 'depth 3 width 4 pmap\n', '')
 
 
+def test_a_short_flag_has_the_type_of_its_field(run):
+  assert run('--w=5') == (0, 'depth 2 width 5 jit\n', '')
+
+
 @pytest.mark.parametrize('args, sentence', [
+    (['--w=wide'], "Error: --w should be a whole number; got 'wide'.\n"),
     (['--depth=1'], 'Error: model.depth should be >= 2; got 1.\n'),
     (['--config.widht=4'],
      "Error: --config.widht: there is no field 'widht'. Did you mean "
