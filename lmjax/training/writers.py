@@ -2,6 +2,7 @@
 from collections.abc import Iterator, Mapping
 import contextlib
 import json
+import logging
 import math
 import os
 import sys
@@ -14,6 +15,8 @@ import rich.progress
 from lmjax.core import errors
 from lmjax.core import strict_json
 
+_logger = logging.getLogger(__name__)
+_FLUSH_S = 60.0  # TensorBoard's files: they wait for the disk.
 _NOT_FINITE = ('nan', 'inf', '-inf')
 
 
@@ -44,11 +47,23 @@ class JsonLines:
     self._file = open(path, 'a', encoding='utf-8')
 
   def write(self, step: int, row: Mapping[str, float]) -> None:
-    self._file.write(_line({'step': step, **row}))
-    self._file.flush()
+    """Writes a row to the disk.
+
+    Raises:
+      RunError: If that cannot be done, as when the disk is full.
+    """
+    try:
+      self._file.write(_line({'step': step, **row}))
+      self._file.flush()
+    except OSError as error:
+      raise errors.RunError(
+          f'Step {step} cannot be written to {self._file.name} '
+          f'({error.strerror}). Make room; the same command then goes on from '
+          'the last checkpoint.') from error
 
   def close(self) -> None:
-    self._file.close()
+    with contextlib.suppress(OSError):  # Of what `write` has told of.
+      self._file.close()
 
 
 def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -85,24 +100,52 @@ def _line(row) -> str:  # JSON has no NaN; a string is what `read` turns back.
 
 
 class TensorBoard:
-  """TensorBoard event files."""
+  """TensorBoard event files; where they cannot be written, a run does without.
+  """
 
   def __init__(self, directory: str | os.PathLike[str], start: int = 0):
     """Opens `directory`; hides events of earlier processes after `start`."""
     with _hidden('torch'):  # 1.3 s, which it imports where it finds it.
-      import tensorboardX  # Here, as only this writer needs it.
-    self._events = tensorboardX.SummaryWriter(
-        os.fspath(directory), purge_step=start + 1 if start else None)
+      from tensorboardX import event_file_writer  # Here, as nobody else does.
+      from tensorboardX.proto import event_pb2
+    self._event = event_pb2.Event
+    os.makedirs(directory, exist_ok=True)
+    # Below tensorboardX's SummaryWriter, whose thread a full disk would end,
+    # and then hold up whoever waits for that thread.
+    self._events = event_file_writer.EventsWriter(
+        os.path.join(directory, 'events'))
+    self._flushed = time.monotonic()
+    if start:
+      self._write(step=start + 1, session_log=event_pb2.SessionLog(
+          status=event_pb2.SessionLog.START))
 
   def write(self, step: int, row: Mapping[str, float]) -> None:
+    from tensorboardX import summary
     for name, value in row.items():
-      if isinstance(value, str):
-        continue
-      group = '' if '/' in name else 'train/'
-      self._events.add_scalar(group + name, value, step)
+      if not isinstance(value, str):
+        group = '' if '/' in name else 'train/'
+        self._write(step=step, summary=summary.scalar(group + name, value))
+    if time.monotonic() - self._flushed > _FLUSH_S:
+      self._do(lambda events: events.flush())
+      self._flushed = time.monotonic()
 
   def close(self) -> None:
-    self._events.close()
+    self._do(lambda events: events.close())
+
+  def _write(self, **fields):
+    self._do(lambda events: events.write_event(
+        self._event(wall_time=time.time(), **fields)))
+
+  def _do(self, action):
+    if self._events is None:
+      return
+    try:
+      action(self._events)
+    except OSError as error:
+      self._events = None
+      _logger.warning(
+          'TensorBoard files cannot be written (%s); the run goes on without.',
+          error.strerror)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from lmjax.core import errors
+from lmjax.testing import faults
 from lmjax.training import writers
 
 
@@ -71,6 +72,26 @@ def test_tensorboard_events(tmp_path):
   event, = tmp_path.glob('events.out.tfevents.*')
   data = event.read_bytes()
   assert b'train/loss' in data and b'valid/loss' in data
+
+
+def test_a_row_that_cannot_be_written_ends_a_run_in_a_sentence(tmp_path):
+  out = writers.JsonLines(tmp_path / 'rows')
+  out.write(1, {'loss': 1.0})
+  with faults.fill_disk(10), pytest.raises(
+      errors.RunError, match='Step 2 .*rows .File too large.'):
+    out.write(2, {'loss': 1.0})
+  with faults.fill_disk(10):
+    out.close()
+  assert [row['step'] for row in writers.read(tmp_path / 'rows')] == [1]
+
+
+def test_a_run_does_without_tensorboard_on_a_full_disk(tmp_path, caplog):
+  out = writers.TensorBoard(tmp_path)
+  with faults.fill_disk(10):
+    for step in range(200):
+      out.write(step, {'loss': 1.0})
+    out.close()
+  assert caplog.text.count('goes on without') == 1
 
 
 def test_a_module_is_hidden_for_a_while(monkeypatch):
