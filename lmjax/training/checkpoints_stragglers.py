@@ -22,7 +22,8 @@ def is_news(record: logging.LogRecord) -> bool:
   """Returns False of an array that failed when nobody waited for it."""
   text, error = record.getMessage(), record.exc_info and record.exc_info[1]
   return not (text.startswith('Task exception was never retrieved')
-              and '_wrap_awaitable' in text and isinstance(error, ValueError))
+              and ('_wrap_awaitable' in text or 'orbax' in text)
+              and isinstance(error, ValueError))
 
 
 def without_closed_loops(show: Callable[..., None]) -> Callable[..., None]:

@@ -54,10 +54,18 @@ def test_arrays_that_nobody_waits_for_are_dropped(caplog, error, is_shown):
   assert ('never retrieved' in caplog.text) == is_shown
 
 
-def test_other_news_of_asyncio_are_shown():
+@pytest.mark.parametrize('text, error, is_shown', [
+    ('Task was destroyed', None, True),
+    ('Task exception was never retrieved\nfuture: <Task coro=<mine()>>',
+     ValueError('a bug'), True),
+    ('Task exception was never retrieved\nfuture: <Task coro=<write() defined '
+     'at site-packages/orbax/checkpoint/handlers.py:114>>',
+     ValueError('OUT_OF_RANGE: Error opening "zarr" driver'), False)])
+def test_other_news_of_asyncio_are_shown(text, error, is_shown):
   record = logging.LogRecord(
-      'asyncio', logging.ERROR, '', 0, 'Task was destroyed', (), None)
-  assert stragglers.is_news(record)
+      'asyncio', logging.ERROR, '', 0, text, (),
+      error and (type(error), error, None))
+  assert stragglers.is_news(record) == is_shown
 
 
 def test_the_hook_is_wrapped_once(monkeypatch):
