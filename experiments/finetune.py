@@ -50,7 +50,7 @@ def finetune(
     state = step.init_state(
         params, optimizer, training.seed, ema=training.ema_decay is not None,
         equal=training.average is not None, guard=training.guard)
-    strategy = parallel.strategy(training.parallel)
+    strategy = parallel.strategy(training.parallel, training.mesh)
     logits_of = downstream.predictor(model, strategy, len(splits.labels))
 
     def evaluate(params, _):
@@ -90,7 +90,7 @@ if __name__ == '__main__':
   _CONFIG = cli.config_flag(
       experiment.Finetune,
       pathlib.Path(__file__).parent / 'configs/finetune_docstrings.py',
-      parallel='training.parallel',
+      parallel='training.parallel', mesh='training.mesh',
       max_bad_steps='training.guard.max_bad_steps')
   _LAUNCH = launching.define_flags()
   _WORKDIR = flags.DEFINE_string(

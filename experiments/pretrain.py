@@ -42,7 +42,7 @@ def pretrain(
     print(data.describe())
     launch.check_params(trees.count(parts.shapes))
     results.prompts(config, tokenizer, model)  # Refused now, if ever.
-    strategy = parallel.strategy(training.parallel)
+    strategy = parallel.strategy(training.parallel, training.mesh)
     score_of = runs.scorer(
         config.objective, model, tokenizer, strategy.devices,
         config.scoring.carried)
@@ -82,7 +82,7 @@ if __name__ == '__main__':
   _CONFIG = cli.config_flag(
       experiment.Pretrain | experiment.Count,
       pathlib.Path(__file__).parent / 'configs/demo.py',
-      parallel='training.parallel',
+      parallel='training.parallel', mesh='training.mesh',
       max_bad_steps='training.guard.max_bad_steps')
   _LAUNCH = launching.define_flags()
   _WORKDIR = flags.DEFINE_string(

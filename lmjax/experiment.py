@@ -40,6 +40,7 @@ from lmjax.training import averaging
 from lmjax.training import changes as changes_lib
 from lmjax.training import guard as guard_lib
 from lmjax.training import optimizers
+from lmjax.training import sharding
 from lmjax.training import stopping
 
 Model = (
@@ -90,7 +91,11 @@ class Training:
   Attributes:
     steps: Updates.
     seed: Of initial parameters and dropout.
-    parallel: 'jit' on one device, 'pmap' data-parallel on all local ones.
+    parallel: 'jit' on one device, 'pmap' data-parallel on all local ones,
+      'mesh' on all of them along named axes.
+    mesh: Sizes of the mesh's axes, such as 'data:2,fsdp:2,tensor:2': `data`
+      shares the rows of a batch, `fsdp` these and parameters at rest, `tensor`
+      every product. None: all devices along fsdp.
     microbatches: Parts a device's rows are cut into, to save memory; gradients
       are summed over their tokens, so the update stays the same.
     ema_decay: What a moving average of the parameters keeps at each step; the
@@ -111,13 +116,14 @@ class Training:
     max_failed_saves: Saves in a row that may fail, as on a full disk, before
       the run ends.
     replicas_every: Steps between checks that all devices hold the same state,
-      under pmap; None never checks.
+      under pmap and mesh; None never checks.
     workers: Threads that make batches.
     stop: When to give up on improvement.
   """
   steps: int = 1000
   seed: int = 0
-  parallel: Literal['jit', 'pmap'] = 'jit'
+  parallel: Literal['jit', 'pmap', 'mesh'] = 'jit'
+  mesh: str | None = None
   microbatches: int = 1
   ema_decay: float | None = None
   average: averaging.NonMonotone | None = None
@@ -142,6 +148,12 @@ class Training:
       if value is not None and value < 1:
         raise errors.InputError(
             f'training.{field} should be at least 1; got {value}.')
+    if self.mesh is not None:
+      sharding.parse(self.mesh)
+      if self.parallel != 'mesh':
+        raise errors.InputError(
+            f'training.mesh is {self.mesh!r}, but training.parallel is '
+            f'{self.parallel!r}; with a mesh, set --parallel=mesh.')
     if self.save_minutes is not None and self.save_minutes <= 0:
       raise errors.InputError(
           'training.save_minutes should be above 0; got '
@@ -158,6 +170,7 @@ class Training:
 
 
 # What the arrays of a checkpoint are like, and what is only watched or kept.
+# (On another mesh numbers differ by rounding.)
 _STRUCTURAL = (
     'optimizer.kind', 'optimizer.freeze', 'optimizer.moments',
     'training.ema_decay', 'training.average', 'training.guard.spike.kind',
@@ -165,7 +178,7 @@ _STRUCTURAL = (
 _COSMETIC = (
     'training.log_every', 'training.save_every', 'training.save_minutes',
     'training.keep_last', 'training.keep_best', 'training.max_failed_saves',
-    'training.replicas_every', 'training.workers',
+    'training.replicas_every', 'training.workers', 'training.mesh',
     'training.guard.max_bad_steps')
 _STEPS = (
     'training.steps',

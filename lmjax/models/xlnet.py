@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.core import errors
+from lmjax.core import placement
 from lmjax.core import shapes
 from lmjax.models import vocabulary
 from lmjax.nn import attend as attend_lib
@@ -210,6 +211,7 @@ class XLNetBlock(nn.Module):
     config, policy = self.config, self.config.policy
     drop = nn.Dropout(config.dropout, deterministic=not train)
     norm = layers.LayerNorm(config.epsilon)
+    x_BTD = placement.rows(x_BTD)
     h_BTD = RelativeAttention(config, self.attend, name='mixer')(
         x_BTD, mask, same_BTS, train)
     x_BTD = norm.build('mixer_norm')(x_BTD + drop(h_BTD))

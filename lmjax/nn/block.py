@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.core import errors
+from lmjax.core import placement
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import attention
 from lmjax.nn import layers
@@ -72,6 +73,7 @@ class PreNormBlock(nn.Module):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config
     drop = nn.Dropout(config.dropout, deterministic=not train)
+    x_BTD = placement.rows(x_BTD)
 
     h_BTD = config.norm.build('mixer_norm')(x_BTD)
     h_BTD, cache = config.mixer.build(
@@ -92,6 +94,7 @@ class PostNormBlock(PreNormBlock):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config
     drop = nn.Dropout(config.dropout, deterministic=not train)
+    x_BTD = placement.rows(x_BTD)
 
     h_BTD, cache = config.mixer.build(
         self.policy, self.positions, self.attend, 'mixer')(

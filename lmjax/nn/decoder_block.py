@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 
 from lmjax.core import errors
+from lmjax.core import placement
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import attention
 from lmjax.nn import block as block_lib
@@ -70,6 +71,7 @@ class PreNormDecoderBlock(nn.Module):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config.block
     drop = nn.Dropout(config.dropout, deterministic=not train)
+    x_BTD = placement.rows(x_BTD)
 
     h_BTD = config.norm.build('mixer_norm')(x_BTD)
     h_BTD, kept = self.mixed(h_BTD, cache, sight, bias_BNTS, index, train)
@@ -111,6 +113,7 @@ class PostNormDecoderBlock(PreNormDecoderBlock):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config.block
     drop = nn.Dropout(config.dropout, deterministic=not train)
+    x_BTD = placement.rows(x_BTD)
 
     h_BTD, kept = self.mixed(x_BTD, cache, sight, bias_BNTS, index, train)
     x_BTD = config.norm.build('mixer_norm')(x_BTD + drop(h_BTD))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.core import errors
+from lmjax.core import placement
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,10 +77,10 @@ class Embedding(nn.Module):
 
   def __call__(self, ids_BT: jax.Array) -> jax.Array:
     """Returns the vectors of the ids, `x_BTD`, in the compute dtype."""
-    table = self.embedding.astype(self.policy.dtype)
+    table = placement.whole(self.embedding.astype(self.policy.dtype), -1)
     # Negative ids would count from the end of the table.
     ids_BT = jnp.where(ids_BT < 0, self.size, ids_BT)
-    return jnp.take(table, ids_BT, axis=0, mode='fill')
+    return placement.rows(jnp.take(table, ids_BT, axis=0, mode='fill'))
 
   def logits(self, x_BTD: jax.Array) -> jax.Array:
     """Returns the float32 products of `x_BTD` with every row, `logits_BTV`."""

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.core import errors
+from lmjax.core import placement
 from lmjax.core import shapes
 from lmjax.nn import layers
 
@@ -144,6 +145,7 @@ class Recurrent(nn.Module):
     config, dtype = self.config, self.policy.dtype
     d = shapes.bind(x_BTD=x_BTD, resets_BT=resets_BT, real_BT=real_BT)
     size = config.gates * config.hidden
+    x_BTD = placement.rows(x_BTD)
     kernel_HG = self.param('recurrent_kernel', self.policy.initializer(),
                            (config.hidden, size))
     bias_G = None

@@ -77,7 +77,7 @@ def fit(
       'loss' is differentiated.
     optimizer: An optax transformation.
     steps: Updates in all, those before a resume included.
-    parallel: 'jit', 'pmap' or a strategy of `parallel`.
+    parallel: 'jit', 'pmap', 'mesh' or a strategy of `parallel`.
     microbatches: Parts that each device's share of a batch is cut into.
     ema_decay: Keeps a moving average, which is then what is evaluated.
     average: When an equal average begins, which is then what is evaluated.

@@ -1,4 +1,4 @@
-"""Where a step runs: one device, or every local device on a share of the batch.
+"""Where a step runs: one device, or all local ones, as replicas or as a mesh.
 
 A strategy compiles the step, places the state and the batches, and brings
 state and metrics back. The step is the same function under each, and so are
@@ -14,7 +14,9 @@ import numpy as np
 
 from lmjax.core import config
 from lmjax.core import errors
+from lmjax.training import mesh as mesh_lib
 from lmjax.training import replicas
+from lmjax.training import rows as rows_lib
 
 Batch = Mapping[str, np.ndarray]
 
@@ -63,7 +65,8 @@ class Jit:
       zeros, which are cut off again, rather than compiled anew.
     """
     compiled = jax.jit(function)
-    return _fill(lambda params, batch: compiled(params, self.shard(batch)), 1)
+    return rows_lib.filled(
+        lambda params, batch: compiled(params, self.shard(batch)), 1)
 
 
 class Pmap:
@@ -113,12 +116,8 @@ class Pmap:
   def shard(self, batch: Batch) -> Any:
     """Returns a host batch [B, ...] as [D, B / D, ...], a row on one device."""
     count = len(self.devices)
-    rows = len(next(iter(batch.values())))
-    if rows % count:
-      nearest = max(round(rows / count), 1) * count
-      raise errors.InputError(
-          f'A batch of {rows} rows does not divide over {count} devices; '
-          f'the nearest batch size that does is {nearest}.')
+    rows = rows_lib.count(batch)
+    rows_lib.check(rows, count, 'devices')
     return jax.device_put(
         {k: np.reshape(v, (count, rows // count, *np.shape(v)[1:]))
          for k, v in batch.items()}, self._split)
@@ -131,41 +130,36 @@ class Pmap:
       out = jax.device_get(compiled(params, self.shard(batch)))
       return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), out)
 
-    return _fill(mapped, len(self.devices))
+    return rows_lib.filled(mapped, len(self.devices))
 
   def _map(self, function, **kwargs):
     return jax.pmap(
         function, axis_name='data', devices=self.devices, **kwargs)
 
 
-PARALLEL = {'jit': Jit, 'pmap': Pmap}
+PARALLEL = {'jit': Jit, 'pmap': Pmap, 'mesh': mesh_lib.Mesh}
 
 
-Strategy = Jit | Pmap
+Strategy = Jit | Pmap | mesh_lib.Mesh
 
 
-def strategy(parallel: str | Strategy) -> Strategy:
-  """Returns the strategy of that name over all local devices, or itself."""
+def strategy(parallel: str | Strategy, mesh: str | None = None) -> Strategy:
+  """Returns the strategy of that name over all local devices, or itself.
+
+  Args:
+    parallel: A name of `PARALLEL`, or a strategy.
+    mesh: Sizes of the axes of 'mesh', such as 'data:2,fsdp:4'; None: all
+      devices along fsdp.
+
+  Raises:
+    InputError: If there is no such strategy, or the sizes do not fit.
+  """
   if not isinstance(parallel, str):
     return parallel
   if parallel not in PARALLEL:
     raise errors.InputError(
         f'parallel is {parallel!r}; choose from {sorted(PARALLEL)}.'
         f'{config.near(parallel, PARALLEL)}')
+  if parallel == 'mesh':
+    return mesh_lib.Mesh(sizes=mesh)
   return PARALLEL[parallel]()
-
-
-def _fill(function, multiple):
-  """Fills batches up to the largest seen and a multiple; cuts the results."""
-  largest = 0
-
-  def filled(params, batch):
-    nonlocal largest
-    rows = len(next(iter(batch.values())))
-    largest = max(largest, -(-rows // multiple) * multiple)
-    batch = {k: np.pad(v, [(0, largest - rows)] + [(0, 0)] * (np.ndim(v) - 1))
-             for k, v in batch.items()}
-    return jax.tree.map(
-        lambda x: np.asarray(x)[:rows], function(params, batch))
-
-  return filled

@@ -36,15 +36,44 @@ def differing(tree: Any) -> list[str]:
     return []
   devices = {path: _devices(path, leaf) for path, leaf in trees.items(tree)}
   sums_DLC = jax.device_get(_checksums(leaves))
+  return [f'{path} on {", ".join(odd)}' for i, path in enumerate(devices)
+          if (odd := _odd(devices[path], sums_DLC[:, i]))]
+
+
+def differing_shards(tree: Any) -> list[str]:
+  """As `differing`, of arrays that are divided over a mesh.
+
+  Args:
+    tree: Arrays on one mesh. Each device compares its part of an array with
+      those of the devices that should hold the same part.
+  """
+  leaves = [leaf for _, leaf in trees.items(tree)]
+  if not leaves:
+    return []
+  mesh = leaves[0].sharding.mesh
+  sums_DLC = jax.device_get(jax.jit(jax.shard_map(
+      lambda leaves: _checksums([x[None] for x in leaves]), mesh=mesh,
+      in_specs=([leaf.sharding.spec for leaf in leaves],),
+      out_specs=jax.sharding.PartitionSpec(mesh.axis_names),
+      check_vma=False))(leaves))
   found = []
-  for i, path in enumerate(devices):
-    sums = [tuple(row) for row in sums_DLC[:, i]]
-    (usual, _), = collections.Counter(sums).most_common(1)
-    odd = [f'{device.platform}:{device.id}'
-           for device, row in zip(devices[path], sums) if row != usual]
+  for i, (path, leaf) in enumerate(trees.items(tree)):
+    groups = collections.defaultdict(list)
+    where = leaf.sharding.devices_indices_map(leaf.shape)
+    for device, sums in zip(mesh.devices.flat, sums_DLC[:, i]):
+      groups[str(where[device])].append((device, sums))
+    odd = [name for group in groups.values() for name in _odd(*zip(*group))]
     if odd:
       found.append(f'{path} on {", ".join(odd)}')
   return found
+
+
+def _odd(devices, sums):
+  """Returns the names of devices whose checksums most others do not have."""
+  sums = [tuple(row) for row in sums]
+  (usual, _), = collections.Counter(sums).most_common(1)
+  return [f'{device.platform}:{device.id}'
+          for device, row in zip(devices, sums) if row != usual]
 
 
 def _devices(path, leaf):

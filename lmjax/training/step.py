@@ -186,8 +186,10 @@ def _summed(function, batch, rng, parts):
     raise errors.InputError(
         f'{rows} rows a device do not divide into {parts} microbatches; '
         f'microbatches can be one of {choices}.')
+  # Every part takes some rows of each device, where rows lie on several.
   pieces = jax.tree.map(
-      lambda x: x.reshape(parts, rows // parts, *x.shape[1:]), batch)
+      lambda x: x.reshape(rows // parts, parts, *x.shape[1:]).swapaxes(0, 1),
+      batch)
 
   def add(sums, piece):
     index, batch = piece

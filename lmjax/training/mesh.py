@@ -1,0 +1,156 @@
+"""Devices as a grid with named axes: the compiler divides one step among them.
+
+The step sees whole arrays. Which device holds which part of them at rest is a
+table (see `sharding`); a batch comes divided by rows; what is exchanged while
+computing is the compiler's to find.
+"""
+from collections.abc import Callable, Mapping
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.core import placement
+from lmjax.core import trees
+from lmjax.training import replicas
+from lmjax.training import rows as rows_lib
+from lmjax.training import sharding
+
+Batch = Mapping[str, np.ndarray]
+
+
+class Mesh:
+  """All local devices along the axes data, fsdp and tensor.
+
+  Attributes:
+    sizes: Of the axes.
+    mesh: JAX's mesh.
+    devices: All of them.
+  """
+  name = 'mesh'
+
+  def __init__(self, devices: list[jax.Device] | None = None,
+               sizes: str | None = None,
+               rules: sharding.Rules = sharding.RULES):
+    """Lays out the devices.
+
+    Args:
+      devices: The devices; None: all local ones.
+      sizes: Such as 'data:2,fsdp:2,tensor:2'; None: all devices along fsdp.
+      rules: How parameters are cut.
+
+    Raises:
+      InputError: If the sizes do not multiply to the number of devices, or
+        name an unknown axis.
+    """
+    self.devices = list(devices or jax.local_devices())
+    count = len(self.devices)
+    self.sizes = sharding.parse(sizes or f'fsdp:{count}')
+    self._rules = rules
+    if math.prod(self.sizes.values()) != count:
+      raise errors.InputError(_misfit(self.sizes, count))
+    self.mesh = jax.sharding.Mesh(
+        np.array(self.devices).reshape(tuple(self.sizes.values())),
+        sharding.AXES, axis_types=(jax.sharding.AxisType.Auto,) * 3)
+    self._rows = self._named(jax.sharding.PartitionSpec(sharding.BATCH))
+    self._same = self._named(jax.sharding.PartitionSpec())
+
+  def shardings(self, tree: Any) -> Any:
+    """Returns where the parts of a state or of parameters lie, as a tree."""
+    cuts = sharding.specs(tree, self.sizes, self._rules)
+    return trees.map_paths(
+        lambda path, _: self._named(sharding.partition(cuts[path])), tree)
+
+  def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns `step(state, batch)` compiled; it consumes the state."""
+    def placed(state, batch):
+      with placement.divided(self.mesh, sharding.BATCH):
+        state, metrics = step(state, batch)
+      constrain = jax.lax.with_sharding_constraint
+      return (constrain(state, self.shardings(state)),
+              constrain(metrics, self._same))
+
+    return jax.jit(placed, donate_argnums=0)
+
+  def place(self, tree: Any) -> Any:
+    """Returns a state or parameters, each device with its parts."""
+    # By way of the host: of no array is there a whole copy on any device.
+    return jax.tree.map(self._put, tree, self.shardings(tree))
+
+  def gather(self, tree: Any) -> Any:
+    """Returns one whole copy, on the host, of what `place` or a step returned.
+    """
+    return jax.tree.map(
+        lambda x: _key(x) if _is_key(x) else jax.device_get(x), tree)
+
+  def drifted(self, tree: Any) -> list[str]:
+    """Returns the paths of parts that devices hold alike, but differently."""
+    return replicas.differing_shards(tree)
+
+  def fetch(self, metrics: Any) -> Any:
+    """Returns metrics of steps on the host; waits for them."""
+    return jax.device_get(metrics)
+
+  def shard(self, batch: Batch) -> Any:
+    """Returns a host batch [B, ...] with its rows over data and fsdp.
+
+    Raises:
+      InputError: If they do not divide.
+    """
+    rows_lib.check(
+        rows_lib.count(batch), sharding.shards_of_batch(self.sizes),
+        'devices along data and fsdp')
+    return jax.device_put(dict(batch), self._rows)
+
+  def map_batches(self, function: Callable[[Any, Any], Any]):
+    """As `parallel.Jit.map_batches`, rows over data and fsdp."""
+    compiled = jax.jit(function, out_shardings=self._rows)
+    return rows_lib.filled(
+        lambda params, batch: jax.device_get(
+            compiled(params, self.shard(batch))),
+        sharding.shards_of_batch(self.sizes))
+
+  def _named(self, spec):
+    return jax.sharding.NamedSharding(self.mesh, spec)
+
+  def _put(self, leaf, where):
+    if _is_key(leaf):
+      return jax.device_put(_key(leaf), where)
+    return jax.device_put(np.asarray(leaf), where)
+
+
+def _is_key(leaf) -> bool:
+  return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _key(leaf):
+  """Returns a typed key on one device."""
+  return jax.random.wrap_key_data(
+      jax.device_get(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+
+
+def _misfit(sizes: Mapping[str, int], count: int) -> str:
+  """Returns what to say of sizes that are not so many devices."""
+  choices = [
+      dict(zip(sharding.AXES, (data, fsdp, count // data // fsdp)))
+      for data in range(1, count + 1) if count % data == 0
+      for fsdp in range(1, count // data + 1) if count // data % fsdp == 0]
+
+  def distance(other):
+    return sum(abs(math.log2(other[name] / size))
+               + 0.5 * (size == 1 < other[name])  # An axis nobody asked for.
+               for name, size in sizes.items())
+
+  nearest = min(choices, key=distance)
+  return (
+      f'The mesh {_written(sizes)} has {math.prod(sizes.values())} devices, but '
+      f'there are {count}; the nearest that fits is '
+      f'--mesh={_written(nearest)}.')
+
+
+def _written(sizes: Mapping[str, int]) -> str:
+  """Returns sizes as a person writes them."""
+  named = [f'{name}:{size}' for name, size in sizes.items() if size > 1]
+  return ','.join(named) or 'data:1'

@@ -1,0 +1,56 @@
+"""Rows of a batch: how they divide over devices, and what fills them up."""
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from lmjax.core import errors
+
+
+def count(batch: Mapping[str, Any]) -> int:
+  """Returns the number of rows of a batch."""
+  return len(next(iter(batch.values())))
+
+
+def nearest(number: int, multiple: int) -> int:
+  """Returns the multiple of `multiple`, above 0, that is nearest to `number`.
+
+  Example:
+    >>> nearest(13, 8), nearest(3, 8)
+    (16, 8)
+  """
+  return max(round(number / multiple), 1) * multiple
+
+
+def check(rows: int, parts: int, what: str) -> None:
+  """Raises InputError unless `rows` divide into `parts`, which are `what`."""
+  if rows % parts:
+    raise errors.InputError(
+        f'A batch of {rows} rows does not divide over {parts} {what}; the '
+        f'nearest batch size that does is {nearest(rows, parts)}.')
+
+
+def filled(function: Callable[[Any, Any], Any], multiple: int
+           ) -> Callable[[Any, Mapping[str, np.ndarray]], Any]:
+  """Returns `function(params, batch)` for batches whose last ones are short.
+
+  They are filled up with rows of zeros to the largest batch seen and to a
+  multiple, rather than compiled anew; the results are cut and are NumPy arrays.
+
+  Args:
+    function: Returns a tree of arrays whose first axis is the batch's.
+    multiple: What the number of rows should divide by.
+  """
+  largest = 0
+
+  def call(params, batch):
+    nonlocal largest
+    rows = count(batch)
+    largest = max(largest, -(-rows // multiple) * multiple)
+    batch = {k: np.pad(v, [(0, largest - rows)] + [(0, 0)] * (np.ndim(v) - 1))
+             for k, v in batch.items()}
+    return jax.tree.map(
+        lambda x: np.asarray(x)[:rows], function(params, batch))
+
+  return call
