@@ -145,8 +145,8 @@ def _misfit(sizes: Mapping[str, int], count: int) -> str:
 
   nearest = min(choices, key=distance)
   return (
-      f'The mesh {_written(sizes)} has {math.prod(sizes.values())} devices, but '
-      f'there are {count}; the nearest that fits is '
+      f'The mesh {_written(sizes)} has {math.prod(sizes.values())} devices, '
+      f'but there are {count}; the nearest that fits is '
       f'--mesh={_written(nearest)}.')
 
 
