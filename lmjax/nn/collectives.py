@@ -54,9 +54,14 @@ class Axis:
     index = jax.lax.axis_index(self.name)
     if self.groups is None:
       return index
-    place = {number: place for group in self.groups
-             for place, number in enumerate(group)}
-    return jnp.asarray([place[i] for i in range(len(place))], jnp.int32)[index]
+    return jnp.asarray(self.places, jnp.int32)[index]
+
+  @property
+  def places(self) -> tuple[int, ...]:
+    """Each device's place in its group, where there are groups."""
+    places = {number: place for group in self.groups or ()
+              for place, number in enumerate(group)}
+    return tuple(places[number] for number in sorted(places))
 
   def sum(self, tree: Any) -> Any:
     """Returns the sum over the group; its transpose sums again: see `fan_in`.
