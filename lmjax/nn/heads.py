@@ -155,7 +155,7 @@ _ROWS = re.compile('(.*mixer/)?out/kernel')
 
 
 def split(params: Any, devices: int | collectives.Axis) -> Any:
-  """Returns the parameters of each device, along a new first axis.
+  """Returns the parameters of each device, along a new first axis, on the host.
 
   Args:
     params: Those of an attention layer, or of a whole model, where the
@@ -168,13 +168,13 @@ def split(params: Any, devices: int | collectives.Axis) -> Any:
   count = max(places) + 1
 
   def parts(path, leaf):
-    axis = _divided_axis(path)
+    leaf, axis = np.asarray(leaf), _divided_axis(path)
     if axis is None:
-      return jnp.repeat(leaf[None], len(places), axis=0)
+      return np.repeat(leaf[None], len(places), axis=0)
     if leaf.shape[axis] % count:
       raise errors.InputError(
           f'{path} of shape {leaf.shape} does not divide over {count} devices.')
-    return jnp.stack(jnp.split(leaf, count, axis))[places]
+    return np.stack(np.split(leaf, count, axis))[places]
 
   return trees.map_paths(parts, params)
 
@@ -184,10 +184,10 @@ def join(params: Any, devices: int | collectives.Axis) -> Any:
   first = range(devices) if isinstance(devices, int) else _groups(devices)[0]
 
   def whole(path, leaf):
-    axis = _divided_axis(path)
+    leaf, axis = np.asarray(leaf), _divided_axis(path)
     if axis is None:
       return leaf[0]
-    return jnp.concatenate([leaf[number] for number in first], axis)
+    return np.concatenate([leaf[number] for number in first], axis)
 
   return trees.map_paths(whole, params)
 
