@@ -27,10 +27,12 @@ from survival import bench as bench_lib
 from survival import damaged
 from survival import killed
 from survival import refused
+from survival import repeated
 from survival import stopped
 
 FAULTS = [
-    *killed.FAULTS, *stopped.FAULTS, *damaged.FAULTS, *refused.FAULTS]
+    *killed.FAULTS, *stopped.FAULTS, *damaged.FAULTS, *refused.FAULTS,
+    *repeated.FAULTS]
 
 
 def trial(fault: bench_lib.Fault, bench: bench_lib.Bench, seed: int

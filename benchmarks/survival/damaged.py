@@ -6,7 +6,6 @@ from lmjax import experiment
 from lmjax import pretraining
 from lmjax.core import config as config_lib
 from lmjax.testing import faults
-from lmjax.testing import processes
 from lmjax.training import checkpoints
 from lmjax.training import writers
 from survival import bench as bench_lib
@@ -197,7 +196,8 @@ def many_nan(bench, rng):
   bench.run(
       workdir, '--max_bad_steps=5', code=bench_lib.FAILED,
       injected=[f'nan={bad}'], says=['step'])
-  assert processes.last_step(bench_lib.metrics(workdir)) == BAD + 5
+  events = [row['step'] for row in writers.read(workdir / 'events.jsonl')]
+  assert events == [BAD + 1 + i for i in range(5)], f'Events: {events}.'
   for step in bench_lib.steps(workdir):
     sound = bench_lib.state(workdir, step)
     faults.assert_bitwise(_part(sound, 'params'), _part(

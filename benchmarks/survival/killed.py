@@ -28,14 +28,14 @@ def at_random(bench, rng, *flags, kills=KILLS):
   return kills
 
 
-def while_saving(bench, rng, kills=4):
+def while_saving(bench, rng, kills=KILLS):
   """SIGKILL while files of a checkpoint are being written."""
   workdir = bench.fresh('killed')
   for _ in range(kills):
     before = max(bench_lib.steps(workdir), default=0)
     with bench.started(workdir) as process:
       assert process.wait_until(bench_lib.saving(
-          workdir, before + int(rng.integers(1, 12)))), process.output()
+          workdir, before + int(rng.integers(1, 6)))), process.output()
       time.sleep(rng.uniform(0, LATE_S))
       process.send(signal.SIGKILL)
       process.wait()

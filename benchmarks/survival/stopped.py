@@ -163,13 +163,13 @@ def stale_lock(bench, rng):
 FAULTS = [
     bench_lib.Fault(
         'sigterm', 'SIGTERM between steps', 'saves the step, exit code 75',
-        by('SIGTERM')),
+        by('SIGTERM'), trials=3),
     bench_lib.Fault(
         'sigint', 'SIGINT (Ctrl-C) between steps',
-        'saves the step, exit code 75', by('SIGINT')),
+        'saves the step, exit code 75', by('SIGINT'), trials=3),
     bench_lib.Fault(
         'stop', 'touch WORKDIR/STOP', 'saves the step, exit code 75',
-        by('STOP')),
+        by('STOP'), trials=3),
     bench_lib.Fault(
         'signal_start', 'SIGTERM, SIGINT before there is anything to save',
         'ends at once; goes on, bit for bit',
