@@ -29,6 +29,7 @@ from lmjax.training import curve
 from lmjax.training import optimizers
 from lmjax.training import parallel
 from lmjax.training import rundir
+from lmjax.training import sharding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +61,8 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
   """Reads the run `config.init`, or else makes a tokenizer and a new backbone.
 
   Raises:
-    InputError: If the run cannot be read, or its context is too short for the
-      task's features.
+    InputError: If the run cannot be read, its context is too short for the
+      task's features, or heads or rows do not divide over the mesh.
   """
   if config.init is None:
     texts = (config.task.features.prefix + e.text for e in splits.train)
@@ -86,6 +87,11 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
     block = dataclasses.replace(found.backbone.block, dropout=config.dropout)
     found = dataclasses.replace(found, backbone=dataclasses.replace(
         found.backbone, block=block, embed_dropout=config.dropout))
+  if config.training.mesh is not None:
+    sizes = sharding.parse(config.training.mesh)
+    sharding.check_heads(found.backbone, sizes)
+    sharding.check_rows(
+        config.task.features.batch_size, config.training.microbatches, sizes)
   return found
 
 

@@ -162,6 +162,17 @@ class Training:
       raise errors.InputError(
           f'training.ema_decay should be in (0, 1); got {self.ema_decay}.')
 
+  def mesh_sizes(self, devices: int) -> dict[str, int]:
+    """Returns the sizes of the mesh's axes, on so many devices if not given.
+
+    Under pmap, all devices share the rows of a batch.
+    """
+    if self.parallel == 'jit':
+      return sharding.parse('data:1')
+    if self.parallel == 'pmap':
+      return sharding.parse(f'data:{devices}')
+    return sharding.parse(self.mesh or f'fsdp:{devices}')
+
   def fit_options(self) -> dict[str, Any]:
     """Returns the arguments of `loop.fit` that are named as they are here."""
     return {name: getattr(self, name) for name in (
@@ -274,6 +285,11 @@ class Pretrain:
           '(TruncatedBPTT), and it to them; got '
           f'{type(self.data.packing).__name__} and '
           f'{type(self.objective).__name__}.')
+    if self.training.mesh is not None:
+      sizes = sharding.parse(self.training.mesh)
+      sharding.check_heads(self.model, sizes)
+      sharding.check_rows(
+          self.data.batch_size, self.training.microbatches, sizes)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """What a run would do, told before it does it: `--dry_run`."""
 from collections.abc import Mapping
+import functools
 import itertools
 
+import jax
 import numpy as np
 import rich.console
 import rich.table
@@ -12,6 +14,8 @@ from lmjax import pretraining
 from lmjax.core import terminal
 from lmjax.data import tokenizer as tokenizer_lib
 from lmjax.models import cost
+from lmjax.training import sharding
+from lmjax.training import step as step_lib
 
 
 def show(config: experiment.Pretrain | experiment.Count, workdir: str,
@@ -34,12 +38,16 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
   first = batches(0)
   console.print(parts.data.describe(), highlight=False)
 
+  sizes = config.training.mesh_sizes(jax.local_device_count())
+  held = _held(config, parts, sizes)
   counts = cost.parameters_by_part(params)
   total = sum(counts.values())
-  table = _table('Parameters', 'part', 'count', 'share')
+  table = _table('Parameters', 'part', 'count', 'share', 'MiB a device')
   for part, count in counts.items():
-    table.add_row(part, f'{count:,}', f'{count / total:.1%}')
-  table.add_row('all', f'{total:,}', '', style='bold')
+    table.add_row(part, f'{count:,}', f'{count / total:.1%}',
+                  _mebibytes(_of_part(held, part)))
+  table.add_row('all', f'{total:,}', '', _mebibytes(_under(held, 'params/')),
+                style='bold')
   console.print(table)
 
   flops = parts.flops_per_token
@@ -50,15 +58,9 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
       f'{config.training.steps / batches.steps_per_epoch:,.2f} epochs.',
       highlight=False)
 
-  rows = max(1, config.data.batch_size // config.training.microbatches)
-  memory = cost.memory(
-      parts.objective, params, parts.optimizer,
-      {name: array[:rows] for name, array in first.items()})
-  table = _table('Memory on one device', 'of', 'MiB')
-  for name in ('parameters', 'gradients', 'optimizer', 'activations'):
-    table.add_row(name, f'{getattr(memory, name) / 2**20:,.1f}')
-  table.add_row('all', f'{memory.total / 2**20:,.1f}', style='bold')
-  console.print(table)
+  console.print(_memory(config, parts, first, sizes, held))
+  if config.training.parallel == 'mesh':
+    console.print(_of_mesh(sizes), highlight=False)
 
   console.print(
       f'First batch, row 0 of {len(first["inputs"])}; '
@@ -68,6 +70,62 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
   for name, array in first.items():
     if name.endswith('inputs') or name == 'targets':
       console.print(f'{name:<15} {array[0, :12].tolist()} ...')
+
+
+def _held(config: experiment.Pretrain, parts: pretraining.Prepared,
+          sizes: Mapping[str, int]) -> dict[str, int]:
+  """Returns the bytes that a device holds of each array of the state."""
+  training = config.training
+  return sharding.bytes_per_device(jax.eval_shape(functools.partial(
+      step_lib.init_state, optimizer=parts.optimizer, rng=0,
+      ema=training.ema_decay is not None,
+      equal=training.average is not None), parts.shapes), sizes)
+
+
+def _memory(config, parts, first, sizes, held) -> rich.table.Table:
+  """Returns what a device holds of the state, and of a step on its rows."""
+  divisor = config.training.microbatches * sharding.shards_of_batch(sizes)
+  rows = max(1, config.data.batch_size // divisor)
+  activations = cost.memory(
+      parts.objective, parts.shapes, parts.optimizer,
+      {name: array[:rows] for name, array in first.items()}).activations
+  at_rest, average = _under(held, 'params/'), _under(held, 'ema/')
+  each = {'parameters': at_rest, 'gradients': at_rest,
+          'optimizer': _under(held, 'opt_state/')}
+  each |= {'average': average} if average else {}
+  each |= {'activations': activations}
+  table = _table('Memory on one device', 'of', 'MiB')
+  for name, size in each.items():
+    table.add_row(name, _mebibytes(size))
+  table.add_row('all', _mebibytes(sum(each.values())), style='bold')
+  return table
+
+
+def _of_mesh(sizes: Mapping[str, int]) -> str:
+  """Returns what the numbers of a device on a mesh are, and are not."""
+  mesh = ', '.join(f'{name} {size}' for name, size in sizes.items())
+  return (f'Mesh: {mesh}. Activations are those of the rows of a device, before '
+          'the axis tensor divides some of them; while a layer computes, its '
+          'parameters are gathered along fsdp besides.')
+
+
+def _of_part(held: Mapping[str, int], part: str) -> int:
+  """Returns the bytes of parameters under a top-level name, blocks as one."""
+  def belongs(path):
+    field, _, rest = path.partition('/')
+    name = rest.partition('/')[0]
+    return field == 'params' and (
+        name.startswith('layer') if part == 'layers' else name == part)
+  return sum(size for path, size in held.items() if belongs(path))
+
+
+def _under(held: Mapping[str, int], start: str) -> int:
+  """Returns the bytes of all arrays whose path starts so."""
+  return sum(size for path, size in held.items() if path.startswith(start))
+
+
+def _mebibytes(size: int) -> str:
+  return f'{size / 2**20:,.1f}'
 
 
 def _table(title, *columns):

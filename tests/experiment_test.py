@@ -73,3 +73,27 @@ def test_what_may_change_are_fields(kind):
   names = [*rules.structural, *rules.cosmetic, *(n for n, _ in rules.notes)]
   assert names and 'model' in rules.structural
   changes.check_names(names, fields)
+
+
+def test_a_mesh_that_cannot_be_is_refused():
+  with pytest.raises(errors.InputError, match="'jit'.*--parallel=mesh"):
+    experiment.Training(mesh='data:8')
+  with pytest.raises(errors.InputError, match="'sequel'"):
+    experiment.Training(parallel='mesh', mesh='sequel:8')
+  for mesh, microbatches, told in (
+      ('tensor:8', 1, 'num_heads is 4'), ('data:3', 1, '32 rows.*3 parts'),
+      ('fsdp:8', 8, '32 rows.*64 parts.*is 64')):
+    training = experiment.Training(
+        parallel='mesh', mesh=mesh, microbatches=microbatches)
+    with pytest.raises(errors.InputError, match=told):
+      experiment.Pretrain(training=training)
+
+
+def test_sizes_of_the_mesh_by_strategy():
+  def batch_shards(**fields):
+    sizes = experiment.Training(**fields).mesh_sizes(8)
+    return sizes['data'], sizes['fsdp'], sizes['tensor']
+  assert batch_shards() == (1, 1, 1)
+  assert batch_shards(parallel='pmap') == (8, 1, 1)
+  assert batch_shards(parallel='mesh') == (1, 8, 1)
+  assert batch_shards(parallel='mesh', mesh='tensor:2') == (1, 1, 2)

@@ -4,6 +4,7 @@ import io
 import re
 
 import numpy as np
+import pytest
 import rich.console
 
 from lmjax import experiment
@@ -88,3 +89,20 @@ def test_characters_of_several_tokens_are_whole_and_coloured_by_weight():
   assert text.plain == 'aé<EOS>'
   assert [(text.plain[s.start:s.end], s.style) for s in text.spans] == [
       ('aé', 'green'), ('<EOS>', 'red')]
+
+
+def test_a_mesh_divides_what_a_device_holds(tmp_path):
+  def mebibytes(text, name):
+    line = next(line for line in text.splitlines() if f' {name} ' in line)
+    return float(line.replace('│', ' ').split()[-1])
+
+  wide = dataclasses.replace(
+      CONFIG, model=presets.gpt2(512, 1, 2, vocab_size=None, context=48),
+      data=dataclasses.replace(CONFIG.data, batch_size=8))
+  shared = dataclasses.replace(wide, training=experiment.Training(
+      parallel='mesh', mesh='fsdp:4,tensor:2'))
+  one, text = shown(wide, tmp_path), shown(shared, tmp_path)
+  assert 'Mesh: data 1, fsdp 4, tensor 2.' in text and 'Mesh:' not in one
+  for name in 'optimizer', 'gradients', 'layers':
+    assert mebibytes(text, name) == pytest.approx(
+        mebibytes(one, name) / 8, rel=0.1), name

@@ -9,7 +9,8 @@ divides; where none does, every device holds a copy. A rule's axis that does
 not divide stays whole, and if that was the one over `fsdp`, the largest other
 axis that divides takes its place.
 """
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
 import math
 import re
 from typing import Any
@@ -19,6 +20,7 @@ import jax
 from lmjax.core import config
 from lmjax.core import errors
 from lmjax.core import trees
+from lmjax.training import rows as rows_lib
 
 # data: devices that share only the rows of a batch. fsdp: that share the rows,
 # and what is at rest. tensor: that share every product.
@@ -167,3 +169,65 @@ def partition(cut: Spec) -> jax.sharding.PartitionSpec:
   while names and names[-1] is None:
     names.pop()
   return jax.sharding.PartitionSpec(*names)
+
+
+def bytes_per_device(tree: Any, sizes: Mapping[str, int], rules: Rules = RULES
+                     ) -> dict[str, int]:
+  """Returns what one device holds of every array, in bytes.
+
+  Args:
+    tree: As in `specs`.
+    sizes: Of the mesh axes.
+    rules: As in `spec`.
+
+  Example:
+    >>> kernel = jax.ShapeDtypeStruct((8, 32), 'float32')
+    >>> bytes_per_device({'mlp': {'in': {'kernel': kernel}}}, parse('fsdp:4'))
+    {'mlp/in/kernel': 256}
+  """
+  cuts = specs(tree, sizes, rules)
+  return {
+      path: math.prod(leaf.shape) * leaf.dtype.itemsize // math.prod(
+          sizes[name] for name in cuts[path] if name)
+      for path, leaf in trees.items(tree)}
+
+
+def check_rows(rows: int, microbatches: int, sizes: Mapping[str, int]) -> None:
+  """Raises InputError unless a batch divides into microbatches and devices."""
+  parts = microbatches * shards_of_batch(sizes)
+  rows_lib.check(rows, parts, (
+      f'parts ({sizes["data"]} along data x {sizes["fsdp"]} along fsdp x '
+      f'{microbatches} microbatches)'))
+
+
+def check_heads(model: Any, sizes: Mapping[str, int]) -> None:
+  """Checks that no head of a model's attention would be cut through.
+
+  Args:
+    model: A model's config, of whose parts every one with a field `num_heads`
+      is looked at.
+    sizes: Of the mesh axes.
+
+  Raises:
+    InputError: If heads do not divide over the axis tensor.
+  """
+  tensor = sizes['tensor']
+  for path, part in _parts(model, 'model'):
+    fields = {field.name for field in dataclasses.fields(part)}
+    for name in ('num_heads', 'num_kv_heads'):
+      count = getattr(part, name, None) if name in fields else None
+      if count and count % tensor:
+        best = max(n for n in range(1, tensor + 1) if count % n == 0)
+        raise errors.InputError(
+            f'{path}.{name} is {count}, which does not divide over tensor:'
+            f'{tensor}; the nearest mesh that fits has tensor:{best}, the '
+            f'nearest {name} is {rows_lib.nearest(count, tensor)}.')
+
+
+def _parts(config: Any, path: str) -> Iterator[tuple[str, Any]]:
+  """Yields (path, dataclass) for a config and all configs in it."""
+  yield path, config
+  for field in dataclasses.fields(config):
+    value = getattr(config, field.name)
+    if dataclasses.is_dataclass(value):
+      yield from _parts(value, f'{path}.{field.name}')

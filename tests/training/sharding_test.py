@@ -11,6 +11,7 @@ from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.models import cost
 from lmjax.models import decoder
+from lmjax.models import presets
 from lmjax.training import optimizers
 from lmjax.training import sharding
 from lmjax.training import step
@@ -126,3 +127,26 @@ def test_what_belongs_to_no_parameter_is_whole():
     ((None, 'tensor'), (None, 'tensor'))])
 def test_partition_drops_what_is_whole_at_the_end(cut, want):
   assert tuple(sharding.partition(cut)) == want
+
+
+def test_bytes_are_those_of_one_device():
+  params = {'mlp': {'in': {'kernel': jnp.ones((8, 16)), 'bias': jnp.ones(16)},
+                    'out': {'bias': jnp.ones(8)}}}
+  assert sharding.bytes_per_device(params, SIZES) == {
+      'mlp/in/kernel': 128, 'mlp/in/bias': 32, 'mlp/out/bias': 32}
+
+
+def test_rows_divide_over_devices_and_microbatches():
+  sharding.check_rows(16, 4, SIZES)
+  with pytest.raises(errors.InputError, match='12 rows.*8 parts.*is 16'):
+    sharding.check_rows(12, 2, SIZES)
+
+
+def test_heads_divide_over_tensor():
+  sharding.check_heads(decoder.DecoderConfig(), sharding.parse('tensor:4'))
+  with pytest.raises(errors.InputError, match=(
+      'model.block.mixer.num_heads is 4.*tensor:8.*tensor:4.*num_heads is 8')):
+    sharding.check_heads(decoder.DecoderConfig(), sharding.parse('tensor:8'))
+  with pytest.raises(errors.InputError, match='num_kv_heads is 2'):
+    sharding.check_heads(
+        presets.PRESETS['tiny_llama'], sharding.parse('tensor:4'))

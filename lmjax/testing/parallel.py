@@ -1,0 +1,137 @@
+"""Whether a model trains the same on one device and on many, however divided.
+
+As in `invariance`, the arguments are plain functions, and a failure says what
+differs, by how much, where, and what that usually means.
+"""
+from collections.abc import Callable, Mapping, Sequence
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from lmjax.core import trees
+from lmjax.training import mesh as mesh_lib
+from lmjax.training import parallel
+from lmjax.training import sharding
+from lmjax.training import step as step_lib
+
+_LOSS, _PARAMETERS = 1e-5, 1e-4
+
+
+def assert_parallel_invariant(
+    objective: step_lib.Objective, params: Any,
+    batches: Callable[[int], Mapping[str, np.ndarray]], *,
+    over: Sequence[str] | None = None,
+    optimizer: optax.GradientTransformation | None = None, steps: int = 5,
+    microbatches: int = 1, rules: sharding.Rules = sharding.RULES,
+    loss_tolerance: float = _LOSS, parameter_tolerance: float = _PARAMETERS,
+) -> None:
+  """Checks that training on any mesh of devices is training on one.
+
+  Dropout may be on: on a mesh it draws the same bits. Under 'pmap' it does
+  not, nor may it be drawn there.
+
+  Args:
+    objective: `objective(params, batch, rng=key) -> {'loss': Mean, ...}`, with
+      a Mean of total and weight, as `train_step` takes it.
+    params: What to begin with.
+    batches: The batch of a step. Rows should count unequally many tokens: full
+      rows would hide the commonest mistake, a mean of means.
+    over: Meshes, such as 'data:2,fsdp:4', and 'pmap'. By default each axis
+      alone over all devices, and products of them.
+    optimizer: By default AdamW at a rate of 1e-3.
+    steps: Updates to compare.
+    microbatches: Parts into which many devices cut each batch; one device does
+      not cut it.
+    rules: How parameters are cut, see `sharding`.
+    loss_tolerance: Largest relative difference of a loss.
+    parameter_tolerance: Largest absolute difference of a parameter at the end.
+
+  Raises:
+    AssertionError: Naming the mesh and the first step, or the parameter, that
+      differs; or if the check would prove nothing.
+
+  Example:
+    >>> import jax.numpy as jnp
+    >>> from lmjax.core import metrics
+    >>> def objective(params, batch, rng=None):
+    ...   error_BT = (batch['x'] @ params['w'] - batch['y'])**2
+    ...   return {'loss': metrics.Mean.of(error_BT, batch['weights'])}
+    >>> def batches(step):
+    ...   x = np.random.default_rng(step).normal(size=(8, 3, 4))
+    ...   return {'x': x, 'y': x[..., 0], 'weights': np.tri(8, 3)}
+    >>> assert_parallel_invariant(
+    ...     objective, {'w': jnp.ones(4)}, batches, over=['data:1'])
+  """
+  weights = np.asarray(batches(0).get('weights', np.ones((1, 1))))
+  if len(set(weights.reshape(len(weights), -1).sum(axis=1).tolist())) == 1:
+    raise AssertionError(
+        'assert_parallel_invariant proves nothing: all rows count the same. '
+        "Give batches a 'weights' with rows of different lengths.")
+  optimizer = optimizer or optax.adamw(1e-3)
+  run = functools.partial(
+      _trained, objective, params, batches, optimizer, steps)
+  want, want_losses = run(parallel.Jit(), 1)
+  for name in _meshes() if over is None else over:
+    got, losses = run(_strategy(name, rules), microbatches)
+    for i, (loss, other) in enumerate(zip(losses, want_losses), 1):
+      if not abs(loss - other) <= loss_tolerance * abs(other):
+        raise AssertionError(
+            f'On {name} the loss of step {i} is {loss:.8g}; on one device it is '
+            f'{other:.8g}. ' + _WHY[min(i, 2)])
+    others = dict(trees.items(want))
+    for path, leaf in trees.items(got):
+      apart = float(np.max(np.abs(leaf - others[path]), initial=0.0))
+      if not apart <= parameter_tolerance:
+        raise AssertionError(
+            f'On {name} the parameter {path} is {apart:.1e} off after {steps} '
+            f'steps. {_WHY[2]}')
+
+
+_WHY = {
+    1: 'Does the objective divide by a weight of its own instead of returning '
+       'a Mean(total, weight), or look at other rows of the batch?',
+    2: 'Do gradients or statistics depend on which rows share a device, or '
+       'does it draw random numbers that depend on where they are drawn?'}
+
+
+def _meshes() -> list[str]:
+  """Returns each axis over all devices, and products that fit."""
+  count = jax.local_device_count()
+  if count == 1:
+    raise AssertionError(
+        'assert_parallel_invariant proves nothing on one device. On a CPU, '
+        "jax.config.update('jax_num_cpu_devices', 8) before JAX starts makes "
+        'several.')
+  meshes = [f'{axis}:{count}' for axis in sharding.AXES]
+  if count % 2 == 0 and count > 2:
+    half = count // 2
+    meshes += [f'data:2,fsdp:{half}', f'fsdp:{half},tensor:2']
+  if count % 4 == 0 and count > 4:
+    meshes.append(f'data:2,fsdp:{count // 4},tensor:2')
+  return meshes
+
+
+def _strategy(name: str, rules: sharding.Rules) -> parallel.Strategy:
+  if name == 'pmap':
+    return parallel.Pmap()
+  sizes = sharding.parse(name)
+  devices = jax.local_devices()[:int(np.prod(list(sizes.values())))]
+  return mesh_lib.Mesh(devices, name, rules)
+
+
+def _trained(objective, params, batches, optimizer, steps, strategy, parts):
+  """Returns the parameters and losses after some updates."""
+  state = strategy.place(step_lib.init_state(params, optimizer, 0))
+  update = strategy.compile(functools.partial(
+      step_lib.train_step, objective=objective, optimizer=optimizer,
+      microbatches=parts))
+  rows = []
+  for i in range(steps):
+    state, metrics = update(state, strategy.shard(batches(i)))
+    rows.append(metrics['loss'])
+  means = strategy.fetch(rows)
+  return (jax.device_get(strategy.gather(state).params),
+          [float(mean.total / mean.weight) for mean in means])
