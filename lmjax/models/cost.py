@@ -46,7 +46,8 @@ def training_flops(objective: Objective, params: Any, batch: Any) -> float:
   weight a token is multiplied with, the head's included, and 12 L N H T a token
   for attention, without the causal half that a kernel may skip: build the model
   with `attend.plain`, which skips none. Recomputation under `remat` does not
-  count: the figure is the model's, not the program's.
+  count: the figure is the model's, not the program's. Of a mixture of experts
+  those count to which tokens go.
 
   Args:
     objective: `objective(params, batch, rng=None) -> {name: Mean}`.
@@ -65,17 +66,30 @@ def _product_flops(jaxpr: Any) -> int:
   """Returns the FLOPs of all matrix products of a trace."""
   total = 0
   for equation in jaxpr.eqns:
-    if equation.primitive.name == 'dot_general':
-      (contracted, _), _ = equation.params['dimension_numbers']
+    contracted = _contracted(equation)
+    if contracted is not None:
       shape = equation.invars[0].aval.shape
       total += 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(
           shape[axis] for axis in contracted)
     inner = [_product_flops(each) for each in _inner(equation.params)]
-    if equation.primitive.name == 'cond':  # One branch is taken.
+    if equation.params.get('branches_platforms'):
+      total += min(inner)  # They compute the same, with more or less waste.
+    elif equation.primitive.name == 'cond':  # One branch is taken.
       total += max(inner)
     else:
       total += equation.params.get('length', 1) * sum(inner)
   return total
+
+
+def _contracted(equation: Any) -> tuple[int, ...] | None:
+  """Returns the axes of the left operand that a product sums over, if any."""
+  if equation.primitive.name == 'dot_general':
+    return equation.params['dimension_numbers'][0][0]
+  if equation.primitive.name == 'ragged_dot_general':
+    # Each row meets one matrix, its group's: a product as any other.
+    numbers = equation.params['ragged_dot_dimension_numbers']
+    return numbers.dot_dimension_numbers[0][0]
+  return None
 
 
 def _inner(params: dict[str, Any]) -> Iterator[Any]:

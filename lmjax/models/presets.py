@@ -3,9 +3,13 @@
 Each is checked against its published parameter count. `vocab_size` is that of
 the published tokenizer where there is one; None takes the run's.
 """
+import dataclasses
+from typing import Any
+
 from lmjax.models import decoder
 from lmjax.nn import attention
 from lmjax.nn import block
+from lmjax.nn import experts
 from lmjax.nn import layers
 from lmjax.nn import positions
 from lmjax.nn import rotary
@@ -52,6 +56,19 @@ def llama(width: int, num_layers: int, num_heads: int, num_kv_heads: int,
       final_norm=norm)
 
 
+def mixtral(width: int, num_layers: int, num_heads: int, num_kv_heads: int,
+            hidden: int, *, num_experts: int = 8, top_k: int = 2,
+            **kwargs: Any) -> decoder.DecoderConfig:
+  """Returns a Llama whose MLPs are mixtures of experts (2401.04088)."""
+  config = llama(
+      width, num_layers, num_heads, num_kv_heads, hidden, **kwargs)
+  mlp = experts.MixtureOfExperts(
+      hidden=hidden, activation='silu', gated=True, bias=False,
+      num_experts=num_experts, top_k=top_k)
+  return dataclasses.replace(
+      config, block=dataclasses.replace(config.block, mlp=mlp))
+
+
 PRESETS: dict[str, decoder.DecoderConfig] = {
     'tiny': gpt2(128, 4, 4, vocab_size=None, context=256),
     'tiny_llama': llama(
@@ -82,4 +99,9 @@ PRESETS: dict[str, decoder.DecoderConfig] = {
         4096, 36, 32, 8, 12288, vocab_size=151936, context=40960,
         theta=1_000_000.0, head_size=128, qk_norm=True, epsilon=1e-6,
         tied=False),
+    # Jiang et al., Mixtral of Experts, arXiv:2401.04088, table 1; 46.7B
+    # parameters, of which a token uses 12.9B (mistral.ai, 2023-12-11).
+    'mixtral_8x7b': mixtral(
+        4096, 32, 32, 8, 14336, vocab_size=32000, context=32768,
+        theta=1_000_000.0, tied=False),
 }

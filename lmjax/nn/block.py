@@ -11,11 +11,13 @@ from lmjax.core import errors
 from lmjax.core import placement
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import attention
+from lmjax.nn import experts
 from lmjax.nn import layers
 from lmjax.nn import positions as positions_lib
 from lmjax.nn import ssm
 
 Mixer = attention.AttentionConfig | ssm.SSMConfig
+MLP = layers.MLPConfig | experts.MixtureOfExperts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +35,7 @@ class PreNorm:
     arXiv:2002.04745, figure 1b.
   """
   mixer: Mixer = attention.AttentionConfig()
-  mlp: layers.MLPConfig = layers.MLPConfig()
+  mlp: MLP = layers.MLPConfig()
   norm: layers.Norm = layers.LayerNorm()
   dropout: float = 0.0
 
@@ -82,7 +84,8 @@ class PreNormBlock(nn.Module):
     x_BTD += drop(h_BTD)
 
     h_BTD = config.norm.build('mlp_norm')(x_BTD)
-    h_BTD = config.mlp.build(self.policy, 'mlp')(h_BTD, train)
+    h_BTD = config.mlp.build(self.policy, 'mlp')(
+        h_BTD, train, mask.query_segments_BT)
     return x_BTD + drop(h_BTD), cache
 
 
@@ -101,7 +104,8 @@ class PostNormBlock(PreNormBlock):
             x_BTD, mask, bias_BNTS, cache, index, train)
     x_BTD = config.norm.build('mixer_norm')(x_BTD + drop(h_BTD))
 
-    h_BTD = config.mlp.build(self.policy, 'mlp')(x_BTD, train)
+    h_BTD = config.mlp.build(self.policy, 'mlp')(
+        x_BTD, train, mask.query_segments_BT)
     return config.norm.build('mlp_norm')(x_BTD + drop(h_BTD)), cache
 
 
@@ -183,7 +187,7 @@ class Stack(nn.Module):
     if self.scan:
       scanned = nn.scan(
           block, length=self.num_layers,
-          variable_axes={'intermediates': 0} | (
+          variable_axes={'intermediates': 0, 'losses': 0, 'metrics': 0} | (
               {} if self.shared else {'params': 0}),
           variable_broadcast='params' if self.shared else False,
           split_rngs={'params': not self.shared, 'dropout': True},

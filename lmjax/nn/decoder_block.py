@@ -82,7 +82,8 @@ class PreNormDecoderBlock(nn.Module):
     x_BTD += drop(h_BTD)
 
     h_BTD = config.norm.build('mlp_norm')(x_BTD)
-    h_BTD = config.mlp.build(self.policy, 'mlp')(h_BTD, train)
+    h_BTD = config.mlp.build(self.policy, 'mlp')(
+        h_BTD, train, sight.own.query_segments_BT)
     cache = None if cache is None else Cache(kept, memory)
     return x_BTD + drop(h_BTD), cache
 
@@ -121,6 +122,7 @@ class PostNormDecoderBlock(PreNormDecoderBlock):
     h_BTD, memory = self.crossed(x_BTD, cache, sight, train)
     x_BTD = config.norm.build('cross_norm')(x_BTD + drop(h_BTD))
 
-    h_BTD = config.mlp.build(self.policy, 'mlp')(x_BTD, train)
+    h_BTD = config.mlp.build(self.policy, 'mlp')(
+        x_BTD, train, sight.own.query_segments_BT)
     cache = None if cache is None else Cache(kept, memory)
     return config.norm.build('mlp_norm')(x_BTD + drop(h_BTD)), cache

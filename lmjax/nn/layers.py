@@ -226,7 +226,9 @@ class MLP(nn.Module):
   policy: Policy
 
   @nn.compact
-  def __call__(self, x_BTD: jax.Array, train: bool = False) -> jax.Array:
+  def __call__(self, x_BTD: jax.Array, train: bool = False,
+               segments_BT: jax.Array | None = None) -> jax.Array:
+    del segments_BT  # Each token is by itself; what padding gives is not used.
     config, policy = self.config, self.policy
     h_BTF = ACTIVATIONS[config.activation](
         Dense(config.hidden, policy, config.bias, name='in')(x_BTD))

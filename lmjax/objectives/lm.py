@@ -12,6 +12,7 @@ from lmjax.core import errors
 from lmjax.core import metrics
 from lmjax.core import shapes
 from lmjax.nn import masks
+from lmjax.objectives import auxiliary
 from lmjax.objectives import chunked
 from lmjax.objectives import losses
 
@@ -98,19 +99,21 @@ def causal(
   Returns:
     Means over the weighted tokens: 'loss' is what training minimises, 'nll' the
     plain negative log-likelihood in nats, 'accuracy' the share of tokens that
-    were the most likely one.
+    were the most likely one; and what layers sowed, see `auxiliary`.
   """
   if chunk is not None:
-    x_BTD, _ = _applied(model, params, batch, rng, method='hidden')
-    return chunked.token_means(
+    (x_BTD, _), sown = _applied(model, params, batch, rng, method='hidden')
+    means = chunked.token_means(
         lambda params, x_BTD: model.apply(
             {'params': params}, x_BTD, method='logits'),
         params, x_BTD, batch['targets'], batch['weights'], chunk=chunk,
         label_smoothing=label_smoothing, z_loss=z_loss)
-  logits_BTV, _ = _applied(model, params, batch, rng)
-  return losses.token_means(
-      logits_BTV, batch['targets'], batch['weights'],
-      label_smoothing=label_smoothing, z_loss=z_loss)
+  else:
+    (logits_BTV, _), sown = _applied(model, params, batch, rng)
+    means = losses.token_means(
+        logits_BTV, batch['targets'], batch['weights'],
+        label_smoothing=label_smoothing, z_loss=z_loss)
+  return auxiliary.add(means, sown, batch['weights'])
 
 
 def token_scores(
@@ -178,7 +181,7 @@ def scores_of(
 
 
 def _applied(model, params, batch, rng, method=None):
-  return model.apply(
-      {'params': params}, batch['inputs'],
+  return auxiliary.apply(
+      model, params, batch['inputs'],
       masks.make(batch['positions'], batch['segments']), method=method,
       train=rng is not None, rngs=None if rng is None else {'dropout': rng})

@@ -52,6 +52,17 @@ def test_flops_agree_with_hand_counts(scan):
   assert flops == 3 * 16 * expected
 
 
+def test_only_active_experts_count():
+  dense = presets.llama(32, 2, 4, 4, 48, vocab_size=50, context=16)
+  mixture = presets.mixtral(
+      32, 2, 4, 4, 24, vocab_size=50, context=16, num_experts=8, top_k=2)
+  router = 6 * 2 * 32 * 8  # Two experts of half the width, and the routers.
+  flops, of_dense = (
+      cost.training_flops(*causal(config), rows(3, 16)) / (3 * 16)
+      for config in (mixture, dense))
+  assert flops == of_dense + router
+
+
 def test_recomputation_is_not_the_models():
   assert cost.training_flops(*causal(SMALL, 'full'), rows(3, 16)) == (
       cost.training_flops(*causal(SMALL), rows(3, 16)))

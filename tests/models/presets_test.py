@@ -11,6 +11,7 @@ from lmjax.core import trees
 from lmjax.models import MODELS
 from lmjax.models import decoder
 from lmjax.models import presets
+from lmjax.nn import experts
 from lmjax.nn import layers
 from lmjax.nn import positions
 from lmjax.testing import hot
@@ -27,6 +28,7 @@ PUBLISHED = {  # Parameters, as counted in the released weights.
     'smollm2_1_7b': 1_711_376_384,
     'qwen3_0_6b': 596_049_920,
     'qwen3_8b': 8_190_735_360,
+    'mixtral_8x7b': 46_702_792_704,
 }
 IDS = np.random.default_rng(0).integers(0, 61, (1, 48)).astype(np.int32)
 
@@ -48,6 +50,12 @@ def test_full_size_has_the_published_number_of_parameters(name):
   # Scanned, one block is traced instead of dozens.
   config = dataclasses.replace(presets.PRESETS[name], scan=True)
   assert trees.count(shapes_of(config)) == PUBLISHED[name]
+
+
+def test_a_token_uses_the_published_part_of_a_mixture():
+  config = dataclasses.replace(presets.PRESETS['mixtral_8x7b'], scan=True)
+  active = experts.active_parameters(shapes_of(config), config.block.mlp)
+  assert active == 12_879_925_248  # Published as 12.9B of 46.7B.
 
 
 @pytest.mark.parametrize('name', ['gpt2', 'smollm2_135m'])
