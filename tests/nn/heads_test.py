@@ -30,13 +30,14 @@ GROUPED = attention.AttentionConfig(
 def on_grid(axes, tree):
   """Returns rows [B, ...] as [devices, rows, ...], alike along 'model'."""
   data = len(axes['data'].groups[0])
-  return jax.tree.map(lambda x: x.reshape(data, -1, *x.shape[1:])[
+  return jax.tree.map(lambda x: np.asarray(x).reshape(data, -1, *x.shape[1:])[
       np.array(axes['data'].places)], tree)
 
 
 def layer_params(config, place):
-  params = jax.jit(config.build(POLICY, place).init)(
-      jax.random.key(0), X, masks.of_length(T))['params']
+  params = jax.eval_shape(
+      config.build(POLICY, place).init, jax.random.key(0), X,
+      masks.of_length(T))['params']
   return hot.hot_params(params, std=0.3)
 
 
@@ -49,7 +50,7 @@ def gradient(layer, params, x):
 
 
 def divided_gradient(config, place, params, **sizes):
-  """Returns the same from a grid of devices, put together."""
+  """Returns the same from a grid of four devices, put together."""
   axes = collectives.grid('devices', **sizes)
   layer = heads.Divided(config, axes['model']).build(POLICY, place)
 
@@ -60,12 +61,12 @@ def divided_gradient(config, place, params, **sizes):
   d_params, d_x, out = jax.pmap(
       on_each_device, axis_name='devices', devices=jax.devices()[:4])(
       heads.split(params, axes['model']), on_grid(axes, X))
-  for leaf in np.asarray(d_x), np.asarray(out):  # The same wherever the rows are the same.
+  d_x, out = np.asarray(d_x), np.asarray(out)
+  for leaf in d_x, out:  # The same wherever the rows are the same.
     for group in axes['model'].groups:
       for number in group:
         np.testing.assert_allclose(leaf[number], leaf[group[0]], atol=1e-6)
   first = np.array([group[0] for group in axes['model'].groups])
-  d_x, out = np.asarray(d_x), np.asarray(out)
   return ((heads.join(d_params, axes['model']),
            d_x[first].reshape(X.shape)), out[first].reshape(X.shape))
 

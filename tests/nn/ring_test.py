@@ -1,5 +1,6 @@
 """Ring attention is plain attention, for 1 / n of the memory."""
 import collections
+import functools
 
 import jax
 from jax.sharding import PartitionSpec as P
@@ -8,11 +9,20 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.models import decoder
 from lmjax.nn import attend
+from lmjax.nn import attention as attention_lib
+from lmjax.nn import block
 from lmjax.nn import collectives
+from lmjax.nn import layers
 from lmjax.nn import masks
+from lmjax.nn import positions
 from lmjax.nn import ring
 from lmjax.nn import sequence
+from lmjax.nn import ulysses
+from lmjax.objectives import lm
+from lmjax.testing import compare
+from lmjax.testing import hot
 
 B, T, N, H = 2, 32, 4, 8
 PACKED = {
@@ -28,7 +38,7 @@ def draw(kv_heads=2, dtype=jnp.float32, length=T, where=PACKED):
   heads = dict(q=N, k=kv_heads, v=kv_heads, c=N)
   batch = {name: (2 * jax.random.normal(key, (B, length, count, H))).astype(
       dtype) for key, (name, count) in zip(keys, heads.items())}
-  return batch | dict(where)
+  return {k: np.asarray(x) for k, x in (batch | dict(where)).items()}
 
 
 def value(attention, batch, causal=True, window=None, **options):
@@ -57,7 +67,7 @@ def around(batch, attention, count=8, zigzag=False, **options):
   mapped = jax.pmap(gradient(attention, **options), axis_name='sequence',
                     devices=jax.devices()[:count])
   return jax.tree.map(
-      lambda x: np.asarray(sequence.join(x, zigzag=zigzag)),
+      lambda x: sequence.join(np.asarray(x), zigzag=zigzag),
       mapped(sequence.split(batch, count, zigzag=zigzag)))
 
 
@@ -71,26 +81,27 @@ CASES = {
     'causal': (dict(where=WHOLE, kv_heads=4), {}),
     'bidirectional': (dict(kv_heads=1), dict(causal=False)),
     'packed': ({}, {}),
-    'windowed': ({}, dict(window=5)),
-    'softcapped': ({}, dict(softcap=2.0, scale=0.7)),
+    'windowed': ({}, dict(window=5, softcap=2.0, scale=0.7)),
 }
 
 
+@functools.cache
+def plain(name='packed'):
+  """Returns what the undivided sequence gives."""
+  settings, options = CASES[name]
+  return jax.device_get(
+      jax.jit(gradient(attend.plain, **options))(draw(**settings)))
+
+
 @pytest.mark.parametrize('name, zigzag, count', [
-    ('causal', True, 8), ('bidirectional', False, 4), ('packed', True, 4),
-    ('windowed', True, 8), ('windowed', False, 8), ('softcapped', False, 2)])
+    ('bidirectional', False, 4), ('packed', True, 8), ('windowed', True, 4),
+    pytest.param('causal', True, 4, marks=pytest.mark.slow),
+    pytest.param('windowed', False, 8, marks=pytest.mark.slow),
+    pytest.param('packed', False, 1, marks=pytest.mark.slow)])
 def test_ring_is_plain(name, zigzag, count):
   settings, options = CASES[name]
-  batch = draw(**settings)
-  want = jax.jit(gradient(attend.plain, **options))(batch)
-  got = around(batch, ring.Ring(block=2), count, zigzag, **options)
-  assert_close(got, want)
-
-
-def test_a_ring_of_one_device_is_plain():
-  batch = draw()
-  assert_close(around(batch, ring.Ring(), 1),
-               jax.jit(gradient(attend.plain))(batch))
+  got = around(draw(**settings), ring.Ring(block=2), count, zigzag, **options)
+  assert_close(got, plain(name))
 
 
 def test_half_precision_is_as_near_to_float32_as_plain_is():
@@ -107,7 +118,8 @@ def test_half_precision_is_as_near_to_float32_as_plain_is():
     assert error(x, want) < 1.2 * error(y, want)
 
 
-@pytest.mark.parametrize('check_vma', [False, True])
+@pytest.mark.parametrize('check_vma', [
+    True, pytest.param(False, marks=pytest.mark.slow)])
 def test_ring_runs_in_shard_map_beside_a_data_axis(check_vma):
   mesh = jax.make_mesh((2, 4), ('data', 'sequence'),
                        axis_types=(jax.sharding.AxisType.Auto,) * 2)
@@ -118,7 +130,7 @@ def test_ring_runs_in_shard_map_beside_a_data_axis(check_vma):
       out_specs=spec, check_vma=check_vma))
   grads, out = mapped(batch)
   got = sequence.out_of_zigzag(grads | {'out': out}, 4)
-  grads, out = jax.jit(gradient(attend.plain))(draw())
+  grads, out = plain()
   assert_close(got, grads | {'out': out})
 
 
@@ -129,9 +141,9 @@ def test_ring_runs_in_the_groups_of_one_pmap_axis():
           for k, x in parts.items()}  # Device 4 i + j: row i, part j.
   got = jax.pmap(gradient(ring.Ring(axes['sequence'], block=4)),
                  axis_name='devices')(rows)
-  got = jax.tree.map(lambda x: sequence.join(
-      x.reshape(2, 4, *x.shape[2:]).swapaxes(0, 1), zigzag=True), got)
-  assert_close(got, jax.jit(gradient(attend.plain))(draw()))
+  got = jax.tree.map(lambda x: sequence.join(np.asarray(x).reshape(
+      2, 4, *x.shape[2:]).swapaxes(0, 1), zigzag=True), got)
+  assert_close(got, plain())
 
 
 def test_a_query_that_sees_no_key_gets_zero_and_no_gradient():
@@ -152,6 +164,45 @@ def test_a_query_that_sees_no_key_gets_zero_and_no_gradient():
     (10, 4, 10), (1, 8, 1)])
 def test_blocks_are_equal_and_keep_the_halves_apart(length, size, count):
   assert ring._blocks(length, size) == count
+
+
+# -- a whole decoder
+
+
+@pytest.mark.parametrize('attention, zigzag, scan', [
+    ('ring', True, True),
+    pytest.param('ulysses', False, False, marks=pytest.mark.slow)])
+def test_a_whole_decoder_trains_on_a_divided_sequence(attention, zigzag, scan):
+  config = decoder.DecoderConfig(
+      vocab_size=11, context=T, width=16, num_layers=2, scan=scan,
+      remat='full' if scan else 'none',
+      positions=positions.Rotary() if scan else positions.Learned(),
+      block=block.PreNorm(
+          mlp=layers.MLPConfig(hidden=8), mixer=attention_lib.AttentionConfig(
+              num_kv_heads=2, window=7, qk_norm=layers.RMSNorm())))
+  attends = dict(ring=ring.Ring(block=2), ulysses=ulysses.Ulysses())
+  params = hot.hot_params(decoder.initial_params(config.build(), 0), std=0.3)
+  ids = np.random.default_rng(0).integers(0, 11, (2, B, T))
+  batch = PACKED | {
+      'inputs': ids[0], 'targets': ids[1],
+      'weights': (PACKED['segments'] > 0).astype(np.float32)}
+
+  def gradient(attend, params, batch):
+    objective = lm.Causal().build(config.build(attend=attend))
+    def total(params):
+      loss = objective(params, batch)['loss']
+      return loss.total, loss.weight
+    return jax.value_and_grad(total, has_aux=True)(params)
+
+  want = jax.jit(functools.partial(gradient, attend.plain))(params, batch)
+  got = jax.pmap(  # As `train_step` does: sums over the axis.
+      lambda *args: jax.lax.psum(
+          gradient(attends[attention], *args), 'sequence'),
+      axis_name='sequence', in_axes=(None, 0), devices=jax.devices()[:4])(
+          params, sequence.split(batch, 4, zigzag=zigzag))
+  got = jax.tree.map(lambda x: np.asarray(x)[0], got)
+  np.testing.assert_allclose(got[0], want[0], rtol=1e-5)
+  compare.close('The gradient', got[1], want[1], 1e-5, 'See ring attention.')
 
 
 # -- work: pairs of blocks that are computed, of 16 on each of 8 turns
