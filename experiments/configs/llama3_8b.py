@@ -1,0 +1,34 @@
+"""Llama 3 8B from scratch, on text of your own, at 8,192 tokens a row.
+
+  python experiments/plan.py --device=h100 --mesh=fsdp:64 \
+      --config=experiments/configs/llama3_8b.py
+
+Planned, not run. Expected of the command above: 33.6 GiB of the 74.5 GiB of each
+of 64 H100, and between 1.9 s (all that is exchanged goes on beside the
+products) and 3.8 s (nothing does) a step of a million tokens. The model's sizes
+are published: Dubey et al., The Llama 3 Herd of Models, arXiv:2407.21783,
+table 3; the batch is a fourth of theirs at its smallest.
+"""
+import dataclasses
+
+from lmjax import experiment
+from lmjax.core import config
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.models import presets
+from lmjax.objectives import lm
+from lmjax.training import optimizers
+from lmjax.training import schedules
+
+
+def get_config():
+  return config.editable(experiment.Pretrain(
+      data=pipeline.DataConfig(
+          source=sources.TextFiles(paths=('*.txt',)), batch_size=128),
+      model=dataclasses.replace(
+          presets.PRESETS['llama3_8b'], dtype='bfloat16', scan=True,
+          remat='full'),
+      objective=lm.Causal(chunk=2048),
+      optimizer=optimizers.AdamW(
+          learning_rate=3e-4, schedule=schedules.Cosine(warmup=2000)),
+      training=experiment.Training(steps=100_000, eval_every=1000)))

@@ -1,0 +1,84 @@
+"""What accelerators can do at best, by their makers' data sheets."""
+import dataclasses
+
+from lmjax.core import config
+from lmjax.core import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+  """An accelerator.
+
+  Attributes:
+    bfloat16: Dense FLOP/s of bfloat16 (older GPUs: float16) products.
+    float32: The same as JAX computes float32 products by default: TF32 where a
+      GPU has it, one bfloat16 pass on a TPU.
+    bandwidth: Bytes a second from and to its memory.
+    memory: Bytes of it.
+    link: Bytes a second that it can send to its neighbours.
+    island: How many devices these links join.
+    network: Bytes a second that it can send beyond.
+    source: Where the figures are from.
+  """
+  bfloat16: float
+  float32: float
+  bandwidth: float
+  memory: float
+  link: float
+  island: int
+  network: float
+  source: str
+
+
+_GIB = 2**30
+_NIC = 50e9  # 400 Gbit/s a GPU, as in NVIDIA's DGX H100 and H200.
+_TPU = 'Cloud TPU documentation, system architecture of the '
+
+# Links count one direction: half of what data sheets give for both.
+DEVICES: dict[str, Device] = {
+    'b200': Device(
+        2250e12, 1125e12, 8.0e12, 180e9, 900e9, 8, _NIC,
+        'NVIDIA DGX B200 data sheet'),
+    'h200': Device(
+        989e12, 494e12, 4.8e12, 141e9, 450e9, 8, _NIC,
+        'NVIDIA H200 data sheet (SXM)'),
+    'h100': Device(
+        989e12, 494e12, 3.35e12, 80e9, 450e9, 8, _NIC,
+        'NVIDIA H100 data sheet (SXM)'),
+    'a100-80': Device(
+        312e12, 156e12, 2.039e12, 80e9, 300e9, 8, 25e9,
+        'NVIDIA A100 data sheet (SXM, 80 GB), DGX A100 (200 Gbit/s)'),
+    'a100-40': Device(
+        312e12, 156e12, 1.555e12, 40e9, 300e9, 8, 25e9,
+        'NVIDIA A100 data sheet (SXM, 40 GB), DGX A100 (200 Gbit/s)'),
+    'l4': Device(
+        121e12, 60e12, 300e9, 24e9, 32e9, 8, 12.5e9,
+        'NVIDIA L4 data sheet (PCIe 4.0 x16; 100 Gbit/s assumed)'),
+    'v100': Device(
+        125e12, 15.7e12, 900e9, 32e9, 150e9, 8, 12.5e9,
+        'NVIDIA V100 data sheet (SXM2; 100 Gbit/s assumed)'),
+    't4': Device(
+        65e12, 8.1e12, 300e9, 16e9, 16e9, 4, 6.25e9,
+        'NVIDIA T4 data sheet (PCIe 3.0 x16; 50 Gbit/s assumed)'),
+    'tpu-v4': Device(
+        275e12, 275e12, 1228e9, 32 * _GIB, 300e9, 4096, 6.25e9, _TPU + 'v4'),
+    'tpu-v5e': Device(
+        197e12, 197e12, 819e9, 16 * _GIB, 200e9, 256, 3.125e9, _TPU + 'v5e'),
+    'tpu-v5p': Device(
+        459e12, 459e12, 2765e9, 95 * _GIB, 600e9, 8960, 6.25e9, _TPU + 'v5p'),
+    'tpu-v6e': Device(
+        918e12, 918e12, 1640e9, 32 * _GIB, 400e9, 256, 12.5e9, _TPU + 'v6e'),
+}
+
+
+def named(name: str) -> Device:
+  """Returns a device of the table.
+
+  Raises:
+    InputError: If there is none of that name.
+  """
+  if name not in DEVICES:
+    raise errors.InputError(
+        f'--device={name} is not in the table; choose from '
+        f'{", ".join(DEVICES)}.{config.near(name, DEVICES)}')
+  return DEVICES[name]

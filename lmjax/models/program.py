@@ -1,0 +1,257 @@
+"""What a program multiplies, moves and holds, estimated from its trace.
+
+Nothing is compiled. The trace is read as a compiler would fuse it: matrix
+products, gathers, sorts and loops read and write arrays in memory, reductions
+write theirs; what is elementwise becomes part of whoever reads it, and is
+written only where an operation reads it that cannot compute it in passing, or
+where it is costly and read twice. Each array is held from the operation that
+writes it to the last one that reads it.
+"""
+from collections.abc import Callable, Sequence
+import dataclasses
+import math
+from typing import Any
+
+import jax
+
+# Renamings of the same memory.
+_ALIASES = frozenset({
+    'reshape', 'squeeze', 'expand_dims', 'copy', 'copy_p', 'name',
+    'sharding_constraint', 'stop_gradient', 'optimization_barrier'})
+# Elementwise, but never computed twice.
+_COSTLY = frozenset({
+    'exp', 'exp2', 'log', 'log1p', 'expm1', 'tanh', 'logistic', 'erf', 'rsqrt',
+    'sqrt', 'div', 'pow', 'sin', 'cos', 'threefry2x32', 'random_bits', 'rem'})
+# Read and write whole arrays.
+_WHOLE = frozenset({
+    'dot_general', 'ragged_dot_general', 'conv_general_dilated', 'gather',
+    'scatter', 'scatter-add', 'scatter_add', 'sort', 'top_k', 'cumsum',
+    'cumlogsumexp', 'cummax', 'scan', 'while', 'cond', 'all_to_all', 'fused'})
+FUSED = 'fused_kernel'  # A jit of this name is one operation.
+# Arrays of many sizes do not fit together without gaps, and some operands are
+# laid out anew: what XLA plans on a CPU over the sum of the arrays.
+_PACKING = 1.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+  """What it takes to run a program once.
+
+  Attributes:
+    flops: Of matrix products.
+    traffic: Bytes read from and written to memory.
+    peak: Most bytes held at once, the program's inputs aside.
+  """
+  flops: float
+  traffic: float
+  peak: float
+
+
+def cost(function: Callable[..., Any], *args: Any,
+         output_bytes: Sequence[float] | None = None) -> Cost:
+  """Returns the cost of `function(*args)`.
+
+  Args:
+    function: Any that can be traced.
+    *args: Arrays or their shapes.
+    output_bytes: What each array of the result occupies, in the order of its
+      leaves, where that differs from its size: those divided over devices.
+  """
+  trace = jax.make_jaxpr(function)(*args).jaxpr
+  return _Program(trace, output_bytes).cost()
+
+
+def fused(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+  """Returns `function(operands, rest)` as a kernel that is one operation.
+
+  It keeps nothing for its gradient but the operands, and its gradient is one
+  operation as well, that computes again what it needs.
+
+  Args:
+    function: Differentiated by its operands alone.
+  """
+  def gradient(cotangent, operands, rest):
+    return jax.vjp(lambda operands: function(operands, rest), operands)[1](
+        cotangent)[0]
+
+  forward, backward = _named(function), _named(gradient)
+  run = jax.custom_vjp(forward)
+  run.defvjp(
+      lambda operands, rest: (forward(operands, rest), (operands, rest)),
+      lambda saved, cotangent: (backward(cotangent, *saved), None))
+  return run
+
+
+def _named(function):
+  def one(*args):
+    return function(*args)
+  one.__name__ = FUSED
+  return jax.jit(one)
+
+
+@dataclasses.dataclass
+class _Operation:
+  name: str
+  reads: list[int]
+  writes: list[int]
+  flops: float = 0.0
+  inner: Cost | None = None  # Of one turn of a loop, one branch.
+  turns: int = 1
+
+
+class _Program:
+  """A trace with all calls inlined; arrays are numbers."""
+
+  def __init__(self, trace, output_bytes=None, body=False):
+    self.bytes, self.operations, self.same = [], [], {}
+    names = {}
+    self.inputs = {self._new(names, var) for var in trace.constvars}
+    self.inputs |= {self._new(names, var) for var in trace.invars}
+    self._inline(trace, names)
+    found = [self._canonical(names.get(id(var))) for var in trace.outvars]
+    self.outputs = {v for v in found if v is not None}
+    self.body = body  # Of a loop: its results go where the last ones were.
+    if output_bytes is not None:
+      for value, size in zip(found, output_bytes, strict=True):
+        if value is not None:
+          self.bytes[value] = size
+    self._prune()
+
+  def _new(self, names, var):
+    names[id(var)] = len(self.bytes)
+    shape = getattr(var.aval, 'shape', ())
+    size = getattr(getattr(var.aval, 'dtype', None), 'itemsize', 4)
+    self.bytes.append(math.prod(shape) * size)
+    return names[id(var)]
+
+  def _canonical(self, value):
+    while value in self.same:
+      value = self.same[value]
+    return value
+
+  def _inline(self, trace, names):
+    for equation in trace.eqns:
+      ins = [names.get(id(v)) for v in equation.invars]  # None: a literal.
+      reads = [self._canonical(v) for v in ins if v is not None]
+      name, params = equation.primitive.name, equation.params
+      inner = [each for value in params.values() for each in _traces(value)]
+      looping = name in ('scan', 'while', 'cond')
+      if len(inner) == 1 and not looping and params.get('name') != FUSED and (
+          len(inner[0].invars) == len(ins)):
+        inside = {id(v): n for v, n in zip(inner[0].invars, ins)
+                  if n is not None}
+        for var in inner[0].constvars:
+          self._new(inside, var)
+        self._inline(inner[0], inside)
+        for var, result in zip(equation.outvars, inner[0].outvars):
+          value = inside.get(id(result))
+          if value is None:
+            self._new(names, var)
+          else:
+            names[id(var)] = value
+        continue
+      writes = [self._new(names, var) for var in equation.outvars]
+      if name in _ALIASES or (name == 'convert_element_type' and (
+          equation.invars[0].aval.dtype == equation.outvars[0].aval.dtype)):
+        self.same.update({w: r for w, r in zip(writes, reads)})
+        continue
+      self.operations.append(self._operation(
+          equation, name, inner, reads, writes))
+
+  def _operation(self, equation, name, inner, reads, writes):
+    operation = _Operation(name, reads, writes)
+    if name == 'dot_general':
+      (contracted, _), _ = equation.params['dimension_numbers']
+      shape = equation.invars[0].aval.shape
+      operation.flops = 2.0 * math.prod(equation.outvars[0].aval.shape) * (
+          math.prod(shape[axis] for axis in contracted))
+    elif equation.params.get('name') == FUSED:
+      operation.name = 'fused'
+      operation.flops = _Program(inner[0]).cost().flops
+    elif inner:
+      costs = [_Program(each, body=True).cost() for each in inner]
+      operation.inner = Cost(  # Packed once, outside.
+          max(c.flops for c in costs), max(c.traffic for c in costs),
+          max(c.peak for c in costs) / _PACKING)
+      operation.turns = equation.params.get('length', 1)
+    return operation
+
+  def _prune(self):
+    """Leaves out operations whose results nobody reads."""
+    wanted, kept = set(self.outputs), []
+    for operation in reversed(self.operations):
+      if wanted & set(operation.writes):
+        kept.append(operation)
+        wanted |= set(operation.reads)
+    self.operations = kept[::-1]
+
+  def _written(self):
+    """Returns the values that are written to memory."""
+    readers = {}
+    for number, operation in enumerate(self.operations):
+      for value in operation.reads:
+        readers.setdefault(value, set()).add(number)
+    written = set()
+    for operation in self.operations:
+      whole = operation.name in _WHOLE or _reduces(operation.name)
+      for value in operation.writes:
+        by = [self.operations[i] for i in readers.get(value, ())]
+        if whole or (value in self.outputs and not self.body) or any(
+            o.name in _WHOLE for o in by) or (
+                operation.name in _COSTLY and len(by) > 1):
+          written.add(value)
+    return written
+
+  def cost(self) -> Cost:
+    """Returns the cost of one run."""
+    written = self._written()
+    sources = {v: frozenset([v]) for v in self.inputs}  # What it is read from.
+    runs = []  # (operation, what it reads, what it writes)
+    for operation in self.operations:
+      read = frozenset().union(
+          *(sources.get(v, frozenset()) for v in operation.reads))
+      made = [v for v in operation.writes if v in written]
+      for value in operation.writes:
+        sources[value] = frozenset([value]) if value in written else read
+      if made or operation.name in _WHOLE:
+        runs.append((operation, read, made))
+    last = {v: number for number, (_, read, _) in enumerate(runs)
+            for v in read}
+    for value in self.outputs:
+      for source in sources.get(value, ()):
+        last[source] = len(runs)
+
+    flops = traffic = held = peak = 0.0
+    alive = set()
+    for number, (operation, read, made) in enumerate(runs):
+      flops += operation.flops
+      traffic += sum(self.bytes[v] for v in (*read, *made))
+      extra = 0.0
+      if operation.inner is not None:
+        flops += operation.turns * operation.inner.flops
+        traffic += operation.turns * operation.inner.traffic
+        extra = operation.inner.peak
+      new = {v for v in made if v not in alive}
+      dying = {v for v in read & alive if last[v] <= number}
+      held += sum(self.bytes[v] for v in new)
+      alive |= new
+      peak = max(peak, held + extra)
+      held -= sum(self.bytes[v] for v in dying)
+      alive -= dying
+      for value in new:  # Written and read by nobody.
+        if last.get(value, -1) < 0:
+          held -= self.bytes[value]
+          alive.discard(value)
+    return Cost(flops, traffic, _PACKING * peak)
+
+
+def _reduces(name):
+  return name.startswith(('reduce_', 'arg'))
+
+
+def _traces(value):
+  """Yields the traces in a parameter of an equation."""
+  for each in value if isinstance(value, (tuple, list)) else (value,):
+    each = getattr(each, 'jaxpr', each)
+    if hasattr(each, 'eqns'):
+      yield each

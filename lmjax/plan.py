@@ -1,0 +1,314 @@
+"""Whether a run fits a machine one does not have, and how fast it could be.
+
+Everything is told from shapes: no array is made and nothing is compiled. Time
+is a bound by data sheets, not a forecast.
+"""
+from collections.abc import Mapping
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import numpy as np
+import rich.console
+import rich.table
+
+from lmjax import devices
+from lmjax import experiment
+from lmjax.core import errors
+from lmjax.core import trees
+from lmjax.models import cost
+from lmjax.models import decoder
+from lmjax.models import program
+from lmjax.nn import attend as attend_lib
+from lmjax.nn import attention
+from lmjax.nn import layers
+from lmjax.objectives import lm
+from lmjax.training import sharding
+from lmjax.training import step as step_lib
+
+_KINDS = dict(inputs=np.int32, targets=np.int32, weights=np.float32,
+              positions=np.int32, segments=np.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """What a training step takes of each device, in bytes, FLOPs and seconds.
+
+  Attributes:
+    device: Which device.
+    sizes: Of the mesh's axes.
+    tokens: Of a step, on all devices.
+    model_flops: Of a step on all devices, without what is computed twice.
+    memory: Bytes held, by what they are.
+    flops: Of matrix products.
+    traffic: Bytes read from and written to memory.
+    sent: Bytes sent, by axis.
+    speeds: Bytes a second at which they are, by axis.
+    peak: FLOP/s of the device in the model's dtype.
+  """
+  device: devices.Device
+  sizes: Mapping[str, int]
+  tokens: int
+  model_flops: float
+  memory: Mapping[str, float]
+  flops: float
+  traffic: float
+  sent: Mapping[str, float]
+  speeds: Mapping[str, float]
+  peak: float
+
+  @property
+  def total(self) -> float:
+    return sum(self.memory.values())
+
+  @property
+  def fits(self) -> bool:
+    return self.total <= self.device.memory
+
+  @property
+  def seconds(self) -> dict[str, float]:
+    """The time of each kind of work, if the device did nothing else."""
+    return {'products': self.flops / self.peak,
+            'memory': self.traffic / self.device.bandwidth,
+            'exchange': sum(bytes_ / self.speeds[axis]
+                            for axis, bytes_ in self.sent.items())}
+
+  @property
+  def best(self) -> float:
+    """Seconds of a step in which all kinds of work go on at once."""
+    return max(self.seconds.values())
+
+  @property
+  def worst(self) -> float:
+    """Seconds of a step in which they follow one another, each at its peak."""
+    return sum(self.seconds.values())
+
+
+def plan(config: experiment.Pretrain, device: devices.Device,
+         sizes: Mapping[str, int]) -> Plan:
+  """Plans a step of a run.
+
+  Args:
+    config: The run; its model's vocabulary has to be a number.
+    device: One of the devices.
+    sizes: Of the axes of the mesh, from `sharding.parse`.
+
+  Raises:
+    InputError: If rows, heads or the like do not divide, or nothing is known of
+      the kind of model or objective.
+  """
+  _check(config)
+  training, model = config.training, config.model
+  length = config.data.length or model.context
+  rows = _rows(config, sizes)
+  state = _state(config)
+  params = state.params
+  held = _bytes_per_device(state, sizes)
+  of_params = {path: held[f'params/{path}'] for path, _ in trees.items(params)}
+
+  local = _share(model, sizes['tensor'])
+  attend = attend_lib.plain if model.dtype == 'float32' else _kernel
+  objective = config.objective.build(local.build(attend=attend))
+  once = program.cost(
+      jax.grad(lambda params, batch: objective(params, batch)['loss'].total),
+      cost.shapes(local), _batch(rows, length),
+      output_bytes=list(of_params.values()))
+  gradients = sum(of_params.values())
+  at_rest = sum(held.values())
+  memory = {
+      'parameters': gradients, 'optimizer': at_rest - gradients,
+      'gradients': gradients * min(2, training.microbatches),
+      'activations': max(0.0, once.peak - gradients)}
+  if sizes['fsdp'] > 1:
+    memory['gathered'] = _gathered(cost.shapes(local), model)
+  plain = config.objective.build(model.build(attend=attend_lib.plain))
+  return Plan(
+      device, sizes, config.data.batch_size * length,
+      cost.training_flops(plain, params, _batch(1, length))
+      * config.data.batch_size, memory,
+      flops=training.microbatches * once.flops,
+      # The update reads and writes the state and reads the gradients.
+      traffic=training.microbatches * once.traffic + 2 * at_rest + gradients,
+      sent=_sent(config, local, params, sizes, rows * length),
+      speeds=_speeds(device, sizes),
+      peak=device.float32 if model.dtype == 'float32' else device.bfloat16)
+
+
+def _check(config):
+  if not isinstance(config, experiment.Pretrain) or not isinstance(
+      config.objective, lm.Causal):
+    raise errors.InputError(
+        'A plan is of pretraining with the objective Causal; got '
+        f'{type(getattr(config, "objective", config)).__name__}.')
+  if config.model.vocab_size is None:
+    raise errors.InputError(
+        'A plan reads no text, so that the vocabulary is not known from the '
+        'tokenizer: set --config.model.vocab_size, such as 50257.')
+
+
+def _rows(config, sizes):
+  """Returns the rows that a device reads at once."""
+  parts = sharding.shards_of_batch(sizes) * config.training.microbatches
+  if config.data.batch_size % parts:
+    nearest = max(1, round(config.data.batch_size / parts)) * parts
+    raise errors.InputError(
+        f'data.batch_size = {config.data.batch_size} does not divide by data x '
+        f'fsdp x microbatches = {parts}; the nearest that does is {nearest}.')
+  return config.data.batch_size // parts
+
+
+def _batch(rows, length):
+  return {name: jax.ShapeDtypeStruct((rows, length), kind)
+          for name, kind in _KINDS.items()}
+
+
+def _state(config):
+  """Returns the training state as shapes."""
+  training, params = config.training, cost.shapes(config.model)
+  optimizer = config.optimizer.build(params, training.steps)
+  state = jax.eval_shape(
+      lambda params: step_lib.init_state(
+          params, optimizer, 0, ema=training.ema_decay is not None,
+          equal=training.average is not None, guard=training.guard), params)
+  return state.replace(rng=None)
+
+
+def _bytes_per_device(tree: Any, sizes: Mapping[str, int]) -> dict[str, float]:
+  """Returns by path what a device holds of each array."""
+  cuts = sharding.specs(tree, sizes)
+  return {path: math.prod(leaf.shape) * leaf.dtype.itemsize / math.prod(
+      sizes[axis] for axis in cuts[path] if axis)
+          for path, leaf in trees.items(tree)}
+
+
+def _share(model, tensor):
+  """Returns the config of what one of the devices along `tensor` computes."""
+  if tensor == 1:
+    return model
+  mixer = getattr(getattr(model, 'block', None), 'mixer', None)
+  mlp = getattr(getattr(model, 'block', None), 'mlp', None)
+  if not isinstance(model, decoder.DecoderConfig) or type(mixer) is not (
+      attention.AttentionConfig) or type(mlp) is not layers.MLPConfig:
+    raise errors.InputError(
+        'A plan over the axis tensor knows decoders with attention and dense '
+        f'MLPs; got {type(model).__name__} with {type(mixer).__name__} and '
+        f'{type(mlp).__name__}. Plan it with data and fsdp.')
+  for name, count in (('mixer.num_heads', mixer.num_heads),
+                      ('mixer.num_kv_heads', mixer.kv_heads),
+                      ('mlp.hidden', mlp.hidden)):
+    if count % tensor:
+      fitting = max(n for n in range(1, tensor) if count % n == 0)
+      raise errors.InputError(
+          f'{name} = {count} does not divide over tensor:{tensor}; the nearest '
+          f'smaller size that does is tensor:{fitting}.')
+  vocab = model.vocab_size
+  return dataclasses.replace(
+      model, vocab_size=vocab if vocab % tensor else vocab // tensor,
+      block=dataclasses.replace(
+          model.block,
+          mlp=dataclasses.replace(mlp, hidden=mlp.hidden // tensor),
+          mixer=dataclasses.replace(
+              mixer, num_heads=mixer.num_heads // tensor,
+              num_kv_heads=mixer.kv_heads // tensor,
+              head_size=mixer.size(model.width))))
+
+
+def _kernel(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, dropout=0.0,
+            dropout_rng=None, **options):
+  """Attends as a GPU's or TPU's kernel does: without T times S logits."""
+  if bias_BNTS is not None or (dropout and dropout_rng is not None):
+    return attend_lib.plain(
+        q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS=bias_BNTS, dropout=dropout,
+        dropout_rng=dropout_rng, **options)
+  run = program.fused(lambda operands, mask: attend_lib.plain(
+      *operands, mask, **options))
+  return run((q_BTNH, k_BSKH, v_BSKH), mask)
+
+
+def _gathered(params, model):
+  """Returns the bytes of the largest layer whole, and of the next to come."""
+  groups = {}
+  for path, leaf in trees.items(params):
+    name = path.partition('/')[0]
+    size = math.prod(leaf.shape) * leaf.dtype.itemsize
+    groups[name] = groups.get(name, 0) + (
+        size / model.num_layers if name == 'layers' else size)
+  return 2.0 * max(groups.values())
+
+
+def _sent(config, local, params, sizes, tokens):
+  """Returns the bytes that a device sends in a step, by axis.
+
+  Collectives go round a ring: of n devices each sends (n - 1) / n of an array
+  that is gathered or scattered, and twice that of one that is summed. Along
+  fsdp parameters are gathered forward and backward and gradients scattered,
+  at every microbatch; along data gradients are summed at the end; along tensor
+  each block's two sums of activations come forward and backward, and once more
+  where blocks are computed again.
+  """
+  repeats = config.training.microbatches
+  ring = lambda axis: (sizes[axis] - 1) / sizes[axis]
+  cuts, sent = sharding.specs(params, sizes), dict.fromkeys(sizes, 0.0)
+  for path, leaf in trees.items(params):
+    size = math.prod(leaf.shape) * leaf.dtype.itemsize
+    size /= math.prod(sizes[a] for a in cuts[path] if a and a != 'fsdp')
+    if 'fsdp' in cuts[path]:
+      sent['fsdp'] += 3 * repeats * ring('fsdp') * size
+      size /= sizes['fsdp']
+    else:
+      sent['fsdp'] += 2 * ring('fsdp') * size
+    sent['data'] += 2 * ring('data') * size
+  if sizes['tensor'] > 1:
+    width = 4 if local.dtype == 'float32' else 2
+    sums = 4 + (local.remat == 'full')
+    sent['tensor'] = 2 * ring('tensor') * repeats * (
+        (sums * local.num_layers + 2) * tokens * local.width * width)
+  return {axis: size for axis, size in sent.items() if size}
+
+
+def _speeds(device, sizes):
+  """Returns the bytes a second along each axis; the last one's lie nearest."""
+  speeds, span = {}, 1
+  for axis in reversed(sharding.AXES):
+    span *= sizes[axis]
+    speeds[axis] = device.link if span <= device.island else device.network
+  return speeds
+
+
+def show(found: Plan, name: str,
+         console: rich.console.Console | None = None) -> None:
+  """Prints a plan.
+
+  Args:
+    found: The plan.
+    name: Of its device.
+    console: Where to print.
+  """
+  console = console or rich.console.Console()
+  count = math.prod(found.sizes.values())
+  table = rich.table.Table(
+      title=f'Memory of each {name}, of {count}', title_justify='left')
+  table.add_column('of')
+  table.add_column('GiB', justify='right')
+  for part, size in found.memory.items():
+    table.add_row(part, f'{size / 2**30:,.2f}')
+  table.add_row('all', f'{found.total / 2**30:,.2f}', style='bold')
+  table.add_row('there is', f'{found.device.memory / 2**30:,.2f}')
+  console.print(table)
+  say = lambda text: console.print(text, highlight=False, soft_wrap=True)
+  say(f'It {"fits" if found.fits else "does not fit"}: '
+      f'{found.total / found.device.memory:.0%} of the memory.')
+  say(f'{found.flops / 1e12:,.2f} TFLOPs of products a step and device, '
+      f'{found.model_flops / count / 1e12:,.2f} without what is computed '
+      f'twice; {found.traffic / 1e9:,.1f} GB of memory traffic.')
+  for axis, size in found.sent.items():
+    say(f'{size / 1e9:,.2f} GB sent along {axis}, at '
+        f'{found.speeds[axis] / 1e9:,.0f} GB/s.')
+  say('Seconds a step: ' + ', '.join(
+      f'{kind} {value:.4f}' for kind, value in found.seconds.items()) + '.')
+  say(f'At best {found.best:.4f} s a step if all goes on at once, '
+      f'{found.tokens / found.best:,.0f} tokens a second and '
+      f'{found.model_flops / count / found.best / found.peak:.0%} of the peak; '
+      f'{found.worst:.4f} s if nothing does.')
+  say(f'Figures of the device: {found.device.source}.')
