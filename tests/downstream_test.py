@@ -91,3 +91,11 @@ def test_the_digest_knows_texts_labels_and_splits():
   moved = [e._replace(where='elsewhere') for e in SPLITS.train]
   same = downstream.digest(dataclasses.replace(SPLITS, train=moved))
   assert len(digests) == 4 and same in digests
+
+
+def test_heads_and_rows_must_divide_over_the_mesh():
+  for mesh, told in ('tensor:8', 'num_heads'), ('data:3', 'batch of'):
+    config = dataclasses.replace(CONFIG, training=experiment.Training(
+        parallel='mesh', mesh=mesh))
+    with pytest.raises(errors.InputError, match=told):
+      downstream.start(config, SPLITS)

@@ -79,8 +79,8 @@ def assert_parallel_invariant(
     for i, (loss, other) in enumerate(zip(losses, want_losses), 1):
       if not abs(loss - other) <= loss_tolerance * abs(other):
         raise AssertionError(
-            f'On {name} the loss of step {i} is {loss:.8g}; on one device it is '
-            f'{other:.8g}. ' + _WHY[min(i, 2)])
+            f'On {name} the loss of step {i} is {loss:.8g}; on one device it '
+            f'is {other:.8g}. {_WHY[min(i, 2)]}')
     others = dict(trees.items(want))
     for path, leaf in trees.items(got):
       apart = float(np.max(np.abs(leaf - others[path]), initial=0.0))
