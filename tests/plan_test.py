@@ -4,6 +4,8 @@ import functools
 import importlib.util
 import io
 import pathlib
+import subprocess
+import sys
 import time
 
 import pytest
@@ -149,3 +151,19 @@ def test_other_objectives_are_refused():
     planned(config=config)
   with pytest.raises(errors.InputError, match='got Count'):
     plan.plan(experiment.Count(), H100, sharding.parse('data:1'))
+
+
+@pytest.mark.slow
+def test_the_script_answers_and_refuses_in_a_sentence():
+  def run(*flags):
+    return subprocess.run(
+        [sys.executable, str(ROOT / 'experiments/plan.py'), *flags],
+        capture_output=True, text=True, timeout=300, check=False,
+        env={'PATH': '/usr/bin:/bin', 'JAX_PLATFORMS': 'cpu', 'HOME': '/tmp'})
+  done = run('--device=l4', '--config.model.vocab_size=4096')
+  assert done.returncode == 0 and 'It fits' in done.stdout, done.stderr
+  for flags, words in ((('--device=h101',), 'choose from'), ((), 'vocab_size'),
+                       (('--mesh=date:2',), "Did you mean 'data'")):
+    refused = run(*flags)
+    assert refused.returncode == 2 and words in refused.stderr
+    assert 'Traceback' not in refused.stderr

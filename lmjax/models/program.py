@@ -153,7 +153,8 @@ class _Program:
       writes = [self._new(names, var) for var in equation.outvars]
       if name in _ALIASES or (name == 'convert_element_type' and (
           equation.invars[0].aval.dtype == equation.outvars[0].aval.dtype)):
-        self.same.update({w: r for w, r in zip(writes, reads)})
+        self.same.update(
+            {w: r for w, r in zip(writes, ins) if r is not None})
         continue
       self.operations.append(self._operation(
           equation, name, inner, reads, writes))
