@@ -33,6 +33,10 @@ class Ring:
   Hand them to the model by `masks.make(positions_BT, segments_BT)`; the mask
   that a model makes by default knows only of its own block.
 
+  Each device then has a loss of its own tokens, and the gradient of the sum of
+  all losses by its own use of the parameters: summed over the axis, as
+  `train_step(axis_name=...)` does, they are those of the undivided sequence.
+
   Attributes:
     axis: The axis that divides the sequence: its name, or one of the groups
       that `collectives.grid` lays over it.

@@ -27,12 +27,14 @@ def test_an_axis_without_groups_is_all_devices():
       on_devices(axis.shift, X), np.roll(X, 1, axis=0))
 
 
-@pytest.mark.parametrize('key', ['data', 'stage', 'model'])
-def test_a_grid_is_a_mesh_laid_over_one_axis(key):
-  axes = collectives.grid('devices', data=2, stage=2, model=2)
+@pytest.mark.parametrize('key, sizes', [
+    ('data', dict(data=4, model=2)), ('stage', dict(data=1, stage=4, model=2)),
+    ('model', dict(data=2, model=4))])
+def test_a_grid_is_a_mesh_laid_over_one_axis(key, sizes):
+  axes = collectives.grid('devices', **sizes)
   axis, where = axes[key], list(axes).index(key)
-  mesh = np.asarray(X).reshape(2, 2, 2, 2)
-  index = np.indices((2, 2, 2))[where].reshape(8)
+  mesh = np.asarray(X).reshape(*sizes.values(), 2)
+  index = np.indices(mesh.shape[:-1])[where].reshape(8)
   assert on_devices(lambda x: axis.index(), X).tolist() == index.tolist()
   np.testing.assert_array_equal(
       on_devices(axis.sum, X).reshape(mesh.shape),
