@@ -141,6 +141,10 @@ def _check(config):
     raise errors.InputError(
         'A plan is of pretraining with the objective Causal; got '
         f'{type(getattr(config, "objective", config)).__name__}.')
+  mlp = getattr(getattr(config.model, 'block', None), 'mlp', None)
+  if mlp is not None and type(mlp) is not layers.MLPConfig:
+    raise errors.InputError(
+        f'A plan knows dense MLPs; got {type(mlp).__name__}.')
   if config.model.vocab_size is None:
     raise errors.InputError(
         'A plan reads no text, so that the vocabulary is not known from the '
@@ -187,13 +191,13 @@ def _share(model, tensor):
   if tensor == 1:
     return model
   mixer = getattr(getattr(model, 'block', None), 'mixer', None)
-  mlp = getattr(getattr(model, 'block', None), 'mlp', None)
   if not isinstance(model, decoder.DecoderConfig) or type(mixer) is not (
-      attention.AttentionConfig) or type(mlp) is not layers.MLPConfig:
+      attention.AttentionConfig):
     raise errors.InputError(
-        'A plan over the axis tensor knows decoders with attention and dense '
-        f'MLPs; got {type(model).__name__} with {type(mixer).__name__} and '
-        f'{type(mlp).__name__}. Plan it with data and fsdp.')
+        'A plan over the axis tensor knows decoders with attention; got '
+        f'{type(model).__name__} with {type(mixer).__name__}. Plan it with '
+        'data and fsdp.')
+  mlp = model.block.mlp
   for name, count in (('mixer.num_heads', mixer.num_heads),
                       ('mixer.num_kv_heads', mixer.kv_heads),
                       ('mlp.hidden', mlp.hidden)):

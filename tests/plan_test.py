@@ -19,7 +19,9 @@ from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.data import pipeline
 from lmjax.models import cost
+from lmjax.models import lstm
 from lmjax.models import presets
+from lmjax.nn import experts
 from lmjax.objectives import lm
 from lmjax.objectives import mlm
 from lmjax.training import optimizers
@@ -145,10 +147,19 @@ def test_what_does_not_divide_is_refused(mesh, changes, words):
     planned(mesh, **changes)
 
 
-def test_other_objectives_are_refused():
+def test_other_models_and_objectives_are_refused():
   config = dataclasses.replace(CONFIG, objective=mlm.MaskedLM())
   with pytest.raises(errors.InputError, match='got MaskedLM'):
     planned(config=config)
+  recurrent = dataclasses.replace(
+      CONFIG, model=lstm.RecurrentConfig(vocab_size=50))
+  assert planned('data:2', config=recurrent).flops > 0
+  with pytest.raises(errors.InputError, match='decoders .*RecurrentConfig'):
+    planned('tensor:2', config=recurrent)
+  mixture = dataclasses.replace(
+      CONFIG.model.block, mlp=experts.MixtureOfExperts())
+  with pytest.raises(errors.InputError, match='dense MLPs; got Mixture'):
+    planned(block=mixture)
   with pytest.raises(errors.InputError, match='got Count'):
     plan.plan(experiment.Count(), H100, sharding.parse('data:1'))
 
