@@ -1,0 +1,31 @@
+"""A mixture of experts on the Python language reference, beside the demo.
+
+  python experiments/pretrain.py --workdir=runs/moe \
+      --config=experiments/configs/moe.py
+
+The demo, but each MLP is 8 experts of half its width, of which a token uses 2:
+the same FLOPs for a token but for the router's.
+"""
+from lmjax import experiment
+from lmjax.core import config
+from lmjax.data import pipeline
+from lmjax.data import sources
+from lmjax.data import splits
+from lmjax.data import subwords
+from lmjax.models import presets
+from lmjax.training import optimizers
+from lmjax.training import schedules
+
+
+def get_config():
+  return config.editable(experiment.Pretrain(
+      data=pipeline.DataConfig(
+          source=sources.Embedded(name='python-docs'),
+          split=splits.HashSplit(valid=0.1, test=0.0),
+          tokenizer=subwords.SentencePiece(vocab_size=1024, model='bpe'),
+          batch_size=16),
+      model=presets.mixtral(
+          128, 4, 4, 4, 192, vocab_size=None, context=128),
+      optimizer=optimizers.Muon(
+          learning_rate=4e-3, schedule=schedules.Linear(warmup=20)),
+      training=experiment.Training(steps=450, eval_every=50)))
