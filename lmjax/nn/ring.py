@@ -36,6 +36,7 @@ class Ring:
   Each device then has a loss of its own tokens, and the gradient of the sum of
   all losses by its own use of the parameters: summed over the axis, as
   `train_step(axis_name=...)` does, they are those of the undivided sequence.
+  It is for training and scoring; a cache for generation stays on one device.
 
   Attributes:
     axis: The axis that divides the sequence: its name, or one of the groups

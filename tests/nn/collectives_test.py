@@ -2,6 +2,7 @@
 import functools
 
 import jax
+from jax.sharding import PartitionSpec as P
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def loss(w1, w2, x, into=lambda x: x, out=lambda y: y):
   return jnp.sum(jnp.sin(y))
 
 
-def divided(into, out, **changes):
+def divided(into, out):
   """Returns gradients of w1, w2 and x, from 2 groups of 4 devices."""
   w1 = jnp.tile(W1.reshape(3, 4, 2).swapaxes(0, 1), (2, 1, 1))
   w2 = jnp.tile(W2.reshape(4, 2, 3), (2, 1, 1))
@@ -103,6 +104,20 @@ def test_the_pair_gives_the_gradients_of_one_device():
   np.testing.assert_allclose(d_w2, WANT[1], atol=1e-5)
   for on_device in d_x:
     np.testing.assert_allclose(on_device, WANT[2], atol=1e-5)
+
+
+def test_the_pair_works_in_shard_map_on_a_mesh():
+  mesh = jax.make_mesh((2, 4), ('data', 'model'),
+                       axis_types=(jax.sharding.AxisType.Auto,) * 2)
+  axis = collectives.Axis('model')
+  specs = P(None, 'model'), P('model'), P()
+  got = jax.jit(jax.shard_map(
+      jax.grad(functools.partial(
+          loss, into=lambda x: collectives.fan_out(x, axis),
+          out=lambda y: collectives.fan_in(y, axis)), (0, 1, 2)),
+      mesh=mesh, in_specs=specs, out_specs=specs, check_vma=False))(W1, W2, X3)
+  for one, want in zip(got, WANT):
+    np.testing.assert_allclose(one, want, atol=1e-5)
 
 
 def test_a_plain_sum_multiplies_gradients_by_the_number_of_devices():
