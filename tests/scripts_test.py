@@ -93,6 +93,26 @@ def test_pretrain_writes_a_whole_run_and_continues_it(tmp_path):
   assert trained.step in (2, 4)
 
 
+@pytest.mark.slow
+def test_pretrain_on_a_mesh_is_pretrain_on_one_device(tmp_path):
+  script, config = _module(ROOT / 'experiments/pretrain.py'), tiny(tmp_path)
+
+  def losses(name, **training):
+    script.pretrain(dataclasses.replace(config, training=dataclasses.replace(
+        config.training, log_every=1, replicas_every=2, **training)),
+                    str(tmp_path / name))
+    lines = (tmp_path / name / 'metrics.jsonl').read_text().splitlines()
+    return [value for row in map(json.loads, lines)
+            for key, value in row.items() if key in ('loss', 'valid/loss')]
+
+  one = losses('one')
+  many = losses('many', parallel='mesh', mesh='data:2,fsdp:2,tensor:2')
+  assert len(one) >= 6
+  np.testing.assert_allclose(many, one, rtol=1e-5)
+  # What one mesh left behind goes on on another.
+  assert losses('many', parallel='mesh', mesh='fsdp:8') == many
+
+
 def test_tfds_data_prepared_from_local_text_train_a_model(tmp_path):
   config = tiny(tmp_path)
   name = tfds_builder.prepare(
@@ -130,6 +150,10 @@ MISTAKES = {
          '--config.data.source.paths=nowhere.txt'), 'nowhere.txt'),
     'heads that do not divide': (
         ('--workdir={}', '--config.model.width=130'), 'width'),
+    'rows that do not divide over a mesh': (
+        ('--workdir={}', '--parallel=mesh', '--mesh=data:3'), 'size that does'),
+    'mesh without its strategy': (
+        ('--workdir={}', '--mesh=data:2'), '--parallel=mesh'),
     'no such config': (('--workdir={}', '--config=no.py'), 'no.py'),
 }
 
