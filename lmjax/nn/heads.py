@@ -10,7 +10,6 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lmjax.core import errors
@@ -44,7 +43,7 @@ class Divided:
     >>> from lmjax.nn import masks, positions
     >>> whole = attention.AttentionConfig(num_heads=4)
     >>> setting = layers.Policy(), positions.NoPositions()
-    >>> x_BTD, mask = jnp.ones((2, 3, 8)), masks.of_length(3)
+    >>> x_BTD, mask = np.ones((2, 3, 8)), masks.of_length(3)
     >>> params = whole.build(*setting).init(
     ...     jax.random.key(0), x_BTD, mask)['params']
     >>> axes = collectives.grid('devices', data=2, model=2)
@@ -54,7 +53,7 @@ class Divided:
     >>> of_each_device = split(params, axes['model'])
     >>> of_each_device['query']['kernel'].shape
     (4, 8, 4)
-    >>> rows = jnp.repeat(x_BTD[:, None], 2, axis=0)  # A row on two devices.
+    >>> rows = np.repeat(x_BTD[:, None], 2, axis=0)  # A row on two devices.
     >>> jax.pmap(on_each_device, axis_name='devices',
     ...          devices=jax.devices()[:4])(of_each_device, rows).shape
     (4, 1, 3, 8)
