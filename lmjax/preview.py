@@ -14,6 +14,7 @@ from lmjax import pretraining
 from lmjax.core import terminal
 from lmjax.data import tokenizer as tokenizer_lib
 from lmjax.models import cost
+from lmjax.nn import experts
 from lmjax.training import sharding
 from lmjax.training import step as step_lib
 
@@ -48,6 +49,10 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
                   _mebibytes(_of_part(held, part)))
   table.add_row('all', f'{total:,}', '', _mebibytes(_under(held, 'params/')),
                 style='bold')
+  mlp = getattr(getattr(parts.sized, 'block', None), 'mlp', None)
+  if isinstance(mlp, experts.MixtureOfExperts):
+    active = experts.active_parameters(params, mlp)
+    table.add_row('used for a token', f'{active:,}', f'{active / total:.1%}')
   console.print(table)
 
   flops = parts.flops_per_token

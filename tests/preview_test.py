@@ -64,6 +64,17 @@ def test_padding_is_not_shown_and_a_source_is(tmp_path):
   assert '\0' not in text and '\ufffd' not in text  # What id 0 would be.
 
 
+def test_of_a_mixture_it_tells_what_a_token_uses(tmp_path):
+  model = presets.mixtral(
+      8, 1, 2, 2, 4, vocab_size=None, context=48, num_experts=4, top_k=2)
+  text = shown(dataclasses.replace(CONFIG, model=model), tmp_path)
+  whole = trees.count(cost.shapes(model.with_vocab(258)))
+  idle = 2 * 3 * 8 * 4  # Two experts of three kernels.
+  assert f'{whole:,}' in text
+  assert re.search(rf'used for a token\W+{whole - idle:,} ', text)
+  assert 'used for a token' not in shown(CONFIG, tmp_path)
+
+
 def test_memory_is_that_of_a_microbatch(tmp_path, monkeypatch):
   seen = []
   memory = cost.memory
