@@ -49,7 +49,8 @@ def one(request):
 
 
 @pytest.mark.parametrize('sizes, microbatches', [
-    ('data:8', 1), ('fsdp:8', 1), ('data:2,fsdp:2,tensor:2', 2)])
+    pytest.param('data:8', 1, marks=pytest.mark.slow), ('fsdp:8', 1),
+    ('data:2,fsdp:2,tensor:2', 2)])
 def test_equals_one_device(toy, one, sizes, microbatches):
   want, want_rows = one(toy)
   strategy = mesh_lib.Mesh(sizes=sizes)
