@@ -5,6 +5,12 @@
 
 The demo, but each MLP is 8 experts of half its width, of which a token uses 2:
 the same FLOPs for a token but for the router's.
+
+Measured beside the demo for 33 steps, as many as both made in 50 s of a busy
+machine: 2,757,760 parameters of which a token uses 988,288 (the demo: 984,192);
+6.71 MFLOPs a token in training (6.68); 5.31 nats a token over steps 21 to 30 on
+text not seen before (5.18); 1.6 times the processor time for a step. So early
+the experts help nothing; all 450 steps were not measured.
 """
 from lmjax import experiment
 from lmjax.core import config

@@ -12,6 +12,7 @@ from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import cross
 from lmjax.nn import decoder_block
+from lmjax.nn import experts
 from lmjax.nn import layers
 from lmjax.nn import masks
 from lmjax.nn import positions
@@ -82,6 +83,27 @@ def test_hidden_units_are_dropped_in_training(kind):
       lambda: module.init(jax.random.key(0), *arguments, False))['params'])
   run = jax.jit(apply, static_argnums=1)
   assert np.abs(run(params, True) - run(params, False)).max() > 0.1
+
+
+@pytest.mark.parametrize('kind', [block.PreNorm, block.PostNorm])
+def test_experts_see_no_padding(kind):
+  wrapped = decoder_block.WithCross(kind(
+      mixer=attention.AttentionConfig(4), mlp=experts.MixtureOfExperts(24)))
+  module = wrapped.module()(
+      wrapped, POLICY, positions.NoPositions(), attend.plain)
+  segments = np.asarray([[1, 1, 0, 0], [1, 1, 1, 1]])
+  own = masks.make(jnp.arange(4)[None], segments)
+  sight = decoder_block.Sight(own, MEMORY)
+  def balance(x, params=None):
+    return module.apply(
+        {'params': params}, x, None, sight, None, None, False,
+        mutable=['metrics'])[1]['metrics']['mlp']['balance'][0]
+  params = hot.hot_params(jax.eval_shape(
+      lambda: module.init(jax.random.key(0), X, None, sight, None, None,
+                          False))['params'])
+  run = jax.jit(balance)
+  noisy = jnp.where(segments[..., None] > 0, X, 3.0)
+  np.testing.assert_array_equal(run(X, params), run(noisy, params))
 
 
 def test_a_block_without_such_a_branch_is_refused():
