@@ -100,7 +100,9 @@ def apply(config, params, x, segments=SEGMENTS, train=False, policy=POLICY,
       **kwargs)
 
 
-@pytest.mark.parametrize('name', VARIANTS)
+@pytest.mark.parametrize('name', [
+    'gated', 'capacity', *(pytest.param(name, marks=pytest.mark.slow)
+                           for name in ('plain', 'switch', 'all'))])
 def test_a_mixture_is_a_loop_over_its_experts(name):
   config = VARIANTS[name]
   params = params_of(config)
@@ -277,7 +279,8 @@ def test_scanned_experts_are_looped_ones():
         metrics[1][name].value, rel=1e-5)
 
 
-@pytest.mark.parametrize('scan', [False, True])
+@pytest.mark.parametrize(
+    'scan', [pytest.param(False, marks=pytest.mark.slow), True])
 def test_experts_computed_again_are_the_same(scan):
   plain = dataclasses.replace(MODEL, scan=scan)
   equivalence.remat_equals_none(
@@ -302,7 +305,8 @@ def test_training_with_capacity_sees_no_future():
           rngs={'dropout': jax.random.key(0)})[0][0], BATCH['inputs'][:3])
 
 
-@pytest.mark.parametrize('factor', [None, 1.0])
+@pytest.mark.parametrize(
+    'factor', [pytest.param(None, marks=pytest.mark.slow), 1.0])
 def test_microbatches_and_devices_give_the_same_update(factor):
   mlp = dataclasses.replace(MODEL.block.mlp, capacity_factor=factor)
   model = dataclasses.replace(MODEL, num_layers=1, block=dataclasses.replace(
