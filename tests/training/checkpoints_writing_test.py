@@ -148,6 +148,9 @@ def error(saved): raise ValueError
 def leave(saved): sys.exit(0)
 def interrupt(saved): os.kill(os.getpid(), signal.SIGINT); time.sleep(9)
 
+# A shell ignores SIGINT in what it starts in the background, such as tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 for way in end, error, leave, interrupt, None:
   path = os.path.join(sys.argv[1], str(getattr(way, '__name__', None)))
   pid = os.fork()
