@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -64,6 +65,9 @@ class Bench:
       compilations: JAX's persistent cache, shared by all processes; starting
         takes most of the time.
     """
+    # A shell ignores SIGINT in what it starts in the background, and so would
+    # the processes started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     self.folder = pathlib.Path(folder)
     self.text = self.folder / 'text.txt'
     self.text.write_text('\n\n'.join(
