@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from absl import flags
 
-from lmjax import experiment
 from lmjax.core import errors
 from lmjax.training import checkpoints
 from lmjax.training import checkpoints_reading

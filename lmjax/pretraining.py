@@ -8,6 +8,7 @@ import functools
 from typing import Any
 
 import flax.linen as nn
+import jax
 import optax
 
 from lmjax import experiment
@@ -72,9 +73,17 @@ class Prepared:
 
   def initial_state(self) -> step_lib.TrainState:
     """Returns the state before step 0."""
+    return self._state(self.initial_params())
+
+  @functools.cached_property
+  def state_shapes(self) -> step_lib.TrainState:
+    """That state as shapes, without memory."""
+    return jax.eval_shape(self._state, self.shapes)
+
+  def _state(self, params):
     training = self.config.training
     return step_lib.init_state(
-        self.initial_params(), self.optimizer, training.seed,
+        params, self.optimizer, training.seed,
         ema=training.ema_decay is not None,
         equal=training.average is not None, carry=self.carry,
         guard=training.guard)

@@ -1,6 +1,5 @@
 """What a run would do, told before it does it: `--dry_run`."""
 from collections.abc import Mapping
-import functools
 import itertools
 
 import jax
@@ -16,7 +15,6 @@ from lmjax.data import tokenizer as tokenizer_lib
 from lmjax.models import cost
 from lmjax.nn import experts
 from lmjax.training import sharding
-from lmjax.training import step as step_lib
 
 
 def show(config: experiment.Pretrain | experiment.Count, workdir: str,
@@ -40,7 +38,7 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
   console.print(parts.data.describe(), highlight=False)
 
   sizes = config.training.mesh_sizes(jax.local_device_count())
-  held = _held(config, parts, sizes)
+  held = sharding.bytes_per_device(parts.state_shapes, sizes)
   counts = cost.parameters_by_part(params)
   total = sum(counts.values())
   table = _table('Parameters', 'part', 'count', 'share', 'MiB a device')
@@ -75,16 +73,6 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
   for name, array in first.items():
     if name.endswith('inputs') or name == 'targets':
       console.print(f'{name:<15} {array[0, :12].tolist()} ...')
-
-
-def _held(config: experiment.Pretrain, parts: pretraining.Prepared,
-          sizes: Mapping[str, int]) -> dict[str, int]:
-  """Returns the bytes that a device holds of each array of the state."""
-  training = config.training
-  return sharding.bytes_per_device(jax.eval_shape(functools.partial(
-      step_lib.init_state, optimizer=parts.optimizer, rng=0,
-      ema=training.ema_decay is not None,
-      equal=training.average is not None), parts.shapes), sizes)
 
 
 def _memory(config, parts, first, sizes, held) -> rich.table.Table:
