@@ -29,6 +29,7 @@ from lmjax.training import curve
 from lmjax.training import optimizers
 from lmjax.training import parallel
 from lmjax.training import rundir
+from lmjax.training import divisions
 from lmjax.training import sharding
 
 
@@ -88,10 +89,10 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
     found = dataclasses.replace(found, backbone=dataclasses.replace(
         found.backbone, block=block, embed_dropout=config.dropout))
   if config.training.mesh is not None:
-    sizes = sharding.parse(config.training.mesh)
-    sharding.check_heads(found.backbone, sizes)
-    sharding.check_rows(
-        config.task.features.batch_size, config.training.microbatches, sizes)
+    divisions.check(
+        found.backbone, sharding.parse(config.training.mesh),
+        rows=config.task.features.batch_size,
+        microbatches=config.training.microbatches)
   return found
 
 

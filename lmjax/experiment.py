@@ -38,6 +38,7 @@ from lmjax.objectives import truncated
 from lmjax.tasks import classification
 from lmjax.training import averaging
 from lmjax.training import changes as changes_lib
+from lmjax.training import divisions
 from lmjax.training import guard as guard_lib
 from lmjax.training import optimizers
 from lmjax.training import sharding
@@ -94,10 +95,12 @@ class Training:
     parallel: 'jit' on one device, 'pmap' data-parallel on all local ones,
       'mesh' on all of them along named axes.
     mesh: Sizes of the mesh's axes, such as 'data:2,fsdp:2,tensor:2': `data`
-      shares the rows of a batch, `fsdp` these and parameters at rest, `tensor`
-      every product. None: all devices along fsdp.
+      shares the rows of a batch, `fsdp` these and parameters at rest, `expert`
+      these and the experts of a mixture, `sequence` the tokens of a row,
+      `tensor` every product, `stage` the layers. None: all devices along fsdp.
     microbatches: Parts a device's rows are cut into, to save memory; gradients
-      are summed over their tokens, so the update stays the same.
+      are summed over their tokens, so the update stays the same. Over stages
+      the parts follow each other, so that all stages have work.
     ema_decay: What a moving average of the parameters keeps at each step; the
       average is then what is evaluated and sampled from. None keeps none.
     average: When an equal average of the parameters begins, which is then what
@@ -286,10 +289,10 @@ class Pretrain:
           f'{type(self.data.packing).__name__} and '
           f'{type(self.objective).__name__}.')
     if self.training.mesh is not None:
-      sizes = sharding.parse(self.training.mesh)
-      sharding.check_heads(self.model, sizes)
-      sharding.check_rows(
-          self.data.batch_size, self.training.microbatches, sizes)
+      divisions.check(
+          self.model, sharding.parse(self.training.mesh),
+          rows=self.data.batch_size, microbatches=self.training.microbatches,
+          length=self.data.length or self.model.context)
 
 
 @dataclasses.dataclass(frozen=True)

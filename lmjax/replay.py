@@ -153,8 +153,8 @@ def _run(parts, skips, state, start, stop):
   strategy = parallel.strategy(training.parallel, training.mesh)
   update = strategy.compile(functools.partial(
       step_lib.train_step, objective=parts.objective,
-      optimizer=parts.optimizer, microbatches=training.microbatches,
-      ema_decay=training.ema_decay, guard=training.guard))
+      optimizer=parts.optimizer, ema_decay=training.ema_decay,
+      guard=training.guard), training.microbatches)
   state, ran = strategy.place(state), {}
   for number in range(start + 1, stop + 1):
     batch = parts.batches(skips.index(number - 1))

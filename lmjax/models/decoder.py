@@ -113,6 +113,11 @@ class DecoderConfig(vocabulary.Sized):
         self.dtype, self.init_std,
         self.init_std / (2 * self.num_layers) ** 0.5)
 
+  @property
+  def pipelined(self) -> bool:
+    """Whether devices can hold some of the layers each."""
+    return self.scan
+
   def build(self, attend: Callable[..., jax.Array] = attend_lib.best
             ) -> 'Decoder':
     """Returns the module; `attend` replaces the arithmetic of attention."""

@@ -156,6 +156,11 @@ class EncoderConfig(vocabulary.Sized):
   def policy(self) -> layers.Policy:
     return layers.Policy(self.dtype, self.init_std, self.init_std)
 
+  @property
+  def pipelined(self) -> bool:
+    """Whether devices can hold some of the layers each."""
+    return self.scan and not self.shared_layers
+
   def build(self, attend: Callable[..., jax.Array] = attend_lib.best
             ) -> 'Encoder':
     """Returns the module; `attend` replaces the arithmetic of attention."""

@@ -211,7 +211,7 @@ class XLNetBlock(nn.Module):
     config, policy = self.config, self.config.policy
     drop = nn.Dropout(config.dropout, deterministic=not train)
     norm = layers.LayerNorm(config.epsilon)
-    x_BTD = placement.rows(x_BTD)
+    x_BTD = placement.tokens(x_BTD)
     h_BTD = RelativeAttention(config, self.attend, name='mixer')(
         x_BTD, mask, same_BTS, train)
     x_BTD = norm.build('mixer_norm')(x_BTD + drop(h_BTD))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.core import shapes
+from lmjax.nn import divided
 from lmjax.nn import masks
 
 
@@ -15,8 +16,13 @@ def best(q_BTNH, k_BSKH, v_BSKH, mask, **options) -> jax.Array:
 
   Same arguments and result as `plain`. A GPU takes cuDNN's fused kernel and a
   TPU splash attention where dtype, sizes and options allow, a CPU skips most of
-  what causal order hides; all else is plain.
+  what causal order hides; all else is plain. On a mesh each device does so for
+  its rows and heads, or its tokens: see `divided`.
   """
+  return divided.attention(_best, q_BTNH, k_BSKH, v_BSKH, mask, **options)
+
+
+def _best(q_BTNH, k_BSKH, v_BSKH, mask, **options):
   platform = jax.default_backend()
   for implementation, able in _FUSED.get(platform, ()):
     if able(q_BTNH, k_BSKH, mask, **options):

@@ -75,7 +75,7 @@ class PreNormBlock(nn.Module):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config
     drop = nn.Dropout(config.dropout, deterministic=not train)
-    x_BTD = placement.rows(x_BTD)
+    x_BTD = placement.tokens(x_BTD)
 
     h_BTD = config.norm.build('mixer_norm')(x_BTD)
     h_BTD, cache = config.mixer.build(
@@ -97,7 +97,7 @@ class PostNormBlock(PreNormBlock):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config
     drop = nn.Dropout(config.dropout, deterministic=not train)
-    x_BTD = placement.rows(x_BTD)
+    x_BTD = placement.tokens(x_BTD)
 
     h_BTD, cache = config.mixer.build(
         self.policy, self.positions, self.attend, 'mixer')(

@@ -3,6 +3,7 @@
 For code that runs on each device inside `pmap` or `shard_map`. A `pmap` cannot
 be nested, so two kinds of parallelism share its one axis by groups: see `grid`.
 """
+from collections.abc import Sequence
 import dataclasses
 import functools
 import math
@@ -71,10 +72,20 @@ class Axis:
   def shift(self, tree: Any) -> Any:
     """Returns what the device before this one in its group holds, cyclically.
     """
+    size = self.size
+    return self.send(tree, [(place + 1) % size for place in range(size)])
+
+  def send(self, tree: Any, places: Sequence[int]) -> Any:
+    """Sends what each device of a group holds to another place in it.
+
+    Args:
+      tree: What is sent.
+      places: Where each place sends to; each is sent to once.
+    """
     groups = self.groups or (tuple(range(self.size)),)
     return jax.lax.ppermute(tree, self.name, [
-        (group[i - 1], number) for group in groups
-        for i, number in enumerate(group)])
+        (number, group[place]) for group in groups
+        for number, place in zip(group, places)])
 
   def gather(self, x: jax.Array, axis: int) -> jax.Array:
     """Returns the group's arrays side by side along an axis."""

@@ -71,7 +71,7 @@ class PreNormDecoderBlock(nn.Module):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config.block
     drop = nn.Dropout(config.dropout, deterministic=not train)
-    x_BTD = placement.rows(x_BTD)
+    x_BTD = placement.tokens(x_BTD)
 
     h_BTD = config.norm.build('mixer_norm')(x_BTD)
     h_BTD, kept = self.mixed(h_BTD, cache, sight, bias_BNTS, index, train)
@@ -114,7 +114,7 @@ class PostNormDecoderBlock(PreNormDecoderBlock):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config.block
     drop = nn.Dropout(config.dropout, deterministic=not train)
-    x_BTD = placement.rows(x_BTD)
+    x_BTD = placement.tokens(x_BTD)
 
     h_BTD, kept = self.mixed(x_BTD, cache, sight, bias_BNTS, index, train)
     x_BTD = config.norm.build('mixer_norm')(x_BTD + drop(h_BTD))

@@ -54,11 +54,20 @@ class Dense(nn.Module):
     dtype = self.policy.dtype
     kernel = self.param('kernel', self.policy.initializer(self.init_std),
                         (x.shape[-1], self.features))
-    y = x.reshape(-1, x.shape[-1]).astype(dtype) @ kernel.astype(dtype)
+    y = flat(x).astype(dtype) @ kernel.astype(dtype)
     if self.use_bias:
       bias = self.param('bias', nn.initializers.zeros, (self.features,))
-      y += bias.astype(dtype)[None]
+      y += _along_last(bias.astype(dtype), y.ndim)
     return y.reshape(x.shape[:-1] + (self.features,))
+
+
+def flat(x: jax.Array) -> jax.Array:
+  """Returns an array of vectors as a matrix of them, for a product.
+
+  Where devices divide rows and tokens both, it is left as it is: no device has
+  consecutive rows of that matrix, so the compiler would gather the tokens.
+  """
+  return x if placement.axes('tokens') else x.reshape(-1, x.shape[-1])
 
 
 class Embedding(nn.Module):
@@ -80,14 +89,14 @@ class Embedding(nn.Module):
     table = placement.whole(self.embedding.astype(self.policy.dtype), -1)
     # Negative ids would count from the end of the table.
     ids_BT = jnp.where(ids_BT < 0, self.size, ids_BT)
-    return placement.rows(jnp.take(table, ids_BT, axis=0, mode='fill'))
+    return placement.tokens(jnp.take(table, ids_BT, axis=0, mode='fill'))
 
   def logits(self, x_BTD: jax.Array) -> jax.Array:
     """Returns the float32 products of `x_BTD` with every row, `logits_BTV`."""
     table_VD = self.embedding.astype(self.policy.dtype)
-    x_2d = x_BTD.reshape(-1, x_BTD.shape[-1]).astype(self.policy.dtype)
+    x = flat(x_BTD).astype(self.policy.dtype)
     logits = jax.lax.dot_general(
-        x_2d, table_VD, (((1,), (1,)), ((), ())),
+        x, table_VD, (((x.ndim - 1,), (1,)), ((), ())),
         preferred_element_type=jnp.float32)
     return logits.reshape(x_BTD.shape[:-1] + (self.size,))
 
@@ -103,12 +112,12 @@ class Head(nn.Module):
     """Returns `logits_BTV` (or `logits_BC` of an `x_BD`), float32."""
     kernel_DV = self.param(
         'kernel', self.policy.initializer(), (x_BTD.shape[-1], self.size))
-    x_2d = x_BTD.reshape(-1, x_BTD.shape[-1]).astype(self.policy.dtype)
-    logits = jnp.dot(x_2d, kernel_DV.astype(self.policy.dtype),
+    logits = jnp.dot(flat(x_BTD).astype(self.policy.dtype),
+                     kernel_DV.astype(self.policy.dtype),
                      preferred_element_type=jnp.float32)
     if self.use_bias:
       bias_V = self.param('bias', nn.initializers.zeros, (self.size,))
-      logits += bias_V[None]
+      logits += _along_last(bias_V, logits.ndim)
     return logits.reshape(x_BTD.shape[:-1] + (self.size,))
 
 

@@ -145,7 +145,7 @@ class Recurrent(nn.Module):
     config, dtype = self.config, self.policy.dtype
     d = shapes.bind(x_BTD=x_BTD, resets_BT=resets_BT, real_BT=real_BT)
     size = config.gates * config.hidden
-    x_BTD = placement.rows(x_BTD)
+    x_BTD = placement.tokens(x_BTD)
     kernel_HG = self.param('recurrent_kernel', self.policy.initializer(),
                            (config.hidden, size))
     bias_G = None

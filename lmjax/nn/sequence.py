@@ -2,9 +2,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.nn import collectives
 
 
 def split(batch: Mapping[str, Any], count: int, *, zigzag: bool = False
@@ -62,6 +65,43 @@ def into_zigzag(batch: Mapping[str, Any], count: int) -> dict[str, Any]:
 def out_of_zigzag(batch: Mapping[str, Any], count: int) -> dict[str, Any]:
   """Undoes `into_zigzag`: arguments as there."""
   return _permuted(batch, count, np.argsort(_order(count)))
+
+
+def deal(tree: Any, axis: collectives.Axis) -> Any:
+  """Exchanges tokens in order for those of a zigzag; called on each device.
+
+  What `into_zigzag` does of whole rows, for those that lie on the devices
+  already; which of a device's two chunks comes first is left open.
+
+  Args:
+    tree: Arrays [B, T / devices, ...] of consecutive tokens.
+    axis: The devices that share the sequence.
+  """
+  even, odd = _owners(axis.size)
+
+  def dealt(x):
+    left, right = jnp.split(x, 2, axis=1)
+    return jnp.concatenate(
+        [axis.send(left, even), axis.send(right, odd)], axis=1)
+  return jax.tree.map(dealt, tree)
+
+
+def collect(tree: Any, axis: collectives.Axis) -> Any:
+  """Undoes `deal`: arguments as there."""
+  even, odd = map(np.argsort, _owners(axis.size))
+
+  def collected(x):
+    left, right = jnp.split(x, 2, axis=1)
+    return jnp.concatenate(
+        [axis.send(left, even), axis.send(right, odd)], axis=1)
+  return jax.tree.map(collected, tree)
+
+
+def _owners(count):
+  """Returns whose are each device's even and odd chunks, in a zigzag."""
+  chunk = np.arange(2 * count)
+  owner = np.where(chunk < count, chunk, 2 * count - 1 - chunk)
+  return owner[::2], owner[1::2]
 
 
 def _order(count):

@@ -15,6 +15,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core import metrics
+from lmjax.core import placement
 from lmjax.core import shapes
 from lmjax.objectives import losses
 
@@ -55,11 +56,14 @@ def token_means(
   check(chunk)
   d = shapes.bind(x_BTD=x_BTD, targets_BT=targets_BT, weights_BT=weights_BT)
   count = -(-d.T // min(d.T, max(1, chunk // d.B)))
-  size = -(-d.T // count)
+  devices = placement.count('tokens')  # Each has as many tokens of a chunk.
+  size = devices * -(-d.T // (count * devices))
+  count = -(-d.T // size)
 
   def cut(x):  # [B, T, ...] to [count, B, size, ...], filled with weight 0.
     x = jnp.pad(x, [(0, 0), (0, count * size - d.T)] + [(0, 0)] * (x.ndim - 2))
-    return jnp.moveaxis(x.reshape(d.B, count, size, *x.shape[2:]), 1, 0)
+    # Every count-th token: some of each device, where tokens lie on several.
+    return jnp.moveaxis(x.reshape(d.B, size, count, *x.shape[2:]), 2, 0)
 
   leaves, structure = jax.tree.flatten(params)
   used = _used(lambda leaves, x_BTD: head(

@@ -127,7 +127,7 @@ def fit(
   save_every = save_every or eval_every
   update = strategy.compile(functools.partial(
       step_lib.train_step, objective=objective, optimizer=optimizer,
-      microbatches=microbatches, ema_decay=ema_decay, guard=guard))
+      ema_decay=ema_decay, guard=guard), microbatches)
   state = strategy.place(state)
   watching, interrupted = supervision.watchdog.watching, None
 

@@ -1,10 +1,11 @@
 """Devices as a grid with named axes: the compiler divides one step among them.
 
 The step sees whole arrays. Which device holds which part of them at rest is a
-table (see `sharding`); a batch comes divided by rows; what is exchanged while
-computing is the compiler's to find.
+table (see `sharding`); a batch comes divided by rows and tokens; what is
+exchanged while computing is the compiler's to find, but for attention and for
+experts, of which each device is told its part (see `core.placement`).
 """
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import math
 from typing import Any
 
@@ -22,7 +23,7 @@ Batch = Mapping[str, np.ndarray]
 
 
 class Mesh:
-  """All local devices along the axes data, fsdp and tensor.
+  """All local devices along named axes, `sharding.AXES`.
 
   Attributes:
     sizes: Of the axes.
@@ -53,8 +54,10 @@ class Mesh:
       raise errors.InputError(_misfit(self.sizes, count))
     self.mesh = jax.sharding.Mesh(
         np.array(self.devices).reshape(tuple(self.sizes.values())),
-        sharding.AXES, axis_types=(jax.sharding.AxisType.Auto,) * 3)
-    self._rows = self._named(jax.sharding.PartitionSpec(sharding.BATCH))
+        sharding.AXES,
+        axis_types=(jax.sharding.AxisType.Auto,) * len(sharding.AXES))
+    self._rows = self._named(
+        jax.sharding.PartitionSpec(sharding.LOGICAL['rows']))
     self._same = self._named(jax.sharding.PartitionSpec())
 
   def shardings(self, tree: Any) -> Any:
@@ -63,10 +66,16 @@ class Mesh:
     return trees.map_paths(
         lambda path, _: self._named(sharding.partition(cuts[path])), tree)
 
-  def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns `step(state, batch)` compiled; it consumes the state."""
+  def compile(self, step: Callable[..., Any], microbatches: int = 1
+              ) -> Callable[..., Any]:
+    """As `parallel.Jit.compile`; over stages, parts follow one another."""
+    parts = 1
+    if self.sizes['stage'] > 1:
+      parts, microbatches = microbatches, 1
+    step = rows_lib.in_parts(step, microbatches)
+
     def placed(state, batch):
-      with placement.divided(self.mesh, sharding.BATCH):
+      with placement.divided(self.mesh, sharding.LOGICAL, parts):
         state, metrics = step(state, batch)
       constrain = jax.lax.with_sharding_constraint
       return (constrain(state, self.shardings(state)),
@@ -94,15 +103,16 @@ class Mesh:
     return jax.device_get(metrics)
 
   def shard(self, batch: Batch) -> Any:
-    """Returns a host batch [B, ...] with its rows over data and fsdp.
+    """Returns a host batch [B, T, ...] with its rows and tokens divided.
 
     Raises:
-      InputError: If they do not divide.
+      InputError: If the rows do not divide.
     """
     rows_lib.check(
         rows_lib.count(batch), sharding.shards_of_batch(self.sizes),
-        'devices along data and fsdp')
-    return jax.device_put(dict(batch), self._rows)
+        f'devices along {", ".join(sharding.LOGICAL["rows"])}')
+    return {name: jax.device_put(x, self._of_batch(np.shape(x)))
+            for name, x in batch.items()}
 
   def map_batches(self, function: Callable[[Any, Any], Any]):
     """As `parallel.Jit.map_batches`, rows over data and fsdp."""
@@ -111,6 +121,15 @@ class Mesh:
         lambda params, batch: jax.device_get(
             compiled(params, self.shard(batch))),
         sharding.shards_of_batch(self.sizes))
+
+  def _of_batch(self, shape):
+    """Returns where an array [B, T, ...] or [B, ...] of a batch lies."""
+    names = sharding.LOGICAL['tokens']
+    parts = math.prod(self.sizes[axis] for axis in names)
+    if len(shape) < 2 or shape[1] % parts:
+      return self._rows
+    return self._named(jax.sharding.PartitionSpec(
+        sharding.LOGICAL['rows'], names))
 
   def _named(self, spec):
     return jax.sharding.NamedSharding(self.mesh, spec)
@@ -133,10 +152,8 @@ def _key(leaf):
 
 def _misfit(sizes: Mapping[str, int], count: int) -> str:
   """Returns what to say of sizes that are not so many devices."""
-  choices = [
-      dict(zip(sharding.AXES, (data, fsdp, count // data // fsdp)))
-      for data in range(1, count + 1) if count % data == 0
-      for fsdp in range(1, count // data + 1) if count // data % fsdp == 0]
+  choices = [dict(zip(sharding.AXES, found))
+             for found in _factorings(count, len(sharding.AXES))]
 
   def distance(other):
     return sum(abs(math.log2(other[name] / size))
@@ -148,6 +165,17 @@ def _misfit(sizes: Mapping[str, int], count: int) -> str:
       f'The mesh {_written(sizes)} has {math.prod(sizes.values())} devices, '
       f'but there are {count}; the nearest that fits is '
       f'--mesh={_written(nearest)}.')
+
+
+def _factorings(count: int, parts: int) -> Iterator[tuple[int, ...]]:
+  """Yields all ways to write a number as a product of so many."""
+  if parts == 1:
+    yield (count,)
+    return
+  for first in range(1, count + 1):
+    if count % first == 0:
+      for rest in _factorings(count // first, parts - 1):
+        yield first, *rest
 
 
 def _written(sizes: Mapping[str, int]) -> str:

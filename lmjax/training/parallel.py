@@ -28,9 +28,15 @@ class Jit:
   def __init__(self, devices: list[jax.Device] | None = None):
     self.devices = list(devices or jax.local_devices())[:1]
 
-  def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns `step(state, batch)` compiled; it consumes the state."""
-    return jax.jit(step, donate_argnums=0)
+  def compile(self, step: Callable[..., Any], microbatches: int = 1
+              ) -> Callable[..., Any]:
+    """Returns `step(state, batch)` compiled; it consumes the state.
+
+    Args:
+      step: Takes `microbatches` as well, if there are several.
+      microbatches: Parts into which the batch is cut to save memory.
+    """
+    return jax.jit(rows_lib.in_parts(step, microbatches), donate_argnums=0)
 
   def place(self, tree: Any) -> Any:
     """Returns a state or parameters on the device."""
@@ -86,10 +92,11 @@ class Pmap:
     self._split = named(jax.sharding.PartitionSpec('data'))
     self._same = named(jax.sharding.PartitionSpec())
 
-  def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns `step(state, batch, axis_name='data')` mapped over devices."""
-    return self._map(
-        functools.partial(step, axis_name='data'), donate_argnums=0)
+  def compile(self, step: Callable[..., Any], microbatches: int = 1
+              ) -> Callable[..., Any]:
+    """As `Jit.compile`: `step(..., axis_name='data')` on each device."""
+    step = functools.partial(step, axis_name='data')
+    return self._map(rows_lib.in_parts(step, microbatches), donate_argnums=0)
 
   def place(self, tree: Any) -> Any:
     """Returns a state or parameters with a copy on every device, [D, ...]."""

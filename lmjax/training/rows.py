@@ -1,5 +1,6 @@
 """Rows of a batch: how they divide over devices, and what fills them up."""
 from collections.abc import Callable, Mapping
+import functools
 from typing import Any
 
 import jax
@@ -29,6 +30,13 @@ def check(rows: int, parts: int, what: str) -> None:
     raise errors.InputError(
         f'A batch of {rows} rows does not divide over {parts} {what}; the '
         f'nearest batch size that does is {nearest(rows, parts)}.')
+
+
+def in_parts(step: Callable[..., Any], microbatches: int) -> Callable[..., Any]:
+  """Returns a step that cuts its batch into so many parts; 1 leaves it."""
+  if microbatches == 1:
+    return step
+  return functools.partial(step, microbatches=microbatches)
 
 
 def filled(function: Callable[[Any, Any], Any], multiple: int

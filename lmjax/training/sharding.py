@@ -1,16 +1,16 @@
 """Which axis of which array is cut along which axis of a mesh of devices.
 
 Two tables say it: the path of a parameter names the meaning of its axes, and
-the meaning names the mesh axis. Every other array of a training state that
+the meaning names the mesh axis; models name the meaning of activations' axes
+themselves (see `core.placement`). Every other array of a training state that
 belongs to a parameter (moments, averages) is cut as that parameter is.
 
 A parameter that meets no rule is cut over `fsdp` along its largest axis that
 divides; where none does, every device holds a copy. A rule's axis that does
 not divide stays whole, and if that was the one over `fsdp`, the largest other
-axis that divides takes its place.
+axis that divides takes its place. Scanned layers are cut over `stage`.
 """
-from collections.abc import Iterator, Mapping, Sequence
-import dataclasses
+from collections.abc import Mapping, Sequence
 import math
 import re
 from typing import Any
@@ -20,23 +20,31 @@ import jax
 from lmjax.core import config
 from lmjax.core import errors
 from lmjax.core import trees
-from lmjax.training import rows as rows_lib
 
-# data: devices that share only the rows of a batch. fsdp: that share the rows,
-# and what is at rest. tensor: that share every product.
-AXES = ('data', 'fsdp', 'tensor')
-BATCH = ('data', 'fsdp')
+# stage: devices that share the layers, a batch passing through one after the
+# other. data: that share only the rows of a batch. fsdp: that share the rows,
+# and what is at rest. expert: that share the rows, and the experts of a
+# mixture. sequence: that share the tokens of a row. tensor: that share every
+# product. The last are nearest neighbours.
+AXES = ('stage', 'data', 'fsdp', 'expert', 'sequence', 'tensor')
+EXAMPLE = '--mesh=data:2,fsdp:2,tensor:2'
 
-# What an axis means -> the mesh axis it is cut over.
-LOGICAL: dict[str, str] = {
-    'embed': 'fsdp',
-    'vocab': 'tensor',
-    'heads': 'tensor',
-    'hidden': 'tensor',
+# What an axis means -> the mesh axes it is cut over; of a parameter's, one.
+LOGICAL: dict[str, tuple[str, ...]] = {
+    'embed': ('fsdp',),
+    'vocab': ('tensor',),
+    'heads': ('tensor',),
+    'hidden': ('tensor',),
+    'experts': ('expert',),
+    'layers': ('stage',),
+    'width': (),
+    # Of batches and activations:
+    'rows': ('data', 'fsdp', 'expert'),
+    'tokens': ('sequence',),
 }
 
 # Pattern of a path -> what the last axes mean; () keeps the array whole. The
-# first that meets counts. Leading axes, as of scanned layers, are never cut.
+# first that meets counts.
 Rules = Sequence[tuple[str, tuple[str, ...]]]
 RULES: Rules = (
     (r'(^|/)embed/embedding$', ('vocab', 'embed')),
@@ -48,6 +56,10 @@ RULES: Rules = (
     (r'mlp/(in|gate)/kernel$', ('embed', 'hidden')),
     (r'mlp/(in|gate)/bias$', ('hidden',)),
     (r'mlp/out/kernel$', ('hidden', 'embed')),
+    (r'experts/(in|gate)/kernel$', ('experts', 'embed', 'hidden')),
+    (r'experts/(in|gate)/bias$', ('experts', 'hidden')),
+    (r'experts/out/kernel$', ('experts', 'hidden', 'embed')),
+    (r'experts/out/bias$', ('experts', 'width')),
     # To gather a vector costs more than the few bytes that it is.
     (r'(^|/)(bias|scale)$', ()),
 )
@@ -68,7 +80,7 @@ def parse(text: str) -> dict[str, int]:
 
   Example:
     >>> parse('fsdp:4,tensor:2')
-    {'data': 1, 'fsdp': 4, 'tensor': 2}
+    {'stage': 1, 'data': 1, 'fsdp': 4, 'expert': 1, 'sequence': 1, 'tensor': 2}
   """
   sizes = {}
   for part in text.split(','):
@@ -76,7 +88,7 @@ def parse(text: str) -> dict[str, int]:
     if name not in AXES:
       raise errors.InputError(
           f'mesh={text!r} names the axis {name!r}; the axes are '
-          f'{", ".join(AXES)}, as in --mesh=data:2,fsdp:2,tensor:2.'
+          f'{", ".join(AXES)}, as in {EXAMPLE}.'
           f'{config.near(name, AXES)}')
     if name in sizes:
       raise errors.InputError(f'mesh={text!r} names the axis {name!r} twice.')
@@ -90,7 +102,7 @@ def parse(text: str) -> dict[str, int]:
 
 def shards_of_batch(sizes: Mapping[str, int]) -> int:
   """Returns into how many parts the rows of a batch are cut."""
-  return math.prod(sizes[name] for name in BATCH)
+  return math.prod(sizes[name] for name in LOGICAL['rows'])
 
 
 def spec(path: str, shape: Sequence[int], sizes: Mapping[str, int],
@@ -110,15 +122,16 @@ def spec(path: str, shape: Sequence[int], sizes: Mapping[str, int],
     (None, None, 'fsdp')
   """
   meanings = next((m for p, m in rules if re.search(p, path)), None)
-  if meanings == ():
-    return (None,) * len(shape)
-  names = [LOGICAL[m] for m in (meanings or ())][-len(shape):]
+  names = [next(iter(LOGICAL[m]), None) for m in (meanings or ())]
+  names = names[-len(shape):] if shape else []
   names = [None] * (len(shape) - len(names)) + names
+  stacked = bool(_STACKED.search(path))
+  if stacked:
+    names[0] = LOGICAL['layers'][0]
   cut = [name if name and sizes[name] > 1 and size % sizes[name] == 0 else None
          for name, size in zip(names, shape)]
   wanted = meanings is None or 'fsdp' in names
   if wanted and sizes['fsdp'] > 1 and 'fsdp' not in cut:
-    stacked = bool(_STACKED.search(path))
     free = [axis for axis in range(stacked, len(shape))
             if cut[axis] is None and shape[axis] % sizes['fsdp'] == 0]
     if free:
@@ -190,44 +203,3 @@ def bytes_per_device(tree: Any, sizes: Mapping[str, int], rules: Rules = RULES
       path: math.prod(leaf.shape) * leaf.dtype.itemsize // math.prod(
           sizes[name] for name in cuts[path] if name)
       for path, leaf in trees.items(tree)}
-
-
-def check_rows(rows: int, microbatches: int, sizes: Mapping[str, int]) -> None:
-  """Raises InputError unless a batch divides into microbatches and devices."""
-  parts = microbatches * shards_of_batch(sizes)
-  rows_lib.check(rows, parts, (
-      f'parts ({sizes["data"]} along data x {sizes["fsdp"]} along fsdp x '
-      f'{microbatches} microbatches)'))
-
-
-def check_heads(model: Any, sizes: Mapping[str, int]) -> None:
-  """Checks that no head of a model's attention would be cut through.
-
-  Args:
-    model: A model's config, of whose parts every one with a field `num_heads`
-      is looked at.
-    sizes: Of the mesh axes.
-
-  Raises:
-    InputError: If heads do not divide over the axis tensor.
-  """
-  tensor = sizes['tensor']
-  for path, part in _parts(model, 'model'):
-    fields = {field.name for field in dataclasses.fields(part)}
-    for name in ('num_heads', 'num_kv_heads'):
-      count = getattr(part, name, None) if name in fields else None
-      if count and count % tensor:
-        best = max(n for n in range(1, tensor + 1) if count % n == 0)
-        raise errors.InputError(
-            f'{path}.{name} is {count}, which does not divide over tensor:'
-            f'{tensor}; the nearest mesh that fits has tensor:{best}, the '
-            f'nearest {name} is {rows_lib.nearest(count, tensor)}.')
-
-
-def _parts(config: Any, path: str) -> Iterator[tuple[str, Any]]:
-  """Yields (path, dataclass) for a config and all configs in it."""
-  yield path, config
-  for field in dataclasses.fields(config):
-    value = getattr(config, field.name)
-    if dataclasses.is_dataclass(value):
-      yield from _parts(value, f'{path}.{field.name}')

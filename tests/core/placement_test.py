@@ -6,18 +6,20 @@ import pytest
 
 from lmjax.core import placement
 
+TABLE = {'rows': ('data',), 'tokens': ('sequence',), 'heads': ('tensor',)}
+
 
 @pytest.fixture
 def mesh():
   return jax.sharding.Mesh(
-      np.array(jax.devices()).reshape(2, 4), ('data', 'tensor'),
-      axis_types=(jax.sharding.AxisType.Auto,) * 2)
+      np.array(jax.devices()).reshape(2, 1, 4), ('data', 'sequence', 'tensor'),
+      axis_types=(jax.sharding.AxisType.Auto,) * 3)
 
 
 def lies(mesh, function, x, cut):
   """Returns the spec that `function` of an array cut like this comes out in."""
   def inside(x):
-    with placement.divided(mesh, ('data',)):
+    with placement.divided(mesh, TABLE):
       return function(x)
   x = jax.device_put(x, jax.sharding.NamedSharding(
       mesh, jax.sharding.PartitionSpec(*cut)))
@@ -28,9 +30,9 @@ def lies(mesh, function, x, cut):
 
 def test_rows_divides_the_first_axis_and_no_other(mesh):
   x = jnp.arange(64.0).reshape(8, 8)
-  assert lies(mesh, placement.rows, x, (None, 'tensor')) == ('data', 'tensor')
-  assert lies(mesh, placement.rows, x, ('tensor', None))[0] == 'data'
-  assert lies(mesh, placement.rows, x[:3], (None, 'tensor')) == (
+  assert lies(mesh, placement.tokens, x, (None, 'tensor')) == ('data', 'tensor')
+  assert lies(mesh, placement.tokens, x, ('tensor', None))[0] == 'data'
+  assert lies(mesh, placement.tokens, x[:3], (None, 'tensor')) == (
       None, 'tensor')  # 3 rows do not divide.
 
 
@@ -42,12 +44,12 @@ def test_whole_gathers_one_axis_and_no_other(mesh):
 
 def test_outside_nothing_is_constrained():
   text = str(jax.make_jaxpr(
-      lambda x: placement.whole(placement.rows(x), 0))(jnp.ones((8, 2))))
+      lambda x: placement.whole(placement.tokens(x), 0))(jnp.ones((8, 2))))
   assert 'sharding_constraint' not in text
 
 
 def test_leaving_ends_it(mesh):
-  with placement.divided(mesh, ('data',)):
+  with placement.divided(mesh, TABLE):
     pass
   x = jnp.ones((8, 2))
-  assert placement.rows(x) is x
+  assert placement.tokens(x) is x

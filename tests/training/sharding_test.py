@@ -21,7 +21,7 @@ SIZES = sharding.parse('data:2,fsdp:2,tensor:2')
 
 def test_parse_fills_in_what_is_left_out():
   assert sharding.parse(' tensor:2, data:4') == {
-      'data': 4, 'fsdp': 1, 'tensor': 2}
+      'stage': 1, 'data': 4, 'fsdp': 1, 'expert': 1, 'sequence': 1, 'tensor': 2}
 
 
 @pytest.mark.parametrize('text, says', [
@@ -134,19 +134,3 @@ def test_bytes_are_those_of_one_device():
                     'out': {'bias': jnp.ones(8)}}}
   assert sharding.bytes_per_device(params, SIZES) == {
       'mlp/in/kernel': 128, 'mlp/in/bias': 32, 'mlp/out/bias': 32}
-
-
-def test_rows_divide_over_devices_and_microbatches():
-  sharding.check_rows(16, 4, SIZES)
-  with pytest.raises(errors.InputError, match='12 rows.*8 parts.*is 16'):
-    sharding.check_rows(12, 2, SIZES)
-
-
-def test_heads_divide_over_tensor():
-  sharding.check_heads(decoder.DecoderConfig(), sharding.parse('tensor:4'))
-  with pytest.raises(errors.InputError, match=(
-      'model.block.mixer.num_heads is 4.*tensor:8.*tensor:4.*num_heads is 8')):
-    sharding.check_heads(decoder.DecoderConfig(), sharding.parse('tensor:8'))
-  with pytest.raises(errors.InputError, match='num_kv_heads is 2'):
-    sharding.check_heads(
-        presets.PRESETS['tiny_llama'], sharding.parse('tensor:4'))
