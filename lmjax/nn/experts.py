@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.core import errors
+from lmjax.core import placement
 from lmjax.core import shapes
 from lmjax.core import trees
 from lmjax.nn import grouped
@@ -104,24 +105,17 @@ class Mixture(nn.Module):
     float32 = dataclasses.replace(self.policy, dtype='float32')
     logits_BTE = layers.Dense(
         config.num_experts, float32, use_bias=False, name='router')(x_BTD)
-    routes = routing.route(
-        logits_BTE, real_BT, config.top_k, config.normalize)
-    network = _Experts(config, self.policy, self._devices(), name='experts')(
-        d.D, train)
+    weights = _Experts(config, self.policy, self._devices(), name='experts')(
+        d.D)
+    key = self.make_rng('dropout') if train and config.dropout else None
     room = routing.room(d.T, config.top_k, config.num_experts,
                         config.capacity_factor if train else None)
-    x_BTD = x_BTD.astype(self.policy.dtype)
-    dropped_B = jnp.zeros(d.B)
-    if self.axis_name is None and room == d.T:
-      y_BTD = routing.dropless(network, x_BTD, routes, config.num_experts)
-    else:
-      exchange = (lambda experts: experts) if self.axis_name is None else (
-          functools.partial(routing.exchanged, axis_name=self.axis_name))
-      y_BTD, dropped_B = routing.with_room(
-          exchange(network), x_BTD, routes, config.num_experts, room)
-    self._sow(train, dropped=dropped_B,
-              balance=routing.balance_loss(logits_BTE, routes, real_BT),
-              router_z=routing.router_z_loss(logits_BTE, real_BT))
+    mix = functools.partial(_mixed, config, room, key)
+    mix = (functools.partial(mix, self.axis_name)
+           if placement.current() is None else _on_mesh(config, d.B, mix))
+    y_BTD, sown = mix(
+        weights, x_BTD.astype(self.policy.dtype), logits_BTE, real_BT)
+    self._sow(train, **sown)
     return y_BTD
 
   def _devices(self) -> int:
@@ -160,18 +154,16 @@ class _Experts(nn.Module):
   devices: int
 
   @nn.compact
-  def __call__(self, width: int, train: bool) -> Callable[..., jax.Array]:
-    """Returns the network: see `_network`."""
+  def __call__(self, width: int) -> dict[str, Any]:
+    """Returns name to kernel and bias."""
     config, std = self.config, self.policy.residual_std
     count = config.num_experts // self.devices
     sizes = {'in': (width, config.hidden, None)} | (
         {'gate': (width, config.hidden, None)} if config.gated else {}) | {
             'out': (config.hidden, width, std)}
-    weights = {name: _Weights((count, rows, columns), self.policy, config.bias,
-                              init_std, name=name)()
-               for name, (rows, columns, init_std) in sizes.items()}
-    key = self.make_rng('dropout') if train and config.dropout else None
-    return functools.partial(_network, config, weights, key)
+    return {name: _Weights((count, rows, columns), self.policy, config.bias,
+                           init_std, name=name)()
+            for name, (rows, columns, init_std) in sizes.items()}
 
 
 class _Weights(nn.Module):
@@ -190,6 +182,68 @@ class _Weights(nn.Module):
         ) if self.use_bias else None
     return jax.tree.map(
         lambda x: x.astype(self.policy.dtype), (kernel_EDF, bias_EF))
+
+
+def _mixed(config: MixtureOfExperts, room: int, key: jax.Array | None,
+           axis_name: str | None, weights: Any, x_BTD: jax.Array,
+           logits_BTE: jax.Array, real_BT: jax.Array
+           ) -> tuple[jax.Array, dict[str, jax.Array]]:
+  """Returns the experts' sum for each token, and of each row what is sown.
+
+  Args:
+    config: Of the experts.
+    room: For how many of a row's tokens an expert has room.
+    key: For dropout; None is without.
+    axis_name: Of the devices that the experts are spread over, if they are.
+    weights: Of the experts of this device.
+    x_BTD: The tokens.
+    logits_BTE: The router's.
+    real_BT: Which tokens are not padding.
+  """
+  routes = routing.route(logits_BTE, real_BT, config.top_k, config.normalize)
+  network = functools.partial(_network, config, weights, key)
+  dropped_B = jnp.zeros(len(x_BTD))
+  if axis_name is None and room == x_BTD.shape[1]:
+    y_BTD = routing.dropless(network, x_BTD, routes, config.num_experts)
+  else:
+    if axis_name is not None:
+      network = routing.exchanged(network, axis_name)
+    y_BTD, dropped_B = routing.with_room(
+        network, x_BTD, routes, config.num_experts, room)
+  return y_BTD, dict(
+      dropped=dropped_B,
+      balance=routing.balance_loss(logits_BTE, routes, real_BT),
+      router_z=routing.router_z_loss(logits_BTE, real_BT))
+
+
+def _on_mesh(config: MixtureOfExperts, batch: int, mix: Callable[..., Any]
+             ) -> Callable[..., Any]:
+  """Returns `mix`, each device with its rows, experts and hidden units.
+
+  A row's tokens compete for the experts' room, so each row lies whole on one
+  device meanwhile.
+  """
+  along = placement.axes('experts', config.num_experts)
+  hidden = placement.axes('hidden', config.hidden)
+  rows = placement.axes('whole_rows', batch) or placement.axes('rows', batch)
+  spec, divided = jax.sharding.PartitionSpec, hidden or None
+  columns = spec(along, None, divided), spec(along, divided)
+  lies = {'in': columns, 'gate': columns,
+          'out': (spec(along, divided), spec(along))}
+  names = ('in', 'gate', 'out') if config.gated else ('in', 'out')
+
+  def on_device(weights, x_BTD, *rest):
+    kernel_EFD, bias_ED = weights['out']
+    if bias_ED is not None:  # Each part of the sum adds its share of it.
+      bias_ED /= placement.count('hidden') if hidden else 1
+    y_BTD, sown = mix(*(along or (None,)), weights | {
+        'out': (kernel_EFD, bias_ED)}, x_BTD, *rest)
+    return jax.lax.psum(y_BTD, hidden), sown
+
+  return placement.mapped(
+      on_device, ({name: (lies[name][0], lies[name][1] if config.bias else None)
+                   for name in names}, spec(rows), spec(rows), spec(rows)),
+      (spec(rows), spec(rows)))
 
 
 def _network(config: MixtureOfExperts, weights: Any, key: jax.Array | None,

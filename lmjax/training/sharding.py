@@ -41,6 +41,7 @@ LOGICAL: dict[str, tuple[str, ...]] = {
     # Of batches and activations:
     'rows': ('data', 'fsdp', 'expert'),
     'tokens': ('sequence',),
+    'whole_rows': ('data', 'fsdp', 'expert', 'sequence'),
 }
 
 # Pattern of a path -> what the last axes mean; () keeps the array whole. The
