@@ -15,6 +15,7 @@ import pytest
 
 from lmjax.models import decoder
 from lmjax.models import presets
+from lmjax.nn import experts
 from lmjax.objectives import lm
 from lmjax.testing import parallel as parallel_kit
 from lmjax.training import mesh as mesh_lib
@@ -28,6 +29,13 @@ LLAMA = dataclasses.replace(presets.llama(
     WIDTH, 1, 4, 4, 40, vocab_size=VOCAB, context=LENGTH, tied=False),
                             scan=False)
 HIDDEN = 4 * WIDTH
+DEEP = dataclasses.replace(LLAMA, num_layers=4, scan=True, remat='dots')
+EXPERTS = dataclasses.replace(MODEL, scan=False, num_layers=1, block=(
+    dataclasses.replace(MODEL.block, mlp=experts.MixtureOfExperts(
+        hidden=24, num_experts=4, gated=True))))
+ROOMY = dataclasses.replace(EXPERTS, block=dataclasses.replace(
+    EXPERTS.block, mlp=dataclasses.replace(
+        EXPERTS.block.mlp, capacity_factor=1.0)))
 
 
 def batches(number):
@@ -47,15 +55,16 @@ class Moved:
   kind: str
   shapes: tuple[tuple[int, ...], ...]
 
-def exchanges(sizes, config=MODEL, microbatches=1):
+
+def exchanges(sizes, config=MODEL, microbatches=1, objective=lm.Causal()):
   """Returns all exchanges in the compiled step of a model on a mesh."""
   strategy = mesh_lib.Mesh(sizes=sizes)
   model = config.build()
   params = decoder.initial_params(model, 0)
   optimizer = optimizers.AdamW().build(params, 10)
   update = strategy.compile(functools.partial(
-      step.train_step, objective=lm.Causal().build(model, None),
-      optimizer=optimizer, microbatches=microbatches))
+      step.train_step, objective=objective.build(model, None),
+      optimizer=optimizer), microbatches)
   state = strategy.place(step.init_state(params, optimizer, 0))
   text = update.lower(state, strategy.shard(batches(0))).compile().as_text()
   found = []
@@ -118,8 +127,54 @@ def test_both_gather_only_the_own_share_of_a_parameter():
       (WIDTH // 2, WIDTH), (WIDTH, 20), (20, WIDTH)}
 
 
-def objective_of(config):
-  return lm.Causal().build(config.build(), None)
+@pytest.mark.parametrize(
+    'chunk', [None, pytest.param(64, marks=pytest.mark.slow)])
+def test_a_divided_sequence_goes_round_and_is_never_gathered(chunk):
+  found = exchanges('data:2,sequence:4', LLAMA, objective=lm.Causal(
+      chunk=chunk))
+  kinds = collections.Counter(moved.kind for moved in found)
+  assert kinds.keys() == {'all-reduce', 'collective-permute'}
+  # A device's tokens are 2 of 8: nothing that travels has more.
+  travels = [shape for moved in found if moved.kind == 'collective-permute'
+             for shape in moved.shapes]
+  assert {math.prod(shape) for shape in travels} <= {
+      # Keys and values, and what of them is dealt: 8 rows, 2 or 1 tokens.
+      8 * 2 * WIDTH, 8 * WIDTH, 8 * 2, 8}
+  summed = [shape for moved in found if moved.kind == 'all-reduce'
+            for shape in moved.shapes]
+  assert all(shape[:2] != (8, LENGTH) for shape in summed)  # Gradients alone.
+
+
+def test_a_sequence_leaves_parameters_to_fsdp():
+  found = exchanges('fsdp:2,sequence:4', LLAMA)
+  assert set(gathered(found)) == {
+      (VOCAB, WIDTH), (WIDTH, VOCAB), (WIDTH, WIDTH), (WIDTH, 40), (40, WIDTH)}
+
+
+@pytest.mark.parametrize('config', [
+    pytest.param(EXPERTS, marks=pytest.mark.slow), ROOMY],
+                         ids=['dropless', 'with room'])
+def test_tokens_go_to_their_experts_and_back(config):
+  found = exchanges('data:2,expert:4', config)
+  kinds = collections.Counter(moved.kind for moved in found)
+  assert kinds['all-to-all'] == 4  # There and back, forward and backward.
+  assert kinds.keys() == {'all-reduce', 'all-to-all'}
+  # Of the experts' gradients each device adds up those of its own alone.
+  assert all(shape[0] == 1 for moved in found for shape in moved.shapes
+             if len(shape) == 3 and moved.kind == 'all-reduce')
+
+
+def test_stages_hand_on_one_part_of_the_batch_at_a_time():
+  found = exchanges('data:2,stage:4', DEEP, microbatches=4)
+  kinds = collections.Counter(moved.kind for moved in found)
+  assert kinds.keys() == {'all-reduce', 'collective-permute'}
+  part = ROWS // 2 // 4 * LENGTH * WIDTH
+  inside = [moved for moved in found if moved.kind == 'collective-permute'
+            and math.prod(moved.shapes[0]) <= part]
+  assert len(inside) >= 4  # Activations, positions, segments; gradients.
+  # No stage gets another's layers: [4, ...] of a parameter, or a whole one.
+  whole = {(4, WIDTH, WIDTH), (4, WIDTH, 40), (4, 40, WIDTH)}
+  assert not whole & {shape for moved in found for shape in moved.shapes}
 
 
 @pytest.mark.slow
@@ -127,20 +182,55 @@ def test_dropout_is_the_same_on_a_mesh():
   config = dataclasses.replace(
       MODEL, embed_dropout=0.2, block=dataclasses.replace(
           MODEL.block, dropout=0.2))
+  agrees(config, ['data:2,fsdp:2,tensor:2'], 3)
+
+
+def agrees(config, over, steps, microbatches=1, objective=lm.Causal()):
+  """Checks that a model trains on meshes as on one device."""
+  model = config.build()
+  params = decoder.initial_params(model, 0)
   parallel_kit.assert_parallel_invariant(
-      objective_of(config), decoder.initial_params(config.build(), 0), batches,
-      over=['data:2,fsdp:2,tensor:2'], steps=3)
+      objective.build(model, None), params, batches, steps=steps, over=over,
+      microbatches=microbatches,
+      optimizer=optimizers.AdamW().build(params, 50))
+
+
+@pytest.mark.parametrize('config, mesh, microbatches', [
+    (LLAMA, 'data:2,sequence:2,tensor:2', 1),
+    (ROOMY, 'expert:2,fsdp:2,sequence:2', 1),
+    (DEEP, 'stage:2,fsdp:2,tensor:2', 2)], ids=['sequence', 'expert', 'stage'])
+def test_three_steps_on_new_axes(config, mesh, microbatches):
+  agrees(config, [mesh], 3, microbatches)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('microbatches', [1, 2])
 @pytest.mark.parametrize('config', [MODEL, LLAMA], ids=['gpt2', 'llama'])
 def test_fifty_steps_on_every_mesh(config, microbatches):
-  # `tensor` alone over 4 devices: the models have 4 heads.
-  over = ['data:8', 'fsdp:8', 'tensor:4', 'data:2,fsdp:4', 'data:4,tensor:2',
-          'fsdp:4,tensor:2', 'data:2,fsdp:2,tensor:2']
-  params = decoder.initial_params(config.build(), 0)
-  parallel_kit.assert_parallel_invariant(
-      objective_of(config), params, batches, steps=50,
-      over=over + ['pmap'] * (microbatches == 1), microbatches=microbatches,
-      optimizer=optimizers.AdamW().build(params, 50))
+  # `tensor` alone over 4 devices: the models have 4 heads. The sequence has
+  # 8 tokens, and each device takes two pieces.
+  over = ['data:8', 'fsdp:8', 'tensor:4', 'sequence:4', 'data:2,fsdp:4',
+          'data:4,tensor:2', 'fsdp:4,tensor:2', 'data:2,sequence:4',
+          'data:2,fsdp:2,tensor:2', 'fsdp:2,sequence:2,tensor:2']
+  agrees(config, over + ['pmap'] * (microbatches == 1), 50, microbatches)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('config', [EXPERTS, ROOMY], ids=['dropless', 'roomy'])
+def test_fifty_steps_of_experts_on_every_mesh(config):
+  agrees(config, ['data:8', 'expert:4', 'data:2,expert:4',
+                  'expert:2,fsdp:2,tensor:2', 'expert:4,sequence:2'], 50)
+  agrees(config, ['expert:2,fsdp:2'], 50, microbatches=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('microbatches', [1, 4])
+def test_fifty_steps_through_stages(microbatches):
+  agrees(DEEP, ['stage:4', 'stage:2,data:2,tensor:2', 'stage:4,fsdp:2',
+                'stage:2,fsdp:2,sequence:2'], 50, microbatches)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('mesh', ['data:2,sequence:4', 'stage:2,fsdp:4'])
+def test_fifty_steps_without_all_logits(mesh):
+  agrees(DEEP, [mesh], 50, 2, lm.Causal(chunk=64))

@@ -13,6 +13,7 @@ from lmjax.nn import attend as attend_lib
 from lmjax.nn import attention
 from lmjax.nn import experts
 from lmjax.nn import layers
+from lmjax.nn import pipeline
 from lmjax.nn import positions as positions_lib
 from lmjax.nn import ssm
 
@@ -184,6 +185,9 @@ class Stack(nn.Module):
     if self.remat != 'none':
       block = nn.remat(block, prevent_cse=not self.scan, static_argnums=(6,),
                        policy=REMAT[self.remat])
+    if placement.axes('layers') and self.scan and not self.shared and (
+        not self.is_initializing()):
+      return self._pipelined(block, x_BTD, (mask, bias_BNTS), train), None
     if self.scan:
       scanned = nn.scan(
           block, length=self.num_layers,
@@ -210,6 +214,21 @@ class Stack(nn.Module):
           train)
       caches.append(layer_cache)
     return x_BTD, None if cache is None else tuple(caches)
+
+  def _pipelined(self, block, x_BTD, others, train):
+    """Returns the residual stream, by layers that lie on different devices."""
+    module = block(
+        self.config, self.policy, self.positions, self.attend, parent=None)
+
+    def layer(params, x_BTD, others, key):
+      mask, bias_BNTS = others
+      return module.apply(
+          {'params': params}, x_BTD, None, mask, bias_BNTS, None, train,
+          rngs={} if key is None else {'dropout': key})[0]
+
+    return pipeline.run(
+        layer, self.variables['params']['layers'], x_BTD, others,
+        self.make_rng('dropout') if train else None)
 
 
 def stack_layers(params: dict[str, Any]) -> dict[str, Any]:

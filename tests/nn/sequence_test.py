@@ -1,9 +1,13 @@
 """Dividing rows over devices: nothing lost, and fair shares when zigzag."""
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.nn import collectives
 from lmjax.nn import sequence
 
 BATCH = {'inputs': np.arange(48).reshape(2, 24),
@@ -40,6 +44,21 @@ def test_zigzag_and_back_is_the_identity_and_keeps_jax_arrays():
   back = sequence.out_of_zigzag(there, 4)
   for name, want in BATCH.items():
     np.testing.assert_array_equal(back[name], want)
+
+
+@pytest.mark.parametrize('count', [1, 2, 4, 8])
+def test_devices_deal_what_they_hold_as_whole_rows_are_dealt(count):
+  axis = collectives.named('sequence')
+  x = np.arange(2 * 16 * 3).reshape(2, 16, 3)
+  run = functools.partial(
+      jax.pmap, axis_name='sequence', devices=jax.devices()[:count])
+  parts = sequence.split({'': x}, count)['']
+  dealt = run(lambda x: sequence.deal(x, axis))(parts)
+  want = sequence.split({'': x}, count, zigzag=True)['']
+  for got, wanted in zip(dealt, want):  # In either order on a device.
+    assert sorted(np.asarray(got).ravel()) == sorted(wanted.ravel())
+  np.testing.assert_array_equal(
+      run(lambda x: sequence.collect(x, axis))(dealt), parts)
 
 
 @pytest.mark.parametrize('count, zigzag, nearest', [
