@@ -7,7 +7,6 @@ import collections
 import dataclasses
 import functools
 import math
-import re
 
 import jax
 import numpy as np
@@ -17,6 +16,7 @@ from lmjax.models import decoder
 from lmjax.models import presets
 from lmjax.nn import experts
 from lmjax.objectives import lm
+from lmjax.testing import exchanges as exchanges_lib
 from lmjax.testing import parallel as parallel_kit
 from lmjax.training import mesh as mesh_lib
 from lmjax.training import optimizers
@@ -49,13 +49,6 @@ def batches(number):
           'segments': np.ones((ROWS, LENGTH), np.int32)}
 
 
-@dataclasses.dataclass(frozen=True)
-class Moved:
-  """One exchange: what kind, and the shapes that come out on a device."""
-  kind: str
-  shapes: tuple[tuple[int, ...], ...]
-
-
 def exchanges(sizes, config=MODEL, microbatches=1, objective=lm.Causal()):
   """Returns all exchanges in the compiled step of a model on a mesh."""
   strategy = mesh_lib.Mesh(sizes=sizes)
@@ -67,16 +60,7 @@ def exchanges(sizes, config=MODEL, microbatches=1, objective=lm.Causal()):
       optimizer=optimizer), microbatches)
   state = strategy.place(step.init_state(params, optimizer, 0))
   text = update.lower(state, strategy.shard(batches(0))).compile().as_text()
-  found = []
-  for line in text.splitlines():
-    match = re.search(
-        r' = (.*?) (all-gather|all-reduce|reduce-scatter|all-to-all|'
-        r'collective-permute)(?:-start)?\(', line)
-    if match:
-      found.append(Moved(match[2], tuple(
-          tuple(int(n) for n in shape.split(',') if n)
-          for shape in re.findall(r'\w+\[([\d,]*)\]', match[1]))))
-  return found
+  return exchanges_lib.of_step(text, 8)
 
 
 def gathered(found):
@@ -135,8 +119,9 @@ def test_a_divided_sequence_goes_round_and_is_never_gathered(chunk):
   kinds = collections.Counter(moved.kind for moved in found)
   assert kinds.keys() == {'all-reduce', 'collective-permute'}
   # A device's tokens are 2 of 8: nothing that travels has more.
-  travels = [shape for moved in found if moved.kind == 'collective-permute'
-             for shape in moved.shapes]
+  permutes = [moved for moved in found if moved.kind == 'collective-permute']
+  assert {moved.times for moved in permutes} == {1, 4 - 1}  # Dealt, and round.
+  travels = [shape for moved in permutes for shape in moved.shapes]
   assert {math.prod(shape) for shape in travels} <= {
       # Keys and values, and what of them is dealt: 8 rows, 2 or 1 tokens.
       8 * 2 * WIDTH, 8 * WIDTH, 8 * 2, 8}
@@ -170,8 +155,10 @@ def test_stages_hand_on_one_part_of_the_batch_at_a_time():
   assert kinds.keys() == {'all-reduce', 'collective-permute'}
   part = ROWS // 2 // 4 * LENGTH * WIDTH
   inside = [moved for moved in found if moved.kind == 'collective-permute'
-            and math.prod(moved.shapes[0]) <= part]
+            and moved.times > 1]
   assert len(inside) >= 4  # Activations, positions, segments; gradients.
+  assert {moved.times for moved in inside} == {4 + 4 - 1}
+  assert max(math.prod(moved.shapes[0]) for moved in inside) == part
   # No stage gets another's layers: [4, ...] of a parameter, or a whole one.
   whole = {(4, WIDTH, WIDTH), (4, WIDTH, 40), (4, 40, WIDTH)}
   assert not whole & {shape for moved in found for shape in moved.shapes}
