@@ -1,0 +1,216 @@
+"""How a training step divides over devices: memory, time, and what is sent.
+
+  python benchmarks/scaling.py                # On 8 devices of this host's CPU.
+  python benchmarks/scaling.py --platform=gpu # On all GPUs there are.
+
+One row for each strategy, on a decoder of 6 layers of width 256 and a vocabulary
+of 4,096: what a device holds at rest (parameters and optimizer state), what the
+compiled step takes besides, the bytes a device sends in a step, read off the
+compiled step and, beside them, by the formulas of `lmjax.plan`, and the time of
+a step. `strong` keeps the batch as devices are added; `weak` adds rows, or for a
+divided sequence tokens, with them.
+
+The devices of one host share its cores, so that there more of them compute no
+faster: divide a weak row's time by its devices, or compare strong rows, to see
+what dividing itself costs. Times are medians over rounds in which all take
+turns, in one process; prints JSON lines, then a table.
+"""
+from collections.abc import Callable
+import dataclasses
+import functools
+import json
+import pathlib
+import statistics
+import sys
+import time
+
+from absl import app
+from absl import flags
+import jax
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT)]
+
+from lmjax import devices as devices_lib
+from lmjax import experiment
+from lmjax import plan
+from lmjax.core import allocator
+from lmjax.core import errors
+from lmjax.data import pipeline
+from lmjax.models import decoder
+from lmjax.models import presets
+from lmjax.nn import experts
+from lmjax.objectives import lm
+from lmjax.testing import exchanges
+from lmjax.training import mesh as mesh_lib
+from lmjax.training import optimizers
+from lmjax.training import parallel
+from lmjax.training import step as step_lib
+
+MODEL = dataclasses.replace(
+    presets.llama(256, 6, 8, 8, 688, vocab_size=4096, context=4096), scan=True)
+MIXTURE = dataclasses.replace(MODEL, scan=False, block=dataclasses.replace(
+    MODEL.block, mlp=experts.MixtureOfExperts(
+        hidden=344, activation='silu', gated=True, bias=False, num_experts=8,
+        capacity_factor=1.25)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+  """A strategy on so many devices, and the batch of its step."""
+  name: str
+  devices: int
+  rows: int = 16
+  length: int = 128
+  microbatches: int = 1
+  model: decoder.DecoderConfig = MODEL
+
+  def strategy(self) -> parallel.Strategy:
+    chosen = jax.devices()[:self.devices]
+    if self.name in ('jit', 'pmap'):
+      return parallel.PARALLEL[self.name](chosen)
+    return mesh_lib.Mesh(chosen, self.name)
+
+
+def cases(kind: str, most: int) -> list[Case]:
+  """Returns what is compared: the same batch, or one that grows."""
+  if kind == 'strong':
+    found = [Case('jit', 1), Case('pmap', 8), Case('data:8', 8),
+             Case('fsdp:8', 8), Case('tensor:8', 8), Case('sequence:8', 8),
+             Case('data:2,fsdp:2,tensor:2', 8),
+             Case('fsdp:2,sequence:2,tensor:2', 8),
+             Case('jit', 1, model=MIXTURE), Case('expert:8', 8, model=MIXTURE),
+             Case('jit', 1, microbatches=8),
+             Case('stage:2,data:4', 8, microbatches=4)]
+  else:
+    found = [Case('jit', 1, rows=2), Case('jit', 1, rows=1, length=512)]
+    for count in (2, 4, 8):
+      found += [Case(f'{axis}:{count}', count, rows=2 * count)
+                for axis in ('data', 'fsdp')]
+      found += [Case(f'sequence:{count}', count, rows=1, length=512 * count)]
+  return [case for case in found if case.devices <= most]
+
+
+class Work:
+  """A compiled step with its state and batch on the devices."""
+
+  def __init__(self, case: Case):
+    self.case, self.seconds = case, []
+    strategy, model = case.strategy(), case.model.build()
+    params = decoder.initial_params(model, 0)
+    optimizer = optimizers.AdamW().build(params, 1000)
+    state = step_lib.init_state(params, optimizer, 0)
+    update = strategy.compile(functools.partial(
+        step_lib.train_step, objective=lm.Causal().build(model),
+        optimizer=optimizer), case.microbatches)
+    self.state = strategy.place(state)
+    self.batch = strategy.shard(_batch(case))
+    self._update = update.lower(self.state, self.batch).compile()
+    memory = self._update.memory_analysis()
+    found = exchanges.of_step(self._update.as_text(), case.devices)
+    self.report = {
+        'strategy': case.name, 'devices': case.devices, 'rows': case.rows,
+        'length': case.length, 'microbatches': case.microbatches,
+        'at_rest_mib': _mib(sum(
+            leaf.addressable_data(0).nbytes
+            for leaf in jax.tree.leaves((self.state.params,
+                                         self.state.opt_state)))),
+        'step_mib': _mib(memory.temp_size_in_bytes),
+        'sent_mib': _mib(sum(each.sent for each in found)),
+        'planned_mib': _planned(case),
+        'exchanges': {kind: sum(each.times for each in found
+                                if each.kind == kind)
+                      for kind in exchanges.KINDS}}
+
+  def turn(self) -> None:
+    """Makes a step, and remembers how long it took."""
+    begun = time.perf_counter()
+    self.state, metrics = self._update(self.state, self.batch)
+    jax.block_until_ready(metrics)
+    self.seconds.append(time.perf_counter() - begun)
+
+
+def _batch(case: Case) -> dict[str, np.ndarray]:
+  draw, shape = np.random.default_rng(0), (case.rows, case.length)
+  ids = draw.integers(0, case.model.vocab_size, (
+      case.rows, case.length + 1)).astype(np.int32)
+  return {'inputs': ids[:, :-1], 'targets': ids[:, 1:],
+          'weights': np.ones(shape, np.float32),
+          'positions': np.tile(np.arange(case.length, dtype=np.int32), (
+              case.rows, 1)),
+          'segments': np.ones(shape, np.int32)}
+
+
+def _planned(case: Case) -> float | None:
+  """Returns the MiB that a device sends by `lmjax.plan`; None: it cannot say.
+  """
+  config = experiment.Pretrain(
+      data=pipeline.DataConfig(batch_size=case.rows, length=case.length),
+      model=case.model, training=experiment.Training(
+          microbatches=case.microbatches))
+  mesh = {'jit': 'data:1', 'pmap': f'data:{case.devices}'}.get(
+      case.name, case.name)
+  try:
+    found = plan.plan(
+        config, devices_lib.named('h100'), mesh_lib.sharding.parse(mesh))
+  except errors.InputError:
+    return None
+  return _mib(sum(found.sent.values()))
+
+
+def _mib(size: float) -> float:
+  return round(size / 2**20, 2)
+
+
+def measure(chosen: list[Case], rounds: int, say: Callable[[str], None]
+            ) -> list[dict[str, object]]:
+  """Returns the reports of cases that take turns."""
+  works = [Work(case) for case in chosen]
+  for _ in range(rounds + 1):  # The first turn warms up.
+    for work in works:
+      work.turn()
+  for work in works:
+    if rounds:
+      work.report['step_ms'] = round(
+          1e3 * statistics.median(work.seconds[1:]), 1)
+    say(json.dumps(work.report))
+  return [work.report for work in works]
+
+
+def table(reports: list[dict[str, object]]) -> str:
+  """Returns reports as a table in Markdown."""
+  columns = {
+      'strategy': 'strategy', 'devices': 'devices', 'batch': 'batch',
+      'at_rest_mib': 'at rest, MiB', 'step_mib': 'step, MiB',
+      'sent_mib': 'sent, MiB', 'planned_mib': 'planned, MiB',
+      'step_ms': 'step, ms'}
+  lines = [list(columns.values()), ['---'] * len(columns)]
+  for report in reports:
+    parts = report['microbatches']
+    values = report | {'batch': f'{report["rows"]} x {report["length"]}' + (
+        f' in {parts}' if parts > 1 else '')}
+    lines.append(['-' if values.get(name) is None else str(values[name])
+                  for name in columns])
+  return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+
+
+def main(argv) -> None:
+  del argv
+  options = flags.FLAGS
+  jax.config.update('jax_platforms', options.platform)
+  if options.platform == 'cpu':
+    jax.config.update('jax_num_cpu_devices', options.devices)
+    allocator.keep_pages()
+  for kind in options.kinds:
+    print(f'{kind}:')
+    print(table(measure(
+        cases(kind, jax.device_count()), options.rounds, print)))
+
+
+if __name__ == '__main__':
+  flags.DEFINE_string('platform', 'cpu', 'Whose devices: cpu, gpu or tpu.')
+  flags.DEFINE_integer('devices', 8, 'How many devices a CPU is to have.')
+  flags.DEFINE_list('kinds', ['strong', 'weak'], 'Of comparisons.')
+  flags.DEFINE_integer('rounds', 5, 'Turns of each step; 0 times nothing.')
+  app.run(main)
