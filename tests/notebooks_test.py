@@ -20,7 +20,8 @@ def _code(path):
 
 
 def test_there_are_notebooks():
-  assert {path.stem for path in NOTEBOOKS} >= {'quickstart', 'inside_attention'}
+  assert {path.stem for path in NOTEBOOKS} >= {
+      'quickstart', 'inside_attention', 'scaling_on_tpu'}
 
 
 @each_notebook
