@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.core import placement
 from lmjax.training import checkpoints
 from lmjax.training import mesh as mesh_lib
 from lmjax.training import optimizers
@@ -82,6 +83,29 @@ def test_each_device_holds_its_part_of_parameters_and_moments(toy):
                ('bias', state.params['layers']['dense']['bias']))}
   assert parts == {'kernel': {(2, 11)}, 'stacked': {(2, 2, 8)},
                    'moment': {(2, 11)}, 'bias': {(2, 8)}}
+
+
+def test_a_batch_comes_divided_by_rows_and_tokens():
+  strategy = mesh_lib.Mesh(sizes='data:2,sequence:4')
+  batch = strategy.shard({
+      'inputs': np.zeros((4, 8)), 'odd': np.zeros((4, 6)),
+      'label': np.zeros(4), 'vectors': np.zeros((4, 8, 3))})
+  parts = {name: x.addressable_data(0).shape for name, x in batch.items()}
+  assert parts == {
+      'inputs': (2, 2), 'odd': (2, 6), 'label': (2,), 'vectors': (2, 2, 3)}
+
+
+def test_microbatches_pass_through_stages_at_once(toy):
+  seen = []
+
+  def step_of(state, batch, microbatches=1):
+    seen.append((microbatches, placement.current().microbatches))
+    return state, batch
+
+  for sizes in 'data:8', 'stage:8':
+    mesh_lib.Mesh(sizes=sizes).compile(step_of, 4).lower(
+        toy.params, {'loss': np.zeros(8)})
+  assert seen == [(4, 1), (1, 4)]
 
 
 def test_place_and_gather_are_inverse_and_on_the_host(toy):

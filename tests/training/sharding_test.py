@@ -52,6 +52,30 @@ def test_axes_by_path_and_shape(path, shape, cut):
   assert sharding.spec(path, shape, SIZES) == cut
 
 
+@pytest.mark.parametrize('path, shape, cut', [
+    ('layers/mlp/in/kernel', (4, 8, 32), ('stage', 'fsdp', None)),
+    ('layers/mlp_norm/scale', (4, 8), ('stage', None)),
+    ('layers/of_mine', (4, 3, 6), ('stage', None, 'fsdp')),
+    ('layers/mlp/in/kernel', (3, 8, 32), (None, 'fsdp', None)),
+    ('final_norm/scale', (8,), (None,)),
+    ('layer_0/mlp/in/kernel', (8, 32), ('fsdp', None))])
+def test_scanned_layers_are_cut_over_stages(path, shape, cut):
+  sizes = sharding.parse('stage:2,fsdp:2')
+  assert sharding.spec(path, shape, sizes) == cut
+
+
+@pytest.mark.parametrize('path, shape, cut', [
+    ('layer_0/mlp/experts/in/kernel', (4, 8, 6), ('expert', 'fsdp', 'tensor')),
+    ('layers/mlp/experts/out/kernel', (2, 4, 6, 8),
+     (None, 'expert', 'tensor', 'fsdp')),
+    ('layer_0/mlp/experts/gate/bias', (4, 6), ('expert', 'tensor')),
+    ('layer_0/mlp/experts/out/bias', (4, 8), ('expert', None)),
+    ('layer_0/mlp/experts/in/kernel', (3, 8, 6), (None, 'fsdp', 'tensor'))])
+def test_experts_lie_on_different_devices(path, shape, cut):
+  sizes = sharding.parse('expert:2,fsdp:2,tensor:2')
+  assert sharding.spec(path, shape, sizes) == cut
+
+
 def test_an_axis_of_size_1_cuts_nothing():
   sizes = sharding.parse('data:8')
   assert sharding.spec('embed/embedding', (64, 8), sizes) == (None, None)
