@@ -165,11 +165,22 @@ def test_stages_hand_on_one_part_of_the_batch_at_a_time():
 
 
 @pytest.mark.slow
-def test_dropout_is_the_same_on_a_mesh():
-  config = dataclasses.replace(
-      MODEL, embed_dropout=0.2, block=dataclasses.replace(
-          MODEL.block, dropout=0.2))
-  agrees(config, ['data:2,fsdp:2,tensor:2'], 3)
+@pytest.mark.parametrize('microbatches', [1, 2])
+def test_dropout_is_the_same_however_it_is_divided(microbatches):
+  block = dataclasses.replace(
+      MODEL.block, dropout=0.2,
+      mixer=dataclasses.replace(MODEL.block.mixer, dropout=0.2),
+      mlp=dataclasses.replace(MODEL.block.mlp, dropout=0.2))
+  config = dataclasses.replace(MODEL, embed_dropout=0.2, block=block)
+  model = config.build()
+  params = decoder.initial_params(model, 0)
+  for strategy in ('pmap', 'data:2,fsdp:2,tensor:2', 'data:2,sequence:4',
+                   'sequence:2,tensor:2'):
+    # Both are cut into as many parts: these draw their own.
+    parallel_kit.assert_parallel_invariant(
+        lm.Causal().build(model, None), params, batches, steps=3,
+        over=[strategy], microbatches=microbatches, one_microbatches=(
+            microbatches))
 
 
 def agrees(config, over, steps, microbatches=1, objective=lm.Causal()):

@@ -97,7 +97,7 @@ class Classifier(nn.Module):
         body, inputs_BT, positions_BT, segments_BT, causal=config.causal,
         train=train)
     x_BD = POOLING[config.pooling](x_BTD, segments_BT > 0)
-    x_BD = nn.Dropout(
+    x_BD = layers.Dropout(
         config.dropout, deterministic=not train, name='pooled_dropout')(x_BD)
     policy = layers.Policy(self.backbone.dtype, config.init_std)
     return layers.Head(

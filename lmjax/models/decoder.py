@@ -180,7 +180,7 @@ class Decoder(nn.Module):
       x_BTD *= jnp.asarray(config.width**0.5, x_BTD.dtype)
     x_BTD = config.positions.embed(
         x_BTD, mask.query_positions_BT, config.context, config.policy)
-    x_BTD = nn.Dropout(config.embed_dropout, deterministic=not train)(x_BTD)
+    x_BTD = layers.Dropout(config.embed_dropout, deterministic=not train)(x_BTD)
 
     index = None
     if cache is not None:

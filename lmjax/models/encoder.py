@@ -196,7 +196,7 @@ class Embeddings(nn.Module):
         x_BTE, positions_BT + offset, config.context + offset, config.policy)
     if config.embed_norm is not None:
       x_BTE = config.embed_norm.build('embed_norm')(x_BTE)
-    return nn.Dropout(config.embed_dropout, deterministic=not train)(x_BTE)
+    return layers.Dropout(config.embed_dropout, deterministic=not train)(x_BTE)
 
   def logits(self, x_BTE: jax.Array) -> jax.Array:
     """Returns the float32 products of `x_BTE` with the table, `logits_BTV`."""

@@ -143,7 +143,7 @@ class Side(nn.Module):
     """
     config = self.config
     policy = config.policy(self.branches)
-    drop = nn.Dropout(config.embed_dropout, deterministic=not train)
+    drop = layers.Dropout(config.embed_dropout, deterministic=not train)
     x_BTD = self.positions.embed(
         x_BTD, own.query_positions_BT, config.context + _ROOM, policy)
     bias_BNTS = self.positions.bias(own, config.block.mixer.num_heads)

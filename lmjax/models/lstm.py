@@ -184,7 +184,7 @@ class RecurrentModel(nn.Module):
     resets_BT &= real_BT
 
     def drop(x_BTD, rate):
-      return nn.Dropout(
+      return layers.Dropout(
           rate, broadcast_dims=(1,) if rates.locked else (),
           deterministic=not train)(x_BTD)
 

@@ -118,7 +118,7 @@ class XLNet(nn.Module):
         'head_bias', nn.initializers.zeros, (config.vocab_size,))
     self.layer = [XLNetBlock(config, self.attend, name=f'layer_{i}')
                   for i in range(config.num_layers)]
-    self.drop = nn.Dropout(config.dropout)
+    self.drop = layers.Dropout(config.dropout)
 
   def __call__(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
                order_BT: jax.Array | None = None,
@@ -209,7 +209,7 @@ class XLNetBlock(nn.Module):
   @nn.compact
   def __call__(self, x_BTD, mask, same_BTS, train):
     config, policy = self.config, self.config.policy
-    drop = nn.Dropout(config.dropout, deterministic=not train)
+    drop = layers.Dropout(config.dropout, deterministic=not train)
     norm = layers.LayerNorm(config.epsilon)
     x_BTD = placement.tokens(x_BTD)
     h_BTD = RelativeAttention(config, self.attend, name='mixer')(

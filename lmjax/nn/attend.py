@@ -6,6 +6,7 @@ of them, or a researcher's own: `config.build(attend=my_attend)`.
 import jax
 import jax.numpy as jnp
 
+from lmjax.core import draws
 from lmjax.core import shapes
 from lmjax.nn import divided
 from lmjax.nn import masks
@@ -89,8 +90,9 @@ def plain(
   weights_BKGTS = jnp.exp(logits_BKGTS - largest_BKGT1)
   total_BKGT1 = jnp.sum(weights_BKGTS, axis=-1, keepdims=True)
   if dropout and dropout_rng is not None:
-    keep_BKGTS = jax.random.bernoulli(
-        dropout_rng, 1 - dropout, weights_BKGTS.shape)
+    keep_BKGTS = draws.bernoulli(
+        dropout_rng, 1 - dropout, weights_BKGTS.shape,
+        draws.ATTENTION)
     weights_BKGTS = jnp.where(keep_BKGTS, weights_BKGTS / (1 - dropout), 0)
   out_BKGTH = jnp.einsum(
       'BKGTS,BSKH->BKGTH', weights_BKGTS.astype(v_BSKH.dtype), v_BSKH,
@@ -110,13 +112,15 @@ def blocked(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, dropout_rng=None,
   size = -(-length // blocks)
   for start in range(0, length, size):
     stop = min(start + size, length)
-    out.append(plain(
-        q_BTNH[:, start:stop], k_BSKH[:, :stop], v_BSKH[:, :stop],
-        mask.part(start, stop),
-        bias_BNTS=None if bias_BNTS is None else (
-            bias_BNTS[:, :, start:stop, :stop]),
-        dropout_rng=None if dropout_rng is None else (
-            jax.random.fold_in(dropout_rng, start)), **options))
+    with draws.divided(
+        queries=draws.Places(jnp.arange(start, stop), length),
+        keys=draws.Places(jnp.arange(stop), length)):
+      out.append(plain(
+          q_BTNH[:, start:stop], k_BSKH[:, :stop], v_BSKH[:, :stop],
+          mask.part(start, stop),
+          bias_BNTS=None if bias_BNTS is None else (
+              bias_BNTS[:, :, start:stop, :stop]),
+          dropout_rng=dropout_rng, **options))
   return jnp.concatenate(out, axis=1)
 
 

@@ -75,7 +75,7 @@ class PreNormBlock(nn.Module):
   def __call__(self, x_BTD, cache, mask, bias_BNTS, index, train):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config
-    drop = nn.Dropout(config.dropout, deterministic=not train)
+    drop = layers.Dropout(config.dropout, deterministic=not train)
     x_BTD = placement.tokens(x_BTD)
 
     h_BTD = config.norm.build('mixer_norm')(x_BTD)
@@ -97,7 +97,7 @@ class PostNormBlock(PreNormBlock):
   def __call__(self, x_BTD, cache, mask, bias_BNTS, index, train):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config
-    drop = nn.Dropout(config.dropout, deterministic=not train)
+    drop = layers.Dropout(config.dropout, deterministic=not train)
     x_BTD = placement.tokens(x_BTD)
 
     h_BTD, cache = config.mixer.build(

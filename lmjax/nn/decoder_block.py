@@ -70,7 +70,7 @@ class PreNormDecoderBlock(nn.Module):
   def __call__(self, x_BTD, cache, sight, bias_BNTS, index, train):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config.block
-    drop = nn.Dropout(config.dropout, deterministic=not train)
+    drop = layers.Dropout(config.dropout, deterministic=not train)
     x_BTD = placement.tokens(x_BTD)
 
     h_BTD = config.norm.build('mixer_norm')(x_BTD)
@@ -113,7 +113,7 @@ class PostNormDecoderBlock(PreNormDecoderBlock):
   def __call__(self, x_BTD, cache, sight, bias_BNTS, index, train):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config.block
-    drop = nn.Dropout(config.dropout, deterministic=not train)
+    drop = layers.Dropout(config.dropout, deterministic=not train)
     x_BTD = placement.tokens(x_BTD)
 
     h_BTD, kept = self.mixed(x_BTD, cache, sight, bias_BNTS, index, train)

@@ -5,10 +5,13 @@ would rather run whole on every device, and a divided sequence, whose keys it
 would gather.
 """
 from collections.abc import Callable
+import functools
 import math
 
 import jax
+import jax.numpy as jnp
 
+from lmjax.core import draws
 from lmjax.core import placement
 from lmjax.core import shapes
 from lmjax.nn import collectives
@@ -40,22 +43,20 @@ def attention(attend: Attend, q_BTNH: jax.Array, k_BSKH: jax.Array,
     **options: See there.
   """
   d = shapes.bind(q_BTNH=q_BTNH, k_BSKH=k_BSKH, v_BSKH=v_BSKH)
-  dropping = dropout > 0 and dropout_rng is not None
   tokens = placement.axes('tokens')
   divides = placement.axes('tokens', math.gcd(d.T, d.S)) == tokens
-  if placement.current() is None or not divides or (
-      dropping and not tokens):  # The compiler cuts what is drawn.
+  if placement.current() is None or not divides:
     return attend(q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS=bias_BNTS,
                   dropout=dropout, dropout_rng=dropout_rng, **options)
   heads = d.N if d.K % placement.count('heads') == 0 else 1
+  here = attend if not tokens else functools.partial(
+      balanced, ring.Ring(tokens[0]))
 
-  def on_device(q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS):
-    if not tokens:
-      return attend(
-          q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS=bias_BNTS, **options)
-    return balanced(ring.Ring(tokens[0]), q_BTNH, k_BSKH, v_BSKH, mask,
-                    bias_BNTS=bias_BNTS, dropout=dropout,
-                    dropout_rng=dropout_rng, **options)
+  def on_device(q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS, dropout_rng):
+    with draws.divided(rows=placement.axes('rows', d.B),
+                       heads=placement.axes('heads', heads)):
+      return here(q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS=bias_BNTS,
+                  dropout=dropout, dropout_rng=dropout_rng, **options)
 
   lies = placement.spec
   queries = lies(rows=d.B, tokens=d.T, heads=heads)
@@ -63,8 +64,9 @@ def attention(attend: Attend, q_BTNH: jax.Array, k_BSKH: jax.Array,
   return placement.mapped(
       on_device,
       (queries, keys, keys, _of_mask(mask), None if bias_BNTS is None else lies(
-          rows=bias_BNTS.shape[0], heads=heads, tokens=bias_BNTS.shape[2])),
-      queries)(q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS)
+          rows=bias_BNTS.shape[0], heads=heads, tokens=bias_BNTS.shape[2]),
+       None if dropout_rng is None else lies()),
+      queries)(q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS, dropout_rng)
 
 
 def balanced(attend: Attend, q_BTNH: jax.Array, k_BSKH: jax.Array,
@@ -83,12 +85,15 @@ def balanced(attend: Attend, q_BTNH: jax.Array, k_BSKH: jax.Array,
     **options: See there.
   """
   axis = collectives.named(attend.axis)
+  places = tuple(
+      axis.index() * size + jnp.arange(size)[None]
+      for size in (q_BTNH.shape[1], k_BSKH.shape[1]))
   if not mask.causal or q_BTNH.shape[1] % 2 or k_BSKH.shape[1] % 2:
-    return attend(q_BTNH, k_BSKH, v_BSKH, mask, **options)
-  q_BTNH, k_BSKH, v_BSKH, mask = sequence.deal(
-      (q_BTNH, k_BSKH, v_BSKH, mask.replace(square=False)), axis)
-  return sequence.collect(
-      attend(q_BTNH, k_BSKH, v_BSKH, mask, **options), axis)
+    return attend(q_BTNH, k_BSKH, v_BSKH, mask, places=places, **options)
+  q_BTNH, k_BSKH, v_BSKH, mask, places = sequence.deal(
+      (q_BTNH, k_BSKH, v_BSKH, mask.replace(square=False), places), axis)
+  return sequence.collect(attend(
+      q_BTNH, k_BSKH, v_BSKH, mask, places=places, **options), axis)
 
 
 def _of_mask(mask):

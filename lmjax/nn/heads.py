@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from lmjax.core import draws
 from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.nn import attend as attend_lib
@@ -129,12 +130,12 @@ class DividedAttention(nn.Module):
           axis.index() * share.num_heads, share.num_heads, axis=1)
     rngs = {}
     if train and share.dropout:
-      rngs['dropout'] = jax.random.fold_in(
-          self.make_rng('dropout'), axis.index())
-    part_BTD, cache = attention.Attention(
-        share, self.policy, self.positions, self.attend).apply(
-            {'params': _own(self.variables['params'], axis)}, x_BTD, mask,
-            bias_BNTS, cache, index, train, rngs=rngs)
+      rngs['dropout'] = self.make_rng('dropout')
+    with draws.divided(heads=axis):
+      part_BTD, cache = attention.Attention(
+          share, self.policy, self.positions, self.attend).apply(
+              {'params': _own(self.variables['params'], axis)}, x_BTD, mask,
+              bias_BNTS, cache, index, train, rngs=rngs)
     return collectives.fan_in(part_BTD, axis), cache
 
 

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lmjax.core import draws
 from lmjax.core import errors
 from lmjax.core import placement
 
@@ -59,6 +60,37 @@ class Dense(nn.Module):
       bias = self.param('bias', nn.initializers.zeros, (self.features,))
       y += _along_last(bias.astype(dtype), y.ndim)
     return y.reshape(x.shape[:-1] + (self.features,))
+
+
+class Dropout(nn.Module):
+  """Drops elements, the same ones however rows are divided over devices.
+
+  Flax's `nn.Dropout` but for that, bit by bit.
+
+  Attributes:
+    rate: The probability that an element is dropped.
+    broadcast_dims: Axes along which all elements share their fate.
+    deterministic: Whether nothing is dropped, if a call does not say.
+    rows: Whether the first axis is that of the batch's rows.
+  """
+  rate: float
+  broadcast_dims: tuple[int, ...] = ()
+  deterministic: bool | None = None
+  rows: bool = True
+
+  @nn.compact
+  def __call__(self, x: jax.Array, deterministic: bool | None = None
+               ) -> jax.Array:
+    """Returns `x` with some elements 0 and the others scaled up."""
+    if nn.merge_param('deterministic', self.deterministic, deterministic) or (
+        not self.rate):
+      return x
+    shape = [1 if axis in self.broadcast_dims else size
+             for axis, size in enumerate(x.shape)]
+    keep = draws.bernoulli(self.make_rng('dropout'), 1 - self.rate, shape,
+                           ('rows',) if self.rows else ())
+    return jnp.where(jnp.broadcast_to(keep, x.shape), x / (1 - self.rate),
+                     jnp.zeros_like(x))
 
 
 def flat(x: jax.Array) -> jax.Array:
@@ -243,6 +275,6 @@ class MLP(nn.Module):
         Dense(config.hidden, policy, config.bias, name='in')(x_BTD))
     if config.gated:
       h_BTF *= Dense(config.hidden, policy, config.bias, name='gate')(x_BTD)
-    h_BTF = nn.Dropout(config.dropout, deterministic=not train)(h_BTF)
+    h_BTF = Dropout(config.dropout, deterministic=not train)(h_BTF)
     return Dense(x_BTD.shape[-1], policy, config.bias, policy.residual_std,
                  name='out')(h_BTF)

@@ -151,8 +151,8 @@ class Recurrent(nn.Module):
     bias_G = None
     if config.recurrent_bias:
       bias_G = self.param('recurrent_bias', nn.initializers.zeros, (size,))
-    kernel_HG = nn.Dropout(
-        config.weight_drop, deterministic=not train)(kernel_HG)
+    kernel_HG = layers.Dropout(
+        config.weight_drop, deterministic=not train, rows=False)(kernel_HG)
 
     x_TBG = layers.Dense(size, self.policy, name='input')(
         x_BTD.swapaxes(0, 1))

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from lmjax.core import draws
 from lmjax.core import errors
 from lmjax.core import shapes
 from lmjax.nn import collectives
@@ -74,7 +75,8 @@ class Ring:
   def __call__(self, q_BTNH: jax.Array, k_BSKH: jax.Array, v_BSKH: jax.Array,
                mask: masks.Mask, *, bias_BNTS: jax.Array | None = None,
                scale: float | None = None, softcap: float | None = None,
-               dropout: float = 0.0, dropout_rng: jax.Array | None = None
+               dropout: float = 0.0, dropout_rng: jax.Array | None = None,
+               places: tuple[jax.Array, jax.Array] | None = None
                ) -> jax.Array:
     """Attends from this device's T queries to all devices' S keys each.
 
@@ -86,8 +88,11 @@ class Ring:
       bias_BNTS: Only None: a bias would be as large as all tokens squared.
       scale: See there.
       softcap: See there.
-      dropout: See there; what is dropped depends on the number of devices.
+      dropout: See there.
       dropout_rng: See there.
+      places: Where in the undivided rows the queries and the keys are, [1, T]
+        and [1, S]. With them dropout draws what `attend.plain` draws on one
+        device; else what is dropped depends on the number of devices.
 
     Returns:
       The block's `out_BTNH`; 0 for a query that may see no key.
@@ -100,15 +105,18 @@ class Ring:
       dropout = 0.0
     plan = _Plan(collectives.named(self.axis), mask.causal, mask.window,
                  softcap, dropout, _blocks(d.T, self.block),
-                 _blocks(d.S, self.block))
+                 _blocks(d.S, self.block), d.T, d.S, draws.current())
     q_BTNH = q_BTNH * jnp.asarray(
         d.H**-0.5 if scale is None else scale, q_BTNH.dtype)
     q_BTKGH = q_BTNH.reshape(d.B, d.T, d.K, d.N // d.K, d.H)
     # Query axis last but one, as in the logits; the blocks lead.
     q_XBKGTH = jnp.moveaxis(_cut(q_BTKGH, plan.queries), 2, 4)
-    where = (_cut((mask.query_positions_BT, mask.query_segments_BT),
-                  plan.queries),
-             _cut((mask.key_positions_BS, mask.key_segments_BS), plan.keys))
+    at_queries, at_keys = (None, None) if places is None else places
+    where = (
+        _cut((mask.query_positions_BT, mask.query_segments_BT, at_queries),
+             plan.queries),
+        _cut((mask.key_positions_BS, mask.key_segments_BS, at_keys),
+             plan.keys))
     out_XBKGTH = _attend(
         plan, q_XBKGTH, *_cut((k_BSKH, v_BSKH), plan.keys), where,
         dropout_rng if dropout else None)
@@ -137,7 +145,11 @@ def check(mask: masks.Mask, bias_BNTS: jax.Array | None) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Plan:
-  """What is known at trace time; `queries` and `keys` count blocks."""
+  """What is known at trace time; `queries` and `keys` count blocks.
+
+  `parts` is who divides rows and heads: the backward pass is traced where
+  nobody says so any more.
+  """
   axis: collectives.Axis
   causal: bool
   window: int | None
@@ -145,6 +157,9 @@ class _Plan:
   dropout: float
   queries: int
   keys: int
+  query_length: int
+  key_length: int
+  parts: tuple[tuple[str, Any], ...]
 
 
 def _blocks(length: int, size: int) -> int:
@@ -307,8 +322,8 @@ def _pairs(plan, queries, keys, visit, query_sums, key_sums, keep):
 
   def pair(number, sums):
     i, j = number // plan.keys, number % plan.keys
-    query, (positions_BT, segments_BT) = _at(queries, i)
-    key, (positions_BS, segments_BS) = _at(keys, j)
+    query, (positions_BT, segments_BT, place_1T) = _at(queries, i)
+    key, (positions_BS, segments_BS, place_1S) = _at(keys, j)
     mask_BTS = masks.Mask(
         positions_BT, positions_BS, segments_BT, segments_BS,
         causal=plan.causal, window=plan.window).dense()
@@ -316,7 +331,8 @@ def _pairs(plan, queries, keys, visit, query_sums, key_sums, keep):
     block_sums = jax.lax.cond(
         jnp.any(mask_BTS),
         lambda sums: visit(
-            query, key, mask_BTS, functools.partial(keep, i, j), *sums),
+            query, key, mask_BTS,
+            functools.partial(keep, i, j, place_1T, place_1S), *sums),
         lambda sums: sums, block_sums)
     return (_put(sums[0], block_sums[0], i), _put(sums[1], block_sums[1], j))
 
@@ -334,10 +350,18 @@ def _put(tree, new, i):
       x, new, i, 0), tree, new)
 
 
-def _keep(plan, rng, index, source, i, j, weights_BKGTS):
+def _keep(plan, rng, index, source, i, j, place_1T, place_1S, weights_BKGTS):
   """Drops weights; the same ones backward, whichever pairs were skipped."""
   if rng is None:
     return weights_BKGTS
+  if place_1T is not None:
+    count = plan.axis.size
+    at = dict(queries=draws.Places(place_1T[0], count * plan.query_length),
+              keys=draws.Places(place_1S[0], count * plan.key_length))
+    with draws.divided(**dict(plan.parts) | at):
+      keep_BKGTS = draws.bernoulli(
+          rng, 1 - plan.dropout, weights_BKGTS.shape, draws.ATTENTION)
+    return jnp.where(keep_BKGTS, weights_BKGTS / (1 - plan.dropout), 0)
   rng = jax.random.fold_in(rng, index * plan.queries + i)
   rng = jax.random.fold_in(rng, source * plan.keys + j)
   keep_BKGTS = jax.random.bernoulli(

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from lmjax.core import draws
 from lmjax.core import errors
 from lmjax.core import shapes
 from lmjax.nn import attend as attend_lib
@@ -75,13 +76,12 @@ class Ulysses:
     if d.K % count:  # Fewer key heads than devices: some hold the same one.
       k_BSKH, v_BSKH = (
           jnp.repeat(x, count // d.K, axis=2) for x in (k_BSKH, v_BSKH))
-    if dropout_rng is not None:
-      dropout_rng = jax.random.fold_in(dropout_rng, axis.index())
     arrays = (axis.exchange(x, split=2, join=1)
               for x in (q_BTNH, k_BSKH, v_BSKH))
-    out_BTNH = self.attend(
-        *arrays, self._whole(axis, mask), bias_BNTS=None,
-        dropout_rng=dropout_rng, **options)
+    with draws.divided(heads=axis):
+      out_BTNH = self.attend(
+          *arrays, self._whole(axis, mask), bias_BNTS=None,
+          dropout_rng=dropout_rng, **options)
     return axis.exchange(out_BTNH, split=1, join=2)
 
   def _whole(self, axis, mask):

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lmjax.core import draws
 from lmjax.core import errors
 from lmjax.core import shapes
 
@@ -217,7 +218,8 @@ def row_keys(batch: Batch, rng: jax.Array | None) -> jax.Array:
   """
   inputs_BT = batch['inputs']
   if rng is not None:
-    return jax.random.split(rng, inputs_BT.shape[0])
+    return draws.of_rows(
+        lambda rows: jax.random.split(rng, rows), inputs_BT.shape[0])
   # A polynomial in an odd number modulo 2^32 tells rows apart.
   with np.errstate(over='ignore'):
     powers_T = np.cumprod(

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lmjax.core import draws
 from lmjax.core import errors
 from lmjax.core import metrics
 from lmjax.core import shapes
@@ -129,12 +130,15 @@ def draw(key: jax.Array, batch: Batch, share: float, longest: int = 1
   Returns:
     `order_BT`, -1 for what is given, and `predicted_BT`, 1 or 0.
   """
-  noise_BT = jax.random.uniform(key, batch['inputs'].shape)
+  rows, length = batch['inputs'].shape
+  noise_BT = draws.of_rows(
+      lambda rows: jax.random.uniform(key, (rows, length)), rows)
   last_BT = noise_BT >= 1 - share
   if longest > 1:  # The order within stays that of the noise.
-    keys_B = jax.random.split(jax.random.fold_in(key, 1), len(noise_BT))
+    keys_B = draws.of_rows(
+        lambda rows: jax.random.split(jax.random.fold_in(key, 1), rows), rows)
     last_BT = jax.vmap(spans, (0, None, None, None))(
-        keys_B, noise_BT.shape[1], share, longest)
+        keys_B, length, share, longest)
   last_BT &= (batch['positions'] > 0) & (counted(batch) > 0)
   return (jnp.where(last_BT, noise_BT, _GIVEN),
           last_BT.astype(jnp.float32))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from lmjax.core import draws
 from lmjax.core import errors
 from lmjax.core import metrics as metrics_lib
 from lmjax.training import averaging
@@ -96,7 +97,9 @@ def train_step(
     state: Parameters, optimizer state and key.
     batch: Arrays whose first axis is the row.
     objective: `objective(params, batch, rng=key)` -> dict of `Mean`; the entry
-      'loss' is differentiated. If the state has a carry, it is called with
+      'loss' is differentiated. Where `axis_name` is given, all devices get the
+      same key: what is drawn for rows is drawn by `core.draws`, as one device
+      would draw it for all rows. If the state has a carry, it is called with
       `carry=...` and returns (that dict, the carry after the batch); gradients
       do not flow into what was carried.
     optimizer: An optax transformation.
@@ -116,13 +119,12 @@ def train_step(
       carried on would be divided at all.
   """
   rng = jax.random.fold_in(state.rng, state.step)
-  if axis_name is not None:  # Under pmap each device draws its own dropout.
-    rng = jax.random.fold_in(rng, jax.lax.axis_index(axis_name))
   carried = _carried(objective, state.carry, axis_name, microbatches)
-  grads, metrics, carry = _summed(
-      functools.partial(_gradient, carried, state.params), batch, rng,
-      microbatches)
-  if axis_name is not None:  # ... and holds a share of the sums.
+  with draws.divided(rows=axis_name):  # Drawn as one device draws for all.
+    grads, metrics, carry = _summed(
+        functools.partial(_gradient, carried, state.params), batch, rng,
+        microbatches)
+  if axis_name is not None:  # Each device holds a share of the sums.
     grads, metrics = jax.lax.psum((grads, metrics), axis_name)
   weight = metrics['loss'].weight
   divisor = jnp.maximum(weight, 1e-9)  # If all is padding.

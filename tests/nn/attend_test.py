@@ -115,6 +115,16 @@ def test_half_precision_operands_keep_a_float32_softmax():
       np.asarray(got, np.float32)[seen], want[seen], atol=0.05)
 
 
+def test_blocks_drop_what_is_dropped_at_once():
+  draw = lambda key: jax.random.normal(jax.random.key(key), (2, 10, 2, 4))
+  q, k, v = map(draw, range(3))
+  options = dict(dropout=0.5, dropout_rng=jax.random.key(3))
+  mask = masks.of_length(10)
+  np.testing.assert_allclose(
+      attend.blocked(q, k, v, mask, **options),
+      attend.plain(q, k, v, mask, **options), atol=1e-6)
+
+
 def test_dropout_keeps_the_mean_and_drops_its_share():
   q, k = jnp.zeros((2, 1, 200, 1, 2))
   v = jnp.ones((1, 200, 1, 2))

@@ -154,9 +154,16 @@ def test_a_divided_sequence_is_dealt_for_equal_work():
   assert not seen[-1].square
 
 
-def test_dropout_is_drawn_as_on_one_device():
-  *qkv, _ = draw()
-  best = functools.partial(
-      attend.best, mask=packed(), dropout=0.5, dropout_rng=jax.random.key(3))
-  np.testing.assert_allclose(
-      on_mesh('data:2,tensor:2')(best)(*qkv), best(*qkv), rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize('sizes', [
+    'data:2,tensor:2', 'sequence:4', 'data:2,sequence:2,tensor:2'])
+@pytest.mark.parametrize('causal', [True, False])
+def test_dropout_is_drawn_as_on_one_device(sizes, causal):
+  arrays, mask = draw(), packed(causal)
+  options = dict(dropout=0.5, dropout_rng=jax.random.key(3))
+  want = values_and_gradients(
+      functools.partial(attend.plain, **options), arrays, mask)
+  got = on_mesh(sizes)(functools.partial(
+      values_and_gradients, functools.partial(attend.best, **options)))(
+          arrays, mask)
+  jax.tree.map(functools.partial(
+      np.testing.assert_allclose, rtol=1e-5, atol=1e-5), got, want)

@@ -172,23 +172,25 @@ def test_a_cache_holds_the_keys_of_the_devices_own_heads():
   assert keys.shape == (2, B, 1, T, 8)
 
 
-def test_devices_drop_different_weights():
-  kept = []
-  def attend(q, k, v, mask, *, dropout_rng, **_):
-    kept.append(jax.random.key_data(dropout_rng))
-    return q
+def test_dropout_is_the_same_on_any_number_of_devices():
   config = attention.AttentionConfig(num_heads=8, dropout=0.5)
   layer = heads.Divided(config, 'devices').build(
-      POLICY, positions.NoPositions(), attend)
+      POLICY, positions.NoPositions())
   params = layer_params(config, positions.NoPositions())
 
   def on_each_device(params):
-    layer.apply({'params': params}, X, masks.of_length(T), train=True,
-                rngs={'dropout': jax.random.key(0)})
-    return kept.pop()
+    return layer.apply({'params': params}, X, masks.of_length(T), train=True,
+                       rngs={'dropout': jax.random.key(0)})[0]
 
-  keys = jax.pmap(on_each_device, axis_name='devices')(heads.split(params, 8))
-  assert len(np.unique(keys, axis=0)) == 8
+  one, two, eight = (
+      jax.pmap(on_each_device, axis_name='devices',
+               devices=jax.devices()[:count])(heads.split(params, count))[0]
+      for count in (1, 2, 8))
+  np.testing.assert_allclose(two, one, atol=1e-5)
+  np.testing.assert_allclose(eight, one, atol=1e-5)
+  without = jax.jit(config.build(POLICY, positions.NoPositions()).apply)(
+      {'params': params}, X, masks.of_length(T))[0]
+  assert np.max(np.abs(one - without)) > 1e-2
 
 
 def test_split_divides_mixers_and_copies_the_rest():

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lmjax.core import draws
 from lmjax.core import metrics
 
 
@@ -32,7 +33,7 @@ def _objective(params, batch, rng=None, dropout=0.0):
         + layers['dense']['bias'][i][None, None])
     x_BTD += h_BTD * layers['norm']['scale'][i][None, None]
   if rng is not None and dropout:
-    keep = jax.random.bernoulli(rng, 1 - dropout, x_BTD.shape)
+    keep = draws.bernoulli(rng, 1 - dropout, x_BTD.shape)
     x_BTD = jnp.where(keep, x_BTD / (1 - dropout), 0.0)
   logits_BTV = x_BTD @ params['head']['kernel']
   nll_BT = -jnp.take_along_axis(

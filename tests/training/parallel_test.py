@@ -34,24 +34,23 @@ def test_pmap_equals_one_device(toy, microbatches):
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_devices_draw_their_own_dropout(toy):
-  batch = {k: np.tile(v[:1], (8, 1)) for k, v in toy.batches(0).items()}
-  batch['weights'][:] = 1
-  strategy = parallel.Pmap()
-  optimizer = optimizers.SGD().build(toy.params, 1)
-  state = strategy.place(step.init_state(toy.params, optimizer, 0))
-  seen = []
+@pytest.mark.parametrize('count, microbatches', [(2, 1), (8, 1), (4, 2)])
+def test_pmap_draws_the_dropout_of_one_device(toy, count, microbatches):
+  def losses(strategy):
+    optimizer = optimizers.SGD(learning_rate=0.1).build(toy.params, 3)
+    state = strategy.place(step.init_state(toy.params, optimizer, 0))
+    update = strategy.compile(functools.partial(
+        step.train_step, objective=toy.dropout_objective,
+        optimizer=optimizer), microbatches)
+    rows = []
+    for i in range(3):
+      state, row = update(state, strategy.shard(toy.batches(i)))
+      rows.append(row['loss'])
+    return [float(row.value) for row in strategy.fetch(rows)]
 
-  def objective(params, batch, rng=None):
-    jax.debug.callback(lambda key: seen.append(tuple(key.tolist())),
-                       jax.random.key_data(rng))
-    return toy.objective(params, batch, rng)
-
-  update = strategy.compile(functools.partial(
-      step.train_step, objective=objective, optimizer=optimizer))
-  jax.block_until_ready(update(state, strategy.shard(batch)))
-  jax.effects_barrier()
-  assert len(set(seen)) == 8
+  want = losses(parallel.Jit())
+  got = losses(parallel.Pmap(jax.devices()[:count]))
+  np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
 def test_place_and_gather_are_inverse(toy):

@@ -1,0 +1,101 @@
+"""Parts of an array are drawn as the whole is, bit by bit."""
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.core import draws
+
+KEY = jax.random.key(5)
+
+
+@pytest.mark.parametrize('count', [1, 2, 8])
+def test_each_device_draws_its_rows(count):
+  def on_each_device(_):
+    with draws.divided(rows='data'):
+      return draws.bernoulli(KEY, 0.3, (16 // count, 6, 5))
+  got = jax.pmap(on_each_device, axis_name='data',
+                 devices=jax.devices()[:count])(np.zeros(count))
+  np.testing.assert_array_equal(
+      got.reshape(16, 6, 5), jax.random.bernoulli(KEY, 0.3, (16, 6, 5)))
+
+
+def test_several_axes_are_divided_at_once_and_by_several_names():
+  mesh = jax.sharding.Mesh(
+      np.array(jax.devices()).reshape(2, 2, 2), ('a', 'b', 'c'))
+  lies = jax.sharding.PartitionSpec(('a', 'b'), None, 'c')
+
+  def on_each_device():
+    with draws.divided(rows=('a', 'b')):
+      with draws.divided(heads='c'):
+        return draws.bernoulli(KEY, 0.5, (2, 3, 4), ('rows', None, 'heads'))
+  got = jax.jit(jax.shard_map(
+      on_each_device, mesh=mesh, in_specs=(), out_specs=lies,
+      check_vma=False))()
+  np.testing.assert_array_equal(got, jax.random.bernoulli(KEY, 0.5, (8, 3, 8)))
+
+
+@pytest.mark.parametrize('partitionable', [True, False])
+def test_places_in_any_order(partitionable):
+  rows, columns = np.array([3, 15, 0]), np.array([5, 1])
+  parts = dict(rows=draws.Places(jnp.asarray(rows), 16),
+               columns=draws.Places(jnp.asarray(columns), 6))
+  with jax.threefry_partitionable(partitionable):
+    whole = jax.random.bernoulli(KEY, 0.3, (16, 2, 6))
+    with draws.divided(**parts):
+      got = draws.bernoulli(KEY, 0.3, (3, 2, 2), ('rows', None, 'columns'))
+  np.testing.assert_array_equal(got, whole[rows][:, :, columns])
+
+
+def test_indices_beyond_32_bits():
+  # Of an array of 2^38 elements: its last row is drawn like that of a small
+  # array whose key's counter is as far, so compare with a slice of the middle.
+  first = 2**20
+  at = lambda row, total: draws.Places(jnp.asarray([row]), total)
+  with draws.divided(rows=at(2**20 - 1, first)):
+    end = draws.bernoulli(KEY, 0.5, (1, 2**12, 64))
+  with draws.divided(rows=at(2**14 - 1, 2**14)):
+    wrapped = draws.bernoulli(KEY, 0.5, (1, 2**12, 64))
+  # Both end at a multiple of 2^32: without the high word they would be equal.
+  assert np.mean(np.asarray(end) != np.asarray(wrapped)) > 0.4
+
+
+@pytest.mark.parametrize('factor', [1, 3, 65537, 2**31 + 7, 2**40 + 12345])
+def test_products_are_exact_in_64_bits(factor):
+  x = np.random.default_rng(0).integers(0, 2**32, 100, dtype=np.uint32)
+  high, low = draws._product(jnp.asarray(x), factor)
+  assert [int(h) << 32 | int(l) for h, l in zip(high, low)] == [
+      int(value) * factor % 2**64 for value in x]
+
+
+def test_of_rows_takes_the_own_ones():
+  draw = lambda rows: jax.random.split(KEY, rows)
+  def on_each_device(_):
+    with draws.divided(rows='data'):
+      return jax.random.key_data(draws.of_rows(draw, 2))
+  got = jax.pmap(on_each_device, axis_name='data')(np.zeros(8))
+  np.testing.assert_array_equal(
+      got.reshape(16, 2), jax.random.key_data(draw(16)))
+
+
+def test_undivided_draws_are_those_of_jax():
+  np.testing.assert_array_equal(
+      draws.bernoulli(KEY, 0.3, (4, 5)), jax.random.bernoulli(KEY, 0.3, (4, 5)))
+  with draws.divided(rows=None, heads=()):
+    assert draws.current() == ()
+    assert draws.of_rows(lambda rows: jnp.zeros(rows), 3).shape == (3,)
+
+
+def test_what_was_told_can_be_entered_again():
+  with draws.divided(rows='data'):
+    kept = draws.current()
+  draw = functools.partial(draws.bernoulli, KEY, 0.5, (2, 3))
+  def on_each_device(_):
+    with draws.divided(**dict(kept)):
+      return draw()
+  got = jax.pmap(on_each_device, axis_name='data')(np.zeros(8))
+  np.testing.assert_array_equal(
+      got.reshape(16, 3), jax.random.bernoulli(KEY, 0.5, (16, 3)))
+  np.testing.assert_array_equal(draw(), jax.random.bernoulli(KEY, 0.5, (2, 3)))
