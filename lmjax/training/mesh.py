@@ -13,6 +13,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core import placement
+from lmjax.core import spread
 from lmjax.core import trees
 from lmjax.training import replicas
 from lmjax.training import rows as rows_lib
@@ -22,12 +23,13 @@ Batch = Mapping[str, np.ndarray]
 
 
 class Mesh:
-  """All local devices along the axes data, fsdp and tensor.
+  """All devices along the axes data, fsdp and tensor.
 
   Attributes:
     sizes: Of the axes.
     mesh: JAX's mesh.
     devices: All of them.
+    share: As of `parallel.Jit`: the rows that this process' devices need.
   """
   name = 'mesh'
 
@@ -37,7 +39,7 @@ class Mesh:
     """Lays out the devices.
 
     Args:
-      devices: The devices; None: all local ones.
+      devices: The devices; None: all.
       sizes: Such as 'data:2,fsdp:2,tensor:2'; None: all devices along fsdp.
       rules: How parameters are cut.
 
@@ -45,7 +47,7 @@ class Mesh:
       InputError: If the sizes do not multiply to the number of devices, or
         name an unknown axis.
     """
-    self.devices = list(devices or jax.local_devices())
+    self.devices = list(devices or jax.devices())
     count = len(self.devices)
     self.sizes = sharding.parse(sizes or f'fsdp:{count}')
     self._rules = rules
@@ -56,6 +58,8 @@ class Mesh:
         sharding.AXES, axis_types=(jax.sharding.AxisType.Auto,) * 3)
     self._rows = self._named(jax.sharding.PartitionSpec(sharding.BATCH))
     self._same = self._named(jax.sharding.PartitionSpec())
+    self.share = rows_lib.share(
+        self._rows, sharding.shards_of_batch(self.sizes), jax.process_index())
 
   def shardings(self, tree: Any) -> Any:
     """Returns where the parts of a state or of parameters lie, as a tree."""
@@ -83,7 +87,7 @@ class Mesh:
     """Returns one whole copy, on the host, of what `place` or a step returned.
     """
     return jax.tree.map(
-        lambda x: _key(x) if _is_key(x) else jax.device_get(x), tree)
+        lambda x: _key(x) if _is_key(x) else spread.whole(x), tree)
 
   def drifted(self, tree: Any) -> list[str]:
     """Returns the paths of parts that devices hold alike, but differently."""
@@ -99,17 +103,19 @@ class Mesh:
     Raises:
       InputError: If they do not divide.
     """
+    (index, count), size = self.share, rows_lib.count(batch)
     rows_lib.check(
-        rows_lib.count(batch), sharding.shards_of_batch(self.sizes),
+        size * count, sharding.shards_of_batch(self.sizes),
         'devices along data and fsdp')
-    return jax.device_put(dict(batch), self._rows)
+    return {name: spread.put(x, self._rows, index * size, count * size)
+            for name, x in batch.items()}
 
   def map_batches(self, function: Callable[[Any, Any], Any]):
     """As `parallel.Jit.map_batches`, rows over data and fsdp."""
     compiled = jax.jit(function, out_shardings=self._rows)
     return rows_lib.filled(
-        lambda params, batch: jax.device_get(
-            compiled(params, self.shard(batch))),
+        lambda params, batch: spread.whole(compiled(
+            params, self.shard(rows_lib.part(batch, *self.share)))),
         sharding.shards_of_batch(self.sizes))
 
   def _named(self, spec):
@@ -117,8 +123,8 @@ class Mesh:
 
   def _put(self, leaf, where):
     if _is_key(leaf):
-      return jax.device_put(_key(leaf), where)
-    return jax.device_put(np.asarray(leaf), where)
+      return spread.put(_key(leaf), where)
+    return spread.put(np.asarray(leaf), where)
 
 
 def _is_key(leaf) -> bool:
