@@ -55,6 +55,8 @@ def joined(tree: Any) -> Any:
 
 
 def _whole(x):
+  if not isinstance(x, jax.Array):
+    return x
   if x.is_fully_addressable or x.is_fully_replicated:
     return jax.device_get(x)
   same = jax.sharding.NamedSharding(
