@@ -1,12 +1,30 @@
 """What a process makes of its flags and of the others' facts."""
+import contextlib
+import json
+import pathlib
+import socket
+import sys
 import types
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
 import pytest
 
 from lmjax.core import errors
+from lmjax.core import metrics
+from lmjax.core import trees
+from lmjax.testing import processes as running
 from lmjax.training import channel
+from lmjax.training import checkpoints
+from lmjax.training import loop
+from lmjax.training import mesh
+from lmjax.training import parallel
 from lmjax.training import processes
-
+from lmjax.training import rows as rows_lib
+from lmjax.training import step
+from lmjax.training import supervision
 
 def test_processes_are_named_wholly_or_not_at_all():
   assert not processes.check(None, None, None)
@@ -53,3 +71,101 @@ def test_the_first_passes_first(monkeypatch):
     with processes.in_turn('cache'):
       done.append(f'process {index}')
   assert done == ['process 0', 'met', 'met', 'process 1']
+
+
+OPTIMIZER = optax.adamw(1e-2)
+
+
+def initial():
+  rng = np.random.default_rng(0)
+  return step.init_state({
+      'mlp': {'in': {'kernel': jnp.asarray(rng.normal(size=(8, 16)), 'float32'),
+                     'bias': jnp.zeros(16)}}}, OPTIMIZER, 3)
+
+
+def objective(params, batch, rng=None):
+  del rng
+  layer = params['mlp']['in']
+  h_BF = jnp.tanh(batch['inputs'] @ layer['kernel'] + layer['bias'][None])
+  loss = ((h_BF.sum(-1) - batch['targets'])**2 * batch['weights']).sum()
+  weight = batch['weights'].sum()
+  return {'loss': metrics.Mean(loss, weight),
+          'tokens': metrics.Mean(weight, 1.0)}
+
+
+def batch(number):
+  rng = np.random.default_rng([1, number])
+  return {'inputs': rng.normal(size=(8, 8)).astype('float32'),
+          'targets': rng.normal(size=8).astype('float32'),
+          'weights': (rng.random(8) < 0.7).astype('float32')}
+
+
+def train(strategy, start, group=channel.Group()):
+  """Returns the rows of a few steps on one process' share of the batches."""
+  return loop.fit(
+      start, lambda number: rows_lib.part(batch(number), *strategy.share),
+      objective=objective, optimizer=OPTIMIZER, steps=5, log_every=1,
+      parallel=strategy,
+      supervision=supervision.Supervision(group=group)).rows
+
+
+def work(coordinator, count, index, folder):
+  """What each process does: restore, save again, train."""
+  jax.config.update('jax_num_cpu_devices', 4 // int(count))
+  folder = pathlib.Path(folder)
+  with processes.joined(coordinator, int(count), int(index)) as group:
+    with checkpoints.Checkpoints(folder / 'before') as saved:
+      start = saved.restore_latest(initial()).state
+    found = {}
+    for strategy in mesh.Mesh(sizes='fsdp:2,tensor:2'), parallel.Pmap():
+      placed = strategy.place(start)
+      assert strategy.drifted(placed) == []
+      whole = strategy.gather(placed)
+      if group.first:
+        with checkpoints.Checkpoints(folder / strategy.name) as saved:
+          saved.save(1, whole)
+      double = strategy.map_batches(
+          lambda params, batch: 2 * batch['inputs'] + params['mlp']['in'][
+              'kernel'][0, 0])
+      out = double(strategy.place(start.params), batch(0))
+      kernel = np.asarray(start.params['mlp']['in']['kernel'])
+      np.testing.assert_allclose(
+          out, 2 * batch(0)['inputs'] + kernel[0, 0], rtol=1e-6)
+      found[strategy.name] = train(strategy, start, group)
+    (folder / f'{index}.json').write_text(json.dumps(found))
+    group.leave()
+
+
+def test_two_real_processes_restore_bitwise_and_train_as_one(tmp_path):
+  """By mesh and by pmap; of a checkpoint of one process, and back."""
+  state = initial()
+  with checkpoints.Checkpoints(tmp_path / 'before') as saved:
+    saved.save(1, state)
+  with socket.create_server(('127.0.0.1', 0)) as free:
+    port = free.getsockname()[1]
+  with contextlib.ExitStack() as stack:
+    for one in [stack.enter_context(running.started(
+        [sys.executable, __file__, f'127.0.0.1:{port}', '2', str(index),
+         str(tmp_path)], env={
+             'PATH': '/usr/bin:/bin', 'JAX_PLATFORMS': 'cpu', 'HOME': '/tmp',
+             'PYTHONPATH': str(
+                 pathlib.Path(__file__).parents[2])})) for index in range(2)]:
+      ended = one.wait(60)
+      assert ended.returncode == 0, ended.output
+  for name in 'mesh', 'pmap':
+    found = checkpoints.Checkpoints(tmp_path / name).restore(state).state
+    for path, leaf in trees.items(found):
+      wanted = dict(trees.items(state))[path]
+      if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf, wanted = map(jax.random.key_data, (leaf, wanted))
+      assert np.asarray(leaf).tobytes() == np.asarray(wanted).tobytes(), path
+  alone = train(mesh.Mesh(jax.devices()[:4], 'fsdp:2,tensor:2'), state)
+  for index in range(2):
+    for rows in json.loads((tmp_path / f'{index}.json').read_text()).values():
+      assert [row['batch'] for row in rows] == [row['batch'] for row in alone]
+      np.testing.assert_allclose([row['loss'] for row in rows],
+                                 [row['loss'] for row in alone], rtol=1e-5)
+
+
+if __name__ == '__main__':
+  work(*sys.argv[1:])
