@@ -11,6 +11,7 @@ from absl import flags
 
 from lmjax.core import config as config_lib
 from lmjax.core import errors
+from lmjax.core import secrets
 from lmjax.training import checkpoints
 from lmjax.training import checkpoints_following
 from lmjax.training import checkpoints_reading
@@ -60,7 +61,8 @@ class Launch:
         another config in it; or if processes of the run were started with
         different configs or flags.
     """
-    processes.same('config', config_lib.leaves(config_lib.to_dict(config)))
+    processes.same('config', config_lib.leaves(
+        secrets.redact(config_lib.to_dict(config))))
     processes.same('flag', {
         name: value for name, value in dataclasses.asdict(self).items()
         if name != 'watchdog_s'} | {'workdir': os.path.abspath(workdir)})

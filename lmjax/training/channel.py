@@ -9,6 +9,7 @@ connection that breaks or falls silent names the process that has died.
 from collections.abc import Callable
 import json
 import os
+import secrets
 import socket
 import threading
 import time
@@ -20,6 +21,7 @@ _BEAT_S = 5.0  # How often everybody says that they live.
 SILENCE_S = 30.0  # Without a word for so long, a process is taken for dead.
 _GRACE_S = 5.0  # For the process that writes, to end in an orderly way.
 _LAST_WORDS_S = 0.5  # For what was sent last to arrive.
+_KILLED = 'it was killed, or its host is gone'
 EXIT_DIED = 1  # As of a `RunError`.
 
 
@@ -72,26 +74,26 @@ class Group:
     self.post(name, value)
     return self.collect(name)
 
-  def listen(self) -> int:
-    """Opens the hub in this process; returns its port."""
+  def listen(self) -> tuple[int, str]:
+    """Opens the hub in this process; returns its port and a password."""
     self._hub = _Hub(self.count)
-    return self._hub.port
+    return self._hub.port, self._hub.password
 
-  def connect(self, address: tuple[str, int]) -> None:
-    """Connects to the hub.
+  def connect(self, host: str, port: int, password: str) -> None:
+    """Connects to the hub, at `host` and what `listen` returned there.
 
     Raises:
       RunError: If it cannot be reached.
     """
     try:
-      self._socket = socket.create_connection(address, timeout=SILENCE_S)
+      self._socket = socket.create_connection((host, port), timeout=SILENCE_S)
     except OSError as error:
       raise errors.RunError(
-          f'Process {self.index} cannot reach process 0 at {address[0]}:'
-          f'{address[1]} ({error}). Processes of a run talk over TCP: let '
-          'their hosts reach each other.') from error
+          f'Process {self.index} cannot reach process 0 at {host}:{port} '
+          f'({error}). Processes of a run talk over TCP: let their hosts reach '
+          'each other.') from error
     self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    self._send({'index': self.index})
+    self._send({'index': self.index, 'password': password})
     for work in self._receive, self._beat:
       threading.Thread(target=work, name='channel', daemon=True).start()
 
@@ -142,9 +144,11 @@ class Group:
           with self._changed:
             self._values[message['name']] = message['values']
             self._changed.notify_all()
-      reason = 'it was killed, or its host is gone'
-    except OSError:
+      reason = _KILLED
+    except TimeoutError:
       reason = f'nothing was heard from it for {SILENCE_S:g} s'
+    except OSError:
+      reason = _KILLED
     self._end(died(0, reason), EXIT_DIED)
 
   def _end(self, sentence, code):
@@ -167,36 +171,45 @@ class _Hub:
   def __init__(self, count):
     self._count, self._values = count, {}
     self._connections, self._lock = {}, threading.Lock()
-    self._done = False
+    self._done = None  # What ended the run; {} if nothing did.
     self._server = socket.create_server(('', 0), backlog=count)
     self.port = self._server.getsockname()[1]
+    self.password = secrets.token_hex(16)
     threading.Thread(target=self._accept, name='hub', daemon=True).start()
 
   def _accept(self):
-    for _ in range(self._count):
+    while True:
       connection, _ = self._server.accept()
       connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
       connection.settimeout(SILENCE_S)
       threading.Thread(target=self._serve, args=(connection,), name='hub',
                        daemon=True).start()
-    self._server.close()
 
   def _serve(self, connection):
-    index, reason = None, 'it was killed, or its host is gone'
+    index, reason = None, _KILLED
     try:
       for message in _messages(connection):
-        if 'index' in message:
+        if index is None:
+          if message.get('password') != self.password:
+            break  # A stranger's.
           index = message['index']
-          self._connections[index] = connection
+          self._connections[index] = connection, threading.Lock()
+          if self._done is not None:  # It has come too late.
+            self._send(index, self._done)
         elif 'sentence' in message:
           self._tell_end(message)
         elif 'name' in message:
           self._take(index, message['name'], message['value'])
-        elif index is not None:
+        else:
           self._send(index, {})
-    except OSError:
+    except TimeoutError:
       reason = f'nothing was heard from it for {SILENCE_S:g} s'
-    self._tell_end({'sentence': died(index, reason), 'code': EXIT_DIED})
+    except (OSError, ValueError, AttributeError):  # Broken, or no JSON object.
+      pass
+    if index is None:
+      connection.close()
+    else:
+      self._tell_end({'sentence': died(index, reason), 'code': EXIT_DIED})
 
   def _take(self, index, name, value):
     with self._lock:
@@ -205,15 +218,16 @@ class _Hub:
       if len(values) < self._count:
         return
       del self._values[name]
-      self._done |= name == 'leave'
+      if name == 'leave' and self._done is None:
+        self._done = {}
     self._send_all({'name': name,
                     'values': [values[i] for i in range(self._count)]})
 
   def _tell_end(self, message):
     with self._lock:
-      if self._done:
+      if self._done is not None:
         return
-      self._done = True
+      self._done = message
     self._send_all(message)
 
   def _send_all(self, message):
@@ -222,8 +236,10 @@ class _Hub:
       self._send(index, message)
 
   def _send(self, index, message):
+    connection, sending = self._connections[index]
     try:
-      self._connections[index].sendall(json.dumps(message).encode() + b'\n')
+      with sending:
+        connection.sendall(json.dumps(message).encode() + b'\n')
     except OSError:
       pass  # Its reader notices.
 

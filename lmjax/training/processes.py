@@ -6,10 +6,12 @@ process 0 alone writes and prints. The run directory is one that all can read.
 """
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
+import json
 import logging
 import os
 import socket
 import sys
+import threading
 from typing import Any
 
 from absl import flags
@@ -23,7 +25,7 @@ from lmjax.core import errors
 from lmjax.training import channel
 
 _START_S = 120  # For all processes to be there.
-_ADDRESS = 256  # Bytes.
+_ADDRESS = 512  # Bytes, of where process 0 can be reached.
 _current = channel.Group()
 
 
@@ -167,7 +169,7 @@ def _end(group, error):
   code = cli.tell(error)
   group.fail(
       f'Process {group.index} has ended, and with it the others: '
-      f'{cli.sentence(error)}', code)
+      f'{cli.told(cli.sentence(error))}', code)
   sys.stdout.flush()
   sys.stderr.flush()
   os._exit(code)  # At exit JAX would wait for the other processes.
@@ -177,6 +179,17 @@ def _patience(error):
   """Returns how long to wait for news of a process that may have died."""
   fault = isinstance(error, jax.errors.JaxRuntimeError)
   return channel.SILENCE_S + 5 if fault else 0
+
+
+def _absent(coordinator, count):
+  """Ends this process: JAX' wait for the others cannot be interrupted."""
+  os.write(2, (
+      f'Error: After {_START_S:g} s not all {count or "the"} processes of the '
+      f'run have met at {coordinator or "the host of process 0"}. Start them '
+      'all with the same --coordinator and --num_processes, each with another '
+      '--process_id; look at what those that are missing have printed.\n'
+      ).encode())
+  os._exit(channel.EXIT_DIED)
 
 
 def _detected(coordinator):
@@ -191,25 +204,28 @@ def _connected(coordinator, num_processes, process_id):
   """Starts JAX's runtime; returns the group of all processes."""
   # Its handler of SIGTERM would take the place of ours.
   jax.config.update('jax_enable_preemption_service', False)
+  # After its own time-outs JAX aborts the process with a stack of C++: ours
+  # come first, and say what has happened.
+  late = threading.Timer(_START_S, _absent, [coordinator, num_processes])
+  late.start()
   try:
     jax.distributed.initialize(
         coordinator, num_processes, process_id,
-        initialization_timeout=_START_S, shutdown_timeout_seconds=10,
-        # Later than ours, which can say what has happened.
+        initialization_timeout=round(2 * _START_S), shutdown_timeout_seconds=10,
         heartbeat_timeout_seconds=round(2 * channel.SILENCE_S))
   except (RuntimeError, ValueError) as error:
     raise errors.RunError(
-        f'Not all processes of the run came within {_START_S} s, or they '
-        f'cannot reach process 0 at {coordinator or "its host"}: '
+        f'The processes of the run cannot meet at '
+        f'{coordinator or "the host of process 0"}: '
         f'{str(error).splitlines()[0]}') from error
+  finally:
+    late.cancel()
   group = channel.Group(jax.process_index(), jax.process_count())
-  host = (coordinator or socket.gethostname()).rpartition(':')[0] or (
-      socket.gethostname())
-  port = group.listen() if group.first else 0
-  mine = np.zeros(_ADDRESS, np.uint8)
-  text = f'{host}:{port}'.encode()[:_ADDRESS]
-  mine[:len(text)] = list(text)
+  host = socket.gethostname()
+  if coordinator is not None:
+    host = coordinator.rpartition(':')[0].strip('[]')
+  text = json.dumps([host, *group.listen()] if group.first else '').encode()
+  mine = np.frombuffer(text.ljust(_ADDRESS), np.uint8)
   found = multihost_utils.process_allgather(mine)[0]
-  host, _, port = bytes(found).rstrip(b'\0').decode().rpartition(':')
-  group.connect((host.strip('[]'), int(port)))
+  group.connect(*json.loads(bytes(found)))
   return group

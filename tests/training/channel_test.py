@@ -1,5 +1,6 @@
 """The line between processes, here between threads."""
 import os
+import socket
 import threading
 import time
 
@@ -22,9 +23,9 @@ def ended(monkeypatch):
 def groups(count):
   """Returns so many groups that are connected to each other."""
   made = [channel.Group(i, count) for i in range(count)]
-  port = made[0].listen()
+  address = made[0].listen()
   for group in made:
-    group.connect(('127.0.0.1', port))
+    group.connect('127.0.0.1', *address)
   return made
 
 
@@ -48,6 +49,21 @@ def test_values_come_back_by_name_in_the_order_of_processes():
     assert group.collect('y') == ['y of 0', 'y of 1', 'y of 2']
     assert group.collect('x') == ['x of 0', 'x of 1', 'x of 2']
   assert first.first and not second.first and not third.first
+  leave(made)
+
+
+def test_strangers_do_not_disturb():
+  first, second = made = [channel.Group(i, 2) for i in range(2)]
+  port, password = first.listen()
+  first.connect('127.0.0.1', port, password)
+  for text in b'', b'GET / HTTP/1.1\n', b'[]\n', (
+      b'{"index": 1, "password": "a guess"}\n'):
+    with socket.create_connection(('127.0.0.1', port)) as stranger:
+      stranger.sendall(text)
+  second.connect('127.0.0.1', port, password)
+  for group in made:
+    group.post('a', group.index)
+  assert first.collect('a') == [0, 1]
   leave(made)
 
 
@@ -121,4 +137,4 @@ beat = channel.Group._beat
 
 def test_a_hub_that_cannot_be_reached_is_named():
   with pytest.raises(errors.RunError, match='cannot reach process 0 at 127'):
-    channel.Group(1, 2).connect(('127.0.0.1', 1))
+    channel.Group(1, 2).connect('127.0.0.1', 1, '')

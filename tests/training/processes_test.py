@@ -73,6 +73,25 @@ def test_the_first_passes_first(monkeypatch):
   assert done == ['process 0', 'met', 'met', 'process 1']
 
 
+def test_who_waits_in_vain_for_others_says_so():
+  code = ('from lmjax.training import processes; processes._START_S = 0.5; '
+          'processes.joined("127.0.0.1:{}", 2, 1).__enter__()')
+  with socket.create_server(('127.0.0.1', 0)) as free:
+    port = free.getsockname()[1]
+  with started(['-c', code.format(port)]) as one:
+    ended = one.wait(60)
+  assert ended.returncode == 1, ended.output
+  assert 'not all 2 processes of the run have met' in ended.output
+  assert 'Check failure' not in ended.output
+
+
+def started(arguments):
+  """Starts Python on a CPU."""
+  return running.started([sys.executable, *arguments], env={
+      'PATH': '/usr/bin:/bin', 'JAX_PLATFORMS': 'cpu', 'HOME': '/tmp',
+      'PYTHONPATH': str(pathlib.Path(__file__).parents[2])})
+
+
 OPTIMIZER = optax.adamw(1e-2)
 
 
@@ -144,12 +163,9 @@ def test_two_real_processes_restore_bitwise_and_train_as_one(tmp_path):
   with socket.create_server(('127.0.0.1', 0)) as free:
     port = free.getsockname()[1]
   with contextlib.ExitStack() as stack:
-    for one in [stack.enter_context(running.started(
-        [sys.executable, __file__, f'127.0.0.1:{port}', '2', str(index),
-         str(tmp_path)], env={
-             'PATH': '/usr/bin:/bin', 'JAX_PLATFORMS': 'cpu', 'HOME': '/tmp',
-             'PYTHONPATH': str(
-                 pathlib.Path(__file__).parents[2])})) for index in range(2)]:
+    for one in [stack.enter_context(started(
+        [__file__, f'127.0.0.1:{port}', '2', str(index), str(tmp_path)]))
+                for index in range(2)]:
       ended = one.wait(60)
       assert ended.returncode == 0, ended.output
   for name in 'mesh', 'pmap':
