@@ -75,19 +75,14 @@ def alone(tmp_path_factory, text):
   return workdir, run(1, workdir, text, *FOUR)
 
 
-def test_two_processes_train_as_one(tmp_path, text, alone):
-  """Parameters and products are cut across the processes."""
-  found = run(2, tmp_path / 'run', text, '--parallel=mesh',
-              '--mesh=tensor:4', '--config.model.block.mixer.num_heads=4')
-  check_same(found, alone[1])
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize('count,flags', [
+    (2, ['--parallel=mesh', '--mesh=tensor:4']),
     (2, ['--parallel=pmap']), (4, ['--parallel=pmap']), (2, FOUR), (4, FOUR),
     (2, ['--parallel=mesh', '--mesh=data:2,fsdp:2']),
     (4, ['--parallel=mesh', '--mesh=fsdp:4'])], ids=str)
 def test_many_processes_train_as_one(tmp_path, text, alone, count, flags):
+  """Rows, parameters and products are cut across the processes."""
   check_same(run(count, tmp_path / 'run', text, *flags), alone[1])
 
 
