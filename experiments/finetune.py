@@ -20,6 +20,7 @@ from lmjax.core import cli
 from lmjax.core import trees
 from lmjax.evaluation import classification
 from lmjax.training import parallel
+from lmjax.training import processes
 from lmjax.training import rules
 from lmjax.training import step
 
@@ -59,8 +60,7 @@ def finetune(
       return {f'valid/{name}': value for name, value in numbers.items()}
 
     batches = rows['train'].batches(training.seed)
-    run = started.open_run(hashes)
-    start.tokenizer.save(run.tokenizer)
+    run = started.open_run(hashes, start.tokenizer)
     fitted, number, params = started.fit(
         run, state, batches, hashes | {
             'training.seed': training.seed,
@@ -73,12 +73,13 @@ def finetune(
     results = {'model': task.metrics.result(
         logits, rows['test'], splits.labels)}
     results |= task.metrics.baseline_results(splits, rows['test'])
-    downstream.publish(
-        run, results, logits, splits, [*splits.notes, *(
-            f'{name}: {r.describe()}.' for name, r in rows.items())],
-        step=number, stopped_early=fitted.stopped_early, init=config.init,
-        parameters_hash=trees.digest(params),
-        seconds=time.perf_counter() - begun)
+    if processes.current().first:
+      downstream.publish(
+          run, results, logits, splits, [*splits.notes, *(
+              f'{name}: {r.describe()}.' for name, r in rows.items())],
+          step=number, stopped_early=fitted.stopped_early, init=config.init,
+          parameters_hash=trees.digest(params),
+          seconds=time.perf_counter() - begun)
   return results
 
 
@@ -95,4 +96,4 @@ if __name__ == '__main__':
   _LAUNCH = launching.define_flags()
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Directory of the run.', required=True)
-  cli.run(main)
+  cli.run(processes.together(main))

@@ -25,6 +25,7 @@ from lmjax.core import cli
 from lmjax.core import trees
 from lmjax.evaluation import report
 from lmjax.training import parallel
+from lmjax.training import processes
 
 
 def pretrain(
@@ -47,8 +48,7 @@ def pretrain(
         config.objective, model, tokenizer, strategy.devices,
         config.scoring.carried)
 
-    run = started.open_run(data.hashes())
-    tokenizer.save(run.tokenizer)
+    run = started.open_run(data.hashes(), tokenizer)
     fitted, number, params = started.fit(
         run, parts.initial_state(), parts.batches, parts.batches.fingerprint,
         objective=parts.objective, optimizer=parts.optimizer,
@@ -59,10 +59,11 @@ def pretrain(
         documents=parts.batches.documents)
 
     reports = results.measure(config, data, score_of, params)
-    results.publish(
-        run, config, reports,
-        results.draw(config, tokenizer, model, params), step=number,
-        tokens=fitted.progress.tokens, seconds=time.perf_counter() - begun)
+    if processes.current().first:
+      results.publish(
+          run, config, reports,
+          results.draw(config, tokenizer, model, params), step=number,
+          tokens=fitted.progress.tokens, seconds=time.perf_counter() - begun)
   return reports
 
 
@@ -94,4 +95,4 @@ if __name__ == '__main__':
       'run the step again, and stop.', lower_bound=1)
   _PROFILE = flags.DEFINE_string(
       'profile', None, 'Directory for a profiler trace of five steps.')
-  cli.run(main)
+  cli.run(processes.together(main))

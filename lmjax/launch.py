@@ -3,16 +3,21 @@ from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import dataclasses
 import json
+import os
 import sys
 from typing import Any, Literal
 
 from absl import flags
 
+from lmjax.core import config as config_lib
 from lmjax.core import errors
+from lmjax.core import secrets
 from lmjax.training import checkpoints
+from lmjax.training import checkpoints_following
 from lmjax.training import checkpoints_reading
 from lmjax.training import lock
 from lmjax.training import loop
+from lmjax.training import processes
 from lmjax.training import rundir
 from lmjax.training import signals
 from lmjax.training import skips as skips_lib
@@ -53,8 +58,17 @@ class Launch:
 
     Raises:
       InputError: If another process holds the directory, or it has the run of
-        another config in it.
+        another config in it; or if processes of the run were started with
+        different configs or flags.
     """
+    processes.same('config', config_lib.leaves(
+        secrets.redact(config_lib.to_dict(config))))
+    processes.same('flag', {
+        name: value for name, value in dataclasses.asdict(self).items()
+        if name != 'watchdog_s'} | {'workdir': os.path.abspath(workdir)})
+    if not processes.current().first:
+      yield Started(self, workdir, config, None)
+      return
     with lock.held(workdir, self.takeover) as held:
       rundir.check(workdir, config, override=self.override)
       yield Started(self, workdir, config, held)
@@ -76,17 +90,31 @@ class Started:
     launch: How it was started.
     workdir: The directory.
     config: Of the run.
-    held: The lock.
+    held: The lock, which process 0 has for all of them.
   """
   launch: Launch
   workdir: str
   config: Any
-  held: lock.Held
+  held: lock.Held | None
 
-  def open_run(self, hashes: Mapping[str, str]) -> rundir.RunDir:
-    """Returns the run directory, with the config in it; see `rundir`."""
-    return rundir.open_run(
-        self.workdir, self.config, hashes, self.launch.override)
+  def open_run(self, hashes: Mapping[str, str], tokenizer: Any = None
+               ) -> rundir.RunDir:
+    """Returns the run directory, with the config in it; see `rundir`.
+
+    Args:
+      hashes: Of what the run reads.
+      tokenizer: Is saved in it.
+    """
+    processes.same('data', hashes)
+    with processes.in_turn('run directory'):
+      if not processes.current().first:
+        return rundir.check(
+            self.workdir, self.config, hashes, self.launch.override)
+      run = rundir.open_run(
+          self.workdir, self.config, hashes, self.launch.override)
+      if tokenizer is not None:
+        tokenizer.save(run.tokenizer)
+      return run
 
   def fit(
       self, run: rundir.RunDir, state: step_lib.TrainState,
@@ -99,7 +127,7 @@ class Started:
       run: Where checkpoints and metrics go.
       state: Of step 0; a checkpoint in the directory replaces it.
       batches: The global batch of a step, but for those that a rollback leaves
-        out.
+        out; with a method `shard` where there are several processes.
       pipeline: What the sequence of batches depends on, as JSON.
       documents: What a batch was made of, as JSON; for events.
       **options: Further arguments of `loop.fit`.
@@ -112,40 +140,50 @@ class Started:
       SystemExit: If a signal or the file STOP ended it, with the state saved.
     """
     training, launch = self.config.training, self.launch
+    group = processes.current()
     skips = skips_lib.Skips.read(run.path)
     facts = {'config': json.loads(run.config.read_text()),
              'pipeline': pipeline, 'skips': skips.ranges}
     with contextlib.ExitStack() as stack:
       interrupts = stack.enter_context(signals.watched(run.stop))
       dog = stack.enter_context(watchdog.Watchdog(launch.watchdog_s))
-      saved = stack.enter_context(checkpoints.Checkpoints(
+      kind = (checkpoints.Checkpoints if group.first
+              else checkpoints_following.Following)
+      saved = stack.enter_context(kind(
           run.checkpoints, training.keep_last, training.keep_best, facts,
           on_damaged=launch.on_damaged,
           max_failed_saves=training.max_failed_saves,
-          before_save=self.held.check))
+          before_save=self.held and self.held.check))
       state, progress = saved.resume(state, launch.override)
-      saved.preflight(state)
       start = int(state.step)
+      processes.same('checkpoint', {'step': start})
+      saved.preflight(state)
       if start:  # Without its skips.json a run would see batches again.
         about = checkpoints_reading.about(run.checkpoints, start)
         skips.check(about['facts'].get('skips', ()), start)
-      sinks = stack.enter_context(writers.opened(
-          run.metrics, run.tensorboard, training.steps, start))
-      events = stack.enter_context(contextlib.closing(
-          writers.JsonLines(run.events, start)))
+      sinks, events = (), None
+      if group.first:
+        sinks = stack.enter_context(writers.opened(
+            run.metrics, run.tensorboard, training.steps, start))
+        events = stack.enter_context(contextlib.closing(
+            writers.JsonLines(run.events, start)))
+      if group.count > 1:
+        batches = batches.shard(*options['parallel'].share)
       fitted = loop.fit(
           state, lambda step: batches(skips.index(step)), checkpoints=saved,
           writers=sinks, progress=progress, supervision=supervision.Supervision(
               interrupts, dog, events,
               documents and (lambda step: documents(skips.index(step))),
-              training.replicas_every),
+              training.replicas_every, group),
           **training.fit_options(), **options)
     if fitted.interrupted:
-      interrupts.obeyed()
-      print(f'{fitted.interrupted}: saved step {int(fitted.state.step):,}; the '
-            'same command goes on from there.', file=sys.stderr)
+      if group.first:
+        interrupts.obeyed()
+        print(f'{fitted.interrupted}: saved step {int(fitted.state.step):,}; '
+              'the same command goes on from there.', file=sys.stderr)
       raise SystemExit(signals.EXIT_SAVED)
-    return fitted, *checkpoints.restore_params(run.checkpoints, 'best')
+    with processes.in_turn('last checkpoint'):
+      return fitted, *checkpoints.restore_params(run.checkpoints, 'best')
 
 
 def define_flags() -> Callable[[], Launch]:

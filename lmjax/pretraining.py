@@ -20,6 +20,7 @@ from lmjax.models import decoder
 from lmjax.models import word_vectors
 from lmjax.nn import attend
 from lmjax.objectives import lm
+from lmjax.training import processes
 from lmjax.training import step as step_lib
 
 
@@ -107,7 +108,8 @@ def prepare(config: experiment.Pretrain, workdir: str) -> Prepared:
   Raises:
     InputError: If parts do not fit together, or the text cannot be read.
   """
-  data = config.data.build(workdir, length=config.model.context)
+  with processes.in_turn('cache'):
+    data = config.data.build(workdir, length=config.model.context)
   sized = config.model.with_vocab(data.tokenizer.vocab_size)
   model = sized.build()
   return Prepared(

@@ -115,13 +115,31 @@ def _told(main):
       absl_logging.set_verbosity(absl_logging.WARNING)
     try:
       main(argv)
-    except errors.InputError as error:
-      _fail(error)
-    except errors.RunError as error:
-      _fail(error, 1)
-    except KeyboardInterrupt:
-      _fail('interrupted.', 130)
+    except (errors.InputError, errors.RunError, KeyboardInterrupt) as error:
+      sys.exit(tell(error))
   return run_it
+
+
+def tell(error: BaseException) -> int:
+  """Tells a user what ends a script; returns its exit code."""
+  if isinstance(error, errors.InputError | errors.RunError | KeyboardInterrupt):
+    _print(sentence(error))
+    return _code(error)
+  sys.excepthook(type(error), error, error.__traceback__)
+  return 1
+
+
+def _code(error):
+  if isinstance(error, errors.InputError):
+    return 2
+  return 130 if isinstance(error, KeyboardInterrupt) else 1
+
+
+def sentence(error: BaseException) -> str:
+  """Returns what ends a script, in a sentence."""
+  if isinstance(error, KeyboardInterrupt):
+    return 'interrupted.'
+  return str(error) or type(error).__name__
 
 
 def told(message: str) -> str:
@@ -129,12 +147,15 @@ def told(message: str) -> str:
   return terminal.printable(secrets.text(message))
 
 
-def _fail(error, code: int = 2) -> None:
+def _fail(error) -> None:
+  _print(error.args[0] if getattr(error, 'args', None) else error)
+  sys.exit(2)
+
+
+def _print(text):
   if '--traceback' in sys.argv:
     print(told(traceback.format_exc()), file=sys.stderr)
-  text = error.args[0] if getattr(error, 'args', None) else error
   print(f'Error: {told(str(text))}', file=sys.stderr)
-  sys.exit(code)
 
 
 flags.DEFINE_bool('traceback', False, 'Show the traceback of a user error too.')

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import spread
 from lmjax.evaluation import report
 from lmjax.evaluation import windows
 
@@ -115,16 +116,19 @@ def of_params(scores: Callable[[Any, Batch], tuple[Any, Any]], params: Any,
       `scores(model)`. It is compiled once, whatever parameters come.
     params: The parameters.
     devices: Devices that share each batch; their number divides `batch_size`.
-      By default the one where `params` are.
+      By default the one where `params` are. If some are of other processes, all
+      call together with the same batches.
   """
-  score = jax.jit(scores)
   if devices is None:
-    params = jax.device_put(params)
+    score, params = jax.jit(scores), jax.device_put(params)
     return lambda batch: score(params, batch)
   mesh = jax.sharding.Mesh(np.array(devices), ('batch',))
   place = lambda *axes: jax.sharding.NamedSharding(
       mesh, jax.sharding.PartitionSpec(*axes))
-  params = jax.device_put(params, place())
+  params = jax.tree.map(lambda x: spread.put(x, place()), params)
+  # Of other processes' devices a process sees what is whole on all devices.
+  score = jax.jit(scores, out_shardings=(
+      None if place().is_fully_addressable else place()))
 
   def shared(batch):
     size = len(batch['inputs'])
@@ -132,7 +136,8 @@ def of_params(scores: Callable[[Any, Batch], tuple[Any, Any]], params: Any,
       raise errors.InputError(
           f'batch_size should be a multiple of the {len(devices)} devices; got '
           f'{size}.')
-    return score(params, jax.device_put(dict(batch), place('batch')))
+    return score(params, {
+        name: spread.put(x, place('batch')) for name, x in batch.items()})
   return shared
 
 

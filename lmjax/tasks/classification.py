@@ -169,6 +169,8 @@ class Batches:
   """
   rows: Rows
   seed: int
+  index: int = 0  # Which part of each batch this gives,
+  count: int = 1  # and of how many.
 
   def __post_init__(self):
     object.__setattr__(self, '_plan', functools.lru_cache(2)(self._plan))
@@ -181,8 +183,23 @@ class Batches:
     """Returns the batch of a step."""
     epoch, place = divmod(step, self.steps_per_epoch)
     length, chosen = self._plan(epoch)[place]
-    return self.rows.batch(
+    batch = self.rows.batch(
         chosen, length, np.random.default_rng([self.seed, 1, step]))
+    size = self.rows.features.batch_size // self.count
+    start = self.index * size
+    return {name: x[start:start + size] for name, x in batch.items()}
+
+  def shard(self, index: int, count: int) -> 'Batches':
+    """Returns part `index` of `count`; all joined are the global batch.
+
+    Raises:
+      InputError: If the rows of a batch do not divide.
+    """
+    if (rows := self.rows.features.batch_size) % count:
+      raise errors.InputError(
+          f'task.features.batch_size={rows} should be a multiple of the '
+          f'{count} shards.')
+    return dataclasses.replace(self, index=index, count=count)
 
   def documents(self, step: int) -> list[list[int]]:
     """Returns the number of the example in each row of a step's batch."""

@@ -16,6 +16,7 @@ from lmjax.core import errors
 from lmjax.core import safe_paths
 from lmjax.core import strict_json
 from lmjax.core import terminal
+from lmjax.training import checkpoints_alone as alone
 from lmjax.training import checkpoints_stragglers as stragglers
 from lmjax.training import digests
 
@@ -81,7 +82,9 @@ def item(
   import orbax.checkpoint as ocp
   stragglers.silence()
   try:
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+    one = alone.options()
+    with ocp.Checkpointer(
+        ocp.PyTreeCheckpointHandler(**one), **one) as reader:
       tree = reader.restore(safe_paths.safe_join(
           directory / str(step), name))
     reason = digests.damage(tree, facts['arrays'][name], f'{name}/')

@@ -24,6 +24,7 @@ from typing import Any
 import weakref
 
 from lmjax.core import errors
+from lmjax.training import checkpoints_alone as alone
 from lmjax.training import checkpoints_reading as reading
 from lmjax.training import checkpoints_stragglers as stragglers
 from lmjax.training import digests
@@ -145,13 +146,15 @@ class Writer:
         'code': _code(),
         'arrays': {name: digests.describe(t) for name, t in items.items()}}
     # Weights hardly get smaller, and compressing takes longer than all else.
-    handlers = {name: ocp.PyTreeCheckpointHandler(use_compression=False)
-                for name in items}
+    one = alone.options()
+    handlers = {name: ocp.PyTreeCheckpointHandler(
+        use_compression=False, **one) for name in items}
     args = {name: ocp.args.PyTreeSave(tree) for name, tree in items.items()}
     # A name for each attempt: threads of a failed one may still be writing.
     path = self._directory / f'{step}.saving.{next(self._names)}'
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler(
-        about=ocp.JsonCheckpointHandler(), **handlers)) as writer:
+        composite_options=ocp.CompositeOptions(**one),
+        about=ocp.JsonCheckpointHandler(**one), **handlers), **one) as writer:
       writer.save(path, args=ocp.args.Composite(
           about=ocp.args.JsonSave(digests.signed(about)), **args))
     os.rename(path, self._directory / str(step))  # Fails if none was written.

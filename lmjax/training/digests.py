@@ -4,7 +4,7 @@ An item of a checkpoint is described as {path: {sha256, dtype, shape}}, which
 is JSON. SHA-256 of array bytes, not of files, so that they outlive a change of
 file format or topology.
 """
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
 import hashlib
 import json
@@ -71,18 +71,39 @@ def differences(saved: Description, wanted: Any) -> Iterator[str]:
       yield f'{path}: {old.get(path, "absent")} -> {new.get(path, "absent")}'
 
 
-def batch(arrays: Mapping[str, np.ndarray]) -> str:
-  """Returns 8 hex digits of the SHA-256 of a host batch.
+def batch(arrays: Mapping[str, np.ndarray], first: int = 0) -> str:
+  """Returns 8 hex digits that tell a host batch from others.
 
   It goes into every row of a run's metrics: two runs that saw the same data
-  have the same column.
+  have the same column, in however many processes. So it is a sum, of the
+  SHA-256 of each row with its number: see `joined`.
+
+  Args:
+    arrays: Arrays [B, ...].
+    first: Number of the first row, where these are but some rows of a batch.
   """
-  sha = hashlib.sha256()
-  for name in sorted(arrays):
-    array = np.ascontiguousarray(arrays[name])
-    sha.update(f'{name} {array.dtype} {array.shape};'.encode())
-    sha.update(array)
-  return sha.hexdigest()[:8]
+  arrays = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+  kinds = ''.join(f'{name} {array.dtype} {array.shape[1:]};'
+                  for name, array in arrays.items()).encode()
+  total = 0
+  for row, parts in enumerate(zip(*arrays.values())):
+    sha = hashlib.sha256(kinds + (first + row).to_bytes(8, 'little'))
+    for part in parts:
+      sha.update(part.tobytes())
+    total += int.from_bytes(sha.digest()[:4], 'little')
+  return f'{total % 2**32:08x}'
+
+
+def joined(parts: Sequence[str]) -> str:
+  """Returns the digest of a batch from those of its parts.
+
+  Args:
+    parts: Of which some may be the same rows twice, and then have the same
+      digest.
+  """
+  if len(parts) == 1:
+    return parts[0]
+  return f'{sum(int(part, 16) for part in set(parts)) % 2**32:08x}'
 
 
 def signed(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core import metrics as metrics_lib
+from lmjax.training import channel
+from lmjax.training import digests
 from lmjax.training import guard as guard_lib
 from lmjax.training import parallel
 from lmjax.training import stopping
@@ -54,6 +56,7 @@ class Log:
       learning_rate: Callable[[int], Any] | None = None,
       guard: guard_lib.Guard = guard_lib.Guard(),
       bad_step: Callable[[int, dict[str, Any]], None] = lambda *_: None,
+      group: channel.Group = channel.Group(),
   ):
     """Starts a log where `progress` stands.
 
@@ -65,7 +68,9 @@ class Log:
       learning_rate: The schedule; with it `learning_rate` is logged.
       guard: Says how many bad steps end the run.
       bad_step: Called with the number of a bad step and what is known of it.
+      group: The processes that read a batch together.
     """
+    self._group = group
     self.rows = []
     self.meter = meter
     self._strategy, self._progress, self._writers = strategy, progress, writers
@@ -81,12 +86,13 @@ class Log:
 
     Args:
       number: Of the step, from 1.
-      batch: Digest of its batch.
+      batch: Digest of its batch, or of those rows that this process reads.
       metrics: On the device.
 
     Raises:
       BadSteps: If too many steps were bad, the last of them two steps ago.
     """
+    self._group.post(f'batch {number}', batch)
     self._flying.append(_Step(number, batch, metrics))
     if self._first is None:  # Its time is compilation; it sets no rate.
       jax.block_until_ready(metrics)
@@ -140,7 +146,8 @@ class Log:
     landing, self._flying = self._flying[:count], self._flying[count:]
     found = self._strategy.fetch([step.metrics for step in landing])
     for step, metrics in zip(landing, found):
-      step = dataclasses.replace(step, metrics=metrics)
+      batch = digests.joined(self._group.collect(f'batch {step.number}'))
+      step = dataclasses.replace(step, batch=batch, metrics=metrics)
       self._landed.append(step)
       self._judge(step)
 

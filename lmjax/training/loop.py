@@ -13,12 +13,14 @@ import optax
 from lmjax.core import allocator
 from lmjax.core import errors
 from lmjax.training import averaging
+from lmjax.training import channel
 from lmjax.training import checkpoints as checkpoints_lib
 from lmjax.training import digests
 from lmjax.training import feed
 from lmjax.training import guard as guard_lib
 from lmjax.training import log as log_lib
 from lmjax.training import parallel as parallel_lib
+from lmjax.training import rows as rows_lib
 from lmjax.training import step as step_lib
 from lmjax.training import stopping
 from lmjax.training import supervision as supervision_lib
@@ -72,7 +74,8 @@ def fit(
   Args:
     state: From `step.init_state` or a checkpoint. Its memory is reused: the
       result's state replaces it.
-    batches: The global batch of a step; called ahead of time in a thread.
+    batches: The batch of a step, of which several processes each give the
+      strategy's `share`; called ahead of time in a thread.
     objective: `objective(params, batch, rng=key)` -> dict of `Mean`, of which
       'loss' is differentiated.
     optimizer: An optax transformation.
@@ -119,7 +122,7 @@ def fit(
   last = start if progress.exhausted(stop) else steps
   meter = throughput.Meter(strategy.devices, flops_per_token)
   log = log_lib.Log(strategy, meter, progress, writers, learning_rate, guard,
-                    supervision.bad_step)
+                    supervision.bad_step, supervision.group)
   visits = _Visits(
       strategy, log, progress, stop, average, evaluate, checkpoints,
       supervision, save_minutes)
@@ -130,6 +133,7 @@ def fit(
       ema_decay=ema_decay, guard=guard), microbatches)
   state = strategy.place(state)
   watching, interrupted = supervision.watchdog.watching, None
+  agree = channel.lagged(supervision.group, 'stop')
 
   with contextlib.ExitStack() as stack:
     if checkpoints is not None:
@@ -138,7 +142,7 @@ def fit(
     if tracer:
       stack.callback(tracer.close)
     stream = stack.enter_context(contextlib.closing(feed.ahead(
-        batches, start, last, _digested(strategy.shard), workers=workers)))
+        batches, start, last, _digested(strategy), workers=workers)))
     for step in range(start + 1, last + 1):
       with watching(f'the batch of step {step}'):
         _, (batch_digest, batch) = next(stream)
@@ -153,7 +157,9 @@ def fit(
       # Rows end where they would without interruptions, so they never differ.
       if step % log_every == 0 or evaluates or saves:
         log.cut()
-      interrupted, overdue = supervision.requested(), visits.overdue()
+      votes = agree([supervision.requested(), visits.overdue()])
+      interrupted = next((name for name, _ in votes if name), None)
+      overdue = bool(votes) and votes[0][1]  # By one clock.
       visits.check_replicas(step, state)
       if evaluates or saves or interrupted or overdue:
         state = visits.visit(
@@ -165,9 +171,12 @@ def fit(
       progress.exhausted(stop), interrupted)
 
 
-def _digested(shard):
+def _digested(strategy):
   """Returns what sends a batch to the device, and keeps its digest."""
-  return lambda batch: (digests.batch(batch), shard(batch))
+  def place(batch):
+    first = strategy.share[0] * rows_lib.count(batch)
+    return digests.batch(batch, first), strategy.shard(batch)
+  return place
 
 
 @dataclasses.dataclass
@@ -187,9 +196,13 @@ class _Visits:
     self._saved = time.monotonic()
 
   def overdue(self) -> bool:
-    """Returns whether the last save is too long ago."""
-    return (self.save_minutes is not None
-            and time.monotonic() - self._saved > 60 * self.save_minutes)
+    """Returns whether the last save is too long ago; says so once."""
+    now = time.monotonic()
+    if (self.save_minutes is None
+        or now - self._saved <= 60 * self.save_minutes):
+      return False
+    self._saved = now
+    return True
 
   def check_replicas(self, step: int, state: Any) -> None:
     """Raises RunError if it is time to look and devices differ."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core import placement
+from lmjax.core import spread
 from lmjax.core import trees
 from lmjax.training import replicas
 from lmjax.training import rows as rows_lib
@@ -23,12 +24,13 @@ Batch = Mapping[str, np.ndarray]
 
 
 class Mesh:
-  """All local devices along named axes, `sharding.AXES`.
+  """All devices along named axes, `sharding.AXES`.
 
   Attributes:
     sizes: Of the axes.
     mesh: JAX's mesh.
     devices: All of them.
+    share: As of `parallel.Jit`: the rows that this process' devices need.
   """
   name = 'mesh'
 
@@ -38,7 +40,7 @@ class Mesh:
     """Lays out the devices.
 
     Args:
-      devices: The devices; None: all local ones.
+      devices: The devices; None: all.
       sizes: Such as 'data:2,fsdp:2,tensor:2'; None: all devices along fsdp.
       rules: How parameters are cut.
 
@@ -46,7 +48,7 @@ class Mesh:
       InputError: If the sizes do not multiply to the number of devices, or
         name an unknown axis.
     """
-    self.devices = list(devices or jax.local_devices())
+    self.devices = list(devices or jax.devices())
     count = len(self.devices)
     self.sizes = sharding.parse(sizes or f'fsdp:{count}')
     self._rules = rules
@@ -59,6 +61,8 @@ class Mesh:
     self._rows = self._named(
         jax.sharding.PartitionSpec(sharding.LOGICAL['rows']))
     self._same = self._named(jax.sharding.PartitionSpec())
+    self.share = rows_lib.share(
+        self._rows, sharding.shards_of_batch(self.sizes), jax.process_index())
 
   def shardings(self, tree: Any) -> Any:
     """Returns where the parts of a state or of parameters lie, as a tree."""
@@ -92,7 +96,7 @@ class Mesh:
     """Returns one whole copy, on the host, of what `place` or a step returned.
     """
     return jax.tree.map(
-        lambda x: _key(x) if _is_key(x) else jax.device_get(x), tree)
+        lambda x: _key(x) if _is_key(x) else spread.whole(x), tree)
 
   def drifted(self, tree: Any) -> list[str]:
     """Returns the paths of parts that devices hold alike, but differently."""
@@ -108,18 +112,20 @@ class Mesh:
     Raises:
       InputError: If the rows do not divide.
     """
+    (index, count), size = self.share, rows_lib.count(batch)
     rows_lib.check(
-        rows_lib.count(batch), sharding.shards_of_batch(self.sizes),
+        size * count, sharding.shards_of_batch(self.sizes),
         f'devices along {", ".join(sharding.LOGICAL["rows"])}')
-    return {name: jax.device_put(x, self._of_batch(np.shape(x)))
+    return {name: spread.put(
+        x, self._of_batch(np.shape(x)), index * size, count * size)
             for name, x in batch.items()}
 
   def map_batches(self, function: Callable[[Any, Any], Any]):
     """As `parallel.Jit.map_batches`, rows over data and fsdp."""
     compiled = jax.jit(function, out_shardings=self._rows)
     return rows_lib.filled(
-        lambda params, batch: jax.device_get(
-            compiled(params, self.shard(batch))),
+        lambda params, batch: spread.whole(compiled(
+            params, self.shard(rows_lib.part(batch, *self.share)))),
         sharding.shards_of_batch(self.sizes))
 
   def _of_batch(self, shape):
@@ -136,8 +142,8 @@ class Mesh:
 
   def _put(self, leaf, where):
     if _is_key(leaf):
-      return jax.device_put(_key(leaf), where)
-    return jax.device_put(np.asarray(leaf), where)
+      return spread.put(_key(leaf), where)
+    return spread.put(np.asarray(leaf), where)
 
 
 def _is_key(leaf) -> bool:

@@ -1,4 +1,4 @@
-"""Where a step runs: one device, or all local ones, as replicas or as a mesh.
+"""Where a step runs: one device, or all there are, as replicas or as a mesh.
 
 A strategy compiles the step, places the state and the batches, and brings
 state and metrics back. The step is the same function under each, and so are
@@ -14,6 +14,7 @@ import numpy as np
 
 from lmjax.core import config
 from lmjax.core import errors
+from lmjax.core import spread
 from lmjax.training import mesh as mesh_lib
 from lmjax.training import replicas
 from lmjax.training import rows as rows_lib
@@ -24,6 +25,7 @@ Batch = Mapping[str, np.ndarray]
 class Jit:
   """One device."""
   name = 'jit'
+  share = 0, 1  # Which part of a batch's rows this process reads, of how many.
 
   def __init__(self, devices: list[jax.Device] | None = None):
     self.devices = list(devices or jax.local_devices())[:1]
@@ -56,7 +58,7 @@ class Jit:
     return jax.device_get(metrics)
 
   def shard(self, batch: Batch) -> Any:
-    """Returns a host batch [B, ...] on the device."""
+    """Returns a host batch [B, ...], this process' share, on the device."""
     return jax.device_put(dict(batch), self.devices[0])
 
   def map_batches(self, function: Callable[[Any, Any], Any]):
@@ -76,18 +78,23 @@ class Jit:
 
 
 class Pmap:
-  """All local devices: replicated state, each device a share of the rows.
+  """All devices: replicated state, each device a share of the rows.
 
-  Arrays gain a leading axis, the device. Gradients and metrics are summed over
-  the axis named 'data' inside the step.
+  Arrays gain a leading axis, the device; a process has those of its own.
+  Gradients and metrics are summed over the axis named 'data' inside the step.
   """
   name = 'pmap'
 
   def __init__(self, devices: list[jax.Device] | None = None):
-    self.devices = list(devices or jax.local_devices())
+    self.devices = list(devices or jax.devices())
+    self._local = [device for device in self.devices
+                   if device.process_index == jax.process_index()]
     mesh = jax.sharding.Mesh(
-        np.array(self.devices), ('data',),
+        np.array(self._local), ('data',),
         axis_types=(jax.sharding.AxisType.Auto,))
+    size = len(self._local)
+    self.share = (self.devices.index(self._local[0]) // size,
+                  len(self.devices) // size)
     named = functools.partial(jax.sharding.NamedSharding, mesh)
     self._split = named(jax.sharding.PartitionSpec('data'))
     self._same = named(jax.sharding.PartitionSpec())
@@ -100,7 +107,7 @@ class Pmap:
 
   def place(self, tree: Any) -> Any:
     """Returns a state or parameters with a copy on every device, [D, ...]."""
-    count = len(self.devices)
+    count = len(self._local)
     repeat = jax.jit(
         functools.partial(jax.tree.map, lambda x: jnp.broadcast_to(
             jnp.expand_dims(x, 0), (count, *x.shape))),
@@ -113,7 +120,7 @@ class Pmap:
 
   def drifted(self, tree: Any) -> list[str]:
     """Returns the paths of a placed tree that differ between devices."""
-    return replicas.differing(tree)
+    return replicas.differing(tree, self.devices)
 
   def fetch(self, metrics: Any) -> Any:
     """Returns metrics, the same on every device, on the host."""
@@ -122,9 +129,9 @@ class Pmap:
 
   def shard(self, batch: Batch) -> Any:
     """Returns a host batch [B, ...] as [D, B / D, ...], a row on one device."""
-    count = len(self.devices)
+    count, (_, shares) = len(self._local), self.share
     rows = rows_lib.count(batch)
-    rows_lib.check(rows, count, 'devices')
+    rows_lib.check(rows * shares, count * shares, 'devices')
     return jax.device_put(
         {k: np.reshape(v, (count, rows // count, *np.shape(v)[1:]))
          for k, v in batch.items()}, self._split)
@@ -134,8 +141,10 @@ class Pmap:
     compiled = self._map(function)
 
     def mapped(params, batch):
+      batch = rows_lib.part(batch, *self.share)
       out = jax.device_get(compiled(params, self.shard(batch)))
-      return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), out)
+      out = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), out)
+      return spread.joined(out) if self.share[1] > 1 else out
 
     return rows_lib.filled(mapped, len(self.devices))
 
@@ -151,7 +160,7 @@ Strategy = Jit | Pmap | mesh_lib.Mesh
 
 
 def strategy(parallel: str | Strategy, mesh: str | None = None) -> Strategy:
-  """Returns the strategy of that name over all local devices, or itself.
+  """Returns the strategy of that name over all devices, or itself.
 
   Args:
     parallel: A name of `PARALLEL`, or a strategy.
@@ -167,6 +176,10 @@ def strategy(parallel: str | Strategy, mesh: str | None = None) -> Strategy:
     raise errors.InputError(
         f'parallel is {parallel!r}; choose from {sorted(PARALLEL)}.'
         f'{config.near(parallel, PARALLEL)}')
+  if parallel == 'jit' and jax.process_count() > 1:
+    raise errors.InputError(
+        f'parallel is \'jit\', which is one device, but the run has '
+        f'{jax.process_count()} processes; choose pmap or mesh.')
   if parallel == 'mesh':
     return mesh_lib.Mesh(sizes=mesh)
   return PARALLEL[parallel]()

@@ -5,6 +5,7 @@ the copies: a faulty device, or an update that is not the same everywhere, lets
 them drift apart, and the loss only looks a little worse.
 """
 import collections
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -12,10 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import spread
 from lmjax.core import trees
 
 
-def differing(tree: Any) -> list[str]:
+def differing(tree: Any, devices: Sequence[jax.Device] | None = None
+              ) -> list[str]:
   """Returns the arrays whose copies differ, such as `head/kernel on cpu:3`.
 
   Each device computes checksums of its own copy, of which 64 bits an array are
@@ -26,6 +29,8 @@ def differing(tree: Any) -> list[str]:
   Args:
     tree: Arrays of any type, keys included, with a leading axis, the device,
       as `parallel.Pmap.place` makes them.
+    devices: All of them, where this process has but some; all processes then
+      ask together.
 
   Returns:
     For each array that differs its path and the devices that disagree with most
@@ -34,10 +39,13 @@ def differing(tree: Any) -> list[str]:
   leaves = [leaf for _, leaf in trees.items(tree)]
   if not leaves:
     return []
-  devices = {path: _devices(path, leaf) for path, leaf in trees.items(tree)}
+  local = {path: _devices(path, leaf) for path, leaf in trees.items(tree)}
   sums_DLC = jax.device_get(_checksums(leaves))
-  return [f'{path} on {", ".join(odd)}' for i, path in enumerate(devices)
-          if (odd := _odd(devices[path], sums_DLC[:, i]))]
+  if devices is not None and len(devices) > len(sums_DLC):
+    sums_DLC = spread.joined(sums_DLC)
+    local = dict.fromkeys(local, devices)
+  return [f'{path} on {", ".join(odd)}' for i, path in enumerate(local)
+          if (odd := _odd(local[path], sums_DLC[:, i]))]
 
 
 def differing_shards(tree: Any) -> list[str]:
@@ -51,7 +59,7 @@ def differing_shards(tree: Any) -> list[str]:
   if not leaves:
     return []
   mesh = leaves[0].sharding.mesh
-  sums_DLC = jax.device_get(jax.jit(jax.shard_map(
+  sums_DLC = spread.whole(jax.jit(jax.shard_map(
       lambda leaves: _checksums([x[None] for x in leaves]), mesh=mesh,
       in_specs=([leaf.sharding.spec for leaf in leaves],),
       out_specs=jax.sharding.PartitionSpec(mesh.axis_names),

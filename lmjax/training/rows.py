@@ -14,6 +14,38 @@ def count(batch: Mapping[str, Any]) -> int:
   return len(next(iter(batch.values())))
 
 
+def part(batch: Mapping[str, Any], index: int, parts: int) -> dict[str, Any]:
+  """Returns part `index` of a batch whose rows are cut into so many."""
+  size = count(batch) // parts
+  return {name: x[index * size:(index + 1) * size]
+          for name, x in batch.items()}
+
+
+def share(where: jax.sharding.Sharding, parts: int, process: int
+          ) -> tuple[int, int]:
+  """Returns which part of a batch's rows a process needs: index, count.
+
+  Processes that need the same rows, because their devices share the work on
+  them, have the same index.
+
+  Args:
+    where: How the rows are divided over all devices.
+    parts: Into how many parts.
+    process: Its index.
+  """
+  needs = {}
+  for device, (rows,) in where.devices_indices_map((parts,)).items():
+    first, stop, _ = rows.indices(parts)
+    low, high = needs.get(device.process_index, (parts, 0))
+    needs[device.process_index] = min(low, first), max(high, stop)
+  # As many shares as there can be, of which each process needs one.
+  count = next(
+      count for count in range(parts, 0, -1) if parts % count == 0 and all(
+          low * count // parts == (high - 1) * count // parts
+          for low, high in needs.values()))
+  return needs[process][0] * count // parts, count
+
+
 def nearest(number: int, multiple: int) -> int:
   """Returns the multiple of `multiple`, above 0, that is nearest to `number`.
 

@@ -3,6 +3,7 @@ from collections.abc import Callable
 import dataclasses
 from typing import Any
 
+from lmjax.training import channel
 from lmjax.training import signals
 from lmjax.training import watchdog as watchdog_lib
 from lmjax.training import writers
@@ -20,12 +21,14 @@ class Supervision:
       JSON; for the events.
     replicas_every: Steps between checks that all devices hold the same state;
       None never checks.
+    group: The processes of the run, which stop at the same step.
   """
   interrupts: signals.Interrupts | None = None
   watchdog: watchdog_lib.Watchdog = watchdog_lib.Watchdog(None)
   events: writers.Writer | None = None
   documents: Callable[[int], Any] | None = None
   replicas_every: int | None = None
+  group: channel.Group = channel.Group()
 
   def bad_step(self, step: int, known: dict[str, Any]) -> None:
     """Writes the event of a step that changed nothing."""

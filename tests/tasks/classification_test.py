@@ -184,3 +184,15 @@ def test_impossible_features_are_refused(options, message):
 def test_unknown_baselines_are_refused():
   with pytest.raises(errors.InputError, match="Did you mean 'majority'"):
     classification.Metrics(baselines=('majorty',))
+
+
+def test_shards_of_a_batch_joined_are_the_batch():
+  whole = rows([2, 3, 1, 4, 2, 6, 6], token_dropout=0.5).batches(seed=1)
+  parts = [whole.shard(i, 3) for i in range(3)]
+  for step in range(4):
+    found = [part(step) for part in parts]
+    for name, array in whole(step).items():
+      np.testing.assert_array_equal(
+          np.concatenate([part[name] for part in found]), array)
+  with pytest.raises(errors.InputError, match='batch_size=3.*2 shards'):
+    whole.shard(0, 2)

@@ -91,3 +91,18 @@ def test_facts_vouch_for_themselves():
   assert not digests.is_intact([read])
   with pytest.raises(TypeError):
     digests.signed({'x': np.zeros(2)})
+
+
+def test_a_batch_has_the_digest_of_its_parts_in_however_many_processes():
+  batch = {'inputs': np.arange(24).reshape(8, 3), 'sizes': np.arange(8)}
+  whole = digests.batch(batch)
+  for count in 2, 4:
+    size = 8 // count
+    parts = [digests.batch({k: v[i:i + size] for k, v in batch.items()}, i)
+             for i in range(0, 8, size)]
+    assert digests.joined(parts) == whole
+    assert digests.joined(parts + parts[:1]) == whole  # Read by two processes.
+    assert digests.joined(parts[1:]) != whole
+  moved = {k: v[::-1] for k, v in batch.items()}
+  assert digests.batch(moved) != whole
+  assert digests.joined(['a']) == 'a'

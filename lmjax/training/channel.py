@@ -1,0 +1,284 @@
+"""A line between the processes of a run, beside that of their devices.
+
+Devices exchange arrays in collectives, which wait forever for a process that
+is gone, and whose order all must keep. What processes have to say to each
+other (which config, which batch, whether to stop) goes over TCP instead: each
+is connected to a hub in process 0, values are matched by name, and a
+connection that breaks or falls silent names the process that has died.
+"""
+from collections.abc import Callable
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from typing import Any
+
+from lmjax.core import errors
+
+_BEAT_S = 5.0  # How often everybody says that they live.
+SILENCE_S = 30.0  # Without a word for so long, a process is taken for dead.
+_GRACE_S = 5.0  # For the process that writes, to end in an orderly way.
+_LAST_WORDS_S = 0.5  # For what was sent last to arrive.
+_KILLED = 'it was killed, or its host is gone'
+EXIT_DIED = 1  # As of a `RunError`.
+
+
+class Group:
+  """Processes that work on one run; of one process, it costs nothing.
+
+  A value is posted under a name and collected later, when all have posted
+  theirs. Names are used once.
+
+  Attributes:
+    index: Which process this is.
+    count: How many there are.
+    failure: Why the run cannot go on in all of them, or None.
+  """
+
+  def __init__(self, index: int = 0, count: int = 1):
+    self.index, self.count = index, count
+    self.failure = None
+    self._values, self._changed = {}, threading.Condition()
+    self._socket = self._hub = None
+    self._sending, self._left = threading.Lock(), threading.Event()
+
+  @property
+  def first(self) -> bool:
+    """Whether this is the process that writes."""
+    return self.index == 0
+
+  def post(self, name: str, value: Any) -> None:
+    """Gives a JSON value; does not wait."""
+    if self._socket is None:
+      self._values[name] = [value]
+    else:
+      self._send({'name': name, 'value': value})
+
+  def collect(self, name: str) -> list[Any]:
+    """Returns what all have posted under a name, by process; waits for it.
+
+    Raises:
+      RunError: If one of them has ended.
+    """
+    with self._changed:
+      self._changed.wait_for(
+          lambda: name in self._values or self.failure is not None)
+      if name not in self._values:
+        raise self.failure
+      return self._values.pop(name)
+
+  def gather(self, name: str, value: Any) -> list[Any]:
+    """Posts a value and returns those of all processes."""
+    self.post(name, value)
+    return self.collect(name)
+
+  def listen(self) -> tuple[int, str]:
+    """Opens the hub in this process; returns its port and a password."""
+    self._hub = _Hub(self.count)
+    return self._hub.port, self._hub.password
+
+  def connect(self, host: str, port: int, password: str) -> None:
+    """Connects to the hub, at `host` and what `listen` returned there.
+
+    Raises:
+      RunError: If it cannot be reached.
+    """
+    try:
+      self._socket = socket.create_connection((host, port), timeout=SILENCE_S)
+    except OSError as error:
+      raise errors.RunError(
+          f'Process {self.index} cannot reach process 0 at {host}:{port} '
+          f'({error}). Processes of a run talk over TCP: let their hosts reach '
+          'each other.') from error
+    self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    self._send({'index': self.index, 'password': password})
+    for work in self._receive, self._beat:
+      threading.Thread(target=work, name='channel', daemon=True).start()
+
+  def leave(self) -> None:
+    """Returns when all processes want to leave."""
+    self.gather('leave', None)
+    self._left.set()
+
+  def fail(self, sentence: str, code: int) -> None:
+    """Tells the others that this process ends, and why; returns once told.
+
+    Args:
+      sentence: What they say.
+      code: The exit code that they end with.
+    """
+    self._left.set()
+    if self._socket is None or self.failure is not None:
+      return
+    self._send({'sentence': sentence, 'code': code})
+    with self._changed:  # Comes back from the hub, to this process last.
+      self._changed.wait_for(lambda: self.failure is not None, _GRACE_S)
+    time.sleep(_LAST_WORDS_S)
+
+  def why(self, seconds: float) -> Exception | None:
+    """Returns `failure`, waiting for it so long."""
+    with self._changed:
+      self._changed.wait_for(lambda: self.failure is not None, seconds)
+      return self.failure
+
+  def _send(self, message):
+    try:
+      with self._sending:
+        self._socket.sendall(json.dumps(message).encode() + b'\n')
+    except OSError:
+      pass  # Whoever reads from the connection notices, and says so.
+
+  def _beat(self):
+    while not self._left.wait(_BEAT_S):
+      self._send({})
+
+  def _receive(self):
+    try:
+      for message in _messages(self._socket):
+        if 'sentence' in message:
+          self._end(message['sentence'], message['code'])
+          return
+        if 'name' in message:
+          with self._changed:
+            self._values[message['name']] = message['values']
+            self._changed.notify_all()
+      reason = _KILLED
+    except TimeoutError:
+      reason = f'nothing was heard from it for {SILENCE_S:g} s'
+    except OSError:
+      reason = _KILLED
+    self._end(died(0, reason), EXIT_DIED)
+
+  def _end(self, sentence, code):
+    """Ends this process: it may be waiting in a collective for another."""
+    if self._left.is_set() and self.index:
+      return
+    with self._changed:
+      kind = errors.InputError if code == 2 else errors.RunError
+      self.failure = kind(sentence)
+      self._changed.notify_all()
+    if self.index == 0 and self._left.wait(_GRACE_S):
+      return
+    os.write(2, f'Error: {sentence}\n'.encode())
+    os._exit(code)
+
+
+class _Hub:
+  """Where all are connected: passes on what all have posted, and who ended."""
+
+  def __init__(self, count):
+    self._count, self._values = count, {}
+    self._connections, self._lock = {}, threading.Lock()
+    self._done = None  # What ended the run; {} if nothing did.
+    self._server = socket.create_server(('', 0), backlog=count)
+    self.port = self._server.getsockname()[1]
+    self.password = secrets.token_hex(16)
+    threading.Thread(target=self._accept, name='hub', daemon=True).start()
+
+  def _accept(self):
+    while True:
+      connection, _ = self._server.accept()
+      connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+      connection.settimeout(SILENCE_S)
+      threading.Thread(target=self._serve, args=(connection,), name='hub',
+                       daemon=True).start()
+
+  def _serve(self, connection):
+    index, reason = None, _KILLED
+    try:
+      for message in _messages(connection):
+        if index is None:
+          if message.get('password') != self.password:
+            break  # A stranger's.
+          index = message['index']
+          self._connections[index] = connection, threading.Lock()
+          if self._done is not None:  # It has come too late.
+            self._send(index, self._done)
+        elif 'sentence' in message:
+          self._tell_end(message)
+        elif 'name' in message:
+          self._take(index, message['name'], message['value'])
+        else:
+          self._send(index, {})
+    except TimeoutError:
+      reason = f'nothing was heard from it for {SILENCE_S:g} s'
+    except (OSError, ValueError, AttributeError):  # Broken, or no JSON object.
+      pass
+    if index is None:
+      connection.close()
+    else:
+      self._tell_end({'sentence': died(index, reason), 'code': EXIT_DIED})
+
+  def _take(self, index, name, value):
+    with self._lock:
+      values = self._values.setdefault(name, {})
+      values[index] = value
+      if len(values) < self._count:
+        return
+      del self._values[name]
+      if name == 'leave' and self._done is None:
+        self._done = {}
+    self._send_all({'name': name,
+                    'values': [values[i] for i in range(self._count)]})
+
+  def _tell_end(self, message):
+    with self._lock:
+      if self._done is not None:
+        return
+      self._done = message
+    self._send_all(message)
+
+  def _send_all(self, message):
+    """Sends to process 0 last: its end is what the others would notice."""
+    for index in sorted(self._connections, reverse=True):
+      self._send(index, message)
+
+  def _send(self, index, message):
+    connection, sending = self._connections[index]
+    try:
+      with sending:
+        connection.sendall(json.dumps(message).encode() + b'\n')
+    except OSError:
+      pass  # Its reader notices.
+
+
+def died(index: int, reason: str) -> str:
+  """Returns what the others say of a process that is gone."""
+  return (f'Process {index} of this run has died: {reason}. The others end as '
+          'well; start all again, as many as you like, and the run goes on '
+          'from its last checkpoint.')
+
+
+def lagged(group: Group, name: str, lag: int = 2
+           ) -> Callable[[Any], list[Any]]:
+  """Returns what tells all the values that all processes gave it a while ago.
+
+  Called in turn with a value a step, it returns those of `lag` steps before,
+  which have arrived long since; nobody waits. In a group of one it returns the
+  value of now.
+
+  Args:
+    group: The processes.
+    name: Distinguishes it from others.
+    lag: How many calls ago.
+  """
+  if group.count == 1:
+    return lambda value: [value]
+  calls = 0
+
+  def call(value):
+    nonlocal calls
+    group.post(f'{name} {calls}', value)
+    calls += 1
+    return [] if calls <= lag else group.collect(f'{name} {calls - 1 - lag}')
+  return call
+
+
+def _messages(connection):
+  """Yields what arrives, until the other side closes."""
+  buffer = b''
+  while part := connection.recv(1 << 16):
+    *lines, buffer = (buffer + part).split(b'\n')
+    yield from map(json.loads, lines)
