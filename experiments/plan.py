@@ -31,5 +31,5 @@ if __name__ == '__main__':
   _DEVICE = flags.DEFINE_string(
       'device', 'h100', 'One of ' + ', '.join(devices.DEVICES) + '.')
   _MESH = flags.DEFINE_string(
-      'mesh', 'data:1', 'Sizes of the axes data, fsdp and tensor.')
+      'mesh', 'data:1', 'Sizes of the axes data, fsdp, sequence and tensor.')
   cli.run(main)

@@ -5,10 +5,12 @@ is a bound by data sheets, not a forecast.
 """
 from collections.abc import Mapping
 import dataclasses
+import functools
 import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import rich.console
 import rich.table
@@ -24,6 +26,7 @@ from lmjax.nn import attend as attend_lib
 from lmjax.nn import attention
 from lmjax.nn import layers
 from lmjax.objectives import lm
+from lmjax.training import divisions
 from lmjax.training import sharding
 from lmjax.training import step as step_lib
 
@@ -98,9 +101,11 @@ def plan(config: experiment.Pretrain, device: devices.Device,
     InputError: If rows, heads or the like do not divide, or nothing is known of
       the kind of model or objective.
   """
-  _check(config)
+  _check(config, sizes)
   training, model = config.training, config.model
   length = config.data.length or model.context
+  divisions.check_tokens(length, sizes)
+  local_length = length // sizes['sequence']
   rows = _rows(config, sizes)
   state = _state(config)
   params = state.params
@@ -109,10 +114,12 @@ def plan(config: experiment.Pretrain, device: devices.Device,
 
   local = _share(model, sizes['tensor'])
   attend = attend_lib.plain if model.dtype == 'float32' else _kernel
+  if sizes['sequence'] > 1:
+    attend = functools.partial(_ring, sizes['sequence'])
   objective = config.objective.build(local.build(attend=attend))
   once = program.cost(
       jax.grad(lambda params, batch: objective(params, batch)['loss'].total),
-      cost.shapes(local), _batch(rows, length),
+      cost.shapes(local), _batch(rows, local_length),
       output_bytes=list(of_params.values()))
   gradients = sum(of_params.values())
   at_rest = sum(held.values())
@@ -130,12 +137,12 @@ def plan(config: experiment.Pretrain, device: devices.Device,
       flops=training.microbatches * once.flops,
       # The update reads and writes the state and reads the gradients.
       traffic=training.microbatches * once.traffic + 2 * at_rest + gradients,
-      sent=_sent(config, local, params, sizes, rows * length),
+      sent=_sent(config, local, params, sizes, rows * local_length),
       speeds=_speeds(device, sizes),
       peak=device.float32 if model.dtype == 'float32' else device.bfloat16)
 
 
-def _check(config):
+def _check(config, sizes):
   if not isinstance(config, experiment.Pretrain) or not isinstance(
       config.objective, lm.Causal):
     raise errors.InputError(
@@ -149,6 +156,17 @@ def _check(config):
     raise errors.InputError(
         'A plan reads no text, so that the vocabulary is not known from the '
         'tokenizer: set --config.model.vocab_size, such as 50257.')
+  unknown = [axis for axis in ('stage', 'expert') if sizes[axis] > 1]
+  if unknown:
+    raise errors.InputError(
+        f'A plan knows the axes data, fsdp, sequence and tensor, not '
+        f'{" and ".join(unknown)}; --dry_run on a machine with the devices '
+        'tells what a device holds.')
+  if sizes['sequence'] > 1 and not hasattr(
+      getattr(getattr(config.model, 'block', None), 'mixer', None), 'kv_heads'):
+    raise errors.InputError(
+        'A plan over the axis sequence knows attention; got '
+        f'{type(config.model).__name__}. Plan it with data and fsdp.')
 
 
 def _rows(config, sizes):
@@ -230,6 +248,22 @@ def _kernel(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, dropout=0.0,
   return run((q_BTNH, k_BSKH, v_BSKH), mask)
 
 
+def _ring(devices, q_BTNH, k_BSKH, v_BSKH, mask, **options):
+  """Attends to the keys of all devices, of which one's are held at a time."""
+  def whole(x):
+    return None if x is None else jnp.tile(
+        x, (1, devices) + (1,) * (x.ndim - 2))
+
+  def attend(operands, mask):
+    q_BTNH, k_BSKH, v_BSKH = operands
+    mask = mask.replace(
+        key_positions_BS=whole(mask.key_positions_BS),
+        key_segments_BS=whole(mask.key_segments_BS), square=False)
+    return attend_lib.plain(
+        q_BTNH, whole(k_BSKH), whole(v_BSKH), mask, **options)
+  return program.fused(attend)((q_BTNH, k_BSKH, v_BSKH), mask)
+
+
 def _gathered(params, model):
   """Returns the bytes of the largest layer whole, and of the next to come."""
   groups = {}
@@ -247,9 +281,10 @@ def _sent(config, local, params, sizes, tokens):
   Collectives go round a ring: of n devices each sends (n - 1) / n of an array
   that is gathered or scattered, and twice that of one that is summed. Along
   fsdp parameters are gathered forward and backward and gradients scattered,
-  at every microbatch; along data gradients are summed at the end; along tensor
-  each block's two sums of activations come forward and backward, and once more
-  where blocks are computed again.
+  at every microbatch; along data and sequence gradients are summed, which the
+  compiler does at every microbatch as well; along tensor each block's two sums
+  of activations come forward and backward, and once more where blocks are
+  computed again. Along sequence keys and values go round as well: see `_round`.
   """
   repeats = config.training.microbatches
   ring = lambda axis: (sizes[axis] - 1) / sizes[axis]
@@ -262,13 +297,32 @@ def _sent(config, local, params, sizes, tokens):
       size /= sizes['fsdp']
     else:
       sent['fsdp'] += 2 * ring('fsdp') * size
-    sent['data'] += 2 * ring('data') * size
+    for axis in 'data', 'sequence':
+      sent[axis] += 2 * repeats * ring(axis) * size
+  width = 4 if local.dtype == 'float32' else 2
+  if sizes['sequence'] > 1:
+    sent['sequence'] += repeats * local.num_layers * _round(
+        local, sizes['sequence'], tokens, width)
   if sizes['tensor'] > 1:
-    width = 4 if local.dtype == 'float32' else 2
     sums = 4 + (local.remat == 'full')
     sent['tensor'] = 2 * ring('tensor') * repeats * (
         (sums * local.num_layers + 2) * tokens * local.width * width)
   return {axis: size for axis, size in sent.items() if size}
+
+
+def _round(model, devices, tokens, width):
+  """Returns the bytes a device sends in a layer's attention over a ring.
+
+  Forward, keys and values go to all devices but the first; backward again, and
+  their gradients, in float32, back home. Before and after, forward and
+  backward, tokens are dealt for equal work and collected.
+  """
+  mixer = model.block.mixer
+  heads = mixer.size(model.width) * tokens
+  keys, queries = 2 * mixer.kv_heads * heads, mixer.num_heads * heads
+  passes = 2 + (model.remat == 'full')
+  return ((devices - 1) * passes * keys * width + devices * keys * 4
+          + passes * (2 * queries + keys) * width)
 
 
 def _speeds(device, sizes):

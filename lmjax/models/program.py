@@ -27,10 +27,12 @@ _WHOLE = frozenset({
     'dot_general', 'ragged_dot_general', 'conv_general_dilated', 'gather',
     'scatter', 'scatter-add', 'scatter_add', 'sort', 'top_k', 'cumsum',
     'cumlogsumexp', 'cummax', 'scan', 'while', 'cond', 'all_to_all', 'fused'})
+# Of these, what changes an array at some places.
+_UPDATES = frozenset({'scatter', 'scatter-add', 'scatter_add'})
 FUSED = 'fused_kernel'  # A jit of this name is one operation.
 # Arrays of many sizes do not fit together without gaps, and some operands are
 # laid out anew: what XLA plans on a CPU over the sum of the arrays.
-_PACKING = 1.1
+_PACKING = 1.15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,7 +238,7 @@ class _Program:
       dying = {v for v in read & alive if last[v] <= number}
       held += sum(self.bytes[v] for v in new)
       alive |= new
-      peak = max(peak, held + extra)
+      peak = max(peak, held + extra - self._in_place(operation, new, dying))
       held -= sum(self.bytes[v] for v in dying)
       alive -= dying
       for value in new:  # Written and read by nobody.
@@ -244,6 +246,19 @@ class _Program:
           held -= self.bytes[value]
           alive.discard(value)
     return Cost(flops, traffic, _PACKING * peak)
+
+  def _in_place(self, operation, new, dying):
+    """Returns the bytes written over what is read for the last time."""
+    whole = operation.name in _WHOLE and operation.name not in _UPDATES
+    if whole or _reduces(operation.name):
+      return 0
+    left = [self.bytes[v] for v in dying]
+    written = 0
+    for value in new:
+      if self.bytes[value] in left:
+        left.remove(self.bytes[value])
+        written += self.bytes[value]
+    return written
 
 
 def _reduces(name):
