@@ -51,7 +51,8 @@ def finetune(
     state = step.init_state(
         params, optimizer, training.seed, ema=training.ema_decay is not None,
         equal=training.average is not None, guard=training.guard)
-    strategy = parallel.strategy(training.parallel, training.mesh)
+    strategy = parallel.strategy(
+        training.parallel, training.mesh, training.offload)
     logits_of = downstream.predictor(model, strategy, len(splits.labels))
 
     def evaluate(params, _):

@@ -43,7 +43,8 @@ def pretrain(
     print(data.describe())
     launch.check_params(trees.count(parts.shapes))
     results.prompts(config, tokenizer, model)  # Refused now, if ever.
-    strategy = parallel.strategy(training.parallel, training.mesh)
+    strategy = parallel.strategy(
+        training.parallel, training.mesh, training.offload)
     score_of = runs.scorer(
         config.objective, model, tokenizer, strategy.devices,
         config.scoring.carried)

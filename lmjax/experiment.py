@@ -98,6 +98,8 @@ class Training:
       shares the rows of a batch, `fsdp` these and parameters at rest, `expert`
       these and the experts of a mixture, `sequence` the tokens of a row,
       `tensor` every product, `stage` the layers. None: all devices along fsdp.
+    offload: What waits in the host's memory between steps, under jit and mesh:
+      the 'optimizer' or 'none'; costs its way there and back at every step.
     microbatches: Parts a device's rows are cut into, to save memory; gradients
       are summed over their tokens, so the update stays the same. Over stages
       the parts follow each other, so that all stages have work.
@@ -127,6 +129,7 @@ class Training:
   seed: int = 0
   parallel: Literal['jit', 'pmap', 'mesh'] = 'jit'
   mesh: str | None = None
+  offload: Literal['none', 'optimizer'] = 'none'
   microbatches: int = 1
   ema_decay: float | None = None
   average: averaging.NonMonotone | None = None
@@ -193,6 +196,7 @@ _COSMETIC = (
     'training.log_every', 'training.save_every', 'training.save_minutes',
     'training.keep_last', 'training.keep_best', 'training.max_failed_saves',
     'training.replicas_every', 'training.workers', 'training.mesh',
+    'training.offload',
     'training.guard.max_bad_steps')
 _STEPS = (
     'training.steps',

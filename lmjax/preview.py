@@ -85,12 +85,17 @@ def _memory(config, parts, first, sizes, held) -> rich.table.Table:
   at_rest, average = _under(held, 'params/'), _under(held, 'ema/')
   each = {'parameters': at_rest, 'gradients': at_rest,
           'optimizer': _under(held, 'opt_state/')}
+  waiting = {}
+  if config.training.offload == 'optimizer':
+    waiting['optimizer, on the host'] = each.pop('optimizer')
   each |= {'average': average} if average else {}
   each |= {'activations': activations}
   table = _table('Memory on one device', 'of', 'MiB')
   for name, size in each.items():
     table.add_row(name, _mebibytes(size))
   table.add_row('all', _mebibytes(sum(each.values())), style='bold')
+  for name, size in waiting.items():
+    table.add_row(name, _mebibytes(size))
   return table
 
 

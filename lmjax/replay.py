@@ -150,7 +150,8 @@ def _run(parts, skips, state, start, stop):
   """Returns {step: (digest of its batch, metrics)} of the steps after `start`
   up to `stop`."""
   training = parts.config.training
-  strategy = parallel.strategy(training.parallel, training.mesh)
+  strategy = parallel.strategy(
+      training.parallel, training.mesh, training.offload)
   update = strategy.compile(functools.partial(
       step_lib.train_step, objective=parts.objective,
       optimizer=parts.optimizer, ema_decay=training.ema_decay,

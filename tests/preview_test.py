@@ -104,7 +104,7 @@ def test_characters_of_several_tokens_are_whole_and_coloured_by_weight():
 
 def test_a_mesh_divides_what_a_device_holds(tmp_path):
   def mebibytes(text, name):
-    line = next(line for line in text.splitlines() if f' {name} ' in line)
+    line = [line for line in text.splitlines() if f' {name} ' in line][-1]
     return float(line.replace('│', ' ').split()[-1])
 
   wide = dataclasses.replace(
@@ -117,3 +117,8 @@ def test_a_mesh_divides_what_a_device_holds(tmp_path):
   for name in 'optimizer', 'gradients', 'layers':
     assert mebibytes(text, name) == pytest.approx(
         mebibytes(one, name) / 8, rel=0.1), name
+  away = dataclasses.replace(wide, training=experiment.Training(
+      offload='optimizer'))
+  text = shown(away, tmp_path)
+  assert mebibytes(one, 'all') - mebibytes(text, 'all') == pytest.approx(
+      mebibytes(text, 'optimizer, on the host'), rel=0.01)

@@ -76,7 +76,8 @@ class DecoderConfig(vocabulary.Sized):
       and logits are float32.
     scan: Whether blocks are scanned (one compiled block) or looped.
     remat: What is computed again in the backward pass: nothing, all of each
-      block ('full'), or all but its matrix products ('dots').
+      block ('full'), or all but its matrix products ('dots'), which may wait in
+      the host's memory ('offload').
 
   References:
     Radford et al., Language Models are Unsupervised Multitask Learners, 2019;
@@ -98,7 +99,7 @@ class DecoderConfig(vocabulary.Sized):
   init_std: float = 0.02
   dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
   scan: bool = False
-  remat: Literal['none', 'full', 'dots'] = 'none'
+  remat: Literal['none', 'full', 'dots', 'offload'] = 'none'
 
   def __post_init__(self):
     for field in ('context', 'width', 'num_layers'):

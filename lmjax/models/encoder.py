@@ -95,7 +95,8 @@ class EncoderConfig(vocabulary.Sized):
       and logits are float32.
     scan: Whether blocks are scanned (one compiled block) or looped.
     remat: What is computed again in the backward pass: nothing, all of each
-      block ('full'), or all but its matrix products ('dots').
+      block ('full'), or all but its matrix products ('dots'), which may wait in
+      the host's memory ('offload').
 
   References:
     Devlin et al., BERT, arXiv:1810.04805; Liu et al., RoBERTa,
@@ -123,7 +124,7 @@ class EncoderConfig(vocabulary.Sized):
   init_std: float = 0.02
   dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
   scan: bool = False
-  remat: Literal['none', 'full', 'dots'] = 'none'
+  remat: Literal['none', 'full', 'dots', 'offload'] = 'none'
 
   causal = False  # For objectives that ask whether a token sees its future.
 

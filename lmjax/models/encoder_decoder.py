@@ -62,7 +62,8 @@ class EncoderDecoderConfig(vocabulary.Sized):
       and logits are float32.
     scan: Whether blocks are scanned (one compiled block) or looped.
     remat: What is computed again in the backward pass: nothing, all of each
-      block ('full'), or all but its matrix products ('dots').
+      block ('full'), or all but its matrix products ('dots'), which may wait in
+      the host's memory ('offload').
 
   References:
     Vaswani et al., Attention Is All You Need, arXiv:1706.03762; Raffel et al.,
@@ -84,7 +85,7 @@ class EncoderDecoderConfig(vocabulary.Sized):
   init_std: float = 0.02
   dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
   scan: bool = False
-  remat: Literal['none', 'full', 'dots'] = 'none'
+  remat: Literal['none', 'full', 'dots', 'offload'] = 'none'
 
   causal = False  # As a whole: the encoder reads both ways.
   has_source = True  # For objectives that ask if another text can be read.

@@ -148,6 +148,9 @@ class Alternating:
 REMAT = {  # What the backward pass may keep instead of computing it again.
     'full': jax.checkpoint_policies.nothing_saveable,
     'dots': jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    # As 'dots', kept in the host's memory meanwhile.
+    'offload': jax.checkpoint_policies.offload_dot_with_no_batch_dims(
+        'device', 'pinned_host'),
 }
 
 
@@ -164,7 +167,7 @@ class Stack(nn.Module):
   positions: positions_lib.Positions
   attend: Callable[..., jax.Array] = attend_lib.best
   scan: bool = False
-  remat: Literal['none', 'full', 'dots'] = 'none'
+  remat: Literal['none', 'full', 'dots', 'offload'] = 'none'
   shared: bool = False
   alternating: Alternating | None = None  # Not with `scan` or `shared`.
 

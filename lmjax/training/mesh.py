@@ -16,6 +16,7 @@ from lmjax.core import errors
 from lmjax.core import placement
 from lmjax.core import spread
 from lmjax.core import trees
+from lmjax.training import offload as offload_lib
 from lmjax.training import replicas
 from lmjax.training import rows as rows_lib
 from lmjax.training import sharding
@@ -36,13 +37,15 @@ class Mesh:
 
   def __init__(self, devices: list[jax.Device] | None = None,
                sizes: str | None = None,
-               rules: sharding.Rules = sharding.RULES):
+               rules: sharding.Rules = sharding.RULES,
+               offload: bool = False):
     """Lays out the devices.
 
     Args:
       devices: The devices; None: all.
       sizes: Such as 'data:2,fsdp:2,tensor:2'; None: all devices along fsdp.
       rules: How parameters are cut.
+      offload: Whether the optimizer's state waits in the host's memory.
 
     Raises:
       InputError: If the sizes do not multiply to the number of devices, or
@@ -51,7 +54,9 @@ class Mesh:
     self.devices = list(devices or jax.devices())
     count = len(self.devices)
     self.sizes = sharding.parse(sizes or f'fsdp:{count}')
-    self._rules = rules
+    self._rules, self._offload = rules, offload
+    if offload:
+      offload_lib.check(self.devices)
     if math.prod(self.sizes.values()) != count:
       raise errors.InputError(_misfit(self.sizes, count))
     self.mesh = jax.sharding.Mesh(
@@ -66,9 +71,20 @@ class Mesh:
 
   def shardings(self, tree: Any) -> Any:
     """Returns where the parts of a state or of parameters lie, as a tree."""
+    where = self._shardings(tree)
+    return offload_lib.at_rest(where) if self._offload else where
+
+  def _shardings(self, tree):
+    """Returns where they lie on the devices."""
     cuts = sharding.specs(tree, self.sizes, self._rules)
     return trees.map_paths(
         lambda path, _: self._named(sharding.partition(cuts[path])), tree)
+
+  def _fetched(self, tree):
+    """Returns a tree of which all is on the devices."""
+    if not self._offload:
+      return tree
+    return offload_lib.fetched(tree, self._shardings(tree))
 
   def compile(self, step: Callable[..., Any], microbatches: int = 1
               ) -> Callable[..., Any]:
@@ -79,11 +95,15 @@ class Mesh:
     step = rows_lib.in_parts(step, microbatches)
 
     def placed(state, batch):
+      state = self._fetched(state)
       with placement.divided(self.mesh, sharding.LOGICAL, parts):
         state, metrics = step(state, batch)
       constrain = jax.lax.with_sharding_constraint
-      return (constrain(state, self.shardings(state)),
-              constrain(metrics, self._same))
+      where = self._shardings(state)
+      state = constrain(state, where)
+      if self._offload:
+        state = offload_lib.put_back(state, where)
+      return state, constrain(metrics, self._same)
 
     return jax.jit(placed, donate_argnums=0)
 
@@ -96,11 +116,12 @@ class Mesh:
     """Returns one whole copy, on the host, of what `place` or a step returned.
     """
     return jax.tree.map(
-        lambda x: _key(x) if _is_key(x) else spread.whole(x), tree)
+        lambda x: _key(x) if _is_key(x) else spread.whole(x),
+        self._fetched(tree))
 
   def drifted(self, tree: Any) -> list[str]:
     """Returns the paths of parts that devices hold alike, but differently."""
-    return replicas.differing_shards(tree)
+    return replicas.differing_shards(self._fetched(tree))
 
   def fetch(self, metrics: Any) -> Any:
     """Returns metrics of steps on the host; waits for them."""

@@ -16,6 +16,7 @@ from lmjax.core import config
 from lmjax.core import errors
 from lmjax.core import spread
 from lmjax.training import mesh as mesh_lib
+from lmjax.training import offload as offload_lib
 from lmjax.training import replicas
 from lmjax.training import rows as rows_lib
 
@@ -27,8 +28,18 @@ class Jit:
   name = 'jit'
   share = 0, 1  # Which part of a batch's rows this process reads, of how many.
 
-  def __init__(self, devices: list[jax.Device] | None = None):
+  def __init__(self, devices: list[jax.Device] | None = None,
+               offload: bool = False):
+    """Takes the first device.
+
+    Args:
+      devices: Of which it is the first; None: all local ones.
+      offload: Whether the optimizer's state waits in the host's memory.
+    """
     self.devices = list(devices or jax.local_devices())[:1]
+    self._offload = offload
+    if offload:
+      offload_lib.check(self.devices)
 
   def compile(self, step: Callable[..., Any], microbatches: int = 1
               ) -> Callable[..., Any]:
@@ -38,14 +49,30 @@ class Jit:
       step: Takes `microbatches` as well, if there are several.
       microbatches: Parts into which the batch is cut to save memory.
     """
-    return jax.jit(rows_lib.in_parts(step, microbatches), donate_argnums=0)
+    step = rows_lib.in_parts(step, microbatches)
+    if not self._offload:
+      return jax.jit(step, donate_argnums=0)
+
+    def fetching(state, batch):
+      state, metrics = step(
+          offload_lib.fetched(state, self._shardings(state)), batch)
+      return offload_lib.put_back(state, self._shardings(state)), metrics
+    return jax.jit(fetching, donate_argnums=0)
 
   def place(self, tree: Any) -> Any:
     """Returns a state or parameters on the device."""
-    return jax.device_put(tree, self.devices[0])
+    where = self._shardings(tree)
+    return jax.device_put(
+        tree, offload_lib.at_rest(where) if self._offload else where)
+
+  def _shardings(self, tree):
+    here = jax.sharding.SingleDeviceSharding(self.devices[0])
+    return jax.tree.map(lambda _: here, tree)
 
   def gather(self, tree: Any) -> Any:
     """Returns one copy of what `place` or a step returned."""
+    if self._offload:
+      return offload_lib.fetched(tree, self._shardings(tree))
     return tree
 
   def drifted(self, tree: Any) -> list[str]:
@@ -159,16 +186,20 @@ PARALLEL = {'jit': Jit, 'pmap': Pmap, 'mesh': mesh_lib.Mesh}
 Strategy = Jit | Pmap | mesh_lib.Mesh
 
 
-def strategy(parallel: str | Strategy, mesh: str | None = None) -> Strategy:
+def strategy(parallel: str | Strategy, mesh: str | None = None,
+             offload: str = 'none') -> Strategy:
   """Returns the strategy of that name over all devices, or itself.
 
   Args:
     parallel: A name of `PARALLEL`, or a strategy.
     mesh: Sizes of the axes of 'mesh', such as 'data:2,fsdp:4'; None: all
       devices along fsdp.
+    offload: What waits in the host's memory between steps: 'none', or the
+      'optimizer'.
 
   Raises:
-    InputError: If there is no such strategy, or the sizes do not fit.
+    InputError: If there is no such strategy, the sizes do not fit, or the
+      devices have no such memory.
   """
   if not isinstance(parallel, str):
     return parallel
@@ -181,5 +212,12 @@ def strategy(parallel: str | Strategy, mesh: str | None = None) -> Strategy:
         f'parallel is \'jit\', which is one device, but the run has '
         f'{jax.process_count()} processes; choose pmap or mesh.')
   if parallel == 'mesh':
-    return mesh_lib.Mesh(sizes=mesh)
-  return PARALLEL[parallel]()
+    return mesh_lib.Mesh(sizes=mesh, offload=offload == 'optimizer')
+  if offload == 'none':
+    return PARALLEL[parallel]()
+  if parallel == 'pmap':
+    raise errors.InputError(
+        'Under pmap the optimizer cannot wait on the host (training.offload = '
+        f'{offload}); --parallel=mesh --mesh=data:{len(jax.devices())} divides '
+        'the same work, or fsdp the optimizer as well.')
+  return Jit(offload=True)

@@ -1,4 +1,6 @@
 """Blocks by hand, and the converters between looped and scanned stacks."""
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -101,7 +103,7 @@ def test_scanned_layers_do_not_start_alike():
 
 
 @pytest.mark.parametrize('scan', [False, True])
-@pytest.mark.parametrize('remat', ['none', 'full', 'dots'])
+@pytest.mark.parametrize('remat', ['none', 'full', 'dots', 'offload'])
 def test_the_program_says_what_was_asked_for(scan, remat):
   module = stack(scan=scan, remat=remat)
   variables = jax.eval_shape(module.init, jax.random.key(0), X, None, MASK)
@@ -112,6 +114,22 @@ def test_the_program_says_what_was_asked_for(scan, remat):
   found = equivalence.primitives(jax.grad(loss), variables)
   assert ('scan' in found) == scan
   assert bool(found & {'remat2', 'checkpoint'}) == (remat != 'none')
+
+
+def test_what_waits_on_the_host_changes_no_gradient():
+  variables = hot.hot_params(jax.eval_shape(
+      stack(scan=True).init, jax.random.key(0), X, None, MASK))
+  def gradient(remat):
+    module = stack(scan=True, remat=remat)
+    return jax.jit(jax.grad(lambda variables: jnp.sum(jnp.sin(module.apply(
+        variables, X, None, MASK)[0]))))
+  jax.tree.map(
+      functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5),
+      gradient('offload')(variables), gradient('none')(variables))
+  # Arrays there are of another type; on a CPU that is where they are anyway.
+  waits = {remat: '<host>' in str(jax.make_jaxpr(gradient(remat))(variables))
+           for remat in ('offload', 'dots')}
+  assert waits == {'offload': True, 'dots': False}
 
 
 def test_an_impossible_dropout_is_refused():
