@@ -104,7 +104,7 @@ def test_characters_of_several_tokens_are_whole_and_coloured_by_weight():
 
 def test_a_mesh_divides_what_a_device_holds(tmp_path):
   def mebibytes(text, name):
-    line = [line for line in text.splitlines() if f' {name} ' in line][-1]
+    line = [line for line in text.splitlines() if f'│ {name} ' in line][-1]
     return float(line.replace('│', ' ').split()[-1])
 
   wide = dataclasses.replace(
