@@ -46,8 +46,7 @@ def pretrain(
     strategy = parallel.strategy(
         training.parallel, training.mesh, training.offload)
     score_of = runs.scorer(
-        config.objective, model, tokenizer, strategy.devices,
-        config.scoring.carried)
+        config.objective, model, tokenizer, strategy, config.scoring.carried)
 
     run = started.open_run(data.hashes(), tokenizer)
     fitted, number, params = started.fit(

@@ -23,6 +23,8 @@ from lmjax.evaluation import windows
 from lmjax.models import hmm
 from lmjax.models import ngram
 from lmjax.training import checkpoints
+from lmjax.training import mesh as mesh_lib
+from lmjax.training import parallel
 from lmjax.training import rundir
 
 
@@ -118,7 +120,8 @@ class Counted:
 
 def scorer(objective: experiment.Objective, model: nn.Module,
            tokenizer: tokenizer_lib.Tokenizer | None = None,
-           devices: Sequence[Any] | None = None, carried: bool = False
+           devices: Sequence[Any] | parallel.Strategy | None = None,
+           carried: bool = False
            ) -> Callable[[Any], likelihood.Score] | None:
   """Returns `score_of(params)`: the likelihood that an objective defines.
 
@@ -126,7 +129,9 @@ def scorer(objective: experiment.Objective, model: nn.Module,
     objective: What the model is trained by.
     model: The module.
     tokenizer: Of its special ids, where the objective needs them.
-    devices: Devices that share each batch; None: one.
+    devices: Devices that share each batch, or those of a run's strategy; a mesh
+      divides parameters as in training, others have all of them on each
+      device. None: one device.
     carried: Whether the state of a recurrent model is carried from batch to
       batch, as `Scoring.carried` says; on one device.
 
@@ -138,6 +143,10 @@ def scorer(objective: experiment.Objective, model: nn.Module,
   if carried:
     return carried_lib.scorer(model)
   scores = objective.scores(model, tokenizer)
+  if isinstance(devices, mesh_lib.Mesh):
+    score = devices.map_batches(scores)
+    return lambda params: functools.partial(score, devices.place(params))
+  devices = getattr(devices, 'devices', devices)
   if devices is not None and len(devices) == 1:
     devices = None
   return lambda params: likelihood.of_params(scores, params, devices)

@@ -19,10 +19,13 @@ from lmjax.models import hmm
 from lmjax.models import lstm
 from lmjax.models import ngram
 from lmjax.models import presets
+from lmjax.objectives import lm
 from lmjax.objectives import mlm
 from lmjax.objectives import replaced
 from lmjax.training import checkpoints
+from lmjax.training import mesh
 from lmjax.training import optimizers
+from lmjax.training import parallel
 from lmjax.training import rundir
 from lmjax.training import step
 
@@ -196,3 +199,20 @@ def test_what_cannot_be_mixed_is_told(alike, tmp_path):
 
 def test_an_objective_without_likelihood_scores_no_text():
   assert runs.scorer(replaced.ReplacedTokens(), None) is None
+
+
+def test_a_mesh_scores_with_parameters_divided_as_in_training():
+  model = decoder.DecoderConfig(
+      vocab_size=11, context=8, width=16, num_layers=1).build()
+  params = decoder.initial_params(model, 0)
+  ids = np.arange(48).reshape(6, 8) % 11
+  batch = {'inputs': ids, 'targets': ids[:, ::-1], 'weights': np.ones((6, 8)),
+           'positions': np.tile(np.arange(8), (6, 1)),
+           'segments': np.ones((6, 8), int)}
+  strategy = mesh.Mesh(sizes='fsdp:2,sequence:2,tensor:2')
+  want = runs.scorer(lm.Causal(), model)(params)(batch)
+  got = runs.scorer(lm.Causal(), model, devices=strategy)(params)(batch)
+  for a, b in zip(got, want):
+    np.testing.assert_allclose(a, b, rtol=1e-5)
+  assert runs.scorer(lm.Causal(), model, devices=parallel.Jit())(params)(
+      batch)[0].shape == (6, 8)

@@ -12,7 +12,6 @@ import os
 import secrets
 import socket
 import threading
-import time
 from typing import Any
 
 from lmjax.core import errors
@@ -20,7 +19,6 @@ from lmjax.core import errors
 _BEAT_S = 5.0  # How often everybody says that they live.
 SILENCE_S = 30.0  # Without a word for so long, a process is taken for dead.
 _GRACE_S = 5.0  # For the process that writes, to end in an orderly way.
-_LAST_WORDS_S = 0.5  # For what was sent last to arrive.
 _KILLED = 'it was killed, or its host is gone'
 EXIT_DIED = 1  # As of a `RunError`.
 
@@ -113,9 +111,10 @@ class Group:
     if self._socket is None or self.failure is not None:
       return
     self._send({'sentence': sentence, 'code': code})
-    with self._changed:  # Comes back from the hub, to this process last.
+    with self._changed:  # It, or what ended another, comes from the hub.
       self._changed.wait_for(lambda: self.failure is not None, _GRACE_S)
-    time.sleep(_LAST_WORDS_S)
+    if self._hub is not None:  # JAX would abort whoever outlives process 0.
+      self._hub.wait_for_others(_GRACE_S)
 
   def why(self, seconds: float) -> Exception | None:
     """Returns `failure`, waiting for it so long."""
@@ -153,13 +152,12 @@ class Group:
 
   def _end(self, sentence, code):
     """Ends this process: it may be waiting in a collective for another."""
-    if self._left.is_set() and self.index:
-      return
+    ending = self._left.is_set()
     with self._changed:
       kind = errors.InputError if code == 2 else errors.RunError
       self.failure = kind(sentence)
       self._changed.notify_all()
-    if self.index == 0 and self._left.wait(_GRACE_S):
+    if ending or self.index == 0 and self._left.wait(_GRACE_S):
       return
     os.write(2, f'Error: {sentence}\n'.encode())
     os._exit(code)
@@ -171,6 +169,7 @@ class _Hub:
   def __init__(self, count):
     self._count, self._values = count, {}
     self._connections, self._lock = {}, threading.Lock()
+    self._there, self._fewer = set(), threading.Condition()
     self._done = None  # What ended the run; {} if nothing did.
     self._server = socket.create_server(('', 0), backlog=count)
     self.port = self._server.getsockname()[1]
@@ -193,6 +192,7 @@ class _Hub:
           if message.get('password') != self.password:
             break  # A stranger's.
           index = message['index']
+          self._there.add(index)
           self._connections[index] = connection, threading.Lock()
           if self._done is not None:  # It has come too late.
             self._send(index, self._done)
@@ -209,7 +209,15 @@ class _Hub:
     if index is None:
       connection.close()
     else:
+      with self._fewer:
+        self._there.discard(index)
+        self._fewer.notify_all()
       self._tell_end({'sentence': died(index, reason), 'code': EXIT_DIED})
+
+  def wait_for_others(self, seconds: float) -> None:
+    """Returns when process 0 is the only one left, or after so long."""
+    with self._fewer:
+      self._fewer.wait_for(lambda: self._there <= {0}, seconds)
 
   def _take(self, index, name, value):
     with self._lock:

@@ -79,14 +79,14 @@ def batch(arrays: Mapping[str, np.ndarray], first: int = 0) -> str:
   SHA-256 of each row with its number: see `joined`.
 
   Args:
-    arrays: Arrays [B, ...].
+    arrays: Arrays [B, ...], all of as many rows.
     first: Number of the first row, where these are but some rows of a batch.
   """
   arrays = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
   kinds = ''.join(f'{name} {array.dtype} {array.shape[1:]};'
                   for name, array in arrays.items()).encode()
   total = 0
-  for row, parts in enumerate(zip(*arrays.values())):
+  for row, parts in enumerate(zip(*arrays.values(), strict=True)):
     sha = hashlib.sha256(kinds + (first + row).to_bytes(8, 'little'))
     for part in parts:
       sha.update(part.tobytes())

@@ -142,8 +142,12 @@ class Mesh:
             for name, x in batch.items()}
 
   def map_batches(self, function: Callable[[Any, Any], Any]):
-    """As `parallel.Jit.map_batches`, rows over data and fsdp."""
-    compiled = jax.jit(function, out_shardings=self._rows)
+    """As `parallel.Jit.map_batches`, parameters and rows divided."""
+    def divided(params, batch):
+      with placement.divided(self.mesh, sharding.LOGICAL):
+        return function(params, batch)
+
+    compiled = jax.jit(divided, out_shardings=self._rows)
     return rows_lib.filled(
         lambda params, batch: spread.whole(compiled(
             params, self.shard(rows_lib.part(batch, *self.share)))),

@@ -16,7 +16,6 @@ def ended(monkeypatch):
   found = []
   monkeypatch.setattr(os, '_exit', found.append)
   monkeypatch.setattr(channel, '_GRACE_S', 0.2)
-  monkeypatch.setattr(channel, '_LAST_WORDS_S', 0.0)
   return found
 
 
@@ -117,6 +116,21 @@ def test_a_refusal_ends_all_with_its_sentence_and_code(ended, capfd):
   time.sleep(0.5)
   assert ended == [2]
   assert 'no such field' in capfd.readouterr().err
+
+
+def test_process_0_ends_last(ended, monkeypatch):
+  monkeypatch.setattr(channel, '_GRACE_S', 5.0)
+  first, second = groups(2)
+  time.sleep(0.1)
+  second._left.set()  # It is about to end for the same reason.
+  leaving = threading.Thread(target=first.fail, args=('All were refused.', 2))
+  leaving.start()
+  assert 'All were refused' in str(second.why(5))
+  leaving.join(0.3)
+  assert leaving.is_alive()
+  second._socket.shutdown(2)
+  leaving.join(5)
+  assert not leaving.is_alive() and ended == []
 
 
 def test_silence_is_death(ended, monkeypatch):

@@ -74,7 +74,7 @@ def test_a_batch_has_a_short_digest_of_all_that_is_in_it():
   assert len(found) == 8 and int(found, 16) >= 0
   assert digests.batch(dict(reversed(batch.items()))) == found
   others = [batch | {'weights': np.zeros((2, 3))},
-            batch | {'weights': np.ones((3, 2))},
+            batch | {'weights': np.ones((2, 2))},
             batch | {'weights': np.ones((2, 3), np.float32)},
             {'inputs': batch['inputs'], 'masks': batch['weights']}]
   assert found not in map(digests.batch, others)
