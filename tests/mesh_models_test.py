@@ -130,6 +130,7 @@ def test_a_divided_sequence_goes_round_and_is_never_gathered(chunk):
   assert all(shape[:2] != (8, LENGTH) for shape in summed)  # Gradients alone.
 
 
+@pytest.mark.slow
 def test_a_sequence_leaves_parameters_to_fsdp():
   found = exchanges('fsdp:2,sequence:4', LLAMA)
   assert set(gathered(found)) == {

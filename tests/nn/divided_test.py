@@ -57,8 +57,12 @@ def on_mesh(sizes):
   return wrap
 
 
+slowly = functools.partial(pytest.param, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize('sizes', [
-    'data:2,tensor:2', 'sequence:4', 'data:2,sequence:2,tensor:2'])
+    slowly('data:2,tensor:2'), slowly('sequence:4'),
+    'data:2,sequence:2,tensor:2'])
 @pytest.mark.parametrize('mask, options', [
     (packed(), {}), (packed(causal=False), {}),
     (masks.of_length(T), dict(softcap=5.0, scale=0.3)),
@@ -155,8 +159,9 @@ def test_a_divided_sequence_is_dealt_for_equal_work():
 
 
 @pytest.mark.parametrize('sizes', [
-    'data:2,tensor:2', 'sequence:4', 'data:2,sequence:2,tensor:2'])
-@pytest.mark.parametrize('causal', [True, False])
+    slowly('data:2,tensor:2'), slowly('sequence:4'),
+    'data:2,sequence:2,tensor:2'])
+@pytest.mark.parametrize('causal', [True, slowly(False)])
 def test_dropout_is_drawn_as_on_one_device(sizes, causal):
   arrays, mask = draw(), packed(causal)
   options = dict(dropout=0.5, dropout_rng=jax.random.key(3))
