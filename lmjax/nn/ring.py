@@ -188,7 +188,7 @@ def _attend(plan, q_XBKGTH, k_YBSKH, v_YBSKH, where, rng):
 
 def _forward(plan, q_XBKGTH, k_YBSKH, v_YBSKH, where, rng):
   """Returns the output, and what the backward pass needs of it."""
-  at_queries, at_keys = where
+  (at_queries, at_keys), q_XBKGTH = _not_in_advance(where, q_XBKGTH)
 
   def zeros(shape, fill=0.0):
     return collectives.varying(
@@ -225,7 +225,8 @@ def _backward(plan, kept, gradient_XBKGTH):
   """Returns gradients of `_attend`; those of keys travel along with the keys.
   """
   (q_XBKGTH, k_YBSKH, v_YBSKH, where, rng, out_XBKGTH, normalizer_XBKGT) = kept
-  at_queries, at_keys = where
+  (at_queries, at_keys), gradient_XBKGTH = _not_in_advance(
+      where, gradient_XBKGTH)
   # What the softmax subtracts: each row's mean gradient under its weights.
   mean_XBKGT = jnp.einsum('XBKGTH,XBKGTH->XBKGT', gradient_XBKGTH, out_XBKGTH,
                           preferred_element_type=jnp.float32)
@@ -263,6 +264,16 @@ def _backward(plan, kept, gradient_XBKGTH):
   return (q_sum_XBKGTH.astype(q_XBKGTH.dtype),
           k_sum_YBSKH.astype(k_YBSKH.dtype),
           v_sum_YBSKH.astype(v_YBSKH.dtype), None, None)
+
+
+def _not_in_advance(where, x):
+  """Returns both, the former as if it depended on the latter.
+
+  Scanned layers all have the same positions. JAX would take what depends on
+  them alone out of the scan: the masks of all turns, as large as all queries
+  times all keys.
+  """
+  return jax.lax.optimization_barrier((where, x))
 
 
 _attend.defvjp(_forward, _backward)

@@ -1,5 +1,6 @@
 """Attention on a mesh is attention on one device, for every way to divide it."""
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -172,3 +173,19 @@ def test_dropout_is_drawn_as_on_one_device(sizes, causal):
           arrays, mask)
   jax.tree.map(functools.partial(
       np.testing.assert_allclose, rtol=1e-5, atol=1e-5), got, want)
+
+
+def test_scanned_layers_keep_no_masks_of_all_turns():
+  q_BTNH = jnp.ones((1, 512, 1, 4))
+  mask = masks.of_length(512)
+
+  def loss(q_BTNH):
+    layer = lambda x_BTNH, _: (attend.best(x_BTNH, x_BTNH, x_BTNH, mask), None)
+    return jnp.sum(jax.lax.scan(layer, q_BTNH, None, length=2)[0])
+
+  trace = str(jax.make_jaxpr(on_mesh('sequence:4')(jax.grad(loss)))(q_BTNH))
+  sizes = [np.prod([int(n) for n in shape.split(',')], dtype=int)
+           for shape in re.findall(r'\[(\d[\d,]*)\]', trace)]
+  # A device's keys meet its queries in pairs of 64 x 64; all of them, at all
+  # turns, would be 128 x 512.
+  assert 64 * 64 in sizes and max(sizes) < 128 * 512 / 2
