@@ -19,7 +19,6 @@ from lmjax import launch as launching
 from lmjax.core import cli
 from lmjax.core import trees
 from lmjax.evaluation import classification
-from lmjax.training import parallel
 from lmjax.training import processes
 from lmjax.training import rules
 from lmjax.training import step
@@ -51,8 +50,7 @@ def finetune(
     state = step.init_state(
         params, optimizer, training.seed, ema=training.ema_decay is not None,
         equal=training.average is not None, guard=training.guard)
-    strategy = parallel.strategy(
-        training.parallel, training.mesh, training.offload)
+    strategy = training.strategy()
     logits_of = downstream.predictor(model, strategy, len(splits.labels))
 
     def evaluate(params, _):

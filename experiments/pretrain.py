@@ -24,7 +24,6 @@ from lmjax import runs
 from lmjax.core import cli
 from lmjax.core import trees
 from lmjax.evaluation import report
-from lmjax.training import parallel
 from lmjax.training import processes
 
 
@@ -43,8 +42,7 @@ def pretrain(
     print(data.describe())
     launch.check_params(trees.count(parts.shapes))
     results.prompts(config, tokenizer, model)  # Refused now, if ever.
-    strategy = parallel.strategy(
-        training.parallel, training.mesh, training.offload)
+    strategy = training.strategy()
     score_of = runs.scorer(
         config.objective, model, tokenizer, strategy, config.scoring.carried)
 

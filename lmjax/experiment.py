@@ -41,6 +41,7 @@ from lmjax.training import changes as changes_lib
 from lmjax.training import divisions
 from lmjax.training import guard as guard_lib
 from lmjax.training import optimizers
+from lmjax.training import parallel as parallel_lib
 from lmjax.training import sharding
 from lmjax.training import stopping
 
@@ -92,7 +93,7 @@ class Training:
   Attributes:
     steps: Updates.
     seed: Of initial parameters and dropout.
-    parallel: 'jit' on one device, 'pmap' data-parallel on all local ones,
+    parallel: 'jit' on one device, 'pmap' data-parallel on all of them,
       'mesh' on all of them along named axes.
     mesh: Sizes of the mesh's axes, such as 'data:2,fsdp:2,tensor:2': `data`
       shares the rows of a batch, `fsdp` these and parameters at rest, `expert`
@@ -178,6 +179,10 @@ class Training:
     if self.parallel == 'pmap':
       return sharding.parse(f'data:{devices}')
     return sharding.parse(self.mesh or f'fsdp:{devices}')
+
+  def strategy(self) -> parallel_lib.Strategy:
+    """Returns where it trains; raises InputError where that does not fit."""
+    return parallel_lib.strategy(self.parallel, self.mesh, self.offload)
 
   def fit_options(self) -> dict[str, Any]:
     """Returns the arguments of `loop.fit` that are named as they are here."""

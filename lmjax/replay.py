@@ -19,7 +19,6 @@ from lmjax.training import checkpoints_reading
 from lmjax.training import digests
 from lmjax.training import guard
 from lmjax.training import log
-from lmjax.training import parallel
 from lmjax.training import rundir
 from lmjax.training import skips as skips_lib
 from lmjax.training import step as step_lib
@@ -150,8 +149,7 @@ def _run(parts, skips, state, start, stop):
   """Returns {step: (digest of its batch, metrics)} of the steps after `start`
   up to `stop`."""
   training = parts.config.training
-  strategy = parallel.strategy(
-      training.parallel, training.mesh, training.offload)
+  strategy = training.strategy()
   update = strategy.compile(functools.partial(
       step_lib.train_step, objective=parts.objective,
       optimizer=parts.optimizer, ema_decay=training.ema_decay,
