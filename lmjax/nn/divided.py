@@ -48,6 +48,7 @@ def attention(attend: Attend, q_BTNH: jax.Array, k_BSKH: jax.Array,
   if placement.current() is None or not divides:
     return attend(q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS=bias_BNTS,
                   dropout=dropout, dropout_rng=dropout_rng, **options)
+  # Where key heads do not divide, none do: 1 lies over no axis.
   heads = d.N if d.K % placement.count('heads') == 0 else 1
   here = attend if not tokens else functools.partial(
       balanced, ring.Ring(tokens[0]))
