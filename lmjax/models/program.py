@@ -99,6 +99,7 @@ class _Operation:
   flops: float = 0.0
   inner: Cost | None = None  # Of one turn of a loop, one branch.
   turns: int = 1
+  carried: Sequence[tuple[int, int]] = ()  # A loop's: what becomes of what.
 
 
 class _Program:
@@ -134,7 +135,6 @@ class _Program:
   def _inline(self, trace, names):
     for equation in trace.eqns:
       ins = [names.get(id(v)) for v in equation.invars]  # None: a literal.
-      reads = [self._canonical(v) for v in ins if v is not None]
       name, params = equation.primitive.name, equation.params
       inner = [each for value in params.values() for each in _traces(value)]
       looping = name in ('scan', 'while', 'cond')
@@ -159,9 +159,10 @@ class _Program:
             {w: r for w, r in zip(writes, ins) if r is not None})
         continue
       self.operations.append(self._operation(
-          equation, name, inner, reads, writes))
+          equation, name, inner, ins, writes))
 
-  def _operation(self, equation, name, inner, reads, writes):
+  def _operation(self, equation, name, inner, ins, writes):
+    reads = [self._canonical(value) for value in ins if value is not None]
     operation = _Operation(name, reads, writes)
     if name == 'dot_general':
       (contracted, _), _ = equation.params['dimension_numbers']
@@ -177,6 +178,12 @@ class _Program:
           max(c.flops for c in costs), max(c.traffic for c in costs),
           max(c.peak for c in costs) / _PACKING)
       operation.turns = equation.params.get('length', 1)
+    if name == 'scan':
+      first, count = (equation.params[key] for key in (
+          'num_consts', 'num_carry'))
+      operation.carried = [
+          (self._canonical(value), write) for value, write in zip(
+              ins[first:first + count], writes) if value is not None]
     return operation
 
   def _prune(self):
@@ -249,6 +256,9 @@ class _Program:
 
   def _in_place(self, operation, new, dying):
     """Returns the bytes written over what is read for the last time."""
+    if operation.carried:
+      return sum(self.bytes[write] for read, write in operation.carried
+                 if read in dying and write in new)
     whole = operation.name in _WHOLE and operation.name not in _UPDATES
     if whole or _reduces(operation.name):
       return 0

@@ -108,6 +108,24 @@ def test_loops_repeat_work_and_not_memory():
   assert told.peak / program._PACKING <= 4 * 4 * 16 * 16
 
 
+def test_a_loop_writes_what_it_carries_in_place():
+  def sums(x_ND):
+    add = lambda total, x_D: (total + x_D[:, None] * x_D[None], None)
+    return jax.lax.scan(add, jnp.zeros((64, 64)), x_ND)[0]
+  assert peak(sums, jax.ShapeDtypeStruct((7, 64), jnp.float32)) == 4 * 64 * 64
+  size = 4 * 64 * 64
+  def powers(x, of):  # A turn makes a product beside what it reads.
+    return jax.lax.scan(lambda c, _: (c @ x, None), of, None, length=7)[0]
+  assert peak(lambda x: powers(x, x @ x) @ x, square(64)) == 2 * size
+  def again(x):
+    y = x @ x
+    return powers(x, y) @ y
+  assert peak(again, square(64)) == 3 * size
+  def stacked(x):  # Lies beside what it is from.
+    return jax.lax.scan(lambda c, row: (c, 2 * row), 0.0, x @ x)[1] @ x
+  assert peak(stacked, square(64)) == 2 * size
+
+
 def test_a_kernel_keeps_its_operands_alone_and_computes_again():
   def plain(operands, rest):
     q, k = operands
