@@ -32,10 +32,10 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
-from lmjax import devices as devices_lib
 from lmjax import experiment
 from lmjax import plan
 from lmjax.core import allocator
+from lmjax.core import devices as devices_lib
 from lmjax.core import errors
 from lmjax.data import pipeline
 from lmjax.models import decoder

@@ -11,10 +11,10 @@ takes at the peaks of its data sheet. No array is made.
 import pathlib
 
 from absl import flags
-from lmjax import devices
 from lmjax import experiment
 from lmjax import plan
 from lmjax.core import cli
+from lmjax.core import devices
 from lmjax.training import sharding
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import rich.console
 import rich.table
 
-from lmjax import devices
 from lmjax import experiment
+from lmjax.core import devices
 from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.models import cost

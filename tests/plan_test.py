@@ -13,10 +13,10 @@ import jax
 import pytest
 import rich.console
 
-from lmjax import devices
 from lmjax import experiment
 from lmjax import plan
 from lmjax.core import config as config_lib
+from lmjax.core import devices
 from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.data import pipeline

@@ -5,17 +5,7 @@ import time
 import jax
 import jax.numpy as jnp
 
-# Dense peak in FLOP/s: bfloat16 with float32 accumulation, from the vendors'
-# data sheets (NVIDIA without sparsity; TPU per device as JAX counts them).
-_PEAKS = {
-    'B200': 2250e12, 'GH200': 989e12, 'H200': 989e12, 'H100 PCIe': 756e12,
-    'H100': 989e12, 'A100': 312e12, 'A10G': 70e12, 'A10': 125e12,
-    'L40S': 362e12, 'L4': 121e12, 'V100': 125e12, 'T4': 65e12,
-    'TPU v2': 23e12, 'TPU v3': 61.5e12, 'TPU v4 lite': 138e12,
-    'TPU v4': 275e12, 'TPU v5 lite': 197e12, 'TPU v5e': 197e12,
-    'TPU v5p': 459e12, 'TPU v5': 459e12, 'TPU v6 lite': 918e12,
-    'TPU v6e': 918e12, 'TPU7x': 1153e12,
-}
+from lmjax.core import devices as devices_lib
 
 
 def peak_flops(devices: list[jax.Device]) -> float | None:
@@ -28,10 +18,8 @@ def peak_flops(devices: list[jax.Device]) -> float | None:
   device = devices[0]
   if device.platform == 'cpu':
     return _measured_peak()
-  for kind, peak in _PEAKS.items():
-    if kind.lower() in device.device_kind.lower():
-      return peak * len(devices)
-  return None
+  peak = devices_lib.peak(device.device_kind)
+  return None if peak is None else peak * len(devices)
 
 
 @functools.cache

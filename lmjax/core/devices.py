@@ -30,6 +30,19 @@ class Device:
   source: str
 
 
+# Dense peak in FLOP/s by what JAX calls the kind of a device: bfloat16 (older
+# GPUs: float16) with float32 accumulation, from the vendors' data sheets
+# (NVIDIA without sparsity; TPU per device as JAX counts them). The first name
+# that is part of a kind counts.
+_PEAKS = {
+    'B200': 2250e12, 'GH200': 989e12, 'H200': 989e12, 'H100 PCIe': 756e12,
+    'H100': 989e12, 'A100': 312e12, 'A10G': 70e12, 'A10': 125e12,
+    'L40S': 362e12, 'L4': 121e12, 'V100': 125e12, 'T4': 65e12,
+    'TPU v2': 23e12, 'TPU v3': 61.5e12, 'TPU v4 lite': 138e12,
+    'TPU v4': 275e12, 'TPU v5 lite': 197e12, 'TPU v5e': 197e12,
+    'TPU v5p': 459e12, 'TPU v5': 459e12, 'TPU v6 lite': 918e12,
+    'TPU v6e': 918e12, 'TPU7x': 1153e12,
+}
 _GIB = 2**30
 _NIC = 50e9  # 400 Gbit/s a GPU, as in NVIDIA's DGX H100 and H200.
 _TPU = 'Cloud TPU documentation, system architecture of the '
@@ -37,37 +50,41 @@ _TPU = 'Cloud TPU documentation, system architecture of the '
 # Links count one direction: half of what data sheets give for both.
 DEVICES: dict[str, Device] = {
     'b200': Device(
-        2250e12, 1125e12, 8.0e12, 180e9, 900e9, 8, _NIC,
+        _PEAKS['B200'], 1125e12, 8.0e12, 180e9, 900e9, 8, _NIC,
         'NVIDIA DGX B200 data sheet'),
     'h200': Device(
-        989e12, 494e12, 4.8e12, 141e9, 450e9, 8, _NIC,
+        _PEAKS['H200'], 494e12, 4.8e12, 141e9, 450e9, 8, _NIC,
         'NVIDIA H200 data sheet (SXM)'),
     'h100': Device(
-        989e12, 494e12, 3.35e12, 80e9, 450e9, 8, _NIC,
+        _PEAKS['H100'], 494e12, 3.35e12, 80e9, 450e9, 8, _NIC,
         'NVIDIA H100 data sheet (SXM)'),
     'a100-80': Device(
-        312e12, 156e12, 2.039e12, 80e9, 300e9, 8, 25e9,
+        _PEAKS['A100'], 156e12, 2.039e12, 80e9, 300e9, 8, 25e9,
         'NVIDIA A100 data sheet (SXM, 80 GB), DGX A100 (200 Gbit/s)'),
     'a100-40': Device(
-        312e12, 156e12, 1.555e12, 40e9, 300e9, 8, 25e9,
+        _PEAKS['A100'], 156e12, 1.555e12, 40e9, 300e9, 8, 25e9,
         'NVIDIA A100 data sheet (SXM, 40 GB), DGX A100 (200 Gbit/s)'),
     'l4': Device(
-        121e12, 60e12, 300e9, 24e9, 32e9, 8, 12.5e9,
+        _PEAKS['L4'], 60e12, 300e9, 24e9, 32e9, 8, 12.5e9,
         'NVIDIA L4 data sheet (PCIe 4.0 x16; 100 Gbit/s assumed)'),
     'v100': Device(
-        125e12, 15.7e12, 900e9, 32e9, 150e9, 8, 12.5e9,
+        _PEAKS['V100'], 15.7e12, 900e9, 32e9, 150e9, 8, 12.5e9,
         'NVIDIA V100 data sheet (SXM2; 100 Gbit/s assumed)'),
     't4': Device(
-        65e12, 8.1e12, 300e9, 16e9, 16e9, 4, 6.25e9,
+        _PEAKS['T4'], 8.1e12, 300e9, 16e9, 16e9, 4, 6.25e9,
         'NVIDIA T4 data sheet (PCIe 3.0 x16; 50 Gbit/s assumed)'),
     'tpu-v4': Device(
-        275e12, 275e12, 1228e9, 32 * _GIB, 300e9, 4096, 6.25e9, _TPU + 'v4'),
+        _PEAKS['TPU v4'], 275e12, 1228e9, 32 * _GIB, 300e9, 4096, 6.25e9,
+        _TPU + 'v4'),
     'tpu-v5e': Device(
-        197e12, 197e12, 819e9, 16 * _GIB, 200e9, 256, 3.125e9, _TPU + 'v5e'),
+        _PEAKS['TPU v5e'], 197e12, 819e9, 16 * _GIB, 200e9, 256, 3.125e9,
+        _TPU + 'v5e'),
     'tpu-v5p': Device(
-        459e12, 459e12, 2765e9, 95 * _GIB, 600e9, 8960, 6.25e9, _TPU + 'v5p'),
+        _PEAKS['TPU v5p'], 459e12, 2765e9, 95 * _GIB, 600e9, 8960, 6.25e9,
+        _TPU + 'v5p'),
     'tpu-v6e': Device(
-        918e12, 918e12, 1640e9, 32 * _GIB, 400e9, 256, 12.5e9, _TPU + 'v6e'),
+        _PEAKS['TPU v6e'], 918e12, 1640e9, 32 * _GIB, 400e9, 256, 12.5e9,
+        _TPU + 'v6e'),
 }
 
 
@@ -82,3 +99,17 @@ def named(name: str) -> Device:
         f'--device={name} is not in the table; choose from '
         f'{", ".join(DEVICES)}.{config.near(name, DEVICES)}')
   return DEVICES[name]
+
+
+def peak(kind: str) -> float | None:
+  """Returns the peak FLOP/s in bfloat16 of a kind of device; None if unknown.
+
+  Args:
+    kind: What JAX calls it, `jax.Device.device_kind`.
+
+  Example:
+    >>> peak('NVIDIA H100 80GB HBM3')
+    989000000000000.0
+  """
+  return next((peak for name, peak in _PEAKS.items()
+               if name.lower() in kind.lower()), None)
