@@ -2,6 +2,10 @@
 
 Everything is told from shapes: no array is made and nothing is compiled. Time
 is a bound by data sheets, not a forecast.
+
+Memory is an accelerator's. Where tests hold it to what XLA says on a CPU, they
+let attention in bfloat16 write its logits, as a kernel would not; products of
+bfloat16 that XLA there computes in float32 are not planned.
 """
 from collections.abc import Mapping
 import dataclasses
@@ -156,6 +160,15 @@ def _check(config, sizes):
     raise errors.InputError(
         'A plan reads no text, so that the vocabulary is not known from the '
         'tokenizer: set --config.model.vocab_size, such as 50257.')
+  host = 'A plan is of a device\'s memory, not of its host; '
+  if config.training.offload != 'none':
+    raise errors.InputError(
+        f'{host}plan this with --config.training.offload=none: of optimizer '
+        'and activations a device then holds the larger, at best, not both.')
+  if getattr(config.model, 'remat', None) == 'offload':
+    raise errors.InputError(
+        f'{host}plan this with --config.model.remat=dots, which keeps on the '
+        'device what would wait on the host.')
   unknown = [axis for axis in ('stage', 'expert') if sizes[axis] > 1]
   if unknown:
     raise errors.InputError(

@@ -157,10 +157,18 @@ def test_llama_3_8b_on_64_chips_is_planned_at_once():
     ('sequence:3', {}, '32 tokens do not divide over sequence:3.*is 30'),
     ('tensor:4', {}, 'num_kv_heads = 2 .* that does is tensor:2'),
     ('data:1', {'vocab_size': None}, 'set --config.model.vocab_size'),
+    ('data:1', {'remat': 'offload'}, 'not of its host; .*model.remat=dots'),
 ])
 def test_what_does_not_divide_is_refused(mesh, changes, words):
   with pytest.raises(errors.InputError, match=words):
     planned(mesh, **changes)
+
+
+def test_what_waits_on_the_host_is_refused():
+  config = dataclasses.replace(CONFIG, training=dataclasses.replace(
+      CONFIG.training, offload='optimizer'))
+  with pytest.raises(errors.InputError, match='not of its host; .*=none'):
+    planned(config=config)
 
 
 def test_other_models_and_objectives_are_refused():
@@ -185,6 +193,8 @@ GPT = dataclasses.replace(
 LLAMA = presets.llama(128, 2, 4, 2, 344, vocab_size=16000, context=128,
                       tied=False)
 SMALL = dataclasses.replace(LLAMA, vocab_size=256, num_layers=4)
+LARGE = presets.gpt2(192, 3, 6, vocab_size=50257, context=128)
+DEEP = presets.gpt2(384, 6, 6, vocab_size=512, context=128)
 
 
 def _compiled(config, mesh):
@@ -223,8 +233,19 @@ def _compiled(config, mesh):
         (dataclasses.replace(SMALL, scan=True, remat='full'), None, 1,
          'data:1'),
         (SMALL, None, 1, 'data:4'), (LLAMA, None, 1, 'fsdp:4'),
-        (LLAMA, None, 1, 'tensor:2'), (GPT, None, 1, 'fsdp:2,tensor:2')])])
-def test_memory_is_what_xla_says(model, chunk, parts, mesh):
+        (LLAMA, None, 1, 'tensor:2'), (GPT, None, 1, 'fsdp:2,tensor:2'),
+        (LARGE, None, 1, 'data:1'), (LARGE, 192, 1, 'data:1'),
+        (LARGE, None, 1, 'fsdp:4'),
+        (dataclasses.replace(LARGE, scan=True, remat='dots'), None, 1,
+         'data:1'),
+        (LLAMA, None, 1, 'sequence:2'),
+        (dataclasses.replace(DEEP, scan=True, remat='full'), None, 1,
+         'fsdp:8'),
+        (dataclasses.replace(LLAMA, dtype='bfloat16'), None, 1, 'data:1'),
+        (dataclasses.replace(DEEP, dtype='bfloat16', scan=True, remat='full'),
+         None, 1, 'data:1')])])
+def test_memory_is_what_xla_says(monkeypatch, model, chunk, parts, mesh):
+  monkeypatch.setattr(plan, '_kernel', attend.plain)  # XLA has none on a CPU.
   sizes = sharding.parse(mesh)
   rows = 8 * sharding.shards_of_batch(sizes)  # XLA also counts the update.
   config = experiment.Pretrain(
