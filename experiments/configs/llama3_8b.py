@@ -3,7 +3,7 @@
   python experiments/plan.py --device=h100 --mesh=fsdp:64 \
       --config=experiments/configs/llama3_8b.py
 
-Planned, not run. Expected of the command above: 33.6 GiB of the 74.5 GiB of each
+Planned, not run. Expected of the command above: 34.5 GiB of the 74.5 GiB of each
 of 64 H100, and between 1.9 s (all that is exchanged goes on beside the
 products) and 3.8 s (nothing does) a step of a million tokens. The model's sizes
 are published: Dubey et al., The Llama 3 Herd of Models, arXiv:2407.21783,
