@@ -2,6 +2,7 @@
 
   python benchmarks/scaling.py                # On 8 devices of this host's CPU.
   python benchmarks/scaling.py --platform=gpu # On all GPUs there are.
+  python benchmarks/scaling.py --compile=h100 # For 8 GPUs that are not there.
 
 One row for each strategy, on a decoder of 6 layers of width 256 and a vocabulary
 of 4,096: what a device holds at rest (parameters and optimizer state), what the
@@ -13,7 +14,8 @@ divided sequence tokens, with them.
 The devices of one host share its cores, so that there more of them compute no
 faster: divide a weak row's time by its devices, or compare strong rows, to see
 what dividing itself costs. Times are medians over rounds in which all take
-turns, in one process; prints JSON lines, then a table.
+turns, in one process; prints JSON lines, then a table. With `--compile` nothing
+is timed: `lmjax.ahead` compiles the steps of meshes for a device of that name.
 """
 from collections.abc import Callable
 import dataclasses
@@ -32,6 +34,7 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
+from lmjax import ahead
 from lmjax import experiment
 from lmjax import plan
 from lmjax.core import allocator
@@ -107,21 +110,13 @@ class Work:
     self.state = strategy.place(state)
     self.batch = strategy.shard(_batch(case))
     self._update = update.lower(self.state, self.batch).compile()
-    memory = self._update.memory_analysis()
-    found = exchanges.of_step(self._update.as_text(), case.devices)
-    self.report = {
-        'strategy': case.name, 'devices': case.devices, 'rows': case.rows,
-        'length': case.length, 'microbatches': case.microbatches,
-        'at_rest_mib': _mib(sum(
+    self.report = report(
+        case, at_rest=sum(
             leaf.addressable_data(0).nbytes
             for leaf in jax.tree.leaves((self.state.params,
-                                         self.state.opt_state)))),
-        'step_mib': _mib(memory.temp_size_in_bytes),
-        'sent_mib': _mib(sum(each.sent for each in found)),
-        'planned_mib': _planned(case),
-        'exchanges': {kind: sum(each.times for each in found
-                                if each.kind == kind)
-                      for kind in exchanges.KINDS}}
+                                         self.state.opt_state))),
+        step=self._update.memory_analysis().temp_size_in_bytes,
+        text=self._update.as_text())
 
   def turn(self) -> None:
     """Makes a step, and remembers how long it took."""
@@ -129,6 +124,28 @@ class Work:
     self.state, metrics = self._update(self.state, self.batch)
     jax.block_until_ready(metrics)
     self.seconds.append(time.perf_counter() - begun)
+
+
+def report(case: Case, at_rest: int, step: int, text: str
+           ) -> dict[str, object]:
+  """Returns what is known of a compiled step."""
+  found = exchanges.of_step(text, case.devices)
+  return {
+      'strategy': case.name, 'devices': case.devices, 'rows': case.rows,
+      'length': case.length, 'microbatches': case.microbatches,
+      'at_rest_mib': _mib(at_rest), 'step_mib': _mib(step),
+      'sent_mib': _mib(sum(each.sent for each in found)),
+      'planned_mib': _planned(case),
+      'exchanges': {kind: sum(each.times for each in found
+                              if each.kind == kind)
+                    for kind in exchanges.KINDS}}
+
+
+def compiled(case: Case, device: str) -> dict[str, object]:
+  """Returns the report of a step compiled for devices that are not there."""
+  found = ahead.compile_step(_config(case), device, mesh_lib.sharding.parse(
+      _mesh(case)))
+  return report(case, *found.memory.values(), found.text)
 
 
 def _batch(case: Case) -> dict[str, np.ndarray]:
@@ -145,18 +162,24 @@ def _batch(case: Case) -> dict[str, np.ndarray]:
 def _planned(case: Case) -> float | None:
   """Returns the MiB that a device sends by `lmjax.plan`; None: it cannot say.
   """
-  config = experiment.Pretrain(
-      data=pipeline.DataConfig(batch_size=case.rows, length=case.length),
-      model=case.model, training=experiment.Training(
-          microbatches=case.microbatches))
-  mesh = {'jit': 'data:1', 'pmap': f'data:{case.devices}'}.get(
-      case.name, case.name)
   try:
-    found = plan.plan(
-        config, devices_lib.named('h100'), mesh_lib.sharding.parse(mesh))
+    found = plan.plan(_config(case), devices_lib.named('h100'),
+                      mesh_lib.sharding.parse(_mesh(case)))
   except errors.InputError:
     return None
   return _mib(sum(found.sent.values()))
+
+
+def _config(case: Case) -> experiment.Pretrain:
+  return experiment.Pretrain(
+      data=pipeline.DataConfig(batch_size=case.rows, length=case.length),
+      model=case.model, training=experiment.Training(
+          microbatches=case.microbatches))
+
+
+def _mesh(case: Case) -> str:
+  return {'jit': 'data:1', 'pmap': f'data:{case.devices}'}.get(
+      case.name, case.name)
 
 
 def _mib(size: float) -> float:
@@ -204,6 +227,10 @@ def main(argv) -> None:
     allocator.keep_pages()
   for kind in options.kinds:
     print(f'{kind}:')
+    if options.compile:
+      print(table([compiled(case, options.compile) for case in cases(kind, 8)
+                   if case.name != 'pmap']))
+      continue
     print(table(measure(
         cases(kind, jax.device_count()), options.rounds, print)))
 
@@ -212,5 +239,7 @@ if __name__ == '__main__':
   flags.DEFINE_string('platform', 'cpu', 'Whose devices: cpu, gpu or tpu.')
   flags.DEFINE_integer('devices', 8, 'How many devices a CPU is to have.')
   flags.DEFINE_list('kinds', ['strong', 'weak'], 'Of comparisons.')
+  flags.DEFINE_string(
+      'compile', None, 'A device to compile for instead, such as h100.')
   flags.DEFINE_integer('rounds', 5, 'Turns of each step; 0 times nothing.')
   app.run(main)

@@ -4,13 +4,19 @@
       --config=experiments/configs/llama3_8b.py
   python experiments/plan.py --device=l4 --config.model.vocab_size=4096
 
+  python experiments/plan.py --device=tpu-v5p --mesh=fsdp:64 --compile \\
+      --config=experiments/configs/llama3_8b.py
+
 Prints what each device holds of parameters, optimizer, gradients and
 activations, what it computes, moves and sends in a step, and the time that this
-takes at the peaks of its data sheet. No array is made.
+takes at the peaks of its data sheet. With --compile it asks the device's own
+compiler what the step holds. No array is made, and no device is needed.
 """
 import pathlib
 
 from absl import flags
+import jax
+from lmjax import ahead
 from lmjax import experiment
 from lmjax import plan
 from lmjax.core import cli
@@ -19,9 +25,12 @@ from lmjax.training import sharding
 
 
 def main(_):
-  plan.show(
-      plan.plan(_CONFIG(), devices.named(_DEVICE.value),
-                sharding.parse(_MESH.value)), _DEVICE.value)
+  jax.config.update('jax_platforms', 'cpu')  # No device here is needed.
+  config, device, sizes = _CONFIG(), _DEVICE.value, sharding.parse(_MESH.value)
+  if _COMPILE.value:
+    ahead.show(ahead.compile_step(config, device, sizes), device)
+  else:
+    plan.show(plan.plan(config, devices.named(device), sizes), device)
 
 
 if __name__ == '__main__':
@@ -31,5 +40,8 @@ if __name__ == '__main__':
   _DEVICE = flags.DEFINE_string(
       'device', 'h100', 'One of ' + ', '.join(devices.DEVICES) + '.')
   _MESH = flags.DEFINE_string(
-      'mesh', 'data:1', 'Sizes of the axes data, fsdp, sequence and tensor.')
+      'mesh', 'data:1', 'Sizes of the mesh, such as fsdp:8,tensor:2.')
+  _COMPILE = flags.DEFINE_bool(
+      'compile', False, 'Whether to ask the compiler of the device instead of '
+      "estimating; it comes with pip install '.[cuda]' or '.[tpu]'.")
   cli.run(main)

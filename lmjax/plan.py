@@ -15,11 +15,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import rich.console
 import rich.table
 
 from lmjax import experiment
+from lmjax import pretraining
 from lmjax.core import devices
 from lmjax.core import errors
 from lmjax.core import trees
@@ -28,15 +28,11 @@ from lmjax.models import decoder
 from lmjax.models import program
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import attention
+from lmjax.nn import divided
 from lmjax.nn import layers
-from lmjax.objectives import lm
+from lmjax.nn import ring
 from lmjax.training import divisions
 from lmjax.training import sharding
-from lmjax.training import step as step_lib
-
-_KINDS = dict(inputs=np.int32, targets=np.int32, weights=np.float32,
-              positions=np.int32, segments=np.int32)
-
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -105,26 +101,28 @@ def plan(config: experiment.Pretrain, device: devices.Device,
     InputError: If rows, heads or the like do not divide, or nothing is known of
       the kind of model or objective.
   """
+  pretraining.check_sized(config)
   _check(config, sizes)
   training, model = config.training, config.model
   length = config.data.length or model.context
   divisions.check_tokens(length, sizes)
   local_length = length // sizes['sequence']
   rows = _rows(config, sizes)
-  state = _state(config)
-  params = state.params
+  state, _ = pretraining.state_shapes(config)
+  params, state = state.params, state.replace(rng=None)
   held = _bytes_per_device(state, sizes)
   of_params = {path: held[f'params/{path}'] for path, _ in trees.items(params)}
 
   local = _share(model, sizes['tensor'])
   attend = attend_lib.plain if model.dtype == 'float32' else _kernel
   if sizes['sequence'] > 1:
-    attend = functools.partial(_ring, sizes['sequence'])
+    attend = functools.partial(divided.balanced, ring.Ring('sequence'))
   objective = config.objective.build(local.build(attend=attend))
   once = program.cost(
       jax.grad(lambda params, batch: objective(params, batch)['loss'].total),
-      cost.shapes(local), _batch(rows, local_length),
-      output_bytes=list(of_params.values()))
+      cost.shapes(local), pretraining.batch_shapes(rows, local_length),
+      held=_divided(cost.shapes(local), of_params),
+      axes={'sequence': sizes['sequence']})
   gradients = sum(of_params.values())
   at_rest = sum(held.values())
   memory = {
@@ -136,7 +134,7 @@ def plan(config: experiment.Pretrain, device: devices.Device,
   plain = config.objective.build(model.build(attend=attend_lib.plain))
   return Plan(
       device, sizes, config.data.batch_size * length,
-      cost.training_flops(plain, params, _batch(1, length))
+      cost.training_flops(plain, params, pretraining.batch_shapes(1, length))
       * config.data.batch_size, memory,
       flops=training.microbatches * once.flops,
       # The update reads and writes the state and reads the gradients.
@@ -147,19 +145,10 @@ def plan(config: experiment.Pretrain, device: devices.Device,
 
 
 def _check(config, sizes):
-  if not isinstance(config, experiment.Pretrain) or not isinstance(
-      config.objective, lm.Causal):
-    raise errors.InputError(
-        'A plan is of pretraining with the objective Causal; got '
-        f'{type(getattr(config, "objective", config)).__name__}.')
   mlp = getattr(getattr(config.model, 'block', None), 'mlp', None)
   if mlp is not None and type(mlp) is not layers.MLPConfig:
     raise errors.InputError(
         f'A plan knows dense MLPs; got {type(mlp).__name__}.')
-  if config.model.vocab_size is None:
-    raise errors.InputError(
-        'A plan reads no text, so that the vocabulary is not known from the '
-        'tokenizer: set --config.model.vocab_size, such as 50257.')
   host = 'A plan is of a device\'s memory, not of its host; '
   if config.training.offload != 'none':
     raise errors.InputError(
@@ -193,28 +182,18 @@ def _rows(config, sizes):
   return config.data.batch_size // parts
 
 
-def _batch(rows, length):
-  return {name: jax.ShapeDtypeStruct((rows, length), kind)
-          for name, kind in _KINDS.items()}
-
-
-def _state(config):
-  """Returns the training state as shapes."""
-  training, params = config.training, cost.shapes(config.model)
-  optimizer = config.optimizer.build(params, training.steps)
-  state = jax.eval_shape(
-      lambda params: step_lib.init_state(
-          params, optimizer, 0, ema=training.ema_decay is not None,
-          equal=training.average is not None, guard=training.guard), params)
-  return state.replace(rng=None)
-
-
 def _bytes_per_device(tree: Any, sizes: Mapping[str, int]) -> dict[str, float]:
   """Returns by path what a device holds of each array."""
   cuts = sharding.specs(tree, sizes)
   return {path: math.prod(leaf.shape) * leaf.dtype.itemsize / math.prod(
       sizes[axis] for axis in cuts[path] if axis)
           for path, leaf in trees.items(tree)}
+
+
+def _divided(params, held):
+  """Returns by shape what gradients occupy: they are summed where they lie."""
+  return {(leaf.shape, leaf.dtype): held[path]
+          for path, leaf in trees.items(params)}
 
 
 def _share(model, tensor):
@@ -261,22 +240,6 @@ def _kernel(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, dropout=0.0,
   return run((q_BTNH, k_BSKH, v_BSKH), mask)
 
 
-def _ring(devices, q_BTNH, k_BSKH, v_BSKH, mask, **options):
-  """Attends to the keys of all devices, of which one's are held at a time."""
-  def whole(x):
-    return None if x is None else jnp.tile(
-        x, (1, devices) + (1,) * (x.ndim - 2))
-
-  def attend(operands, mask):
-    q_BTNH, k_BSKH, v_BSKH = operands
-    mask = mask.replace(
-        key_positions_BS=whole(mask.key_positions_BS),
-        key_segments_BS=whole(mask.key_segments_BS), square=False)
-    return attend_lib.plain(
-        q_BTNH, whole(k_BSKH), whole(v_BSKH), mask, **options)
-  return program.fused(attend)((q_BTNH, k_BSKH, v_BSKH), mask)
-
-
 def _gathered(params, model):
   """Returns the bytes of the largest layer whole, and of the next to come."""
   groups = {}
@@ -300,25 +263,25 @@ def _sent(config, local, params, sizes, tokens):
   computed again. Along sequence keys and values go round as well: see `_round`.
   """
   repeats = config.training.microbatches
-  ring = lambda axis: (sizes[axis] - 1) / sizes[axis]
+  others = lambda axis: (sizes[axis] - 1) / sizes[axis]
   cuts, sent = sharding.specs(params, sizes), dict.fromkeys(sizes, 0.0)
   for path, leaf in trees.items(params):
     size = math.prod(leaf.shape) * leaf.dtype.itemsize
     size /= math.prod(sizes[a] for a in cuts[path] if a and a != 'fsdp')
     if 'fsdp' in cuts[path]:
-      sent['fsdp'] += 3 * repeats * ring('fsdp') * size
+      sent['fsdp'] += 3 * repeats * others('fsdp') * size
       size /= sizes['fsdp']
     else:
-      sent['fsdp'] += 2 * ring('fsdp') * size
+      sent['fsdp'] += 2 * others('fsdp') * size
     for axis in 'data', 'sequence':
-      sent[axis] += 2 * repeats * ring(axis) * size
+      sent[axis] += 2 * repeats * others(axis) * size
   width = 4 if local.dtype == 'float32' else 2
   if sizes['sequence'] > 1:
     sent['sequence'] += repeats * local.num_layers * _round(
         local, sizes['sequence'], tokens, width)
   if sizes['tensor'] > 1:
     sums = 4 + (local.remat == 'full')
-    sent['tensor'] = 2 * ring('tensor') * repeats * (
+    sent['tensor'] = 2 * others('tensor') * repeats * (
         (sums * local.num_layers + 2) * tokens * local.width * width)
   return {axis: size for axis, size in sent.items() if size}
 
@@ -358,18 +321,8 @@ def show(found: Plan, name: str,
   """
   console = console or rich.console.Console()
   count = math.prod(found.sizes.values())
-  table = rich.table.Table(
-      title=f'Memory of each {name}, of {count}', title_justify='left')
-  table.add_column('of')
-  table.add_column('GiB', justify='right')
-  for part, size in found.memory.items():
-    table.add_row(part, f'{size / 2**30:,.2f}')
-  table.add_row('all', f'{found.total / 2**30:,.2f}', style='bold')
-  table.add_row('there is', f'{found.device.memory / 2**30:,.2f}')
-  console.print(table)
+  show_memory(f'{name}, each of {count}', found.memory, found.device, console)
   say = lambda text: console.print(text, highlight=False, soft_wrap=True)
-  say(f'It {"fits" if found.fits else "does not fit"}: '
-      f'{found.total / found.device.memory:.0%} of the memory.')
   say(f'{found.flops / 1e12:,.2f} TFLOPs of products a step and device, '
       f'{found.model_flops / count / 1e12:,.2f} without what is computed '
       f'twice; {found.traffic / 1e9:,.1f} GB of memory traffic.')
@@ -383,3 +336,21 @@ def show(found: Plan, name: str,
       f'{found.model_flops / count / found.best / found.peak:.0%} of the peak; '
       f'{found.worst:.4f} s if nothing does.')
   say(f'Figures of the device: {found.device.source}.')
+
+
+def show_memory(title: str, memory: Mapping[str, float],
+                device: devices.Device, console: rich.console.Console) -> None:
+  """Prints what of a device's memory is held by what, and whether it fits."""
+  total = sum(memory.values())
+  table = rich.table.Table(title=title, title_justify='left')
+  table.add_column('of')
+  table.add_column('GiB', justify='right')
+  for part, size in memory.items():
+    table.add_row(part, f'{size / 2**30:,.2f}')
+  table.add_row('all', f'{total / 2**30:,.2f}', style='bold')
+  table.add_row('there is', f'{device.memory / 2**30:,.2f}')
+  console.print(table)
+  console.print(
+      f'It {"fits" if total <= device.memory else "does not fit"}: '
+      f'{total / device.memory:.0%} of the memory.', highlight=False,
+      soft_wrap=True)

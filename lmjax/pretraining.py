@@ -12,6 +12,7 @@ import jax
 import optax
 
 from lmjax import experiment
+from lmjax.core import errors
 from lmjax.data import pipeline
 from lmjax.data import tokenizer as tokenizer_lib
 from lmjax.evaluation import held_out
@@ -82,12 +83,7 @@ class Prepared:
     return jax.eval_shape(self._state, self.shapes)
 
   def _state(self, params):
-    training = self.config.training
-    return step_lib.init_state(
-        params, self.optimizer, training.seed,
-        ema=training.ema_decay is not None,
-        equal=training.average is not None, carry=self.carry,
-        guard=training.guard)
+    return _initial_state(self.config, params, self.optimizer, self.carry)
 
   @functools.cached_property
   def flops_per_token(self) -> float:
@@ -116,3 +112,46 @@ def prepare(config: experiment.Pretrain, workdir: str) -> Prepared:
       config, data, data.batches(), sized, model,
       config.objective.build(model, data.tokenizer),
       config.optimizer.build(cost.shapes(sized), config.training.steps))
+
+
+def _initial_state(config, params, optimizer, carry=None):
+  training = config.training
+  return step_lib.init_state(
+      params, optimizer, training.seed, ema=training.ema_decay is not None,
+      equal=training.average is not None, carry=carry, guard=training.guard)
+
+
+def check_sized(config: Any) -> None:
+  """Refuses a run of which the shapes of state and batch are not known.
+
+  Raises:
+    InputError: If it is not pretraining with `Causal`, or the vocabulary is
+      left to the tokenizer.
+  """
+  if not isinstance(config, experiment.Pretrain) or not isinstance(
+      config.objective, lm.Causal):
+    raise errors.InputError(
+        'A plan is of pretraining with the objective Causal; got '
+        f'{type(getattr(config, "objective", config)).__name__}.')
+  if config.model.vocab_size is None:
+    raise errors.InputError(
+        'A plan reads no text, so that the vocabulary is not known from the '
+        'tokenizer: set --config.model.vocab_size, such as 50257.')
+
+
+def state_shapes(config: experiment.Pretrain
+                 ) -> tuple[step_lib.TrainState, optax.GradientTransformation]:
+  """Returns the state of a run as shapes, and its optimizer; reads no data."""
+  shapes = cost.shapes(config.model)
+  optimizer = config.optimizer.build(shapes, config.training.steps)
+  return jax.eval_shape(
+      lambda params: _initial_state(config, params, optimizer), shapes
+  ), optimizer
+
+
+def batch_shapes(rows: int, length: int) -> dict[str, jax.ShapeDtypeStruct]:
+  """Returns a packed batch as shapes."""
+  kinds = dict(inputs='int32', targets='int32', weights='float32',
+               positions='int32', segments='int32')
+  return {name: jax.ShapeDtypeStruct((rows, length), kind)
+          for name, kind in kinds.items()}

@@ -15,6 +15,7 @@ import rich.console
 
 from lmjax import experiment
 from lmjax import plan
+from lmjax import pretraining
 from lmjax.core import config as config_lib
 from lmjax.core import devices
 from lmjax.core import errors
@@ -24,6 +25,7 @@ from lmjax.models import cost
 from lmjax.models import lstm
 from lmjax.models import presets
 from lmjax.nn import attend
+from lmjax.nn import divided
 from lmjax.nn import experts
 from lmjax.objectives import lm
 from lmjax.objectives import mlm
@@ -197,22 +199,24 @@ LARGE = presets.gpt2(192, 3, 6, vocab_size=50257, context=128)
 DEEP = presets.gpt2(384, 6, 6, vocab_size=512, context=128)
 
 
+# As `attend.best`, where no kernel is.
+_attend = functools.partial(divided.attention, attend.plain)
+
+
 def _compiled(config, mesh):
   """Returns what XLA says of the step, for a device of a mesh."""
   sizes = sharding.parse(mesh)
   strategy = mesh_lib.Mesh(
       jax.devices()[:math.prod(sizes.values())], mesh)
-  shapes = cost.shapes(config.model)
-  optimizer = config.optimizer.build(shapes, 1000)
-  state = jax.eval_shape(
-      lambda params: step_lib.init_state(params, optimizer, 0), shapes)
+  state, optimizer = pretraining.state_shapes(config)
   state = jax.tree.map(
       lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where),
       state, strategy.shardings(state))
-  objective = config.objective.build(config.model.build(attend=attend.plain))
-  shape = config.data.batch_size, config.data.length
-  batch = {name: jax.ShapeDtypeStruct(shape, kind, sharding=strategy._rows)
-           for name, kind in plan._KINDS.items()}
+  objective = config.objective.build(config.model.build(attend=_attend))
+  batch = {name: jax.ShapeDtypeStruct(
+      x.shape, x.dtype, sharding=strategy.of_batch(x.shape))
+           for name, x in pretraining.batch_shapes(
+               config.data.batch_size, config.data.length).items()}
   return strategy.compile(functools.partial(
       step_lib.train_step, objective=objective, optimizer=optimizer),
       config.training.microbatches).lower(state, batch).compile()

@@ -117,10 +117,9 @@ def mapped(function: Callable[..., Any], inputs: Any, outputs: Any
       `PartitionSpec`s: see `spec`.
     outputs: The same for what it returns.
   """
-  mesh = _PLACE.get().mesh
   return jax.shard_map(
-      function, mesh=mesh, in_specs=inputs, out_specs=outputs, check_vma=False,
-      axis_names={axis for axis, size in mesh.shape.items() if size > 1})
+      function, mesh=_PLACE.get().mesh, in_specs=inputs, out_specs=outputs,
+      check_vma=False)
 
 
 def spec(**meanings: int | None) -> jax.sharding.PartitionSpec:

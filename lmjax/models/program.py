@@ -7,12 +7,13 @@ written only where an operation reads it that cannot compute it in passing, or
 where it is costly and read twice. Each array is held from the operation that
 writes it to the last one that reads it.
 """
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import math
 from typing import Any
 
 import jax
+import jax.extend
 
 # Renamings of the same memory.
 _ALIASES = frozenset({
@@ -26,13 +27,16 @@ _COSTLY = frozenset({
 _WHOLE = frozenset({
     'dot_general', 'ragged_dot_general', 'conv_general_dilated', 'gather',
     'scatter', 'scatter-add', 'scatter_add', 'sort', 'top_k', 'cumsum',
-    'cumlogsumexp', 'cummax', 'scan', 'while', 'cond', 'all_to_all', 'fused'})
+    'cumlogsumexp', 'cummax', 'scan', 'while', 'cond', 'all_to_all', 'ppermute',
+    'fused'})
 # Of these, what changes an array at some places.
 _UPDATES = frozenset({'scatter', 'scatter-add', 'scatter_add'})
-FUSED = 'fused_kernel'  # A jit of this name is one operation.
 # Arrays of many sizes do not fit together without gaps, and some operands are
 # laid out anew: what XLA plans on a CPU over the sum of the arrays.
 _PACKING = 1.15
+
+
+Shape = tuple[tuple[int, ...], Any]  # And dtype.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,17 +54,20 @@ class Cost:
 
 
 def cost(function: Callable[..., Any], *args: Any,
-         output_bytes: Sequence[float] | None = None) -> Cost:
+         held: Mapping[Shape, float] | None = None,
+         axes: Mapping[str, int] | None = None) -> Cost:
   """Returns the cost of `function(*args)`.
 
   Args:
     function: Any that can be traced.
     *args: Arrays or their shapes.
-    output_bytes: What each array of the result occupies, in the order of its
-      leaves, where that differs from its size: those divided over devices.
+    held: What an array of a shape and dtype occupies, where that differs from
+      its size: those divided over devices.
+    axes: Names and sizes of axes of devices over which it exchanges arrays.
   """
-  trace = jax.make_jaxpr(function)(*args).jaxpr
-  return _Program(trace, output_bytes).cost()
+  trace = jax.make_jaxpr(
+      function, axis_env=list((axes or {}).items()))(*args).jaxpr
+  return _Program(trace, held or {}).cost()
 
 
 def fused(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -76,7 +83,7 @@ def fused(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return jax.vjp(lambda operands: function(operands, rest), operands)[1](
         cotangent)[0]
 
-  forward, backward = _named(function), _named(gradient)
+  forward, backward = _opaque(function), _opaque(gradient)
   run = jax.custom_vjp(forward)
   run.defvjp(
       lambda operands, rest: (forward(operands, rest), (operands, rest)),
@@ -84,11 +91,22 @@ def fused(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
   return run
 
 
-def _named(function):
-  def one(*args):
-    return function(*args)
-  one.__name__ = FUSED
-  return jax.jit(one)
+# Not a call that JAX sees through: it would take what depends on `rest` alone
+# out of a loop over layers, masks as large as all logits.
+_FUSED = jax.extend.core.Primitive('fused')
+_FUSED.multiple_results = True
+_FUSED.def_abstract_eval(lambda *_, trace: trace.out_avals)
+_FUSED.def_impl(
+    lambda *args, trace: jax.extend.core.jaxpr_as_fun(trace)(*args))
+
+
+def _opaque(function):
+  def run(*args):
+    trace, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
+    return jax.tree.unflatten(
+        jax.tree.structure(shapes),
+        _FUSED.bind(*jax.tree.leaves(args), trace=trace))
+  return run
 
 
 @dataclasses.dataclass
@@ -105,7 +123,8 @@ class _Operation:
 class _Program:
   """A trace with all calls inlined; arrays are numbers."""
 
-  def __init__(self, trace, output_bytes=None, body=False):
+  def __init__(self, trace, held, body=False):
+    self.held = held
     self.bytes, self.operations, self.same = [], [], {}
     names = {}
     self.inputs = {self._new(names, var) for var in trace.constvars}
@@ -114,17 +133,13 @@ class _Program:
     found = [self._canonical(names.get(id(var))) for var in trace.outvars]
     self.outputs = {v for v in found if v is not None}
     self.body = body  # Of a loop: its results go where the last ones were.
-    if output_bytes is not None:
-      for value, size in zip(found, output_bytes, strict=True):
-        if value is not None:
-          self.bytes[value] = size
     self._prune()
 
   def _new(self, names, var):
     names[id(var)] = len(self.bytes)
-    shape = getattr(var.aval, 'shape', ())
-    size = getattr(getattr(var.aval, 'dtype', None), 'itemsize', 4)
-    self.bytes.append(math.prod(shape) * size)
+    shape, dtype = (getattr(var.aval, key, None) for key in ('shape', 'dtype'))
+    size = math.prod(shape or ()) * getattr(dtype, 'itemsize', 4)
+    self.bytes.append(self.held.get((shape, dtype), size))
     return names[id(var)]
 
   def _canonical(self, value):
@@ -137,9 +152,8 @@ class _Program:
       ins = [names.get(id(v)) for v in equation.invars]  # None: a literal.
       name, params = equation.primitive.name, equation.params
       inner = [each for value in params.values() for each in _traces(value)]
-      looping = name in ('scan', 'while', 'cond')
-      if len(inner) == 1 and not looping and params.get('name') != FUSED and (
-          len(inner[0].invars) == len(ins)):
+      whole = equation.primitive is _FUSED or name in ('scan', 'while', 'cond')
+      if len(inner) == 1 and not whole and len(inner[0].invars) == len(ins):
         inside = {id(v): n for v, n in zip(inner[0].invars, ins)
                   if n is not None}
         for var in inner[0].constvars:
@@ -169,11 +183,10 @@ class _Program:
       shape = equation.invars[0].aval.shape
       operation.flops = 2.0 * math.prod(equation.outvars[0].aval.shape) * (
           math.prod(shape[axis] for axis in contracted))
-    elif equation.params.get('name') == FUSED:
-      operation.name = 'fused'
-      operation.flops = _Program(inner[0]).cost().flops
+    elif equation.primitive is _FUSED:
+      operation.flops = _Program(inner[0], self.held).cost().flops
     elif inner:
-      costs = [_Program(each, body=True).cost() for each in inner]
+      costs = [_Program(each, self.held, body=True).cost() for each in inner]
       operation.inner = Cost(  # Packed once, outside.
           max(c.flops for c in costs), max(c.traffic for c in costs),
           max(c.peak for c in costs) / _PACKING)

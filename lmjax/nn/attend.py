@@ -3,28 +3,42 @@
 Every implementation has the signature of `plain`, so a model can be handed any
 of them, or a researcher's own: `config.build(attend=my_attend)`.
 """
+import functools
+
 import jax
 import jax.numpy as jnp
 
 from lmjax.core import draws
+from lmjax.core import placement
 from lmjax.core import shapes
 from lmjax.nn import divided
 from lmjax.nn import masks
 
 
-def best(q_BTNH, k_BSKH, v_BSKH, mask, **options) -> jax.Array:
+def best(q_BTNH, k_BSKH, v_BSKH, mask, *, platform: str | None = None,
+         **options) -> jax.Array:
   """Attends by the fastest implementation that is right for the platform.
 
   Same arguments and result as `plain`. A GPU takes cuDNN's fused kernel and a
   TPU splash attention where dtype, sizes and options allow, a CPU skips most of
   what causal order hides; all else is plain. On a mesh each device does so for
   its rows and heads, or its tokens: see `divided`.
+
+  Args:
+    q_BTNH: See `plain`, as for all that follows.
+    k_BSKH: See there.
+    v_BSKH: See there.
+    mask: See there.
+    platform: 'cpu', 'gpu' or 'tpu'; None: the one it runs on.
+    **options: See there.
   """
-  return divided.attention(_best, q_BTNH, k_BSKH, v_BSKH, mask, **options)
+  return divided.attention(
+      functools.partial(_best, platform), q_BTNH, k_BSKH, v_BSKH, mask,
+      **options)
 
 
-def _best(q_BTNH, k_BSKH, v_BSKH, mask, **options):
-  platform = jax.default_backend()
+def _best(platform, q_BTNH, k_BSKH, v_BSKH, mask, **options):
+  platform = platform or jax.default_backend()
   for implementation, able in _FUSED.get(platform, ()):
     if able(q_BTNH, k_BSKH, mask, **options):
       return implementation(q_BTNH, k_BSKH, v_BSKH, mask, **options)
@@ -130,10 +144,37 @@ def cudnn(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, scale=None,
   del softcap, dropout, dropout_rng  # `_cudnn_able` admits none of them.
   by_index = mask.square and mask.query_segments_BT is None
   by_index = by_index and mask.extra_BTS is None and mask.window is None
-  return jax.nn.dot_product_attention(
-      q_BTNH, k_BSKH, v_BSKH, bias=bias_BNTS, scale=scale,
-      mask=None if by_index else mask.dense()[:, None],
-      is_causal=mask.causal and by_index, implementation='cudnn')
+
+  def attend(operands, mask_B1TS):
+    q_BTNH, k_BSKH, v_BSKH, bias_BNTS = operands
+    return jax.nn.dot_product_attention(
+        q_BTNH, k_BSKH, v_BSKH, bias=bias_BNTS, mask=mask_B1TS, scale=scale,
+        is_causal=mask.causal and by_index, implementation='cudnn')
+
+  if placement.count('layers') > 1:
+    attend = _one_at_a_time(attend)
+  return attend((q_BTNH, k_BSKH, v_BSKH, bias_BNTS),
+                None if by_index else mask.dense()[:, None])
+
+
+def _one_at_a_time(function):
+  """Returns `function(operands, rest)`, which `vmap` calls in a loop.
+
+  JAX's rule for a batch of cuDNN's kernels takes no mask that heads share. Of
+  stages, which are a batch, each device has one: its loop has one turn. The
+  backward pass computes the forward one again.
+  """
+  alone = jax.custom_batching.sequential_vmap
+  run = jax.custom_vjp(alone(function))
+
+  @alone
+  def gradient(kept, out):
+    operands, rest = kept
+    return jax.vjp(lambda operands: function(operands, rest), operands)[1](out)
+
+  run.defvjp(lambda *args: (run(*args), args),
+             lambda kept, out: (*gradient(kept, out), None))
+  return run
 
 
 def splash(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, scale=None,

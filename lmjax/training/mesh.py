@@ -5,7 +5,7 @@ table (see `sharding`); a batch comes divided by rows and tokens; what is
 exchanged while computing is the compiler's to find, but for attention and for
 experts, of which each device is told its part (see `core.placement`).
 """
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import math
 from typing import Any
 
@@ -138,7 +138,7 @@ class Mesh:
         size * count, sharding.shards_of_batch(self.sizes),
         f'devices along {", ".join(sharding.LOGICAL["rows"])}')
     return {name: spread.put(
-        x, self._of_batch(np.shape(x)), index * size, count * size)
+        x, self.of_batch(np.shape(x)), index * size, count * size)
             for name, x in batch.items()}
 
   def map_batches(self, function: Callable[[Any, Any], Any]):
@@ -153,7 +153,7 @@ class Mesh:
             params, self.shard(rows_lib.part(batch, *self.share)))),
         sharding.shards_of_batch(self.sizes))
 
-  def _of_batch(self, shape):
+  def of_batch(self, shape: Sequence[int]) -> jax.sharding.NamedSharding:
     """Returns where an array [B, T, ...] or [B, ...] of a batch lies."""
     names = sharding.LOGICAL['tokens']
     parts = math.prod(self.sizes[axis] for axis in names)

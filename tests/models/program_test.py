@@ -97,7 +97,27 @@ def test_arrays_are_held_from_the_first_to_the_last_use():
 
 
 def test_divided_results_count_what_is_held_of_them():
-  assert peak(lambda x: x @ x, square(64), output_bytes=[100.0]) == 100.0
+  kind = (64, 64), np.dtype('float32')
+  assert peak(lambda x: x @ x, square(64), held={kind: 100.0}) == 100.0
+  # Inside a loop too, where they are carried from turn to turn.
+  def summed(x):
+    return jax.lax.scan(lambda x, _: (x + x @ x, None), x, length=3)[0]
+  assert peak(summed, square(64), held={kind: 100.0}) <= 300.0
+
+
+def test_what_depends_on_a_mask_alone_does_not_leave_a_loop():
+  def attending(x, mask):
+    return jnp.where(mask[:, None] > mask[None], x @ x.T, 0.0) @ x
+
+  def layers(params, mask):
+    x, _ = jax.lax.scan(
+        lambda x, w: (program.fused(attending)(x @ w, mask), None),
+        jnp.ones((256, 8)), params)
+    return x.sum()
+
+  shapes = (jax.ShapeDtypeStruct((4, 8, 8), 'float32'),
+            jax.ShapeDtypeStruct((256,), 'float32'))
+  assert peak(jax.grad(layers), *shapes) < 4 * 256 * 256
 
 
 def test_loops_repeat_work_and_not_memory():

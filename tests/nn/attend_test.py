@@ -262,3 +262,25 @@ def test_splash_is_plain(name):
   got = attend.splash(q, k, v, mask, interpret=True, **options)
   np.testing.assert_allclose(
       got[:, :120], attend.plain(q, k, v, mask, **options)[:, :120], atol=2e-4)
+
+
+def test_one_at_a_time_is_the_function_itself():
+  def kernel(operands, rest):  # Like cuDNN's, it takes no batch of batches.
+    q_BTNH, k_BSKH, v_BSKH = operands
+    return attend.plain(q_BTNH, k_BSKH, v_BSKH, masks.make(rest))
+
+  def loss(function, operands, rest):
+    return jnp.sum(jnp.sin(jax.vmap(function)(operands, rest)))
+
+  keys = jax.random.split(jax.random.key(0), 3)
+  operands = tuple(jax.random.normal(key, (3, 2, 4, 2, 8)) for key in keys)
+  rest = jnp.tile(jnp.arange(4), (3, 2, 1))
+  want, wanted = jax.value_and_grad(loss, 1)(kernel, operands, rest)
+  got, found = jax.value_and_grad(loss, 1)(
+      attend._one_at_a_time(kernel), operands, rest)
+  np.testing.assert_allclose(got, want, rtol=1e-6)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6),
+               found, wanted)
+  looped = jax.make_jaxpr(jax.vmap(attend._one_at_a_time(kernel)))(
+      operands, rest)
+  assert 'f32[3,2,2' not in str(looped) and 'scan' in str(looped)
