@@ -165,25 +165,6 @@ def test_stages_hand_on_one_part_of_the_batch_at_a_time():
   assert not whole & {shape for moved in found for shape in moved.shapes}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('microbatches', [1, 2])
-def test_dropout_is_the_same_however_it_is_divided(microbatches):
-  block = dataclasses.replace(
-      MODEL.block, dropout=0.2,
-      mixer=dataclasses.replace(MODEL.block.mixer, dropout=0.2),
-      mlp=dataclasses.replace(MODEL.block.mlp, dropout=0.2))
-  config = dataclasses.replace(MODEL, embed_dropout=0.2, block=block)
-  model = config.build()
-  params = decoder.initial_params(model, 0)
-  for strategy in ('pmap', 'data:2,fsdp:2,tensor:2', 'data:2,sequence:4',
-                   'sequence:2,tensor:2'):
-    # Both are cut into as many parts: these draw their own.
-    parallel_kit.assert_parallel_invariant(
-        lm.Causal().build(model, None), params, batches, steps=3,
-        over=[strategy], microbatches=microbatches, one_microbatches=(
-            microbatches))
-
-
 def agrees(config, over, steps, microbatches=1, objective=lm.Causal()):
   """Checks that a model trains on meshes as on one device."""
   model = config.build()
@@ -200,6 +181,38 @@ def agrees(config, over, steps, microbatches=1, objective=lm.Causal()):
     (DEEP, 'stage:2,fsdp:2,tensor:2', 2)], ids=['sequence', 'expert', 'stage'])
 def test_three_steps_on_new_axes(config, mesh, microbatches):
   agrees(config, [mesh], 3, microbatches)
+
+
+def dropping(config):
+  """Returns a model that drops wherever it can."""
+  block = config.block
+  return dataclasses.replace(config, embed_dropout=0.2, block=(
+      dataclasses.replace(
+          block, dropout=0.2,
+          mixer=dataclasses.replace(block.mixer, dropout=0.2),
+          mlp=dataclasses.replace(block.mlp, dropout=0.2))))
+
+
+@pytest.mark.parametrize('config, mesh, microbatches', [
+    (ROOMY, 'expert:2,fsdp:2,tensor:2', 1),
+    (DEEP, 'stage:2,sequence:2', 4)], ids=['expert', 'stage'])
+def test_dropout_is_the_same_on_new_axes(config, mesh, microbatches):
+  agrees(dropping(config), [mesh], 2, microbatches)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('config, over, microbatches', [
+    (MODEL, ['pmap', 'data:2,fsdp:2,tensor:2', 'data:2,sequence:4',
+             'sequence:2,tensor:2'], 1),
+    (MODEL, ['data:2,fsdp:2,tensor:2', 'data:2,sequence:4'], 2),
+    (MODEL, ['data:2'], 8),
+    (EXPERTS, ['data:8', 'expert:4', 'expert:2,fsdp:2,tensor:2'], 1),
+    (ROOMY, ['pmap', 'data:8', 'expert:4,sequence:2'], 1),
+    (ROOMY, ['expert:2,fsdp:2'], 2),
+    (DEEP, ['stage:4', 'stage:2,data:2,tensor:2'], 4),
+    (DEEP, ['stage:2,fsdp:2,sequence:2', 'pmap'], 2)])
+def test_dropout_is_the_same_however_it_is_divided(config, over, microbatches):
+  agrees(dropping(config), over, 3, microbatches)
 
 
 @pytest.mark.slow

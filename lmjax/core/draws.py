@@ -9,10 +9,10 @@ is told here, by who divides it, which part of the whole it has.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import contextvars
-import dataclasses
 import math
 from typing import Any, Protocol
 
+from flax import struct
 import jax
 from jax.extend import random as extend_random
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ class Devices(Protocol):
     """Returns which of them this one is."""
 
 
-@dataclasses.dataclass(frozen=True)
+@struct.dataclass
 class Places:
   """Which elements of a divided axis are here.
 
@@ -36,7 +36,7 @@ class Places:
     total: How long that is.
   """
   index_N: jax.Array
-  total: int
+  total: int = struct.field(pytree_node=False)
 
 
 # What an axis means -> who shares it: the name of a mapped axis, or several, or
@@ -46,6 +46,7 @@ Parts = Mapping[str, str | tuple[str, ...] | Devices | Places]
 ATTENTION = 'rows', 'heads', None, 'queries', 'keys'
 
 _PARTS = contextvars.ContextVar('parts', default={})
+_EVERY = 'every'
 
 
 @contextlib.contextmanager
@@ -64,12 +65,18 @@ def divided(**parts: Any) -> Iterator[None]:
     _PARTS.reset(token)
 
 
-def current() -> tuple[tuple[str, Any], ...]:
-  """Returns what `divided` was told, to enter it again: `divided(**dict(...))`.
+@contextlib.contextmanager
+def every(count: int, index: jax.Array) -> Iterator[None]:
+  """Lets rows inside be every `count`-th of a batch, from `index` on.
 
-  For a backward pass, which is traced when the forward pass has left it.
+  For parts of a batch, one after another: what is drawn for a row does not
+  depend on how many parts there are. Devices may divide each part.
   """
-  return tuple(_PARTS.get().items())
+  token = _PARTS.set(_PARTS.get() | {_EVERY: (count, index)})
+  try:
+    yield
+  finally:
+    _PARTS.reset(token)
 
 
 def bernoulli(key: jax.Array, p: float, shape: Sequence[int],
@@ -86,8 +93,7 @@ def bernoulli(key: jax.Array, p: float, shape: Sequence[int],
   places += [None] * (len(shape) - len(places))
   if all(place is None for place in places):
     return jax.random.bernoulli(key, p, shape)
-  indices = [Places(jnp.arange(size, dtype=jnp.uint32), size)
-             if place is None else place for place, size in zip(places, shape)]
+  indices = [place or _all(size) for place, size in zip(places, shape)]
   if not _is_counted(key):
     return _taken(jax.random.bernoulli(
         key, p, [index.total for index in indices]), indices)
@@ -118,9 +124,34 @@ def of_rows(draw: Callable[[int], jax.Array], rows: int) -> jax.Array:
   return jnp.take(draw(place.total), place.index_N, axis=0)
 
 
+def here(meaning: str, size: int) -> Places:
+  """Returns which elements of an axis are on this device.
+
+  Args:
+    meaning: Of the axis.
+    size: How many of them are here.
+  """
+  return _places(meaning, size) or _all(size)
+
+
 def _places(name, size):
   """Returns which of a meaning's elements are here; None: all there are."""
-  part = _PARTS.get().get(name)
+  parts = _PARTS.get()
+  found = _shared(parts.get(name), size)
+  if name != 'rows' or _EVERY not in parts or isinstance(
+      parts.get(name), Places):
+    return found
+  (count, index), found = parts[_EVERY], found or _all(size)
+  return Places(found.index_N * np.uint32(count) + jnp.asarray(
+      index, jnp.uint32), found.total * count)
+
+
+def _all(size):
+  return Places(jnp.arange(size, dtype=jnp.uint32), size)
+
+
+def _shared(part, size):
+  """Returns which elements are here of an axis that devices share."""
   if part is None or isinstance(part, Places):
     return part
   if isinstance(part, str | tuple):

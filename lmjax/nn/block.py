@@ -3,6 +3,7 @@ from collections.abc import Callable
 import dataclasses
 from typing import Any, Literal
 
+import flax.core.scope
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -199,6 +200,9 @@ class Stack(nn.Module):
           variable_broadcast='params' if self.shared else False,
           split_rngs={'params': not self.shared, 'dropout': True},
           in_axes=(0, nn.broadcast, nn.broadcast, nn.broadcast, nn.broadcast),
+          # Traced once, so that keys are those that one layer makes: stages
+          # then drop the same.
+          check_constancy_invariants=self.is_initializing(),
           metadata_params={nn.PARTITION_NAME: 'layers'})
       return scanned(
           self.config, self.policy, self.positions, self.attend,
@@ -223,15 +227,21 @@ class Stack(nn.Module):
     module = block(
         self.config, self.policy, self.positions, self.attend, parent=None)
 
+    # As `nn.scan` makes them, so that both drop the same.
+    rng = self.scope.rngs['dropout'] if train else None
+    keys_L = None if rng is None else jax.random.split(
+        rng.rng, self.num_layers)
+
     def layer(params, x_BTD, others, key):
       mask, bias_BNTS = others
       return module.apply(
           {'params': params}, x_BTD, None, mask, bias_BNTS, None, train,
-          rngs={} if key is None else {'dropout': key})[0]
+          rngs={} if key is None else {
+              'dropout': flax.core.scope.LazyRng(key, (*rng.suffix, 'layers'))
+          })[0]
 
     return pipeline.run(
-        layer, self.variables['params']['layers'], x_BTD, others,
-        self.make_rng('dropout') if train else None)
+        layer, self.variables['params']['layers'], x_BTD, others, keys_L)
 
 
 def stack_layers(params: dict[str, Any]) -> dict[str, Any]:

@@ -53,9 +53,12 @@ def attention(attend: Attend, q_BTNH: jax.Array, k_BSKH: jax.Array,
   here = attend if not tokens else functools.partial(
       balanced, ring.Ring(tokens[0]))
 
-  def on_device(q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS, dropout_rng):
-    with draws.divided(rows=placement.axes('rows', d.B),
-                       heads=placement.axes('heads', heads)):
+  chance = None if dropout_rng is None else (
+      dropout_rng, draws.here('rows', d.B))
+
+  def on_device(q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS, chance):
+    dropout_rng, rows = chance or (None, None)
+    with draws.divided(rows=rows, heads=placement.axes('heads', heads)):
       return here(q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS=bias_BNTS,
                   dropout=dropout, dropout_rng=dropout_rng, **options)
 
@@ -66,8 +69,8 @@ def attention(attend: Attend, q_BTNH: jax.Array, k_BSKH: jax.Array,
       on_device,
       (queries, keys, keys, _of_mask(mask), None if bias_BNTS is None else lies(
           rows=bias_BNTS.shape[0], heads=heads, tokens=bias_BNTS.shape[2]),
-       None if dropout_rng is None else lies()),
-      queries)(q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS, dropout_rng)
+       None if chance is None else (lies(), lies(rows=d.B))),
+      queries)(q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS, chance)
 
 
 def balanced(attend: Attend, q_BTNH: jax.Array, k_BSKH: jax.Array,

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lmjax.core import draws
 from lmjax.core import errors
 from lmjax.core import placement
 from lmjax.core import shapes
@@ -114,7 +115,9 @@ class Mixture(nn.Module):
     mix = (functools.partial(mix, self.axis_name)
            if placement.current() is None else _on_mesh(config, d.B, mix))
     y_BTD, sown = mix(
-        weights, x_BTD.astype(self.policy.dtype), logits_BTE, real_BT)
+        weights, x_BTD.astype(self.policy.dtype), logits_BTE, real_BT,
+        # What is dropped goes by token and choice, wherever these are sent.
+        None if key is None else _numbers(d.B, d.T))
     self._sow(train, **sown)
     return y_BTD
 
@@ -186,7 +189,8 @@ class _Weights(nn.Module):
 
 def _mixed(config: MixtureOfExperts, room: int, key: jax.Array | None,
            axis_name: str | None, weights: Any, x_BTD: jax.Array,
-           logits_BTE: jax.Array, real_BT: jax.Array
+           logits_BTE: jax.Array, real_BT: jax.Array,
+           number_BT: jax.Array | None
            ) -> tuple[jax.Array, dict[str, jax.Array]]:
   """Returns the experts' sum for each token, and of each row what is sown.
 
@@ -199,17 +203,19 @@ def _mixed(config: MixtureOfExperts, room: int, key: jax.Array | None,
     x_BTD: The tokens.
     logits_BTE: The router's.
     real_BT: Which tokens are not padding.
+    number_BT: Which tokens of the batch they are, for dropout.
   """
   routes = routing.route(logits_BTE, real_BT, config.top_k, config.normalize)
   network = functools.partial(_network, config, weights, key)
   dropped_B = jnp.zeros(len(x_BTD))
   if axis_name is None and room == x_BTD.shape[1]:
-    y_BTD = routing.dropless(network, x_BTD, routes, config.num_experts)
+    y_BTD = routing.dropless(
+        network, x_BTD, routes, config.num_experts, number_BT)
   else:
     if axis_name is not None:
       network = routing.exchanged(network, axis_name)
     y_BTD, dropped_B = routing.with_room(
-        network, x_BTD, routes, config.num_experts, room)
+        network, x_BTD, routes, config.num_experts, room, number_BT)
   return y_BTD, dict(
       dropped=dropped_B,
       balance=routing.balance_loss(logits_BTE, routes, real_BT),
@@ -236,18 +242,26 @@ def _on_mesh(config: MixtureOfExperts, batch: int, mix: Callable[..., Any]
     kernel_EFD, bias_ED = weights['out']
     if bias_ED is not None:  # Each part of the sum adds its share of it.
       bias_ED /= placement.count('hidden') if hidden else 1
-    y_BTD, sown = mix(*(along or (None,)), weights | {
-        'out': (kernel_EFD, bias_ED)}, x_BTD, *rest)
+    with draws.divided(hidden=hidden):
+      y_BTD, sown = mix(*(along or (None,)), weights | {
+          'out': (kernel_EFD, bias_ED)}, x_BTD, *rest)
     return jax.lax.psum(y_BTD, hidden), sown
 
   return placement.mapped(
       on_device, ({name: (lies[name][0], lies[name][1] if config.bias else None)
-                   for name in names}, spec(rows), spec(rows), spec(rows)),
+                   for name in names}, *(spec(rows),) * 4),
       (spec(rows), spec(rows)))
 
 
+def _numbers(rows, length):
+  """Returns which tokens of the whole batch these are."""
+  return draws.here('rows', rows).index_N[:, None] * length + jnp.arange(
+      length, dtype=jnp.uint32)[None]
+
+
 def _network(config: MixtureOfExperts, weights: Any, key: jax.Array | None,
-             x: jax.Array, sizes_E: jax.Array | None = None) -> jax.Array:
+             x: jax.Array, number: jax.Array | None = None, *,
+             sizes_E: jax.Array | None = None) -> jax.Array:
   """Applies each expert to its tokens.
 
   Args:
@@ -255,6 +269,8 @@ def _network(config: MixtureOfExperts, weights: Any, key: jax.Array | None,
     weights: Name to kernel and bias.
     key: For dropout; None is without.
     x: `x_ERD`, as many tokens an expert; or with `sizes_E` `x_MD`, sorted.
+    number: `number_ER`, or `number_M`: which choice of the batch each is, for
+      dropout.
     sizes_E: How many of the sorted tokens each expert has.
   """
   def dense(name, x):
@@ -270,7 +286,11 @@ def _network(config: MixtureOfExperts, weights: Any, key: jax.Array | None,
   if config.gated:
     h *= dense('gate', x)
   if key is not None:
-    keep = jax.random.bernoulli(key, 1 - config.dropout, h.shape)
+    choices = draws.Places(number.reshape(-1), number.size)
+    with draws.divided(choices=choices):
+      keep = draws.bernoulli(
+          key, 1 - config.dropout, (number.size, h.shape[-1]),
+          ('choices', 'hidden')).reshape(h.shape)
     h = jnp.where(keep, h / (1 - config.dropout), 0)
   return dense('out', h)
 

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from lmjax.core import draws
 from lmjax.core import errors
 from lmjax.core import placement
 
@@ -13,7 +14,7 @@ Layer = Callable[[Any, jax.Array, Any, jax.Array | None], jax.Array]
 
 
 def run(layer: Layer, params: Any, x_BTD: jax.Array, others: Any,
-        rng: jax.Array | None = None) -> jax.Array:
+        keys_L: jax.Array | None = None) -> jax.Array:
   """Applies L layers, of which each of S stages has L / S, one after another.
 
   The batch is cut into M parts, as `training.step` cuts microbatches. While a
@@ -32,8 +33,8 @@ def run(layer: Layer, params: Any, x_BTD: jax.Array, others: Any,
     x_BTD: What enters the first.
     others: Arrays that every layer reads besides, with a leading axis of B, or
       of 1 where all rows share them; or None.
-    rng: For dropout: each layer and part gets a key of its own; None is
-      without.
+    keys_L: For dropout, each layer's; None is without. What is drawn by `draws`
+      for a row does not depend on its part.
 
   Raises:
     InputError: If the rows do not divide into the parts, or the layers into the
@@ -54,26 +55,23 @@ def run(layer: Layer, params: Any, x_BTD: jax.Array, others: Any,
   params = jax.tree.map(
       lambda p: placement.over(
           p.reshape(stages, length // stages, *p.shape[1:]), 'layers'), params)
+  keys_SL = None if keys_L is None else keys_L.reshape(stages, -1)
   leaves, structure = jax.tree.flatten((x_BTD, others))
   travels = [len(leaf) == rows for leaf in leaves]
 
-  def stage(params, leaves, number, part):
+  def stage(params, keys_L, leaves, part):
     """One stage's layers, on the part of the batch that has come to it."""
     x_BTD, others = structure.unflatten(leaves)
 
-    def step(x_BTD, indexed):
-      index, of_layer = indexed
-      key = rng
-      if rng is not None:
-        key = jax.random.fold_in(
-            jax.random.fold_in(rng, number * (length // stages) + index), part)
-      return layer(of_layer, x_BTD, others, key), None
+    def step(x_BTD, of_layer):
+      params, key = of_layer
+      return layer(params, x_BTD, others, key), None
 
-    return jax.lax.scan(
-        step, x_BTD, (jnp.arange(length // stages), params))[0]
+    with draws.every(parts, part):
+      return jax.lax.scan(step, x_BTD, (params, keys_L))[0]
 
   all_stages = jax.vmap(
-      stage, in_axes=(0, [0 if t else None for t in travels], 0, 0),
+      stage, in_axes=(0, 0, [0 if t else None for t in travels], 0),
       spmd_axis_name=stage_axis)
   number_S = jnp.arange(stages)
 
@@ -84,9 +82,9 @@ def run(layer: Layer, params: Any, x_BTD: jax.Array, others: Any,
     held = [_entered(x, new) for x, new in zip(held, came)]
     moving = iter(held)
     x_SBTD = all_stages(
-        params, [next(moving) if t else leaf
-                 for t, leaf in zip(travels, leaves)],
-        number_S, jnp.clip(number - number_S, 0, parts - 1))
+        params, keys_SL, [next(moving) if t else leaf
+                          for t, leaf in zip(travels, leaves)],
+        jnp.clip(number - number_S, 0, parts - 1))
     return [x_SBTD, *held[1:]], x_SBTD
 
   waiting = [_cut(leaf, parts) for t, leaf in zip(travels, leaves) if t]

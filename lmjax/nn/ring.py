@@ -9,6 +9,7 @@ import dataclasses
 import functools
 from typing import Any
 
+from flax import struct
 import jax
 import jax.numpy as jnp
 
@@ -105,7 +106,7 @@ class Ring:
       dropout = 0.0
     plan = _Plan(collectives.named(self.axis), mask.causal, mask.window,
                  softcap, dropout, _blocks(d.T, self.block),
-                 _blocks(d.S, self.block), d.T, d.S, draws.current())
+                 _blocks(d.S, self.block), d.T, d.S)
     q_BTNH = q_BTNH * jnp.asarray(
         d.H**-0.5 if scale is None else scale, q_BTNH.dtype)
     q_BTKGH = q_BTNH.reshape(d.B, d.T, d.K, d.N // d.K, d.H)
@@ -119,7 +120,7 @@ class Ring:
              plan.keys))
     out_XBKGTH = _attend(
         plan, q_XBKGTH, *_cut((k_BSKH, v_BSKH), plan.keys), where,
-        dropout_rng if dropout else None)
+        _Dropout.of(dropout_rng, d.B, d.K) if dropout else None)
     out_XBTKGH = jnp.moveaxis(out_XBKGTH, 4, 2)
     return jnp.moveaxis(out_XBTKGH, 0, 1).reshape(q_BTNH.shape)
 
@@ -147,8 +148,6 @@ def check(mask: masks.Mask, bias_BNTS: jax.Array | None) -> None:
 class _Plan:
   """What is known at trace time; `queries` and `keys` count blocks.
 
-  `parts` is who divides rows and heads: the backward pass is traced where
-  nobody says so any more.
   """
   axis: collectives.Axis
   causal: bool
@@ -159,7 +158,22 @@ class _Plan:
   keys: int
   query_length: int
   key_length: int
-  parts: tuple[tuple[str, Any], ...]
+
+
+@struct.dataclass
+class _Dropout:
+  """What is drawn from, and for which rows and key heads.
+
+  Not left to be found where it is drawn: the backward pass is traced where
+  nobody says any more who divides them.
+  """
+  rng: jax.Array
+  rows: draws.Places
+  heads: draws.Places
+
+  @classmethod
+  def of(cls, rng, rows, heads):
+    return cls(rng, draws.here('rows', rows), draws.here('heads', heads))
 
 
 def _blocks(length: int, size: int) -> int:
@@ -361,15 +375,18 @@ def _put(tree, new, i):
       x, new, i, 0), tree, new)
 
 
-def _keep(plan, rng, index, source, i, j, place_1T, place_1S, weights_BKGTS):
+def _keep(plan, chance, index, source, i, j, place_1T, place_1S,
+          weights_BKGTS):
   """Drops weights; the same ones backward, whichever pairs were skipped."""
-  if rng is None:
+  if chance is None:
     return weights_BKGTS
+  rng = chance.rng
   if place_1T is not None:
     count = plan.axis.size
-    at = dict(queries=draws.Places(place_1T[0], count * plan.query_length),
-              keys=draws.Places(place_1S[0], count * plan.key_length))
-    with draws.divided(**dict(plan.parts) | at):
+    with draws.divided(
+        rows=chance.rows, heads=chance.heads,
+        queries=draws.Places(place_1T[0], count * plan.query_length),
+        keys=draws.Places(place_1S[0], count * plan.key_length)):
       keep_BKGTS = draws.bernoulli(
           rng, 1 - plan.dropout, weights_BKGTS.shape, draws.ATTENTION)
     return jnp.where(keep_BKGTS, weights_BKGTS / (1 - plan.dropout), 0)

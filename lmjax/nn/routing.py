@@ -7,6 +7,7 @@ Choices are numbered in the order of their tokens, so where places run out the
 earlier tokens have them: in training, too, no token depends on a later one.
 """
 from collections.abc import Callable
+import functools
 import math
 
 from flax import struct
@@ -15,8 +16,9 @@ import jax.numpy as jnp
 
 from lmjax.core import shapes
 
-# Makes of `x_ERD`, R tokens for each expert, what the experts make of them.
-Experts = Callable[[jax.Array], jax.Array]
+# Makes of `x_ERD`, R tokens for each expert, what the experts make of them. If
+# choices are numbered, the second argument is `number_ER`, which each is.
+Experts = Callable[..., jax.Array]
 
 
 @struct.dataclass
@@ -135,6 +137,18 @@ def _spread(x_BTD: jax.Array, place_M: jax.Array, size: int) -> jax.Array:
       x_MD, mode='drop')
 
 
+def _numbers(number_BT: jax.Array | None, place_M: jax.Array, size: int
+             ) -> list[jax.Array]:
+  """Returns which choice is at each of `size` places, if they are numbered."""
+  if number_BT is None:
+    return []
+  choices = place_M.size // number_BT.size
+  number_M = (number_BT[..., None] * choices + jnp.arange(
+      choices, dtype=number_BT.dtype)[None, None]).reshape(-1)
+  return [jnp.zeros(size, number_M.dtype).at[place_M].set(
+      number_M, mode='drop')]
+
+
 def _gathered(y_SD: jax.Array, place_M: jax.Array, gates_BTA: jax.Array
               ) -> jax.Array:
   """Returns each token's sum over its choices, weighted by the gates."""
@@ -144,7 +158,9 @@ def _gathered(y_SD: jax.Array, place_M: jax.Array, gates_BTA: jax.Array
 
 
 def with_room(experts: Experts, x_BTD: jax.Array, routes: Routes,
-              num_experts: int, room: int) -> tuple[jax.Array, jax.Array]:
+              num_experts: int, room: int,
+              number_BT: jax.Array | None = None
+              ) -> tuple[jax.Array, jax.Array]:
   """Sends tokens to experts that take at most `room` of each row.
 
   A choice for which no room is left is dropped: the token gets nothing from
@@ -156,6 +172,8 @@ def with_room(experts: Experts, x_BTD: jax.Array, routes: Routes,
     routes: Where they go.
     num_experts: E.
     room: R; from T on nothing is dropped.
+    number_BT: Numbers of the tokens, for experts that want to know which
+      choice they compute: number times A, and the choice's place among them.
 
   Returns:
     `y_BTD`, and the share of each row's choices that were dropped, `share_B`.
@@ -169,24 +187,28 @@ def with_room(experts: Experts, x_BTD: jax.Array, routes: Routes,
   place_BM = jnp.where(
       kept_BM,
       (choice_BM * d.B + jnp.arange(d.B)[:, None]) * room + rank_BM, size)
-  x_ERD = _spread(x_BTD, place_BM.reshape(-1), size).reshape(
-      num_experts, -1, d.D)
-  y_SD = experts(x_ERD).reshape(size, -1)
+  place_M = place_BM.reshape(-1)
+  filled = _spread(x_BTD, place_M, size), *_numbers(number_BT, place_M, size)
+  y_SD = experts(*(x.reshape(num_experts, -1, *x.shape[1:]) for x in filled)
+                 ).reshape(size, -1)
   lost_B = jnp.sum(chosen_BM & ~kept_BM, axis=1)
-  return (_gathered(y_SD, place_BM.reshape(-1), routes.gates_BTA),
+  return (_gathered(y_SD, place_M, routes.gates_BTA),
           lost_B / jnp.maximum(jnp.sum(chosen_BM, axis=1), 1))
 
 
-def dropless(experts: Callable[[jax.Array, jax.Array], jax.Array],
-             x_BTD: jax.Array, routes: Routes, num_experts: int) -> jax.Array:
+def dropless(experts: Callable[..., jax.Array], x_BTD: jax.Array,
+             routes: Routes, num_experts: int,
+             number_BT: jax.Array | None = None) -> jax.Array:
   """Sends every token to all experts it chose, and returns `y_BTD`.
 
   Args:
-    experts: What computes, on `x_MD`, the tokens sorted by expert, and
-      `sizes_E`, how many each expert has; what comes after those is padding.
+    experts: What computes, on `x_MD`, the tokens sorted by expert, if choices
+      are numbered `number_M`, and `sizes_E=`, how many each expert has; what
+      comes after those is padding.
     x_BTD: The tokens.
     routes: Where they go.
     num_experts: E.
+    number_BT: As in `with_room`.
   """
   choice_1M = routes.choice_BTA.reshape(1, -1)
   rank_1M, sizes_1E = _ranks(choice_1M, num_experts)
@@ -196,7 +218,9 @@ def dropless(experts: Callable[[jax.Array, jax.Array], jax.Array],
       choice_1M < num_experts,
       start_E[jnp.minimum(choice_1M, num_experts - 1)] + rank_1M,
       choice_1M.size)[0]
-  y_SD = experts(_spread(x_BTD, place_M, place_M.size), sizes_E)
+  size = place_M.size
+  y_SD = experts(_spread(x_BTD, place_M, size),
+                 *_numbers(number_BT, place_M, size), sizes_E=sizes_E)
   return _gathered(y_SD, place_M, routes.gates_BTA)
 
 
@@ -216,9 +240,9 @@ def exchanged(experts: Experts, axis_name: str) -> Experts:
   References:
     Lepikhin et al., GShard, arXiv:2006.16668, section 3.2.
   """
-  def everywhere(x_ERD):
-    x_ERD = jax.lax.all_to_all(
-        x_ERD, axis_name, split_axis=0, concat_axis=1, tiled=True)
-    return jax.lax.all_to_all(
-        experts(x_ERD), axis_name, split_axis=1, concat_axis=0, tiled=True)
+  send = functools.partial(jax.lax.all_to_all, axis_name=axis_name, tiled=True)
+
+  def everywhere(*filled):
+    return send(experts(*(send(x, split_axis=0, concat_axis=1)
+                          for x in filled)), split_axis=1, concat_axis=0)
   return everywhere

@@ -25,14 +25,14 @@ def assert_parallel_invariant(
     batches: Callable[[int], Mapping[str, np.ndarray]], *,
     over: Sequence[str] | None = None,
     optimizer: optax.GradientTransformation | None = None, steps: int = 5,
-    microbatches: int = 1, one_microbatches: int = 1,
+    microbatches: int = 1,
     rules: sharding.Rules = sharding.RULES,
     loss_tolerance: float = _LOSS, parameter_tolerance: float = _PARAMETERS,
 ) -> None:
   """Checks that training on any mesh of devices is training on one.
 
-  Dropout may be on: it draws the same bits, on a mesh in any case, under 'pmap'
-  if it is drawn by `core.draws`, as the layers here do.
+  Dropout may be on: it draws the same bits if it is drawn by `core.draws`, as
+  the layers here do.
 
   Args:
     objective: `objective(params, batch, rng=key) -> {'loss': Mean, ...}`, with
@@ -45,8 +45,6 @@ def assert_parallel_invariant(
     optimizer: By default AdamW at a rate of 1e-3.
     steps: Updates to compare.
     microbatches: Parts into which many devices cut each batch.
-    one_microbatches: Parts into which one device cuts it, each of which draws
-      dropout of its own.
     rules: How parameters are cut, see `sharding`.
     loss_tolerance: Largest relative difference of a loss.
     parameter_tolerance: Largest absolute difference of a parameter at the end.
@@ -75,7 +73,7 @@ def assert_parallel_invariant(
   optimizer = optimizer or optax.adamw(1e-3)
   run = functools.partial(
       _trained, objective, params, batches, optimizer, steps)
-  want, want_losses = run(parallel.Jit(), one_microbatches)
+  want, want_losses = run(parallel.Jit(), 1)
   for name in _meshes() if over is None else over:
     got, losses = run(_strategy(name, rules), microbatches)
     for i, (loss, other) in enumerate(zip(losses, want_losses), 1):

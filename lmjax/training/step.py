@@ -97,9 +97,9 @@ def train_step(
     state: Parameters, optimizer state and key.
     batch: Arrays whose first axis is the row.
     objective: `objective(params, batch, rng=key)` -> dict of `Mean`; the entry
-      'loss' is differentiated. Where `axis_name` is given, all devices get the
-      same key: what is drawn for rows is drawn by `core.draws`, as one device
-      would draw it for all rows. If the state has a carry, it is called with
+      'loss' is differentiated. All devices and microbatches get the same key:
+      what is drawn for rows is drawn by `core.draws`, as one device would draw
+      it for all rows. If the state has a carry, it is called with
       `carry=...` and returns (that dict, the carry after the batch); gradients
       do not flow into what was carried.
     optimizer: An optax transformation.
@@ -195,7 +195,8 @@ def _summed(function, batch, rng, parts):
 
   def add(sums, piece):
     index, batch = piece
-    new = function(batch, jax.random.fold_in(rng, index))
+    with draws.every(parts, index):
+      new = function(batch, rng)
     return jax.tree.map(jnp.add, sums, new), None
 
   first = jax.tree.map(lambda x: x[0], pieces)

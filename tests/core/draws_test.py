@@ -84,18 +84,43 @@ def test_undivided_draws_are_those_of_jax():
   np.testing.assert_array_equal(
       draws.bernoulli(KEY, 0.3, (4, 5)), jax.random.bernoulli(KEY, 0.3, (4, 5)))
   with draws.divided(rows=None, heads=()):
-    assert draws.current() == ()
+    np.testing.assert_array_equal(draws.here('rows', 3).index_N, range(3))
     assert draws.of_rows(lambda rows: jnp.zeros(rows), 3).shape == (3,)
 
 
-def test_what_was_told_can_be_entered_again():
-  with draws.divided(rows='data'):
-    kept = draws.current()
-  draw = functools.partial(draws.bernoulli, KEY, 0.5, (2, 3))
+@pytest.mark.parametrize('parts', [2, 4])
+def test_parts_of_a_batch_draw_what_it_draws_at_once(parts):
+  want = jax.random.bernoulli(KEY, 0.5, (16, 3))
+  draw = lambda rows: jax.random.uniform(KEY, (rows, 2))
+
+  def part(index):
+    with draws.every(parts, index):
+      return (draws.bernoulli(KEY, 0.5, (16 // parts, 3)),
+              draws.of_rows(draw, 16 // parts))
+
+  got, of_rows = jax.lax.map(part, jnp.arange(parts))
+  np.testing.assert_array_equal(got.swapaxes(0, 1).reshape(16, 3), want)
+  np.testing.assert_array_equal(
+      of_rows.swapaxes(0, 1).reshape(16, 2), draw(16))
+
+
+def test_devices_share_each_part_of_a_batch():
   def on_each_device(_):
-    with draws.divided(**dict(kept)):
-      return draw()
+    def part(index):
+      with draws.divided(rows='data'), draws.every(2, index):
+        return draws.bernoulli(KEY, 0.5, (1, 3))
+    return jax.lax.map(part, jnp.arange(2))
   got = jax.pmap(on_each_device, axis_name='data')(np.zeros(8))
   np.testing.assert_array_equal(
       got.reshape(16, 3), jax.random.bernoulli(KEY, 0.5, (16, 3)))
-  np.testing.assert_array_equal(draw(), jax.random.bernoulli(KEY, 0.5, (2, 3)))
+
+
+def test_places_that_are_given_are_meant_as_they_are():
+  with draws.every(2, 1):
+    rows = draws.here('rows', 4)
+  np.testing.assert_array_equal(rows.index_N, [1, 3, 5, 7])
+  assert rows.total == 8
+  with draws.every(2, 0), draws.divided(rows=rows):
+    got = draws.bernoulli(KEY, 0.5, (4, 3))
+  np.testing.assert_array_equal(
+      got, jax.random.bernoulli(KEY, 0.5, (8, 3))[1::2])

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lmjax.core import draws
 from lmjax.core import errors
 from lmjax.core import placement
 from lmjax.nn import pipeline
@@ -23,17 +24,17 @@ def layer(params, x_BTD, others, key):
   x_BTD = jnp.tanh(x_BTD @ params['w']) * others['scale_BT'][..., None]
   x_BTD += others['shift_1T'][..., None]
   if key is not None:
-    x_BTD *= jax.random.bernoulli(key, 0.5, x_BTD.shape)
+    x_BTD *= draws.bernoulli(key, 0.5, x_BTD.shape)
   return x_BTD
 
 
-def one_by_one(params, x_BTD):
+def one_by_one(params, x_BTD, keys_L=(None,) * L):
   for i in range(L):
-    x_BTD = layer({'w': params['w'][i]}, x_BTD, OTHERS, None)
+    x_BTD = layer({'w': params['w'][i]}, x_BTD, OTHERS, keys_L[i])
   return x_BTD
 
 
-def piped(sizes, parts, rng=None, others=OTHERS):
+def piped(sizes, parts, keys_L=None, others=OTHERS):
   """Returns a function of (params, x_BTD) that runs on a mesh."""
   sizes = sharding.parse(sizes)
   shape = tuple(sizes.values())
@@ -43,7 +44,7 @@ def piped(sizes, parts, rng=None, others=OTHERS):
 
   def inside(params, x_BTD):
     with placement.divided(mesh, sharding.LOGICAL, parts):
-      return pipeline.run(layer, params, x_BTD, others, rng)
+      return pipeline.run(layer, params, x_BTD, others, keys_L)
   return jax.jit(inside)
 
 
@@ -69,14 +70,15 @@ def test_every_stage_holds_its_layers_alone():
   assert f'f32[1,{B // 2},{T},{D}]' in text
 
 
-def test_dropout_is_the_same_on_any_number_of_stages():
-  two, four, other = (
-      piped(sizes, parts, jax.random.key(7))(PARAMS, X_BTD)
-      for sizes, parts in (('stage:2', 4), ('stage:4', 4), ('stage:4', 2)))
-  np.testing.assert_allclose(two, four, rtol=1e-6)
-  assert not np.allclose(two, other)  # Another cut draws other bits.
-  # Neither layers nor parts share a key.
-  same = piped('stage:2', 4, jax.random.key(7))(
+def test_dropout_is_the_same_through_any_stages_and_parts():
+  keys = jax.random.split(jax.random.key(7), L)
+  want = one_by_one(PARAMS, X_BTD, keys)
+  for sizes, parts in (('stage:2', 4), ('stage:4', 4), ('stage:4', 2),
+                       ('stage:2,data:2', 2)):
+    np.testing.assert_allclose(
+        piped(sizes, parts, keys)(PARAMS, X_BTD), want, rtol=1e-6)
+  # Neither layers nor rows share their bits.
+  same = piped('stage:2', 4, keys)(
       {'w': jnp.zeros((L, D, D))}, jnp.tile(X_BTD[:1], (B, 1, 1)))
   assert len(np.unique(np.asarray(same).reshape(B, -1), axis=0)) > B / 2
 

@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 
+from lmjax.core import draws
 from lmjax.core import errors
 from lmjax.core import metrics
 from lmjax.training import step
@@ -50,19 +51,19 @@ def test_microbatches_of_uneven_weight_are_one_batch(toy, microbatches):
   close(row, other)
 
 
-def test_microbatches_draw_their_own_dropout(toy):
-  batch = {k: np.tile(v[:1], (4, 1)) for k, v in toy.batches(0).items()}
-  batch['weights'][:] = 1
-  seen = []
-
+def test_microbatches_drop_what_the_batch_drops(toy):
   def objective(params, batch, rng=None):
-    jax.debug.callback(lambda key: seen.append(tuple(key.tolist())),
-                       jax.random.key_data(rng))
-    return toy.objective(params, batch, rng)
+    keep = draws.bernoulli(rng, 0.5, batch['weights'].shape)
+    return toy.objective(
+        params, batch | {'weights': batch['weights'] * keep}, rng)
 
-  take(toy, batch, objective, microbatches=4)
-  jax.effects_barrier()
-  assert len(set(seen)) == 4
+  whole, row = take(toy, toy.batches(0), objective)
+  for microbatches in 2, 4:
+    parts, other = take(toy, toy.batches(0), objective,
+                        microbatches=microbatches)
+    close(whole.params, parts.params)
+    close(row, other)
+  assert row['tokens'].value < take(toy, toy.batches(0))[1]['tokens'].value
 
 
 def test_each_step_draws_its_own_dropout(toy):
