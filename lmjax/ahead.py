@@ -73,12 +73,13 @@ def compile_step(config: experiment.Pretrain, name: str,
   pretraining.check_sized(config)
   training, length = config.training, config.data.length or config.model.context
   divisions.check(config.model, sizes, rows=config.data.batch_size,
-                  microbatches=training.microbatches, length=length)
+                  microbatches=training.microbatches, length=length,
+                  sequence=training.sequence)
   platform, found = _devices(name, math.prod(sizes.values()))
   _check_offload(config, platform)
   strategy = mesh_lib.Mesh(
       found, ','.join(f'{axis}:{size}' for axis, size in sizes.items()),
-      offload=training.offload == 'optimizer')
+      offload=training.offload == 'optimizer', sequence=training.sequence)
   state, optimizer = pretraining.state_shapes(config)
   objective = config.objective.build(config.model.build(
       attend=functools.partial(attend.best, platform=platform)))

@@ -92,7 +92,8 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
     divisions.check(
         found.backbone, sharding.parse(config.training.mesh),
         rows=config.task.features.batch_size,
-        microbatches=config.training.microbatches)
+        microbatches=config.training.microbatches,
+        sequence=config.training.sequence)
   return found
 
 

@@ -99,6 +99,9 @@ class Training:
       shares the rows of a batch, `fsdp` these and parameters at rest, `expert`
       these and the experts of a mixture, `sequence` the tokens of a row,
       `tensor` every product, `stage` the layers. None: all devices along fsdp.
+    sequence: How attention meets all tokens of a row that devices divide: in a
+      'ring' their keys go round; with 'ulysses' devices exchange tokens for
+      heads, which have to divide, and attend by the platform's kernel.
     offload: What waits in the host's memory between steps, under jit and mesh:
       the 'optimizer' or 'none'; costs its way there and back at every step.
     microbatches: Parts a device's rows are cut into, to save memory; gradients
@@ -130,6 +133,7 @@ class Training:
   seed: int = 0
   parallel: Literal['jit', 'pmap', 'mesh'] = 'jit'
   mesh: str | None = None
+  sequence: Literal['ring', 'ulysses'] = 'ring'
   offload: Literal['none', 'optimizer'] = 'none'
   microbatches: int = 1
   ema_decay: float | None = None
@@ -182,7 +186,8 @@ class Training:
 
   def strategy(self) -> parallel_lib.Strategy:
     """Returns where it trains; raises InputError where that does not fit."""
-    return parallel_lib.strategy(self.parallel, self.mesh, self.offload)
+    return parallel_lib.strategy(
+        self.parallel, self.mesh, self.offload, self.sequence)
 
   def fit_options(self) -> dict[str, Any]:
     """Returns the arguments of `loop.fit` that are named as they are here."""
@@ -201,7 +206,7 @@ _COSMETIC = (
     'training.log_every', 'training.save_every', 'training.save_minutes',
     'training.keep_last', 'training.keep_best', 'training.max_failed_saves',
     'training.replicas_every', 'training.workers', 'training.mesh',
-    'training.offload',
+    'training.sequence', 'training.offload',
     'training.guard.max_bad_steps')
 _STEPS = (
     'training.steps',
@@ -301,7 +306,8 @@ class Pretrain:
       divisions.check(
           self.model, sharding.parse(self.training.mesh),
           rows=self.data.batch_size, microbatches=self.training.microbatches,
-          length=self.data.length or self.model.context)
+          length=self.data.length or self.model.context,
+          sequence=self.training.sequence)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -164,6 +164,10 @@ def _check(config, sizes):
         f'A plan knows the axes data, fsdp, sequence and tensor, not '
         f'{" and ".join(unknown)}; --dry_run on a machine with the devices '
         'tells what a device holds.')
+  if sizes['sequence'] > 1 and config.training.sequence != 'ring':
+    raise errors.InputError(
+        'A plan over the axis sequence knows rings; got training.sequence = '
+        f'{config.training.sequence}. --compile asks the compiler.')
   if sizes['sequence'] > 1 and not hasattr(
       getattr(getattr(config.model, 'block', None), 'mixer', None), 'kv_heads'):
     raise errors.InputError(
@@ -297,8 +301,9 @@ def _round(model, devices, tokens, width):
   heads = mixer.size(model.width) * tokens
   keys, queries = 2 * mixer.kv_heads * heads, mixer.num_heads * heads
   passes = 2 + (model.remat == 'full')
+  dealt = 0.5 if devices == 2 else 1  # Of two, each keeps the half it has.
   return ((devices - 1) * passes * keys * width + devices * keys * 4
-          + passes * (2 * queries + keys) * width)
+          + dealt * passes * (2 * queries + keys) * width)
 
 
 def _speeds(device, sizes):

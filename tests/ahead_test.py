@@ -5,22 +5,21 @@ not run.
 """
 import dataclasses
 import importlib.util
-import pathlib
 
 import pytest
 
 from lmjax import ahead
 from lmjax import experiment
 from lmjax import plan
-from lmjax.core import config as config_lib
+from lmjax import pretraining
 from lmjax.core import devices
 from lmjax.core import errors
 from lmjax.data import pipeline
 from lmjax.models import presets
 from lmjax.nn import experts
+from lmjax.objectives import lm
 from lmjax.training import sharding
 
-ROOT = pathlib.Path(__file__).parents[1]
 LLAMA = dataclasses.replace(
     presets.llama(256, 2, 4, 4, 512, vocab_size=1024, context=512, tied=False),
     dtype='bfloat16', scan=True)
@@ -69,6 +68,7 @@ def test_a_compiler_that_is_not_there_is_named():
     (GPT, 'data:8', {}),  # Dropout: attention without the kernel.
     (LLAMA, 'data:2,fsdp:2,tensor:2', dict(microbatches=2)),
     (LLAMA, 'data:2,sequence:4', {}),
+    (LLAMA, 'sequence:2,fsdp:2,tensor:2', dict(sequence='ulysses')),
     (LLAMA, 'stage:2,data:2,tensor:2', dict(microbatches=2)),
     (LLAMA, 'stage:2,sequence:2,data:2', {}),
     (MIXTURE, 'data:2,expert:2,tensor:2', {}),
@@ -78,7 +78,7 @@ def test_every_axis_compiles_for_tpus(model, mesh, training):
   found = compiled(model, mesh, **training)
   sizes = sharding.parse(mesh)
   at_rest = sharding.bytes_per_device(
-      ahead.pretraining.state_shapes(experiment.Pretrain(model=model))[0]
+      pretraining.state_shapes(experiment.Pretrain(model=model))[0]
       .replace(rng=None), sizes)
   assert found.count == 8
   assert found.memory['state and batch'] == pytest.approx(
@@ -88,6 +88,7 @@ def test_every_axis_compiles_for_tpus(model, mesh, training):
 @pytest.mark.slow
 @pytest.mark.parametrize('mesh, training', [
     ('data:2,fsdp:2,tensor:2', dict(microbatches=2)), ('sequence:8', {}),
+    ('data:2,sequence:4', dict(sequence='ulysses')),
     ('stage:2,data:2,tensor:2', dict(microbatches=2))])
 def test_axes_compile_for_gpus(mesh, training):
   pytest.importorskip('jax_cuda12_plugin')
@@ -112,11 +113,10 @@ def test_a_step_too_large_for_a_tpu_is_refused():
 @pytest.mark.slow
 def test_llama_3_8b_on_64_tpus_is_what_the_plan_says():
   pytest.importorskip('libtpu')
-  path = ROOT / 'experiments/configs/llama3_8b.py'
-  spec = importlib.util.spec_from_file_location('llama3_8b', path)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  config = config_lib.freeze(experiment.Pretrain, module.get_config())
+  config = experiment.Pretrain(
+      data=pipeline.DataConfig(batch_size=128), model=dataclasses.replace(
+          presets.PRESETS['llama3_8b'], dtype='bfloat16', scan=True,
+          remat='full'), objective=lm.Causal(chunk=2048))
   sizes = sharding.parse('fsdp:64')
   found = ahead.compile_step(config, 'tpu-v5p', sizes)
   planned = plan.plan(config, devices.named('tpu-v5p'), sizes)

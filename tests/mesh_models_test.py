@@ -165,13 +165,14 @@ def test_stages_hand_on_one_part_of_the_batch_at_a_time():
   assert not whole & {shape for moved in found for shape in moved.shapes}
 
 
-def agrees(config, over, steps, microbatches=1, objective=lm.Causal()):
+def agrees(config, over, steps, microbatches=1, objective=lm.Causal(),
+           **options):
   """Checks that a model trains on meshes as on one device."""
   model = config.build()
   params = decoder.initial_params(model, 0)
   parallel_kit.assert_parallel_invariant(
       objective.build(model, None), params, batches, steps=steps, over=over,
-      microbatches=microbatches,
+      microbatches=microbatches, **options,
       optimizer=optimizers.AdamW().build(params, 50))
 
 
@@ -194,7 +195,7 @@ def dropping(config):
 
 
 @pytest.mark.parametrize('config, mesh, microbatches', [
-    (ROOMY, 'expert:2,fsdp:2,tensor:2', 1),
+    (ROOMY, 'expert:2,fsdp:2,tensor:2', 2),
     (DEEP, 'stage:2,sequence:2', 4)], ids=['expert', 'stage'])
 def test_dropout_is_the_same_on_new_axes(config, mesh, microbatches):
   agrees(dropping(config), [mesh], 2, microbatches)
@@ -225,6 +226,16 @@ def test_fifty_steps_on_every_mesh(config, microbatches):
           'data:4,tensor:2', 'fsdp:4,tensor:2', 'data:2,sequence:4',
           'data:2,fsdp:2,tensor:2', 'fsdp:2,sequence:2,tensor:2']
   agrees(config, over + ['pmap'] * (microbatches == 1), 50, microbatches)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('config', [MODEL, dropping(LLAMA)],
+                         ids=['gpt2', 'llama'])
+def test_fifty_steps_of_heads_exchanged_for_tokens(config):
+  agrees(config, ['sequence:4', 'data:2,sequence:2,tensor:2',
+                  'fsdp:4,sequence:2'], 50, sequence='ulysses')
+  agrees(DEEP, ['stage:2,sequence:2'], 50,
+         sequence='ulysses')
 
 
 @pytest.mark.slow

@@ -173,6 +173,13 @@ def test_what_waits_on_the_host_is_refused():
     planned(config=config)
 
 
+def test_exchanges_of_heads_are_refused():
+  config = dataclasses.replace(CONFIG, training=dataclasses.replace(
+      CONFIG.training, sequence='ulysses'))
+  with pytest.raises(errors.InputError, match='knows rings; .*--compile'):
+    planned('sequence:2', config=config)
+
+
 def test_other_models_and_objectives_are_refused():
   config = dataclasses.replace(CONFIG, objective=mlm.MaskedLM())
   with pytest.raises(errors.InputError, match='got MaskedLM'):

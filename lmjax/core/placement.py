@@ -30,26 +30,30 @@ class Place:
     mesh: They.
     table: What is divided over which of its axes.
     microbatches: Parts of a batch that follow each other through stages.
+    sequence: How attention meets all tokens where devices divide them.
   """
   mesh: jax.sharding.Mesh
   table: Table
   microbatches: int = 1
+  sequence: str = 'ring'
 
 
 _PLACE = contextvars.ContextVar('place', default=None)
 
 
 @contextlib.contextmanager
-def divided(mesh: jax.sharding.Mesh, table: Table, microbatches: int = 1
-            ) -> Iterator[None]:
+def divided(mesh: jax.sharding.Mesh, table: Table, microbatches: int = 1,
+            sequence: str = 'ring') -> Iterator[None]:
   """Lets the functions below act on what is traced inside.
 
   Args:
     mesh: The devices.
     table: What is divided over which axes of the mesh.
     microbatches: Parts of a batch that follow each other through stages.
+    sequence: How attention meets all tokens where devices divide them: see
+      `nn.divided`.
   """
-  token = _PLACE.set(Place(mesh, table, microbatches))
+  token = _PLACE.set(Place(mesh, table, microbatches, sequence))
   try:
     yield
   finally:

@@ -18,6 +18,7 @@ from lmjax.nn import collectives
 from lmjax.nn import masks
 from lmjax.nn import ring
 from lmjax.nn import sequence
+from lmjax.nn import ulysses
 
 Attend = Callable[..., jax.Array]
 
@@ -28,8 +29,10 @@ def attention(attend: Attend, q_BTNH: jax.Array, k_BSKH: jax.Array,
               dropout_rng: jax.Array | None = None, **options) -> jax.Array:
   """Attends as `attend` does, each device of the mesh its own part.
 
-  Where tokens are divided, that is `ring.Ring`, on tokens dealt so that causal
-  order leaves all devices equal work. Outside a mesh it is `attend`.
+  Where tokens are divided, keys go round a ring (`ring.Ring`), on tokens dealt
+  so that causal order leaves all devices equal work; or, if the mesh says
+  'ulysses', heads are exchanged for tokens (`ulysses.Ulysses`), so that
+  `attend` has whole rows. Outside a mesh it is `attend`.
 
   Args:
     attend: Attends on one device.
@@ -50,8 +53,11 @@ def attention(attend: Attend, q_BTNH: jax.Array, k_BSKH: jax.Array,
                   dropout=dropout, dropout_rng=dropout_rng, **options)
   # Where key heads do not divide, none do: 1 lies over no axis.
   heads = d.N if d.K % placement.count('heads') == 0 else 1
-  here = attend if not tokens else functools.partial(
-      balanced, ring.Ring(tokens[0]))
+  here = attend
+  if tokens and placement.current().sequence == 'ulysses':
+    here = ulysses.Ulysses(attend, tokens[0], in_order=True)
+  elif tokens:
+    here = functools.partial(balanced, ring.Ring(tokens[0]))
 
   chance = None if dropout_rng is None else (
       dropout_rng, draws.here('rows', d.B))

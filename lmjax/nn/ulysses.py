@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from lmjax.core import draws
 from lmjax.core import errors
 from lmjax.core import shapes
-from lmjax.nn import attend as attend_lib
 from lmjax.nn import collectives
 from lmjax.nn import masks
 from lmjax.nn import ring
@@ -24,9 +23,10 @@ class Ulysses:
   layout; but heads must divide, and each device attends over the whole length.
 
   Attributes:
+    attend: Attends over the whole sequence for some of the heads, such as
+      `attend.best`.
     axis: The axis that divides the sequence: its name, or one of the groups
       that `collectives.grid` lays over it.
-    attend: Attends over the whole sequence for some of the heads.
     in_order: Whether the devices hold consecutive tokens, not a zigzag. Only
       then may the mask be called `square`, which fused kernels ask for.
 
@@ -34,10 +34,10 @@ class Ulysses:
     Jacobs et al., DeepSpeed Ulysses, arXiv:2309.14509, section 3.
 
   Example:
-    >>> from lmjax.nn import masks, sequence
+    >>> from lmjax.nn import attend, masks, sequence
     >>> batch = {'positions': jnp.arange(16)[None],
     ...          'x': jax.random.normal(jax.random.key(0), (1, 16, 4, 4))}
-    >>> ulysses = Ulysses('sequence')
+    >>> ulysses = Ulysses(attend.best)
     >>> def on_each_device(batch):  # Where a model has `attend=ulysses`.
     ...   x_BTNH = batch['x']
     ...   return ulysses(x_BTNH, x_BTNH, x_BTNH, masks.make(batch['positions']))
@@ -46,8 +46,8 @@ class Ulysses:
     >>> sequence.join(out).shape
     (1, 16, 4, 4)
   """
+  attend: Callable[..., jax.Array]
   axis: str | collectives.Axis = 'sequence'
-  attend: Callable[..., jax.Array] = attend_lib.best
   in_order: bool = False
 
   def __call__(self, q_BTNH: jax.Array, k_BSKH: jax.Array, v_BSKH: jax.Array,
@@ -78,7 +78,7 @@ class Ulysses:
           jnp.repeat(x, count // d.K, axis=2) for x in (k_BSKH, v_BSKH))
     arrays = (axis.exchange(x, split=2, join=1)
               for x in (q_BTNH, k_BSKH, v_BSKH))
-    with draws.divided(heads=axis):
+    with draws.divided(heads=_heads(axis, k_BSKH.shape[2])):
       out_BTNH = self.attend(
           *arrays, self._whole(axis, mask), bias_BNTS=None,
           dropout_rng=dropout_rng, **options)
@@ -94,3 +94,10 @@ class Ulysses:
         query_segments_BT=gather(mask.query_segments_BT),
         key_segments_BS=gather(mask.key_segments_BS),
         square=mask.square and self.in_order)
+
+
+def _heads(axis, count):
+  """Returns which key heads come to this device, of those it shares."""
+  held, size = draws.here('heads', count), count // axis.size
+  return draws.Places(
+      held.index_N[axis.index() * size + jnp.arange(size)], held.total)

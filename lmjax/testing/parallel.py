@@ -5,7 +5,7 @@ differs, by how much, where, and what that usually means.
 """
 from collections.abc import Callable, Mapping, Sequence
 import functools
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -25,8 +25,8 @@ def assert_parallel_invariant(
     batches: Callable[[int], Mapping[str, np.ndarray]], *,
     over: Sequence[str] | None = None,
     optimizer: optax.GradientTransformation | None = None, steps: int = 5,
-    microbatches: int = 1,
-    rules: sharding.Rules = sharding.RULES,
+    microbatches: int = 1, rules: sharding.Rules = sharding.RULES,
+    sequence: Literal['ring', 'ulysses'] = 'ring',
     loss_tolerance: float = _LOSS, parameter_tolerance: float = _PARAMETERS,
 ) -> None:
   """Checks that training on any mesh of devices is training on one.
@@ -46,6 +46,7 @@ def assert_parallel_invariant(
     steps: Updates to compare.
     microbatches: Parts into which many devices cut each batch.
     rules: How parameters are cut, see `sharding`.
+    sequence: How attention meets all tokens that devices divide.
     loss_tolerance: Largest relative difference of a loss.
     parameter_tolerance: Largest absolute difference of a parameter at the end.
 
@@ -75,7 +76,7 @@ def assert_parallel_invariant(
       _trained, objective, params, batches, optimizer, steps)
   want, want_losses = run(parallel.Jit(), 1)
   for name in _meshes() if over is None else over:
-    got, losses = run(_strategy(name, rules), microbatches)
+    got, losses = run(_strategy(name, rules, sequence), microbatches)
     for i, (loss, other) in enumerate(zip(losses, want_losses), 1):
       if not abs(loss - other) <= loss_tolerance * abs(other):
         raise AssertionError(
@@ -116,12 +117,13 @@ def _meshes() -> list[str]:
   return meshes
 
 
-def _strategy(name: str, rules: sharding.Rules) -> parallel.Strategy:
+def _strategy(name: str, rules: sharding.Rules, sequence: str
+              ) -> parallel.Strategy:
   if name == 'pmap':
     return parallel.Pmap()
   sizes = sharding.parse(name)
   devices = jax.local_devices()[:int(np.prod(list(sizes.values())))]
-  return mesh_lib.Mesh(devices, name, rules)
+  return mesh_lib.Mesh(devices, name, rules, sequence=sequence)
 
 
 def _trained(objective, params, batches, optimizer, steps, strategy, parts):

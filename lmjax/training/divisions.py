@@ -9,7 +9,8 @@ from lmjax.training import sharding
 
 
 def check(model: Any, sizes: Mapping[str, int], *, rows: int,
-          microbatches: int = 1, length: int | None = None) -> None:
+          microbatches: int = 1, length: int | None = None,
+          sequence: str = 'ring') -> None:
   """Checks that a model and its batches divide over a mesh.
 
   Args:
@@ -18,6 +19,7 @@ def check(model: Any, sizes: Mapping[str, int], *, rows: int,
     rows: Of a batch.
     microbatches: Parts a batch is cut into.
     length: Tokens of a row, where it is known.
+    sequence: How attention meets all tokens that devices divide.
 
   Raises:
     InputError: If something does not divide, with the nearest that does.
@@ -26,6 +28,8 @@ def check(model: Any, sizes: Mapping[str, int], *, rows: int,
   check_tokens(length, sizes)
   check_counts(model, sizes)
   check_stages(model, sizes)
+  if sequence == 'ulysses':
+    check_exchange(model, sizes)
 
 
 def check_rows(rows: int, microbatches: int, sizes: Mapping[str, int]) -> None:
@@ -81,6 +85,29 @@ def check_counts(model: Any, sizes: Mapping[str, int]) -> None:
         f'expert:{sizes["expert"]} divides the experts of a mixture, and the '
         'model has none: set --config.model.block.mlp.kind=MixtureOfExperts, '
         'or use the axis data instead.')
+
+
+def check_exchange(model: Any, sizes: Mapping[str, int]) -> None:
+  """Checks that devices which share tokens can exchange them for heads.
+
+  Raises:
+    InputError: If the heads that `tensor` leaves do not divide over `sequence`.
+  """
+  count, tensor = sizes['sequence'], sizes['tensor']
+  for path, part in _parts(model, 'model'):
+    if not hasattr(part, 'num_heads'):
+      continue
+    heads = part.num_heads // tensor
+    keys = (getattr(part, 'num_kv_heads', None) or part.num_heads) // tensor
+    able = [n for n in range(1, count + 1) if heads % n == 0 and (
+        keys % n == 0 or n % keys == 0)]
+    if count not in able:
+      raise errors.InputError(
+          f'With training.sequence=ulysses devices exchange tokens for heads, '
+          f'but the {heads} query and {keys} key heads that {path} has on each '
+          f'device along tensor do not divide over sequence:{count}; the '
+          f'nearest mesh that fits has sequence:{able[-1]}. Or set '
+          '--config.training.sequence=ring, which needs no heads.')
 
 
 def check_stages(model: Any, sizes: Mapping[str, int]) -> None:

@@ -7,7 +7,7 @@ experts, of which each device is told its part (see `core.placement`).
 """
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import math
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -38,7 +38,8 @@ class Mesh:
   def __init__(self, devices: list[jax.Device] | None = None,
                sizes: str | None = None,
                rules: sharding.Rules = sharding.RULES,
-               offload: bool = False):
+               offload: bool = False,
+               sequence: Literal['ring', 'ulysses'] = 'ring'):
     """Lays out the devices.
 
     Args:
@@ -46,6 +47,8 @@ class Mesh:
       sizes: Such as 'data:2,fsdp:2,tensor:2'; None: all devices along fsdp.
       rules: How parameters are cut.
       offload: Whether the optimizer's state waits in the host's memory.
+      sequence: How attention meets all tokens of a row that devices divide:
+        see `nn.divided`.
 
     Raises:
       InputError: If the sizes do not multiply to the number of devices, or
@@ -54,7 +57,7 @@ class Mesh:
     self.devices = list(devices or jax.devices())
     count = len(self.devices)
     self.sizes = sharding.parse(sizes or f'fsdp:{count}')
-    self._rules, self._offload = rules, offload
+    self._rules, self._offload, self._sequence = rules, offload, sequence
     if offload:
       offload_lib.check(self.devices)
     if math.prod(self.sizes.values()) != count:
@@ -96,7 +99,7 @@ class Mesh:
 
     def placed(state, batch):
       state = self._fetched(state)
-      with placement.divided(self.mesh, sharding.LOGICAL, parts):
+      with self._placed(parts):
         state, metrics = step(state, batch)
       constrain = jax.lax.with_sharding_constraint
       where = self._shardings(state)
@@ -144,7 +147,7 @@ class Mesh:
   def map_batches(self, function: Callable[[Any, Any], Any]):
     """As `parallel.Jit.map_batches`, parameters and rows divided."""
     def divided(params, batch):
-      with placement.divided(self.mesh, sharding.LOGICAL):
+      with self._placed():
         return function(params, batch)
 
     compiled = jax.jit(divided, out_shardings=self._rows)
@@ -161,6 +164,10 @@ class Mesh:
       return self._rows
     return self._named(jax.sharding.PartitionSpec(
         sharding.LOGICAL['rows'], names))
+
+  def _placed(self, parts=1):
+    return placement.divided(
+        self.mesh, sharding.LOGICAL, parts, self._sequence)
 
   def _named(self, spec):
     return jax.sharding.NamedSharding(self.mesh, spec)

@@ -187,7 +187,7 @@ Strategy = Jit | Pmap | mesh_lib.Mesh
 
 
 def strategy(parallel: str | Strategy, mesh: str | None = None,
-             offload: str = 'none') -> Strategy:
+             offload: str = 'none', sequence: str = 'ring') -> Strategy:
   """Returns the strategy of that name over all devices, or itself.
 
   Args:
@@ -196,6 +196,7 @@ def strategy(parallel: str | Strategy, mesh: str | None = None,
       devices along fsdp.
     offload: What waits in the host's memory between steps: 'none', or the
       'optimizer'.
+    sequence: How attention meets all tokens of a row that devices divide.
 
   Raises:
     InputError: If there is no such strategy, the sizes do not fit, or the
@@ -212,7 +213,8 @@ def strategy(parallel: str | Strategy, mesh: str | None = None,
         f'parallel is \'jit\', which is one device, but the run has '
         f'{jax.process_count()} processes; choose pmap or mesh.')
   if parallel == 'mesh':
-    return mesh_lib.Mesh(sizes=mesh, offload=offload == 'optimizer')
+    return mesh_lib.Mesh(
+        sizes=mesh, offload=offload == 'optimizer', sequence=sequence)
   if offload == 'none':
     return PARALLEL[parallel]()
   if parallel == 'pmap':

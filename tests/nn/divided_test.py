@@ -42,7 +42,7 @@ def values_and_gradients(function, arrays, mask):
   return out, jax.grad(loss, argnums=(0, 1, 2))(*qkv)
 
 
-def on_mesh(sizes):
+def on_mesh(sizes, **options):
   """Returns a decorator: a function of arrays, traced on a mesh."""
   sizes = sharding.parse(sizes)
   shape = tuple(sizes.values())
@@ -52,7 +52,7 @@ def on_mesh(sizes):
 
   def wrap(function):
     def inside(*args):
-      with placement.divided(mesh, sharding.LOGICAL):
+      with placement.divided(mesh, sharding.LOGICAL, **options):
         return function(*args)
     return jax.jit(inside)
   return wrap
@@ -78,6 +78,34 @@ def test_equals_plain(sizes, mask, options):
           arrays, mask)
   jax.tree.map(functools.partial(
       np.testing.assert_allclose, rtol=1e-5, atol=1e-5), got, want)
+
+
+@pytest.mark.parametrize('sizes', [
+    'data:2,sequence:2,tensor:2', slowly('sequence:4'), slowly('sequence:2')])
+@pytest.mark.parametrize('options', [
+    {}, dict(dropout=0.5, dropout_rng=jax.random.key(1))],
+                         ids=['plain', 'dropout'])
+def test_heads_may_be_exchanged_for_tokens(sizes, options):
+  arrays, mask = draw(), packed()
+  want = values_and_gradients(
+      functools.partial(attend.plain, **options), arrays, mask)
+  got = on_mesh(sizes, sequence='ulysses')(functools.partial(
+      values_and_gradients, functools.partial(attend.best, **options)))
+  jax.tree.map(functools.partial(
+      np.testing.assert_allclose, rtol=1e-5, atol=1e-5),
+               got(arrays, mask), want)
+  text = got.lower(arrays, mask).compile().as_text()
+  assert ' all-to-all(' in text and ' collective-permute(' not in text
+
+
+def test_an_exchange_leaves_whole_rows_to_the_kernel():
+  def kernel(q_BTNH, k_BSKH, v_BSKH, mask, **_):
+    assert q_BTNH.shape == (B, T, N // 2, H) and mask.square
+    return q_BTNH
+
+  *qkv, _ = draw()
+  on_mesh('sequence:2', sequence='ulysses')(
+      functools.partial(divided.attention, kernel))(*qkv, masks.of_length(T))
 
 
 def test_keys_may_be_of_another_text():

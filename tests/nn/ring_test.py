@@ -180,7 +180,8 @@ def test_a_whole_decoder_trains_on_a_divided_sequence(attention, zigzag, scan):
       block=block.PreNorm(
           mlp=layers.MLPConfig(hidden=8), mixer=attention_lib.AttentionConfig(
               num_kv_heads=2, window=7, qk_norm=layers.RMSNorm())))
-  attends = dict(ring=ring.Ring(block=2), ulysses=ulysses.Ulysses())
+  attends = dict(ring=ring.Ring(block=2), ulysses=ulysses.Ulysses(
+      attend.best))
   params = hot.hot_params(decoder.initial_params(config.build(), 0), std=0.3)
   ids = np.random.default_rng(0).integers(0, 11, (2, B, T))
   batch = PACKED | {

@@ -57,7 +57,8 @@ def assert_close(got, want):
 def test_ulysses_is_plain(kv_heads, count, zigzag, in_order, options):
   batch = draw(kv_heads)
   want = jax.jit(gradient(attend.plain, **options))(batch)
-  got = on_devices(batch, ulysses.Ulysses(in_order=in_order), count, zigzag,
+  got = on_devices(batch, ulysses.Ulysses(
+      attend.best, in_order=in_order), count, zigzag,
                    **options)
   assert_close(got, want)
 
@@ -68,7 +69,7 @@ def test_ulysses_runs_in_the_groups_of_one_pmap_axis():
   rows = {k: x.swapaxes(0, 1).reshape(4, 1, *x.shape[2:])
           for k, x in parts.items()}
   got = jax.pmap(
-      gradient(ulysses.Ulysses(axes['sequence'])), axis_name='devices',
+      gradient(ulysses.Ulysses(attend.best, axes['sequence'])), axis_name='devices',
       devices=jax.devices()[:4])(rows)
   got = jax.tree.map(lambda x: sequence.join(
       np.asarray(x).reshape(2, 2, *x.shape[2:]).swapaxes(0, 1)), got)
@@ -83,7 +84,7 @@ def test_the_arithmetic_is_handed_whole_rows():
 
   for in_order in (True, False):
     def on_each_device(batch):
-      return ulysses.Ulysses(attend=attention, in_order=in_order)(
+      return ulysses.Ulysses(attention, in_order=in_order)(
           batch['q'], batch['k'], batch['v'],
           masks.make(batch['positions'], batch['segments']), dropout=0.5,
           dropout_rng=jax.random.key(0))
@@ -94,7 +95,7 @@ def test_the_arithmetic_is_handed_whole_rows():
 def test_dropout_is_that_of_one_device():
   options = dict(dropout=0.5, dropout_rng=jax.random.key(1))
   got = jax.pmap(
-      gradient(ulysses.Ulysses(), **options), axis_name='sequence',
+      gradient(ulysses.Ulysses(attend.best), **options), axis_name='sequence',
       devices=jax.devices()[:2])(sequence.split(draw(2), 2))
   got = jax.tree.map(sequence.join, got)
   assert_close(got, jax.jit(gradient(attend.plain, **options))(draw(2)))
@@ -102,7 +103,7 @@ def test_dropout_is_that_of_one_device():
 
 def test_arrays_are_exchanged_and_only_their_places_gathered():
   text = jax.pmap(
-      gradient(ulysses.Ulysses()), axis_name='sequence',
+      gradient(ulysses.Ulysses(attend.best)), axis_name='sequence',
       devices=jax.devices()[:4]).lower(
           sequence.split(draw(4), 4)).compile().as_text()
   assert text.count(' all-to-all(') == 8  # Four forward, four backward.
@@ -114,13 +115,13 @@ def test_arrays_are_exchanged_and_only_their_places_gathered():
 def test_heads_that_do_not_divide_are_refused(kv_heads, count, nearest):
   q, k = jnp.zeros((count, 1, 2, N, H)), jnp.zeros((count, 1, 2, kv_heads, H))
   with pytest.raises(errors.InputError, match=f'{count} devices.* {nearest}. '):
-    jax.pmap(lambda q, k: ulysses.Ulysses()(q, k, k, masks.of_length(2)),
+    jax.pmap(lambda q, k: ulysses.Ulysses(attend.best)(q, k, k, masks.of_length(2)),
              axis_name='sequence', devices=jax.devices()[:count])(q, k)
 
 
 def test_what_a_device_cannot_know_is_refused():
   q = jnp.zeros((2, 1, 2, N, H))
   with pytest.raises(errors.InputError, match='choose Rotary'):
-    jax.pmap(lambda q: ulysses.Ulysses()(
+    jax.pmap(lambda q: ulysses.Ulysses(attend.best)(
         q, q, q, masks.of_length(2), bias_BNTS=jnp.zeros((1, N, 2, 2))),
              axis_name='sequence', devices=jax.devices()[:2])(q)

@@ -24,6 +24,8 @@ MIXTURE = decoder.DecoderConfig(
     (GPT, 'sequence:4', dict(length=16)),
     (GPT, 'sequence:4', dict(length=None)),
     (MIXTURE, 'expert:3', dict(rows=6)),
+    (GPT, 'sequence:2,tensor:2', dict(sequence='ulysses')),
+    (presets.PRESETS['tiny_llama'], 'sequence:4', dict(sequence='ulysses')),
     (SCANNED, 'stage:4', {})])
 def test_what_divides_passes(model, mesh, options):
   divisions.check(model, sharding.parse(mesh), **dict(rows=8) | options)
@@ -40,6 +42,8 @@ def test_what_divides_passes(model, mesh, options):
      'mlp.num_experts is 6.*expert:4.*has expert:3.*num_experts is 8'),
     (GPT, 'expert:2', {}, 'expert:2.*has none.*MixtureOfExperts'),
     (GPT, 'sequence:4', dict(length=20), '20 tokens.*sequence:4.*is 16'),
+    (GPT, 'sequence:4,tensor:2', dict(sequence='ulysses'),
+     '2 query and 2 key heads.*model.block.mixer.*sequence:4.*has sequence:2'),
     (GPT, 'stage:2', {}, 'model.scan=True.*got DecoderConfig with scan=False'),
     (encoder_decoder.EncoderDecoderConfig(scan=True), 'stage:2', {},
      'got EncoderDecoderConfig'),
