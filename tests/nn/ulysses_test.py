@@ -57,9 +57,9 @@ def assert_close(got, want):
 def test_ulysses_is_plain(kv_heads, count, zigzag, in_order, options):
   batch = draw(kv_heads)
   want = jax.jit(gradient(attend.plain, **options))(batch)
-  got = on_devices(batch, ulysses.Ulysses(
-      attend.best, in_order=in_order), count, zigzag,
-                   **options)
+  got = on_devices(
+      batch, ulysses.Ulysses(attend.best, in_order=in_order), count, zigzag,
+      **options)
   assert_close(got, want)
 
 
@@ -69,8 +69,8 @@ def test_ulysses_runs_in_the_groups_of_one_pmap_axis():
   rows = {k: x.swapaxes(0, 1).reshape(4, 1, *x.shape[2:])
           for k, x in parts.items()}
   got = jax.pmap(
-      gradient(ulysses.Ulysses(attend.best, axes['sequence'])), axis_name='devices',
-      devices=jax.devices()[:4])(rows)
+      gradient(ulysses.Ulysses(attend.best, axes['sequence'])),
+      axis_name='devices', devices=jax.devices()[:4])(rows)
   got = jax.tree.map(lambda x: sequence.join(
       np.asarray(x).reshape(2, 2, *x.shape[2:]).swapaxes(0, 1)), got)
   assert_close(got, jax.jit(gradient(attend.plain))(draw(2)))
@@ -115,7 +115,8 @@ def test_arrays_are_exchanged_and_only_their_places_gathered():
 def test_heads_that_do_not_divide_are_refused(kv_heads, count, nearest):
   q, k = jnp.zeros((count, 1, 2, N, H)), jnp.zeros((count, 1, 2, kv_heads, H))
   with pytest.raises(errors.InputError, match=f'{count} devices.* {nearest}. '):
-    jax.pmap(lambda q, k: ulysses.Ulysses(attend.best)(q, k, k, masks.of_length(2)),
+    jax.pmap(lambda q, k: ulysses.Ulysses(attend.best)(
+        q, k, k, masks.of_length(2)),
              axis_name='sequence', devices=jax.devices()[:count])(q, k)
 
 
