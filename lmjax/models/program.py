@@ -192,8 +192,9 @@ class _Program:
           max(c.peak for c in costs) / _PACKING)
       operation.turns = equation.params.get('length', 1)
     if name == 'scan':
-      first, count = (equation.params[key] for key in (
-          'num_consts', 'num_carry'))
+      # Constants come first, then what is carried: as large inside as outside.
+      count = _as_large(equation.outvars, inner[0].outvars)
+      first = _as_large(equation.invars, inner[0].invars) - count
       operation.carried = [
           (self._canonical(value), write) for value, write in zip(
               ins[first:first + count], writes) if value is not None]
@@ -282,6 +283,12 @@ class _Program:
         left.remove(self.bytes[value])
         written += self.bytes[value]
     return written
+
+
+def _as_large(outside, inside):
+  """Returns how many variables of a loop are not cut into its turns."""
+  return sum(len(outer.aval.shape) == len(inner.aval.shape)
+             for outer, inner in zip(outside, inside, strict=True))
 
 
 def _reduces(name):
