@@ -14,6 +14,7 @@ import math
 import os
 import pathlib
 import shutil
+import sys
 from typing import Any, Literal
 
 import jax
@@ -58,8 +59,9 @@ class Checkpoints:
 
   Saving is asynchronous: the arrays are copied before `save` returns, hashed
   and written behind the training steps that follow. Leaving the block, however
-  that happens, waits for them. Until the first `save` nothing on disk changes
-  but what a killed run left unfinished.
+  that happens, waits for them; from Python 3.12 on a save outside a block waits
+  itself. Until the first `save` nothing on disk changes but what a killed run
+  left unfinished.
   """
 
   def __init__(
@@ -92,11 +94,14 @@ class Checkpoints:
     self._writer = writing.Writer(
         self._directory, keep_last, keep_best, max_failed_saves)
     self._damaged = ()  # Steps in the way of those to come.
+    self._blocks = 0  # That wait for the last save when they are left.
 
   def __enter__(self) -> 'Checkpoints':
+    self._blocks += 1
     return self
 
   def __exit__(self, kind, error, trace) -> None:
+    self._blocks -= 1
     if error is None or isinstance(error, SystemExit):
       self.close()  # An exit that claims success must not hide a failure.
     else:
@@ -163,6 +168,10 @@ class Checkpoints:
     self._writer.start(items_lib.to_host(state), {
         'step': step, 'score': score, 'facts': self._facts,
         'progress': progress})
+    # A process that ends lets no thread start another any more: then it would
+    # be too late to wait.
+    if not self._blocks and sys.version_info >= (3, 12):
+      self._writer.join()
 
   def steps(self) -> list[int]:
     """Returns the steps on disk, oldest first."""

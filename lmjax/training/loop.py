@@ -137,7 +137,7 @@ def fit(
 
   with contextlib.ExitStack() as stack:
     if checkpoints is not None:
-      stack.callback(checkpoints.wait)
+      stack.enter_context(checkpoints)
     tracer = trace.Trace(profile) if profile else None
     if tracer:
       stack.callback(tracer.close)
