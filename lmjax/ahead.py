@@ -70,6 +70,7 @@ def compile_step(config: experiment.Pretrain, name: str,
       rows, heads or the like do not divide, or the step does not fit and the
       compiler stops for that, as that of TPUs does.
   """
+  device = devices_lib.named(name)
   pretraining.check_sized(config)
   training, length = config.training, config.data.length or config.model.context
   divisions.check(config.model, sizes, rows=config.data.batch_size,
@@ -80,18 +81,7 @@ def compile_step(config: experiment.Pretrain, name: str,
   strategy = mesh_lib.Mesh(
       found, ','.join(f'{axis}:{size}' for axis, size in sizes.items()),
       offload=training.offload == 'optimizer', sequence=training.sequence)
-  state, optimizer = pretraining.state_shapes(config)
-  objective = config.objective.build(config.model.build(
-      attend=functools.partial(attend.best, platform=platform)))
-  step = strategy.compile(functools.partial(
-      step_lib.train_step, objective=objective, optimizer=optimizer,
-      ema_decay=training.ema_decay, guard=training.guard),
-      training.microbatches)
-  batch = pretraining.batch_shapes(config.data.batch_size, length)
-  lowered = step.lower(
-      _lying(state, strategy.shardings(state)),
-      _lying(batch, {key: strategy.of_batch(x.shape)
-                     for key, x in batch.items()}))
+  lowered = _lowered(config, strategy, platform, length)
   begun = time.monotonic()
   try:
     compiled = lowered.compile()
@@ -105,11 +95,28 @@ def compile_step(config: experiment.Pretrain, name: str,
     ) from error
   seconds, held = time.monotonic() - begun, compiled.memory_analysis()
   return Compiled(
-      devices_lib.named(name), len(found), {
+      device, len(found), {
           'state and batch': held.argument_size_in_bytes,
           'all else': (held.temp_size_in_bytes + held.output_size_in_bytes
                        - held.alias_size_in_bytes)},
       seconds, compiled.as_text())
+
+
+def _lowered(config, strategy, platform, length):
+  """Returns the step of a run, lowered on shapes."""
+  training = config.training
+  state, optimizer = pretraining.state_shapes(config)
+  objective = config.objective.build(config.model.build(
+      attend=functools.partial(attend.best, platform=platform)))
+  step = strategy.compile(functools.partial(
+      step_lib.train_step, objective=objective, optimizer=optimizer,
+      ema_decay=training.ema_decay, guard=training.guard),
+      training.microbatches)
+  batch = pretraining.batch_shapes(config.data.batch_size, length)
+  return step.lower(
+      _lying(state, strategy.shardings(state)),
+      _lying(batch, {key: strategy.of_batch(x.shape)
+                     for key, x in batch.items()}))
 
 
 def _check_offload(config, platform):

@@ -18,6 +18,7 @@ from lmjax.data import pipeline
 from lmjax.models import presets
 from lmjax.nn import experts
 from lmjax.objectives import lm
+from lmjax.testing import exchanges
 from lmjax.training import sharding
 
 LLAMA = dataclasses.replace(
@@ -46,6 +47,7 @@ def test_slices_are_the_smallest_that_hold_all():
 
 
 @pytest.mark.parametrize('device, mesh, changes, words', [
+    ('h101', 'data:1', {}, 'choose from'),
     ('t4', 'data:1', {}, 'known of b200, .*tpu-v6e. Without --compile'),
     ('tpu-v5e', 'data:3', {}, 'the nearest batch size that does is 9'),
     ('tpu-v5e', 'tensor:3', {}, 'num_heads'),
@@ -93,6 +95,28 @@ def test_every_axis_compiles_for_tpus(model, mesh, training):
 def test_axes_compile_for_gpus(mesh, training):
   pytest.importorskip('jax_cuda12_plugin')
   assert compiled(LLAMA, mesh, 'h100', **training).count == 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('device, compiler', [
+    ('tpu-v5e', 'libtpu'), ('h100', 'jax_cuda12_plugin')])
+def test_the_guard_of_steps_is_no_branch(device, compiler):
+  pytest.importorskip(compiler)  # It would write all results beside the state.
+  assert ' conditional(' not in compiled(LLAMA, 'data:1', device).text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('mesh', ['data:8', 'fsdp:8', 'tensor:4', 'sequence:8'])
+def test_gpus_send_what_the_plan_says(mesh):
+  pytest.importorskip('jax_cuda12_plugin')
+  sizes = sharding.parse(mesh)
+  model = dataclasses.replace(LLAMA, dtype='float32')
+  found = compiled(model, mesh, 'h100')
+  sent = sum(each.sent for each in exchanges.of_step(found.text, found.count))
+  planned = plan.plan(experiment.Pretrain(
+      data=pipeline.DataConfig(batch_size=8), model=model),
+      devices.named('h100'), sizes)
+  assert sent == pytest.approx(sum(planned.sent.values()), rel=0.1)
 
 
 @pytest.mark.slow

@@ -146,9 +146,7 @@ def check(mask: masks.Mask, bias_BNTS: jax.Array | None) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Plan:
-  """What is known at trace time; `queries` and `keys` count blocks.
-
-  """
+  """What is known at trace time; `queries` and `keys` count blocks."""
   axis: collectives.Axis
   causal: bool
   window: int | None

@@ -50,6 +50,14 @@ def gradient_not_finite(params, batch, rng=None):
   return {'loss': metrics.Mean(jnp.sqrt(jnp.abs(x[0, 0] - x[0, 0])), 1.0)}
 
 
+@pytest.fixture(params=['here', 'elsewhere'])
+def guarded(request, monkeypatch):
+  """As on this platform, and as where a selection does it."""
+  if request.param == 'elsewhere':
+    monkeypatch.setattr(guard, 'unless_bad', guard._selected)
+
+
+@pytest.mark.usefixtures('guarded')
 @pytest.mark.parametrize('objective', [nan_loss, gradient_not_finite])
 @pytest.mark.parametrize('before', [0, 3])
 def test_not_finite_changes_no_bit_but_the_step(toy, objective, before):
