@@ -1,7 +1,8 @@
 """Whether a run fits a machine one does not have, and how fast it could be.
 
-Everything is told from shapes: no array is made and nothing is compiled. Time
-is a bound by data sheets, not a forecast.
+Everything is told from shapes: no array is made and nothing is compiled. (What
+compilers say that can be asked is in `ahead`.) Time is a bound by data sheets,
+not a forecast.
 
 Memory is an accelerator's. Where tests hold it to what XLA says on a CPU, they
 let attention in bfloat16 write its logits, as a kernel would not; products of

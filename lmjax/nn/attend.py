@@ -142,8 +142,7 @@ def cudnn(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, scale=None,
           softcap=None, dropout=0.0, dropout_rng=None) -> jax.Array:
   """Attends by cuDNN's fused kernel; arguments and result as in `plain`."""
   del softcap, dropout, dropout_rng  # `_cudnn_able` admits none of them.
-  by_index = mask.square and mask.query_segments_BT is None
-  by_index = by_index and mask.extra_BTS is None and mask.window is None
+  by_index = _by_index(mask)
 
   def attend(operands, mask_B1TS):
     q_BTNH, k_BSKH, v_BSKH, bias_BNTS = operands
@@ -210,13 +209,22 @@ def _blocked_able(q_BTNH, k_BSKH, mask, **_) -> bool:
   return mask.square and mask.causal and q_BTNH.shape[1] >= 256
 
 
-def _cudnn_able(q_BTNH, k_BSKH, mask, *, softcap=None, dropout=0.0,
-                dropout_rng=None, **_) -> bool:
+def _by_index(mask) -> bool:
+  """Returns whether the order of tokens alone says who sees whom."""
+  return (mask.square and mask.query_segments_BT is None
+          and mask.extra_BTS is None and mask.window is None)
+
+
+def _cudnn_able(q_BTNH, k_BSKH, mask, *, bias_BNTS=None, softcap=None,
+                dropout=0.0, dropout_rng=None, **_) -> bool:
   half = q_BTNH.dtype in (jnp.bfloat16, jnp.float16)
   head_size = q_BTNH.shape[-1]
   dropping = dropout > 0 and dropout_rng is not None
+  # The gradient under a mask or a bias is there for even lengths alone.
+  even = q_BTNH.shape[1] % 2 == k_BSKH.shape[1] % 2 == 0
   return (half and head_size % 8 == 0 and head_size <= 128 and not dropping
-          and softcap is None and q_BTNH.shape[1] > 1)
+          and softcap is None and q_BTNH.shape[1] > 1
+          and (even or bias_BNTS is None and _by_index(mask)))
 
 
 def _splash_able(q_BTNH, k_BSKH, mask, *, bias_BNTS=None, dropout=0.0,

@@ -183,10 +183,19 @@ def test_a_cpu_takes_blocks_of_long_causal_rows(picked, name, length, changes):
     ('plain', dict(size=12), {}),
     ('plain', dict(size=256), {}),
     ('plain', dict(length=1), {}),
+    ('cudnn', dict(length=9), {}),
+    ('plain', dict(length=9), dict(bias_BNTS=np.zeros((1, N, 9, 9)))),
+    ('plain', dict(length=9, segments=True), {}),
+    ('cudnn', dict(segments=True), {}),
 ])
 def test_a_gpu_takes_cudnn_where_it_can(picked, name, changes, options):
-  q, k, v = draw(**dict(dict(dtype=jnp.bfloat16, length=8, size=64), **changes))
-  assert picked('gpu', q, k, v, masks.of_length(8), **options) == name
+  changes = dict(dict(dtype=jnp.bfloat16, length=8, size=64), **changes)
+  packed = changes.pop('segments', False)
+  q, k, v = draw(**changes)
+  mask = masks.of_length(changes['length'])
+  if packed:
+    mask = masks.make(*(jnp.ones((len(q), changes['length']), jnp.int32),) * 2)
+  assert picked('gpu', q, k, v, mask, **options) == name
 
 
 @pytest.mark.parametrize('name, changes, mask, options', [
