@@ -49,9 +49,10 @@ def batches(number):
           'segments': np.ones((ROWS, LENGTH), np.int32)}
 
 
-def exchanges(sizes, config=MODEL, microbatches=1, objective=lm.Causal()):
+def exchanges(sizes, config=MODEL, microbatches=1, objective=lm.Causal(),
+              **options):
   """Returns all exchanges in the compiled step of a model on a mesh."""
-  strategy = mesh_lib.Mesh(sizes=sizes)
+  strategy = mesh_lib.Mesh(sizes=sizes, **options)
   model = config.build()
   params = decoder.initial_params(model, 0)
   optimizer = optimizers.AdamW().build(params, 10)
@@ -128,6 +129,16 @@ def test_a_divided_sequence_goes_round_and_is_never_gathered(chunk):
   summed = [shape for moved in found if moved.kind == 'all-reduce'
             for shape in moved.shapes]
   assert all(shape[:2] != (8, LENGTH) for shape in summed)  # Gradients alone.
+
+
+def test_tokens_are_exchanged_for_heads_and_back():
+  config = dataclasses.replace(
+      DEEP, num_layers=1, scan=False, remat='none')
+  found = exchanges('data:4,sequence:2', config, sequence='ulysses')
+  kinds = collections.Counter(moved.kind for moved in found)
+  # Queries, keys, values and results, forward and backward.
+  assert kinds['all-to-all'] == 2 * 4 and not kinds['collective-permute']
+  assert set(gathered(found)) <= {(4, LENGTH), (2, 4, LENGTH)}  # Positions.
 
 
 @pytest.mark.slow

@@ -103,6 +103,14 @@ def test_volumes_are_those_of_rings_by_hand():
       2 * 3 / 4 * size + 2 * (10 * keys + 2 * (2 * queries + keys)))
 
 
+def test_of_two_devices_each_keeps_half_of_what_is_dealt():
+  size = 4 * trees.count(cost.shapes(CONFIG.model))
+  # Of 16 of 32 tokens, 2 key and 4 query heads of 16.
+  keys, queries = 2 * 16 * 16 * 2 * 16 * 4, 16 * 16 * 4 * 16 * 4
+  assert planned('sequence:2').sent['sequence'] == pytest.approx(
+      2 * 1 / 2 * size + 2 * (4 * keys + 2 / 2 * (2 * queries + keys)))
+
+
 def test_links_are_as_fast_as_their_reach():
   speeds = planned('data:2,fsdp:4,tensor:2').speeds
   assert {axis: speeds[axis] for axis in ('tensor', 'fsdp', 'data')} == {

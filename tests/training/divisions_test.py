@@ -44,6 +44,8 @@ def test_what_divides_passes(model, mesh, options):
     (GPT, 'sequence:4', dict(length=20), '20 tokens.*sequence:4.*is 16'),
     (GPT, 'sequence:4,tensor:2', dict(sequence='ulysses'),
      '2 query and 2 key heads.*model.block.mixer.*sequence:4.*has sequence:2'),
+    (presets.llama(48, 2, 6, 2, 96, vocab_size=8, context=12), 'sequence:3',
+     dict(sequence='ulysses'), '6 query and 2 key heads.*has sequence:2'),
     (GPT, 'stage:2', {}, 'model.scan=True.*got DecoderConfig with scan=False'),
     (encoder_decoder.EncoderDecoderConfig(scan=True), 'stage:2', {},
      'got EncoderDecoderConfig'),
