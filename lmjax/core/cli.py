@@ -1,10 +1,12 @@
 """How a script starts and how it tells a user what went wrong."""
+import _thread
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import functools
 import logging
 import os
 import sys
+import threading
 import traceback
 from typing import Any, TextIO, TypeVar
 
@@ -33,7 +35,22 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
   logging.getLogger('jax._src.xla_bridge').setLevel(logging.WARNING)
   sys.excepthook = lambda *error: print(
       told(''.join(traceback.format_exception(*error))), file=sys.stderr)
+  sys.unraisablehook = _unraisable
   app.run(_told(main), flags_parser=_parse)
+
+
+def _unraisable(found):
+  """Interrupts again where Python would lose the interrupt.
+
+  What is raised while it collects garbage, where JAX has a callback, can reach
+  nobody: of a Ctrl-C at that moment nothing would come.
+  """
+  if isinstance(found.exc_value, KeyboardInterrupt):
+    again = threading.Timer(0.05, _thread.interrupt_main)
+    again.daemon = True
+    again.start()
+  else:
+    sys.__unraisablehook__(found)
 
 
 def config_flag(cls: type[T], default: Any, **shorthands: str

@@ -9,6 +9,8 @@ import pytest
 
 SCRIPT = '''
 import dataclasses
+import gc
+import time
 from lmjax.core import cli
 from lmjax.core import errors
 from absl import flags
@@ -18,6 +20,10 @@ class Config:
   width: int = 3
   parallel: str = 'jit'
 
+def interrupted(phase, info):
+  if phase == 'start':
+    raise KeyboardInterrupt
+
 def main(argv):
   print('depth', flags.FLAGS.depth, 'width', _CONFIG().width, _CONFIG().parallel)
   if flags.FLAGS.depth == 1:
@@ -26,6 +32,12 @@ def main(argv):
     raise errors.RunError('The disk stays full.')
   if flags.FLAGS.depth == -2:
     raise KeyboardInterrupt
+  if flags.FLAGS.depth == -3:
+    gc.callbacks.append(interrupted)
+    gc.collect()
+    gc.callbacks.clear()
+    for _ in range(1000):
+      time.sleep(0.01)
   if flags.FLAGS.depth == 0:
     raise KeyError('ours')
 
@@ -89,7 +101,8 @@ def test_an_unknown_flag_names_the_nearest(run):
 
 @pytest.mark.parametrize('depth, code, sentence', [
     (-1, 1, 'Error: The disk stays full.\n'),
-    (-2, 130, 'Error: interrupted.\n')])
+    (-2, 130, 'Error: interrupted.\n'),
+    (-3, 130, 'Error: interrupted.\n')])  # While garbage is collected.
 def test_what_is_nobodys_mistake_is_one_sentence_too(
     run, depth, code, sentence):
   assert run(f'--depth={depth}') == (
