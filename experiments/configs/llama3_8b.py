@@ -3,12 +3,12 @@
   python experiments/plan.py --device=h100 --mesh=fsdp:64 \
       --config=experiments/configs/llama3_8b.py
 
-Planned and compiled, not run. Expected of the command above: 14.6 GiB of the 74.5
-GiB of each of 64 H100, and between 1.9 s (all that is exchanged goes on beside
-the products) and 3.5 s (nothing does) a step of a million tokens. With
+Planned and compiled, not run. Expected of the command above: 14.6 GiB of the
+74.5 GiB of each of 64 H100, and between 1.9 s (all that is exchanged goes on
+beside the products) and 3.5 s (nothing does) a step of a million tokens. With
 --compile the compiler of the H100 says 10.3 GiB, after 5 s on 2 cores of an
-Intel Xeon, and that of the TPU v5p (--device=tpu-v5p) 16.05 GiB, after 46 s. The
-model's sizes are published: Dubey et al., The Llama 3 Herd of Models,
+Intel Xeon, and that of the TPU v5p (--device=tpu-v5p) 16.05 GiB, after 46 s.
+The model's sizes are published: Dubey et al., The Llama 3 Herd of Models,
 arXiv:2407.21783, table 3; the batch is a fourth of theirs at its smallest.
 """
 import dataclasses
