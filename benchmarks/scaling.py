@@ -145,7 +145,8 @@ def compiled(case: Case, device: str) -> dict[str, object]:
   """Returns the report of a step compiled for devices that are not there."""
   found = ahead.compile_step(_config(case), device, mesh_lib.sharding.parse(
       _mesh(case)))
-  return report(case, *found.memory.values(), found.text)
+  return report(case, at_rest=found.memory['state and batch'],
+                step=found.memory['all else'], text=found.text)
 
 
 def _batch(case: Case) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ how many, they compile the step as they would there, and say what memory each
 device has to hold. That is the step itself, on abstract arrays, with the
 kernels of its platform: what `plan` estimates, known.
 """
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
 import functools
 import math
@@ -38,14 +38,12 @@ class Compiled:
     seconds: That it took to compile.
     text: The compiled program, in which `testing.exchanges` reads what GPUs
       exchange (those of TPUs hide it in kernels).
-    version: Of JAX, whose compiler it is.
   """
   device: devices_lib.Device
   count: int
   memory: Mapping[str, int]
   seconds: float
   text: str = dataclasses.field(repr=False)
-  version: str = jax.__version__
 
   @property
   def total(self) -> int:
@@ -81,7 +79,8 @@ def compile_step(config: experiment.Pretrain, name: str,
   strategy = mesh_lib.Mesh(
       found, ','.join(f'{axis}:{size}' for axis, size in sizes.items()),
       offload=training.offload == 'optimizer', sequence=training.sequence)
-  lowered = _lowered(config, strategy, platform, length)
+  lowered = lower(config, strategy, functools.partial(
+      attend.best, platform=platform))
   begun = time.monotonic()
   try:
     compiled = lowered.compile()
@@ -102,12 +101,12 @@ def compile_step(config: experiment.Pretrain, name: str,
       seconds, compiled.as_text())
 
 
-def _lowered(config, strategy, platform, length):
-  """Returns the step of a run, lowered on shapes."""
-  training = config.training
+def lower(config: experiment.Pretrain, strategy: mesh_lib.Mesh,
+          attend_by: Callable[..., jax.Array]) -> jax.stages.Lowered:
+  """Returns the step of a run on a mesh, lowered on shapes."""
+  training, length = config.training, config.data.length or config.model.context
   state, optimizer = pretraining.state_shapes(config)
-  objective = config.objective.build(config.model.build(
-      attend=functools.partial(attend.best, platform=platform)))
+  objective = config.objective.build(config.model.build(attend=attend_by))
   step = strategy.compile(functools.partial(
       step_lib.train_step, objective=objective, optimizer=optimizer,
       ema_decay=training.ema_decay, guard=training.guard),
@@ -169,11 +168,11 @@ _TPUS = {'tpu-v5e': ('v5e', 2), 'tpu-v5p': ('v5p', 3), 'tpu-v6e': ('v6e', 2)}
 def _devices(name, count):
   """Returns the platform, and so many of its devices that are not there."""
   if name in _TPUS:
-    return 'tpu', _asked('tpu', 'tpu', _slice(*_TPUS[name], count))[:count]
+    return 'tpu', _asked('tpu', _slice(*_TPUS[name], count))[:count]
   if name in _GPUS:
     island = devices_lib.DEVICES[name].island
     return 'gpu', _asked(
-        'cuda', 'cuda', name, target_config=_target(name),
+        'cuda', name, target_config=_target(name),
         topology=f'1x{-(-count // island)}x{min(count, island)}')[:count]
   raise errors.InputError(
       f'No compiler is known that needs no {name} to compile for it; it is '
@@ -181,7 +180,7 @@ def _devices(name, count):
       'estimates.')
 
 
-def _asked(platform, extra, name, **options):
+def _asked(platform, name, **options):
   # Of a machine without TPUs there is nothing to be asked over the network.
   for key, value in (
       ('TPU_SKIP_MDS_QUERY', '1'), ('TPU_ACCELERATOR_TYPE', 'v5litepod-4'),
@@ -191,10 +190,10 @@ def _asked(platform, extra, name, **options):
   try:
     return list(topologies.get_topology_desc(
         name, platform, **options).devices)
-  except (RuntimeError, NotImplementedError, ValueError) as error:
+  except (RuntimeError, ValueError) as error:
     raise errors.InputError(
         f'The compiler of {platform} was not found or does not know {name}: '
-        f"pip install '.[{extra}]' installs it, devices are not needed. It "
+        f"pip install '.[{platform}]' installs it, devices are not needed. It "
         f'said: {str(error).splitlines()[0]}') from error
 
 
@@ -202,7 +201,7 @@ def _slice(kind, axes, count):
   """Returns the smallest slice with so many TPUs: its axes double in turn."""
   sides = [2, 2, 1][:axes]
   while math.prod(sides) < count:
-    sides[sides.index(min(sides), 0)] *= 2
+    sides[sides.index(min(sides))] *= 2
     sides.sort()
   return f'{kind}:{"x".join(map(str, sides))}'
 
@@ -244,6 +243,6 @@ def show(found: Compiled, name: str,
       f'{name}, each of {found.count}', found.memory, found.device,
       console)
   console.print(
-      f'Compiled by JAX {found.version} in {found.seconds:.0f} s, with the '
+      f'Compiled by JAX {jax.__version__} in {found.seconds:.0f} s, with the '
       'kernels of the platform. What XLA keeps in reserve while it runs, and '
       'fragments, come on top.', highlight=False, soft_wrap=True)

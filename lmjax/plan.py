@@ -35,6 +35,7 @@ from lmjax.nn import ring
 from lmjax.training import divisions
 from lmjax.training import sharding
 
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
   """What a training step takes of each device, in bytes, FLOPs and seconds.

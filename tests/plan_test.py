@@ -13,9 +13,9 @@ import jax
 import pytest
 import rich.console
 
+from lmjax import ahead
 from lmjax import experiment
 from lmjax import plan
-from lmjax import pretraining
 from lmjax.core import config as config_lib
 from lmjax.core import devices
 from lmjax.core import errors
@@ -32,7 +32,6 @@ from lmjax.objectives import mlm
 from lmjax.training import mesh as mesh_lib
 from lmjax.training import optimizers
 from lmjax.training import sharding
-from lmjax.training import step as step_lib
 
 ROOT = pathlib.Path(__file__).parents[1]
 H100 = devices.named('h100')
@@ -223,18 +222,7 @@ def _compiled(config, mesh):
   sizes = sharding.parse(mesh)
   strategy = mesh_lib.Mesh(
       jax.devices()[:math.prod(sizes.values())], mesh)
-  state, optimizer = pretraining.state_shapes(config)
-  state = jax.tree.map(
-      lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where),
-      state, strategy.shardings(state))
-  objective = config.objective.build(config.model.build(attend=_attend))
-  batch = {name: jax.ShapeDtypeStruct(
-      x.shape, x.dtype, sharding=strategy.of_batch(x.shape))
-           for name, x in pretraining.batch_shapes(
-               config.data.batch_size, config.data.length).items()}
-  return strategy.compile(functools.partial(
-      step_lib.train_step, objective=objective, optimizer=optimizer),
-      config.training.microbatches).lower(state, batch).compile()
+  return ahead.lower(config, strategy, _attend).compile()
 
 
 @pytest.mark.parametrize('model, chunk, parts, mesh', [

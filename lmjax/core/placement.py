@@ -86,6 +86,16 @@ def count(meaning: str) -> int:
   return 1 if (place := _PLACE.get()) is None else _count(place, axes(meaning))
 
 
+def exchangeable(heads: int, key_heads: int, devices: int) -> bool:
+  """Returns whether devices that share tokens can share heads instead.
+
+  Query heads have to divide over them; of fewer key heads than devices, as many
+  devices hold each.
+  """
+  return heads % devices == 0 and (
+      key_heads % devices == 0 or devices % key_heads == 0)
+
+
 def tokens(x: jax.Array) -> jax.Array:
   """Returns `x`, which is [B, T, ...], divided as rows and tokens are.
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from lmjax.core import draws
 from lmjax.core import errors
+from lmjax.core import placement
 from lmjax.core import shapes
 from lmjax.nn import collectives
 from lmjax.nn import masks
@@ -65,9 +66,9 @@ class Ulysses:
     axis = collectives.named(self.axis)
     count = axis.size
     ring.check(mask, bias_BNTS)
-    if d.N % count or (d.K % count and count % d.K):
+    if not placement.exchangeable(d.N, d.K, count):
       able = [n for n in range(1, d.N + 1)
-              if d.N % n == 0 and (d.K % n == 0 or n % d.K == 0)]
+              if placement.exchangeable(d.N, d.K, n)]
       nearest = min(able, key=lambda n: abs(n - count))
       raise errors.InputError(
           f'Ulysses divides heads: {d.N} query and {d.K} key heads do not '

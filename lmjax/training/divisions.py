@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from lmjax.core import errors
+from lmjax.core import placement
 from lmjax.training import rows as rows_lib
 from lmjax.training import sharding
 
@@ -99,8 +100,8 @@ def check_exchange(model: Any, sizes: Mapping[str, int]) -> None:
       continue
     heads = part.num_heads // tensor
     keys = (getattr(part, 'num_kv_heads', None) or part.num_heads) // tensor
-    able = [n for n in range(1, count + 1) if heads % n == 0 and (
-        keys % n == 0 or n % keys == 0)]
+    able = [n for n in range(1, count + 1)
+            if placement.exchangeable(heads, keys, n)]
     if count not in able:
       raise errors.InputError(
           f'With training.sequence=ulysses devices exchange tokens for heads, '
