@@ -34,8 +34,8 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from lmjax.training import checkpoints
-from lmjax.training import digests
+from lmjax.checkpoints import store
+from lmjax.core import digests
 from lmjax.training import step as step_lib
 
 
@@ -85,7 +85,7 @@ def measure(
   target = jax.eval_shape(lambda: state)
   times = {}
   with tempfile.TemporaryDirectory(dir=folder) as workdir:
-    with checkpoints.Checkpoints(workdir, keep_last=1, keep_best=0) as saved:
+    with store.Checkpoints(workdir, keep_last=1, keep_best=0) as saved:
       for number in range(1, rounds + 1):
         def write():
           saved.save(number, state)  # pylint: disable=cell-var-from-loop

@@ -29,14 +29,14 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
 from lmjax.core import allocator
 from lmjax.models import cost
-from lmjax.models import presets
+from lmjax.models.presets import decoders
 from lmjax.objectives import chunked
 from lmjax.objectives import lm
 from lmjax.objectives import losses
 from lmjax.training import optimizers
 from lmjax.training import step
 
-GPT2 = presets.PRESETS['gpt2']
+GPT2 = decoders.PRESETS['gpt2']
 
 
 def memory(rows: int, length: int, chunk: int | None, remat: str) -> int:

@@ -22,9 +22,9 @@ sys.path.insert(0, str(ROOT))
 
 from lmjax.data import packing
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import store as store_lib
-from lmjax.data import tokenizer as tokenizer_lib
+from lmjax.data.text import sources
+from lmjax.data import token_store as store_lib
+from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 
 TOKENIZERS = {
     'bytes': tokenizer_lib.Bytes(),

@@ -36,11 +36,11 @@ def contestant(tokens: int, batch: int) -> None:
   from lmjax.core import allocator
   from lmjax.evaluation import likelihood
   from lmjax.models import decoder
-  from lmjax.models import presets
+  from lmjax.models.presets import decoders
   from lmjax.objectives import lm
 
   allocator.keep_pages()
-  model = presets.PRESETS['gpt2'].build()
+  model = decoders.PRESETS['gpt2'].build()
   vocab_size = model.config.vocab_size
   score = likelihood.of_params(
       lm.Causal().scores(model), decoder.initial_params(model, 0))

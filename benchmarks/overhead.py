@@ -25,15 +25,15 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
 from lmjax.core import allocator
-from lmjax.training import digests
+from lmjax.core import digests
+from lmjax.parallel import strategy as strategy_lib
+from lmjax.run import signals
+from lmjax.run import watchdog
 from lmjax.training import guard
 from lmjax.training import log
-from lmjax.training import parallel
-from lmjax.training import signals
 from lmjax.training import step
 from lmjax.training import stopping
 from lmjax.training import throughput
-from lmjax.training import watchdog
 import recipes
 import train
 
@@ -50,7 +50,7 @@ def steps(recipe: recipes.Recipe, rule: guard.Guard,
           requested: Callable[[], str | None]) -> Callable[[int], None]:
   """Returns what makes a number of steps, as `loop.fit` does."""
   model, objective, optimizer, batches = train.parts(recipe, 'float32')
-  strategy = parallel.Jit()
+  strategy = strategy_lib.Jit()
   update = strategy.compile(functools.partial(
       step.train_step, objective=objective, optimizer=optimizer, guard=rule))
   state = strategy.place(step.init_state(

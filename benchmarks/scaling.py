@@ -34,25 +34,25 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
-from lmjax import ahead
-from lmjax import experiment
-from lmjax import plan
 from lmjax.core import allocator
-from lmjax.core import devices as devices_lib
 from lmjax.core import errors
 from lmjax.data import pipeline
+from lmjax import experiment
 from lmjax.models import decoder
-from lmjax.models import presets
-from lmjax.nn import experts
+from lmjax.models.presets import decoders
+from lmjax.nn.mixture import experts
 from lmjax.objectives import lm
+from lmjax.parallel import devices as devices_lib
+from lmjax.parallel import mesh as mesh_lib
+from lmjax.parallel import strategy as strategy_lib
+from lmjax.planning import compiled as compiled_lib
+from lmjax.planning import estimate
 from lmjax.testing import exchanges
-from lmjax.training import mesh as mesh_lib
 from lmjax.training import optimizers
-from lmjax.training import parallel
 from lmjax.training import step as step_lib
 
 MODEL = dataclasses.replace(
-    presets.llama(256, 6, 8, 8, 688, vocab_size=4096, context=4096), scan=True)
+    decoders.llama(256, 6, 8, 8, 688, vocab_size=4096, context=4096), scan=True)
 MIXTURE = dataclasses.replace(MODEL, scan=False, block=dataclasses.replace(
     MODEL.block, mlp=experts.MixtureOfExperts(
         hidden=344, activation='silu', gated=True, bias=False, num_experts=8,
@@ -69,10 +69,10 @@ class Case:
   microbatches: int = 1
   model: decoder.DecoderConfig = MODEL
 
-  def strategy(self) -> parallel.Strategy:
+  def strategy(self) -> strategy_lib.Strategy:
     chosen = jax.devices()[:self.devices]
     if self.name in ('jit', 'pmap'):
-      return parallel.PARALLEL[self.name](chosen)
+      return strategy_lib.PARALLEL[self.name](chosen)
     return mesh_lib.Mesh(chosen, self.name)
 
 
@@ -143,7 +143,7 @@ def report(case: Case, at_rest: int, step: int, text: str
 
 def compiled(case: Case, device: str) -> dict[str, object]:
   """Returns the report of a step compiled for devices that are not there."""
-  found = ahead.compile_step(_config(case), device, mesh_lib.sharding.parse(
+  found = compiled_lib.compile_step(_config(case), device, mesh_lib.sharding.parse(
       _mesh(case)))
   return report(case, at_rest=found.memory['state and batch'],
                 step=found.memory['all else'], text=found.text)
@@ -164,7 +164,7 @@ def _planned(case: Case) -> float | None:
   """Returns the MiB that a device sends by `lmjax.plan`; None: it cannot say.
   """
   try:
-    found = plan.plan(_config(case), devices_lib.named('h100'),
+    found = estimate.plan(_config(case), devices_lib.named('h100'),
                       mesh_lib.sharding.parse(_mesh(case)))
   except errors.InputError:
     return None

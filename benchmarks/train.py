@@ -28,11 +28,11 @@ PEERS = ('eager', 'compile', 'eager-bfloat16', 'compile-bfloat16')
 
 def gpt(recipe: recipes.Recipe):
   """Returns the configs of model, objective and optimizer."""
-  from lmjax.models import presets
+  from lmjax.models.presets import decoders
   from lmjax.objectives import lm
   from lmjax.training import optimizers
   return (
-      presets.gpt2(recipe.width, recipe.num_layers, recipe.num_heads,
+      decoders.gpt2(recipe.width, recipe.num_layers, recipe.num_heads,
                    vocab_size=recipe.vocab_size, context=recipe.length),
       lm.Causal(), optimizers.AdamW(
           learning_rate=recipe.learning_rate, b1=recipe.b1, b2=recipe.b2,
@@ -80,14 +80,14 @@ def contestant(recipe: recipes.Recipe | recipes.Recurrent, dtype: str) -> None:
   """Serves steps of the real objective, optimizer and training step."""
   import jax
   from lmjax.core import allocator
-  from lmjax.training import parallel
+  from lmjax.parallel import strategy as strategy_lib
   from lmjax.training import step
 
   allocator.keep_pages()
   model, objective, optimizer, batches = parts(recipe, dtype)
   _, config, _ = CONFIGS[type(recipe)](recipe)
   carry = getattr(config, 'carry', lambda model, rows: None)
-  strategy = parallel.Jit()
+  strategy = strategy_lib.Jit()
   update = strategy.compile(functools.partial(
       step.train_step, objective=objective, optimizer=optimizer))
   state = strategy.place(step.init_state(

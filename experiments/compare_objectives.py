@@ -15,11 +15,11 @@ import pathlib
 import sys
 
 from absl import flags
-from lmjax import comparison
-from lmjax import counting
-from lmjax import experiment
 from lmjax.core import cli
 from lmjax.core import errors
+from lmjax import experiment
+from lmjax.recipes import comparison
+from lmjax.recipes import counting
 
 HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE / 'configs')]

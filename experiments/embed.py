@@ -13,17 +13,17 @@ then Spearman's correlation of cosines with scores is printed as well.
 import pathlib
 
 from absl import flags
-from lmjax import runs
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.core import terminal
 from lmjax.evaluation import embeddings
 from lmjax.evaluation import report
 from lmjax.generation import prompts
+from lmjax.recipes import trained as trained_lib
 import numpy as np
 
 
-def embed(trained: runs.Trained, texts: list[str],
+def embed(trained: trained_lib.Trained, texts: list[str],
           pooling: embeddings.Pooling = 'mean') -> np.ndarray:
   """Returns a vector for each text, [texts, D]."""
   return embeddings.embed(
@@ -67,7 +67,7 @@ def main(_):
   if (_TEXTS.value is None) == (_PAIRS.value is None):
     raise errors.InputError('Give either --texts_file or --pairs_file.')
   lines = prompts.read(_TEXTS.value or _PAIRS.value)
-  trained = runs.load(_WORKDIR.value, _STEP.value)
+  trained = trained_lib.load(_WORKDIR.value, _STEP.value)
   if _PAIRS.value:
     compare(trained, lines, _POOLING.value)
   elif _QUERY.value is not None:

@@ -13,13 +13,13 @@ hashes of data, tokenizer and parameters as report.json.
 import pathlib
 
 from absl import flags
-from lmjax import experiment
-from lmjax import runs
 from lmjax.core import cli
 from lmjax.core import config as config_lib
 from lmjax.evaluation import choices
 from lmjax.evaluation import held_out
 from lmjax.evaluation import report
+from lmjax import experiment
+from lmjax.recipes import trained
 import jax
 
 
@@ -33,20 +33,20 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
   """
   step = int(config.checkpoint) if config.checkpoint.isdigit() else (
       config.checkpoint)
-  run = runs.load_any(workdir, step)
+  run = trained.load_any(workdir, step)
   scoring = config.scoring
-  score, lay = runs.reading(run, scoring, jax.local_devices())
+  score, lay = trained.reading(run, scoring, jax.local_devices())
   context = scoring.context or run.context
   shared = dict(context=context, batch_size=scoring.batch_size,
                 parameters_hash=run.digest)
 
   texts = []
   if config.data is not None or not config.choices.paths:
-    text, train = runs.texts(run, config, workdir)
+    text, train = trained.texts(run, config, workdir)
     texts = held_out.reports(
         score, text, run.tokenizer, train=train, kind=run.kind,
         source=config.data or run.config.data.source,
-        others=runs.mixtures(run, config, workdir, text),
+        others=trained.mixtures(run, config, workdir, text),
         tokens=scoring.tokens, lay=lay,
         stride=scoring.stride or max(1, context // 2), **shared)
     report.show(texts)

@@ -11,16 +11,16 @@ import dataclasses
 import json
 
 from absl import flags
-from lmjax import runs
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.core import terminal
 from lmjax.evaluation import report
 from lmjax.generation import fill
 from lmjax.generation import prompts
+from lmjax.recipes import trained as trained_lib
 
 
-def fill_mask(trained: runs.Trained, texts: list[str], top_k: int = 5
+def fill_mask(trained: trained_lib.Trained, texts: list[str], top_k: int = 5
               ) -> list[list[fill.Fill]]:
   """Returns candidates for every mask of each text, the likeliest first."""
   return fill.fill(trained.model, trained.params, trained.tokenizer, texts,
@@ -41,7 +41,7 @@ def main(_):
   if (_TEXT.value is None) == (_TEXTS.value is None):
     raise errors.InputError('Give either --text or --texts_file.')
   texts = [_TEXT.value] if _TEXTS.value is None else prompts.read(_TEXTS.value)
-  trained = runs.load(_WORKDIR.value, _STEP.value)
+  trained = trained_lib.load(_WORKDIR.value, _STEP.value)
   for text, fills in zip(texts, fill_mask(trained, texts, _TOP_K.value)):
     if _JSON.value:
       print(json.dumps({'text': text, 'masks': [

@@ -13,13 +13,13 @@ import pathlib
 import time
 
 from absl import flags
-from lmjax import downstream
-from lmjax import experiment
-from lmjax import launch as launching
 from lmjax.core import cli
 from lmjax.core import trees
 from lmjax.evaluation import classification
-from lmjax.training import processes
+from lmjax import experiment
+from lmjax.parallel import processes
+from lmjax.recipes import finetuning
+from lmjax.run import launch as launching
 from lmjax.training import rules
 from lmjax.training import step
 
@@ -35,23 +35,23 @@ def finetune(
   begun, task, training = time.perf_counter(), config.task, config.training
   with launch.started(workdir, config) as started:
     splits = task.source.read()
-    start = downstream.start(config, splits)
+    start = finetuning.start(config, splits)
     rows = {name: task.features.build(
         getattr(splits, name), splits.labels, start.tokenizer)
             for name in ('train', 'valid', 'test')}
-    hashes = {'task.source: examples': downstream.digest(splits),
+    hashes = {'task.source: examples': finetuning.digest(splits),
               'tokenizer: ids': start.tokenizer.digest,
               'init: parameters': start.digest}
     model = config.head.build(start.backbone, len(splits.labels))
     params = start.initial_params(model, training.seed)
     launch.check_params(trees.count(params))
-    held = downstream.frozen(config, params)
-    optimizer = downstream.optimizer(config, held).build(params, training.steps)
+    held = finetuning.frozen(config, params)
+    optimizer = finetuning.optimizer(config, held).build(params, training.steps)
     state = step.init_state(
         params, optimizer, training.seed, ema=training.ema_decay is not None,
         equal=training.average is not None, guard=training.guard)
     strategy = training.strategy()
-    logits_of = downstream.predictor(model, strategy, len(splits.labels))
+    logits_of = finetuning.predictor(model, strategy, len(splits.labels))
 
     def evaluate(params, _):
       numbers = task.metrics.numbers(
@@ -73,7 +73,7 @@ def finetune(
         logits, rows['test'], splits.labels)}
     results |= task.metrics.baseline_results(splits, rows['test'])
     if processes.current().first:
-      downstream.publish(
+      finetuning.publish(
           run, results, logits, splits, [*splits.notes, *(
               f'{name}: {r.describe()}.' for name, r in rows.items())],
           step=number, stopped_early=fitted.stopped_early, init=config.init,

@@ -16,8 +16,6 @@ import json
 import sys
 
 from absl import flags
-from lmjax import prompting
-from lmjax import runs
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.core import terminal
@@ -25,9 +23,11 @@ from lmjax.generation import marked
 from lmjax.generation import prompts as prompts_lib
 from lmjax.generation import streaming
 from lmjax.generation import transforms
+from lmjax.recipes import prompting
+from lmjax.recipes import trained as trained_lib
 
 
-def generate(trained: runs.Trained, prompts: list[str],
+def generate(trained: trained_lib.Trained, prompts: list[str],
              file=sys.stdout, **options) -> None:
   """Writes a JSON line for each sample; options as in `streaming.samples`."""
   for prompt, found in streaming.samples(
@@ -36,7 +36,7 @@ def generate(trained: runs.Trained, prompts: list[str],
     print(json.dumps({'prompt': prompt} | vars(found)), file=file, flush=True)
 
 
-def show(trained: runs.Trained, prompt: str, *, seed: int = 0,
+def show(trained: trained_lib.Trained, prompt: str, *, seed: int = 0,
          num_samples: int = 1, **options) -> None:
   """Prints continuations as they are drawn; options as in `Stream`."""
   for i, key in enumerate(streaming.keys(seed, 1, num_samples)):
@@ -61,7 +61,7 @@ def main(_):
   options['transforms'] = sampling.build()
   prompts = ([FLAGS.prompt] if FLAGS.prompts_file is None
              else prompts_lib.read(FLAGS.prompts_file))
-  trained = runs.load(FLAGS.workdir, FLAGS.step)
+  trained = trained_lib.load(FLAGS.workdir, FLAGS.step)
   if FLAGS.specials:
     trained = dataclasses.replace(
         trained, tokenizer=marked.Marked(trained.tokenizer))

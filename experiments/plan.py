@@ -16,21 +16,21 @@ import pathlib
 
 from absl import flags
 import jax
-from lmjax import ahead
-from lmjax import experiment
-from lmjax import plan
 from lmjax.core import cli
-from lmjax.core import devices
-from lmjax.training import sharding
+from lmjax import experiment
+from lmjax.parallel import devices
+from lmjax.parallel import sharding
+from lmjax.planning import compiled
+from lmjax.planning import estimate
 
 
 def main(_):
   jax.config.update('jax_platforms', 'cpu')  # No device here is needed.
   config, device, sizes = _CONFIG(), _DEVICE.value, sharding.parse(_MESH.value)
   if _COMPILE.value:
-    ahead.show(ahead.compile_step(config, device, sizes), device)
+    compiled.show(compiled.compile_step(config, device, sizes), device)
   else:
-    plan.show(plan.plan(config, devices.named(device), sizes), device)
+    estimate.show(estimate.plan(config, devices.named(device), sizes), device)
 
 
 if __name__ == '__main__':

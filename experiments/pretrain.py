@@ -13,18 +13,18 @@ import pathlib
 import time
 
 from absl import flags
-from lmjax import counting
-from lmjax import experiment
-from lmjax import launch as launching
-from lmjax import preview
-from lmjax import pretraining
-from lmjax import replay
-from lmjax import results
-from lmjax import runs
 from lmjax.core import cli
 from lmjax.core import trees
 from lmjax.evaluation import report
-from lmjax.training import processes
+from lmjax import experiment
+from lmjax.parallel import processes
+from lmjax.planning import preview
+from lmjax.recipes import counting
+from lmjax.recipes import pretraining
+from lmjax.recipes import replay
+from lmjax.recipes import results
+from lmjax.recipes import trained
+from lmjax.run import launch as launching
 
 
 def pretrain(
@@ -43,7 +43,7 @@ def pretrain(
     launch.check_params(trees.count(parts.shapes))
     results.prompts(config, tokenizer, model)  # Refused now, if ever.
     strategy = training.strategy()
-    score_of = runs.scorer(
+    score_of = trained.scorer(
         config.objective, model, tokenizer, strategy, config.scoring.carried)
 
     run = started.open_run(data.hashes(), tokenizer)

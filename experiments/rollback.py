@@ -8,8 +8,8 @@ the batch after those that steps 1001 to 1050 saw. Later checkpoints and rows of
 metrics are moved to WORKDIR/rolled_back, not deleted.
 """
 from absl import flags
-from lmjax import rollback
 from lmjax.core import cli
+from lmjax.run import rollback
 
 
 def main(_):

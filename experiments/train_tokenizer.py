@@ -4,7 +4,7 @@ r"""Trains a tokenizer on the training split of a corpus and says how it does.
       --config.source.kind=TextFiles --config.source.paths='data/*.txt' \
       --config.tokenizer.vocab_size=8000 --config.tokenizer.model=bpe
 
-The folder is what `lmjax.data.tokenizer.load` reads; `tokenizer.model` in it is
+The folder is what `data.tokenizers.tokenizer.load` reads; `tokenizer.model` in it is
 a SentencePiece model for --config.data.tokenizer.path.
 """
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from absl import flags
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import splits
-from lmjax.data import tokenizer as tokenizer_lib
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,23 +5,25 @@ from typing import Any, ClassVar, Literal
 import flax.linen as nn
 import jax
 
+from lmjax.core import changes as changes_lib
 from lmjax.core import errors
 from lmjax.data import continuous
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import tokenizer as tokenizer_lib
+from lmjax.data.text import sources
+from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import choices as choices_lib
 from lmjax.generation import transforms
-from lmjax.models import classifier
+from lmjax.interop import runs
+from lmjax.models.counted import hmm
+from lmjax.models.counted import ngram
+from lmjax.models.counted import word_vectors
 from lmjax.models import decoder
 from lmjax.models import electra
 from lmjax.models import encoder
 from lmjax.models import encoder_decoder
-from lmjax.models import hmm
+from lmjax.models.heads import pooled
 from lmjax.models import lstm
 from lmjax.models import multi_token as multi_token_model
-from lmjax.models import ngram
-from lmjax.models import word_vectors
 from lmjax.models import xlnet
 from lmjax.objectives import contrastive
 from lmjax.objectives import diffusion
@@ -35,14 +37,13 @@ from lmjax.objectives import prefix
 from lmjax.objectives import replaced
 from lmjax.objectives import seq2seq
 from lmjax.objectives import truncated
+from lmjax.parallel import divisions
+from lmjax.parallel import sharding
+from lmjax.parallel import strategy as parallel_lib
 from lmjax.tasks import classification
 from lmjax.training import averaging
-from lmjax.training import changes as changes_lib
-from lmjax.training import divisions
 from lmjax.training import guard as guard_lib
 from lmjax.training import optimizers
-from lmjax.training import parallel as parallel_lib
-from lmjax.training import sharding
 from lmjax.training import stopping
 
 Model = (
@@ -63,7 +64,6 @@ class Taught(distill.Distillation):
   def build(self, model: nn.Module,
             tokenizer: tokenizer_lib.Tokenizer | None = None) -> lm.Objective:
     """Returns the objective; see `distill.Distillation`."""
-    from lmjax import runs  # Which reads the configs of this module.
     if not self.teacher:
       raise errors.InputError(
           'Taught needs a teacher, the directory of a run: '
@@ -381,7 +381,7 @@ class Finetune:
   tokenizer: tokenizer_lib.Config = tokenizer_lib.SentencePiece()
   model: Model = decoder.DecoderConfig()
   dropout: float | None = None
-  head: classifier.ClassifierConfig = classifier.ClassifierConfig()
+  head: pooled.ClassifierConfig = pooled.ClassifierConfig()
   train_only: tuple[str, ...] = ()
   optimizer: optimizers.Optimizer = optimizers.AdamW()
   training: Training = Training()

@@ -44,7 +44,7 @@ ALLOWED = {  # (file, rule) -> why it may: it runs what is in this tree.
        for name in ('damaged', 'injected')},
     **{(f'tests/{name}_test.py', 'import'): 'our scripts and configs'
        for name in ('evaluate_script', 'finetune_script', 'generate_script',
-                    'pairs', 'plan', 'scripts', 'sentinels')},
+                    'pairs', 'planning/estimate', 'scripts', 'sentinels')},
 }
 
 

@@ -11,25 +11,25 @@ import random
 import shutil
 import zipfile
 
-from lmjax import experiment
-from lmjax import runs
+from lmjax.checkpoints import reading
+from lmjax.checkpoints import store
 from lmjax.core import errors
-from lmjax.data import files
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import store
-from lmjax.data import tokenizer
+from lmjax.data.text import files
+from lmjax.data.text import sources
+from lmjax.data import token_store
+from lmjax.data.tokenizers import tokenizer
 from lmjax.evaluation import questions
 from lmjax.evaluation import report
-from lmjax.models import arpa
-from lmjax.models import hmm
-from lmjax.models import ngram
-from lmjax.models import tables
+from lmjax import experiment
+from lmjax.models.counted import archive as archive_lib
+from lmjax.models.counted import arpa
+from lmjax.models.counted import hmm
+from lmjax.models.counted import ngram
+from lmjax.recipes import trained
+from lmjax.run import directory
+from lmjax.run import skips
 from lmjax.tasks import readers
-from lmjax.training import checkpoints
-from lmjax.training import checkpoints_reading
-from lmjax.training import rundir
-from lmjax.training import skips
 from lmjax.training import step as step_lib
 from lmjax.training import writers
 import numpy as np
@@ -72,7 +72,7 @@ def refused(load, *args, match=None):
 
 
 def make_store(folder):
-  store.build(folder / 'store', sources.InMemory(TEXTS),
+  token_store.build(folder / 'store', sources.InMemory(TEXTS),
               tokenizer.Bytes().build())
   return folder / 'store'
 
@@ -104,7 +104,7 @@ def steps(tmp_path_factory):
   folder = tmp_path_factory.mktemp('steps') / 'checkpoints'
   state = step_lib.init_state(
       {'layer': {'kernel': np.ones((3, 2), np.float32)}}, optax.sgd(0.1), 0)
-  with checkpoints.Checkpoints(folder) as saved:
+  with store.Checkpoints(folder) as saved:
     saved.save(1, state)
     saved.save(2, state)
   return folder, state
@@ -123,7 +123,7 @@ def copied(tree, to):
 def test_no_file_of_a_store_runs(tmp_path, name, content):
   folder, mark = make_store(tmp_path), tmp_path / 'ran'
   (folder / name).write_bytes(content(mark))
-  refused(store.load, folder, match='token store|damaged')
+  refused(token_store.load, folder, match='token store|damaged')
   assert not mark.exists()
 
 
@@ -146,10 +146,10 @@ def test_no_table_of_a_counted_model_runs(tmp_path, counted):
 
 
 def test_no_file_of_a_run_runs(tmp_path):
-  rundir.open_run(tmp_path, COUNT, {})
+  directory.open_run(tmp_path, COUNT, {})
   mark, read = tmp_path / 'ran', {
-      'config.json': lambda: runs.load_any(tmp_path),
-      'run.json': lambda: rundir.check(tmp_path, COUNT, {}),
+      'config.json': lambda: trained.load_any(tmp_path),
+      'run.json': lambda: directory.check(tmp_path, COUNT, {}),
       'metrics.jsonl': lambda: writers.read(tmp_path / 'metrics.jsonl'),
       'report.json': lambda: report.load(tmp_path / 'report.json'),
       'skips.json': lambda: skips.Skips.read(tmp_path),
@@ -183,11 +183,11 @@ def test_no_file_of_a_checkpoint_runs(tmp_path, steps):
   for number, name in enumerate(names):
     copy = copied(folder, tmp_path / str(number))
     (copy / name).write_bytes(pickled(mark))
-    with checkpoints.Checkpoints(copy) as saved:
+    with store.Checkpoints(copy) as saved:
       found = saved.restore(state)
     np.testing.assert_array_equal(
         found.state.params['layer']['kernel'], np.ones((3, 2)))
-    checkpoints.restore_params(copy)
+    store.restore_params(copy)
   assert not mark.exists()
 
 
@@ -203,11 +203,11 @@ def test_links_out_of_a_checkpoint_are_refused(tmp_path, steps):
     copy = copied(folder, tmp_path / str(number))
     os.rename(copy / name, tmp_path / f'old{number}')
     (copy / name).symlink_to(outside / target)
-    with checkpoints.Checkpoints(copy) as saved:
+    with store.Checkpoints(copy) as saved:
       refused(saved.restore, state, match='leads out')
-    refused(checkpoints.restore_params, copy, match='leads out')
+    refused(store.restore_params, copy, match='leads out')
   os.symlink(folder, tmp_path / 'link')  # The run itself may be elsewhere.
-  assert checkpoints.restore_params(tmp_path / 'link')[0] in (1, 2)
+  assert store.restore_params(tmp_path / 'link')[0] in (1, 2)
 
 
 def test_an_item_of_a_checkpoint_stays_within_it(tmp_path, steps):
@@ -216,9 +216,9 @@ def test_an_item_of_a_checkpoint_stays_within_it(tmp_path, steps):
   about = json.loads(path.read_text())
   for name in '../1/params', '/etc', '', '..':
     about['arrays'][name] = about['arrays']['params']
-    with pytest.raises(checkpoints_reading.Damaged, match='not a name within'):
-      checkpoints_reading.item(folder, 2, name, about)
-  checkpoints_reading.item(folder, 2, 'params', about)
+    with pytest.raises(reading.Damaged, match='not a name within'):
+      reading.item(folder, 2, name, about)
+  reading.item(folder, 2, 'params', about)
 
 
 def test_links_out_of_a_tokenizer_or_a_store_are_refused(tmp_path, subwords):
@@ -228,7 +228,7 @@ def test_links_out_of_a_tokenizer_or_a_store_are_refused(tmp_path, subwords):
   for folder, load in (
       (make_tokenizer(tmp_path), tokenizer.load),
       (tmp_path / 'subwords', tokenizer.load),
-      (make_store(tmp_path), store.load)):
+      (make_store(tmp_path), token_store.load)):
     for path in sorted(folder.iterdir()):
       path.rename(tmp_path / 'kept')
       for target in secret, tmp_path / 'kept', '/dev/zero', '/etc/passwd':
@@ -243,20 +243,20 @@ def test_links_out_of_a_tokenizer_or_a_store_are_refused(tmp_path, subwords):
 
 
 def test_a_run_whose_files_are_elsewhere_is_refused(tmp_path):
-  rundir.open_run(tmp_path / 'run', COUNT, {})
+  directory.open_run(tmp_path / 'run', COUNT, {})
   for name in 'config.json', 'run.json':
     (tmp_path / 'run' / name).rename(tmp_path / name)
     (tmp_path / 'run' / name).symlink_to(tmp_path / name)
-    refused(rundir.check, tmp_path / 'run', COUNT, {}, match='leads out')
+    refused(directory.check, tmp_path / 'run', COUNT, {}, match='leads out')
     if name == 'config.json':
-      refused(runs.load_any, tmp_path / 'run', match='leads out')
+      refused(trained.load_any, tmp_path / 'run', match='leads out')
     (tmp_path / 'run' / name).unlink()
     (tmp_path / name).rename(tmp_path / 'run' / name)
   make_tokenizer(tmp_path)
   (tmp_path / 'run/tokenizer').mkdir()
   (tmp_path / 'run/tokenizer/tokenizer.json').symlink_to(
       tmp_path / 'tokenizer/tokenizer.json')
-  refused(runs.load_any, tmp_path / 'run', match='leads out')
+  refused(trained.load_any, tmp_path / 'run', match='leads out')
 
 
 # --- Values.
@@ -270,11 +270,11 @@ def test_a_run_whose_files_are_elsewhere_is_refused(tmp_path):
     {'model': {'kind': 'NgramConfig', 'order': -10**18}},
     {'model': {'was': 5}}, {'model': [1]}, {'model': None}])
 def test_hostile_values_in_a_config(tmp_path, change):
-  rundir.open_run(tmp_path, COUNT, {})
+  directory.open_run(tmp_path, COUNT, {})
   path = tmp_path / 'config.json'
   path.write_text(json.dumps(json.loads(path.read_text()) | change))
-  refused(runs.load_any, tmp_path)
-  refused(rundir.check, tmp_path, COUNT, {})
+  refused(trained.load_any, tmp_path)
+  refused(directory.check, tmp_path, COUNT, {})
 
 
 @pytest.mark.parametrize('change', [
@@ -304,7 +304,7 @@ def test_hostile_values_in_a_tokenizer(tmp_path, change):
 def test_hostile_values_in_a_store(tmp_path, change):
   path = make_store(tmp_path) / 'meta.json'
   path.write_text(json.dumps(json.loads(path.read_text()) | change))
-  refused(store.load, path.parent)
+  refused(token_store.load, path.parent)
 
 
 @pytest.mark.parametrize('content', [
@@ -318,7 +318,7 @@ def test_hostile_values_in_a_store(tmp_path, change):
 def test_hostile_headers_of_arrays(tmp_path, content, counted):
   folder = make_store(tmp_path)
   (folder / 'offsets.npy').write_bytes(content)
-  refused(store.load, folder)
+  refused(token_store.load, folder)
   path = tmp_path / 'counts.npz'
   counted.save(path)
   with zipfile.ZipFile(path, 'a') as archive:
@@ -333,23 +333,23 @@ def test_offsets_that_lead_out_of_a_store(tmp_path):
     wrong = offsets.copy()
     wrong[at] = value
     np.save(folder / 'offsets.npy', wrong)
-    refused(store.load, folder, match='damaged: tokens.bin')
+    refused(token_store.load, folder, match='damaged: tokens.bin')
 
 
 def test_tables_that_fit_no_model(tmp_path, counted):
   path = tmp_path / 'counts.npz'
   counted.save(path)
-  facts, arrays = tables.load(path, 'n-gram model')
+  facts, arrays = archive_lib.load(path, 'n-gram model')
   for change in ({'order': 10**9}, {'order': 'x'}, {'vocab_size': 10**9},
                  {'bos_id': -4}, {'bos_id': 'x'}, {'cache': [1]},
                  {'lower': 'evil'}, {'unseen': None}, {'name': 3}):
-    tables.save(path, 'n-gram model', facts | change, arrays)
+    archive_lib.save(path, 'n-gram model', facts | change, arrays)
     refused(ngram.load, path)
   for name in arrays:
     for wrong in (arrays[name][:1], arrays[name][None],
                   np.array(['x'] * len(arrays[name])),
                   np.full(len(arrays[name]), np.nan)):
-      tables.save(path, 'n-gram model', facts, arrays | {name: wrong})
+      archive_lib.save(path, 'n-gram model', facts, arrays | {name: wrong})
       refused(ngram.load, path)
 
 
@@ -446,13 +446,13 @@ def _loaders(folder, subwords, counted):
   (folder / 'x.csv').write_text('text,label\n"a, b",1\nc,2\n')
   (folder / 'metrics.jsonl').write_text('{"step": 1, "loss": 2.5}\n' * 3)
   counted.save(folder / 'counts.npz')
-  rundir.open_run(folder / 'run', COUNT, {'data': 'f00'})
+  directory.open_run(folder / 'run', COUNT, {'data': 'f00'})
   skips.Skips(((3, 5),)).write(folder)
   saved, named, worded = (
       make(folder) for make in (make_store, make_tokenizer, make_words))
 
   def use_store():
-    found = store.load(saved)
+    found = token_store.load(saved)
     for i in range(found.num_documents):
       found.document(i)
 
@@ -482,9 +482,9 @@ def _loaders(folder, subwords, counted):
           folder / 'counts.npz')),
       'arpa': (folder / 'x.arpa', use_arpa),
       'sentencepiece': (folder / 'x.model', use_model),
-      'config.json': (folder / 'run/config.json', lambda: runs.read_config(
-          rundir.RunDir(folder / 'run'))),
-      'run.json': (folder / 'run/run.json', lambda: rundir.check(
+      'config.json': (folder / 'run/config.json', lambda: trained.read_config(
+          directory.RunDir(folder / 'run'))),
+      'run.json': (folder / 'run/run.json', lambda: directory.check(
           folder / 'run', COUNT, {'data': 'f00'})),
       'metrics.jsonl': (folder / 'metrics.jsonl', lambda: writers.read(
           folder / 'metrics.jsonl')),

@@ -20,6 +20,7 @@ if jaxlib.version.__version_info__[:2] == (0, 10):
       os.environ.get('XLA_FLAGS', '')])
 
 ROOT = pathlib.Path(__file__).parents[1]
+pytest_plugins = ['tests.reference.toy']
 flags.FLAGS.mark_as_parsed()
 
 

@@ -4,20 +4,20 @@ import importlib.util
 import json
 import pathlib
 
-from lmjax import experiment
-from lmjax import runs
+from lmjax.checkpoints import store
 from lmjax.core import errors
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import splits
-from lmjax.data import tokenizer
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data.tokenizers import tokenizer
 from lmjax.evaluation import choices
 from lmjax.evaluation import report
+from lmjax import experiment
 from lmjax.models import decoder
 from lmjax.models import lstm
-from lmjax.training import checkpoints
+from lmjax.recipes import trained
+from lmjax.run import directory
 from lmjax.training import optimizers
-from lmjax.training import rundir
 from lmjax.training import step
 import pytest
 
@@ -95,13 +95,13 @@ def test_what_cannot_be_is_told(workdir, tmp_path, change, words):
 
 def test_questions_need_no_carried_state(tmp_path):
   path = tmp_path / 'lstm'
-  run = rundir.open_run(path, experiment.Pretrain(
+  run = directory.open_run(path, experiment.Pretrain(
       model=lstm.RecurrentConfig(width=8, num_layers=1, context=16)))
   symbols = tokenizer.Bytes().build()
   symbols.save(run.tokenizer)
-  config = runs.read_config(run).model.with_vocab(symbols.vocab_size)
+  config = trained.read_config(run).model.with_vocab(symbols.vocab_size)
   params = decoder.initial_params(config.build(), 0)
-  with checkpoints.Checkpoints(run.checkpoints) as saved:
+  with store.Checkpoints(run.checkpoints) as saved:
     saved.save(1, step.init_state(
         params, optimizers.SGD().build(params, 1), 0), score=1.0)
   (tmp_path / 'q.jsonl').write_text(

@@ -4,15 +4,15 @@ import typing
 
 import pytest
 
-from lmjax import experiment
+from lmjax.core import changes
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.data import continuous
 from lmjax.data import pipeline
+from lmjax import experiment
 from lmjax.models import MODELS
 from lmjax.objectives import OBJECTIVES
 from lmjax.objectives import truncated
-from lmjax.training import changes
 from lmjax.training import guard
 
 @pytest.mark.parametrize('change, told', [

@@ -10,8 +10,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 sys.path.append(str(ROOT / 'benchmarks'))
 
 from benchmarks import faults as script
+from lmjax.testing import commands
 from lmjax.testing import faults
-from lmjax.testing import processes
 from survival import bench as bench_lib
 from survival import damaged
 from survival import killed
@@ -29,12 +29,12 @@ def test_a_run_that_is_killed_and_told_to_stop_ends_as_if_nothing_had_been(
       bench.command(workdir, steps), 11, bench_lib.metrics(workdir),
       env=bench.environment)
   assert killed_at.returncode == -signal.SIGKILL
-  later = processes.last_step(bench_lib.metrics(workdir)) + 8
+  later = commands.last_step(bench_lib.metrics(workdir)) + 8
   stopped_at = faults.kill_at_step(
       bench.command(workdir, steps), later, bench_lib.metrics(workdir),
       signal=signal.SIGTERM, env=bench.environment)
   bench_lib.expect(stopped_at, bench_lib.SAVED, 'SIGTERM', 'reclaimed')
-  assert bench_lib.steps(workdir)[-1] == processes.last_step(
+  assert bench_lib.steps(workdir)[-1] == commands.last_step(
       bench_lib.metrics(workdir)) >= later
   bench.run(workdir, steps)
   bench.same(workdir, steps)
@@ -85,14 +85,14 @@ def test_what_changes_is_seen(tmp_path):
 
 
 def test_an_end_is_judged_by_code_and_words():
-  ended = processes.Ended(2, 'Error: no.\n', 0.0)
+  ended = commands.Ended(2, 'Error: no.\n', 0.0)
   bench_lib.expect(ended, 2, 'no')
   for code, says in (1, 'no'), (2, 'yes'):
     with pytest.raises(AssertionError):
       bench_lib.expect(ended, code, says)
   with pytest.raises(AssertionError):
     bench_lib.expect(
-        processes.Ended(2, 'Traceback (most recent call last)', 0.0), 2)
+        commands.Ended(2, 'Traceback (most recent call last)', 0.0), 2)
 
 
 @pytest.mark.slow

@@ -4,22 +4,22 @@ import importlib.util
 import json
 import pathlib
 
-from lmjax import experiment
-from lmjax import launch
+from lmjax.checkpoints import store
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import splits
-from lmjax.data import tokenizer
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data.tokenizers import tokenizer
+from lmjax import experiment
 from lmjax.models import decoder
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
+from lmjax.run import launch
 from lmjax.tasks import classification
 from lmjax.tasks import readers
-from lmjax.training import checkpoints
 from lmjax.training import optimizers
 from lmjax.training import stopping
 import pytest
@@ -99,8 +99,8 @@ def test_from_a_run_only_what_matches_trains(pretrained, tmp_path):
       CONFIG, init=str(pretrained), train_only=('layer_1/', 'classes/'),
       dropout=0.1, training=dataclasses.replace(CONFIG.training, steps=2))
   script.finetune(config, str(tmp_path / 'run'))
-  _, before = checkpoints.restore_params(pretrained / 'checkpoints')
-  _, after = checkpoints.restore_params(tmp_path / 'run/checkpoints')
+  _, before = store.restore_params(pretrained / 'checkpoints')
+  _, after = store.restore_params(tmp_path / 'run/checkpoints')
   before = dict(trees.items(before))
   for path, leaf in trees.items(after):
     if path.startswith('classes/'):

@@ -4,14 +4,14 @@ import io
 import json
 import pathlib
 
-from lmjax import experiment
-from lmjax import runs
 from lmjax.core import cli
 from lmjax.core import errors
-from lmjax.data import tokenizer as tokenizer_lib
+from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax import experiment
 from lmjax.generation import transforms
 from lmjax.models import cost
 from lmjax.models import decoder
+from lmjax.recipes import trained as trained_lib
 from lmjax.testing import hot
 import pytest
 
@@ -28,7 +28,7 @@ def trained():
       vocab_size=tokenizer.vocab_size, context=64, width=32, num_layers=1))
   model = config.model.build()
   params = hot.hot_params(cost.shapes(config.model))
-  return runs.Trained(config, tokenizer, model, params, 1)
+  return trained_lib.Trained(config, tokenizer, model, params, 1)
 
 
 def test_terminal_and_json_lines_tell_the_same(trained, capsys):

@@ -11,11 +11,21 @@ MAY_IMPORT = {  # package -> packages it may import, besides itself
     'data': {'core'},
     'models': {'core', 'nn'},
     'objectives': {'core', 'nn'},
-    'training': {'core'},
+    'parallel': {'core'},
+    'training': {'core', 'parallel'},
+    'checkpoints': {'core', 'training'},
+    'run': {'core', 'parallel', 'training', 'checkpoints'},
     'generation': {'core', 'nn'},
-    'testing': {'core', 'training'},
+    'testing': {'core', 'parallel', 'training'},
     'evaluation': {'core', 'nn', 'data', 'objectives', 'generation'},
     'tasks': {'core', 'data', 'objectives', 'evaluation'},
+    'interop': {'core', 'nn', 'models', 'data', 'checkpoints', 'run'},
+}
+BELOW_SCRIPTS = {*MAY_IMPORT} - {'testing'}
+MAY_IMPORT |= {
+    'experiment': BELOW_SCRIPTS,
+    'recipes': BELOW_SCRIPTS | {'experiment'},
+    'planning': BELOW_SCRIPTS | {'experiment', 'recipes'},
 }
 ONLY_IN = {  # library -> where it may be imported; 'lazily': inside a function
     'tensorflow': ('data/', 'lazily'),
@@ -23,14 +33,14 @@ ONLY_IN = {  # library -> where it may be imported; 'lazily': inside a function
     'array_record': ('data/', 'lazily'),
     'grain': ('data/', 'lazily'),
     'sentencepiece': ('data/', 'lazily'),
-    'orbax': ('training/checkpoints', ''),
+    'orbax': ('checkpoints/', ''),
     'ml_collections': ('core/config.py', ''),
     'matplotlib': ('', 'lazily'),
     'tensorboardX': ('training/', 'lazily'),
     'torch': ('nowhere', ''),
     'transformers': ('nowhere', ''),
 }
-ITS_SUBJECT = {'data/tfds_builder.py': 'tensorflow_datasets'}
+ITS_SUBJECT = {'data/text/tfds_builder.py': 'tensorflow_datasets'}
 TABLES = {'models/__init__.py', 'objectives/__init__.py', 'tasks/__init__.py'}
 FILES = sorted(ROOT.rglob('*.py'))
 
@@ -56,12 +66,12 @@ def imports(tree):
 
 def mistakes(name, source):
   """Returns what is wrong with the imports of the file `name`."""
-  package = name.partition('/')[0] if '/' in name else None
+  package = name.partition('/')[0].removesuffix('.py')
   found = []
   for line, imported, lazy in imports(ast.parse(source)):
     root, _, rest = imported.partition('.')
     below = rest.partition('.')[0]
-    if root == 'lmjax' and package is not None:
+    if root == 'lmjax' and package != '__init__':
       if below not in MAY_IMPORT[package] | {package}:
         found.append(f'{name}:{line} imports lmjax.{below}, which is not below')
     if root in ONLY_IN and ITS_SUBJECT.get(name) != root:
@@ -84,9 +94,11 @@ def test_imports_point_down(path):
     ('testing/x.py', 'import lmjax.models.decoder', 'not below'),
     ('data/x.py', 'import tensorflow as tf', 'outside a function'),
     ('nn/x.py', 'def f():\n  import tensorflow', 'in data/ only'),
-    ('training/step.py', 'import orbax.checkpoint', 'checkpoints only'),
+    ('training/step.py', 'import orbax.checkpoint', 'checkpoints/ only'),
     ('evaluation/x.py', 'from matplotlib import figure', 'outside a function'),
-    ('interop.py', 'def f():\n  import torch', 'in nowhere only'),
+    ('nn/x.py', 'def f():\n  import torch', 'in nowhere only'),
+    ('experiment.py', 'from lmjax.recipes import trained', 'not below'),
+    ('recipes/x.py', 'from lmjax.planning import preview', 'not below'),
 ])
 def test_a_wrong_import_is_seen(name, source, mistake):
   found, = mistakes(name, source)
@@ -100,6 +112,42 @@ def test_a_wrong_import_is_seen(name, source, mistake):
 ])
 def test_a_right_import_passes(name, source):
   assert not mistakes(name, source)
+
+
+def cycle(edges):
+  """Returns modules that import each other in a ring, or None."""
+  done, path = set(), []
+
+  def visit(module):
+    if module in path:
+      return path[path.index(module):] + [module]
+    if module in done:
+      return None
+    path.append(module)
+    found = next(filter(None, map(visit, edges.get(module, ()))), None)
+    path.pop()
+    done.add(module)
+    return found
+  return next(filter(None, map(visit, edges)), None)
+
+
+def test_no_module_imports_itself_by_way_of_others():
+  names = {'.'.join(p.relative_to(ROOT.parent).with_suffix('').parts)
+           .removesuffix('.__init__'): p for p in FILES}
+
+  def module(imported):  # `from package import name` may name either.
+    return imported if imported in names else imported.rpartition('.')[0]
+
+  edges = {name: sorted({module(imported) for _, imported, _ in imports(
+      ast.parse(path.read_text())) if imported.startswith('lmjax.')})
+           for name, path in names.items()}
+  assert sum(map(len, edges.values())) > 500
+  assert not cycle(edges)
+
+
+def test_a_ring_of_imports_is_seen():
+  assert cycle({'a': ['b'], 'b': ['c'], 'c': ['b']}) == ['b', 'c', 'b']
+  assert cycle({'a': ['b', 'c'], 'b': ['c']}) is None
 
 
 @pytest.mark.parametrize(

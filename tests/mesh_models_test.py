@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 
 from lmjax.models import decoder
-from lmjax.models import presets
-from lmjax.nn import experts
+from lmjax.models.presets import decoders
+from lmjax.nn.mixture import experts
 from lmjax.objectives import lm
+from lmjax.parallel import mesh as mesh_lib
 from lmjax.testing import exchanges as exchanges_lib
 from lmjax.testing import parallel as parallel_kit
-from lmjax.training import mesh as mesh_lib
 from lmjax.training import optimizers
 from lmjax.training import step
 
 VOCAB, WIDTH, ROWS, LENGTH = 96, 16, 16, 8
 MODEL = dataclasses.replace(
-    presets.gpt2(WIDTH, 2, 4, vocab_size=VOCAB, context=LENGTH), scan=True)
-LLAMA = dataclasses.replace(presets.llama(
+    decoders.gpt2(WIDTH, 2, 4, vocab_size=VOCAB, context=LENGTH), scan=True)
+LLAMA = dataclasses.replace(decoders.llama(
     WIDTH, 1, 4, 4, 40, vocab_size=VOCAB, context=LENGTH, tied=False),
                             scan=False)
 HIDDEN = 4 * WIDTH

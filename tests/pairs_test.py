@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lmjax import experiment
-from lmjax import runs
 from lmjax.core import trees
 from lmjax.data import continuous
 from lmjax.data import pipeline
-from lmjax.data import sources
+from lmjax.data.text import sources
+from lmjax import experiment
 from lmjax.models import decoder
+from lmjax.recipes import trained
 
 ROOT = pathlib.Path(__file__).parents[1] / 'experiments'
 
@@ -106,7 +106,7 @@ def test_a_pair_trains_resumes_and_is_scored(name, tmp_path, monkeypatch):
   whole = script.pretrain(config, str(tmp_path / 'whole'))
   if config.objective.likelihood != 'none':
     assert whole[0].tokens > 50 and np.isfinite(whole[0].nats_per_token)
-    assert runs.load(tmp_path / 'whole').kind == config.objective.likelihood
+    assert trained.load(tmp_path / 'whole').kind == config.objective.likelihood
   page = (tmp_path / 'whole/report.html').read_text()
   # No baseline's numbers are shown as those of a model without a likelihood.
   assert ('bits per byte' in page) == (config.objective.likelihood != 'none')
@@ -120,7 +120,7 @@ def test_a_pair_trains_resumes_and_is_scored(name, tmp_path, monkeypatch):
     with pytest.raises(OSError, match='the disk is gone'):
       script.pretrain(config, str(tmp_path / 'broken'))
   script.pretrain(config, str(tmp_path / 'broken'))  # From step 2 on.
-  one, other = (runs.load(tmp_path / name, 'latest')
+  one, other = (trained.load(tmp_path / name, 'latest')
                 for name in ('whole', 'broken'))
   assert one.step == other.step == 4
   assert one.digest == other.digest

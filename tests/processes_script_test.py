@@ -9,8 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from lmjax.testing import processes
-from lmjax.training import lock
+from lmjax.run import lock
+from lmjax.testing import commands
 from lmjax.training import writers
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -39,7 +39,7 @@ def started(count, workdir, *flags, devices=4, each=lambda index: ()):
   with socket.create_server(('127.0.0.1', 0)) as free:
     port = free.getsockname()[1]
   with contextlib.ExitStack() as stack:
-    yield [stack.enter_context(processes.started(
+    yield [stack.enter_context(commands.started(
         [sys.executable, str(ROOT / 'experiments/pretrain.py'),
          f'--workdir={workdir}', *SIZE, *flags, *each(index), *(() if
          count == 1 else (f'--coordinator=127.0.0.1:{port}',
@@ -128,7 +128,7 @@ def test_a_process_that_dies_ends_all_and_the_run_goes_on(
   workdir = tmp_path / 'run'
   with started(count, workdir, text, *FOUR, *LONG) as running:
     assert running[0].wait_until(
-        lambda: processes.last_step(workdir / 'metrics.jsonl') >= 50)
+        lambda: commands.last_step(workdir / 'metrics.jsonl') >= 50)
     running[victim].send(signal.SIGKILL)
     since = time.monotonic()
     for index, one in enumerate(running):
@@ -149,7 +149,7 @@ def test_a_signal_to_one_stops_all_at_the_same_step(tmp_path, text):
   workdir = tmp_path / 'run'
   with started(2, workdir, text, *FOUR, *LONG) as running:
     assert running[0].wait_until(
-        lambda: processes.last_step(workdir / 'metrics.jsonl') >= 50)
+        lambda: commands.last_step(workdir / 'metrics.jsonl') >= 50)
     running[1].send(signal.SIGTERM)
     ended = [one.wait(60) for one in running]
   assert [one.returncode for one in ended] == [75, 75], ended

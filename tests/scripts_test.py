@@ -10,14 +10,14 @@ import jax
 import numpy as np
 import pytest
 
-from lmjax import experiment
-from lmjax import runs
 from lmjax.core import config as config_lib
-from lmjax.data import sources
-from lmjax.data import tfds_builder
+from lmjax.data.text import sources
+from lmjax.data.text import tfds_builder
+from lmjax import experiment
 from lmjax.models import cost
 from lmjax.models import encoder
 from lmjax.objectives import mlm
+from lmjax.recipes import trained as trained_lib
 
 ROOT = pathlib.Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / 'experiments').glob('*.py'))
@@ -89,7 +89,7 @@ def test_pretrain_writes_a_whole_run_and_continues_it(tmp_path):
   assert (tmp_path / 'run/metrics.jsonl').read_text() == rows
   assert again[0].nats_per_token == reports[0].nats_per_token
 
-  trained = runs.load(tmp_path / 'run')
+  trained = trained_lib.load(tmp_path / 'run')
   assert trained.step in (2, 4)
 
 

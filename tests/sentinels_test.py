@@ -6,17 +6,17 @@ import pathlib
 import re
 import sys
 
-from lmjax import experiment
-from lmjax import runs
+from lmjax.checkpoints import store
 from lmjax.core import errors
 from lmjax.core import secrets
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import splits
-from lmjax.data import tokenizer
-from lmjax.models import presets
-from lmjax.training import checkpoints
-from lmjax.training import rundir
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data.tokenizers import tokenizer
+from lmjax import experiment
+from lmjax.models.presets import decoders
+from lmjax.recipes import trained
+from lmjax.run import directory
 from lmjax.training import step as step_lib
 import numpy as np
 import optax
@@ -43,11 +43,11 @@ def traces(folder):
 
 def test_names_beside_digests_hold_none_either(tmp_path):
   config, name = experiment.Count(), f'data.source: https://{USER}@host/x'
-  rundir.open_run(tmp_path, config, {name: 'a' * 64})
+  directory.open_run(tmp_path, config, {name: 'a' * 64})
   assert not traces(tmp_path)
-  rundir.open_run(tmp_path, config, {name: 'a' * 64})
+  directory.open_run(tmp_path, config, {name: 'a' * 64})
   with pytest.raises(errors.InputError, match='x changed: a+ -> b+') as caught:
-    rundir.open_run(tmp_path, config, {name: 'b' * 64})
+    directory.open_run(tmp_path, config, {name: 'b' * 64})
   assert 'SENTINEL' not in str(caught.value)
 
 
@@ -57,7 +57,7 @@ def test_checkpoints_keep_none(tmp_path):
   facts = {'config': {'hf_token': FLAG, 'path': f'https://me:{USER}@host/'},
            'pipeline': {f'data: https://{USER}@host/x': [KNOWN]}}
   for number in 1, 2:  # What is hidden is equal when the run goes on.
-    with checkpoints.Checkpoints(tmp_path / 'run', facts=facts) as saved:
+    with store.Checkpoints(tmp_path / 'run', facts=facts) as saved:
       state, _ = saved.resume(state)
       saved.save(number, state)
   assert not traces(tmp_path)
@@ -84,7 +84,7 @@ def test_no_secret_is_in_the_files_of_a_run(tmp_path, monkeypatch, capfd):
               (f'https://me:{USER}@host/x.txt?sig={SIGNATURE}',), 'paragraph'),
           split=splits.HashSplit(valid=0.2, test=0.0),
           tokenizer=tokenizer.Bytes(), batch_size=4),
-      model=presets.llama(16, 1, 2, 1, 32, vocab_size=None, context=48),
+      model=decoders.llama(16, 1, 2, 1, 32, vocab_size=None, context=48),
       training=experiment.Training(steps=2, eval_every=1),
       samples=experiment.Samples(
           prompts=('<img src=x onerror=alert(1)>', 'b'),
@@ -108,7 +108,7 @@ def test_no_secret_is_in_the_files_of_a_run(tmp_path, monkeypatch, capfd):
   script.pretrain(config, str(run))
   assert len(json.loads((run / 'run.json').read_text())) == 2
   assert not traces(run)
-  assert runs.load(run).config.training == config.training
+  assert trained.load(run).config.training == config.training
   # ... and what is not hidden is still compared, and told without it.
   os.rename(folder / f'x.txt?sig={SIGNATURE}',
             folder / f'y.txt?sig={SIGNATURE}')

@@ -21,8 +21,8 @@ from typing import Any
 from absl import logging
 import numpy as np
 
+from lmjax.testing import commands
 from lmjax.testing import faults
-from lmjax.testing import processes
 from lmjax.training import writers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -103,13 +103,13 @@ class Bench:
   def started(self, workdir: pathlib.Path, *flags: str,
               injected: Sequence[str] = (), **environment: str):
     """Returns `processes.started` of a run."""
-    return processes.started(
+    return commands.started(
         self.command(workdir, *flags, injected=injected),
         env=self.environment | environment)
 
   def run(self, workdir: pathlib.Path, *flags: str, code: int = FINISHED,
           says: Sequence[str] = (), injected: Sequence[str] = (),
-          **environment: str) -> processes.Ended:
+          **environment: str) -> commands.Ended:
     """Runs to the end; raises AssertionError at another end than the right one.
 
     Args:
@@ -139,7 +139,7 @@ class Bench:
 
     def at_gate(step):  # The row of a step comes with the step after it.
       assert process.wait_until(
-          lambda: processes.last_step(metrics(workdir)) >= step - 1,
+          lambda: commands.last_step(metrics(workdir)) >= step - 1,
           PATIENCE_S), process.output()[-4000:]
       time.sleep(0.3)  # For what the step leads to, such as a save.
 
@@ -186,7 +186,7 @@ class Bench:
     return mine[1][0]
 
 
-def expect(ended: processes.Ended, code: int, *says: str) -> processes.Ended:
+def expect(ended: commands.Ended, code: int, *says: str) -> commands.Ended:
   """Raises unless a run ended with a code and said some things."""
   output = ended.output[-6000:]
   assert ended.returncode == code, (

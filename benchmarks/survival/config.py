@@ -1,11 +1,11 @@
 """A run that takes seconds: one layer, packed rows, dropout, a row a step."""
-from lmjax import experiment
 from lmjax.core import config
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import splits
-from lmjax.data import tokenizer
-from lmjax.models import presets
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data.tokenizers import tokenizer
+from lmjax import experiment
+from lmjax.models.presets import decoders
 from lmjax.training import optimizers
 from lmjax.training import schedules
 
@@ -17,7 +17,7 @@ def get_config():
           split=splits.HashSplit(valid=0.1, test=0.0),
           tokenizer=tokenizer.Bytes(),
           batch_size=8),
-      model=presets.gpt2(
+      model=decoders.gpt2(
           32, 1, 2, vocab_size=None, context=32, dropout=0.1),
       optimizer=optimizers.AdamW(
           learning_rate=3e-3, schedule=schedules.Cosine(warmup=10)),

@@ -2,11 +2,11 @@
 import importlib.util
 import logging
 
-from lmjax import experiment
-from lmjax import pretraining
+from lmjax.checkpoints import store
 from lmjax.core import config as config_lib
+from lmjax import experiment
+from lmjax.recipes import pretraining
 from lmjax.testing import faults
-from lmjax.training import checkpoints
 from lmjax.training import writers
 from survival import bench as bench_lib
 
@@ -56,13 +56,13 @@ def _restored(bench, workdir, sweep):
   """Restores amid each damage: the newest step or the one before it, exact."""
   target, directory = _target(bench), workdir / 'checkpoints'
   steps, logger = bench_lib.steps(workdir)[-2:], logging.getLogger('lmjax')
-  saved = checkpoints.Checkpoints(directory)
+  saved = store.Checkpoints(directory)
   sound = {step: saved.restore(target, step).state for step in steps}
   count, level = 0, logger.level
   logger.setLevel(logging.CRITICAL)
   try:
     for count, what in enumerate(sweep, 1):
-      found = checkpoints.Checkpoints(directory).restore(target)
+      found = store.Checkpoints(directory).restore(target)
       try:
         faults.assert_bitwise(found.state, sound[found.step])
       except (AssertionError, KeyError) as error:

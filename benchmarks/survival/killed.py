@@ -2,8 +2,8 @@
 import signal
 import time
 
+from lmjax.testing import commands
 from lmjax.testing import faults
-from lmjax.testing import processes
 from survival import bench as bench_lib
 
 KILLS = 8
@@ -64,7 +64,7 @@ def on_other_devices(bench, rng):
   workdir, flags = bench.fresh('killed'), (
       '--parallel=pmap', *WITHOUT_DROPOUT)
   for count in DEVICES:
-    now = processes.last_step(bench_lib.metrics(workdir))
+    now = commands.last_step(bench_lib.metrics(workdir))
     ended = faults.kill_at_step(
         bench.command(workdir, *flags), now + int(rng.integers(6, 12)),
         bench_lib.metrics(workdir), env=bench.environment | devices(count))

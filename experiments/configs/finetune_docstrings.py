@@ -5,11 +5,11 @@
 59 s on 2 CPU cores: 62.0% of 12 packages from scratch, where naive Bayes has
 54.8% and the commonest package 21.0% (Python 3.11; others differ a little).
 """
-from lmjax import experiment
 from lmjax.core import config
-from lmjax.data import subwords
-from lmjax.models import classifier
-from lmjax.models import presets
+from lmjax.data.tokenizers import subwords
+from lmjax import experiment
+from lmjax.models.heads import pooled
+from lmjax.models.presets import decoders
 from lmjax.tasks import classification
 from lmjax.tasks import docstrings
 from lmjax.training import optimizers
@@ -24,10 +24,10 @@ def get_config():
           features=classification.Features(
               lengths=(32, 64, 128), prefix=' ', token_dropout=0.2)),
       tokenizer=subwords.SentencePiece(vocab_size=4096),
-      model=presets.llama(
+      model=decoders.llama(
           128, 2, 4, 4, 384, vocab_size=None, context=128),
       dropout=0.1,
-      head=classifier.ClassifierConfig(causal=False, dropout=0.2),
+      head=pooled.ClassifierConfig(causal=False, dropout=0.2),
       optimizer=optimizers.AdamW(
           learning_rate=2e-3, schedule=schedules.Linear(warmup=50)),
       training=experiment.Training(

@@ -13,11 +13,11 @@ arXiv:2407.21783, table 3; the batch is a fourth of theirs at its smallest.
 """
 import dataclasses
 
-from lmjax import experiment
 from lmjax.core import config
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.models import presets
+from lmjax.data.text import sources
+from lmjax import experiment
+from lmjax.models.presets import decoders
 from lmjax.objectives import lm
 from lmjax.training import optimizers
 from lmjax.training import schedules
@@ -28,7 +28,7 @@ def get_config():
       data=pipeline.DataConfig(
           source=sources.TextFiles(paths=('*.txt',)), batch_size=128),
       model=dataclasses.replace(
-          presets.PRESETS['llama3_8b'], dtype='bfloat16', scan=True,
+          decoders.PRESETS['llama3_8b'], dtype='bfloat16', scan=True,
           remat='full'),
       objective=lm.Causal(chunk=2048),
       optimizer=optimizers.AdamW(

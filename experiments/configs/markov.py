@@ -11,14 +11,14 @@ Expected, nats a token over all of the held-out text, where the best possible is
 trigram 1.3471, 0.16% in excess, which is what 1.18 million tokens leave unknown
 of 512 probabilities.
 """
-from lmjax import experiment
 from lmjax.core import config
 from lmjax.core import errors
 from lmjax.data import pipeline
-from lmjax.data import symbols
-from lmjax.data import synthetic
-from lmjax.models import ngram
-from lmjax.models import presets
+from lmjax.data.synthetic import synthetic
+from lmjax.data.tokenizers import symbols
+from lmjax import experiment
+from lmjax.models.counted import ngram
+from lmjax.models.presets import decoders
 from lmjax.training import optimizers
 from lmjax.training import schedules
 
@@ -27,7 +27,7 @@ DATA = pipeline.DataConfig(
     tokenizer=symbols.Characters(), batch_size=32)
 RUNS = {
     'transformer': experiment.Pretrain(
-        data=DATA, model=presets.gpt2(64, 2, 4, vocab_size=None, context=64),
+        data=DATA, model=decoders.gpt2(64, 2, 4, vocab_size=None, context=64),
         optimizer=optimizers.AdamW(
             learning_rate=3e-3, schedule=schedules.Cosine(warmup=50)),
         training=experiment.Training(steps=1000, eval_every=250),

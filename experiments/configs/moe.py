@@ -12,13 +12,13 @@ machine: 2,757,760 parameters of which a token uses 988,288 (the demo: 984,192);
 text not seen before (5.18); 1.6 times the processor time for a step. So early
 the experts help nothing; all 450 steps were not measured.
 """
-from lmjax import experiment
 from lmjax.core import config
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import splits
-from lmjax.data import subwords
-from lmjax.models import presets
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data.tokenizers import subwords
+from lmjax import experiment
+from lmjax.models.presets import decoders
 from lmjax.training import optimizers
 from lmjax.training import schedules
 
@@ -30,7 +30,7 @@ def get_config():
           split=splits.HashSplit(valid=0.1, test=0.0),
           tokenizer=subwords.SentencePiece(vocab_size=1024, model='bpe'),
           batch_size=16),
-      model=presets.mixtral(
+      model=decoders.mixtral(
           128, 4, 4, 4, 192, vocab_size=None, context=128),
       optimizer=optimizers.Muon(
           learning_rate=4e-3, schedule=schedules.Linear(warmup=20)),

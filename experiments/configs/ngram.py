@@ -17,13 +17,13 @@ among them), and 1,024 subwords of Python's reference (bits a byte; add
 
 Counting takes 0.2 to 0.5 s for the 218,024 words, on one core of an Intel Xeon.
 """
-from lmjax import experiment
 from lmjax.core import config
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import splits
-from lmjax.data import words
-from lmjax.models import ngram
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data.tokenizers import words
+from lmjax import experiment
+from lmjax.models.counted import ngram
 
 
 def get_config():

@@ -49,24 +49,24 @@ decoder_causal 2.830.
 """
 import dataclasses
 
-from lmjax import experiment
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.data import continuous
-from lmjax.data import corruption
+from lmjax.data.corruption import corruption
 from lmjax.data import pairs as pairs_lib
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import splits
-from lmjax.data import symbols
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data.tokenizers import symbols
+from lmjax import experiment
+from lmjax.models.counted import hmm
+from lmjax.models.counted import ngram
 from lmjax.models import decoder
 from lmjax.models import electra
 from lmjax.models import encoder
 from lmjax.models import encoder_decoder
-from lmjax.models import hmm
 from lmjax.models import lstm
 from lmjax.models import multi_token as multi_token_model
-from lmjax.models import ngram
 from lmjax.models import xlnet
 from lmjax.nn import block
 from lmjax.nn import positions

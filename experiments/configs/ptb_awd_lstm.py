@@ -16,13 +16,13 @@ Published: perplexity 60.0 on the validation text, 57.3 on the test text
 Rows are 70 tokens throughout, where the authors draw a length near 70 for each
 batch and scale the rate with it. 500 epochs of 664 steps.
 """
-from lmjax import experiment
 from lmjax.core import config
 from lmjax.data import continuous
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import splits
-from lmjax.data import words
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data.tokenizers import words
+from lmjax import experiment
 from lmjax.models import lstm
 from lmjax.nn import recurrent
 from lmjax.objectives import truncated

@@ -13,13 +13,13 @@ Published: perplexity 141.2 on the test text (Mikolov, Statistical Language
 Models Based on Neural Networks, 2012, table 4.1), by Kneser-Ney smoothing with
 one discount an order; modified Kneser-Ney should be a little better.
 """
-from lmjax import experiment
 from lmjax.core import config
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import splits
-from lmjax.data import words
-from lmjax.models import ngram
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data.tokenizers import words
+from lmjax import experiment
+from lmjax.models.counted import ngram
 
 
 def _lines(path):

@@ -18,13 +18,13 @@ row, with rate 1 and the gradient's norm clipped to 5. Here it is a mean over
 tokens, so the same update has rate 35 and clips at 5 / 35. 39 epochs of 1,328
 steps.
 """
-from lmjax import experiment
 from lmjax.core import config
 from lmjax.data import continuous
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import splits
-from lmjax.data import words
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data.tokenizers import words
+from lmjax import experiment
 from lmjax.models import lstm
 from lmjax.nn import recurrent
 from lmjax.objectives import truncated

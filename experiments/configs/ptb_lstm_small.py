@@ -20,13 +20,13 @@ steps. A machine of 2 Intel Xeon cores reads 7,200 tokens/s (timed on other text
 of the same vocabulary size): 28 minutes in all. The treebank itself is licensed,
 and the run on it is still to be made here.
 """
-from lmjax import experiment
 from lmjax.core import config
 from lmjax.data import continuous
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import splits
-from lmjax.data import words
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data.tokenizers import words
+from lmjax import experiment
 from lmjax.models import lstm
 from lmjax.nn import recurrent
 from lmjax.objectives import truncated

@@ -10,14 +10,14 @@ Published: 1.88 nats a character, on random crops of the validation split
 64: 1.907, 1.922, 1.910); a tolerance of 0.02 covers another seed. 76 s of
 training, 95 s in all, on 2 cores of an Intel Xeon.
 """
-from lmjax import experiment
 from lmjax.core import config
 from lmjax.data import packing
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import splits
-from lmjax.data import symbols
-from lmjax.models import presets
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data.tokenizers import symbols
+from lmjax import experiment
+from lmjax.models.presets import decoders
 from lmjax.training import optimizers
 from lmjax.training import schedules
 
@@ -30,7 +30,7 @@ def get_config():
           tokenizer=symbols.Characters(bos=False, eos=False),
           packing=packing.Crops(),
           batch_size=12),
-      model=presets.gpt2(
+      model=decoders.gpt2(
           128, 4, 4, vocab_size=None, context=64, bias=False),
       optimizer=optimizers.AdamW(
           learning_rate=1e-3, b2=0.99, weight_decay=0.1, clip_norm=1.0,

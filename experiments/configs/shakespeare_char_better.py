@@ -12,14 +12,14 @@ ten times the size, is published with 1.4697 on random crops of 256 characters.
 Against `shakespeare_char.py`: Muon for the matrices, rotary positions, SwiGLU,
 RMSNorm, a context of 128, and a learning rate that falls to zero.
 """
-from lmjax import experiment
 from lmjax.core import config
 from lmjax.data import packing
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import splits
-from lmjax.data import symbols
-from lmjax.models import presets
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data.tokenizers import symbols
+from lmjax import experiment
+from lmjax.models.presets import decoders
 from lmjax.training import optimizers
 from lmjax.training import schedules
 
@@ -32,7 +32,7 @@ def get_config():
           tokenizer=symbols.Characters(bos=False, eos=False),
           packing=packing.Concatenated(),
           batch_size=16),
-      model=presets.llama(
+      model=decoders.llama(
           128, 4, 4, 4, 384, vocab_size=None, context=128),
       optimizer=optimizers.Muon(
           learning_rate=4e-3, weight_decay=0.1, clip_norm=1.0,

@@ -10,11 +10,11 @@ pretraining: 83.0% (83.4, 83.3, 82.4 with seeds 0, 1, 2 over one pretrained
 run; standard error of each 1.3). From scratch, seed 0: 81.3%. Naive Bayes:
 82.0%. Without --config.init it starts from scratch.
 """
-from lmjax import experiment
 from lmjax.core import config
-from lmjax.data import subwords
-from lmjax.models import classifier
+from lmjax.data.tokenizers import subwords
+from lmjax import experiment
 from lmjax.models import decoder
+from lmjax.models.heads import pooled
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
@@ -48,7 +48,7 @@ def get_config():
               mixer=attention.AttentionConfig(num_heads=4),
               mlp=layers.MLPConfig(hidden=512))),
       dropout=0.2,
-      head=classifier.ClassifierConfig(pooling='max', dropout=0.5),
+      head=pooled.ClassifierConfig(pooling='max', dropout=0.5),
       optimizer=optimizers.AdamW(
           learning_rate=1e-3, schedule=schedules.Linear(warmup=100)),
       training=experiment.Training(

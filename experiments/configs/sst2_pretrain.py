@@ -7,12 +7,12 @@
 194 s on 2 CPU cores. Its held-out loss flatters it: phrases of one sentence
 overlap, and a hash sends them to both sides.
 """
-from lmjax import experiment
 from lmjax.core import config
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import splits
-from lmjax.data import subwords
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data.tokenizers import subwords
+from lmjax import experiment
 from lmjax.models import decoder
 from lmjax.nn import attention
 from lmjax.nn import block

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import functools
 import logging
-import os
 import sys
 import threading
 import traceback
@@ -15,6 +14,7 @@ from absl import flags
 from absl import logging as absl_logging
 
 from lmjax.core import allocator
+from lmjax.core import atomic
 from lmjax.core import config
 from lmjax.core import errors
 from lmjax.core import secrets
@@ -189,11 +189,7 @@ def writing(path: str | None) -> Iterator[TextIO]:
     yield sys.stdout
     return
   try:
-    with open(f'{path}.partial', 'w') as file:
+    with atomic.opened(path) as file:
       yield file
-    os.replace(f'{path}.partial', path)
   except OSError as error:
     raise errors.InputError(f'--out={path} cannot be written: {error}.')
-  except errors.InputError:
-    os.remove(f'{path}.partial')  # Empty.
-    raise

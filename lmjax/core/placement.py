@@ -51,7 +51,7 @@ def divided(mesh: jax.sharding.Mesh, table: Table, microbatches: int = 1,
     table: What is divided over which axes of the mesh.
     microbatches: Parts of a batch that follow each other through stages.
     sequence: How attention meets all tokens where devices divide them: see
-      `nn.divided`.
+      `nn.distributed.divided`.
   """
   token = _PLACE.set(Place(mesh, table, microbatches, sequence))
   try:

@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from lmjax.core import errors
-from lmjax.data import store as store_lib
-from lmjax.data import vocabulary
+from lmjax.data import token_store as store_lib
+from lmjax.data.tokenizers import vocabulary
 
 
 class Rows(Protocol):

@@ -12,8 +12,8 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.data import packing
-from lmjax.data import store as store_lib
-from lmjax.data import vocabulary
+from lmjax.data import token_store as store_lib
+from lmjax.data.tokenizers import vocabulary
 
 _AROUND = 3  # [CLS] and twice [SEP].
 

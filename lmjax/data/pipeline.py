@@ -8,14 +8,14 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.data import continuous
-from lmjax.data import corruption as corruption_lib
+from lmjax.data.corruption import corruption as corruption_lib
 from lmjax.data import packing as packing_lib
 from lmjax.data import pairs
-from lmjax.data import sources
-from lmjax.data import specials as specials_lib
-from lmjax.data import splits
-from lmjax.data import store as store_lib
-from lmjax.data import tokenizer as tokenizer_lib
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data import token_store as store_lib
+from lmjax.data.tokenizers import specials as specials_lib
+from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 
 Packing = (packing_lib.Config | continuous.Continuous | pairs.NextSentence
            | pairs.SentenceOrder)

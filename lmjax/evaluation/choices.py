@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from lmjax.core import errors
-from lmjax.data import files
-from lmjax.data import vocabulary
+from lmjax.data.text import files
+from lmjax.data.tokenizers import vocabulary
 from lmjax.evaluation import likelihood
 from lmjax.evaluation import questions
 from lmjax.evaluation import report

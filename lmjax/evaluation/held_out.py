@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lmjax.data import store as store_lib
-from lmjax.data import synthetic
-from lmjax.data import tokenizer as tokenizer_lib
+from lmjax.data.synthetic import synthetic
+from lmjax.data import token_store as store_lib
+from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import baselines
 from lmjax.evaluation import likelihood
 from lmjax.evaluation import report

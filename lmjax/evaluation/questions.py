@@ -17,7 +17,7 @@ from typing import Any
 from lmjax.core import config
 from lmjax.core import errors
 from lmjax.core import strict_json
-from lmjax.data import files
+from lmjax.data.text import files
 
 _FIELDS = ('context', 'query', 'context_options', 'choices', 'continuation',
            'gold', 'answer')

@@ -4,9 +4,9 @@ import dataclasses
 import json
 import math
 import os
-import pathlib
 from typing import Any
 
+from lmjax.core import atomic
 from lmjax.core import errors
 from lmjax.core import secrets
 from lmjax.core import strict_json
@@ -149,12 +149,8 @@ def save(path: str | os.PathLike, reports: Sequence[Report],
   tree = {'schema': SCHEMA,
           'reports': [report.to_dict() for report in reports],
           'choices': [choice.to_dict() for choice in choices]}
-  path = pathlib.Path(path)
-  part = path.with_name(path.name + '.part')
-  part.write_text(
-      json.dumps(secrets.redact(tree | finite(facts)), indent=2,
-                 allow_nan=False) + '\n')
-  os.replace(part, path)
+  atomic.write(path, json.dumps(
+      secrets.redact(tree | finite(facts)), indent=2, allow_nan=False) + '\n')
 
 
 def load(path: str | os.PathLike) -> list[Report]:

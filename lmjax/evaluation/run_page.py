@@ -13,6 +13,7 @@ import pathlib
 from typing import Any, NamedTuple
 import unicodedata
 
+from lmjax.core import atomic
 from lmjax.core import config as config_lib
 from lmjax.core import secrets
 from lmjax.evaluation import report
@@ -142,10 +143,7 @@ def write(
 </main></body>
 </html>
 """
-  path = pathlib.Path(path)
-  part = path.with_name(path.name + '.part')
-  part.write_text(page, encoding='utf-8')
-  os.replace(part, path)
+  atomic.write(path, page)
 
 
 def text(value: Any) -> str:

@@ -1,12 +1,12 @@
 """Model families by name; each is a config that builds its module."""
+from lmjax.models.counted import hmm
+from lmjax.models.counted import ngram
 from lmjax.models import decoder
 from lmjax.models import electra
 from lmjax.models import encoder
 from lmjax.models import encoder_decoder
-from lmjax.models import hmm
 from lmjax.models import lstm
 from lmjax.models import multi_token
-from lmjax.models import ngram
 from lmjax.models import xlnet
 
 MODELS = {

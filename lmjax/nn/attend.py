@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from lmjax.core import draws
 from lmjax.core import placement
 from lmjax.core import shapes
-from lmjax.nn import divided
+from lmjax.nn.distributed import divided
 from lmjax.nn import masks
 
 

@@ -12,9 +12,9 @@ from lmjax.core import errors
 from lmjax.core import placement
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import attention
-from lmjax.nn import experts
+from lmjax.nn.distributed import stages
 from lmjax.nn import layers
-from lmjax.nn import pipeline
+from lmjax.nn.mixture import experts
 from lmjax.nn import positions as positions_lib
 from lmjax.nn import ssm
 
@@ -240,7 +240,7 @@ class Stack(nn.Module):
               'dropout': flax.core.scope.LazyRng(key, (*rng.suffix, 'layers'))
           })[0]
 
-    return pipeline.run(
+    return stages.run(
         layer, self.variables['params']['layers'], x_BTD, others, keys_L)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from lmjax.core import config
 from lmjax.core import errors
-from lmjax.data import tokenizer as tokenizer_lib
+from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import classification
 from lmjax.objectives import labels as labels_lib
 from lmjax.tasks import baselines as baselines_lib

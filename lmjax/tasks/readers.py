@@ -6,10 +6,10 @@ import dataclasses
 from lmjax.core import config
 from lmjax.core import errors
 from lmjax.core import strict_json
-from lmjax.data import files
-from lmjax.data import splits
-from lmjax.data import tables
-from lmjax.data import tfds
+from lmjax.data.text import files
+from lmjax.data.text import splits
+from lmjax.data.text import tables
+from lmjax.data.text import tfds
 from lmjax.tasks import task as task_lib
 
 Example = task_lib.Example

@@ -31,9 +31,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lmjax.core import digests
 from lmjax.core import trees
-from lmjax.testing import processes
-from lmjax.training import digests
+from lmjax.testing import commands
 
 DAMAGES = ('delete', 'empty', 'half', 'flip')
 
@@ -130,7 +130,7 @@ def kill_at_step(
     reached: str | os.PathLike[str] | Callable[[], int], *,
     signal: int = signal_lib.SIGKILL, delay_s: float = 0.0,
     timeout_s: float = 300, **options: Any,
-) -> processes.Ended:
+) -> commands.Ended:
   """Starts a command and sends it a signal once it has reached a step.
 
   Args:
@@ -153,8 +153,8 @@ def kill_at_step(
     >>> ended.returncode
     -9
   """
-  now = reached if callable(reached) else lambda: processes.last_step(reached)
-  with processes.started(command, **options) as process:
+  now = reached if callable(reached) else lambda: commands.last_step(reached)
+  with commands.started(command, **options) as process:
     if process.wait_until(lambda: now() >= step, timeout_s):
       time.sleep(delay_s)
       process.send(signal)
@@ -167,7 +167,7 @@ def run_with_kills(
     rng: np.random.Generator, *, kills: int = 8,
     apart: tuple[int, int] = (1, 12), delay_s: float = 0.05,
     timeout_s: float = 300, **options: Any,
-) -> list[processes.Ended]:
+) -> list[commands.Ended]:
   """Starts a command again and again, kills it at random, lets it end at last.
 
   Args:
@@ -187,7 +187,7 @@ def run_with_kills(
     AssertionError: If the command ended with another code than 0, or finished
       before it could be killed so often: then give it more steps.
   """
-  now = reached if callable(reached) else lambda: processes.last_step(reached)
+  now = reached if callable(reached) else lambda: commands.last_step(reached)
   ends = []
   while len(ends) < kills:
     ends.append(kill_at_step(
@@ -197,7 +197,7 @@ def run_with_kills(
     if ends[-1].returncode != -signal_lib.SIGKILL:
       break
   else:
-    with processes.started(command, **options) as process:
+    with commands.started(command, **options) as process:
       ends.append(process.wait(timeout_s))
   if ends[-1].returncode or len(ends) <= kills:
     raise AssertionError(

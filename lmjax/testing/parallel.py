@@ -12,9 +12,9 @@ import numpy as np
 import optax
 
 from lmjax.core import trees
-from lmjax.training import mesh as mesh_lib
-from lmjax.training import parallel
-from lmjax.training import sharding
+from lmjax.parallel import mesh as mesh_lib
+from lmjax.parallel import sharding
+from lmjax.parallel import strategy as strategy_lib
 from lmjax.training import step as step_lib
 
 _LOSS, _PARAMETERS = 1e-5, 1e-4
@@ -74,7 +74,7 @@ def assert_parallel_invariant(
   optimizer = optimizer or optax.adamw(1e-3)
   run = functools.partial(
       _trained, objective, params, batches, optimizer, steps)
-  want, want_losses = run(parallel.Jit(), 1)
+  want, want_losses = run(strategy_lib.Jit(), 1)
   for name in _meshes() if over is None else over:
     got, losses = run(_strategy(name, rules, sequence), microbatches)
     for i, (loss, other) in enumerate(zip(losses, want_losses), 1):
@@ -118,9 +118,9 @@ def _meshes() -> list[str]:
 
 
 def _strategy(name: str, rules: sharding.Rules, sequence: str
-              ) -> parallel.Strategy:
+              ) -> strategy_lib.Strategy:
   if name == 'pmap':
-    return parallel.Pmap()
+    return strategy_lib.Pmap()
   sizes = sharding.parse(name)
   devices = jax.local_devices()[:int(np.prod(list(sizes.values())))]
   return mesh_lib.Mesh(devices, name, rules, sequence=sequence)

@@ -8,12 +8,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from lmjax.core import digests
 from lmjax.core import errors
 from lmjax.core import metrics as metrics_lib
-from lmjax.training import channel
-from lmjax.training import digests
+from lmjax.parallel import channel
+from lmjax.parallel import strategy as strategy_lib
 from lmjax.training import guard as guard_lib
-from lmjax.training import parallel
 from lmjax.training import stopping
 from lmjax.training import throughput
 from lmjax.training import writers as writers_lib
@@ -51,7 +51,7 @@ class Log:
   """
 
   def __init__(
-      self, strategy: parallel.Strategy, meter: throughput.Meter,
+      self, strategy: strategy_lib.Strategy, meter: throughput.Meter,
       progress: stopping.Progress, writers: Sequence[writers_lib.Writer],
       learning_rate: Callable[[int], Any] | None = None,
       guard: guard_lib.Guard = guard_lib.Guard(),

@@ -4,29 +4,45 @@ import contextlib
 import dataclasses
 import functools
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import jax.numpy as jnp
 import numpy as np
 import optax
 
 from lmjax.core import allocator
+from lmjax.core import digests
 from lmjax.core import errors
+from lmjax.parallel import channel
+from lmjax.parallel import rows as rows_lib
+from lmjax.parallel import strategy as parallel_lib
 from lmjax.training import averaging
-from lmjax.training import channel
-from lmjax.training import checkpoints as checkpoints_lib
-from lmjax.training import digests
 from lmjax.training import feed
 from lmjax.training import guard as guard_lib
 from lmjax.training import log as log_lib
-from lmjax.training import parallel as parallel_lib
-from lmjax.training import rows as rows_lib
 from lmjax.training import step as step_lib
 from lmjax.training import stopping
 from lmjax.training import supervision as supervision_lib
 from lmjax.training import throughput
 from lmjax.training import trace
 from lmjax.training import writers as writers_lib
+
+
+class Checkpoints(Protocol):
+  """Where states are saved, such as `checkpoints.store.Checkpoints`.
+
+  It is a context manager; leaving it waits for what is still being saved.
+  """
+
+  def __enter__(self) -> 'Checkpoints':
+    """Begins."""
+
+  def __exit__(self, *error: Any) -> None:
+    """Waits."""
+
+  def save(self, step: int, state: step_lib.TrainState,
+           progress: stopping.Progress, score: float | None) -> None:
+    """Saves a state; `score` is that of its evaluation, if there was one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +76,7 @@ def fit(
     evaluate: Callable[[Any, int], dict[str, float]] | None = None,
     eval_every: int | None = None,
     stop: stopping.EarlyStopping = stopping.EarlyStopping(),
-    checkpoints: checkpoints_lib.Checkpoints | None = None,
+    checkpoints: Checkpoints | None = None,
     save_every: int | None = None, save_minutes: float | None = None,
     writers: Sequence[writers_lib.Writer] = (), log_every: int = 10,
     progress: stopping.Progress | None = None,
@@ -132,7 +148,7 @@ def fit(
       step_lib.train_step, objective=objective, optimizer=optimizer,
       ema_decay=ema_decay, guard=guard), microbatches)
   state = strategy.place(state)
-  watching, interrupted = supervision.watchdog.watching, None
+  watching, interrupted = supervision.watching, None
   agree = channel.lagged(supervision.group, 'stop')
 
   with contextlib.ExitStack() as stack:
@@ -188,7 +204,7 @@ class _Visits:
   stop: stopping.EarlyStopping
   average: averaging.NonMonotone | None
   evaluate: Callable[[Any, int], dict[str, float]] | None
-  checkpoints: checkpoints_lib.Checkpoints | None
+  checkpoints: Checkpoints | None
   supervision: supervision_lib.Supervision
   save_minutes: float | None
 
@@ -226,7 +242,7 @@ class _Visits:
     state = self.strategy.gather(state)
     if evaluates and self.evaluate is not None:
       params = state.params if state.ema is None else state.ema
-      with self.supervision.watchdog.watching(f'the evaluation of step {step}'):
+      with self.supervision.watching(f'the evaluation of step {step}'):
         row = self.evaluate(params, step)
       score = self.stop.score(row)
       best = self.progress.update(step, score, self.stop)
@@ -237,7 +253,7 @@ class _Visits:
         placed = self.strategy.place(state)
     if saves and self.checkpoints is not None:
       self.log.pause()
-      with self.supervision.watchdog.watching(f'the save of step {step}'):
+      with self.supervision.watching(f'the save of step {step}'):
         self.checkpoints.save(step, state, self.progress, score)
       self._saved = time.monotonic()
     self.log.meter.start()

@@ -1,12 +1,23 @@
 """What watches over a run from outside its arithmetic."""
 from collections.abc import Callable
+import contextlib
 import dataclasses
-from typing import Any
+from typing import Any, Protocol
 
-from lmjax.training import channel
-from lmjax.training import signals
-from lmjax.training import watchdog as watchdog_lib
+from lmjax.parallel import channel
 from lmjax.training import writers
+
+
+class Interrupts(Protocol):
+  """Says whether something asks the run to stop, such as a signal."""
+
+  def requested(self) -> str | None:
+    """Returns what asks the run to save and stop, or None."""
+
+
+def _unwatched(what: str) -> contextlib.AbstractContextManager[None]:
+  del what
+  return contextlib.nullcontext()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +26,8 @@ class Supervision:
 
   Attributes:
     interrupts: Whether the run should save and stop now.
-    watchdog: Ends the process where a part of a step takes too long.
+    watching: `watching('step 3')` is a context; what is inside may not take
+      too long.
     events: Is told what happened at which step, such as a bad one.
     documents: From a step (counted from 0) to what its batch was made of, as
       JSON; for the events.
@@ -23,8 +35,8 @@ class Supervision:
       None never checks.
     group: The processes of the run, which stop at the same step.
   """
-  interrupts: signals.Interrupts | None = None
-  watchdog: watchdog_lib.Watchdog = watchdog_lib.Watchdog(None)
+  interrupts: Interrupts | None = None
+  watching: Callable[[str], contextlib.AbstractContextManager] = _unwatched
   events: writers.Writer | None = None
   documents: Callable[[int], Any] | None = None
   replicas_every: int | None = None

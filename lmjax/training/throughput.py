@@ -5,7 +5,7 @@ import time
 import jax
 import jax.numpy as jnp
 
-from lmjax.core import devices as devices_lib
+from lmjax.parallel import devices as devices_lib
 
 
 def peak_flops(devices: list[jax.Device]) -> float | None:

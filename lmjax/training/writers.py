@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import rich.console
 import rich.progress
 
+from lmjax.core import atomic
 from lmjax.core import errors
 from lmjax.core import strict_json
 
@@ -40,10 +41,8 @@ class JsonLines:
   def __init__(self, path: str | os.PathLike[str], start: int = 0):
     """Opens `path`; keeps the rows of steps up to `start`."""
     kept = [row for row in read(path) if row['step'] <= start]
-    temporary = f'{os.fspath(path)}.tmp'
-    with open(temporary, 'w', encoding='utf-8') as file:
+    with atomic.opened(path) as file:
       file.writelines(_line(row) for row in kept)
-    os.replace(temporary, path)
     self._file = open(path, 'a', encoding='utf-8')
 
   def write(self, step: int, row: Mapping[str, float]) -> None:

@@ -5,7 +5,7 @@ import pytest
 from lmjax.core import errors
 from lmjax.data import continuous
 from lmjax.data import pipeline
-from lmjax.data import store as store_lib
+from lmjax.data import token_store as store_lib
 
 
 def _store(lengths):

@@ -6,7 +6,7 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.data import packing
-from lmjax.data import store as store_lib
+from lmjax.data import token_store as store_lib
 
 _KEYS = ['inputs', 'positions', 'segments', 'targets', 'weights']
 

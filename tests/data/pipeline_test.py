@@ -8,15 +8,15 @@ import pytest
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.data import continuous
-from lmjax.data import corruption
+from lmjax.data.corruption import corruption
 from lmjax.data import packing
 from lmjax.data import pairs
 from lmjax.data import pipeline
-from lmjax.data import sources
-from lmjax.data import splits
-from lmjax.data import store as store_lib
-from lmjax.data import subwords
-from lmjax.data import symbols
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data import token_store as store_lib
+from lmjax.data.tokenizers import subwords
+from lmjax.data.tokenizers import symbols
 from tests.reference import corruptions
 
 TEXTS = tuple(f'{i} ' * (i % 9 + 3) for i in range(80))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.data import tokenizer as tokenizer_lib
-from lmjax.data import vocabulary
+from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax.data.tokenizers import vocabulary
 from lmjax.evaluation import baselines
 from lmjax.evaluation import choices
 from lmjax.evaluation import questions

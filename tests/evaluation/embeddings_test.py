@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.data import symbols
+from lmjax.data.tokenizers import symbols
 from lmjax.evaluation import embeddings
 from lmjax.models import cost
 from lmjax.models import encoder
-from lmjax.models import encoder_decoder_presets
-from lmjax.models import presets
+from lmjax.models.presets import decoders
+from lmjax.models.presets import encoder_decoders
 from lmjax.nn import masks
 from lmjax.testing import hot
 
@@ -19,7 +19,7 @@ TOKENIZER = symbols.Bytes().build()
 # Of four lengths, each compiled for itself where texts are read alone.
 TEXTS = ['ab', 'several words', 'zz', '', 'another words', 'so', 'x' * 40]
 CONFIGS = {
-    'decoder': presets.gpt2(16, 1, 2, vocab_size=258, context=24),
+    'decoder': decoders.gpt2(16, 1, 2, vocab_size=258, context=24),
     'encoder': encoder.EncoderConfig(
         vocab_size=258, context=24, width=16, num_layers=1),
 }
@@ -55,7 +55,7 @@ def test_a_batch_gives_what_each_text_alone_gives(name, pooling):
 
 
 def test_an_encoder_decoder_is_embedded_by_its_encoder():
-  config = encoder_decoder_presets.PRESETS['tiny']
+  config = encoder_decoders.PRESETS['tiny']
   config = config.with_vocab(258)
   model, params = config.build(), hot.hot_params(cost.shapes(config))
   found = embeddings.embed(model, params, TOKENIZER, ['abc'])

@@ -4,11 +4,11 @@ import math
 import numpy as np
 import pytest
 
-from lmjax.data import sources
-from lmjax.data import store as store_lib
-from lmjax.data import symbols
-from lmjax.data import synthetic
-from lmjax.data import tokenizer as tokenizer_lib
+from lmjax.data.synthetic import synthetic
+from lmjax.data.text import sources
+from lmjax.data import token_store as store_lib
+from lmjax.data.tokenizers import symbols
+from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import baselines
 from lmjax.evaluation import carried
 from lmjax.evaluation import held_out

@@ -5,20 +5,20 @@ import pytest
 
 from lmjax.models import cost
 from lmjax.models import decoder
-from lmjax.models import presets
+from lmjax.models.presets import decoders
 from lmjax.nn import positions
 from lmjax.testing import hot
 
 V = 47
 VARIANTS = {
-    'learned': presets.gpt2(32, 2, 4, vocab_size=V, context=64),
-    'rotary': presets.llama(
+    'learned': decoders.gpt2(32, 2, 4, vocab_size=V, context=64),
+    'rotary': decoders.llama(
         32, 2, 4, 2, 48, vocab_size=V, context=64, tied=False),
     'alibi': dataclasses.replace(
-        presets.gpt2(32, 2, 4, vocab_size=V, context=64),
+        decoders.gpt2(32, 2, 4, vocab_size=V, context=64),
         positions=positions.Alibi()),
     'scan': dataclasses.replace(
-        presets.gpt2(32, 2, 4, vocab_size=V, context=64), scan=True),
+        decoders.gpt2(32, 2, 4, vocab_size=V, context=64), scan=True),
 }
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.data import specials
-from lmjax.data import symbols
+from lmjax.data.tokenizers import specials
+from lmjax.data.tokenizers import symbols
 from lmjax.generation import fill
 from lmjax.models import cost
 from lmjax.models import encoder
-from lmjax.models import presets
+from lmjax.models.presets import decoders
 from lmjax.testing import hot
 
 TOKENIZER = specials.Extended(
@@ -76,7 +76,7 @@ def test_what_cannot_be_filled_is_refused(text, options, message):
 
 
 def test_a_causal_model_is_refused():
-  causal = presets.gpt2(16, 1, 2, vocab_size=12, context=24).build()
+  causal = decoders.gpt2(16, 1, 2, vocab_size=12, context=24).build()
   with pytest.raises(errors.InputError, match='Decoder cannot fill a mask'):
     fill.fill(causal, {}, TOKENIZER, ['[MASK]'])
 

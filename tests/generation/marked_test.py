@@ -1,8 +1,8 @@
 """Names of specials are ids where they are asked for, and text elsewhere."""
 import numpy as np
 
-from lmjax.data import specials
-from lmjax.data import symbols
+from lmjax.data.tokenizers import specials
+from lmjax.data.tokenizers import symbols
 from lmjax.generation import marked
 
 TOKENIZER = specials.Extended(

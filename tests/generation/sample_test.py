@@ -14,7 +14,7 @@ from lmjax.generation import prompts
 from lmjax.generation import sample
 from lmjax.generation import transforms
 from lmjax.models import encoder
-from lmjax.models import encoder_decoder_presets
+from lmjax.models.presets import encoder_decoders
 from lmjax.nn import masks
 from tests.generation import conftest
 
@@ -178,8 +178,8 @@ READ = [prompts.Prompt(ids, source)
     't5', pytest.param('original', marks=pytest.mark.slow)])
 def reader(request):
   """An encoder-decoder, (model, params)."""
-  make = {'t5': encoder_decoder_presets.t5,
-          'original': encoder_decoder_presets.transformer}[request.param]
+  make = {'t5': encoder_decoders.t5,
+          'original': encoder_decoders.transformer}[request.param]
   return conftest.hot_model(make(16, 2, 4, 24, vocab_size=47, context=40))
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from lmjax.core import trees
 from lmjax.models import cost
-from lmjax.models import presets
+from lmjax.models.presets import decoders
 from lmjax.nn import attend
 from lmjax.objectives import lm
 
-SMALL = presets.gpt2(32, 2, 4, vocab_size=50, context=16)
+SMALL = decoders.gpt2(32, 2, 4, vocab_size=50, context=16)
 
 
 def test_shapes_are_those_of_real_parameters():
@@ -53,8 +53,8 @@ def test_flops_agree_with_hand_counts(scan):
 
 
 def test_only_active_experts_count():
-  dense = presets.llama(32, 2, 4, 4, 48, vocab_size=50, context=16)
-  mixture = presets.mixtral(
+  dense = decoders.llama(32, 2, 4, 4, 48, vocab_size=50, context=16)
+  mixture = decoders.mixtral(
       32, 2, 4, 4, 24, vocab_size=50, context=16, num_experts=8, top_k=2)
   router = 6 * 2 * 32 * 8  # Two experts of half the width, and the routers.
   flops, of_dense = (
@@ -71,7 +71,7 @@ def test_recomputation_is_not_the_models():
 def test_flops_of_gpt2_at_1024_are_those_quoted_for_it():
   # 6 N + 12 L D T with N = 124 M, learned positions aside.
   flops = cost.training_flops(
-      *causal(presets.PRESETS['gpt2']), rows(1, 1024)) / 1024
+      *causal(decoders.PRESETS['gpt2']), rows(1, 1024)) / 1024
   assert flops == pytest.approx(0.855e9, rel=0.002)
 
 

@@ -11,7 +11,7 @@ from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.models import electra
 from lmjax.models import encoder
-from lmjax.models import encoder_presets
+from lmjax.models.presets import encoders
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
@@ -76,7 +76,7 @@ def test_the_parameters_are_all_that_each_needs():
 def test_the_small_one_shares_its_table():
   names = 'electra_small_generator', 'electra_small'
   small = electra.ElectraConfig(*(
-      dataclasses.replace(encoder_presets.PRESETS[name], scan=True)
+      dataclasses.replace(encoders.PRESETS[name], scan=True)
       for name in names))
   both = trees.count(jax.eval_shape(
       small.build().init, jax.random.key(0), jnp.zeros((1, 4), jnp.int32)))

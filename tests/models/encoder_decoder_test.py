@@ -11,7 +11,7 @@ from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.models import decoder
 from lmjax.models import encoder_decoder
-from lmjax.models import encoder_decoder_presets as presets
+from lmjax.models.presets import encoder_decoders as presets
 from lmjax.nn import block
 from lmjax.nn import masks
 from lmjax.testing import batches

@@ -12,9 +12,9 @@ from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import cross
 from lmjax.nn import decoder_block
-from lmjax.nn import experts
 from lmjax.nn import layers
 from lmjax.nn import masks
+from lmjax.nn.mixture import experts
 from lmjax.nn import positions
 from lmjax.testing import hot
 

@@ -8,7 +8,7 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.models import decoder
-from lmjax.models import encoder_decoder_presets as presets
+from lmjax.models.presets import encoder_decoders as presets
 from lmjax.nn import masks
 from lmjax.objectives import seq2seq
 from lmjax.testing import batches

@@ -7,10 +7,11 @@ import numpy as np
 import optax
 import pytest
 
+from lmjax.checkpoints import store as store_lib
 from lmjax.core import errors
 from lmjax.data import continuous
 from lmjax.data import pipeline
-from lmjax.data import store as store_lib
+from lmjax.data import token_store
 from lmjax.models import decoder
 from lmjax.models import lstm
 from lmjax.nn import masks
@@ -18,7 +19,6 @@ from lmjax.nn import recurrent
 from lmjax.objectives import lm
 from lmjax.objectives import truncated
 from lmjax.testing import hot
-from lmjax.training import checkpoints
 from lmjax.training import loop
 from lmjax.training import step
 
@@ -34,7 +34,7 @@ TRUNCATED = truncated.TruncatedBPTT()
 def stream(lengths=(31, 19)):
   offsets = np.cumsum([0, *lengths])
   tokens = np.random.default_rng(0).integers(0, VOCAB, offsets[-1])
-  store = store_lib.TokenStore(
+  store = token_store.TokenStore(
       tokens.astype(np.uint16), offsets, None, None, {'digest': ''})
   rows = continuous.Continuous(STREAMS).build(store, LENGTH, 0)
   return pipeline.Batches(rows, STREAMS, LENGTH, VOCAB, {})
@@ -93,7 +93,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path):
                     optimizer=optax.sgd(0.5), steps=steps, **kwargs).state
 
   whole = fit(STEPS + 2)
-  with checkpoints.Checkpoints(tmp_path) as saved:
+  with store_lib.Checkpoints(tmp_path) as saved:
     fit(STEPS - 2, checkpoints=saved)
     fresh = step.init_state(
         PARAMS, optax.sgd(0.5), 0, carry=TRUNCATED.carry(MODEL, STREAMS))

@@ -4,7 +4,7 @@ import types
 import numpy as np
 
 from lmjax.data import packing
-from lmjax.data import store as store_lib
+from lmjax.data import token_store as store_lib
 
 SENTINELS = tuple(range(5000, 5100))
 SPECIALS = {name: 6000 + i for i, name in enumerate(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.data import symbols
+from lmjax.data.tokenizers import symbols
 from lmjax.tasks import classification
 from lmjax.tasks import task
 

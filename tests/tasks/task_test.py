@@ -3,8 +3,8 @@ import dataclasses
 
 import pytest
 
-from lmjax import tasks
 from lmjax.core import config
+from lmjax import tasks
 from lmjax.tasks import task
 
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lmjax.testing import commands
 from lmjax.testing import faults
-from lmjax.testing import processes
 
 # A training loop in miniature: state = f(state, batch(step)), saved every 5
 # steps. `bug` makes it lose something, as loops do.
@@ -93,7 +93,7 @@ def test_a_signal_goes_out_at_its_step(tmp_path):
   ended = faults.kill_at_step(
       loop(tmp_path), 20, tmp_path / 'rows', signal=signal.SIGTERM)
   assert ended.returncode == -signal.SIGTERM
-  assert 20 <= processes.last_step(tmp_path / 'rows') < 60
+  assert 20 <= commands.last_step(tmp_path / 'rows') < 60
   never = faults.kill_at_step(loop(tmp_path), 99, lambda: 0)
   assert never.returncode == 0
 

@@ -4,9 +4,9 @@ import numpy as np
 import optax
 import pytest
 
+from lmjax.checkpoints import store
 from lmjax.core import errors
 from lmjax.training import averaging
-from lmjax.training import checkpoints
 from lmjax.training import loop
 from lmjax.training import step
 
@@ -34,7 +34,7 @@ def fit(toy, directory=None, steps=STEPS + 4, state=None, seen=None, **kwargs):
       evaluate=evaluate, eval_every=2, average=RULE, **kwargs)
   if directory is None:
     return loop.fit(fresh, toy.batches, **options).state
-  with checkpoints.Checkpoints(directory) as saved:
+  with store.Checkpoints(directory) as saved:
     state, progress = saved.resume(fresh)
     return loop.fit(state, toy.batches, checkpoints=saved, progress=progress,
                     **options).state

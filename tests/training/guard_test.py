@@ -10,8 +10,8 @@ import pytest
 from lmjax.core import errors
 from lmjax.core import metrics
 from lmjax.core import trees
+from lmjax.parallel import strategy as strategy_lib
 from lmjax.training import guard
-from lmjax.training import parallel
 from lmjax.training import step as step_lib
 
 LOOKING = guard.Guard(spike=guard.Spike(window=8, at_least=4))
@@ -76,7 +76,7 @@ def test_not_finite_changes_no_bit_but_the_step(toy, objective, before):
 
 
 def test_devices_agree_on_what_is_bad(toy):
-  strategy = parallel.Pmap()
+  strategy = strategy_lib.Pmap()
   batch = dict(toy.batches(0))
   batch['weights'] = batch['weights'].copy()
   batch['weights'][3] = np.nan  # A single device sees it.

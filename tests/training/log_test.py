@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from lmjax.core import metrics
+from lmjax.parallel import strategy
 from lmjax.training import guard
 from lmjax.training import log
-from lmjax.training import parallel
 from lmjax.training import stopping
 
 
@@ -31,7 +31,7 @@ class Meter:
 def make(progress=None, **kwargs):
   progress, meter = progress or stopping.Progress(tokens=100.0), Meter()
   events = []
-  out = log.Log(parallel.Jit(), meter, progress, (),
+  out = log.Log(strategy.Jit(), meter, progress, (),
                 learning_rate=lambda step: 0.5 * step,
                 bad_step=lambda *known: events.append(known), **kwargs)
   return types.SimpleNamespace(

@@ -7,14 +7,14 @@ import numpy as np
 import optax
 import pytest
 
+from lmjax.checkpoints import store as checkpoints_lib
 from lmjax.core import errors
 from lmjax.core import trees
-from lmjax.training import checkpoints as checkpoints_lib
+from lmjax.parallel import strategy as strategy_lib
 from lmjax.training import guard
 from lmjax.training import log
 from lmjax.training import loop
 from lmjax.training import optimizers
-from lmjax.training import parallel
 from lmjax.training import schedules
 from lmjax.training import step
 from lmjax.training import stopping
@@ -223,7 +223,7 @@ def test_time_alone_saves_too(toy, tmp_path):
 
 
 def test_devices_that_drift_apart_end_the_run(toy):
-  class Drifting(parallel.Pmap):
+  class Drifting(strategy_lib.Pmap):
     def drifted(self, tree):
       assert jax.tree.leaves(tree)[0].shape[0] == 8
       return ['params/head: device 3'] if len(seen) > 1 else seen.append(1)
@@ -247,7 +247,7 @@ def test_the_watchdog_is_told_what_goes_on(toy, tmp_path):
   watchdog = Watchdog()
   with checkpoints_lib.Checkpoints(tmp_path) as saved:
     fit(toy, steps=2, checkpoints=saved, supervision=supervision.Supervision(
-        watchdog=watchdog), evaluate=lambda params, step: {'valid/loss': 1.0})
+        watching=watchdog.watching), evaluate=lambda params, step: {'valid/loss': 1.0})
   assert watchdog.seen == [
       'the batch of step 1', 'step 1', 'the batch of step 2', 'step 2',
       'the evaluation of step 2', 'the save of step 2']

@@ -8,7 +8,7 @@ def test_by_default_nothing_happens():
   plain = supervision.Supervision()
   assert plain.requested() is None
   plain.bad_step(3, {'loss': 1.0})
-  with plain.watchdog.watching('anything'):
+  with plain.watching('anything'):
     pass
 
 

@@ -1,0 +1,50 @@
+"""Where a result comes from: versions, commit, command line and devices."""
+import datetime
+import importlib.metadata
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+from typing import Any
+
+import jax
+
+from lmjax.core import secrets
+
+
+def describe() -> dict[str, Any]:
+  """Returns what a result depends on besides its config, as JSON types."""
+  def version(name):
+    try:
+      return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+      return None
+
+  names = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy',
+           'lmjax')
+  devices = jax.devices()
+  return {
+      'started': datetime.datetime.now(datetime.timezone.utc).isoformat(
+          timespec='seconds'),
+      'command': secrets.command(sys.argv),
+      'versions': {'python': platform.python_version()} | {
+          name: version(name) for name in names},
+      'git': _git_state(),
+      'devices': [len(devices), devices[0].device_kind],
+      'platform': platform.platform(),
+      'cores': os.cpu_count(),
+  }
+
+
+def _git_state() -> dict[str, Any] | None:
+  """Returns commit and whether the tree was dirty; None outside a checkout."""
+  def git(*args):
+    return subprocess.run(
+        ['git', *args], cwd=pathlib.Path(__file__).parent, check=True,
+        capture_output=True, text=True, timeout=10).stdout.strip()
+  try:
+    return {'commit': git('rev-parse', 'HEAD'),
+            'dirty': bool(git('status', '--porcelain'))}
+  except (OSError, subprocess.SubprocessError):
+    return None

@@ -1,0 +1,145 @@
+"""UL2: a mixture of denoisers, each named by a mode token."""
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.data.corruption import corrupted
+from lmjax.data.corruption import pieces
+from lmjax.data.corruption import prefixes
+from lmjax.data.corruption import spans
+
+
+@dataclasses.dataclass(frozen=True)
+class UL2(corrupted.Corruption):
+  """Each row is corrupted by one of several denoisers, by their shares.
+
+  R hides short spans as T5 does, X hides long ones or many, and S hides the
+  end. The i-th denoiser is the i-th entry of each field. What it corrupts
+  begins with its mode token: [R], [S] or [X].
+
+  Attributes:
+    modes: 'R', 'S' or 'X' of each denoiser.
+    rates: Share of a row's tokens that it hides.
+    mean_lengths: Tokens of its spans, on average; not used by S.
+    shares: How often it is drawn, in proportion.
+    documents: So many texts of a row are corrupted, as in `SpanCorruption`.
+    joined: Whether source and target make one row, for a decoder alone.
+
+  References:
+    Tay et al., UL2: Unifying Language Learning Paradigms, arXiv:2205.05131,
+    section 3.1.2 and table 1.
+  """
+  modes: tuple[str, ...] = ('R', 'R', 'S', 'X', 'X', 'X', 'X')
+  rates: tuple[float, ...] = (0.15, 0.15, 0.25, 0.5, 0.5, 0.15, 0.5)
+  mean_lengths: tuple[float, ...] = (3.0, 8.0, 0.0, 3.0, 8.0, 64.0, 64.0)
+  shares: tuple[float, ...] = (1.0,) * 7
+  documents: int = 8
+  joined: bool = False
+
+  def __post_init__(self):
+    counts = {name: len(getattr(self, name)) for name in (
+        'modes', 'rates', 'mean_lengths', 'shares')}
+    if len(set(counts.values())) > 1 or not self.modes:
+      raise errors.InputError(
+          'corruption.modes, rates, mean_lengths and shares should have one '
+          f'entry a denoiser each; got {counts}.')
+    if set(self.modes) - set('RSX'):
+      raise errors.InputError(
+          f"corruption.modes should be of 'R', 'S', 'X'; got {self.modes}.")
+    if min(self.shares) < 0 or not sum(self.shares):
+      raise errors.InputError(
+          'corruption.shares should be at least 0 and not all 0; got '
+          f'{self.shares}.')
+    corrupted.check_documents(self.documents)
+    self.denoisers()
+
+  def denoisers(self) -> list[spans.SpanCorruption | prefixes.PrefixLM]:
+    """Returns the parts of the mixture, as for an encoder-decoder."""
+    return [
+        prefixes.PrefixLM(rate) if mode == 'S' else spans.SpanCorruption(
+            rate, mean, self.documents)
+        for mode, rate, mean in zip(self.modes, self.rates, self.mean_lengths)]
+
+  def sizes(self, length: int) -> pieces.Sizes:
+    """See `corrupted.Corruption`."""
+    parts = [denoiser.sizes(length) for denoiser in self.denoisers()]
+    # In a joined row an end hidden behind a sentinel is longer by two of them.
+    joined = max([part.joined for part in parts] + [
+        length + self.documents])
+    return pieces.Sizes(
+        length + self.documents, max(part.target for part in parts),
+        joined + self.documents)
+
+  def corrupt(self, tokenizer: Any, length: int) -> pieces.Corrupt:
+    """See `corrupted.Corruption`."""
+    ids = np.array([tokenizer.special(f'[{mode}]') for mode in self.modes])
+    bounds = np.cumsum(self.shares) / sum(self.shares)
+    parts = [self._part(denoiser, tokenizer, length)
+             for denoiser in self.denoisers()]
+
+    def corrupt(texts, draws):
+      choice = np.searchsorted(bounds, draws.of_rows(), side='right')
+      done = []
+      for number, part in enumerate(parts):
+        mine = np.flatnonzero(choice[texts.rows] == number)
+        if len(mine):
+          some = pieces.Chunks.of(
+              np.arange(len(mine)), (texts.offsets[mine], texts.lengths[mine])
+          ).read(texts.tokens, pieces.Texts(
+              texts.tokens, texts.lengths[mine], texts.rows[mine],
+              texts.segments[mine]))
+          source, target = part(some, draws)
+          done.append((mine, _begun(source, target, ids[number]), target))
+      return tuple(
+          _gathered(texts, [(mine, pair[side]) for mine, *pair in done])
+          for side in range(2))
+    return corrupt
+
+  def prompt(self, tokenizer: Any, ids: np.ndarray) -> corrupted.Task:
+    """See `corrupted.Corruption`.
+
+    The prompt's mode is the one it names, or else S to go on, and R or X where
+    sentinels hide spans.
+    """
+    of_mode = {mode: tokenizer.special(f'[{mode}]') for mode in self.modes}
+    names = np.isin(ids, list(of_mode.values()))
+    spans_hidden = np.isin(ids, tokenizer.sentinel_ids).any()
+    likely = [of_mode[mode] for mode in ('RX' if spans_hidden else 'S')
+              if mode in of_mode] + [of_mode[self.modes[0]]]
+    mode = [*ids[names], *likely][:1]
+    task = corrupted.hidden(tokenizer, ids[~names])
+    return dataclasses.replace(task, source=np.concatenate([mode, task.source]))
+
+  def _part(self, denoiser, tokenizer, length):
+    """Returns the function of one denoiser, limited to `documents` texts."""
+    if isinstance(denoiser, spans.SpanCorruption):
+      return denoiser.corrupt(tokenizer, length)
+    sentinel = corrupted.sentinels(tokenizer, 1, 'The denoiser S')
+
+    def divide(texts, draws):
+      beyond = texts.in_row(texts.lengths > 1) >= self.documents
+      places = np.where(
+          beyond, texts.lengths, denoiser.places(texts, draws))
+      return prefixes.divide(texts, places, sentinel)
+    return divide
+
+
+def _begun(source, target, mode):
+  """Returns the sources with a mode token before those that have a target."""
+  index = np.arange(len(source.lengths))
+  return pieces.Chunks.of(
+      index, (len(source.tokens), (target.lengths > 0).astype(np.int64)),
+      (source.offsets, source.lengths)).read(
+          np.append(source.tokens, mode), source)
+
+
+def _gathered(texts, parts):
+  """Returns parts of the texts, [(which, texts)], as one in their old order."""
+  chunks, base = [], 0
+  for mine, part in parts:
+    chunks.append(pieces.Chunks.of(mine, (base + part.offsets, part.lengths)))
+    base += len(part.tokens)
+  tokens = np.concatenate([part.tokens for _, part in parts])
+  return chunks[0].join(*chunks[1:]).read(tokens, texts)

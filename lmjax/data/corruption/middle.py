@@ -1,0 +1,88 @@
+"""Fill-in-the-middle: text reordered so that its middle comes last."""
+from collections.abc import Callable
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from lmjax.data.corruption import corrupted
+from lmjax.data.corruption import pieces
+
+
+@dataclasses.dataclass(frozen=True)
+class FillInTheMiddle(corrupted.Corruption):
+  """A share of the texts is cut at two places, and the middle moved last.
+
+  With ids [PRE], [SUF] and [MID] a text becomes `[PRE] prefix [SUF] suffix
+  [MID] middle`, or `[PRE] [SUF] suffix [MID] prefix middle` (SPM). All tokens
+  are predicted, as in any text for a decoder alone. BOS stays first, and EOS
+  last, where it tells that the middle has met the suffix; if the row cut the
+  text's end off, EOS is added.
+
+  Attributes:
+    rate: Share of the texts that is reordered.
+    spm_rate: Share of these that has the suffix first.
+    documents: So many texts of a row are reordered at most; rows are longer by
+      4 tokens for each.
+
+  References:
+    Bavarian et al., Efficient Training of Language Models to Fill in the
+    Middle, arXiv:2207.14255, section 3.
+  """
+  rate: float = 0.5
+  spm_rate: float = 0.5
+  documents: int = 4
+
+  last = True
+
+  def __post_init__(self):
+    corrupted.check_rate('rate', self.rate)
+    corrupted.check_rate('spm_rate', self.spm_rate)
+    corrupted.check_documents(self.documents)
+
+  def sizes(self, length: int) -> pieces.Sizes:
+    """See `corrupted.Corruption`."""
+    return pieces.Sizes(0, 0, length + 4 * self.documents)
+
+  def layout(self) -> Callable[..., dict[str, np.ndarray]]:
+    """Returns what makes a batch of plain rows."""
+    return pieces.plain
+
+  def corrupt(self, tokenizer: Any, length: int) -> pieces.Corrupt:
+    """See `corrupted.Corruption`."""
+    del length
+    bos, eos = tokenizer.bos_id, tokenizer.eos_id
+    ids = [tokenizer.special(name) for name in ('[PRE]', '[SUF]', '[MID]')]
+    ids = np.array(ids + [0 if i is None else i for i in (bos, eos)])
+
+    def corrupt(texts, draws):
+      begins, _, rest = pieces.stripped(texts, bos, eos)
+      chosen = draws.of_texts(texts) < self.rate
+      chosen &= rest.lengths > 0
+      chosen &= texts.in_row(chosen) < self.documents
+      first = draws.of_texts(texts) < self.spm_rate
+      cuts = np.stack([draws.of_texts(texts) for _ in range(2)])
+      low, high = np.sort(
+          (cuts * (rest.lengths + 1)).astype(np.int64), axis=0)
+      left = np.flatnonzero(~chosen)
+      chunks = pieces.Chunks.of(
+          left, (texts.offsets[left], texts.lengths[left])).join(
+              self._reordered(texts, chosen, first, low, high, begins,
+                              rest.lengths, eos is not None))
+      target = chunks.read(np.concatenate([texts.tokens, ids]), texts)
+      return texts, target
+    return corrupt
+
+  def _reordered(self, texts, chosen, first, low, high, begins, size, ends):
+    """Returns the chunks of the chosen texts."""
+    i = np.flatnonzero(chosen)
+    pre, suf, mid, bos, eos = len(texts.tokens) + np.arange(5)
+    start, size = (texts.offsets + begins)[i], size[i]
+    low, high, first = low[i], high[i], first[i]
+    prefix, middle = (start, low), (start + low, high - low)
+    suffix = start + high, size - high
+    early = prefix[0], np.where(first, 0, low)  # PSM has the prefix here,
+    late = prefix[0], np.where(first, low, 0)  # SPM here.
+    return pieces.Chunks.of(
+        i, (bos, begins[i]), (pre, 1), early, (suf, 1), suffix, (mid, 1), late,
+        middle, (eos, int(ends)))

@@ -1,0 +1,212 @@
+"""BART's noise: a text is damaged in several ways, and all of it asked for."""
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.data.corruption import corrupted
+from lmjax.data.corruption import pieces
+
+_STOPS = (b'.', b'!', b'?', b'\n')
+
+
+@dataclasses.dataclass(frozen=True)
+class Bart(corrupted.Corruption):
+  """The source is a damaged text, the target the text as it was.
+
+  Sentences are permuted, then tokens masked and deleted, then spans replaced
+  by one [MASK] each, then the text rotated; the defaults are those of the
+  paper's large model. BOS, EOS and other control ids stay where they are. The
+  decoder starts from the text's BOS, or from BOS, or else EOS, before it.
+
+  Attributes:
+    rate: Share of the tokens in infilled spans, to the nearest token.
+    mean_length: Of the Poisson lengths of spans; one of length 0 puts a [MASK]
+      where nothing is missing.
+    permute: Whether sentences come in a random order. A sentence ends with an
+      id whose text ends in a full stop, '!', '?' or a line break.
+    mask_rate: Chance of each token to become [MASK].
+    delete_rate: Chance of each token to vanish.
+    rotate_rate: Chance of each text to begin at a random token.
+    joined: Whether source and target make one row, for a decoder alone.
+
+  References:
+    Lewis et al., BART, arXiv:1910.13461, sections 2.2 and 5.1, figure 2.
+  """
+  rate: float = 0.3
+  mean_length: float = 3.0
+  permute: bool = True
+  mask_rate: float = 0.0
+  delete_rate: float = 0.0
+  rotate_rate: float = 0.0
+  joined: bool = False
+
+  def __post_init__(self):
+    for name in ('rate', 'mask_rate', 'delete_rate', 'rotate_rate'):
+      corrupted.check_rate(name, getattr(self, name))
+    if self.mean_length <= 0:
+      raise errors.InputError(
+          'corruption.mean_length should be above 0 tokens; got '
+          f'{self.mean_length}.')
+
+  def sizes(self, length: int) -> pieces.Sizes:
+    """See `corrupted.Corruption`."""
+    return pieces.Sizes(length, length, 2 * length)
+
+  def corrupt(self, tokenizer: Any, length: int) -> pieces.Corrupt:
+    """See `corrupted.Corruption`."""
+    del length
+    mask, start = tokenizer.special('[MASK]'), _start(tokenizer)
+    bos, eos = tokenizer.bos_id, tokenizer.eos_id
+    stops = sentence_ends(tokenizer) if self.permute else None
+
+    def corrupt(texts, draws):
+      begins, ends, rest = pieces.stripped(texts, bos, eos)
+      for change in self._changes(mask, stops):
+        rest = change(rest, draws)
+      index = np.arange(len(begins))
+      source = pieces.Chunks.of(
+          index, (texts.offsets, begins.astype(np.int64)),
+          (len(texts.tokens) + rest.offsets, rest.lengths),
+          (texts.offsets + texts.lengths - 1, ends.astype(np.int64)))
+      buffer = np.concatenate([texts.tokens, rest.tokens, [start]])
+      begun = texts.tokens[texts.offsets] == start
+      target = pieces.Chunks.of(
+          index, (len(buffer) - 1, (~begun).astype(np.int64)),
+          (texts.offsets, texts.lengths))
+      return source.read(buffer, texts), target.read(buffer, texts)
+    return corrupt
+
+  def prompt(self, tokenizer: Any, ids: np.ndarray) -> corrupted.Task:
+    """See `corrupted.Corruption`.
+
+    The whole text is written anew; without a [MASK] in it, one at its end asks
+    for more.
+    """
+    mask = tokenizer.special('[MASK]')
+    after = [] if mask in ids else [mask]
+    if tokenizer.eos_id is not None:
+      after.append(tokenizer.eos_id)
+    return corrupted.Task(np.concatenate([ids, after]).astype(ids.dtype),
+                          np.array([_start(tokenizer)]))
+
+  def _changes(self, mask, stops):
+    if self.permute:
+      yield lambda texts, draws: permuted(texts, draws, stops)
+    if self.mask_rate:
+      yield lambda texts, draws: masked(texts, draws, self.mask_rate, mask)
+    if self.delete_rate:
+      yield lambda texts, draws: deleted(texts, draws, self.delete_rate)
+    if self.rate:
+      yield lambda texts, draws: infilled(
+          texts, draws, self.rate, self.mean_length, mask)
+    if self.rotate_rate:
+      yield lambda texts, draws: rotated(texts, draws, self.rotate_rate)
+
+
+def _start(tokenizer: Any) -> int:
+  """Returns the id that a decoder starts from."""
+  bos, eos = tokenizer.bos_id, tokenizer.eos_id
+  if bos is None and eos is None:
+    raise errors.InputError(
+        'BART needs an id for the decoder to start from, and the tokenizer '
+        'has neither BOS nor EOS; set --config.data.tokenizer.bos=True.')
+  return eos if bos is None else bos
+
+
+def sentence_ends(tokenizer: Any) -> np.ndarray:
+  """Returns whether each id ends a sentence, [V]."""
+  return np.array([tokenizer.token_bytes(i).rstrip(b' ').endswith(_STOPS)
+                   for i in range(tokenizer.vocab_size)])
+
+
+def permuted(texts: pieces.Texts, draws: pieces.Draws, stops: np.ndarray
+             ) -> pieces.Texts:
+  """Returns the texts with their sentences in a random order."""
+  owner = np.repeat(np.arange(len(texts.lengths)), texts.lengths)
+  begins = pieces.arange(texts.lengths) == 0
+  begins[1:] |= stops[texts.tokens[:-1]]
+  starts = np.flatnonzero(begins)
+  text = owner[starts]
+  counts = np.bincount(text, minlength=len(texts.lengths))
+  order = np.argsort(text + 0.5 * draws.each(texts, counts))
+  lengths = np.diff(starts, append=len(owner))
+  return pieces.Chunks(
+      starts[order], lengths[order], text[order]).read(texts.tokens, texts)
+
+
+def masked(texts: pieces.Texts, draws: pieces.Draws, rate: float, mask: int
+           ) -> pieces.Texts:
+  """Returns the texts with some tokens replaced by `mask`, each by chance."""
+  hit = draws.each(texts) < rate
+  return dataclasses.replace(texts, tokens=np.where(hit, mask, texts.tokens))
+
+
+def deleted(texts: pieces.Texts, draws: pieces.Draws, rate: float
+            ) -> pieces.Texts:
+  """Returns the texts without some of their tokens, each by chance."""
+  keep = draws.each(texts) >= rate
+  owner = np.repeat(np.arange(len(texts.lengths)), texts.lengths)
+  return dataclasses.replace(
+      texts, tokens=texts.tokens[keep],
+      lengths=np.bincount(owner[keep], minlength=len(texts.lengths)))
+
+
+def infilled(texts: pieces.Texts, draws: pieces.Draws, rate: float,
+             mean_length: float, mask: int) -> pieces.Texts:
+  """Returns the texts with spans replaced by one `mask` each.
+
+  Lengths are Poisson, of as many spans as reach the share `rate`, the last
+  being cut to it; where they lie is uniform.
+  """
+  noise = np.floor(rate * texts.lengths + 0.5).astype(np.int64)
+  index = np.arange(len(noise))
+  # No text has more spans than hidden tokens: the source is never longer.
+  owner = np.repeat(index, noise)
+  lengths = poisson(draws.each(texts, noise), mean_length)
+  before = np.cumsum(lengths) - lengths
+  first = np.cumsum(noise) - noise
+  before -= before[np.minimum(first, len(before) - 1)][owner] if len(
+      before) else 0
+  left = noise[owner] - before
+  is_last = pieces.arange(noise) == noise[owner] - 1
+  lengths = np.where(is_last, left, np.minimum(lengths, left))
+  used = left > 0
+  owner, lengths = owner[used], lengths[used]
+
+  counts = np.bincount(owner, minlength=len(noise))
+  room = (texts.lengths - noise)[owner] + 1  # Gaps between what stays.
+  gap = np.floor(draws.each(texts, counts) * room).astype(np.int64)
+  order = np.lexsort((gap, owner))
+  gap = gap[order]  # Owners keep their places; lengths are in random order.
+  shown = gap - np.where(pieces.arange(counts) == 0, 0, np.roll(gap, 1))
+  both = shown + lengths
+  starts = np.cumsum(both) - both
+  total = np.bincount(owner, both, len(noise)).astype(np.int64)
+  starts += (texts.offsets - (np.cumsum(total) - total))[owner]
+  chunks = pieces.Chunks.of(
+      owner, (starts, shown), (len(texts.tokens), 1)).join(
+          pieces.Chunks.of(
+              index, (texts.offsets + total, texts.lengths - total)))
+  return chunks.read(np.append(texts.tokens, mask), texts)
+
+
+def poisson(u: np.ndarray, mean: float) -> np.ndarray:
+  """Returns Poisson numbers of that mean from uniform ones."""
+  k = np.arange(int(mean + 12 * math.sqrt(mean)) + 20)
+  logs = k * math.log(mean) - mean - np.array(
+      [math.lgamma(i + 1) for i in k])
+  return np.searchsorted(np.cumsum(np.exp(logs)), u, side='right')
+
+
+def rotated(texts: pieces.Texts, draws: pieces.Draws, rate: float
+            ) -> pieces.Texts:
+  """Returns the texts, some of which now begin at a random token."""
+  hit = draws.of_texts(texts) < rate
+  place = np.floor(draws.of_texts(texts) * texts.lengths).astype(np.int64)
+  place = np.where(hit, place, 0)
+  return pieces.Chunks.of(
+      np.arange(len(place)), (texts.offsets + place, texts.lengths - place),
+      (texts.offsets, place)).read(texts.tokens, texts)

@@ -1,0 +1,94 @@
+"""A text divided once: what is read, and what continues it."""
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from lmjax.data.corruption import corrupted
+from lmjax.data.corruption import pieces
+
+
+@dataclasses.dataclass(frozen=True)
+class PrefixLM(corrupted.Corruption):
+  """Each text is divided at a random place; its second part is the target.
+
+  For an encoder-decoder the encoder reads the prefix and the first sentinel,
+  from which the decoder starts. For a decoder alone the row stays what it was,
+  with `prefix` on the tokens that see each other and weights on the rest; the
+  token at the division is read and not predicted.
+
+  Attributes:
+    rate: Share of a text that is predicted; None draws the place uniformly.
+    joined: Whether source and target make one row, for a decoder alone.
+
+  References:
+    Raffel et al., T5, arXiv:1910.10683, section 3.2.1, figure 4 (right).
+  """
+  rate: float | None = None
+  joined: bool = False
+
+  def __post_init__(self):
+    if self.rate is not None:
+      corrupted.check_rate('rate', self.rate, least=True)
+
+  @property
+  def last(self) -> bool:
+    """A row for a decoder keeps all its targets."""
+    return self.joined
+
+  def sizes(self, length: int) -> pieces.Sizes:
+    """See `corrupted.Corruption`."""
+    return pieces.Sizes(length, length, length)
+
+  def corrupt(self, tokenizer: Any, length: int) -> pieces.Corrupt:
+    """See `corrupted.Corruption`."""
+    del length
+    sentinel = None if self.joined else corrupted.sentinels(
+        tokenizer, 1, 'Continuing a prefix')
+
+    def corrupt(texts, draws):
+      return divide(texts, self.places(texts, draws), sentinel)
+    return corrupt
+
+  def prompt(self, tokenizer: Any, ids: np.ndarray) -> corrupted.Task:
+    """See `corrupted.Corruption`; a joined prompt's last id begins the rest."""
+    if self.joined:
+      return corrupted.Task(ids[:-1], ids[-1:])
+    return dataclasses.replace(corrupted.hidden(tokenizer, ids), end=None)
+
+  def places(self, texts: pieces.Texts, draws: pieces.Draws) -> np.ndarray:
+    """Returns how many tokens of each text are its prefix, [P]."""
+    # At least one is read and one predicted; in a joined row the first of the
+    # target is not predicted, but read.
+    low = 0 if self.joined else 1
+    high = texts.lengths - (1 if self.joined else 0)
+    if self.rate is None:
+      u = draws.of_texts(texts)
+      places = low + (u * np.maximum(high - low, 1)).astype(np.int64)
+    else:
+      target = np.maximum(
+          np.floor(self.rate * texts.lengths + 0.5).astype(np.int64), 1)
+      places = np.clip(texts.lengths - target - self.joined, low, None)
+    return np.minimum(places, texts.lengths)
+
+
+def divide(texts: pieces.Texts, places: np.ndarray, sentinel: np.ndarray | None
+           ) -> tuple[pieces.Texts, pieces.Texts]:
+  """Divides each text into source and target.
+
+  Args:
+    texts: The texts.
+    places: How many tokens of each are the source, [P]; all of them leave its
+      target empty.
+    sentinel: One id, which ends the source and begins the target; None leaves
+      it out.
+  """
+  index = np.arange(len(places))
+  marked = (places < texts.lengths) & (sentinel is not None)
+  buffer = texts.tokens if sentinel is None else np.concatenate(
+      [texts.tokens, sentinel])
+  mark = len(texts.tokens), marked.astype(np.int64)
+  source = pieces.Chunks.of(index, (texts.offsets, places), mark)
+  target = pieces.Chunks.of(
+      index, mark, (texts.offsets + places, texts.lengths - places))
+  return source.read(buffer, texts), target.read(buffer, texts)

@@ -1,0 +1,275 @@
+"""Texts with an answer: copying, recall, parity, modular addition.
+
+Every document is made of even choices, which nobody can foresee, and of symbols
+that follow from them, which cost the optimum nothing. `excess` over it is the
+price of not having found the rule.
+"""
+import dataclasses
+import math
+
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.data.synthetic import language
+
+
+class _Puzzle(language.Language):
+  """A language given by `_next`, the even choices after a prefix."""
+
+  def predictions(self, symbols, begins):
+    language.whole(begins, type(self).__name__)
+    alphabet = self.alphabet
+    out = np.zeros((len(symbols) + 1, len(alphabet) + 1))
+    text = ''.join(alphabet[s] for s in symbols if s < len(alphabet))
+    for i in range(len(symbols) + 1):
+      choices = self._next(text[:i])
+      for letter, p in choices.items():
+        out[i, alphabet.index(letter) if letter else -1] = p
+      if i < len(symbols) and text[i:i + 1] not in choices:
+        break  # Not a text of this language: all that follows stays 0.
+    return out
+
+  def _next(self, prefix: str) -> dict[str, float]:
+    """Returns the probability of each next character; '' is the end."""
+    raise TypeError(f'{type(self).__name__} should define _next.')
+
+  def _draw(self, random, count):
+    number = {c: i for i, c in enumerate(self.alphabet)}
+    return [np.array([number[c] for c in self._text(random)])
+            for _ in range(count)]
+
+
+def _even(letters: str) -> dict[str, float]:
+  return {letter: 1 / len(letters) for letter in letters}
+
+
+def _word(prefix: str, letters: str, least: int, most: int,
+          stop: str) -> dict[str, float]:
+  """Returns what follows in a word of `least` to `most` letters, then `stop`.
+
+  All lengths are equally probable: of those still possible, one is this.
+  """
+  n = len(prefix)
+  stops = 1 / (most - n + 1) if n >= least else 0.0
+  out = {letter: (1 - stops) / len(letters) for letter in letters
+         if stops < 1}
+  return out | ({stop: stops} if stops else {})
+
+
+def _check_lengths(source) -> None:
+  if not 1 <= source.min_length <= source.max_length:
+    raise errors.InputError(
+        f'{type(source).__name__} needs 1 <= min_length <= max_length; got '
+        f'{source.min_length} and {source.max_length}.')
+
+
+def _words_entropy(source, letters: int, tokens: float) -> language.Entropy:
+  """Returns the entropy of a word of a random length and what it implies."""
+  mean = (source.min_length + source.max_length) / 2
+  lengths = source.max_length - source.min_length + 1
+  return language.Entropy(mean * math.log(letters) + math.log(lengths), tokens)
+
+
+@dataclasses.dataclass(frozen=True)
+class Copy(_Puzzle):
+  """A random word, a bar, and the word again: 'dgab|dgab'.
+
+  Attributes:
+    symbols: How many letters there are.
+    min_length: Letters of the shortest word; all lengths are as probable.
+    max_length: Letters of the longest word.
+    num_documents: How many there are.
+    seed: Of the documents.
+
+  References:
+    Graves et al., Neural Turing Machines, arXiv:1410.5401, section 4.1.
+  """
+  symbols: int = 8
+  min_length: int = 4
+  max_length: int = 16
+  num_documents: int = 10_000
+  seed: int = 0
+
+  def __post_init__(self):
+    language.check(self, symbols=2)
+    _check_lengths(self)
+
+  @property
+  def alphabet(self) -> str:
+    return language.letters(self.symbols, 'Copy.symbols') + '|'
+
+  def entropy(self) -> language.Entropy:
+    mean = (self.min_length + self.max_length) / 2
+    return _words_entropy(self, self.symbols, 2 * mean + 2)
+
+  def _next(self, prefix):
+    word, bar, copy = prefix.partition('|')
+    if not bar:
+      return _word(word, self.alphabet[:-1], self.min_length, self.max_length,
+                   '|')
+    return {word[len(copy):len(copy) + 1]: 1.0}
+
+  def _text(self, random):
+    length = random.integers(self.min_length, self.max_length + 1)
+    word = ''.join(self.alphabet[i]
+                   for i in random.integers(self.symbols, size=length))
+    return f'{word}|{word}'
+
+
+@dataclasses.dataclass(frozen=True)
+class AssociativeRecall(_Puzzle):
+  """Pairs of a key and its value, a bar, and keys to be answered: 'a3c1|c1a3'.
+
+  Multi-query associative recall: keys are different letters in random order,
+  values are digits, and each query is one of the keys shown, drawn evenly.
+
+  Attributes:
+    keys: How many letters keys are drawn from.
+    values: How many digits values are drawn from.
+    pairs: Pairs in a document.
+    queries: Queries in a document.
+    num_documents: How many there are.
+    seed: Of the documents.
+
+  References:
+    Arora et al., Zoology, arXiv:2312.04927, section 3.1 (MQAR).
+  """
+  keys: int = 16
+  values: int = 8
+  pairs: int = 6
+  queries: int = 6
+  num_documents: int = 10_000
+  seed: int = 0
+
+  def __post_init__(self):
+    language.check(self, keys=1, values=2, pairs=1, queries=1)
+    if self.keys > 26 or self.values > 10 or self.pairs > self.keys:
+      raise errors.InputError(
+          'AssociativeRecall needs keys <= 26, values <= 10 and pairs <= keys; '
+          f'got {self.keys}, {self.values} and {self.pairs}.')
+
+  @property
+  def alphabet(self) -> str:
+    return self._keys + self._values + '|'
+
+  @property
+  def _keys(self) -> str:
+    return language.LETTERS[:self.keys]
+
+  @property
+  def _values(self) -> str:
+    return '0123456789'[:self.values]
+
+  def entropy(self) -> language.Entropy:
+    shown = sum(math.log(self.keys - i) for i in range(self.pairs))
+    shown += self.pairs * math.log(self.values)
+    return language.Entropy(shown + self.queries * math.log(self.pairs),
+                            2.0 * (self.pairs + self.queries) + 2)
+
+  def _next(self, prefix):
+    shown, bar, asked = prefix.partition('|')
+    if not bar:
+      if len(shown) == 2 * self.pairs:
+        return {'|': 1.0}
+      if len(shown) % 2:
+        return _even(self._values)
+      return _even(''.join(k for k in self._keys if k not in shown))
+    if len(asked) % 2:
+      return {shown[shown.index(asked[-1]) + 1]: 1.0}
+    return {'': 1.0} if len(asked) == 2 * self.queries else _even(shown[::2])
+
+  def _text(self, random):
+    keys = random.permutation(self.keys)[:self.pairs]
+    pairs = [self._keys[k] + self._values[random.integers(self.values)]
+             for k in keys]
+    asked = random.integers(self.pairs, size=self.queries)
+    return ''.join(pairs) + '|' + ''.join(pairs[i] for i in asked)
+
+
+@dataclasses.dataclass(frozen=True)
+class Parity(_Puzzle):
+  """Random bits and whether the number of ones is odd: '10110=1'.
+
+  Attributes:
+    min_length: Bits of the shortest document; all lengths are as probable.
+    max_length: Bits of the longest.
+    num_documents: How many there are.
+    seed: Of the documents.
+
+  References:
+    Hahn, Theoretical Limitations of Self-Attention, arXiv:1906.06755, sec. 3.
+  """
+  min_length: int = 1
+  max_length: int = 32
+  num_documents: int = 10_000
+  seed: int = 0
+  alphabet = '01='
+
+  def __post_init__(self):
+    language.check(self)
+    _check_lengths(self)
+
+  def entropy(self) -> language.Entropy:
+    mean = (self.min_length + self.max_length) / 2
+    return _words_entropy(self, 2, mean + 3)
+
+  def _next(self, prefix):
+    bits, equals, answer = prefix.partition('=')
+    if not equals:
+      return _word(bits, '01', self.min_length, self.max_length, '=')
+    return {'': 1.0} if answer else {str(bits.count('1') % 2): 1.0}
+
+  def _text(self, random):
+    length = random.integers(self.min_length, self.max_length + 1)
+    bits = random.integers(2, size=length)
+    return ''.join(map(str, bits)) + f'={bits.sum() % 2}'
+
+
+@dataclasses.dataclass(frozen=True)
+class ModularAddition(_Puzzle):
+  """Sums modulo p in decimal digits, with leading zeros: '07+95=05'.
+
+  Attributes:
+    modulus: p; both operands are drawn evenly from 0 to p - 1.
+    num_documents: How many there are, with repetition.
+    seed: Of the documents.
+
+  References:
+    Power et al., Grokking, arXiv:2201.02177, section 2.
+  """
+  modulus: int = 97
+  num_documents: int = 10_000
+  seed: int = 0
+  alphabet = '0123456789+='
+
+  def __post_init__(self):
+    language.check(self, modulus=2)
+
+  @property
+  def digits(self) -> int:
+    """Digits a number is written with."""
+    return len(str(self.modulus - 1))
+
+  def entropy(self) -> language.Entropy:
+    return language.Entropy(2 * math.log(self.modulus), 3.0 * self.digits + 3)
+
+  def _next(self, prefix):
+    digits = self.digits
+    number, place = divmod(len(prefix), digits + 1)
+    if place == digits:
+      return {('+', '=', '')[number]: 1.0}
+    written = prefix[number * (digits + 1):]
+    if number == 2:
+      total = (int(prefix[:digits]) + int(prefix[digits + 1:2 * digits + 1]))
+      return {f'{total % self.modulus:0{digits}d}'[place]: 1.0}
+    size = 10 ** (digits - place - 1)  # Numbers that share one more digit.
+    low = int(written or '0') * 10 * size
+    counts = {str(d): min(max(self.modulus - low - d * size, 0), size)
+              for d in range(10)}
+    total = sum(counts.values())
+    return {d: n / total for d, n in counts.items() if n}
+
+  def _text(self, random):
+    a, b = random.integers(self.modulus, size=2)
+    return '{:0{n}d}+{:0{n}d}={:0{n}d}'.format(
+        a, b, (a + b) % self.modulus, n=self.digits)

@@ -1,0 +1,197 @@
+"""Where text comes from: configs that all yield the same thing, documents."""
+import collections
+from collections.abc import Iterator
+import dataclasses
+import hashlib
+import re
+from typing import Any, Literal
+
+from lmjax.core import config
+from lmjax.core import errors
+from lmjax.core import strict_json
+from lmjax.data.synthetic import synthetic
+from lmjax.data.text import corpora
+from lmjax.data.text import documents
+from lmjax.data.text import files
+from lmjax.data.text import tables
+from lmjax.data.text import tfds
+
+Source = documents.Source
+Delimited = tables.Delimited
+Tfds = tfds.Tfds
+
+_MAX_LINE_BYTES = 16 << 20
+_SURROGATES = re.compile('[\ud800-\udfff]')
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedded(documents.Source):
+  """A corpus inside every CPython: 'python-docs' or 'python-stdlib'."""
+  name: Literal['python-docs', 'python-stdlib'] = 'python-docs'
+
+  def __post_init__(self):
+    if self.name not in corpora.CORPORA:
+      raise errors.InputError(
+          f'Embedded.name is {self.name!r}; choose from '
+          f'{sorted(corpora.CORPORA)}.'
+          f'{config.near(self.name, corpora.CORPORA)}')
+
+  def fingerprint(self) -> dict[str, Any]:
+    return corpora.fingerprint(self.name)
+
+  def contents(self) -> dict[str, str]:
+    found = self.fingerprint()
+    return {self.name: f'Python {found["python"]}, sha {found["sizes"][:12]}'}
+
+  def _read(self, counts: collections.Counter) -> Iterator[str]:
+    del counts
+    return corpora.CORPORA[self.name]()
+
+
+@dataclasses.dataclass(frozen=True)
+class InMemory(documents.Source):
+  """Texts at hand, for notebooks and tests."""
+  texts: tuple[str, ...]
+
+  def __post_init__(self):
+    if isinstance(self.texts, str):
+      raise errors.InputError(
+          'InMemory.texts is a single str; give a list of documents: [text].')
+    object.__setattr__(self, 'texts', tuple(self.texts))
+
+  def fingerprint(self) -> dict[str, Any]:
+    sha = hashlib.sha256()
+    for text in self.texts:
+      raw = text.encode('utf-8', errors='surrogatepass')
+      sha.update(b'%d:' % len(raw) + raw)
+    return {'texts': len(self.texts), 'sha256': sha.hexdigest()}
+
+  def describe(self) -> str:
+    return f'InMemory({len(self.texts)} texts)'
+
+  def _read(self, counts: collections.Counter) -> Iterator[str]:
+    del counts
+    return iter(self.texts)
+
+
+@dataclasses.dataclass(frozen=True)
+class TextFiles(documents.Source):
+  """Text files in UTF-8, plain or `.gz`.
+
+  Attributes:
+    paths: Files and globs.
+    split_on: What a document is: a 'file', a 'line', or a 'paragraph' (lines
+      up to a blank one, with their line ends between them).
+    on_bad_text: What to do with bytes that are not UTF-8: 'fail', 'replace'
+      them by U+FFFD, or 'skip' their lines. What was done is counted.
+    max_line_bytes: Longer lines are bad text too, unless documents are files.
+  """
+  paths: tuple[str, ...]
+  split_on: Literal['file', 'line', 'paragraph'] = 'file'
+  on_bad_text: files.OnBadText = 'fail'
+  max_line_bytes: int = _MAX_LINE_BYTES
+
+  def __post_init__(self):
+    files.check_limit(self.max_line_bytes)
+
+  def fingerprint(self) -> dict[str, Any]:
+    return config.to_dict(self) | {'files': files.fingerprint(self.paths)}
+
+  def contents(self) -> dict[str, str]:
+    return files.contents(self.paths)
+
+  def _read(self, counts: collections.Counter) -> Iterator[str]:
+    for path in files.expand(self.paths):
+      if self.split_on == 'file':
+        yield files.read(path, self.on_bad_text, counts)
+        continue
+      lines = (line for _, line in files.lines(
+          path, self.on_bad_text, self.max_line_bytes, counts))
+      yield from lines if self.split_on == 'line' else _paragraphs(lines)
+
+
+@dataclasses.dataclass(frozen=True)
+class JsonLines(documents.Source):
+  """JSON lines, plain or `.gz`: an object a line, a document an object.
+
+  Attributes:
+    paths: Files and globs.
+    field: The key of the object under which its text is.
+    on_bad_text: As in `TextFiles`; lone surrogates are bad text as well.
+    max_line_bytes: Longer lines are bad text too.
+  """
+  paths: tuple[str, ...]
+  field: str = 'text'
+  on_bad_text: files.OnBadText = 'fail'
+  max_line_bytes: int = _MAX_LINE_BYTES
+
+  def __post_init__(self):
+    files.check_limit(self.max_line_bytes)
+
+  def fingerprint(self) -> dict[str, Any]:
+    return config.to_dict(self) | {'files': files.fingerprint(self.paths)}
+
+  def contents(self) -> dict[str, str]:
+    return files.contents(self.paths)
+
+  def _read(self, counts: collections.Counter) -> Iterator[str]:
+    for path in files.expand(self.paths):
+      for number, line in files.lines(
+          path, self.on_bad_text, self.max_line_bytes, counts):
+        if not line.strip():
+          continue
+        text = self._text(f'{path}:{number}', line)
+        if _SURROGATES.search(text):
+          text = self._repaired(f'{path}:{number}', text, counts)
+        if text is not None:
+          yield text
+
+  def _text(self, where: str, line: str) -> str:
+    try:
+      row = strict_json.loads(line, lenient=True)
+    except ValueError as error:
+      raise errors.InputError(
+          f'{where}: not JSON ({error}); if it is the last line, the file is '
+          'truncated.') from None
+    if not isinstance(row, dict):
+      raise errors.InputError(
+          f'{where}: should be a JSON object; got {type(row).__name__}.')
+    if self.field not in row:
+      raise errors.InputError(
+          f'{where}: no field {self.field!r} among {sorted(row)[:20]}; set '
+          f'field.'
+          f'{config.near(self.field, row)}')
+    if not isinstance(row[self.field], str):
+      raise errors.InputError(
+          f'{where}: field {self.field!r} should be a string; got '
+          f'{type(row[self.field]).__name__}.')
+    return row[self.field]
+
+  def _repaired(self, where: str, text: str,
+                counts: collections.Counter) -> str | None:
+    if self.on_bad_text == 'fail':
+      at = _SURROGATES.search(text).start()
+      raise errors.InputError(
+          f'{where}: lone surrogate {text[at]!a} at character {at} of '
+          f"{self.field!r}; repair it, or set on_bad_text='replace' or 'skip'.")
+    if self.on_bad_text == 'skip':
+      counts['lines of bad text skipped'] += 1
+      return None
+    counts['lines of bad text repaired'] += 1
+    return _SURROGATES.sub('\ufffd', text)
+
+
+Config = (Embedded | TextFiles | JsonLines | Delimited | Tfds | InMemory
+          | synthetic.Config)
+
+
+def _paragraphs(lines: Iterator[str]) -> Iterator[str]:
+  paragraph = []
+  for line in lines:
+    if line.strip():
+      paragraph.append(line)
+    elif paragraph:
+      yield '\n'.join(paragraph)
+      paragraph = []
+  if paragraph:
+    yield '\n'.join(paragraph)

@@ -1,0 +1,80 @@
+"""A TensorFlow Datasets builder that turns any of our sources into a data set.
+
+Importing this module registers the data set `text_corpus` with TFDS. Nothing
+else here imports it, so TFDS is loaded only by those who prepare data.
+"""
+from collections.abc import Iterator, Mapping
+import dataclasses
+import pathlib
+from typing import Any
+
+import tensorflow_datasets
+
+from lmjax.core import errors
+from lmjax.data.text import documents
+
+_VERSION = '1.0.0'
+
+
+@dataclasses.dataclass(eq=False)
+class TextCorpusConfig(tensorflow_datasets.core.BuilderConfig):
+  """One corpus among those that `TextCorpus` prepares.
+
+  Attributes:
+    splits: The source of each split, by the split's name.
+  """
+  splits: Mapping[str, documents.Source] = dataclasses.field(
+      default_factory=dict)
+
+
+class TextCorpus(tensorflow_datasets.core.GeneratorBasedBuilder):
+  """Documents of our sources as rows {'text': ...}, in their own order."""
+  VERSION = tensorflow_datasets.core.Version(_VERSION)
+  RELEASE_NOTES = {_VERSION: 'One row a document.'}
+
+  def _info(self) -> tensorflow_datasets.core.DatasetInfo:
+    return tensorflow_datasets.core.DatasetInfo(
+        builder=self,
+        description='Text documents, prepared by lmjax from local sources.',
+        features=tensorflow_datasets.features.FeaturesDict(
+            {'text': tensorflow_datasets.features.Text()}),
+        disable_shuffling=True)  # Readers shuffle; the source's order stays.
+
+  def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+    del dl_manager  # Nothing is downloaded.
+    return {name: self._generate_examples(source)
+            for name, source in self.builder_config.splits.items()}
+
+  def _generate_examples(
+      self, source: documents.Source) -> Iterator[tuple[int, dict[str, str]]]:
+    for number, text in enumerate(source.documents()):
+      yield number, {'text': text}
+
+
+def prepare(name: str, splits: Mapping[str, documents.Source],
+            data_dir: str | pathlib.Path) -> str:
+  """Writes sources as a prepared TFDS data set, in array_record files.
+
+  Any TFDS reader can read it: ours as `Tfds(returned name, data_dir=...)`,
+  which needs no TensorFlow, `tfds.load` elsewhere.
+
+  Args:
+    name: What to call the corpus.
+    splits: The source of each split: {'train': TextFiles(('a.txt',))}.
+    data_dir: The folder of TFDS data to add it to.
+
+  Returns:
+    The data set's name within TFDS: 'text_corpus/<name>'.
+
+  Raises:
+    InputError: If a corpus of this name is there, or a source has no text.
+  """
+  builder = TextCorpus(
+      config=TextCorpusConfig(name=name, splits=splits), data_dir=data_dir)
+  full_name = f'{builder.name}/{name}'
+  if builder.is_prepared():
+    raise errors.InputError(
+        f'{full_name} is already prepared in {str(data_dir)!r}; choose another '
+        'name, or delete it.')
+  builder.download_and_prepare(file_format='array_record')
+  return full_name

@@ -1,0 +1,267 @@
+"""Token stores: a corpus as one memory-mapped array of ids.
+
+A store is a folder of four files: `tokens.bin` (the ids of all documents, one
+after the other, little-endian), `offsets.npy` (where each begins, and the
+end), `sizes.npy` (its UTF-8 bytes and words, before tokenization), `meta.json`.
+"""
+import array
+import collections
+from collections.abc import Iterator, Sequence
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import sys
+from typing import Any
+
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.core import safe_paths
+from lmjax.core import secrets
+from lmjax.core import strict_json
+from lmjax.data.text import documents as documents_lib
+from lmjax.data.tokenizers import vocabulary
+
+_VERSION = 3  # Of the files; another version is built anew.
+_PART = 1 << 20  # Characters gathered before they are encoded.
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenStore:
+  """The ids of a corpus, indexable without being read into memory.
+
+  Attributes:
+    tokens: All ids, 1-D, memory-mapped.
+    offsets: int64; document i is `tokens[offsets[i]:offsets[i + 1]]`.
+    text_bytes: int64; the UTF-8 bytes of each document's original text.
+    words: int64; its words, by whitespace.
+    meta: What `meta.json` says: counts, digests, and what it was built from.
+  """
+  tokens: np.ndarray
+  offsets: np.ndarray
+  text_bytes: np.ndarray
+  words: np.ndarray
+  meta: dict[str, Any]
+
+  @property
+  def num_tokens(self) -> int:
+    return len(self.tokens)
+
+  @property
+  def num_documents(self) -> int:
+    return len(self.offsets) - 1
+
+  @property
+  def digest(self) -> str:
+    """SHA-256 over ids and offsets: what a model can see of the corpus."""
+    return self.meta['digest']
+
+  def document(self, index: int) -> np.ndarray:
+    """Returns the ids of one document, 1-D."""
+    if not 0 <= index < self.num_documents:
+      raise IndexError(f'Document {index} of {self.num_documents}.')
+    return self.tokens[self.offsets[index]:self.offsets[index + 1]]
+
+
+def cached(source: documents_lib.Source, tokenizer: vocabulary.Tokenizer,
+           cache: str | pathlib.Path) -> TokenStore:
+  """Returns the store of a source, building it where the cache has none.
+
+  The name of a store within the cache is a hash of the source's fingerprint
+  and the tokenizer's digest: text that changed is tokenized again, and a store
+  is never taken for another's. A build that is killed leaves nothing that a
+  later one would accept, and processes that want the same store build it once.
+
+  Args:
+    source: The documents.
+    tokenizer: What encodes them, each by `encode_document`.
+    cache: A folder for stores.
+  """
+  identity = {
+      'version': _VERSION, 'source': source.fingerprint(),
+      'tokenizer': tokenizer.digest, 'rule': tokenizer.describe(),
+      'byteorder': sys.byteorder}
+  text = json.dumps(identity, sort_keys=True)
+  name = hashlib.sha256(text.encode()).hexdigest()[:20]
+  directory = pathlib.Path(cache) / f'tokens-{name}'
+  if not directory.exists():
+    with _lock(directory):
+      if not directory.exists():  # Another process may have been faster.
+        build(directory, source, tokenizer, identity)
+  return load(directory)
+
+
+def load(directory: str | pathlib.Path) -> TokenStore:
+  """Returns the store in a folder, memory-mapped.
+
+  All of it is read once, at over 1 GB/s, to compare it with its digest: a bit
+  that flips on a disk would else be trained on.
+
+  Raises:
+    InputError: If it is no store, or its files are not what was written.
+  """
+  directory = pathlib.Path(directory)
+  try:
+    paths = [safe_paths.safe_join(directory, name) for name in (
+        'meta.json', 'tokens.bin', 'offsets.npy', 'sizes.npy')]
+    meta = strict_json.read(paths[0])
+    dtype, size = np.dtype(meta['dtype']), paths[1].stat().st_size
+    offsets, sizes = (np.load(path, mmap_mode='r', allow_pickle=False)
+                      for path in paths[2:])
+    if (dtype.str not in ('<u2', '<u4', '>u2', '>u4')
+        or not isinstance(meta['digest'], str)
+        or not isinstance(meta['counts'], dict)
+        or not isinstance(meta['source'], dict)
+        or not isinstance(meta['files'], dict)
+        or not isinstance(meta['text_bytes'], int)
+        or offsets.dtype != np.int64 or sizes.dtype != np.int64):
+      raise ValueError('its files are of other types')
+    is_whole = (
+        size == meta['num_tokens'] * dtype.itemsize > 0
+        and offsets.shape == (meta['num_documents'] + 1,)
+        and sizes.shape == (2, meta['num_documents'])
+        and offsets[0] == 0 and offsets[-1] == meta['num_tokens']
+        and bool(np.all(offsets[:-1] <= offsets[1:])))
+  except Exception as error:  # NumPy raises whatever its parsers raise.
+    raise errors.InputError(
+        f'{str(directory)!r} is no intact token store ({error}); delete the '
+        'folder to have it built again.') from None
+  if not is_whole:
+    raise errors.InputError(
+        f'{str(directory)!r} is damaged: tokens.bin has {size} bytes where '
+        f'meta.json says {meta["num_tokens"]} ids of {dtype.itemsize} bytes in '
+        f'{meta["num_documents"]} documents; delete the folder to have it '
+        'built again.')
+  if damaged := _damaged(paths, meta):
+    raise errors.InputError(
+        f'{damaged} is damaged: its SHA-256 is not that of what was written; '
+        f'delete the folder {str(directory)!r} to have it built again.')
+  tokens = np.memmap(paths[1], dtype, mode='r')
+  return TokenStore(tokens, offsets, sizes[0], sizes[1], meta)
+
+
+def build(directory: str | pathlib.Path, source: documents_lib.Source,
+          tokenizer: vocabulary.Tokenizer,
+          identity: dict[str, Any] | None = None) -> TokenStore:
+  """Tokenizes a source into a new folder, in one pass and little memory.
+
+  The folder appears under its name only when all is written.
+
+  Args:
+    directory: The folder to create.
+    source: The documents.
+    tokenizer: What encodes them.
+    identity: What the store is built from, kept in its `meta.json`.
+
+  Raises:
+    InputError: If the source cannot be read or encoded, or has no tokens.
+  """
+  directory = pathlib.Path(directory)
+  unfinished = directory.with_name(directory.name + '.unfinished')
+  shutil.rmtree(unfinished, ignore_errors=True)  # Of a build that was killed.
+  unfinished.mkdir(parents=True)
+  try:
+    counts = collections.Counter()
+    with open(unfinished / 'tokens.bin', 'wb') as file:
+      sizes, sha = _write(file, source.documents(counts), tokenizer)
+      _to_disk(file)
+    offsets = np.concatenate([[0], np.cumsum(sizes[0])]).astype(np.int64)
+    sha.update(offsets)
+    meta = secrets.redact({
+        'version': _VERSION, 'dtype': tokenizer.dtype.name,
+        'vocab_size': tokenizer.vocab_size, 'num_tokens': int(offsets[-1]),
+        'num_documents': len(offsets) - 1, 'text_bytes': int(sizes[1].sum()),
+        'words': int(sizes[2].sum()), 'digest': sha.hexdigest(),
+        'counts': dict(sorted(counts.items())), 'identity': identity,
+        'source': source.contents(), 'files': {}})
+    for name, values in ('offsets.npy', offsets), ('sizes.npy', sizes[1:]):
+      with open(unfinished / name, 'wb') as file:
+        np.save(file, values)
+        _to_disk(file)
+      meta['files'][name] = _sha256(unfinished / name).hexdigest()
+    with open(unfinished / 'meta.json', 'w') as file:
+      file.write(json.dumps(meta, indent=2) + '\n')
+      _to_disk(file)
+    os.replace(unfinished, directory)
+  except BaseException:
+    shutil.rmtree(unfinished, ignore_errors=True)
+    raise
+  return load(directory)
+
+
+def _damaged(paths: Sequence[pathlib.Path], meta: dict[str, Any]
+             ) -> pathlib.Path | None:
+  """Returns which file is not what was written, if one is."""
+  _, tokens, *others = paths
+  for path in others:
+    if _sha256(path).hexdigest() != meta['files'].get(path.name):
+      return path
+  sha = _sha256(tokens, np.dtype(meta['dtype']).name.encode())
+  sha.update(np.load(others[0], allow_pickle=False))
+  return None if sha.hexdigest() == meta['digest'] else tokens
+
+
+def _sha256(path: pathlib.Path, before: bytes = b'') -> Any:
+  """Returns the SHA-256 of some bytes and a file after them."""
+  sha = hashlib.sha256(before)
+  with open(path, 'rb') as file:
+    return hashlib.file_digest(file, lambda: sha)
+
+
+def _write(file: Any, documents: Iterator[str],
+           tokenizer: vocabulary.Tokenizer) -> tuple[np.ndarray, Any]:
+  """Writes all ids; returns tokens, bytes and words a document, and a hash."""
+  columns = tuple(array.array('q') for _ in range(3))
+  sha = hashlib.sha256(tokenizer.dtype.name.encode())
+  for texts in _parts(documents):
+    ids, lengths = tokenizer.encode_documents(texts)
+    tokenizer.check(ids)
+    raw = ids.tobytes()
+    file.write(raw)
+    sha.update(raw)
+    for text, length in zip(texts, lengths.tolist()):
+      if length:  # Else a normaliser left nothing of it.
+        columns[0].append(length)
+        columns[1].append(len(text) if text.isascii() else len(text.encode()))
+        columns[2].append(len(text.split()))
+  if not columns[0]:
+    raise errors.InputError(
+        f'No document gave a token under {tokenizer.describe()}.')
+  return np.stack([np.frombuffer(c, np.int64) for c in columns]), sha
+
+
+def _parts(documents: Iterator[str]) -> Iterator[list[str]]:
+  """Yields documents in lists that are worth encoding at once."""
+  part, size = [], 0
+  for text in documents:
+    part.append(text)
+    size += len(text)
+    if size >= _PART:
+      yield part
+      part, size = [], 0
+  if part:
+    yield part
+
+
+def _to_disk(file: Any) -> None:
+  """Waits until the disk has the file, so that a rename cannot come first."""
+  file.flush()
+  os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _lock(directory: pathlib.Path) -> Iterator[None]:
+  """Lets one process at a time build a folder; a dead one lets go."""
+  directory.parent.mkdir(parents=True, exist_ok=True)
+  try:
+    import fcntl
+  except ImportError:  # Windows: two first runs at once may do the work twice.
+    yield
+    return
+  with open(directory.with_name(directory.name + '.lock'), 'w') as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    yield

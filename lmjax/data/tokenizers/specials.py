@@ -1,0 +1,72 @@
+"""Ids beyond text: [MASK], [CLS], the sentinels of T5, added to any tokenizer.
+
+They follow the ids of the tokenizer they extend, so those stay what they are.
+"""
+import collections
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.data.tokenizers import vocabulary
+
+
+class Extended(vocabulary.Tokenizer):
+  """A tokenizer with further ids, which no text ever becomes.
+
+  Args:
+    tokenizer: The one that knows text.
+    specials: Names of the further ids, in their order.
+    sentinels: How many more follow, named <extra_id_0>, <extra_id_1>, ... as in
+      T5 (Raffel et al., arXiv:1910.10683, section 3.1.4).
+
+  Raises:
+    InputError: If a name comes twice, or there are fewer than 0 sentinels.
+  """
+
+  def __init__(self, tokenizer: vocabulary.Tokenizer, specials: Sequence[str],
+               sentinels: int = 0):
+    if sentinels < 0:
+      raise errors.InputError(
+          f'data.sentinels should be at least 0; got {sentinels}.')
+    names = [*specials, *(f'<extra_id_{i}>' for i in range(sentinels))]
+    twice = sorted(name for name, count in collections.Counter(names).items()
+                   if count > 1)
+    if twice:
+      raise errors.InputError(
+          f'data.specials should be distinct; {", ".join(twice)} comes twice.')
+    self._base, self._names, self._sentinels = (
+        tokenizer, tuple(specials), sentinels)
+    first = tokenizer.vocab_size
+    self.vocab_size = first + len(names)
+    self.bos_id, self.eos_id = tokenizer.bos_id, tokenizer.eos_id
+    self.specials = {name: first + i for i, name in enumerate(names)}
+    self.sentinel_ids = tuple(range(first + len(specials), self.vocab_size))
+
+  @property
+  def name(self) -> str:
+    return f'{self._base.name} with {len(self.specials)} specials'
+
+  def encode(self, text: str) -> np.ndarray:
+    return self._base.encode(text).astype(self.dtype)
+
+  def encode_all(self, texts):
+    ids, lengths = self._base.encode_all(texts)
+    return ids.astype(self.dtype), lengths
+
+  def decode(self, ids: Iterable[int]) -> str:
+    ids = self.check(ids)
+    return self._base.decode(ids[ids < self._base.vocab_size])
+
+  def token_bytes(self, token: int) -> bytes:
+    token = int(self.check([token])[0])
+    return self._base.token_bytes(token) if (
+        token < self._base.vocab_size) else b''
+
+  def state(self) -> dict[str, Any]:
+    return {'kind': 'Extended', 'specials': list(self._names),
+            'sentinels': self._sentinels, 'of': self._base.state()}
+
+  def files(self) -> dict[str, bytes]:
+    return self._base.files()

@@ -1,0 +1,236 @@
+"""SentencePiece: subword tokenizers, trained losslessly or loaded.
+
+References:
+  Kudo and Richardson, SentencePiece, arXiv:1808.06226.
+  Kudo, Subword Regularization (the unigram model), arXiv:1804.10959.
+  Sennrich et al., Neural Machine Translation of Rare Words with Subword Units
+  (BPE), arXiv:1508.07909.
+"""
+from collections.abc import Iterable, Iterator
+import dataclasses
+import io
+import itertools
+import os
+import pathlib
+from typing import Any, Literal
+
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.core import safe_paths
+from lmjax.data.text import documents as documents_lib
+from lmjax.data.tokenizers import vocabulary
+
+_FILE = 'tokenizer.model'
+_SPACE = '\u2581'  # How SentencePiece writes a space within its pieces.
+_LONGEST = 2000  # Characters of a training sentence; longer ones are cut.
+
+
+@dataclasses.dataclass(frozen=True)
+class SentencePiece:
+  """Subwords, learned from the training split or read from a model file.
+
+  What is trained here loses nothing: text is not normalised, every whitespace
+  is kept, and characters too rare for the vocabulary are written as bytes.
+
+  Attributes:
+    vocab_size: Ids to learn, control ids and 256 bytes included. A corpus too
+      small for so many gives fewer.
+    model: 'unigram' or 'bpe'.
+    path: A `.model` file to use instead of training; `vocab_size` and `model`
+      are then its own.
+    bos: Whether a document begins with the model's BOS.
+    eos: Whether a document ends with the model's EOS.
+  """
+  vocab_size: int = 4096
+  model: Literal['unigram', 'bpe'] = 'unigram'
+  path: str | None = None
+  bos: bool = True
+  eos: bool = True
+
+  needs = 'train'  # Of the text, to be built.
+
+  def build(self, documents: Iterable[str]) -> 'SubwordTokenizer':
+    """Returns the tokenizer, trained on documents unless `path` is set.
+
+    Training sees each document once, as a stream, and is deterministic byte
+    for byte.
+
+    Raises:
+      InputError: If the model file is missing or damaged, or if the documents
+        cannot fill the vocabulary or do not fit in it.
+    """
+    if self.path is None:
+      return SubwordTokenizer(self._train(documents), self.bos, self.eos)
+    try:
+      model = pathlib.Path(self.path).read_bytes()
+    except OSError as error:
+      raise errors.InputError(
+          f'Tokenizer model {self.path!r} cannot be read: {error.strerror}.'
+      ) from None
+    return SubwordTokenizer(model, self.bos, self.eos, self.path)
+
+  def _train(self, documents: Iterable[str]) -> bytes:
+    import sentencepiece  # Only those who use it wait for its import.
+    written = io.BytesIO()
+    sentences = _Sentences(documents)
+    try:
+      sentencepiece.SentencePieceTrainer.train(
+          sentence_iterator=iter(sentences), model_writer=written,
+          model_type=self.model, vocab_size=self.vocab_size,
+          hard_vocab_limit=False, byte_fallback=True,
+          normalization_rule_name='identity', add_dummy_prefix=False,
+          remove_extra_whitespaces=False, allow_whitespace_only_pieces=True,
+          user_defined_symbols=['\n', '\t'], max_sentence_length=4 * _LONGEST,
+          num_threads=8,  # Fixed: sums, and so the model, depend on it.
+          minloglevel=2)
+    except (RuntimeError, OSError) as error:
+      if sentences.error is not None:
+        raise sentences.error from None
+      raise errors.InputError(
+          f'SentencePiece cannot learn vocab_size={self.vocab_size} '
+          f'({self.model}) from this corpus: {_reason(error)}') from None
+    return written.getvalue()
+
+
+class _Sentences:
+  """The lines of documents, cut where the trainer would drop them unseen.
+
+  An exception of the source is kept here, for the trainer turns any into its
+  own.
+  """
+
+  def __init__(self, documents: Iterable[str]):
+    self._documents = documents
+    self.error: Exception | None = None
+
+  def __iter__(self) -> Iterator[str]:
+    try:
+      for text in self._documents:
+        documents_lib.utf8(text)
+        for line in text.replace('\0', '').split('\n'):
+          for start in range(0, len(line), _LONGEST):
+            yield line[start:start + _LONGEST]
+    except Exception as error:
+      self.error = error
+      raise
+
+
+class SubwordTokenizer(vocabulary.Tokenizer):
+  """See `SentencePiece`.
+
+  Args:
+    model: The bytes of a SentencePiece model file.
+    bos: Whether documents begin with its BOS.
+    eos: Whether documents end with its EOS.
+    path: How messages name the model.
+  """
+
+  def __init__(self, model: bytes, bos: bool, eos: bool,
+               path: str = 'tokenizer.model'):
+    import sentencepiece
+    try:
+      self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+      self.vocab_size = self._processor.vocab_size()
+      self._bytes = [self._piece_bytes(i) for i in range(self.vocab_size)]
+      probe = self._processor.encode('a', out_type=str)
+    except (RuntimeError, OSError, ValueError) as error:  # Not UTF-8, ...
+      raise errors.InputError(
+          f'{path!r} is not a readable SentencePiece model: {_reason(error)}'
+      ) from None
+    self._model = model
+    self.bos_id = self._control('BOS', self._processor.bos_id(), bos, path)
+    self.eos_id = self._control('EOS', self._processor.eos_id(), eos, path)
+    # A model of others may put a space before all text; decoding removes it.
+    self._prefixes_space = bool(probe) and probe[0].startswith(_SPACE)
+    ids = [self._processor.piece_to_id(f'<0x{byte:02X}>')
+           for byte in _SPACE.encode()]
+    is_lossless = self._processor.is_byte(ids[0]) and not self._prefixes_space
+    self._space_ids = ids if is_lossless else None
+
+  @property
+  def name(self) -> str:
+    return 'SentencePiece'
+
+  @staticmethod
+  def _control(what: str, token: int, wanted: bool, path: str) -> int | None:
+    if wanted and token < 0:
+      raise errors.InputError(
+          f'The SentencePiece model {path!r} has no {what}; set '
+          f'{what.lower()}=False.')
+    return token if wanted else None
+
+  def _piece_bytes(self, token: int) -> bytes:
+    piece = self._processor.id_to_piece(token)
+    if self._processor.is_control(token):
+      return b''
+    if self._processor.is_unknown(token):
+      return '\ufffd'.encode()
+    if self._processor.is_byte(token):
+      return bytes([int(piece[3:5], 16)])
+    return piece.replace(_SPACE, ' ').encode()
+
+  def encode(self, text: str) -> np.ndarray:
+    documents_lib.utf8(text)  # The library's own message helps nobody.
+    if _SPACE in text and self._space_ids is not None:
+      return np.array(self._with_spaces(text), self.dtype)
+    return np.array(self._processor.encode(text), self.dtype)
+
+  def encode_all(self, texts):
+    for text in texts:
+      documents_lib.utf8(text)
+    rows = self._processor.encode(list(texts), num_threads=os.cpu_count())
+    if self._space_ids is not None:
+      for i, text in enumerate(texts):
+        if _SPACE in text:
+          rows[i] = self._with_spaces(text)
+    lengths = np.array([len(row) for row in rows], np.int64)
+    ids = np.fromiter(itertools.chain.from_iterable(rows), self.dtype,
+                      count=int(lengths.sum()))
+    return ids, lengths
+
+  def _with_spaces(self, text: str) -> list[int]:
+    """Returns ids of text that holds what stands for a space in pieces.
+
+    It would come back as a space, so it is written as its bytes.
+    """
+    ids = []
+    for i, part in enumerate(text.split(_SPACE)):
+      ids += self._space_ids if i else []
+      ids += self._processor.encode(part)
+    return ids
+
+  def decode(self, ids: Iterable[int]) -> str:
+    table = self._bytes
+    raw = b''.join([table[i] for i in self.check(ids).tolist()])
+    if self._prefixes_space and raw.startswith(b' '):
+      raw = raw[1:]
+    return raw.decode('utf-8', errors='replace')
+
+  def token_bytes(self, token: int) -> bytes:
+    return self._bytes[int(self.check([token])[0])]
+
+  def state(self) -> dict[str, Any]:
+    return {'kind': 'SentencePiece', 'bos': self.bos_id is not None,
+            'eos': self.eos_id is not None}
+
+  def files(self) -> dict[str, bytes]:
+    return {_FILE: self._model}
+
+  @classmethod
+  def restore(cls, state, directory) -> 'SubwordTokenizer':
+    path = safe_paths.safe_join(directory, _FILE)
+    try:
+      model = path.read_bytes()
+    except OSError as error:
+      raise errors.InputError(
+          f'Tokenizer model {str(path)!r} cannot be read: {error.strerror}.'
+      ) from None
+    return cls(model, state['bos'], state['eos'], str(path))
+
+
+def _reason(error: Exception) -> str:
+  """Returns the last sentence of a SentencePiece error, without C++ lines."""
+  text = (str(error).strip().splitlines() or ['it gives no reason'])[-1]
+  text = text.rpartition('] ')[2].partition(' or decrease character_cov')[0]
+  return text.strip().removesuffix('.') + '.'

@@ -1,0 +1,157 @@
+"""Tokenizers without merges: one id a byte, or one id a character."""
+from collections.abc import Iterable
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.data.text import documents as documents_lib
+from lmjax.data.tokenizers import vocabulary
+
+
+@dataclasses.dataclass(frozen=True)
+class Bytes:
+  """One id a UTF-8 byte, 0 to 255; then BOS and EOS where they are wanted.
+
+  It can write any text, and bits per byte need no conversion.
+  """
+  bos: bool = True
+  eos: bool = True
+  needs = 'nothing'  # Of the text, to be built.
+
+  def build(self, documents: Iterable[str] = ()) -> 'ByteTokenizer':
+    """Returns the tokenizer; there is nothing to learn from documents."""
+    del documents
+    return ByteTokenizer(self.bos, self.eos)
+
+
+@dataclasses.dataclass(frozen=True)
+class Characters:
+  """One id a character of the corpus, in code-point order; then BOS and EOS.
+
+  The alphabet is that of all splits: nothing is estimated from it. Text with
+  another character is refused, so use it for corpora that are closed.
+  """
+  bos: bool = True
+  eos: bool = True
+  needs = 'all'  # Of the text, to be built.
+
+  def build(self, documents: Iterable[str]) -> 'CharacterTokenizer':
+    """Returns the tokenizer whose alphabet is what the documents use."""
+    alphabet = set()
+    for text in documents:
+      alphabet.update(text)
+    if not alphabet:
+      raise errors.InputError(
+          'Characters needs documents to take its alphabet from; got none.')
+    alphabet = ''.join(sorted(alphabet))
+    documents_lib.utf8(alphabet)
+    return CharacterTokenizer(alphabet, self.bos, self.eos)
+
+
+class ByteTokenizer(vocabulary.Tokenizer):
+  """See `Bytes`."""
+  name = 'bytes'
+
+  def __init__(self, bos: bool, eos: bool):
+    self.bos_id = 256 if bos else None
+    self.eos_id = 256 + bos if eos else None
+    self.vocab_size = 256 + bos + eos
+
+  def encode(self, text: str) -> np.ndarray:
+    raw = np.frombuffer(documents_lib.utf8(text), np.uint8)
+    return raw.astype(self.dtype)
+
+  def encode_all(self, texts):
+    raws = [documents_lib.utf8(text) for text in texts]
+    ids = np.frombuffer(b''.join(raws), np.uint8).astype(self.dtype)
+    return ids, np.array([len(raw) for raw in raws], np.int64)
+
+  def decode(self, ids: Iterable[int]) -> str:
+    ids = self.check(ids)
+    raw = ids[ids < 256].astype(np.uint8).tobytes()
+    return raw.decode('utf-8', errors='replace')
+
+  def token_bytes(self, token: int) -> bytes:
+    token = int(self.check([token])[0])
+    return bytes([token]) if token < 256 else b''
+
+  def state(self) -> dict[str, Any]:
+    return {'kind': 'Bytes', 'bos': self.bos_id is not None,
+            'eos': self.eos_id is not None}
+
+  @classmethod
+  def restore(cls, state, directory) -> 'ByteTokenizer':
+    del directory
+    return cls(state['bos'], state['eos'])
+
+
+class CharacterTokenizer(vocabulary.Tokenizer):
+  """See `Characters`.
+
+  Args:
+    alphabet: The characters; the place of each is its id.
+    bos: Whether documents begin with an id of their own.
+    eos: Whether documents end with one.
+  """
+  name = 'characters'
+
+  def __init__(self, alphabet: str, bos: bool, eos: bool):
+    self.alphabet = alphabet
+    size = len(alphabet)
+    self.bos_id = size if bos else None
+    self.eos_id = size + bos if eos else None
+    self.vocab_size = size + bos + eos
+    self._codes = _codes(alphabet)
+    # From a code point to its id; the last entry stands for all above.
+    self._ids = np.full(int(self._codes.max()) + 2, -1, np.int32)
+    self._ids[self._codes] = np.arange(size)
+
+  def encode(self, text: str) -> np.ndarray:
+    codes = _codes(text)
+    ids = self._ids[np.minimum(codes, len(self._ids) - 1)]
+    if ids.size and ids.min() < 0:
+      at = int(np.argmax(ids < 0))
+      raise errors.InputError(
+          f'Character {text[at]!r} (U+{ord(text[at]):04X}) at position {at} is '
+          f'not among the {len(self.alphabet)} characters of the tokenizer; '
+          'remove it, or use Bytes or SentencePiece, which can write any text.')
+    return ids.astype(self.dtype)
+
+  def encode_all(self, texts):
+    lengths = np.array([len(text) for text in texts], np.int64)
+    try:
+      return self.encode(''.join(texts)), lengths
+    except errors.InputError:
+      for text in texts:  # Tells the place within its own document.
+        self.encode(text)
+      raise
+
+  def decode(self, ids: Iterable[int]) -> str:
+    ids = self.check(ids)
+    codes = self._codes[ids[ids < len(self.alphabet)]]
+    return codes.astype('<u4').tobytes().decode('utf-32-le')
+
+  def token_bytes(self, token: int) -> bytes:
+    token = int(self.check([token])[0])
+    return self.alphabet[token:token + 1].encode('utf-8')
+
+  def state(self) -> dict[str, Any]:
+    return {'kind': 'Characters', 'bos': self.bos_id is not None,
+            'eos': self.eos_id is not None, 'alphabet': self.alphabet}
+
+  @classmethod
+  def restore(cls, state, directory) -> 'CharacterTokenizer':
+    del directory
+    alphabet = state['alphabet']
+    documents_lib.utf8(alphabet)
+    if len(set(alphabet)) != len(alphabet):
+      raise ValueError('a character comes twice in its alphabet')
+    return cls(alphabet, state['bos'], state['eos'])
+
+
+def _codes(text: str) -> np.ndarray:
+  """Returns the code points of the text, one uint32 a character."""
+  raw = text.encode('utf-32-le', errors='surrogatepass')
+  return np.frombuffer(raw, '<u4')

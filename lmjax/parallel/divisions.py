@@ -1,0 +1,146 @@
+"""What divides over a mesh: said of a config, before anything is compiled."""
+from collections.abc import Iterator, Mapping
+import dataclasses
+from typing import Any
+
+from lmjax.core import errors
+from lmjax.core import placement
+from lmjax.parallel import rows as rows_lib
+from lmjax.parallel import sharding
+
+
+def check(model: Any, sizes: Mapping[str, int], *, rows: int,
+          microbatches: int = 1, length: int | None = None,
+          sequence: str = 'ring') -> None:
+  """Checks that a model and its batches divide over a mesh.
+
+  Args:
+    model: A model's config.
+    sizes: Of the mesh axes, from `sharding.parse`.
+    rows: Of a batch.
+    microbatches: Parts a batch is cut into.
+    length: Tokens of a row, where it is known.
+    sequence: How attention meets all tokens that devices divide.
+
+  Raises:
+    InputError: If something does not divide, with the nearest that does.
+  """
+  check_rows(rows, microbatches, sizes)
+  check_tokens(length, sizes)
+  check_counts(model, sizes)
+  check_stages(model, sizes)
+  if sequence == 'ulysses':
+    check_exchange(model, sizes)
+
+
+def check_rows(rows: int, microbatches: int, sizes: Mapping[str, int]) -> None:
+  """Raises InputError unless a batch divides into microbatches and devices."""
+  parts = microbatches * sharding.shards_of_batch(sizes)
+  along = ' x '.join(f'{sizes[axis]} along {axis}'
+                     for axis in sharding.LOGICAL['rows'] if sizes[axis] > 1)
+  rows_lib.check(rows, parts, 'parts (' + ' x '.join(
+      filter(None, (along, f'{microbatches} microbatches'))) + ')')
+
+
+def check_tokens(length: int | None, sizes: Mapping[str, int]) -> None:
+  """Raises InputError unless rows of so many tokens divide over `sequence`."""
+  parts = sizes['sequence']
+  if length is not None and parts > 1 and length % (2 * parts):
+    raise errors.InputError(
+        f'Rows of {length} tokens do not divide over sequence:{parts}, each '
+        f'of whose devices takes two equal pieces; the nearest length that '
+        f'does is {rows_lib.nearest(length, 2 * parts)}.')
+
+
+# Fields of configs that count what one of these axes divides.
+_COUNTED = {'num_heads': 'tensor', 'num_kv_heads': 'tensor',
+            'num_experts': 'expert'}
+
+
+def check_counts(model: Any, sizes: Mapping[str, int]) -> None:
+  """Checks that no head is cut through, and that experts divide.
+
+  Args:
+    model: A model's config; all configs in it are looked at.
+    sizes: Of the mesh axes.
+
+  Raises:
+    InputError: If heads do not divide over the axis tensor, or experts over the
+      axis expert, or there are none.
+  """
+  has_experts = False
+  for path, part in _parts(model, 'model'):
+    fields = {field.name for field in dataclasses.fields(part)}
+    has_experts |= 'num_experts' in fields
+    for name, axis in _COUNTED.items():
+      count = getattr(part, name) if name in fields else None
+      parts = sizes[axis]
+      if count and count % parts:
+        best = max(n for n in range(1, parts + 1) if count % n == 0)
+        raise errors.InputError(
+            f'{path}.{name} is {count}, which does not divide over {axis}:'
+            f'{parts}; the nearest mesh that fits has {axis}:{best}, the '
+            f'nearest {name} is {rows_lib.nearest(count, parts)}.')
+  if sizes['expert'] > 1 and not has_experts:
+    raise errors.InputError(
+        f'expert:{sizes["expert"]} divides the experts of a mixture, and the '
+        'model has none: set --config.model.block.mlp.kind=MixtureOfExperts, '
+        'or use the axis data instead.')
+
+
+def check_exchange(model: Any, sizes: Mapping[str, int]) -> None:
+  """Checks that devices which share tokens can exchange them for heads.
+
+  Raises:
+    InputError: If the heads that `tensor` leaves do not divide over `sequence`.
+  """
+  count, tensor = sizes['sequence'], sizes['tensor']
+  for path, part in _parts(model, 'model'):
+    if not hasattr(part, 'num_heads'):
+      continue
+    heads = part.num_heads // tensor
+    keys = (getattr(part, 'num_kv_heads', None) or part.num_heads) // tensor
+    able = [n for n in range(1, count + 1)
+            if placement.exchangeable(heads, keys, n)]
+    if count not in able:
+      raise errors.InputError(
+          f'With training.sequence=ulysses devices exchange tokens for heads, '
+          f'but the {heads} query and {keys} key heads that {path} has on each '
+          f'device along tensor do not divide over sequence:{count}; the '
+          f'nearest mesh that fits has sequence:{able[-1]}. Or set '
+          '--config.training.sequence=ring, which needs no heads.')
+
+
+def check_stages(model: Any, sizes: Mapping[str, int]) -> None:
+  """Checks that a model is a stack of layers that can pass on a batch.
+
+  Raises:
+    InputError: If the layers are not scanned, or do not divide.
+  """
+  stages = sizes['stage']
+  if stages == 1:
+    return
+  if not getattr(model, 'pipelined', False):
+    raise errors.InputError(
+        f'stage:{stages} divides scanned layers: choose a decoder or an '
+        'encoder, with --config.model.scan=True and layers of their own; got '
+        f'{type(model).__name__} with scan={getattr(model, "scan", None)}.')
+  if hasattr(getattr(model.block, 'mlp', None), 'num_experts'):
+    raise errors.InputError(
+        f'stage:{stages} does not go with a mixture of experts, whose losses '
+        'come from all layers at once; use expert, fsdp and tensor for it.')
+  if model.num_layers % stages:
+    best = max(n for n in range(1, stages + 1) if model.num_layers % n == 0)
+    raise errors.InputError(
+        f'model.num_layers is {model.num_layers}, which does not divide over '
+        f'stage:{stages}; the nearest mesh that fits has stage:{best}, the '
+        f'nearest num_layers is {rows_lib.nearest(model.num_layers, stages)}.')
+
+
+def _parts(config: Any, path: str) -> Iterator[tuple[str, Any]]:
+  """Yields (path, dataclass) for a config and all configs in it."""
+  yield path, config
+  for field in dataclasses.fields(config):
+    value = getattr(config, field.name)
+    if dataclasses.is_dataclass(value):
+      yield from _parts(value, f'{path}.{field.name}')

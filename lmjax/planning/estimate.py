@@ -1,0 +1,362 @@
+"""Whether a run fits a machine one does not have, and how fast it could be.
+
+Everything is told from shapes: no array is made and nothing is compiled. (What
+compilers say that can be asked is in `ahead`.) Time is a bound by data sheets,
+not a forecast.
+
+Memory is an accelerator's. Where tests hold it to what XLA says on a CPU, they
+let attention in bfloat16 write its logits, as a kernel would not; products of
+bfloat16 that XLA there computes in float32 are not planned.
+"""
+from collections.abc import Mapping
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import jax
+import rich.console
+import rich.table
+
+from lmjax.core import errors
+from lmjax.core import trees
+from lmjax import experiment
+from lmjax.models import cost
+from lmjax.models import decoder
+from lmjax.nn import attend as attend_lib
+from lmjax.nn import attention
+from lmjax.nn.distributed import divided
+from lmjax.nn.distributed import ring
+from lmjax.nn import layers
+from lmjax.parallel import devices
+from lmjax.parallel import divisions
+from lmjax.parallel import sharding
+from lmjax.planning import program
+from lmjax.recipes import pretraining
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """What a training step takes of each device, in bytes, FLOPs and seconds.
+
+  Attributes:
+    device: Which device.
+    sizes: Of the mesh's axes.
+    tokens: Of a step, on all devices.
+    model_flops: Of a step on all devices, without what is computed twice.
+    memory: Bytes held, by what they are.
+    flops: Of matrix products.
+    traffic: Bytes read from and written to memory.
+    sent: Bytes sent, by axis.
+    speeds: Bytes a second at which they are, by axis.
+    peak: FLOP/s of the device in the model's dtype.
+  """
+  device: devices.Device
+  sizes: Mapping[str, int]
+  tokens: int
+  model_flops: float
+  memory: Mapping[str, float]
+  flops: float
+  traffic: float
+  sent: Mapping[str, float]
+  speeds: Mapping[str, float]
+  peak: float
+
+  @property
+  def total(self) -> float:
+    return sum(self.memory.values())
+
+  @property
+  def fits(self) -> bool:
+    return self.total <= self.device.memory
+
+  @property
+  def seconds(self) -> dict[str, float]:
+    """The time of each kind of work, if the device did nothing else."""
+    return {'products': self.flops / self.peak,
+            'memory': self.traffic / self.device.bandwidth,
+            'exchange': sum(bytes_ / self.speeds[axis]
+                            for axis, bytes_ in self.sent.items())}
+
+  @property
+  def best(self) -> float:
+    """Seconds of a step in which all kinds of work go on at once."""
+    return max(self.seconds.values())
+
+  @property
+  def worst(self) -> float:
+    """Seconds of a step in which they follow one another, each at its peak."""
+    return sum(self.seconds.values())
+
+
+def plan(config: experiment.Pretrain, device: devices.Device,
+         sizes: Mapping[str, int]) -> Plan:
+  """Plans a step of a run.
+
+  Args:
+    config: The run; its model's vocabulary has to be a number.
+    device: One of the devices.
+    sizes: Of the axes of the mesh, from `sharding.parse`.
+
+  Raises:
+    InputError: If rows, heads or the like do not divide, or nothing is known of
+      the kind of model or objective.
+  """
+  pretraining.check_sized(config)
+  _check(config, sizes)
+  training, model = config.training, config.model
+  length = config.data.length or model.context
+  divisions.check_tokens(length, sizes)
+  local_length = length // sizes['sequence']
+  rows = _rows(config, sizes)
+  state, _ = pretraining.state_shapes(config)
+  params, state = state.params, state.replace(rng=None)
+  held = _bytes_per_device(state, sizes)
+  of_params = {path: held[f'params/{path}'] for path, _ in trees.items(params)}
+
+  local = _share(model, sizes['tensor'])
+  attend = attend_lib.plain if model.dtype == 'float32' else _kernel
+  if sizes['sequence'] > 1:
+    attend = functools.partial(divided.balanced, ring.Ring('sequence'))
+  objective = config.objective.build(local.build(attend=attend))
+  once = program.cost(
+      jax.grad(lambda params, batch: objective(params, batch)['loss'].total),
+      cost.shapes(local), pretraining.batch_shapes(rows, local_length),
+      held=_divided(cost.shapes(local), of_params),
+      axes={'sequence': sizes['sequence']})
+  gradients = sum(of_params.values())
+  at_rest = sum(held.values())
+  memory = {
+      'parameters': gradients, 'optimizer': at_rest - gradients,
+      'gradients': gradients * min(2, training.microbatches),
+      'activations': max(0.0, once.peak - gradients)}
+  if sizes['fsdp'] > 1:
+    memory['gathered'] = _gathered(cost.shapes(local), model)
+  plain = config.objective.build(model.build(attend=attend_lib.plain))
+  return Plan(
+      device, sizes, config.data.batch_size * length,
+      cost.training_flops(plain, params, pretraining.batch_shapes(1, length))
+      * config.data.batch_size, memory,
+      flops=training.microbatches * once.flops,
+      # The update reads and writes the state and reads the gradients.
+      traffic=training.microbatches * once.traffic + 2 * at_rest + gradients,
+      sent=_sent(config, local, params, sizes, rows * local_length),
+      speeds=_speeds(device, sizes),
+      peak=device.float32 if model.dtype == 'float32' else device.bfloat16)
+
+
+def _check(config, sizes):
+  mlp = getattr(getattr(config.model, 'block', None), 'mlp', None)
+  if mlp is not None and type(mlp) is not layers.MLPConfig:
+    raise errors.InputError(
+        f'A plan knows dense MLPs; got {type(mlp).__name__}.')
+  host = 'A plan is of a device\'s memory, not of its host; '
+  if config.training.offload != 'none':
+    raise errors.InputError(
+        f'{host}plan this with --config.training.offload=none: of optimizer '
+        'and activations a device then holds the larger, at best, not both.')
+  if getattr(config.model, 'remat', None) == 'offload':
+    raise errors.InputError(
+        f'{host}plan this with --config.model.remat=dots, which keeps on the '
+        'device what would wait on the host.')
+  unknown = [axis for axis in ('stage', 'expert') if sizes[axis] > 1]
+  if unknown:
+    raise errors.InputError(
+        f'A plan knows the axes data, fsdp, sequence and tensor, not '
+        f'{" and ".join(unknown)}; --dry_run on a machine with the devices '
+        'tells what a device holds.')
+  if sizes['sequence'] > 1 and config.training.sequence != 'ring':
+    raise errors.InputError(
+        'A plan over the axis sequence knows rings; got training.sequence = '
+        f'{config.training.sequence}. --compile asks the compiler.')
+  if sizes['sequence'] > 1 and not hasattr(
+      getattr(getattr(config.model, 'block', None), 'mixer', None), 'kv_heads'):
+    raise errors.InputError(
+        'A plan over the axis sequence knows attention; got '
+        f'{type(config.model).__name__}. Plan it with data and fsdp.')
+
+
+def _rows(config, sizes):
+  """Returns the rows that a device reads at once."""
+  parts = sharding.shards_of_batch(sizes) * config.training.microbatches
+  if config.data.batch_size % parts:
+    nearest = max(1, round(config.data.batch_size / parts)) * parts
+    raise errors.InputError(
+        f'data.batch_size = {config.data.batch_size} does not divide by data x '
+        f'fsdp x microbatches = {parts}; the nearest that does is {nearest}.')
+  return config.data.batch_size // parts
+
+
+def _bytes_per_device(tree: Any, sizes: Mapping[str, int]) -> dict[str, float]:
+  """Returns by path what a device holds of each array."""
+  cuts = sharding.specs(tree, sizes)
+  return {path: math.prod(leaf.shape) * leaf.dtype.itemsize / math.prod(
+      sizes[axis] for axis in cuts[path] if axis)
+          for path, leaf in trees.items(tree)}
+
+
+def _divided(params, held):
+  """Returns by shape what gradients occupy: they are summed where they lie."""
+  return {(leaf.shape, leaf.dtype): held[path]
+          for path, leaf in trees.items(params)}
+
+
+def _share(model, tensor):
+  """Returns the config of what one of the devices along `tensor` computes."""
+  if tensor == 1:
+    return model
+  mixer = getattr(getattr(model, 'block', None), 'mixer', None)
+  if not isinstance(model, decoder.DecoderConfig) or type(mixer) is not (
+      attention.AttentionConfig):
+    raise errors.InputError(
+        'A plan over the axis tensor knows decoders with attention; got '
+        f'{type(model).__name__} with {type(mixer).__name__}. Plan it with '
+        'data and fsdp.')
+  mlp = model.block.mlp
+  for name, count in (('mixer.num_heads', mixer.num_heads),
+                      ('mixer.num_kv_heads', mixer.kv_heads),
+                      ('mlp.hidden', mlp.hidden)):
+    if count % tensor:
+      fitting = max(n for n in range(1, tensor) if count % n == 0)
+      raise errors.InputError(
+          f'{name} = {count} does not divide over tensor:{tensor}; the nearest '
+          f'smaller size that does is tensor:{fitting}.')
+  vocab = model.vocab_size
+  return dataclasses.replace(
+      model, vocab_size=vocab if vocab % tensor else vocab // tensor,
+      block=dataclasses.replace(
+          model.block,
+          mlp=dataclasses.replace(mlp, hidden=mlp.hidden // tensor),
+          mixer=dataclasses.replace(
+              mixer, num_heads=mixer.num_heads // tensor,
+              num_kv_heads=mixer.kv_heads // tensor,
+              head_size=mixer.size(model.width))))
+
+
+def _kernel(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, dropout=0.0,
+            dropout_rng=None, **options):
+  """Attends as a GPU's or TPU's kernel does: without T times S logits."""
+  if bias_BNTS is not None or (dropout and dropout_rng is not None):
+    return attend_lib.plain(
+        q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS=bias_BNTS, dropout=dropout,
+        dropout_rng=dropout_rng, **options)
+  run = program.fused(lambda operands, mask: attend_lib.plain(
+      *operands, mask, **options))
+  return run((q_BTNH, k_BSKH, v_BSKH), mask)
+
+
+def _gathered(params, model):
+  """Returns the bytes of the largest layer whole, and of the next to come."""
+  groups = {}
+  for path, leaf in trees.items(params):
+    name = path.partition('/')[0]
+    size = math.prod(leaf.shape) * leaf.dtype.itemsize
+    groups[name] = groups.get(name, 0) + (
+        size / model.num_layers if name == 'layers' else size)
+  return 2.0 * max(groups.values())
+
+
+def _sent(config, local, params, sizes, tokens):
+  """Returns the bytes that a device sends in a step, by axis.
+
+  Collectives go round a ring: of n devices each sends (n - 1) / n of an array
+  that is gathered or scattered, and twice that of one that is summed. Along
+  fsdp parameters are gathered forward and backward and gradients scattered,
+  at every microbatch; along data and sequence gradients are summed, which the
+  compiler does at every microbatch as well; along tensor each block's two sums
+  of activations come forward and backward, and once more where blocks are
+  computed again. Along sequence keys and values go round as well: see `_round`.
+  """
+  repeats = config.training.microbatches
+  others = lambda axis: (sizes[axis] - 1) / sizes[axis]
+  cuts, sent = sharding.specs(params, sizes), dict.fromkeys(sizes, 0.0)
+  for path, leaf in trees.items(params):
+    size = math.prod(leaf.shape) * leaf.dtype.itemsize
+    size /= math.prod(sizes[a] for a in cuts[path] if a and a != 'fsdp')
+    if 'fsdp' in cuts[path]:
+      sent['fsdp'] += 3 * repeats * others('fsdp') * size
+      size /= sizes['fsdp']
+    else:
+      sent['fsdp'] += 2 * others('fsdp') * size
+    for axis in 'data', 'sequence':
+      sent[axis] += 2 * repeats * others(axis) * size
+  width = 4 if local.dtype == 'float32' else 2
+  if sizes['sequence'] > 1:
+    sent['sequence'] += repeats * local.num_layers * _round(
+        local, sizes['sequence'], tokens, width)
+  if sizes['tensor'] > 1:
+    sums = 4 + (local.remat == 'full')
+    sent['tensor'] = 2 * others('tensor') * repeats * (
+        (sums * local.num_layers + 2) * tokens * local.width * width)
+  return {axis: size for axis, size in sent.items() if size}
+
+
+def _round(model, devices, tokens, width):
+  """Returns the bytes a device sends in a layer's attention over a ring.
+
+  Forward, keys and values go to all devices but the first; backward again, and
+  their gradients, in float32, back home. Before and after, forward and
+  backward, tokens are dealt for equal work and collected.
+  """
+  mixer = model.block.mixer
+  heads = mixer.size(model.width) * tokens
+  keys, queries = 2 * mixer.kv_heads * heads, mixer.num_heads * heads
+  passes = 2 + (model.remat == 'full')
+  dealt = 0.5 if devices == 2 else 1  # Of two, each keeps the half it has.
+  return ((devices - 1) * passes * keys * width + devices * keys * 4
+          + dealt * passes * (2 * queries + keys) * width)
+
+
+def _speeds(device, sizes):
+  """Returns the bytes a second along each axis; the last one's lie nearest."""
+  speeds, span = {}, 1
+  for axis in reversed(sharding.AXES):
+    span *= sizes[axis]
+    speeds[axis] = device.link if span <= device.island else device.network
+  return speeds
+
+
+def show(found: Plan, name: str,
+         console: rich.console.Console | None = None) -> None:
+  """Prints a plan.
+
+  Args:
+    found: The plan.
+    name: Of its device.
+    console: Where to print.
+  """
+  console = console or rich.console.Console()
+  count = math.prod(found.sizes.values())
+  show_memory(f'{name}, each of {count}', found.memory, found.device, console)
+  say = lambda text: console.print(text, highlight=False, soft_wrap=True)
+  say(f'{found.flops / 1e12:,.2f} TFLOPs of products a step and device, '
+      f'{found.model_flops / count / 1e12:,.2f} without what is computed '
+      f'twice; {found.traffic / 1e9:,.1f} GB of memory traffic.')
+  for axis, size in found.sent.items():
+    say(f'{size / 1e9:,.2f} GB sent along {axis}, at '
+        f'{found.speeds[axis] / 1e9:,.0f} GB/s.')
+  say('Seconds a step: ' + ', '.join(
+      f'{kind} {value:.4f}' for kind, value in found.seconds.items()) + '.')
+  say(f'At best {found.best:.4f} s a step if all goes on at once, '
+      f'{found.tokens / found.best:,.0f} tokens a second and '
+      f'{found.model_flops / count / found.best / found.peak:.0%} of the peak; '
+      f'{found.worst:.4f} s if nothing does.')
+  say(f'Figures of the device: {found.device.source}.')
+
+
+def show_memory(title: str, memory: Mapping[str, float],
+                device: devices.Device, console: rich.console.Console) -> None:
+  """Prints what of a device's memory is held by what, and whether it fits."""
+  total = sum(memory.values())
+  table = rich.table.Table(title=title, title_justify='left')
+  table.add_column('of')
+  table.add_column('GiB', justify='right')
+  for part, size in memory.items():
+    table.add_row(part, f'{size / 2**30:,.2f}')
+  table.add_row('all', f'{total / 2**30:,.2f}', style='bold')
+  table.add_row('there is', f'{device.memory / 2**30:,.2f}')
+  console.print(table)
+  console.print(
+      f'It {"fits" if total <= device.memory else "does not fit"}: '
+      f'{total / device.memory:.0%} of the memory.', highlight=False,
+      soft_wrap=True)

@@ -1,0 +1,58 @@
+"""A run whose model is counted instead of trained by gradients."""
+import time
+
+from lmjax.core import config as config_lib
+from lmjax.evaluation import held_out
+from lmjax.evaluation import report
+from lmjax.evaluation import run_page
+from lmjax import experiment
+from lmjax.run import launch as launching
+
+
+def count(config: experiment.Count, workdir: str,
+          launch: launching.Launch = launching.Launch()
+          ) -> list[report.Report]:
+  """Counts as `config` says, into `workdir`; returns held-out reports.
+
+  Data, tokenizer, evaluator, report and page are those of a trained model.
+
+  Raises:
+    InputError: If the directory holds another run, or the data cannot be read.
+  """
+  begun = time.perf_counter()
+  with launch.started(workdir, config) as started:
+    data = config.data.build(workdir)
+    tokenizer = data.tokenizer
+    print(data.describe())
+    run = started.open_run(data.hashes())
+    tokenizer.save(run.tokenizer)
+
+    model = config.model.fit(
+        held_out.Documents(data.train), tokenizer.vocab_size, tokenizer.bos_id)
+    model.save(run.counts)
+    facts = {'tokens': data.train.num_tokens,
+             'seconds': time.perf_counter() - begun}
+    print(f'{config.model.title}: {facts["tokens"]:,} tokens in '
+          f'{facts["seconds"]:.1f} s')
+
+    reports = _measure(config, data, model)
+    report.save(run.report, reports, **facts)
+    run_page.write(run.page, title=run.path.name, reports=reports, facts=facts,
+                   config=config_lib.to_dict(config))
+    report.show(reports)
+    print(f'---\nreport: {run.page}')
+  return reports
+
+
+def _measure(config, data, model) -> list[report.Report]:
+  """Returns reports of the model and the baselines on held-out text."""
+  scoring, name = config.scoring, config.model.title
+  context = scoring.context or 1024
+  held = data.valid is not None
+  return held_out.reports(
+      model, data.valid if held else data.train, data.tokenizer,
+      context=context, stride=scoring.stride or max(1, context // 2),
+      batch_size=scoring.batch_size, tokens=scoring.tokens, train=data.train,
+      source=config.data.source,
+      name=name if held else f'{name} (on its training text)',
+      parameters_hash=model.digest)

@@ -1,0 +1,219 @@
+"""A step of a run once more: its batch, its documents, its loss."""
+import dataclasses
+import functools
+import pathlib
+from typing import Any
+
+import rich.console
+import rich.table
+import rich.text
+
+from lmjax.checkpoints import reading
+from lmjax.checkpoints import store
+from lmjax.core import digests
+from lmjax.core import errors
+from lmjax.core import metrics as metrics_lib
+from lmjax import experiment
+from lmjax.recipes import pretraining
+from lmjax.recipes import targets
+from lmjax.recipes import trained
+from lmjax.run import directory
+from lmjax.run import skips as skips_lib
+from lmjax.training import guard
+from lmjax.training import log
+from lmjax.training import step as step_lib
+from lmjax.training import writers
+
+
+@dataclasses.dataclass(frozen=True)
+class Replayed:
+  """A step, run again.
+
+  Attributes:
+    step: Its number, from 1.
+    index: The batch it saw, from 0.
+    documents: The documents of each row, numbers in the training tokens.
+    digest: Of the batch.
+    start: The checkpoint that the steps before it were run from; 0: none.
+    values: What the step came to: 'loss', 'grad_norm', ...
+    logged: The row of metrics.jsonl that covers it; None if there is none.
+    over: The steps that row is about.
+    again: What it says, from these steps run again: a mean over those that
+      were not bad, and a digest of their batches. None if not all were run.
+  """
+  step: int
+  index: int
+  documents: list[list[int]]
+  digest: str
+  start: int
+  values: dict[str, float]
+  logged: dict[str, Any] | None
+  over: range
+  again: dict[str, Any] | None
+
+
+def replay(config: experiment.Pretrain | None, workdir: str, step: int,
+           console: rich.console.Console | None = None) -> Replayed:
+  """Runs a step of a run again, and prints what it saw and what came of it.
+
+  Nothing is written into the run directory but text that is not in its cache.
+
+  Args:
+    config: The run's; None: as the directory has it.
+    workdir: The run directory.
+    step: The number of the step, from 1, as metrics.jsonl has it.
+    console: Where to print.
+
+  Raises:
+    InputError: If there is no such run, the run has not come so far, or config
+      or data are not those it was made of.
+  """
+  console = console or rich.console.Console()
+  run = directory.RunDir(pathlib.Path(workdir))
+  saved = trained.read_config(run)
+  config = saved if config is None else config
+  if not isinstance(config, experiment.Pretrain):
+    raise errors.InputError(f'{run.path} is of a counted model: no steps.')
+  rows = writers.read(run.metrics)
+  _check_step(run, rows, step)
+  directory.check(workdir, config)
+  parts = pretraining.prepare(config, workdir)
+  directory.check(workdir, config, parts.data.hashes())
+  skips = skips_lib.Skips.read(run.path)
+
+  index = skips.index(step - 1)
+  batch = parts.batches(index)
+  documents = parts.batches.documents(index)
+  digest = digests.batch(batch)
+  _show_batch(console, step, index, digest, batch, documents, parts.tokenizer)
+
+  logged, over = _row_of(rows, step)
+  start, state = _start(console, run, parts, step)
+  console.print(
+      f'Steps {start + 1} to {over[-1]} are run again from '
+      + (f'the checkpoint of step {start}.' if start else
+         'the initial parameters: there is no sound checkpoint before.'))
+  ran = _run(parts, skips, state, start, over[-1])
+  _, metrics = ran[step]
+  values = _values([metrics])
+  if values['skipped']:
+    reason = guard.reason(values['loss'], values['grad_norm'])
+    console.print(f'The step changed nothing: {reason}.', highlight=False)
+  again = None
+  if over[0] > start:
+    again = _row([ran[number] for number in over])
+  found = Replayed(
+      step, index, documents, digest, start, values, logged, over, again)
+  _show_values(console, found)
+  return found
+
+
+def _check_step(run, rows, step):
+  """Refuses a step that the run has not come to."""
+  events = writers.read(run.events)
+  last = max([0, *(row['step'] for row in [*rows, *events]),
+              *reading.steps(run.checkpoints)])
+  if not 1 <= step <= last:
+    raise errors.InputError(
+        f'{run.path} has no step {step}: its steps are 1 to {last}.'
+        if last else f'{run.path} has not made a step yet.')
+
+
+def _row_of(rows, step):
+  """Returns the row that covers a step, and the steps that it covers."""
+  before = 0
+  for row in rows:
+    if 'loss' not in row:
+      continue  # Of an evaluation.
+    if row['step'] >= step:
+      return row, range(before + 1, row['step'] + 1)
+    before = row['step']
+  return None, range(step, step + 1)
+
+
+def _start(console, run, parts, step):
+  """Returns the newest sound checkpoint before a step, or 0, and its state."""
+  initial = parts.initial_state()
+  for number in reading.steps(run.checkpoints)[::-1]:
+    if number >= step:
+      continue
+    try:
+      return number, store.Checkpoints(run.checkpoints).restore(
+          initial, number).state
+    except errors.InputError as error:
+      console.print(str(error), highlight=False, markup=False)
+  return 0, initial
+
+
+def _run(parts, skips, state, start, stop):
+  """Returns {step: (digest of its batch, metrics)} of the steps after `start`
+  up to `stop`."""
+  training = parts.config.training
+  strategy = training.strategy()
+  update = strategy.compile(functools.partial(
+      step_lib.train_step, objective=parts.objective,
+      optimizer=parts.optimizer, ema_decay=training.ema_decay,
+      guard=training.guard), training.microbatches)
+  state, ran = strategy.place(state), {}
+  for number in range(start + 1, stop + 1):
+    batch = parts.batches(skips.index(number - 1))
+    state, metrics = update(state, strategy.shard(batch))
+    ran[number] = digests.batch(batch), strategy.fetch(metrics)
+  return ran
+
+
+def _row(ran):
+  """Returns what the log writes of steps, see `log.Log.flush`."""
+  batches, metrics = zip(*ran)
+  good = [one for one in metrics if not one['skipped'].total]
+  return _values(good or metrics) | {'batch': log.digest(batches)}
+
+
+def _values(metrics):
+  return {name: float(mean.value)
+          for name, mean in metrics_lib.merge(metrics).items()}
+
+
+def _show_batch(console, step, index, digest, batch, documents, tokenizer):
+  console.print(
+      f'Step {step} saw batch {index} (from 0), {digest}: '
+      f'{len(documents)} rows. Targets that count are green, the others red:',
+      highlight=False)
+  for row, numbers in enumerate(documents):
+    console.print(f'--- row {row}, documents '
+                  f'{", ".join(map(str, numbers)) or "none"}', highlight=False)
+    console.print(targets.text_of(batch, row, tokenizer))
+
+
+def _show_values(console, found):
+  """Prints what came of the step beside what the run has logged."""
+  table = rich.table.Table(
+      title=f'Step {found.step}', title_justify='left')
+  for name in ('', 'step', 'run again', 'logged', ''):
+    table.add_column(name)
+  own = found.values | {'batch': found.digest}
+  alone = list(found.over) == [found.step]
+  for name in ('loss', 'grad_norm', 'batch'):
+    if found.logged is None or not alone:
+      table.add_row(name, str(found.step), _text(own[name]), '', '')
+  for name in ('loss', 'grad_norm', 'batch'):
+    if found.logged is not None and name in found.logged:
+      again, logged = found.again and found.again[name], found.logged[name]
+      table.add_row(
+          name, f'{found.over[0]} to {found.over[-1]}' if not alone else str(
+              found.step), _text(again), _text(logged),
+          '' if again is None else _compared(again, logged))
+  console.print(table)
+
+
+def _text(value):
+  """Returns a number or a digest as a cell."""
+  return f'{value:.7g}' if isinstance(value, float) else value or ''
+
+
+def _compared(again, logged):
+  if again == logged or again != again and logged != logged:  # NaN.
+    return 'same'
+  if isinstance(again, str):
+    return 'different'
+  return f'differs by {abs(again - logged):.1e}'

@@ -1,0 +1,161 @@
+"""The run directory: what a run was made of, and where everything lies."""
+from collections.abc import Mapping, Sequence
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+from typing import Any
+
+from lmjax.core import atomic
+from lmjax.core import changes
+from lmjax.core import config as config_lib
+from lmjax.core import errors
+from lmjax.core import provenance
+from lmjax.core import safe_paths
+from lmjax.core import secrets
+from lmjax.core import strict_json
+from lmjax.core import terminal
+from lmjax.run import lock
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDir:
+  """Paths inside a run directory.
+
+  Attributes:
+    path: The directory itself.
+    resumed: Whether a run with this config had been started in it before.
+  """
+  path: pathlib.Path
+  resumed: bool = False
+
+  @property
+  def config(self) -> pathlib.Path:
+    return self.path / 'config.json'
+
+  @property
+  def facts(self) -> pathlib.Path:
+    return self.path / 'run.json'
+
+  @property
+  def metrics(self) -> pathlib.Path:
+    return self.path / 'metrics.jsonl'
+
+  @property
+  def events(self) -> pathlib.Path:
+    """What happened at which step, such as one that changed nothing."""
+    return self.path / 'events.jsonl'
+
+  @property
+  def stop(self) -> pathlib.Path:
+    """A file that, once it is there, asks the run to save and stop."""
+    return self.path / 'STOP'
+
+  @property
+  def checkpoints(self) -> pathlib.Path:
+    return self.path / 'checkpoints'
+
+  @property
+  def counts(self) -> pathlib.Path:
+    """The tables of a counted model."""
+    return self.path / 'counts.npz'
+
+  @property
+  def tensorboard(self) -> pathlib.Path:
+    return self.path / 'tensorboard'
+
+  @property
+  def profile(self) -> pathlib.Path:
+    return self.path / 'profile'
+
+  @property
+  def tokenizer(self) -> pathlib.Path:
+    return self.path / 'tokenizer'
+
+  @property
+  def curve(self) -> pathlib.Path:
+    return self.path / 'curve.png'
+
+  @property
+  def report(self) -> pathlib.Path:
+    return self.path / 'report.json'
+
+  @property
+  def page(self) -> pathlib.Path:
+    return self.path / 'report.html'
+
+
+def open_run(
+    workdir: str | os.PathLike[str], config: Any,
+    hashes: Mapping[str, str] | None = None, override: Sequence[str] = (),
+) -> RunDir:
+  """Creates a run directory, or opens the one that this config has made.
+
+  Args:
+    workdir: The directory; its parents are created too.
+    config: The frozen config of the run; written to config.json. Its class
+      says in `changes`, a `changes.Rules`, what may differ when a run goes on.
+    hashes: Digests of what the run reads, by the field that names it, see
+      `changes.between`; written to run.json with versions, git state, devices,
+      the command line, and what differed and was accepted.
+    override: Fields that may differ although results depend on them.
+
+  Raises:
+    InputError: If the directory holds a run with another config or another
+      digest, or cannot be written to.
+  """
+  run, accepted = _checked(workdir, config, hashes, override)
+  run.path.mkdir(parents=True, exist_ok=True)
+  facts = provenance.describe() | {'hashes': secrets.redact(dict(hashes or {}))}
+  if accepted:
+    facts['accepted'] = accepted
+    print(terminal.printable('The run goes on with other values: ' + '; '.join(
+        f'{changes.line(field, *pair)} ({why})'
+        for field, (*pair, why) in accepted.items())) + '.', file=sys.stderr)
+  starts = strict_json.read(run.facts) if run.facts.exists() else []
+  atomic.write(run.facts, json.dumps(starts + [facts], indent=2) + '\n')
+  atomic.write(run.config, json.dumps(
+      secrets.redact(config_lib.to_dict(config)), indent=2) + '\n')
+  return run
+
+
+def check(
+    workdir: str | os.PathLike[str], config: Any,
+    hashes: Mapping[str, str] | None = None, override: Sequence[str] = (),
+) -> RunDir:
+  """Returns the run directory, touching nothing; see `open_run`.
+
+  For a script that has work to do, such as reading its data, before it knows
+  that there will be a run.
+  """
+  return _checked(workdir, config, hashes, override)[0]
+
+
+def _checked(workdir, config, hashes, override):
+  """Returns the run directory, and {field: (saved, now, why)} of what differs.
+  """
+  path = pathlib.Path(workdir)
+  lock.check_writable(path)
+  run = RunDir(path, resumed=RunDir(path).config.exists())
+  now = secrets.redact(config_lib.to_dict(config))  # As it was written.
+  hashes = secrets.redact(dict(hashes or {}))
+  if not run.resumed:
+    changes.check_names(override, config_lib.leaves(now))
+    return run, {}
+  try:
+    saved = strict_json.read(safe_paths.safe_join(path, run.config.name))
+    before = strict_json.read(
+        safe_paths.safe_join(path, run.facts.name))[-1]['hashes']
+    if not isinstance(saved, dict) or not isinstance(before, dict):
+      raise ValueError('it should hold objects')
+  except (OSError, ValueError, LookupError, TypeError) as error:
+    raise errors.InputError(
+        f'{run.path} holds a run whose config.json or run.json cannot be read '
+        f'({error}). Use another --workdir.') from error
+  changes.check_names(
+      override, config_lib.leaves(saved) | config_lib.leaves(now))
+  changed = config_lib.difference(saved, now)
+  changed |= changes.between(before, hashes)
+  why = changes.judge(str(run.path), changed, config.changes, override)
+  return run, {field: (*changed[field], why[field]) for field in changed}

@@ -1,0 +1,229 @@
+"""A step is on disk as a whole or not at all, and failures are told."""
+import logging
+import pathlib
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from lmjax.checkpoints import reading
+from lmjax.checkpoints import store
+from lmjax.checkpoints import writing
+from lmjax.core import errors
+from lmjax.testing import faults
+
+ROOT = pathlib.Path(__file__).parents[2]
+ITEMS = {'params': {'a': np.zeros((200, 200), np.float32)}}
+
+
+def make(directory, keep_last=9, keep_best=0, max_failed_saves=2):
+  writer = writing.Writer(directory, keep_last, keep_best, max_failed_saves)
+  writer.open()
+  return writer
+
+
+def write(writer, step, score=None):
+  writer.start(ITEMS, {'step': step, 'score': score})
+  writer.join()
+
+
+def test_keeps_the_last_and_the_best(tmp_path):
+  writer = make(tmp_path, keep_last=2, keep_best=1)
+  for step, score in enumerate([3.0, 1.0, 2.0, None, 1.5], 1):
+    write(writer, step, score)
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['2', '4', '5']
+  assert writer.most_steps == 4
+
+
+def test_says_what_wrote_it(tmp_path):
+  write(make(tmp_path), 1)
+  code = reading.about(tmp_path, 1)['code']
+  assert {'jax', 'orbax-checkpoint'} <= code['versions'].keys()
+
+
+def test_what_a_kill_left_is_removed_and_nothing_else(tmp_path):
+  for name in ('7.saving.0', '7.saving.1.orbax-checkpoint-tmp',
+               '5.deleted', '6', 'damaged', 'x.deleted'):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / 'file').touch()
+  make(tmp_path)
+  assert sorted(p.name for p in tmp_path.iterdir()) == [
+      '6', 'damaged', 'x.deleted']
+
+
+def test_steps_are_moved_aside_whole(tmp_path):
+  writer = make(tmp_path)
+  for _ in range(3):
+    write(writer, 4)
+    writer.set_aside([4])
+  assert reading.steps(tmp_path) == []
+  assert sorted(p.name for p in (tmp_path / 'damaged').iterdir()) == [
+      '4', '4-1', '4-2']
+  assert (tmp_path / 'damaged' / '4-2' / 'about' / 'metadata').is_file()
+
+
+def test_a_full_disk_costs_one_step(tmp_path, caplog):
+  writer = make(tmp_path)
+  write(writer, 1)
+  with faults.fill_disk(100_000), caplog.at_level(logging.ERROR):
+    write(writer, 2)
+  assert [p.name for p in tmp_path.iterdir()] == ['1']
+  message, = (r.getMessage() for r in caplog.records
+              if r.name.startswith('lmjax'))  # Orbax has much to say.
+  assert 'File too large' in message and '\n' not in message
+  assert message.startswith(f'Step 2 could not be saved in {tmp_path} (')
+  assert 'it takes 160,000 bytes, ' in message and ' are free' in message
+  assert 'failed saves in a row: 1 of at most 2' in message
+  with pytest.raises(
+      writing.FailedSaves, match=r'last save .*steps there: \[1\]'):
+    writer.check()
+  write(writer, 3)
+  writer.check()
+  assert reading.steps(tmp_path) == [1, 3]
+
+
+def test_so_many_failures_in_a_row_end_it(tmp_path):
+  writer = make(tmp_path)
+  with faults.fill_disk(100_000):
+    write(writer, 1)
+    write(writer, 2)
+    with pytest.raises(writing.FailedSaves, match='last 2 saves failed.*none'):
+      write(writer, 3)
+
+
+def test_a_save_that_writes_nothing_has_failed(tmp_path, monkeypatch):
+  import orbax.checkpoint as ocp
+  monkeypatch.setattr(ocp.Checkpointer, 'save', lambda *_, **__: False)
+  writer = make(tmp_path)
+  write(writer, 1)
+  with pytest.raises(writing.FailedSaves, match='No such file'):
+    writer.check()
+
+
+def test_a_directory_that_cannot_be(tmp_path):
+  (tmp_path / 'file').touch()
+  with pytest.raises(errors.InputError, match='cannot be kept in'):
+    make(tmp_path / 'file')
+
+
+def test_hashing_does_not_hold_up_whoever_saves(tmp_path, monkeypatch):
+  ready = threading.Event()
+  describe = writing.digests.describe
+  monkeypatch.setattr(writing.digests, 'describe',
+                      lambda tree: ready.wait(20) and describe(tree))
+  writer = make(tmp_path)
+  writer.start(ITEMS, {'step': 1, 'score': None})
+  assert reading.steps(tmp_path) == []
+  ready.set()
+  writer.join()
+  assert reading.steps(tmp_path) == [1]
+
+
+def run(program, *args):
+  """Runs a program that forks: importing Orbax once serves many processes."""
+  return subprocess.run(
+      [sys.executable, '-c', CHILD + program, *map(str, args)], text=True,
+      capture_output=True, timeout=120, cwd=ROOT, check=False,
+      env={'PATH': '/usr/bin:/bin', 'JAX_PLATFORMS': 'cpu'})
+
+
+CHILD = """
+import os, signal, sys, time
+import jax
+import numpy as np
+import orbax.checkpoint
+from lmjax.checkpoints import store
+from lmjax.testing import faults
+from lmjax.training import step
+
+def make(n):
+  params = {'w': np.full((400, 400), n, np.float32)}
+  return step.TrainState(np.int32(n), params, (), jax.random.key(0))
+"""
+WAYS_OUT = """
+def end(saved): pass
+def error(saved): raise ValueError
+def leave(saved): sys.exit(0)
+def interrupt(saved): os.kill(os.getpid(), signal.SIGINT); time.sleep(9)
+
+# A shell ignores SIGINT in what it starts in the background, such as tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+for way in end, error, leave, interrupt, None:
+  path = os.path.join(sys.argv[1], str(getattr(way, '__name__', None)))
+  pid = os.fork()
+  if not pid and way is None:  # Not even closed.
+    saved = store.Checkpoints(path)
+    saved.save(1, make(1))
+    saved.save(2, make(2))
+    break
+  if not pid:
+    with store.Checkpoints(path) as saved:
+      saved.save(1, make(1))
+      saved.save(2, make(2))
+      way(saved)
+    break
+  code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+  print(code, *sorted(os.listdir(path)), flush=True)
+"""
+KILLS = """
+folder, kills = sys.argv[1], int(sys.argv[2])
+draw = np.random.default_rng(kills)
+known = 0  # On disk for certain.
+for _ in range(kills + 1):
+  output, out = os.pipe()
+  pid = os.fork()
+  if not pid:
+    with store.Checkpoints(folder) as saved:
+      found, _ = saved.resume(make(0))
+      n = int(found.step)
+      faults.assert_bitwise(found, make(n))
+      os.write(out, b'%d ' % n)
+      while True:
+        n += 1
+        saved.save(n, make(n))
+        os.write(out, b'%d ' % (n - 1))
+  os.close(out)
+  with open(output, 'rb', 0) as output:
+    first = output.read(2)
+    time.sleep(draw.uniform(0, 0.3))
+    os.kill(pid, signal.SIGKILL)
+    numbers = [int(n) for n in (first + output.read()).split()]
+  os.waitpid(pid, 0)
+  assert numbers and numbers[0] >= known, (numbers, known)
+  known = numbers[-1]
+  print(numbers[0], known, *sorted(os.listdir(folder)), flush=True)
+with store.Checkpoints(folder) as saved:
+  n = int(saved.resume(make(0))[0].step) + 1
+  saved.save(n, make(n))
+print('left', *sorted(os.listdir(folder)))
+"""
+
+
+def test_every_way_out_waits_for_the_last_save(tmp_path):
+  done = run(WAYS_OUT, tmp_path)
+  assert done.stdout.split('\n')[:-1] == [
+      '0 1 2', '1 1 2', '0 1 2', '-2 1 2', '0 1 2'], done.stderr
+  for way in tmp_path.iterdir():
+    number, params = store.restore_params(way, 'latest')
+    assert number == 2 and np.all(params['w'] == 2)
+
+
+def survives_kills(directory, kills):
+  done = run(KILLS, directory, kills)
+  *starts, left = done.stdout.splitlines()
+  assert not done.returncode and len(starts) == kills + 1, done.stderr
+  assert all(name.isdigit() for name in left.split()[1:])
+  return starts
+
+
+def test_killed_while_it_saves(tmp_path):
+  survives_kills(tmp_path, 3)
+
+
+@pytest.mark.slow
+def test_killed_thirty_times_while_it_saves(tmp_path):
+  starts = survives_kills(tmp_path, 30)
+  assert any('saving' in line for line in starts)

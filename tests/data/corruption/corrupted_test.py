@@ -1,0 +1,103 @@
+"""What every corruption promises: shapes, determinism, fitting lengths."""
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.data.corruption import corrupted
+from lmjax.data.corruption import corruption
+from lmjax.data.corruption import spans
+from tests.reference import corruptions
+
+LENGTHS = np.random.default_rng(1).integers(1, 60, 80)
+
+
+CONFIGS = [
+    spans.SpanCorruption(), spans.SpanCorruption(joined=True),
+    corruption.PrefixLM(), corruption.PrefixLM(joined=True),
+    corruption.FillInTheMiddle(), corruption.UL2(), corruption.UL2(joined=True),
+    corruption.Bart(mask_rate=0.1, delete_rate=0.1, rotate_rate=0.5),
+    corruption.Bart(joined=True)]
+
+
+@pytest.mark.parametrize('config', CONFIGS)
+def test_a_row_depends_on_its_seed_epoch_and_index_alone(config):
+  rows, other = (
+      config.build(corruptions.rows(LENGTHS, 64, bos=1, eos=2),
+                   corruptions.tokenizer(bos=1, eos=2), 64, seed)
+      for seed in (0, 1))
+  every = np.arange(rows.num_rows)
+  together = rows.rows(2, every)
+  for i in reversed(every):
+    alone = rows.rows(2, np.array([i]))
+    for key, array in alone.items():
+      np.testing.assert_array_equal(array[0], together[key][i], key)
+      assert array.dtype == {'weights': np.float32, 'prefix': bool}.get(
+          key, np.int32)
+  for batch in (rows.rows(3, every), other.rows(2, every)):
+    assert any(np.any(batch[key] != together[key]) for key in batch)
+
+
+@pytest.mark.parametrize('config', [
+    config for config in CONFIGS
+    if not isinstance(config, corruption.FillInTheMiddle)])
+def test_a_prompt_is_laid_out_as_a_row(config):
+  tokenizer = corruptions.tokenizer(bos=1, eos=2)
+  batch = config.build(corruptions.rows(LENGTHS, 64, bos=1, eos=2), tokenizer,
+                       64, 0).rows(0, np.arange(8))
+  sources, targets = corruptions.sources_and_targets(batch)
+  tested = 0
+  for place, target in targets.items():
+    source = sources[place]
+    if not source or isinstance(config, corruption.Bart) and source[-1] != 2:
+      continue  # Of a text without its beginning or its end.
+    prompt = source[:-1] if isinstance(config, corruption.Bart) else source
+    if isinstance(config, corruption.PrefixLM) and config.joined:
+      prompt = source + target[:1]
+    task = config.prompt(tokenizer, np.array(prompt))
+    if isinstance(config, corruption.Bart) and 6000 not in prompt:
+      source = [*prompt, 6000, 2]  # More is asked for.
+    assert task.source.tolist() == source
+    if 1 in source or not isinstance(config, corruption.Bart):
+      assert task.start.tolist() == target[:1]
+    assert task.end in (None, target[-1]) or isinstance(
+        config, corruption.UL2) and source[0] == tokenizer.special('[S]')
+    tested += 1
+  assert tested > 5
+
+
+def test_what_is_continued_is_the_prompt():
+  task = corruption.FillInTheMiddle().prompt(None, np.array([5, 6]))
+  assert (len(task.source), task.start.tolist(), task.end) == (0, [5, 6], None)
+
+
+def test_sentinels_of_a_prompt_are_in_order():
+  tokenizer = corruptions.tokenizer()
+  tokenizer.specials = {f'<extra_id_{i}>': 5000 + i for i in range(100)}
+  with pytest.raises(errors.InputError, match='and so on; got <extra_id_1>.'):
+    corrupted.hidden(tokenizer, np.array([4, 5001]))
+  tokenizer.sentinel_ids = ()
+  with pytest.raises(errors.InputError, match='data.sentinels=1'):
+    corrupted.hidden(tokenizer, np.array([4]))
+
+
+def test_raw_rows_are_the_longest_that_still_fit():
+  plain, joined = (spans.SpanCorruption(joined=j) for j in (False, True))
+  assert plain.raw_length(512) == 512
+  length = joined.raw_length(512)
+  assert joined.sizes(length).joined <= 512 < joined.sizes(length + 1).joined
+  with pytest.raises(errors.InputError, match='cannot fit into rows of 0'):
+    joined.raw_length(0)
+
+
+def test_a_subclass_must_say_what_it_does():
+  for method, arguments in (('sizes', (1,)), ('corrupt', (None, 1))):
+    with pytest.raises(TypeError, match=f'should define {method}'):
+      getattr(corrupted.Corruption(), method)(*arguments)
+
+
+def test_checks_say_what_was_wrong():
+  with pytest.raises(errors.InputError, match='corruption.x .* got 1.5'):
+    corrupted.check_rate('x', 1.5)
+  corrupted.check_rate('x', 1.0)
+  with pytest.raises(errors.InputError, match='between 0 and 1; got 1.0'):
+    corrupted.check_rate('x', 1.0, least=True)

@@ -1,0 +1,54 @@
+"""The model of a run is read back without the rest of it."""
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from lmjax.checkpoints import store
+from lmjax.core import config as config_lib
+from lmjax.core import errors
+from lmjax.core import trees
+from lmjax.data.tokenizers import symbols
+from lmjax import experiment
+from lmjax.interop import runs
+from lmjax.models.presets import decoders
+from lmjax.run import directory
+from lmjax.training import step as step_lib
+from lmjax.training import stopping
+
+
+@pytest.fixture
+def workdir(tmp_path):
+  """A run directory with a checkpoint of initial parameters."""
+  run = directory.RunDir(tmp_path / 'run')
+  config = experiment.Pretrain(
+      model=decoders.gpt2(8, 1, 2, vocab_size=None, context=16))
+  run.path.mkdir()
+  run.config.write_text(config_lib.dumps(config))
+  tokenizer = symbols.Bytes().build()
+  tokenizer.save(run.tokenizer)
+  model = config.model.with_vocab(tokenizer.vocab_size).build()
+  params = model.init(
+      jax.random.key(0), np.zeros((1, 2), np.int32))['params']
+  with store.Checkpoints(run.checkpoints) as saved:
+    saved.save(3, step_lib.init_state(params, optax.sgd(0.1), 0), stopping.Progress(), 1.0)
+  return run.path, params
+
+
+def test_model_tokenizer_and_parameters_are_read(workdir):
+  path, params = workdir
+  found = runs.load(path)
+  assert found.step == 3
+  assert found.config.vocab_size == found.tokenizer.vocab_size == 258
+  assert trees.digest(found.params) == trees.digest(params)
+
+
+@pytest.mark.parametrize('text, told', [
+    ('[]', 'not an object'), ('{', 'not JSON'),
+    (config_lib.dumps(experiment.Count()), 'counted model')])
+def test_what_is_no_such_run_is_refused(workdir, text, told):
+  path, _ = workdir
+  (path / 'config.json').write_text(text)
+  with pytest.raises(errors.InputError, match=told):
+    runs.load(path)

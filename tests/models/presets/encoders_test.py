@@ -1,0 +1,166 @@
+"""Named encoders have the published sizes, and small ones are right."""
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.core import config as config_lib
+from lmjax.core import trees
+from lmjax.models import encoder
+from lmjax.models.presets import encoders
+from lmjax.nn import block
+from lmjax.nn import layers
+from lmjax.nn import positions
+from lmjax.testing import hot
+
+BARE = {  # Parameters up to the pooler, where there is one, without heads.
+    'bert_base': 109_482_240,
+    'bert_large': 335_141_888,
+    'distilbert': 66_362_880,
+    'roberta_base': 124_055_040,
+    'albert_base': 11_683_584,
+    'electra_small': 13_483_008,
+    'electra_small_generator': 4_580_928,
+    'modern_encoder_base': 149_014_272 + 768,  # See `modern`.
+}
+PRETRAINING = {  # With the heads of pretraining.
+    'bert_base': 110_106_428,
+    'bert_large': 336_226_108,
+    'distilbert': 66_985_530,
+    'roberta_base': 124_697_433,
+    'albert_base': 11_813_810,
+    'electra_small': 13_549_057,
+    'electra_small_generator': 4_620_026,
+    'modern_encoder_base': 149_655_232 + 768,
+}
+RNG = np.random.default_rng(0)
+IDS = RNG.integers(0, 61, (1, 40)).astype(np.int32)
+TYPES = (np.arange(40) > 22).astype(np.int32)[None]
+
+
+def shapes_of(config):
+  return jax.eval_shape(
+      config.build().init, jax.random.key(0), jnp.zeros((1, 4), jnp.int32))[
+          'params']
+
+
+def test_every_published_size_is_checked():
+  ours = {'tiny', 'tiny_modern'}
+  names = encoders.PRESETS.keys() - ours
+  assert names == BARE.keys() == PRETRAINING.keys()
+
+
+@pytest.mark.parametrize('name', BARE)
+def test_full_size_has_the_published_number_of_parameters(name):
+  preset = encoders.PRESETS[name]
+  if preset.alternating is None:  # One block is traced instead of dozens.
+    preset = dataclasses.replace(preset, scan=True)
+  assert trees.count(shapes_of(preset)) == PRETRAINING[name]
+  pooler = preset.pooler and encoder.Pooler(pairs=False)
+  bare = dataclasses.replace(preset, tokens=None, replaced=None, pooler=pooler)
+  assert trees.count(shapes_of(bare)) == BARE[name]
+
+
+def test_roberta_with_a_pooler_has_the_size_often_quoted():
+  config = encoders.roberta(
+      768, 12, 12, tokens=None, pooler=encoder.Pooler(pairs=False), scan=True)
+  assert trees.count(shapes_of(config)) == 124_645_632
+
+
+@pytest.mark.parametrize('name', encoders.PRESETS)
+def test_survives_editable_flags_and_freeze(name):
+  preset = encoders.PRESETS[name]
+  tree = config_lib.editable(preset)
+  assert config_lib.freeze(encoder.EncoderConfig, tree) == preset
+  tree.num_layers = 1
+  tree.pooler.kind = 'Pooler'
+  changed = config_lib.freeze(encoder.EncoderConfig, tree)
+  assert changed.num_layers == 1 and changed.pooler is not None
+
+
+@pytest.mark.parametrize('name', ['tiny', 'tiny_modern'])
+def test_toys_are_below_a_million_parameters(name):
+  config = encoders.PRESETS[name].with_vocab(256)
+  assert 0.7e6 < trees.count(shapes_of(config)) < 1.0e6
+
+
+# -- parity with independent implementations, on hot weights
+
+BERT = encoders.bert(32, 2, 4, vocab_size=61, context=48)
+ROBERTA = encoders.roberta(
+    32, 2, 4, vocab_size=61, context=48, pooler=encoder.Pooler(), num_types=2)
+ALBERT = encoders.albert(
+    32, 3, 4, vocab_size=61, context=48, embedding_size=12)
+MODERN = encoders.modern(
+    32, 4, 4, 24, vocab_size=61, context=48,
+    alternating=block.Alternating(window=6, every=3, theta=50.0),
+    positions=positions.Rotary(theta=900.0))
+STYLES = {'bert': BERT, 'roberta': ROBERTA, 'albert': ALBERT, 'modern': MODERN}
+
+
+def reference(name, params):
+  from tests.reference import torch_encoders
+  if name == 'modern':
+    return torch_encoders.modern(
+        params, IDS[0], num_layers=4, num_heads=4, window=6, every=3,
+        theta=900.0, local_theta=50.0),
+  settings = {
+      'bert': dict(num_layers=2), 'roberta': dict(
+          num_layers=2, epsilon=1e-5, offset=2),
+      'albert': dict(num_layers=3, activation='gelu_tanh')}[name]
+  return torch_encoders.bert(
+      params, IDS[0], TYPES[0], num_heads=4, **settings)
+
+
+def relative_errors(name, mutated=None):
+  """Returns the largest error of each output, over its deviation."""
+  pytest.importorskip('torch')
+  config = STYLES[name]
+  params = jax.device_get(hot.hot_params(shapes_of(config)))
+  model = (mutated or config).build()
+
+  def outputs(model):
+    x_BTD, _ = model.hidden(
+        IDS, types_BT=TYPES if config.num_types else None)
+    if config.pooler is None:
+      return (model.logits(x_BTD),)
+    return model.logits(x_BTD), model.pooled(x_BTD), model.pair_logits(x_BTD)
+
+  got = jax.jit(lambda p: model.apply({'params': p}, method=outputs))(params)
+  want = reference(name, params)
+  return [np.abs(g[0] - w).max() / w.std() for g, w in zip(got, want)]
+
+
+@pytest.mark.parametrize('name', STYLES)
+def test_outputs_are_those_of_an_independent_implementation(name):
+  assert max(relative_errors(name)) < 5e-5
+
+
+def replace(config, path, value):
+  """Returns the config with the field at `path` replaced."""
+  name, _, rest = path.partition('.')
+  if rest:
+    value = replace(getattr(config, name), rest, value)
+  return dataclasses.replace(config, **{name: value})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name, path, value', [
+    ('bert', 'block.norm', layers.LayerNorm(epsilon=1e-4)),
+    ('bert', 'embed_norm', layers.LayerNorm(epsilon=1e-4)),
+    ('bert', 'tokens.norm', layers.LayerNorm(epsilon=1e-4)),
+    ('bert', 'block.mlp.activation', 'gelu_tanh'),
+    ('bert', 'tokens.activation', 'gelu_tanh'),
+    ('bert', 'block', block.PreNorm(
+        BERT.block.mixer, BERT.block.mlp, BERT.block.norm)),
+    ('albert', 'num_layers', 2),
+    ('modern', 'positions.theta', 905.0),
+    ('modern', 'alternating.theta', 50.5),
+    ('modern', 'alternating.window', 7),
+    ('modern', 'alternating.every', 2),
+])
+def test_parity_would_see_the_smallest_mistake(name, path, value):
+  mutated = replace(STYLES[name], path, value)
+  assert max(relative_errors(name, mutated)) > 2e-4

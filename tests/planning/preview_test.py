@@ -1,0 +1,112 @@
+"""A dry run tells what the run would do."""
+import dataclasses
+import io
+import re
+
+import numpy as np
+import pytest
+import rich.console
+
+from lmjax.core import trees
+from lmjax.data.corruption import corruption
+from lmjax.data import packing
+from lmjax.data import pipeline
+from lmjax.data.text import sources
+from lmjax.data.tokenizers import symbols
+from lmjax import experiment
+from lmjax.models import cost
+from lmjax.models.presets import decoders
+from lmjax.models.presets import encoder_decoders
+from lmjax.objectives import seq2seq
+from lmjax.planning import preview
+
+CONFIG = experiment.Pretrain(
+    data=pipeline.DataConfig(
+        source=sources.InMemory(texts=('ab' * 20, 'c\x1b' * 20)), split=None,
+        tokenizer=symbols.Bytes(), packing=packing.Packed(shuffle=False),
+        batch_size=2),
+    model=decoders.gpt2(8, 1, 2, vocab_size=None, context=48))
+
+
+def shown(config, path):
+  file = io.StringIO()
+  preview.show(config, str(path), rich.console.Console(file=file, width=100))
+  return file.getvalue()
+
+
+def test_tells_size_cost_and_the_first_batch(tmp_path):
+  data = CONFIG.data.build(tmp_path, length=CONFIG.model.context)
+  text = shown(CONFIG, tmp_path)
+  sized = dataclasses.replace(CONFIG.model, vocab_size=258)
+  assert f'{trees.count(cost.shapes(sized)):,}' in text
+  assert 'optimizer' in text and 'MFLOPs a token' in text
+  assert '<BOS>' in text and '<EOS>' in text
+  first = data.batches()(0)
+  assert str(first['inputs'][0, :12].tolist())[1:-1] in text
+  assert '\x1b' not in text
+  share = first['weights'].mean()
+  assert share < 1 and f'{share:.1%} of all targets count' in text
+  flops = float(re.search(r'([\d.]+) MFLOPs a token', text)[1])
+  whole = float(re.search(r'([\d.]+) GFLOPs', text)[1])
+  assert abs(whole - flops * 96 / 1e3) < 0.01  # Two rows of 48.
+  epochs = CONFIG.training.steps / data.batches().steps_per_epoch
+  assert f'{epochs:,.2f} epochs' in text
+
+
+def test_padding_is_not_shown_and_a_source_is(tmp_path):
+  config = dataclasses.replace(
+      CONFIG, model=encoder_decoders.PRESETS['tiny'],
+      objective=seq2seq.Seq2Seq(), data=dataclasses.replace(
+          CONFIG.data, sentinels=8, length=48,
+          corruption=corruption.SpanCorruption()))
+  text = shown(config, tmp_path)
+  assert 'encoder_inputs' in text and '<extra_id_' in text
+  assert '\0' not in text and '\ufffd' not in text  # What id 0 would be.
+
+
+def test_of_a_mixture_it_tells_what_a_token_uses(tmp_path):
+  model = decoders.mixtral(
+      8, 1, 2, 2, 4, vocab_size=None, context=48, num_experts=4, top_k=2)
+  text = shown(dataclasses.replace(CONFIG, model=model), tmp_path)
+  whole = trees.count(cost.shapes(model.with_vocab(258)))
+  idle = 2 * 3 * 8 * 4  # Two experts of three kernels.
+  assert f'{whole:,}' in text
+  assert re.search(rf'used for a token\W+{whole - idle:,} ', text)
+  assert 'used for a token' not in shown(CONFIG, tmp_path)
+
+
+def test_memory_is_that_of_a_microbatch(tmp_path, monkeypatch):
+  seen = []
+  memory = cost.memory
+  monkeypatch.setattr(preview.cost, 'memory', lambda *args: (
+      seen.append(len(args[-1]['inputs'])) or memory(*args)))
+  shown(dataclasses.replace(CONFIG, training=experiment.Training(
+      microbatches=2)), tmp_path)
+  assert seen == [1]
+
+
+def test_a_counted_model_shows_its_data(tmp_path):
+  text = shown(experiment.Count(CONFIG.data), tmp_path)
+  assert text.startswith('bytes, 258 ids') and 'train: 2 documents' in text
+
+
+def test_a_mesh_divides_what_a_device_holds(tmp_path):
+  def mebibytes(text, name):
+    line = [line for line in text.splitlines() if f'│ {name} ' in line][-1]
+    return float(line.replace('│', ' ').split()[-1])
+
+  wide = dataclasses.replace(
+      CONFIG, model=decoders.gpt2(512, 1, 2, vocab_size=None, context=48),
+      data=dataclasses.replace(CONFIG.data, batch_size=8))
+  shared = dataclasses.replace(wide, training=experiment.Training(
+      parallel='mesh', mesh='fsdp:4,tensor:2'))
+  one, text = shown(wide, tmp_path), shown(shared, tmp_path)
+  assert 'Mesh: fsdp 4, tensor 2.' in text and 'Mesh:' not in one
+  for name in 'optimizer', 'gradients', 'layers':
+    assert mebibytes(text, name) == pytest.approx(
+        mebibytes(one, name) / 8, rel=0.1), name
+  away = dataclasses.replace(wide, training=experiment.Training(
+      offload='optimizer'))
+  text = shown(away, tmp_path)
+  assert mebibytes(one, 'all') - mebibytes(text, 'all') == pytest.approx(
+      mebibytes(text, 'optimizer, on the host'), rel=0.01)

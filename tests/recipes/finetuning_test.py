@@ -1,0 +1,101 @@
+"""What fine-tuning starts from and what of it trains."""
+import dataclasses
+
+from lmjax.core import errors
+from lmjax.data.tokenizers import symbols
+from lmjax import experiment
+from lmjax.models import decoder
+from lmjax.recipes import finetuning
+from lmjax.tasks import classification
+from lmjax.tasks import readers
+from lmjax.tasks import task
+from lmjax.training import optimizers
+import numpy as np
+import pytest
+
+CONFIG = experiment.Finetune(
+    task=classification.Classification(
+        features=classification.Features(lengths=(8,))),
+    tokenizer=symbols.Bytes(),
+    model=decoder.DecoderConfig(context=8, width=16, num_layers=1))
+SPLITS = readers.Labelled(
+    *[readers.InMemory((('good', '1'), ('bad', '0')))] * 3,
+    drop_shared=False).read()
+PARAMS = {'embed': {'embedding': np.zeros((3, 2))},
+          'layer_0': {'kernel': np.zeros((2, 2))},
+          'layer_1': {'kernel': np.zeros((2, 2))},
+          'classes': {'bias': np.zeros(2)}}
+
+
+def still(patterns):
+  import re
+  return {path for path in (
+      'embed/embedding', 'layer_0/kernel', 'layer_1/kernel', 'classes/bias')
+          if any(re.search(pattern, path) for pattern in patterns)}
+
+
+@pytest.mark.parametrize('train_only, freeze, expected', [
+    ((), (), set()),
+    (('classes', 'layer_1'), (), {'embed/embedding', 'layer_0/kernel'}),
+    (('^classes',), (), {
+        'embed/embedding', 'layer_0/kernel', 'layer_1/kernel'}),
+    ((), ('embed',), {'embed/embedding'}),
+    (('kernel$', 'classes'), ('layer_0',), {
+        'embed/embedding', 'layer_0/kernel'}),
+    (('.',), (), set()),
+])
+def test_frozen_is_all_that_should_not_train(train_only, freeze, expected):
+  config = dataclasses.replace(
+      CONFIG, train_only=train_only, optimizer=optimizers.AdamW(freeze=freeze))
+  patterns = finetuning.frozen(config, PARAMS)
+  assert still(patterns) == expected
+  built = finetuning.optimizer(config, patterns)
+  assert built.freeze == patterns
+  built.build(PARAMS, 10)  # Every pattern meets a parameter.
+
+
+def test_from_scratch_the_vocabulary_is_the_tokenizers():
+  start = finetuning.start(CONFIG, SPLITS)
+  assert start.params is None and start.backbone.vocab_size == 258
+  model = CONFIG.head.build(start.backbone, 2)
+  params = start.initial_params(model, seed=3)
+  assert params['classes']['kernel'].shape == (16, 2)
+  again = start.initial_params(model, seed=3)
+  other = start.initial_params(model, seed=4)
+  same = [(params['embed']['embedding'] == p['embed']['embedding']).all()
+          for p in (again, other)]
+  assert same == [True, False]
+
+
+def test_dropout_replaces_the_backbones_rates():
+  config = dataclasses.replace(CONFIG, dropout=0.25)
+  backbone = finetuning.start(config, SPLITS).backbone
+  assert (backbone.embed_dropout, backbone.block.dropout) == (0.25, 0.25)
+  backbone = finetuning.start(CONFIG, SPLITS).backbone
+  assert (backbone.embed_dropout, backbone.block.dropout) == (0.0, 0.0)
+
+
+def test_features_must_fit_the_context():
+  config = dataclasses.replace(
+      CONFIG, model=dataclasses.replace(CONFIG.model, context=7))
+  with pytest.raises(errors.InputError, match='end at 8 tokens.*context of 7'):
+    finetuning.start(config, SPLITS)
+
+
+def test_the_digest_knows_texts_labels_and_splits():
+  digests = {finetuning.digest(SPLITS)}
+  for change in ({'train': SPLITS.valid[:1]},
+                 {'valid': SPLITS.train + SPLITS.valid},
+                 {'test': [task.Example('good', '0', ''), SPLITS.test[1]]}):
+    digests.add(finetuning.digest(dataclasses.replace(SPLITS, **change)))
+  moved = [e._replace(where='elsewhere') for e in SPLITS.train]
+  same = finetuning.digest(dataclasses.replace(SPLITS, train=moved))
+  assert len(digests) == 4 and same in digests
+
+
+def test_heads_and_rows_must_divide_over_the_mesh():
+  for mesh, told in ('tensor:8', 'num_heads'), ('data:3', 'batch of'):
+    config = dataclasses.replace(CONFIG, training=experiment.Training(
+        parallel='mesh', mesh=mesh))
+    with pytest.raises(errors.InputError, match=told):
+      finetuning.start(config, SPLITS)

@@ -1,0 +1,108 @@
+"""A prompt is laid out as rows were in training, and drawn from as it stands."""
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.data.corruption import corruption
+from lmjax.data import pipeline
+from lmjax.data.tokenizers import specials
+from lmjax.data.tokenizers import symbols
+from lmjax import experiment
+from lmjax.generation import marked
+from lmjax.generation import prompts
+from lmjax.generation import sample
+from lmjax.models import cost
+from lmjax.models import decoder
+from lmjax.models import encoder
+from lmjax.models import encoder_decoder
+from lmjax.objectives import lm
+from lmjax.objectives import mlm
+from lmjax.objectives import prefix
+from lmjax.objectives import seq2seq
+from lmjax.recipes import prompting
+from lmjax.recipes import results
+from lmjax.testing import hot
+
+TOKENIZER = specials.Extended(
+    symbols.Bytes().build(), ('[MASK]', '[R]', '[S]', '[X]'), sentinels=3)
+MARKED = marked.Marked(TOKENIZER)
+BOS, EOS = TOKENIZER.bos_id, TOKENIZER.eos_id
+ZERO, ONE, TWO = TOKENIZER.sentinel_ids
+MASK, R, S, X = (TOKENIZER.special(f'[{name}]') for name in (
+    'MASK', 'R', 'S', 'X'))
+A, B = b'ab'
+T5 = encoder_decoder.EncoderDecoderConfig(
+    vocab_size=TOKENIZER.vocab_size, context=32, width=16, num_layers=1)
+
+
+def config(corrupted, model=T5, objective=seq2seq.Seq2Seq()):
+  return experiment.Pretrain(
+      data=pipeline.DataConfig(corruption=corrupted), model=model,
+      objective=objective)
+
+
+def laid(corrupted, text, model=T5, objective=seq2seq.Seq2Seq()):
+  found = prompting.reader(config(corrupted, model, objective))(MARKED, text)
+  ids, source = (None if x is None else np.asarray(x).tolist()
+                 for x in (found.ids, found.source))
+  return ids, source, found.both_ways, found.end
+
+
+@pytest.mark.parametrize('corrupted, text, start, source, end', [
+    (corruption.SpanCorruption(), 'ab', [ZERO], [BOS, A, B, ZERO], ONE),
+    (corruption.SpanCorruption(), 'a<extra_id_0>b<extra_id_1>', [ZERO],
+     [BOS, A, ZERO, B, ONE], TWO),
+    (corruption.SpanCorruption(), '<extra_id_0><extra_id_1><extra_id_2>',
+     [ZERO], [BOS, ZERO, ONE, TWO], None),
+    (corruption.PrefixLM(), 'a', [ZERO], [BOS, A, ZERO], None),
+    (corruption.UL2(), 'a', [ZERO], [S, BOS, A, ZERO], ONE),
+    (corruption.UL2(), '<extra_id_0>a', [ZERO], [R, BOS, ZERO, A], ONE),
+    (corruption.UL2(), '[X]<extra_id_0>a', [ZERO], [X, BOS, ZERO, A], ONE),
+    (corruption.Bart(), 'a', [BOS], [BOS, A, MASK, EOS], None),
+    (corruption.Bart(), 'a[MASK]b', [BOS], [BOS, A, MASK, B, EOS], None)])
+def test_what_an_encoder_reads(corrupted, text, start, source, end):
+  assert laid(corrupted, text) == (start, source, 0, end)
+
+
+@pytest.mark.parametrize('corrupted, text, ids, both_ways, end', [
+    (corruption.SpanCorruption(joined=True), 'a', [BOS, A, ZERO, ZERO], 3, ONE),
+    (corruption.PrefixLM(joined=True), 'ab', [BOS, A, B], 2, None),
+    (corruption.UL2(joined=True), 'a', [S, BOS, A, ZERO, ZERO], 4, ONE),
+    (corruption.Bart(joined=True), 'a', [BOS, A, MASK, EOS, BOS], 4, None)])
+def test_what_a_decoder_sees_both_ways(corrupted, text, ids, both_ways, end):
+  model = decoder.DecoderConfig()
+  assert laid(corrupted, text, model, prefix.PrefixLM()) == (
+      ids, None, both_ways, end)
+  assert laid(corrupted, text, model, lm.Causal()) == (ids, None, 0, end)
+
+
+def test_what_is_simply_continued():
+  for corrupted in (None, corruption.FillInTheMiddle()):
+    assert laid(corrupted, 'a', decoder.DecoderConfig(), lm.Causal()) == (
+        [BOS, A], None, 0, None)
+
+
+def test_a_run_with_an_encoder_shows_samples():
+  model, params = T5.build(), hot.hot_params(cost.shapes(T5))
+  run = dataclasses.replace(
+      config(corruption.SpanCorruption()), samples=experiment.Samples(
+          prompts=('', 'ab'), max_new_tokens=6))
+  shown = results.draw(run, TOKENIZER, model, params)
+  want = sample.generate(
+      model, params, [
+          prompts.Prompt([ZERO], [BOS, ZERO], end=ONE),
+          prompts.Prompt([ZERO], [BOS, A, B, ZERO], end=ONE)],
+      max_new_tokens=6, transforms=run.samples.sampling.build(),
+      eos_id=EOS).tokens
+  assert shown == [
+      (prompt, TOKENIZER.decode(tokens))
+      for prompt, tokens in zip(('', 'ab'), want)]
+
+
+def test_a_run_that_cannot_write_is_refused_before_it_begins():
+  model = encoder.EncoderConfig(vocab_size=5)
+  run = experiment.Pretrain(model=model, objective=mlm.MaskedLM())
+  with pytest.raises(errors.InputError, match='Encoder cannot continue'):
+    results.prompts(run, TOKENIZER, model.build())

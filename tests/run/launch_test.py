@@ -1,0 +1,169 @@
+"""How a run is started, and what refuses it."""
+import dataclasses
+
+from absl import flags
+import jax
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.data import pipeline
+from lmjax.data.text import sources
+from lmjax.data.tokenizers import symbols
+from lmjax import experiment
+from lmjax.models.presets import decoders
+from lmjax.recipes import pretraining
+from lmjax.run import launch
+from lmjax.run import skips
+from lmjax.training import guard
+from lmjax.training import writers
+
+
+def test_a_model_of_another_size_is_refused():
+  launch.Launch().check_params(12)
+  launch.Launch(expect_params=12).check_params(12)
+  with pytest.raises(errors.InputError, match=(
+      '1,200 parameters; --expect_params says 1,000')):
+    launch.Launch(expect_params=1000).check_params(1200)
+
+
+def test_flags_become_a_launch(monkeypatch):
+  values = flags.FlagValues()
+  for name in 'DEFINE_enum', 'DEFINE_bool', 'DEFINE_multi_string', (
+      'DEFINE_integer'), 'DEFINE_float':
+    define = getattr(flags, name)
+    monkeypatch.setattr(
+        flags, name, lambda *args, define=define, **kwargs: define(
+            *args, flag_values=values, **kwargs))
+  read = launch.define_flags()
+  values(['script'])
+  assert read() == launch.Launch()
+  values(['script', '--on_damaged=fail', '--takeover', '--override=a.b',
+          '--override=c', '--expect_params=7', '--watchdog_s=0'])
+  assert read() == launch.Launch('fail', True, ('a.b', 'c'), 7, None)
+
+
+@pytest.fixture
+def config():
+  return experiment.Pretrain(
+      data=pipeline.DataConfig(
+          source=sources.InMemory(texts=('so much depends upon ',) * 40),
+          split=None, tokenizer=symbols.Bytes(), batch_size=4),
+      model=decoders.gpt2(8, 1, 2, vocab_size=None, context=16),
+      training=experiment.Training(
+          steps=8, log_every=4, guard=guard.Guard(max_bad_steps=2)))
+
+
+def begin(config, workdir, start=launch.Launch(), batches=None):
+  with start.started(str(workdir), config) as started:
+    parts = pretraining.prepare(config, str(workdir))
+    run = started.open_run(parts.data.hashes())
+    return started.fit(
+        run, parts.initial_state(), batches or parts.batches,
+        parts.batches.fingerprint, objective=parts.objective,
+        optimizer=parts.optimizer, documents=parts.batches.documents)
+
+
+def rows(path):
+  return [{k: v for k, v in row.items() if k != 'tokens_per_s'}
+          for row in writers.read(path)]
+
+
+def test_a_stop_file_saves_and_the_next_start_goes_on(
+    config, tmp_path, capsys):
+  whole, _, _ = begin(config, tmp_path / 'whole')
+  stop = tmp_path / 'run/STOP'
+  batches = pretraining.prepare(config, str(tmp_path / 'cache')).batches
+
+  def stops(step):
+    if step == 2:
+      stop.touch()
+    return batches(step)
+
+  with pytest.raises(SystemExit) as ended:
+    begin(config, tmp_path / 'run', batches=stops)
+  assert ended.value.code == 75 and not stop.exists()
+  said = capsys.readouterr().err
+  assert 'STOP: saved step' in said and 'same command' in said
+  rest, _, _ = begin(config, tmp_path / 'run')
+  assert int(rest.state.step) == 8
+  jax.tree.map(np.testing.assert_array_equal, whole.state.params,
+               rest.state.params)
+  assert rows(tmp_path / 'run/metrics.jsonl') == rows(
+      tmp_path / 'whole/metrics.jsonl')
+
+
+def test_bad_steps_are_events_and_end_the_run(config, tmp_path):
+  batches = pretraining.prepare(config, str(tmp_path / 'cache')).batches
+
+  def bad(step):
+    batch = dict(batches(step))
+    if step in (1, 4, 5):
+      batch['weights'] = batch['weights'] * np.nan
+    return batch
+
+  with pytest.raises(errors.RunError, match='Step 6 is bad step 2 in a row'):
+    begin(config, tmp_path / 'run', batches=bad)
+  events = rows(tmp_path / 'run/events.jsonl')
+  assert [event['step'] for event in events] == [2, 5, 6]
+  assert events[0]['documents'] == batches.documents(1)
+
+
+def test_batches_left_out_are_never_asked_for(config, tmp_path):
+  asked = []
+  batches = pretraining.prepare(config, str(tmp_path / 'cache')).batches
+
+  def asks(step):
+    asked.append(step)
+    return batches(step)
+
+  (tmp_path / 'run').mkdir()
+  skips.Skips().after(3, 4).write(tmp_path / 'run')
+  begin(config, tmp_path / 'run', batches=asks)
+  assert asked == [0, 1, 2, 7, 8, 9, 10, 11]
+  (tmp_path / 'run/skips.json').unlink()
+  with pytest.raises(errors.InputError, match='made without 3 to 6'):
+    begin(config, tmp_path / 'run')
+
+
+def test_a_held_directory_is_refused_and_nothing_changed(config, tmp_path):
+  with launch.Launch().started(str(tmp_path), config):
+    before = sorted(tmp_path.rglob('*'))
+    with pytest.raises(errors.InputError, match='run dir is in use by pid'):
+      begin(config, tmp_path)
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_a_changed_field_needs_its_name(config, tmp_path):
+  begin(config, tmp_path)
+  changed = dataclasses.replace(config, optimizer=dataclasses.replace(
+      config.optimizer, learning_rate=3e-3))
+  with pytest.raises(errors.InputError, match=(
+      'optimizer.learning_rate: .*-> 0.003')):
+    begin(changed, tmp_path)
+  begin(changed, tmp_path, launch.Launch(
+      override=('optimizer.learning_rate',)))
+
+
+def test_a_run_goes_on_to_more_steps_if_told_so(config, tmp_path):
+  begin(config, tmp_path)
+  before = rows(tmp_path / 'metrics.jsonl')
+  longer = dataclasses.replace(config, training=dataclasses.replace(
+      config.training, steps=12))
+  with pytest.raises(errors.InputError, match=(
+      'training.steps: 8 -> 12(.|\n)*learning rate jumps')):
+    begin(longer, tmp_path)
+  fitted, _, _ = begin(
+      longer, tmp_path, launch.Launch(override=('training.steps',)))
+  assert int(fitted.state.step) == 12
+  after = rows(tmp_path / 'metrics.jsonl')
+  assert after[:2] == before and [row['step'] for row in after] == [4, 8, 12]
+
+
+def test_a_change_of_the_data_is_found_in_the_checkpoint_too(config, tmp_path):
+  begin(config, tmp_path)
+  other = dataclasses.replace(config, data=dataclasses.replace(
+      config.data, seed=5))
+  (tmp_path / 'config.json').unlink()  # As if the folder had been copied.
+  with pytest.raises(errors.InputError, match='seed: 0 -> 5'):
+    begin(other, tmp_path)
