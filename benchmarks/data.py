@@ -24,13 +24,14 @@ from lmjax.data import packing
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data import token_store as store_lib
-from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax.data.tokenizers import subwords
+from lmjax.data.tokenizers import symbols
 
 TOKENIZERS = {
-    'bytes': tokenizer_lib.Bytes(),
-    'characters': tokenizer_lib.Characters(),
-    'unigram': tokenizer_lib.SentencePiece(4096, 'unigram'),
-    'bpe': tokenizer_lib.SentencePiece(4096, 'bpe')}
+    'bytes': symbols.Bytes(),
+    'characters': symbols.Characters(),
+    'unigram': subwords.SentencePiece(4096, 'unigram'),
+    'bpe': subwords.SentencePiece(4096, 'bpe')}
 PACKINGS = {
     'packed': packing.Packed(), 'concatenated': packing.Concatenated(),
     'crops': packing.Crops()}
@@ -89,7 +90,7 @@ def measure(rounds: int) -> dict:
     result['batch_tokens'] = _batch_times(
         store_lib.load(folder / 'bytes'), rounds)
     store = store_lib.build(folder / 'lines', sources.InMemory(lines),
-                            tokenizer_lib.Bytes().build())
+                            symbols.Bytes().build())
     result['tokens_a_line'] = round(float(np.diff(store.offsets).mean()), 1)
     result['batch_tokens_lines'] = _batch_times(store, rounds)
   return result

@@ -4,8 +4,8 @@ r"""Trains a tokenizer on the training split of a corpus and says how it does.
       --config.source.kind=TextFiles --config.source.paths='data/*.txt' \
       --config.tokenizer.vocab_size=8000 --config.tokenizer.model=bpe
 
-The folder is what `data.tokenizers.tokenizer.load` reads; `tokenizer.model` in it is
-a SentencePiece model for --config.data.tokenizer.path.
+The folder is what `data.tokenizers.tokenizer.load` reads; `tokenizer.model` in
+it is a SentencePiece model for --config.data.tokenizer.path.
 """
 from collections.abc import Sequence
 import dataclasses
@@ -17,8 +17,11 @@ from absl import flags
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.data import pipeline
+from lmjax.data import text as text_lib
 from lmjax.data.text import sources
 from lmjax.data.text import splits
+from lmjax.data import tokenizers
+from lmjax.data.tokenizers import subwords
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 
 
@@ -31,9 +34,9 @@ class TrainTokenizer:
     split: What is held out, never seen by training; None trains on all.
     tokenizer: The tokenizer to train.
   """
-  source: sources.Config = sources.Embedded()
+  source: text_lib.Config = sources.Embedded()
   split: splits.Config | None = splits.HashSplit()
-  tokenizer: tokenizer_lib.Config = tokenizer_lib.SentencePiece()
+  tokenizer: tokenizers.Config = subwords.SentencePiece()
 
 
 def train_tokenizer(

@@ -1,41 +1,25 @@
 """What a run is made of: the configs of the scripts."""
 import dataclasses
-from typing import Any, ClassVar, Literal
-
-import flax.linen as nn
-import jax
+from typing import Any, ClassVar, Literal, Union
 
 from lmjax.core import changes as changes_lib
 from lmjax.core import errors
 from lmjax.data import continuous
 from lmjax.data import pipeline
-from lmjax.data.text import sources
-from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax.data import text
+from lmjax.data import tokenizers
+from lmjax.data.tokenizers import subwords
 from lmjax.evaluation import choices as choices_lib
 from lmjax.generation import transforms
-from lmjax.interop import runs
-from lmjax.models.counted import hmm
+from lmjax.interop import taught
+from lmjax import models
+from lmjax.models import counted
 from lmjax.models.counted import ngram
 from lmjax.models.counted import word_vectors
 from lmjax.models import decoder
-from lmjax.models import electra
-from lmjax.models import encoder
-from lmjax.models import encoder_decoder
 from lmjax.models.heads import pooled
-from lmjax.models import lstm
-from lmjax.models import multi_token as multi_token_model
-from lmjax.models import xlnet
-from lmjax.objectives import contrastive
-from lmjax.objectives import diffusion
-from lmjax.objectives import distill
 from lmjax.objectives import lm
-from lmjax.objectives import mlm
-from lmjax.objectives import multi_token
-from lmjax.objectives import pairs
-from lmjax.objectives import permutation
-from lmjax.objectives import prefix
-from lmjax.objectives import replaced
-from lmjax.objectives import seq2seq
+from lmjax.objectives import OBJECTIVES
 from lmjax.objectives import truncated
 from lmjax.parallel import divisions
 from lmjax.parallel import sharding
@@ -46,44 +30,8 @@ from lmjax.training import guard as guard_lib
 from lmjax.training import optimizers
 from lmjax.training import stopping
 
-Model = (
-    decoder.DecoderConfig | encoder.EncoderConfig | electra.ElectraConfig
-    | encoder_decoder.EncoderDecoderConfig | xlnet.XLNetConfig
-    | lstm.RecurrentConfig | multi_token_model.MultiTokenConfig)
-
-
-@dataclasses.dataclass(frozen=True)
-class Taught(distill.Distillation):
-  """Distillation from a run.
-
-  Attributes:
-    teacher: Its directory; its tokenizer should be the student's.
-  """
-  teacher: str = ''
-
-  def build(self, model: nn.Module,
-            tokenizer: tokenizer_lib.Tokenizer | None = None) -> lm.Objective:
-    """Returns the objective; see `distill.Distillation`."""
-    if not self.teacher:
-      raise errors.InputError(
-          'Taught needs a teacher, the directory of a run: '
-          '--config.objective.teacher=runs/large.')
-    run = runs.load(self.teacher)
-    if tokenizer is not None and run.tokenizer.digest != tokenizer.digest:
-      raise errors.InputError(
-          f'The teacher {self.teacher} reads text by another tokenizer '
-          f'({run.tokenizer.describe()}) than the student '
-          f'({tokenizer.describe()}); train both on the same data.')
-    return super().build(
-        model, tokenizer, teacher=distill.teacher_of(
-            run.model, jax.device_put(run.params)))
-
-
-Objective = (
-    lm.Causal | mlm.MaskedLM | pairs.SentencePairs | replaced.ReplacedTokens
-    | contrastive.SimCSE | seq2seq.Seq2Seq | prefix.PrefixLM
-    | permutation.PermutationLM | truncated.TruncatedBPTT
-    | multi_token.MultiToken | diffusion.MaskedDiffusion | Taught)
+# A student's teacher is a run, and runs are read above the objectives.
+Objective = Union[(*OBJECTIVES.values(), taught.Taught)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -277,7 +225,7 @@ class Pretrain:
       (`scoring.context`, `scoring.carried`) says which checkpoint is best.
   """
   data: pipeline.DataConfig = pipeline.DataConfig()
-  model: Model = decoder.DecoderConfig()
+  model: models.Config = decoder.DecoderConfig()
   vectors: word_vectors.Config | None = None
   objective: Objective = lm.Causal()
   optimizer: optimizers.Optimizer = optimizers.AdamW()
@@ -323,7 +271,7 @@ class Count:
     changes: What may differ when the directory is used again.
   """
   data: pipeline.DataConfig = pipeline.DataConfig()
-  model: ngram.NgramConfig | hmm.HmmConfig = ngram.NgramConfig()
+  model: counted.Config = ngram.NgramConfig()
   scoring: Scoring = Scoring(context=1024, stride=1019)
   changes: ClassVar = changes_lib.Rules(
       structural=('model', 'data.tokenizer'),
@@ -347,7 +295,7 @@ class Evaluate:
     choices: Questions, answered by likelihood.
     checkpoint: A step, 'best' or 'latest'.
   """
-  data: sources.Config | None = None
+  data: text.Config | None = None
   split: Literal['train', 'valid', 'test'] = 'valid'
   scoring: Scoring = Scoring()
   baselines: bool = True
@@ -378,8 +326,8 @@ class Finetune:
   """
   task: classification.Classification = classification.Classification()
   init: str | None = None
-  tokenizer: tokenizer_lib.Config = tokenizer_lib.SentencePiece()
-  model: Model = decoder.DecoderConfig()
+  tokenizer: tokenizers.Config = subwords.SentencePiece()
+  model: models.Config = decoder.DecoderConfig()
   dropout: float | None = None
   head: pooled.ClassifierConfig = pooled.ClassifierConfig()
   train_only: tuple[str, ...] = ()

@@ -17,8 +17,12 @@ from lmjax.core import errors
 from lmjax.data import pipeline
 from lmjax.data.text import files
 from lmjax.data.text import sources
+from lmjax.data.text import tables
 from lmjax.data import token_store
+from lmjax.data.tokenizers import subwords as subwords_lib
+from lmjax.data.tokenizers import symbols
 from lmjax.data.tokenizers import tokenizer
+from lmjax.data.tokenizers import words
 from lmjax.evaluation import questions
 from lmjax.evaluation import report
 from lmjax import experiment
@@ -73,23 +77,23 @@ def refused(load, *args, match=None):
 
 def make_store(folder):
   token_store.build(folder / 'store', sources.InMemory(TEXTS),
-              tokenizer.Bytes().build())
+              symbols.Bytes().build())
   return folder / 'store'
 
 
 def make_tokenizer(folder):
-  tokenizer.Characters().build(TEXTS).save(folder / 'tokenizer')
+  symbols.Characters().build(TEXTS).save(folder / 'tokenizer')
   return folder / 'tokenizer'
 
 
 def make_words(folder):
-  tokenizer.Words().build(TEXTS).save(folder / 'words')
+  words.Words().build(TEXTS).save(folder / 'words')
   return folder / 'words'
 
 
 @pytest.fixture(scope='session')
 def subwords():
-  return tokenizer.SentencePiece(vocab_size=300).build(TEXTS)
+  return subwords_lib.SentencePiece(vocab_size=300).build(TEXTS)
 
 
 @pytest.fixture(scope='session')
@@ -367,7 +371,7 @@ def test_sentencepiece_models_that_are_none(tmp_path, subwords):
                   pickled(tmp_path / 'ran'), b'\xff' * 4096,
                   model.replace(b'<0x41>', b'<0xZZ>')):
     path.write_bytes(content)
-    refused(tokenizer.SentencePiece(path=str(path)).build, ())
+    refused(subwords_lib.SentencePiece(path=str(path)).build, ())
   assert not (tmp_path / 'ran').exists()
 
 
@@ -466,7 +470,7 @@ def _loaders(folder, subwords, counted):
            'positions': np.arange(2)[None], 'segments': np.ones((1, 2), int)})
 
   def use_model():
-    built = tokenizer.SentencePiece(path=str(folder / 'x.model'))
+    built = subwords_lib.SentencePiece(path=str(folder / 'x.model'))
     use_tokenizer(lambda: built.build(()))
 
   text = str(folder / 'x.jsonl')
@@ -496,7 +500,7 @@ def _loaders(folder, subwords, counted):
       'questions': (folder / 'q.jsonl', lambda: questions.read(
           str(folder / 'q.jsonl'))),
       'csv': (folder / 'x.csv', lambda: list(
-          sources.Delimited((str(folder / 'x.csv'),)).documents()))}
+          tables.Delimited((str(folder / 'x.csv'),)).documents()))}
 
 
 def _damage_and_read(tmp_path, subwords, counted, trials, seed):

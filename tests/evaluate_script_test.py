@@ -9,7 +9,7 @@ from lmjax.core import errors
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
-from lmjax.data.tokenizers import tokenizer
+from lmjax.data.tokenizers import symbols as symbols_lib
 from lmjax.evaluation import choices
 from lmjax.evaluation import report
 from lmjax import experiment
@@ -39,7 +39,7 @@ def workdir(tmp_path_factory):
           source=sources.InMemory(tuple(f'text {i} of a few' * 3
                                         for i in range(60))),
           split=splits.HashSplit(valid=0.2, test=0.0),
-          tokenizer=tokenizer.Bytes(), batch_size=8),
+          tokenizer=symbols_lib.Bytes(), batch_size=8),
       model=decoder.DecoderConfig(context=32, width=32, num_layers=1),
       training=experiment.Training(steps=1, log_every=1),
       samples=experiment.Samples(prompts=()))
@@ -97,7 +97,7 @@ def test_questions_need_no_carried_state(tmp_path):
   path = tmp_path / 'lstm'
   run = directory.open_run(path, experiment.Pretrain(
       model=lstm.RecurrentConfig(width=8, num_layers=1, context=16)))
-  symbols = tokenizer.Bytes().build()
+  symbols = symbols_lib.Bytes().build()
   symbols.save(run.tokenizer)
   config = trained.read_config(run).model.with_vocab(symbols.vocab_size)
   params = decoder.initial_params(config.build(), 0)

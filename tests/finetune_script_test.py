@@ -11,7 +11,7 @@ from lmjax.core import trees
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
-from lmjax.data.tokenizers import tokenizer
+from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models import decoder
 from lmjax.nn import attention
@@ -47,7 +47,7 @@ CONFIG = experiment.Finetune(
     task=classification.Classification(
         source=readers.Labelled(readers.InMemory(PAIRS), held_out=0.2),
         features=classification.Features(lengths=(12,), batch_size=16)),
-    tokenizer=tokenizer.Bytes(), model=MODEL,
+    tokenizer=symbols.Bytes(), model=MODEL,
     optimizer=optimizers.AdamW(learning_rate=1e-2),
     training=experiment.Training(
         steps=30, log_every=5, eval_every=10, stop=stopping.EarlyStopping(
@@ -61,7 +61,7 @@ def pretrained(tmp_path_factory):
       data=pipeline.DataConfig(
           source=sources.InMemory(tuple(text for text, _ in PAIRS)),
           split=splits.HashSplit(valid=0.2, test=0.0),
-          tokenizer=tokenizer.Bytes(), batch_size=8),
+          tokenizer=symbols.Bytes(), batch_size=8),
       model=MODEL, training=experiment.Training(steps=1, log_every=1),
       samples=experiment.Samples(prompts=())), str(path))
   return path

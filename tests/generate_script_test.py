@@ -6,7 +6,7 @@ import pathlib
 
 from lmjax.core import cli
 from lmjax.core import errors
-from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.generation import transforms
 from lmjax.models import cost
@@ -23,7 +23,7 @@ spec.loader.exec_module(script)
 
 @pytest.fixture(scope='module')
 def trained():
-  tokenizer = tokenizer_lib.Bytes().build()
+  tokenizer = symbols.Bytes().build()
   config = experiment.Pretrain(model=decoder.DecoderConfig(
       vocab_size=tokenizer.vocab_size, context=64, width=32, num_layers=1))
   model = config.model.build()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import config as config_lib
-from lmjax.data.text import sources
+from lmjax.data.text import tfds
 from lmjax.data.text import tfds_builder
 from lmjax import experiment
 from lmjax.models import cost
@@ -117,7 +117,7 @@ def test_tfds_data_prepared_from_local_text_train_a_model(tmp_path):
   config = tiny(tmp_path)
   name = tfds_builder.prepare(
       'lines', {'train': config.data.source}, tmp_path / 'tfds')
-  source = sources.Tfds(name, data_dir=str(tmp_path / 'tfds'))
+  source = tfds.Tfds(name, data_dir=str(tmp_path / 'tfds'))
   assert list(source.documents()) == list(config.data.source.documents())
   config = dataclasses.replace(
       config, data=dataclasses.replace(config.data, source=source),

@@ -12,7 +12,7 @@ from lmjax.core import secrets
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
-from lmjax.data.tokenizers import tokenizer
+from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models.presets import decoders
 from lmjax.recipes import trained
@@ -83,7 +83,7 @@ def test_no_secret_is_in_the_files_of_a_run(tmp_path, monkeypatch, capfd):
           source=sources.TextFiles(
               (f'https://me:{USER}@host/x.txt?sig={SIGNATURE}',), 'paragraph'),
           split=splits.HashSplit(valid=0.2, test=0.0),
-          tokenizer=tokenizer.Bytes(), batch_size=4),
+          tokenizer=symbols.Bytes(), batch_size=4),
       model=decoders.llama(16, 1, 2, 1, 32, vocab_size=None, context=48),
       training=experiment.Training(steps=2, eval_every=1),
       samples=experiment.Samples(

@@ -3,7 +3,7 @@ from lmjax.core import config
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
-from lmjax.data.tokenizers import tokenizer
+from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models.presets import decoders
 from lmjax.training import optimizers
@@ -15,7 +15,7 @@ def get_config():
       data=pipeline.DataConfig(
           source=sources.TextFiles(paths=('text.txt',), split_on='paragraph'),
           split=splits.HashSplit(valid=0.1, test=0.0),
-          tokenizer=tokenizer.Bytes(),
+          tokenizer=symbols.Bytes(),
           batch_size=8),
       model=decoders.gpt2(
           32, 1, 2, vocab_size=None, context=32, dropout=0.1),

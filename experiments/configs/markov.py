@@ -14,7 +14,7 @@ of 512 probabilities.
 from lmjax.core import config
 from lmjax.core import errors
 from lmjax.data import pipeline
-from lmjax.data.synthetic import synthetic
+from lmjax.data.synthetic import chains
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models.counted import ngram
@@ -23,7 +23,7 @@ from lmjax.training import optimizers
 from lmjax.training import schedules
 
 DATA = pipeline.DataConfig(
-    source=synthetic.MarkovChain(order=2, num_documents=20_000),
+    source=chains.MarkovChain(order=2, num_documents=20_000),
     tokenizer=symbols.Characters(), batch_size=32)
 RUNS = {
     'transformer': experiment.Pretrain(

@@ -52,7 +52,11 @@ import dataclasses
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.data import continuous
-from lmjax.data.corruption import corruption
+from lmjax.data.corruption import denoisers
+from lmjax.data.corruption import middle
+from lmjax.data.corruption import noising
+from lmjax.data.corruption import prefixes
+from lmjax.data.corruption import spans
 from lmjax.data import pairs as pairs_lib
 from lmjax.data import pipeline
 from lmjax.data.text import sources
@@ -166,27 +170,27 @@ PAIRS = {
         multi_token.MultiToken()),
     'decoder_prefix': pair(
         DECODER, prefix.PrefixLM(),
-        corruption=corruption.PrefixLM(joined=True)),
+        corruption=prefixes.PrefixLM(joined=True)),
     'decoder_middle': pair(
         DECODER, lm.Causal(), ('[PRE]', '[SUF]', '[MID]'),
-        corruption=corruption.FillInTheMiddle()),
+        corruption=middle.FillInTheMiddle()),
     'decoder_spans': pair(
         DECODER, prefix.PrefixLM(), sentinels=32,
-        corruption=corruption.SpanCorruption(joined=True)),
+        corruption=spans.SpanCorruption(joined=True)),
     'decoder_ul2': pair(
         DECODER, prefix.PrefixLM(), ('[R]', '[S]', '[X]'), sentinels=64,
-        corruption=corruption.UL2(joined=True)),
+        corruption=denoisers.UL2(joined=True)),
     't5_spans': pair(
         T5, seq2seq.Seq2Seq(), sentinels=32,
-        corruption=corruption.SpanCorruption()),
+        corruption=spans.SpanCorruption()),
     't5_ul2': pair(
         T5, seq2seq.Seq2Seq(), ('[R]', '[S]', '[X]'), sentinels=64,
-        corruption=corruption.UL2()),
+        corruption=denoisers.UL2()),
     't5_prefix': pair(
         T5, seq2seq.Seq2Seq(), sentinels=1,
-        corruption=corruption.PrefixLM()),
+        corruption=prefixes.PrefixLM()),
     'bart': pair(
-        T5, seq2seq.Seq2Seq(), MASK, corruption=corruption.Bart()),
+        T5, seq2seq.Seq2Seq(), MASK, corruption=noising.Bart()),
     'xlnet': pair(
         xlnet.XLNetConfig(context=LENGTH), permutation.PermutationLM()),
 }

@@ -9,8 +9,8 @@ overlap, and a hash sends them to both sides.
 """
 from lmjax.core import config
 from lmjax.data import pipeline
-from lmjax.data.text import sources
 from lmjax.data.text import splits
+from lmjax.data.text import tables
 from lmjax.data.tokenizers import subwords
 from lmjax import experiment
 from lmjax.models import decoder
@@ -34,7 +34,7 @@ def get_model():
 def get_config():
   return config.editable(experiment.Pretrain(
       data=pipeline.DataConfig(
-          source=sources.Delimited(
+          source=tables.Delimited(
               paths=('sst2_glue/train_*.tsv',), field='sentence',
               delimiter='\t', quoted=False),
           split=splits.HashSplit(valid=0.02, test=0.0),

@@ -8,13 +8,17 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.data import continuous
-from lmjax.data.corruption import corruption as corruption_lib
+from lmjax.data import corruption as corruption_lib
 from lmjax.data import packing as packing_lib
 from lmjax.data import pairs
+from lmjax.data import text as text_lib
+from lmjax.data.text import documents as documents_lib
 from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data import token_store as store_lib
+from lmjax.data import tokenizers
 from lmjax.data.tokenizers import specials as specials_lib
+from lmjax.data.tokenizers import subwords
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 
 Packing = (packing_lib.Config | continuous.Continuous | pairs.NextSentence
@@ -43,9 +47,9 @@ class DataConfig:
     cache: Folder of tokenized text, which runs share; None puts it beside the
       run.
   """
-  source: sources.Config = sources.Embedded()
+  source: text_lib.Config = sources.Embedded()
   split: splits.Config | None = splits.HashSplit()
-  tokenizer: tokenizer_lib.Config = tokenizer_lib.SentencePiece()
+  tokenizer: tokenizers.Config = subwords.SentencePiece()
   specials: tuple[str, ...] = ()
   sentinels: int = 0
   packing: Packing = packing_lib.Packed()
@@ -88,7 +92,7 @@ class DataConfig:
       stores[name] = part and store_lib.cached(part, tokenizer, cache)
     return Data(self, tokenizer, self.length or length, **stores)
 
-  def part(self, name: str) -> sources.Source | None:
+  def part(self, name: str) -> documents_lib.Source | None:
     """Returns the source of one split, or None where there is none."""
     if self.split is None:
       return self.source if name == 'train' else None

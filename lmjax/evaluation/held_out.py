@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lmjax.data.synthetic import synthetic
+from lmjax.data.synthetic import language
 from lmjax.data import token_store as store_lib
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import baselines
@@ -121,7 +121,7 @@ def reports(
   vocab_size = tokenizer.vocab_size
   title = name if kind == 'exact' else f'{name} ({kind})'
   scores, counts = {} if score is None else {title: score}, None
-  if isinstance(source, synthetic.Config):
+  if isinstance(source, language.Language):
     others = {**others, 'optimum': source.optimal_score(tokenizer)}
   scores |= {**others, 'uniform': baselines.Uniform(vocab_size)}
   if train is not None:

@@ -5,7 +5,7 @@ What else a run was made of, such as its data and objective, is not read here:
 """
 import dataclasses
 import pathlib
-from typing import Any, Union
+from typing import Any
 
 import flax.linen as nn
 
@@ -16,9 +16,8 @@ from lmjax.core import errors
 from lmjax.core import safe_paths
 from lmjax.core import strict_json
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax.models import counted
 from lmjax.run import directory
-
-_Model = Union[tuple(models.MODELS.values())]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +50,10 @@ def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Pretrained:
       model was counted and has no parameters.
   """
   run = directory.RunDir(pathlib.Path(workdir))
+  saved = read_config(run).get('model')
   config = config_lib.freeze(
-      _Model, read_config(run).get('model'), 'config.model')
-  if not hasattr(config, 'with_vocab'):
+      models.Config | counted.Config, saved, 'config.model')
+  if isinstance(config, counted.Config):
     raise errors.InputError(
         f'{workdir} is the run of a counted model, which has no parameters; '
         'give the run of a model that was trained.')

@@ -1,6 +1,6 @@
 """Model families by name; each is a config that builds its module."""
-from lmjax.models.counted import hmm
-from lmjax.models.counted import ngram
+from typing import Union
+
 from lmjax.models import decoder
 from lmjax.models import electra
 from lmjax.models import encoder
@@ -10,13 +10,12 @@ from lmjax.models import multi_token
 from lmjax.models import xlnet
 
 MODELS = {
-    'decoder': decoder.DecoderConfig,
-    'electra': electra.ElectraConfig,
-    'encoder': encoder.EncoderConfig,
-    'encoder_decoder': encoder_decoder.EncoderDecoderConfig,
-    'hmm': hmm.HmmConfig,
-    'multi_token': multi_token.MultiTokenConfig,
-    'ngram': ngram.NgramConfig,
-    'recurrent': lstm.RecurrentConfig,
-    'xlnet': xlnet.XLNetConfig,
+    'DecoderConfig': decoder.DecoderConfig,
+    'ElectraConfig': electra.ElectraConfig,
+    'EncoderConfig': encoder.EncoderConfig,
+    'EncoderDecoderConfig': encoder_decoder.EncoderDecoderConfig,
+    'MultiTokenConfig': multi_token.MultiTokenConfig,
+    'RecurrentConfig': lstm.RecurrentConfig,
+    'XLNetConfig': xlnet.XLNetConfig,
 }
+Config = Union[tuple(MODELS.values())]

@@ -21,6 +21,7 @@ from lmjax.evaluation import classification
 from lmjax.evaluation import report
 from lmjax.evaluation import run_page
 from lmjax import experiment
+from lmjax import models
 from lmjax.models.heads import pooled
 from lmjax.objectives import labels
 from lmjax.parallel import divisions
@@ -45,7 +46,7 @@ class Start:
     digest: Of these parameters.
   """
   tokenizer: tokenizer_lib.Tokenizer
-  backbone: experiment.Model
+  backbone: models.Config
   params: Any = None
   digest: str = 'none'
 

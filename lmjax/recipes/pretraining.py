@@ -16,6 +16,7 @@ from lmjax.data import pipeline
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import held_out
 from lmjax import experiment
+from lmjax import models
 from lmjax.models import cost
 from lmjax.models.counted import word_vectors
 from lmjax.models import decoder
@@ -41,7 +42,7 @@ class Prepared:
   config: experiment.Pretrain
   data: pipeline.Data
   batches: pipeline.Batches
-  sized: experiment.Model
+  sized: models.Config
   model: nn.Module
   objective: lm.Objective
   optimizer: optax.GradientTransformation

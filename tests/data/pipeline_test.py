@@ -8,7 +8,11 @@ import pytest
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.data import continuous
-from lmjax.data.corruption import corruption
+from lmjax.data.corruption import denoisers
+from lmjax.data.corruption import middle
+from lmjax.data.corruption import noising
+from lmjax.data.corruption import prefixes
+from lmjax.data.corruption import spans
 from lmjax.data import packing
 from lmjax.data import pairs
 from lmjax.data import pipeline
@@ -190,12 +194,12 @@ PLAIN = [packing.Packed(), packing.Packed(shuffle=False),
          packing.Concatenated(), packing.Crops(), continuous.Continuous(6)]
 PAIRS = [pairs.NextSentence(), pairs.SentenceOrder()]
 CORRUPTIONS = [
-    corruption.SpanCorruption(), corruption.SpanCorruption(joined=True),
-    corruption.SpanCorruption(documents=1), corruption.PrefixLM(),
-    corruption.PrefixLM(joined=True), corruption.FillInTheMiddle(),
-    corruption.UL2(), corruption.UL2(joined=True),
-    corruption.Bart(mask_rate=0.3, delete_rate=0.3, rotate_rate=0.5),
-    corruption.Bart(joined=True)]
+    spans.SpanCorruption(), spans.SpanCorruption(joined=True),
+    spans.SpanCorruption(documents=1), prefixes.PrefixLM(),
+    prefixes.PrefixLM(joined=True), middle.FillInTheMiddle(),
+    denoisers.UL2(), denoisers.UL2(joined=True),
+    noising.Bart(mask_rate=0.3, delete_rate=0.3, rotate_rate=0.5),
+    noising.Bart(joined=True)]
 
 
 def _found_by_search(batch, row):

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax.data.tokenizers import symbols
 from lmjax.data.tokenizers import vocabulary
 from lmjax.evaluation import baselines
 from lmjax.evaluation import choices
 from lmjax.evaluation import questions
 
-_BYTES = tokenizer_lib.Bytes().build()
-_NO_BOS = tokenizer_lib.Bytes(bos=False).build()
+_BYTES = symbols.Bytes().build()
+_NO_BOS = symbols.Bytes(bos=False).build()
 
 
 class Merging(vocabulary.Tokenizer):

@@ -4,11 +4,10 @@ import math
 import numpy as np
 import pytest
 
-from lmjax.data.synthetic import synthetic
+from lmjax.data.synthetic import chains
 from lmjax.data.text import sources
 from lmjax.data import token_store as store_lib
 from lmjax.data.tokenizers import symbols
-from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import baselines
 from lmjax.evaluation import carried
 from lmjax.evaluation import held_out
@@ -16,7 +15,7 @@ from lmjax.evaluation import held_out
 
 @pytest.fixture
 def tokenizer():
-  return tokenizer_lib.Bytes().build()
+  return symbols.Bytes().build()
 
 
 def _store(path, tokenizer, *texts):
@@ -63,7 +62,7 @@ def test_reports_stand_beside_each_other(tmp_path, tokenizer):
 
 
 def test_a_synthetic_language_brings_its_optimum(tmp_path):
-  source = synthetic.MarkovChain(order=1, symbols=3, num_documents=40)
+  source = chains.MarkovChain(order=1, symbols=3, num_documents=40)
   tokenizer = symbols.Characters().build(source.documents())
   store = store_lib.cached(source, tokenizer, tmp_path)
   uniform = baselines.Uniform(tokenizer.vocab_size)

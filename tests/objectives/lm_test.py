@@ -47,7 +47,7 @@ def logits(params):
 
 
 def test_the_table_holds_the_objective():
-  assert OBJECTIVES['causal'] is lm.Causal
+  assert OBJECTIVES['Causal'] is lm.Causal
 
 
 def test_all_numbers_by_their_formulas(params, logits):

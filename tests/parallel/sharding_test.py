@@ -1,6 +1,5 @@
 """Which axes the tables cut, for every model of the house."""
 import re
-import typing
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +7,7 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.core import trees
-from lmjax import experiment
+from lmjax import models
 from lmjax.models import cost
 from lmjax.models import decoder
 from lmjax.models.presets import decoders
@@ -89,7 +88,7 @@ def test_a_new_rule_is_one_line():
 
 
 @pytest.mark.parametrize(
-    'model', typing.get_args(experiment.Model), ids=lambda m: m.__name__)
+    'model', models.MODELS.values(), ids=lambda m: m.__name__)
 def test_every_matrix_of_every_model_is_cut(model):
   params = cost.shapes(model().with_vocab(64))
   cuts = sharding.specs(params, SIZES)

@@ -8,7 +8,7 @@ import pytest
 import rich.console
 
 from lmjax.core import trees
-from lmjax.data.corruption import corruption
+from lmjax.data.corruption import spans
 from lmjax.data import packing
 from lmjax.data import pipeline
 from lmjax.data.text import sources
@@ -58,7 +58,7 @@ def test_padding_is_not_shown_and_a_source_is(tmp_path):
       CONFIG, model=encoder_decoders.PRESETS['tiny'],
       objective=seq2seq.Seq2Seq(), data=dataclasses.replace(
           CONFIG.data, sentinels=8, length=48,
-          corruption=corruption.SpanCorruption()))
+          corruption=spans.SpanCorruption()))
   text = shown(config, tmp_path)
   assert 'encoder_inputs' in text and '<extra_id_' in text
   assert '\0' not in text and '\ufffd' not in text  # What id 0 would be.

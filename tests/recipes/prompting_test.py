@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.data.corruption import corruption
+from lmjax.data.corruption import denoisers
+from lmjax.data.corruption import middle
+from lmjax.data.corruption import noising
+from lmjax.data.corruption import prefixes
+from lmjax.data.corruption import spans
 from lmjax.data import pipeline
 from lmjax.data.tokenizers import specials
 from lmjax.data.tokenizers import symbols
@@ -51,26 +55,26 @@ def laid(corrupted, text, model=T5, objective=seq2seq.Seq2Seq()):
 
 
 @pytest.mark.parametrize('corrupted, text, start, source, end', [
-    (corruption.SpanCorruption(), 'ab', [ZERO], [BOS, A, B, ZERO], ONE),
-    (corruption.SpanCorruption(), 'a<extra_id_0>b<extra_id_1>', [ZERO],
+    (spans.SpanCorruption(), 'ab', [ZERO], [BOS, A, B, ZERO], ONE),
+    (spans.SpanCorruption(), 'a<extra_id_0>b<extra_id_1>', [ZERO],
      [BOS, A, ZERO, B, ONE], TWO),
-    (corruption.SpanCorruption(), '<extra_id_0><extra_id_1><extra_id_2>',
+    (spans.SpanCorruption(), '<extra_id_0><extra_id_1><extra_id_2>',
      [ZERO], [BOS, ZERO, ONE, TWO], None),
-    (corruption.PrefixLM(), 'a', [ZERO], [BOS, A, ZERO], None),
-    (corruption.UL2(), 'a', [ZERO], [S, BOS, A, ZERO], ONE),
-    (corruption.UL2(), '<extra_id_0>a', [ZERO], [R, BOS, ZERO, A], ONE),
-    (corruption.UL2(), '[X]<extra_id_0>a', [ZERO], [X, BOS, ZERO, A], ONE),
-    (corruption.Bart(), 'a', [BOS], [BOS, A, MASK, EOS], None),
-    (corruption.Bart(), 'a[MASK]b', [BOS], [BOS, A, MASK, B, EOS], None)])
+    (prefixes.PrefixLM(), 'a', [ZERO], [BOS, A, ZERO], None),
+    (denoisers.UL2(), 'a', [ZERO], [S, BOS, A, ZERO], ONE),
+    (denoisers.UL2(), '<extra_id_0>a', [ZERO], [R, BOS, ZERO, A], ONE),
+    (denoisers.UL2(), '[X]<extra_id_0>a', [ZERO], [X, BOS, ZERO, A], ONE),
+    (noising.Bart(), 'a', [BOS], [BOS, A, MASK, EOS], None),
+    (noising.Bart(), 'a[MASK]b', [BOS], [BOS, A, MASK, B, EOS], None)])
 def test_what_an_encoder_reads(corrupted, text, start, source, end):
   assert laid(corrupted, text) == (start, source, 0, end)
 
 
 @pytest.mark.parametrize('corrupted, text, ids, both_ways, end', [
-    (corruption.SpanCorruption(joined=True), 'a', [BOS, A, ZERO, ZERO], 3, ONE),
-    (corruption.PrefixLM(joined=True), 'ab', [BOS, A, B], 2, None),
-    (corruption.UL2(joined=True), 'a', [S, BOS, A, ZERO, ZERO], 4, ONE),
-    (corruption.Bart(joined=True), 'a', [BOS, A, MASK, EOS, BOS], 4, None)])
+    (spans.SpanCorruption(joined=True), 'a', [BOS, A, ZERO, ZERO], 3, ONE),
+    (prefixes.PrefixLM(joined=True), 'ab', [BOS, A, B], 2, None),
+    (denoisers.UL2(joined=True), 'a', [S, BOS, A, ZERO, ZERO], 4, ONE),
+    (noising.Bart(joined=True), 'a', [BOS, A, MASK, EOS, BOS], 4, None)])
 def test_what_a_decoder_sees_both_ways(corrupted, text, ids, both_ways, end):
   model = decoder.DecoderConfig()
   assert laid(corrupted, text, model, prefix.PrefixLM()) == (
@@ -79,7 +83,7 @@ def test_what_a_decoder_sees_both_ways(corrupted, text, ids, both_ways, end):
 
 
 def test_what_is_simply_continued():
-  for corrupted in (None, corruption.FillInTheMiddle()):
+  for corrupted in (None, middle.FillInTheMiddle()):
     assert laid(corrupted, 'a', decoder.DecoderConfig(), lm.Causal()) == (
         [BOS, A], None, 0, None)
 
@@ -87,7 +91,7 @@ def test_what_is_simply_continued():
 def test_a_run_with_an_encoder_shows_samples():
   model, params = T5.build(), hot.hot_params(cost.shapes(T5))
   run = dataclasses.replace(
-      config(corruption.SpanCorruption()), samples=experiment.Samples(
+      config(spans.SpanCorruption()), samples=experiment.Samples(
           prompts=('', 'ab'), max_new_tokens=6))
   shown = results.draw(run, TOKENIZER, model, params)
   want = sample.generate(

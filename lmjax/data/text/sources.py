@@ -9,16 +9,9 @@ from typing import Any, Literal
 from lmjax.core import config
 from lmjax.core import errors
 from lmjax.core import strict_json
-from lmjax.data.synthetic import synthetic
 from lmjax.data.text import corpora
 from lmjax.data.text import documents
 from lmjax.data.text import files
-from lmjax.data.text import tables
-from lmjax.data.text import tfds
-
-Source = documents.Source
-Delimited = tables.Delimited
-Tfds = tfds.Tfds
 
 _MAX_LINE_BYTES = 16 << 20
 _SURROGATES = re.compile('[\ud800-\udfff]')
@@ -179,10 +172,6 @@ class JsonLines(documents.Source):
       return None
     counts['lines of bad text repaired'] += 1
     return _SURROGATES.sub('\ufffd', text)
-
-
-Config = (Embedded | TextFiles | JsonLines | Delimited | Tfds | InMemory
-          | synthetic.Config)
 
 
 def _paragraphs(lines: Iterator[str]) -> Iterator[str]:

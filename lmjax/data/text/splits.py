@@ -6,8 +6,8 @@ import hashlib
 from typing import Any
 
 from lmjax.core import errors
+from lmjax.data import text as text_lib
 from lmjax.data.text import documents
-from lmjax.data.text import sources
 
 NAMES = ('train', 'valid', 'test')
 
@@ -31,7 +31,7 @@ class HashSplit:
     _check_fractions(self)
 
   def select(
-      self, source: sources.Config, name: str) -> documents.Source | None:
+      self, source: text_lib.Config, name: str) -> documents.Source | None:
     """Returns the part of a source called 'train', 'valid' or 'test'."""
     if _fraction(self, name) == 0:
       return None
@@ -64,7 +64,7 @@ class PositionSplit:
     _check_fractions(self)
 
   def select(
-      self, source: sources.Config, name: str) -> documents.Source | None:
+      self, source: text_lib.Config, name: str) -> documents.Source | None:
     """Returns the part of a source called 'train', 'valid' or 'test'."""
     if _fraction(self, name) == 0:
       return None
@@ -86,11 +86,11 @@ class Separate:
     valid_source: Where validation text comes from.
     test_source: Where the text of the final test comes from.
   """
-  valid_source: sources.Config
-  test_source: sources.Config | None = None
+  valid_source: text_lib.Config
+  test_source: text_lib.Config | None = None
 
   def select(
-      self, source: sources.Config, name: str) -> documents.Source | None:
+      self, source: text_lib.Config, name: str) -> documents.Source | None:
     """Returns the source called 'train', 'valid' or 'test'."""
     return {'train': source, 'valid': self.valid_source,
             'test': self.test_source}[name]

@@ -1,0 +1,14 @@
+"""Tokenizers by name: configs that are built on text."""
+from typing import Union
+
+from lmjax.data.tokenizers import subwords
+from lmjax.data.tokenizers import symbols
+from lmjax.data.tokenizers import words
+
+TOKENIZERS = {
+    'Bytes': symbols.Bytes,
+    'Characters': symbols.Characters,
+    'SentencePiece': subwords.SentencePiece,
+    'Words': words.Words,
+}
+Config = Union[tuple(TOKENIZERS.values())]

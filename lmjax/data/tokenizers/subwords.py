@@ -70,6 +70,11 @@ class SentencePiece:
       ) from None
     return SubwordTokenizer(model, self.bos, self.eos, self.path)
 
+  @staticmethod
+  def restore(state, directory) -> 'SubwordTokenizer':
+    """Returns the tokenizer whose `state` was saved in the directory."""
+    return SubwordTokenizer.restore(state, directory)
+
   def _train(self, documents: Iterable[str]) -> bytes:
     import sentencepiece  # Only those who use it wait for its import.
     written = io.BytesIO()

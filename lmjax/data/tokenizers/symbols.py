@@ -25,6 +25,11 @@ class Bytes:
     del documents
     return ByteTokenizer(self.bos, self.eos)
 
+  @staticmethod
+  def restore(state, directory) -> 'ByteTokenizer':
+    """Returns the tokenizer whose `state` was saved in the directory."""
+    return ByteTokenizer.restore(state, directory)
+
 
 @dataclasses.dataclass(frozen=True)
 class Characters:
@@ -48,6 +53,11 @@ class Characters:
     alphabet = ''.join(sorted(alphabet))
     documents_lib.utf8(alphabet)
     return CharacterTokenizer(alphabet, self.bos, self.eos)
+
+  @staticmethod
+  def restore(state, directory) -> 'CharacterTokenizer':
+    """Returns the tokenizer whose `state` was saved in the directory."""
+    return CharacterTokenizer.restore(state, directory)
 
 
 class ByteTokenizer(vocabulary.Tokenizer):

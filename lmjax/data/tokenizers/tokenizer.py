@@ -1,4 +1,4 @@
-"""Tokenizers by name, and loading a saved one."""
+"""Loading a saved tokenizer."""
 import pathlib
 from typing import Any
 
@@ -7,25 +7,11 @@ from lmjax.core import errors
 from lmjax.core import safe_paths
 from lmjax.core import strict_json
 from lmjax.data.tokenizers import specials
-from lmjax.data.tokenizers import subwords
-from lmjax.data.tokenizers import symbols
+from lmjax.data.tokenizers import TOKENIZERS
 from lmjax.data.tokenizers import vocabulary
-from lmjax.data.tokenizers import words
 
-Bytes = symbols.Bytes
-Characters = symbols.Characters
-SentencePiece = subwords.SentencePiece
-Words = words.Words
 Tokenizer = vocabulary.Tokenizer
 
-Config = Bytes | Characters | SentencePiece | Words
-
-_KINDS = {
-    'Bytes': symbols.ByteTokenizer,
-    'Characters': symbols.CharacterTokenizer,
-    'SentencePiece': subwords.SubwordTokenizer,
-    'Words': words.WordTokenizer,
-}
 _MAX_SENTINELS = 1 << 16
 
 
@@ -74,10 +60,10 @@ def _check_specials(names: Any, sentinels: Any) -> None:
 def _restore(state: dict[str, Any], path: pathlib.Path) -> Tokenizer:
   """Returns the tokenizer of a state, before anything extends it."""
   kind = state['kind']
-  if kind not in _KINDS:
+  if kind not in TOKENIZERS:
     raise errors.InputError(
         f'{str(path)!r} is a tokenizer of kind {kind!r}; choose from '
-        f'{sorted(_KINDS)}.{config.near(kind, _KINDS)}')
+        f'{sorted(TOKENIZERS)}.{config.near(kind, TOKENIZERS)}')
   if type(state['bos']) is not bool or type(state['eos']) is not bool:
     raise ValueError('bos and eos should be true or false')
-  return _KINDS[kind].restore(state, path.parent)
+  return TOKENIZERS[kind].restore(state, path.parent)

@@ -64,6 +64,11 @@ class Words:
       ranked = [w for w in ranked if w in kept or w in (self.unk, _LINE_END)]
     return WordTokenizer(ranked, self.unk, self.bos, self.eos)
 
+  @staticmethod
+  def restore(state, directory) -> 'WordTokenizer':
+    """Returns the tokenizer whose `state` was saved in the directory."""
+    return WordTokenizer.restore(state, directory)
+
 
 class WordTokenizer(vocabulary.Tokenizer):
   """See `Words`.

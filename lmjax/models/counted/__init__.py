@@ -1,0 +1,11 @@
+"""Counted models by name; each is a config that is fitted to tokens."""
+from typing import Union
+
+from lmjax.models.counted import hmm
+from lmjax.models.counted import ngram
+
+COUNTED = {
+    'HmmConfig': hmm.HmmConfig,
+    'NgramConfig': ngram.NgramConfig,
+}
+Config = Union[tuple(COUNTED.values())]

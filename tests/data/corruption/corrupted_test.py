@@ -4,7 +4,10 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.data.corruption import corrupted
-from lmjax.data.corruption import corruption
+from lmjax.data.corruption import denoisers
+from lmjax.data.corruption import middle
+from lmjax.data.corruption import noising
+from lmjax.data.corruption import prefixes
 from lmjax.data.corruption import spans
 from tests.reference import corruptions
 
@@ -13,10 +16,10 @@ LENGTHS = np.random.default_rng(1).integers(1, 60, 80)
 
 CONFIGS = [
     spans.SpanCorruption(), spans.SpanCorruption(joined=True),
-    corruption.PrefixLM(), corruption.PrefixLM(joined=True),
-    corruption.FillInTheMiddle(), corruption.UL2(), corruption.UL2(joined=True),
-    corruption.Bart(mask_rate=0.1, delete_rate=0.1, rotate_rate=0.5),
-    corruption.Bart(joined=True)]
+    prefixes.PrefixLM(), prefixes.PrefixLM(joined=True),
+    middle.FillInTheMiddle(), denoisers.UL2(), denoisers.UL2(joined=True),
+    noising.Bart(mask_rate=0.1, delete_rate=0.1, rotate_rate=0.5),
+    noising.Bart(joined=True)]
 
 
 @pytest.mark.parametrize('config', CONFIGS)
@@ -39,7 +42,7 @@ def test_a_row_depends_on_its_seed_epoch_and_index_alone(config):
 
 @pytest.mark.parametrize('config', [
     config for config in CONFIGS
-    if not isinstance(config, corruption.FillInTheMiddle)])
+    if not isinstance(config, middle.FillInTheMiddle)])
 def test_a_prompt_is_laid_out_as_a_row(config):
   tokenizer = corruptions.tokenizer(bos=1, eos=2)
   batch = config.build(corruptions.rows(LENGTHS, 64, bos=1, eos=2), tokenizer,
@@ -48,25 +51,25 @@ def test_a_prompt_is_laid_out_as_a_row(config):
   tested = 0
   for place, target in targets.items():
     source = sources[place]
-    if not source or isinstance(config, corruption.Bart) and source[-1] != 2:
+    if not source or isinstance(config, noising.Bart) and source[-1] != 2:
       continue  # Of a text without its beginning or its end.
-    prompt = source[:-1] if isinstance(config, corruption.Bart) else source
-    if isinstance(config, corruption.PrefixLM) and config.joined:
+    prompt = source[:-1] if isinstance(config, noising.Bart) else source
+    if isinstance(config, prefixes.PrefixLM) and config.joined:
       prompt = source + target[:1]
     task = config.prompt(tokenizer, np.array(prompt))
-    if isinstance(config, corruption.Bart) and 6000 not in prompt:
+    if isinstance(config, noising.Bart) and 6000 not in prompt:
       source = [*prompt, 6000, 2]  # More is asked for.
     assert task.source.tolist() == source
-    if 1 in source or not isinstance(config, corruption.Bart):
+    if 1 in source or not isinstance(config, noising.Bart):
       assert task.start.tolist() == target[:1]
     assert task.end in (None, target[-1]) or isinstance(
-        config, corruption.UL2) and source[0] == tokenizer.special('[S]')
+        config, denoisers.UL2) and source[0] == tokenizer.special('[S]')
     tested += 1
   assert tested > 5
 
 
 def test_what_is_continued_is_the_prompt():
-  task = corruption.FillInTheMiddle().prompt(None, np.array([5, 6]))
+  task = middle.FillInTheMiddle().prompt(None, np.array([5, 6]))
   assert (len(task.source), task.start.tolist(), task.end) == (0, [5, 6], None)
 
 

@@ -9,6 +9,7 @@ from lmjax.core import config
 from lmjax.core import errors
 from lmjax.data import pipeline
 from lmjax.data.text import sources
+from lmjax.data.text import tables
 
 
 def _documents(source):
@@ -111,7 +112,7 @@ def test_what_text_is_in_is_named(tmp_path):
   path = str(tmp_path / '*.{}').format
   assert [list(source.contents()) for source in [
       sources.TextFiles((path('txt'),)), sources.JsonLines((path('jsonl'),)),
-      sources.Delimited((path('csv'),)), sources.InMemory(('a',))]] == [
+      tables.Delimited((path('csv'),)), sources.InMemory(('a',))]] == [
           ['a.txt'], ['b.jsonl'], ['c.csv'], []]
   (name, text), = sources.Embedded('python-docs').contents().items()
   assert name == 'python-docs' and platform.python_version() in text

@@ -10,6 +10,7 @@ from lmjax.core import errors
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
+from lmjax.data.text import tfds as tfds_lib
 from lmjax.data.text import tfds_builder
 from lmjax.data.tokenizers import symbols
 
@@ -30,9 +31,9 @@ def data_dir(tmp_path_factory) -> pathlib.Path:
 
 
 def test_what_was_prepared_is_read_back_in_order(data_dir):
-  source = sources.Tfds('text_corpus/notes', data_dir=str(data_dir))
+  source = tfds_lib.Tfds('text_corpus/notes', data_dir=str(data_dir))
   assert tuple(source.documents()) == TEXTS
-  test = sources.Tfds('text_corpus/notes', 'test[:1]', data_dir=str(data_dir))
+  test = tfds_lib.Tfds('text_corpus/notes', 'test[:1]', data_dir=str(data_dir))
   assert list(test.documents()) == ['one line']
 
 
@@ -44,8 +45,8 @@ def test_the_stock_reader_sees_the_same_rows(data_dir):
 
 
 def test_reading_needs_neither_this_module_nor_tensorflow(data_dir):
-  code = ('import sys\nfrom lmjax.data.text import sources\n'
-          'source = sources.Tfds("text_corpus/notes", data_dir=sys.argv[1])\n'
+  code = ('import sys\nfrom lmjax.data.text import tfds\n'
+          'source = tfds.Tfds("text_corpus/notes", data_dir=sys.argv[1])\n'
           'print(len(list(source.documents())))\n'
           'assert "lmjax.data.text.tfds_builder" not in sys.modules\n'
           'assert "tensorflow" not in sys.modules')
@@ -60,7 +61,7 @@ def test_batches_come_from_it_as_from_any_source(data_dir, tmp_path):
         source=source, split=splits.HashSplit(), tokenizer=symbols.Bytes(),
         length=16, batch_size=4).build(tmp_path).batches()(3)
 
-  tfds = batch(sources.Tfds('text_corpus/notes', data_dir=str(data_dir)))
+  tfds = batch(tfds_lib.Tfds('text_corpus/notes', data_dir=str(data_dir)))
   memory = batch(sources.InMemory(TEXTS))
   assert (tfds['inputs'] == memory['inputs']).all()
 

@@ -8,6 +8,8 @@ from experiments import train_tokenizer
 from lmjax.core import errors
 from lmjax.data.text import sources
 from lmjax.data.text import splits
+from lmjax.data.tokenizers import subwords
+from lmjax.data.tokenizers import symbols
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 
 # Whatever text may hold: each must come back exactly.
@@ -20,10 +22,10 @@ DOCUMENTS = [
     'The quick brown fox jumps over the lazy dog.\n' * 3,
     'Wild zebras vex my big quartz sphinx; jackdaws love it.', *HARD]
 CONFIGS = [
-    tokenizer_lib.Bytes(), tokenizer_lib.Bytes(bos=False, eos=False),
-    tokenizer_lib.Characters(), tokenizer_lib.Characters(bos=False),
-    tokenizer_lib.SentencePiece(vocab_size=400),
-    tokenizer_lib.SentencePiece(vocab_size=420, model='bpe', eos=False)]
+    symbols.Bytes(), symbols.Bytes(bos=False, eos=False),
+    symbols.Characters(), symbols.Characters(bos=False),
+    subwords.SentencePiece(vocab_size=400),
+    subwords.SentencePiece(vocab_size=420, model='bpe', eos=False)]
 
 
 @pytest.fixture(scope='module')
@@ -104,7 +106,7 @@ def test_digests_tell_tokenizers_apart(built):
         path.read_text().replace('abc', 'abd')), 'was changed'),
 ], ids=['missing', 'cut', 'empty', 'unknown', 'edited'])
 def test_a_damaged_saved_tokenizer_is_refused(tmp_path, change, message):
-  tokenizer_lib.Characters().build(['abc']).save(tmp_path)
+  symbols.Characters().build(['abc']).save(tmp_path)
   change(tmp_path / 'tokenizer.json')
   with pytest.raises(errors.InputError, match=message):
     tokenizer_lib.load(tmp_path)
@@ -114,7 +116,7 @@ def test_the_script_trains_on_the_training_split_alone(tmp_path):
   texts = tuple(f'document {i}: {chr(0x4e00 + i) * 9}' for i in range(60))
   config = train_tokenizer.TrainTokenizer(
       source=sources.InMemory(texts), split=splits.HashSplit(valid=0.4),
-      tokenizer=tokenizer_lib.SentencePiece(vocab_size=500))
+      tokenizer=subwords.SentencePiece(vocab_size=500))
   tokenizer = train_tokenizer.train_tokenizer(config, tmp_path)
   assert tokenizer_lib.load(tmp_path).digest == tokenizer.digest
 

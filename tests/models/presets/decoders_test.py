@@ -42,7 +42,7 @@ def shapes_of(config):
 def test_every_published_size_is_checked():
   ours = {'tiny', 'tiny_llama'}
   assert decoders.PRESETS.keys() - ours == PUBLISHED.keys()
-  assert MODELS['decoder'] is decoder.DecoderConfig
+  assert MODELS['DecoderConfig'] is decoder.DecoderConfig
 
 
 @pytest.mark.parametrize('name', PUBLISHED)

@@ -1,7 +1,9 @@
 """Languages are sources like any other."""
 from lmjax.core import config
 from lmjax.data import pipeline
-from lmjax.data.synthetic import synthetic
+from lmjax.data import synthetic
+from lmjax.data.synthetic import chains
+from lmjax.data.synthetic import puzzles
 from lmjax.data.tokenizers import symbols
 
 
@@ -11,15 +13,12 @@ def test_flags_choose_a_language():
   tree.source.order = 1
   tree.tokenizer.kind = 'Characters'
   frozen = config.freeze(pipeline.DataConfig, tree)
-  assert frozen.source == synthetic.MarkovChain(order=1)
+  assert frozen.source == chains.MarkovChain(order=1)
   assert frozen.tokenizer == symbols.Characters()
 
 
 def test_every_language_writes_one_id_a_symbol_and_no_space():
-  for variant in (
-      synthetic.MarkovChain, synthetic.HiddenMarkov, synthetic.Grammar,
-      synthetic.Dyck, synthetic.Copy, synthetic.AssociativeRecall,
-      synthetic.Parity, synthetic.ModularAddition):
+  for variant in synthetic.LANGUAGES.values():
     source = variant(num_documents=30)
     texts = list(source.documents())
     assert len(texts) == 30
@@ -31,7 +30,7 @@ def test_every_language_writes_one_id_a_symbol_and_no_space():
 
 def test_a_split_of_a_language_trains(tmp_path):
   data = pipeline.DataConfig(
-      source=synthetic.Copy(num_documents=300), tokenizer=symbols.Characters(),
+      source=puzzles.Copy(num_documents=300), tokenizer=symbols.Characters(),
       batch_size=4, length=24).build(tmp_path)
   batch = data.batches()(0)
   score = data.config.source.optimal_score(data.tokenizer)
