@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from lmjax.core import draws
 from lmjax.core import errors
 from lmjax.core import placement
+from lmjax.nn import kernels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +54,10 @@ class Dense(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     dtype = self.policy.dtype
-    kernel = self.param('kernel', self.policy.initializer(self.init_std),
-                        (x.shape[-1], self.features))
-    y = flat(x).astype(dtype) @ kernel.astype(dtype)
+    kernel = kernels.parameter(
+        self, 'kernel', self.policy.initializer(self.init_std),
+        (x.shape[-1], self.features))
+    y = kernels.product(flat(x), kernel, dtype)
     if self.use_bias:
       bias = self.param('bias', nn.initializers.zeros, (self.features,))
       y += _along_last(bias.astype(dtype), y.ndim)
@@ -113,23 +115,21 @@ class Embedding(nn.Module):
   policy: Policy
 
   def setup(self):
-    self.embedding = self.param(
-        'embedding', self.policy.initializer(), (self.size, self.features))
+    self.embedding = kernels.parameter(
+        self, 'embedding', self.policy.initializer(),
+        (self.size, self.features))
 
   def __call__(self, ids_BT: jax.Array) -> jax.Array:
     """Returns the vectors of the ids, `x_BTD`, in the compute dtype."""
-    table = placement.whole(self.embedding.astype(self.policy.dtype), -1)
     # Negative ids would count from the end of the table.
     ids_BT = jnp.where(ids_BT < 0, self.size, ids_BT)
-    return placement.tokens(jnp.take(table, ids_BT, axis=0, mode='fill'))
+    return placement.tokens(
+        kernels.rows(self.embedding, ids_BT, self.policy.dtype))
 
   def logits(self, x_BTD: jax.Array) -> jax.Array:
     """Returns the float32 products of `x_BTD` with every row, `logits_BTV`."""
-    table_VD = self.embedding.astype(self.policy.dtype)
-    x = flat(x_BTD).astype(self.policy.dtype)
-    logits = jax.lax.dot_general(
-        x, table_VD, (((x.ndim - 1,), (1,)), ((), ())),
-        preferred_element_type=jnp.float32)
+    logits = kernels.product(flat(x_BTD), self.embedding, self.policy.dtype,
+                             transposed=True, wide=True)
     return logits.reshape(x_BTD.shape[:-1] + (self.size,))
 
 
@@ -142,11 +142,11 @@ class Head(nn.Module):
   @nn.compact
   def __call__(self, x_BTD: jax.Array) -> jax.Array:
     """Returns `logits_BTV` (or `logits_BC` of an `x_BD`), float32."""
-    kernel_DV = self.param(
-        'kernel', self.policy.initializer(), (x_BTD.shape[-1], self.size))
-    logits = jnp.dot(flat(x_BTD).astype(self.policy.dtype),
-                     kernel_DV.astype(self.policy.dtype),
-                     preferred_element_type=jnp.float32)
+    kernel_DV = kernels.parameter(
+        self, 'kernel', self.policy.initializer(),
+        (x_BTD.shape[-1], self.size))
+    logits = kernels.product(
+        flat(x_BTD), kernel_DV, self.policy.dtype, wide=True)
     if self.use_bias:
       bias_V = self.param('bias', nn.initializers.zeros, (self.size,))
       logits += _along_last(bias_V, logits.ndim)

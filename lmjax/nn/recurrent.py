@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from lmjax.core import errors
 from lmjax.core import placement
 from lmjax.core import shapes
+from lmjax.nn import kernels
 from lmjax.nn import layers
 
 State = tuple[jax.Array, ...]  # Of each row; the first is the output, `h_BH`.
@@ -146,8 +147,9 @@ class Recurrent(nn.Module):
     d = shapes.bind(x_BTD=x_BTD, resets_BT=resets_BT, real_BT=real_BT)
     size = config.gates * config.hidden
     x_BTD = placement.tokens(x_BTD)
-    kernel_HG = self.param('recurrent_kernel', self.policy.initializer(),
-                           (config.hidden, size))
+    kernel_HG = kernels.array(kernels.parameter(
+        self, 'recurrent_kernel', self.policy.initializer(),
+        (config.hidden, size)), jnp.float32)
     bias_G = None
     if config.recurrent_bias:
       bias_G = self.param('recurrent_bias', nn.initializers.zeros, (size,))

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from lmjax.core import errors
 from lmjax.core import shapes
 from lmjax.nn import attend as attend_lib
+from lmjax.nn import kernels
 from lmjax.nn import layers
 from lmjax.nn import masks
 from lmjax.nn import positions as positions_lib
@@ -254,9 +255,9 @@ class _Convolution(nn.Module):
   def __call__(self, x_BTC, before_BTC, positions_BT, real_BT):
     d = shapes.bind(x_BTC=x_BTC, positions_BT=positions_BT, real_BT=real_BT)
     reach = self.width - 1
-    kernel = self.param(
-        'kernel', nn.initializers.normal(self.width**-0.5), (self.width, d.C))
-    kernel = kernel.astype(x_BTC.dtype)
+    kernel = kernels.array(kernels.parameter(
+        self, 'kernel', nn.initializers.normal(self.width**-0.5),
+        (self.width, d.C)), x_BTC.dtype)
     if before_BTC is None:
       before_BTC = jnp.zeros((d.B, reach, d.C))
     long_BTC = jnp.concatenate([before_BTC.astype(x_BTC.dtype), x_BTC], axis=1)

@@ -13,6 +13,7 @@ from lmjax.core import errors
 from lmjax.core import placement
 from lmjax.core import shapes
 from lmjax.core import trees
+from lmjax.nn import kernels
 from lmjax.nn import layers
 from lmjax.nn.mixture import grouped
 from lmjax.nn.mixture import routing
@@ -178,13 +179,15 @@ class _Weights(nn.Module):
 
   @nn.compact
   def __call__(self) -> tuple[jax.Array, jax.Array | None]:
-    kernel_EDF = self.param(
-        'kernel', self.policy.initializer(self.init_std), self.shape)
+    # As an array, since that is all that a product of groups takes.
+    kernel_EDF = kernels.array(kernels.parameter(
+        self, 'kernel', self.policy.initializer(self.init_std), self.shape),
+                               self.policy.dtype)
     bias_EF = self.param(
         'bias', nn.initializers.zeros, (self.shape[0], self.shape[2])
         ) if self.use_bias else None
-    return jax.tree.map(
-        lambda x: x.astype(self.policy.dtype), (kernel_EDF, bias_EF))
+    return kernel_EDF, (
+        None if bias_EF is None else bias_EF.astype(self.policy.dtype))
 
 
 def _mixed(config: MixtureOfExperts, room: int, key: jax.Array | None,
