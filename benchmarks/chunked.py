@@ -33,7 +33,7 @@ from lmjax.models.presets import decoders
 from lmjax.objectives import chunked
 from lmjax.objectives import lm
 from lmjax.objectives import losses
-from lmjax.training import optimizers
+from lmjax.training.optimizers import adamw
 from lmjax.training import step
 
 GPT2 = decoders.PRESETS['gpt2']
@@ -44,7 +44,7 @@ def memory(rows: int, length: int, chunk: int | None, remat: str) -> int:
   # Of looped blocks XLA on a CPU undoes the recomputation.
   config = dataclasses.replace(GPT2, remat=remat, scan=remat != 'none')
   params = cost.shapes(config)
-  optimizer = optimizers.AdamW().build(params, 10)
+  optimizer = adamw.AdamW().build(params, 10)
   state = jax.eval_shape(lambda params: step.init_state(
       params, optimizer, 0), params)
   kinds = dict(inputs=np.int32, targets=np.int32, weights=np.float32,

@@ -48,7 +48,7 @@ from lmjax.parallel import strategy as strategy_lib
 from lmjax.planning import compiled as compiled_lib
 from lmjax.planning import estimate
 from lmjax.testing import exchanges
-from lmjax.training import optimizers
+from lmjax.training.optimizers import adamw
 from lmjax.training import step as step_lib
 
 MODEL = dataclasses.replace(
@@ -102,7 +102,7 @@ class Work:
     self.case, self.seconds = case, []
     strategy, model = case.strategy(), case.model.build()
     params = decoder.initial_params(model, 0)
-    optimizer = optimizers.AdamW().build(params, 1000)
+    optimizer = adamw.AdamW().build(params, 1000)
     state = step_lib.init_state(params, optimizer, 0)
     update = strategy.compile(functools.partial(
         step_lib.train_step, objective=lm.Causal().build(model),

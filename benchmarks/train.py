@@ -30,11 +30,11 @@ def gpt(recipe: recipes.Recipe):
   """Returns the configs of model, objective and optimizer."""
   from lmjax.models.presets import decoders
   from lmjax.objectives import lm
-  from lmjax.training import optimizers
+  from lmjax.training.optimizers import adamw
   return (
       decoders.gpt2(recipe.width, recipe.num_layers, recipe.num_heads,
                    vocab_size=recipe.vocab_size, context=recipe.length),
-      lm.Causal(), optimizers.AdamW(
+      lm.Causal(), adamw.AdamW(
           learning_rate=recipe.learning_rate, b1=recipe.b1, b2=recipe.b2,
           weight_decay=recipe.weight_decay, clip_norm=recipe.clip_norm))
 
@@ -44,13 +44,13 @@ def lstm(recipe: recipes.Recurrent):
   from lmjax.models import lstm as lstm_lib
   from lmjax.nn import recurrent
   from lmjax.objectives import truncated
-  from lmjax.training import optimizers
+  from lmjax.training.optimizers import sgd
   return (
       lstm_lib.RecurrentConfig(
           vocab_size=recipe.vocab_size, width=recipe.width,
           num_layers=recipe.num_layers,
           cell=recurrent.LSTMConfig(recipe.width)),
-      truncated.TruncatedBPTT(), optimizers.SGD(
+      truncated.TruncatedBPTT(), sgd.SGD(
           learning_rate=recipe.learning_rate, momentum=0.0,
           clip_norm=recipe.clip_norm))
 

@@ -20,7 +20,7 @@ from lmjax import experiment
 from lmjax.parallel import processes
 from lmjax.recipes import finetuning
 from lmjax.run import launch as launching
-from lmjax.training import rules
+from lmjax.training.optimizers import rules
 from lmjax.training import step
 
 

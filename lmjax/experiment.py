@@ -28,6 +28,7 @@ from lmjax.tasks import classification
 from lmjax.training import averaging
 from lmjax.training import guard as guard_lib
 from lmjax.training import optimizers
+from lmjax.training.optimizers import adamw
 from lmjax.training import stopping
 
 # A student's teacher is a run, and runs are read above the objectives.
@@ -228,7 +229,7 @@ class Pretrain:
   model: models.Config = decoder.DecoderConfig()
   vectors: word_vectors.Config | None = None
   objective: Objective = lm.Causal()
-  optimizer: optimizers.Optimizer = optimizers.AdamW()
+  optimizer: optimizers.Config = adamw.AdamW()
   training: Training = Training()
   scoring: Scoring = Scoring()
   samples: Samples = Samples()
@@ -331,7 +332,7 @@ class Finetune:
   dropout: float | None = None
   head: pooled.ClassifierConfig = pooled.ClassifierConfig()
   train_only: tuple[str, ...] = ()
-  optimizer: optimizers.Optimizer = optimizers.AdamW()
+  optimizer: optimizers.Config = adamw.AdamW()
   training: Training = Training()
   changes: ClassVar = changes_lib.Rules(
       structural=_STRUCTURAL + (

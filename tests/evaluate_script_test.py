@@ -17,7 +17,7 @@ from lmjax.models import decoder
 from lmjax.models import lstm
 from lmjax.recipes import trained
 from lmjax.run import directory
-from lmjax.training import optimizers
+from lmjax.training.optimizers import sgd
 from lmjax.training import step
 import pytest
 
@@ -103,7 +103,7 @@ def test_questions_need_no_carried_state(tmp_path):
   params = decoder.initial_params(config.build(), 0)
   with store.Checkpoints(run.checkpoints) as saved:
     saved.save(1, step.init_state(
-        params, optimizers.SGD().build(params, 1), 0), score=1.0)
+        params, sgd.SGD().build(params, 1), 0), score=1.0)
   (tmp_path / 'q.jsonl').write_text(
       '{"query": "text", "choices": ["of", "off"], "answer": "of"}\n')
   asked = choices.Choices((str(tmp_path / 'q.jsonl'),))

@@ -20,7 +20,7 @@ from lmjax.nn import layers
 from lmjax.run import launch
 from lmjax.tasks import classification
 from lmjax.tasks import readers
-from lmjax.training import optimizers
+from lmjax.training.optimizers import adamw
 from lmjax.training import stopping
 import pytest
 
@@ -48,7 +48,7 @@ CONFIG = experiment.Finetune(
         source=readers.Labelled(readers.InMemory(PAIRS), held_out=0.2),
         features=classification.Features(lengths=(12,), batch_size=16)),
     tokenizer=symbols.Bytes(), model=MODEL,
-    optimizer=optimizers.AdamW(learning_rate=1e-2),
+    optimizer=adamw.AdamW(learning_rate=1e-2),
     training=experiment.Training(
         steps=30, log_every=5, eval_every=10, stop=stopping.EarlyStopping(
             metric='valid/accuracy', higher_is_better=True)))
@@ -112,7 +112,7 @@ def test_from_a_run_only_what_matches_trains(pretrained, tmp_path):
     ({'train_only': ('layer_9',)}, "'layer_9' matches no parameter"),
     ({'model': dataclasses.replace(MODEL, context=8)}, 'end at 12 tokens'),
     ({'init': 'nowhere'}, 'nowhere'),
-    ({'optimizer': optimizers.AdamW(freeze=('.',))}, 'Nothing is left'),
+    ({'optimizer': adamw.AdamW(freeze=('.',))}, 'Nothing is left'),
 ])
 def test_bad_input_is_told_before_training(tmp_path, change, message):
   config = dataclasses.replace(CONFIG, **change)

@@ -19,7 +19,7 @@ from lmjax.objectives import lm
 from lmjax.parallel import mesh as mesh_lib
 from lmjax.testing import exchanges as exchanges_lib
 from lmjax.testing import parallel as parallel_kit
-from lmjax.training import optimizers
+from lmjax.training.optimizers import adamw
 from lmjax.training import step
 
 VOCAB, WIDTH, ROWS, LENGTH = 96, 16, 16, 8
@@ -55,7 +55,7 @@ def exchanges(sizes, config=MODEL, microbatches=1, objective=lm.Causal(),
   strategy = mesh_lib.Mesh(sizes=sizes, **options)
   model = config.build()
   params = decoder.initial_params(model, 0)
-  optimizer = optimizers.AdamW().build(params, 10)
+  optimizer = adamw.AdamW().build(params, 10)
   update = strategy.compile(functools.partial(
       step.train_step, objective=objective.build(model, None),
       optimizer=optimizer), microbatches)
@@ -184,7 +184,7 @@ def agrees(config, over, steps, microbatches=1, objective=lm.Causal(),
   parallel_kit.assert_parallel_invariant(
       objective.build(model, None), params, batches, steps=steps, over=over,
       microbatches=microbatches, **options,
-      optimizer=optimizers.AdamW().build(params, 50))
+      optimizer=adamw.AdamW().build(params, 50))
 
 
 @pytest.mark.parametrize('config, mesh, microbatches', [

@@ -13,6 +13,7 @@ from lmjax.data import text
 from lmjax.data import tokenizers
 from lmjax.interop import taught
 from lmjax.models import counted
+from lmjax.training import optimizers
 
 FIELDS = [  # A table, and the fields that offer what is in it.
     (corruption.CORRUPTIONS, [(pipeline.DataConfig, 'corruption')]),
@@ -23,6 +24,8 @@ FIELDS = [  # A table, and the fields that offer what is in it.
     (models.MODELS, [(experiment.Pretrain, 'model'),
                      (experiment.Finetune, 'model')]),
     (counted.COUNTED, [(experiment.Count, 'model')]),
+    (optimizers.OPTIMIZERS, [(experiment.Pretrain, 'optimizer'),
+                             (experiment.Finetune, 'optimizer')]),
     (objectives.OBJECTIVES | {'Taught': taught.Taught},
      [(experiment.Pretrain, 'objective')]),
 ]

@@ -6,8 +6,8 @@ from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models.presets import decoders
-from lmjax.training import optimizers
-from lmjax.training import schedules
+from lmjax.training.optimizers import adamw
+from lmjax.training.optimizers import schedules
 
 
 def get_config():
@@ -19,7 +19,7 @@ def get_config():
           batch_size=8),
       model=decoders.gpt2(
           32, 1, 2, vocab_size=None, context=32, dropout=0.1),
-      optimizer=optimizers.AdamW(
+      optimizer=adamw.AdamW(
           learning_rate=3e-3, schedule=schedules.Cosine(warmup=10)),
       training=experiment.Training(
           steps=80, log_every=1, save_every=4, eval_every=20, eval_tokens=400,

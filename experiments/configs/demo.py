@@ -13,8 +13,8 @@ from lmjax.data.text import splits
 from lmjax.data.tokenizers import subwords
 from lmjax import experiment
 from lmjax.models.presets import decoders
-from lmjax.training import optimizers
-from lmjax.training import schedules
+from lmjax.training.optimizers import muon
+from lmjax.training.optimizers import schedules
 
 
 def get_config():
@@ -26,6 +26,6 @@ def get_config():
           batch_size=16),
       model=decoders.llama(
           128, 4, 4, 4, 384, vocab_size=None, context=128),
-      optimizer=optimizers.Muon(
+      optimizer=muon.Muon(
           learning_rate=4e-3, schedule=schedules.Linear(warmup=20)),
       training=experiment.Training(steps=450, eval_every=50)))

@@ -12,8 +12,8 @@ from lmjax.models.heads import pooled
 from lmjax.models.presets import decoders
 from lmjax.tasks import classification
 from lmjax.tasks import docstrings
-from lmjax.training import optimizers
-from lmjax.training import schedules
+from lmjax.training.optimizers import adamw
+from lmjax.training.optimizers import schedules
 from lmjax.training import stopping
 
 
@@ -28,7 +28,7 @@ def get_config():
           128, 2, 4, 4, 384, vocab_size=None, context=128),
       dropout=0.1,
       head=pooled.ClassifierConfig(causal=False, dropout=0.2),
-      optimizer=optimizers.AdamW(
+      optimizer=adamw.AdamW(
           learning_rate=2e-3, schedule=schedules.Linear(warmup=50)),
       training=experiment.Training(
           steps=600, eval_every=60, stop=stopping.EarlyStopping(

@@ -19,8 +19,8 @@ from lmjax.data.text import sources
 from lmjax import experiment
 from lmjax.models.presets import decoders
 from lmjax.objectives import lm
-from lmjax.training import optimizers
-from lmjax.training import schedules
+from lmjax.training.optimizers import adamw
+from lmjax.training.optimizers import schedules
 
 
 def get_config():
@@ -31,6 +31,6 @@ def get_config():
           decoders.PRESETS['llama3_8b'], dtype='bfloat16', scan=True,
           remat='full'),
       objective=lm.Causal(chunk=2048),
-      optimizer=optimizers.AdamW(
+      optimizer=adamw.AdamW(
           learning_rate=3e-4, schedule=schedules.Cosine(warmup=2000)),
       training=experiment.Training(steps=100_000, eval_every=1000)))

@@ -19,8 +19,8 @@ from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models.counted import ngram
 from lmjax.models.presets import decoders
-from lmjax.training import optimizers
-from lmjax.training import schedules
+from lmjax.training.optimizers import adamw
+from lmjax.training.optimizers import schedules
 
 DATA = pipeline.DataConfig(
     source=chains.MarkovChain(order=2, num_documents=20_000),
@@ -28,7 +28,7 @@ DATA = pipeline.DataConfig(
 RUNS = {
     'transformer': experiment.Pretrain(
         data=DATA, model=decoders.gpt2(64, 2, 4, vocab_size=None, context=64),
-        optimizer=optimizers.AdamW(
+        optimizer=adamw.AdamW(
             learning_rate=3e-3, schedule=schedules.Cosine(warmup=50)),
         training=experiment.Training(steps=1000, eval_every=250),
         samples=experiment.Samples(prompts=('',) * 3, max_new_tokens=40)),

@@ -87,8 +87,8 @@ from lmjax.objectives import prefix
 from lmjax.objectives import replaced
 from lmjax.objectives import seq2seq
 from lmjax.objectives import truncated
-from lmjax.training import optimizers
-from lmjax.training import schedules
+from lmjax.training.optimizers import adamw
+from lmjax.training.optimizers import schedules
 
 LENGTH = 128
 BASE = experiment.Pretrain(
@@ -97,7 +97,7 @@ BASE = experiment.Pretrain(
         split=splits.PositionSplit(valid=0.1),
         tokenizer=symbols.Characters(), length=LENGTH, batch_size=32),
     model=decoder.DecoderConfig(context=LENGTH),
-    optimizer=optimizers.AdamW(
+    optimizer=adamw.AdamW(
         learning_rate=1e-3, schedule=schedules.Cosine(warmup=100)),
     training=experiment.Training(steps=2000, eval_every=500),
     scoring=experiment.Scoring(stride=LENGTH // 2),

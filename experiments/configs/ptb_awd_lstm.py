@@ -27,7 +27,7 @@ from lmjax.models import lstm
 from lmjax.nn import recurrent
 from lmjax.objectives import truncated
 from lmjax.training import averaging
-from lmjax.training import optimizers
+from lmjax.training.optimizers import sgd
 
 LENGTH, EPOCH = 70, 664
 
@@ -48,7 +48,7 @@ def get_config():
           dropout=lstm.Dropout(
               words=0.1, input=0.4, between=0.25, output=0.4, locked=True)),
       objective=truncated.TruncatedBPTT(activation_reg=2.0, temporal_reg=1.0),
-      optimizer=optimizers.SGD(
+      optimizer=sgd.SGD(
           learning_rate=30.0, momentum=0.0, clip_norm=0.25,
           weight_decay=1.2e-6, decay=(('.*', 1.0),)),
       training=experiment.Training(

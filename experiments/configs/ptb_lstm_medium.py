@@ -28,8 +28,8 @@ from lmjax import experiment
 from lmjax.models import lstm
 from lmjax.nn import recurrent
 from lmjax.objectives import truncated
-from lmjax.training import optimizers
-from lmjax.training import schedules
+from lmjax.training.optimizers import schedules
+from lmjax.training.optimizers import sgd
 
 LENGTH, EPOCH = 35, 1328
 
@@ -49,7 +49,7 @@ def get_config():
           cell=recurrent.LSTMConfig(650, init_scale=0.05),
           dropout=lstm.Dropout(input=0.5, between=0.5, output=0.5)),
       objective=truncated.TruncatedBPTT(),
-      optimizer=optimizers.SGD(
+      optimizer=sgd.SGD(
           learning_rate=1.0 * LENGTH, momentum=0.0, clip_norm=5.0 / LENGTH,
           schedule=schedules.StepDecay(periods=39, hold=6, factor=1 / 1.2)),
       training=experiment.Training(

@@ -30,8 +30,8 @@ from lmjax import experiment
 from lmjax.models import lstm
 from lmjax.nn import recurrent
 from lmjax.objectives import truncated
-from lmjax.training import optimizers
-from lmjax.training import schedules
+from lmjax.training.optimizers import schedules
+from lmjax.training.optimizers import sgd
 
 LENGTH, EPOCH = 20, 2324
 
@@ -50,7 +50,7 @@ def get_config():
           width=200, num_layers=2, init_scale=0.1,
           cell=recurrent.LSTMConfig(200, init_scale=0.1)),
       objective=truncated.TruncatedBPTT(),
-      optimizer=optimizers.SGD(
+      optimizer=sgd.SGD(
           learning_rate=1.0 * LENGTH, momentum=0.0, clip_norm=5.0 / LENGTH,
           schedule=schedules.StepDecay(periods=13, hold=4, factor=0.5)),
       training=experiment.Training(

@@ -18,8 +18,8 @@ from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models.presets import decoders
-from lmjax.training import optimizers
-from lmjax.training import schedules
+from lmjax.training.optimizers import adamw
+from lmjax.training.optimizers import schedules
 
 
 def get_config():
@@ -32,7 +32,7 @@ def get_config():
           batch_size=12),
       model=decoders.gpt2(
           128, 4, 4, vocab_size=None, context=64, bias=False),
-      optimizer=optimizers.AdamW(
+      optimizer=adamw.AdamW(
           learning_rate=1e-3, b2=0.99, weight_decay=0.1, clip_norm=1.0,
           schedule=schedules.Cosine(warmup=100, final=0.1)),
       training=experiment.Training(steps=2000, eval_every=500, log_every=50),

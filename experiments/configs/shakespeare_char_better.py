@@ -20,8 +20,8 @@ from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models.presets import decoders
-from lmjax.training import optimizers
-from lmjax.training import schedules
+from lmjax.training.optimizers import muon
+from lmjax.training.optimizers import schedules
 
 
 def get_config():
@@ -34,7 +34,7 @@ def get_config():
           batch_size=16),
       model=decoders.llama(
           128, 4, 4, 4, 384, vocab_size=None, context=128),
-      optimizer=optimizers.Muon(
+      optimizer=muon.Muon(
           learning_rate=4e-3, weight_decay=0.1, clip_norm=1.0,
           schedule=schedules.Linear(warmup=50)),
       training=experiment.Training(steps=1200, eval_every=400, log_every=50),

@@ -21,8 +21,8 @@ from lmjax.nn import layers
 from lmjax.nn import positions
 from lmjax.tasks import classification
 from lmjax.tasks import readers
-from lmjax.training import optimizers
-from lmjax.training import schedules
+from lmjax.training.optimizers import adamw
+from lmjax.training.optimizers import schedules
 from lmjax.training import stopping
 
 
@@ -49,7 +49,7 @@ def get_config():
               mlp=layers.MLPConfig(hidden=512))),
       dropout=0.2,
       head=pooled.ClassifierConfig(pooling='max', dropout=0.5),
-      optimizer=optimizers.AdamW(
+      optimizer=adamw.AdamW(
           learning_rate=1e-3, schedule=schedules.Linear(warmup=100)),
       training=experiment.Training(
           steps=2100, ema_decay=0.995, log_every=100, eval_every=525,

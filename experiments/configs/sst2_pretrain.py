@@ -18,8 +18,8 @@ from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
 from lmjax.nn import positions
-from lmjax.training import optimizers
-from lmjax.training import schedules
+from lmjax.training.optimizers import muon
+from lmjax.training.optimizers import schedules
 
 
 def get_model():
@@ -41,7 +41,7 @@ def get_config():
           tokenizer=subwords.SentencePiece(vocab_size=8000),
           batch_size=32),
       model=get_model(),
-      optimizer=optimizers.Muon(
+      optimizer=muon.Muon(
           learning_rate=4e-3, schedule=schedules.Linear(warmup=50)),
       training=experiment.Training(steps=1000, eval_every=250),
       samples=experiment.Samples(prompts=('the film', 'a'), max_new_tokens=40)))

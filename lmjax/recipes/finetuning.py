@@ -121,7 +121,7 @@ def frozen(config: experiment.Finetune, params: Any) -> tuple[str, ...]:
 
 
 def optimizer(config: experiment.Finetune, held: tuple[str, ...]
-              ) -> optimizers.Optimizer:
+              ) -> optimizers.Config:
   """Returns the optimizer's config with all that is held in its `freeze`."""
   return dataclasses.replace(config.optimizer, freeze=held)
 

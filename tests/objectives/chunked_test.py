@@ -22,7 +22,7 @@ from lmjax.objectives import lm
 from lmjax.objectives import losses
 from lmjax.testing import batches
 from lmjax.testing import hot
-from lmjax.training import optimizers
+from lmjax.training.optimizers import sgd
 from lmjax.training import step
 
 VOCAB, WIDTH = 53, 16
@@ -183,7 +183,7 @@ def test_less_memory_is_compiled_for():
 
 def test_a_step_by_devices_and_by_microbatches_is_the_plain_one():
   model, params = model_and_params()
-  optimizer = optimizers.SGD(learning_rate=0.1).build(params, 3)
+  optimizer = sgd.SGD(learning_rate=0.1).build(params, 3)
   batch = {k: np.concatenate([v] * 4) for k, v in BATCH.items()}
   def stepped(chunk, **options):
     return functools.partial(

@@ -11,10 +11,10 @@ from lmjax.core import errors
 from lmjax.core import placement
 from lmjax.parallel import mesh as mesh_lib
 from lmjax.parallel import strategy as strategy_lib
-from lmjax.training import optimizers
+from lmjax.training.optimizers import adamw
 from lmjax.training import step
 
-ADAMW = optimizers.AdamW(learning_rate=1e-2)
+ADAMW = adamw.AdamW(learning_rate=1e-2)
 
 
 def train(toy, strategy, steps=3, state=None, first=0, objective=None,

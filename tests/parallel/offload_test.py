@@ -10,12 +10,12 @@ from lmjax.core import errors
 from lmjax.parallel import mesh
 from lmjax.parallel import offload
 from lmjax.parallel import strategy as strategy_lib
-from lmjax.training import optimizers
+from lmjax.training.optimizers import adamw
 from lmjax.training import step
 
 
 def train(toy, strategy, steps=3):
-  optimizer = optimizers.AdamW(learning_rate=1e-2).build(toy.params, 50)
+  optimizer = adamw.AdamW(learning_rate=1e-2).build(toy.params, 50)
   state = strategy.place(step.init_state(toy.params, optimizer, 0))
   update = strategy.compile(functools.partial(
       step.train_step, objective=toy.objective, optimizer=optimizer))

@@ -12,7 +12,9 @@ from lmjax.models import cost
 from lmjax.models import decoder
 from lmjax.models.presets import decoders
 from lmjax.parallel import sharding
-from lmjax.training import optimizers
+from lmjax.training.optimizers import adafactor
+from lmjax.training.optimizers import adamw
+from lmjax.training.optimizers import muon
 from lmjax.training import step
 
 SIZES = sharding.parse('data:2,fsdp:2,tensor:2')
@@ -112,8 +114,8 @@ def _state(optimizer, scan):
 
 @pytest.mark.parametrize('scan', [False, True])
 @pytest.mark.parametrize('optimizer', [
-    optimizers.AdamW(), optimizers.Muon(),
-    optimizers.AdamW(freeze=('positions',))], ids=['adamw', 'muon', 'frozen'])
+    adamw.AdamW(), muon.Muon(),
+    adamw.AdamW(freeze=('positions',))], ids=['adamw', 'muon', 'frozen'])
 def test_moments_follow_their_parameter(optimizer, scan):
   state = _state(optimizer, scan)
   cuts = sharding.specs(state, SIZES)
@@ -129,7 +131,7 @@ def test_moments_follow_their_parameter(optimizer, scan):
 
 
 def test_factors_follow_the_axes_that_are_left():
-  state = _state(optimizers.Adafactor(min_factored=8), scan=True)
+  state = _state(adafactor.Adafactor(min_factored=8), scan=True)
   cuts = sharding.specs(state, SIZES)
   leaves = dict(trees.items(state))
   path = next(p for p in cuts if p.endswith('v_row/layers/mlp/in/kernel'))

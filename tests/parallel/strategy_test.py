@@ -7,12 +7,14 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.parallel import strategy as strategy_lib
-from lmjax.training import optimizers
+from lmjax.training.optimizers import adam
+from lmjax.training.optimizers import adamw
+from lmjax.training.optimizers import sgd
 from lmjax.training import step
 
 
 def train(toy, strategy, microbatches=1, steps=3):
-  optimizer = optimizers.AdamW(learning_rate=1e-2).build(toy.params, steps)
+  optimizer = adamw.AdamW(learning_rate=1e-2).build(toy.params, steps)
   state = strategy.place(step.init_state(toy.params, optimizer, 0, ema=True))
   update = strategy.compile(functools.partial(
       step.train_step, objective=toy.objective, optimizer=optimizer,
@@ -37,7 +39,7 @@ def test_pmap_equals_one_device(toy, microbatches):
 @pytest.mark.parametrize('count, microbatches', [(2, 1), (8, 1), (4, 2)])
 def test_pmap_draws_the_dropout_of_one_device(toy, count, microbatches):
   def losses(strategy):
-    optimizer = optimizers.SGD(learning_rate=0.1).build(toy.params, 3)
+    optimizer = sgd.SGD(learning_rate=0.1).build(toy.params, 3)
     state = strategy.place(step.init_state(toy.params, optimizer, 0))
     update = strategy.compile(functools.partial(
         step.train_step, objective=toy.dropout_objective,
@@ -54,7 +56,7 @@ def test_pmap_draws_the_dropout_of_one_device(toy, count, microbatches):
 
 
 def test_place_and_gather_are_inverse(toy):
-  state = step.init_state(toy.params, optimizers.Adam().build(toy.params, 1), 7)
+  state = step.init_state(toy.params, adam.Adam().build(toy.params, 1), 7)
   for strategy in strategy_lib.Jit(), strategy_lib.Pmap():
     back = strategy.gather(strategy.place(state))
     assert jax.tree.structure(back) == jax.tree.structure(state)

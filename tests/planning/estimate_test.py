@@ -31,7 +31,7 @@ from lmjax.parallel import mesh as mesh_lib
 from lmjax.parallel import sharding
 from lmjax.planning import compiled as compiled_lib
 from lmjax.planning import estimate
-from lmjax.training import optimizers
+from lmjax.training.optimizers import adamw
 
 ROOT = pathlib.Path(__file__).parents[2]
 H100 = devices.named('h100')
@@ -40,7 +40,7 @@ CONFIG = experiment.Pretrain(
     model=dataclasses.replace(
         decoders.llama(64, 2, 4, 2, 128, vocab_size=256, context=32,
                       tied=False), scan=True),
-    optimizer=optimizers.AdamW())
+    optimizer=adamw.AdamW())
 
 
 @functools.cache
@@ -59,7 +59,7 @@ def test_one_device_holds_all_and_sends_nothing():
   assert found.flops == found.model_flops and found.tokens == 16 * 32
   assert found.peak == H100.float32
   assert planned(dtype='bfloat16').peak == H100.bfloat16
-  half = dataclasses.replace(CONFIG, optimizer=optimizers.AdamW(
+  half = dataclasses.replace(CONFIG, optimizer=adamw.AdamW(
       moments='bfloat16'))
   assert planned(config=half).memory['optimizer'] == pytest.approx(
       4 * count, abs=100)

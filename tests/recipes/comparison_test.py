@@ -15,8 +15,8 @@ from lmjax.models.counted import ngram
 from lmjax.models.presets import decoders
 from lmjax.recipes import comparison
 from lmjax.recipes import counting
-from lmjax.training import optimizers
-from lmjax.training import schedules
+from lmjax.training.optimizers import adamw
+from lmjax.training.optimizers import schedules
 
 PLAY = [f'{name}:\nI {word} {i}, and {word} again {i * i}' for i in range(12)
         for name, word in (('Romeo', 'love'), ('Tybalt', 'hate'))]
@@ -44,7 +44,7 @@ def test_what_was_timed_is_kept_for_a_run_that_goes_on(tmp_path, monkeypatch):
   first = comparison.within(CONFIG, path, 0.5)
   assert first.training.steps == 50 and timed == [30.0]
   assert first.training.eval_every == 12
-  warm = dataclasses.replace(CONFIG, optimizer=optimizers.AdamW(
+  warm = dataclasses.replace(CONFIG, optimizer=adamw.AdamW(
       schedule=schedules.Cosine(warmup=100)))
   assert comparison.within(  # A tenth of the steps.
       warm, path, 0.5).optimizer.schedule.warmup == 5

@@ -9,7 +9,7 @@ from lmjax.recipes import finetuning
 from lmjax.tasks import classification
 from lmjax.tasks import readers
 from lmjax.tasks import task
-from lmjax.training import optimizers
+from lmjax.training.optimizers import adamw
 import numpy as np
 import pytest
 
@@ -46,7 +46,7 @@ def still(patterns):
 ])
 def test_frozen_is_all_that_should_not_train(train_only, freeze, expected):
   config = dataclasses.replace(
-      CONFIG, train_only=train_only, optimizer=optimizers.AdamW(freeze=freeze))
+      CONFIG, train_only=train_only, optimizer=adamw.AdamW(freeze=freeze))
   patterns = finetuning.frozen(config, PARAMS)
   assert still(patterns) == expected
   built = finetuning.optimizer(config, patterns)

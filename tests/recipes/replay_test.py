@@ -24,7 +24,7 @@ from lmjax.run import directory
 from lmjax.run import launch
 from lmjax.run import rollback
 from lmjax.training import log
-from lmjax.training import optimizers
+from lmjax.training.optimizers import sgd
 
 TEXTS = tuple(f'{i} says \x1b[2J é{i * i}' for i in range(40))
 MODEL = decoders.gpt2(8, 1, 2, vocab_size=None, context=24)
@@ -34,7 +34,7 @@ CONFIG = experiment.Pretrain(
         packing=packing.Packed(), batch_size=4),
     model=dataclasses.replace(
         MODEL, block=dataclasses.replace(MODEL.block, dropout=0.5)),
-    optimizer=optimizers.SGD(learning_rate=0.01),
+    optimizer=sgd.SGD(learning_rate=0.01),
     training=experiment.Training(
         steps=6, log_every=1, save_every=2, keep_last=9))
 RARELY = dataclasses.replace(CONFIG, training=dataclasses.replace(

@@ -26,7 +26,7 @@ from lmjax.parallel import strategy as strategy_lib
 from lmjax.recipes import counting
 from lmjax.recipes import trained as trained_lib
 from lmjax.run import directory
-from lmjax.training import optimizers
+from lmjax.training.optimizers import sgd
 from lmjax.training import step
 
 CONFIG = experiment.Pretrain(
@@ -44,7 +44,7 @@ def _run(path, data=CONFIG.data, model=CONFIG.model, **changes):
   tokenizer.save(run.tokenizer)
   model = model.with_vocab(tokenizer.vocab_size).build()
   params = decoder.initial_params(model, 0)
-  optimizer = optimizers.SGD().build(params, 1)
+  optimizer = sgd.SGD().build(params, 1)
   with store.Checkpoints(run.checkpoints) as saved:
     saved.save(1, step.init_state(params, optimizer, 0), score=1.0)
   return run

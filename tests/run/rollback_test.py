@@ -13,7 +13,7 @@ from lmjax.run import lock
 from lmjax.run import rollback
 from lmjax.run import skips as skips_lib
 from lmjax.training import loop
-from lmjax.training import optimizers
+from lmjax.training.optimizers import sgd
 from lmjax.training import step as step_lib
 from lmjax.training import writers
 
@@ -36,7 +36,7 @@ def _fit(workdir, steps):
             'weights': np.ones((8, 1), np.float32)}
 
   params = {'x': np.zeros((1,), np.float32)}
-  optimizer = optimizers.SGD().build(params, steps)
+  optimizer = sgd.SGD().build(params, steps)
   state = step_lib.init_state(params, optimizer, 0)
   with store.Checkpoints(run.checkpoints, keep_last=20) as saved:
     state, progress = saved.resume(state)

@@ -14,8 +14,8 @@ from lmjax.parallel import strategy as strategy_lib
 from lmjax.training import guard
 from lmjax.training import log
 from lmjax.training import loop
-from lmjax.training import optimizers
-from lmjax.training import schedules
+from lmjax.training.optimizers import adamw
+from lmjax.training.optimizers import schedules
 from lmjax.training import step
 from lmjax.training import stopping
 from lmjax.training import supervision
@@ -24,7 +24,7 @@ STEPS = 9
 
 
 def fit(toy, state=None, steps=STEPS, **kwargs):
-  optimizer = optimizers.AdamW(
+  optimizer = adamw.AdamW(
       learning_rate=0.01, schedule=schedules.Cosine(warmup=2)).build(
           toy.params, STEPS)
   if state is None:
@@ -55,7 +55,7 @@ def test_rows_are_exact_means_over_their_interval(toy):
   recorder = Recorder()
   result = fit(toy, log_every=4, writers=[recorder])
   assert [row['step'] for row in recorder.rows] == [4, 8, 9]
-  optimizer = optimizers.AdamW(
+  optimizer = adamw.AdamW(
       learning_rate=0.01, schedule=schedules.Cosine(warmup=2)).build(
           toy.params, STEPS)
   state = step.init_state(toy.params, optimizer, 0)

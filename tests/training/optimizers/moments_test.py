@@ -11,8 +11,14 @@ import pytest
 from lmjax.core import config
 from lmjax.core import errors
 from lmjax.core import trees
-from lmjax.training import moments
-from lmjax.training import optimizers
+from lmjax.training.optimizers import adafactor
+from lmjax.training.optimizers import adam
+from lmjax.training.optimizers import adamw
+from lmjax.training.optimizers import lion
+from lmjax.training.optimizers import moments
+from lmjax.training.optimizers import muon
+from lmjax.training.optimizers import rmsprop
+from lmjax.training.optimizers import sgd
 from lmjax.training import step
 
 KEY = jax.random.key(7)
@@ -77,7 +83,7 @@ def trained(toy, optimizer, steps=40, state=None, start=0):
   return state, np.array(losses)
 
 
-ADAMW = optimizers.AdamW(learning_rate=0.03, moments='bfloat16')
+ADAMW = adamw.AdamW(learning_rate=0.03, moments='bfloat16')
 
 
 def test_training_goes_as_with_float32_and_resumes_bitwise(toy):
@@ -127,12 +133,12 @@ def test_a_divided_state_is_rounded_alike():
 
 
 @pytest.mark.parametrize('optimizer', [
-    optimizers.Lion(learning_rate=0.01), optimizers.Muon(learning_rate=0.03),
-    pytest.param(optimizers.Adam(learning_rate=0.03), marks=pytest.mark.slow),
-    pytest.param(optimizers.SGD(learning_rate=0.3), marks=pytest.mark.slow),
-    pytest.param(optimizers.RMSProp(learning_rate=0.01),
+    lion.Lion(learning_rate=0.01), muon.Muon(learning_rate=0.03),
+    pytest.param(adam.Adam(learning_rate=0.03), marks=pytest.mark.slow),
+    pytest.param(sgd.SGD(learning_rate=0.3), marks=pytest.mark.slow),
+    pytest.param(rmsprop.RMSProp(learning_rate=0.01),
                  marks=pytest.mark.slow),
-    pytest.param(optimizers.Adafactor(learning_rate=0.1, min_factored=4),
+    pytest.param(adafactor.Adafactor(learning_rate=0.1, min_factored=4),
                  marks=pytest.mark.slow),
 ], ids=lambda o: type(o).__name__)
 def test_every_optimizer_learns_so_and_keeps_its_constants(toy, optimizer):
@@ -148,8 +154,8 @@ def test_every_optimizer_learns_so_and_keeps_its_constants(toy, optimizer):
 
 
 def test_flags_set_it_and_others_are_refused():
-  tree = config.editable(optimizers.AdamW())
+  tree = config.editable(adamw.AdamW())
   tree.moments = 'bfloat16'
-  assert config.freeze(optimizers.AdamW, tree).moments == 'bfloat16'
+  assert config.freeze(adamw.AdamW, tree).moments == 'bfloat16'
   with pytest.raises(errors.InputError, match="moments .*got 'float16'"):
-    optimizers.AdamW(moments='float16')
+    adamw.AdamW(moments='float16')

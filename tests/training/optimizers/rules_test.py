@@ -7,7 +7,7 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.core import trees
-from lmjax.training import rules
+from lmjax.training.optimizers import rules
 
 
 def test_decay_takes_kernels_and_embeddings_only(toy):

@@ -5,7 +5,7 @@ import pytest
 
 from lmjax.core import config
 from lmjax.core import errors
-from lmjax.training import schedules
+from lmjax.training.optimizers import schedules
 
 ALL = [schedules.Constant(), schedules.Cosine(), schedules.Linear(),
        schedules.InverseSquareRoot(), schedules.WarmupStableDecay(),

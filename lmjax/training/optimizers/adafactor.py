@@ -1,0 +1,36 @@
+"""Adafactor: Adam in sublinear memory."""
+import dataclasses
+
+import optax
+
+from lmjax.training.optimizers import optimizer
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adafactor(optimizer.Optimizer):
+  """Second moments kept as row and column means; sublinear memory.
+
+  References:
+    Shazeer and Stern, Adafactor, arXiv:1804.04235, algorithm 4.
+
+  Attributes:
+    decay_power: The second moment forgets as 1 - step^-decay_power.
+    clip_update: Largest root mean square of one parameter's update.
+    min_factored: Smaller axes are not factored.
+    scale_by_size: Multiplies updates by the parameter's root mean square.
+  """
+  learning_rate: float = 1e-2
+  decay_power: float = 0.8
+  clip_update: float = 1.0
+  min_factored: int = 128
+  scale_by_size: bool = True
+
+  def rule(self, decay):
+    return optax.chain(
+        optax.scale_by_factored_rms(
+            decay_rate=self.decay_power,
+            min_dim_size_to_factor=self.min_factored),
+        optax.clip_by_block_rms(self.clip_update),
+        optax.scale_by_param_block_rms() if self.scale_by_size
+        else optax.identity(),
+        decay)

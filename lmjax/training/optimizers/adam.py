@@ -1,0 +1,22 @@
+"""Adam, with weight decay, if any, added to the gradient."""
+import dataclasses
+
+import optax
+
+from lmjax.training.optimizers import optimizer
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adam(optimizer.Optimizer):
+  """Adam; weight decay, if any, is added to the gradient (L2).
+
+  References:
+    Kingma and Ba, Adam, arXiv:1412.6980, algorithm 1.
+  """
+  b1: float = 0.9
+  b2: float = 0.999
+  eps: float = 1e-8
+
+  def rule(self, decay):
+    return optax.chain(
+        decay, optax.scale_by_adam(self.b1, self.b2, self.eps))

@@ -1,0 +1,24 @@
+"""AdamW: Adam with decoupled weight decay."""
+import dataclasses
+
+import optax
+
+from lmjax.training.optimizers import optimizer
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdamW(optimizer.Optimizer):
+  """Adam with decoupled weight decay.
+
+  References:
+    Loshchilov and Hutter, Decoupled Weight Decay Regularization,
+    arXiv:1711.05101, algorithm 2.
+  """
+  b1: float = 0.9
+  b2: float = 0.95
+  eps: float = 1e-8
+  weight_decay: float = 0.1
+
+  def rule(self, decay):
+    return optax.chain(
+        optax.scale_by_adam(self.b1, self.b2, self.eps), decay)

@@ -1,0 +1,23 @@
+"""Lion: the sign of a momentum."""
+import dataclasses
+
+import optax
+
+from lmjax.training.optimizers import optimizer
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lion(optimizer.Optimizer):
+  """The sign of an interpolated momentum, with decoupled weight decay.
+
+  References:
+    Chen et al., Symbolic Discovery of Optimization Algorithms,
+    arXiv:2302.06675, algorithm 2.
+  """
+  learning_rate: float = 1e-4
+  b1: float = 0.9
+  b2: float = 0.99
+  weight_decay: float = 1.0
+
+  def rule(self, decay):
+    return optax.chain(optax.scale_by_lion(self.b1, self.b2), decay)

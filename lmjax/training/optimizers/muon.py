@@ -1,0 +1,59 @@
+"""Muon: orthogonalised momentum for hidden matrices."""
+import dataclasses
+
+import jax
+import optax
+
+from lmjax.core import trees
+from lmjax.training.optimizers import optimizer
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Muon(optimizer.Optimizer):
+  """Orthogonalised momentum for hidden matrices, Adam for everything else.
+
+  Updates are scaled to the root mean square that Adam's have, so that one
+  learning rate and weight decay serve both.
+
+  References:
+    Jordan et al., Muon: an optimizer for hidden layers in neural networks,
+    2024; Liu et al., Muon is Scalable for LLM Training, arXiv:2502.16982,
+    eq. 4.
+
+  Attributes:
+    hidden: Pattern of the matrices that are orthogonalised, over their last two
+      axes; earlier axes (scanned layers) are a batch of matrices.
+    rms: Root mean square of an orthogonalised update.
+  """
+  momentum: float = 0.95
+  iterations: int = 5
+  rms: float = 0.2
+  b1: float = 0.9
+  b2: float = 0.95
+  eps: float = 1e-8
+  weight_decay: float = 0.1
+  hidden: str = r'(^|/)(layers|layer_\d+)/.*kernel$'
+
+  def rule(self, decay):
+    def labels(params):
+      matched = trees.match(params, [(self.hidden, 'muon'), ('.*', 'adam')])
+      return jax.tree.map(
+          lambda label, p: label if p.ndim > 1 else 'adam', matched, params)
+
+    return optax.chain(
+        optax.partition({
+            'muon': optax.chain(self._orthogonalise(), self._rescale()),
+            'adam': optax.scale_by_adam(self.b1, self.b2, self.eps),
+        }, labels), decay)
+
+  def _orthogonalise(self):
+    axes = optax.contrib.MuonDimensionNumbers(
+        reduction_axis=-2, output_axis=-1)
+    return optax.contrib.scale_by_muon(
+        beta=self.momentum, ns_steps=self.iterations,
+        weight_dimension_numbers=lambda updates: jax.tree.map(
+            lambda _: axes, updates))
+
+  def _rescale(self):  # An orthogonal [n, m] has RMS 1 / sqrt(max(n, m)).
+    return optax.stateless(lambda updates, params: jax.tree.map(
+        lambda u: u * (self.rms * max(u.shape[-2:]) ** 0.5), updates))

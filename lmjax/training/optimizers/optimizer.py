@@ -1,0 +1,95 @@
+"""What all optimizers share: a frozen dataclass that builds an optax one.
+
+Each optimizer names its own rule and parameters; learning rate, schedule,
+clipping, weight decay and freezing are the same for all. Decay and freezing go
+by patterns on parameter paths (see `rules`). Any other optax transformation can
+be handed to `loop.fit` in their place.
+"""
+import dataclasses
+from typing import Any, Literal
+
+import optax
+
+from lmjax.core import errors
+from lmjax.training.optimizers import moments
+from lmjax.training.optimizers import rules
+from lmjax.training.optimizers import schedules
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Optimizer:
+  """An optimizer; a subclass adds its parameters and its `rule`.
+
+  Attributes:
+    learning_rate: The peak of the schedule.
+    schedule: The shape of the learning rate over the run.
+    clip_norm: Largest global norm of the gradient of what trains; None = off.
+    weight_decay: Times the multiplier that `decay` gives a parameter.
+    decay: Pairs (pattern, multiplier): the first that meets a path counts.
+    freeze: Patterns of parameters that do not train.
+    moments: What is kept of each parameter; bfloat16 halves its memory, see
+      `moments`.
+  """
+  learning_rate: float = 1e-3
+  schedule: schedules.Schedule = schedules.Constant()
+  clip_norm: float | None = 1.0
+  weight_decay: float = 0.0
+  decay: tuple[tuple[str, float], ...] = rules.DECAY
+  freeze: tuple[str, ...] = ()
+  moments: Literal['float32', 'bfloat16'] = 'float32'
+
+  def __post_init__(self):
+    name = type(self).__name__
+    if not self.learning_rate > 0:
+      raise errors.InputError(
+          f'{name}.learning_rate should be above 0; got {self.learning_rate}.')
+    if self.weight_decay < 0:
+      raise errors.InputError(
+          f'{name}.weight_decay should not be negative; got '
+          f'{self.weight_decay}.')
+    if self.clip_norm is not None and not self.clip_norm > 0:
+      raise errors.InputError(
+          f'{name}.clip_norm should be above 0, or none for no clipping; got '
+          f'{self.clip_norm}.')
+    if not all(isinstance(r, tuple) and len(r) == 2 for r in self.decay):
+      raise errors.InputError(
+          f'{name}.decay should hold pairs (pattern, multiplier), such as '
+          f'(("kernel$", 1.0), (".*", 0.0)); got {self.decay}.')
+    if self.moments not in ('float32', 'bfloat16'):
+      raise errors.InputError(
+          f'{name}.moments should be float32 or bfloat16; got '
+          f'{self.moments!r}.')
+
+  def build(self, params: Any, steps: int) -> optax.GradientTransformation:
+    """Returns the optax transformation.
+
+    Args:
+      params: The parameters or their shapes; only paths and ranks are read.
+      steps: Length of the run, over which the schedule stretches.
+
+    Raises:
+      InputError: If a pattern meets no parameter, or the schedule does not fit
+        the run.
+    """
+    decay = rules.decay(params, self.weight_decay, self.decay)
+    clip = (optax.identity() if self.clip_norm is None
+            else optax.clip_by_global_norm(self.clip_norm))
+    rate, rule = self.rate(steps), self.rule(decay)
+    if self.moments == 'bfloat16':
+      rule = moments.in_bfloat16(rule)
+    optimizer = optax.chain(
+        clip, rule, optax.scale_by_learning_rate(rate))
+    return rules.train_only_unfrozen(optimizer, params, self.freeze)
+
+  def rule(self, decay: optax.GradientTransformation
+           ) -> optax.GradientTransformation:
+    """Returns what becomes of a gradient, before the learning rate scales it.
+
+    Args:
+      decay: Adds the weight decay; the rule says where.
+    """
+    raise NotImplementedError
+
+  def rate(self, steps: int) -> optax.Schedule:
+    """Returns the learning rate as a function of the step."""
+    return self.schedule.build(self.learning_rate, steps)

@@ -1,0 +1,24 @@
+"""RMSProp: gradients over their running root mean square."""
+import dataclasses
+
+import optax
+
+from lmjax.training.optimizers import optimizer
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RMSProp(optimizer.Optimizer):
+  """Gradients over a running root mean square; decay is added to the gradient.
+
+  References:
+    Tieleman and Hinton, Coursera: Neural networks for machine learning,
+    lecture 6.5, 2012.
+  """
+  b2: float = 0.99
+  eps: float = 1e-8
+  momentum: float = 0.0
+
+  def rule(self, decay):
+    return optax.chain(
+        decay, optax.scale_by_rms(self.b2, self.eps),
+        optax.trace(self.momentum) if self.momentum else optax.identity())

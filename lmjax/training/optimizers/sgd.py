@@ -1,0 +1,23 @@
+"""Stochastic gradient descent, with or without momentum."""
+import dataclasses
+
+import optax
+
+from lmjax.training.optimizers import optimizer
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SGD(optimizer.Optimizer):
+  """Gradient descent with (Nesterov) momentum; decay is added to the gradient.
+
+  References:
+    Sutskever et al., On the importance of initialization and momentum, 2013.
+  """
+  learning_rate: float = 0.1
+  momentum: float = 0.9
+  nesterov: bool = False
+
+  def rule(self, decay):
+    return optax.chain(
+        decay, optax.trace(self.momentum, self.nesterov) if self.momentum
+        else optax.identity())
