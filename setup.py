@@ -28,7 +28,6 @@ setuptools.setup(
         'orbax-checkpoint>=0.12.8',
         'absl-py>=2.1',
         'numpy>=2.0',
-        'ml_collections>=1.0',
         'sentencepiece>=0.2.3',
         'tensorflow-datasets>=4.9.10',
         'importlib_resources',  # TFDS needs it and does not say so.

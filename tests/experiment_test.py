@@ -31,7 +31,7 @@ def test_fit_options_are_fields_of_the_config():
     'kind', [experiment.Pretrain, experiment.Count, experiment.Finetune],
     ids=lambda k: k.__name__)
 def test_configs_survive_editing(kind):
-  assert config_lib.freeze(kind, config_lib.editable(kind())) == kind()
+  assert config_lib.freeze(kind, config_lib.to_dict(kind())) == kind()
 
 
 def test_a_state_is_carried_over_rows_that_go_on():

@@ -129,4 +129,4 @@ def test_configs_survive_editing(name):
   spec.loader.exec_module(module)
   config = config_lib.freeze(experiment.Finetune, module.get_config())
   assert config_lib.freeze(
-      experiment.Finetune, config_lib.editable(config)) == config
+      experiment.Finetune, config_lib.to_dict(config)) == config

@@ -35,7 +35,6 @@ ONLY_IN = {  # library -> where it may be imported; 'lazily': inside a function
     'grain': ('data/', 'lazily'),
     'sentencepiece': ('data/', 'lazily'),
     'orbax': ('checkpoints/', ''),
-    'ml_collections': ('core/config.py', ''),
     'matplotlib': ('', 'lazily'),
     'tensorboardX': ('training/', 'lazily'),
     'torch': ('nowhere', ''),

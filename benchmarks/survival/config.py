@@ -1,5 +1,4 @@
 """A run that takes seconds: one layer, packed rows, dropout, a row a step."""
-from lmjax.core import config
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
@@ -11,7 +10,7 @@ from lmjax.training.optimizers import schedules
 
 
 def get_config():
-  return config.editable(experiment.Pretrain(
+  return experiment.Pretrain(
       data=pipeline.DataConfig(
           source=sources.TextFiles(paths=('text.txt',), split_on='paragraph'),
           split=splits.HashSplit(valid=0.1, test=0.0),
@@ -25,4 +24,4 @@ def get_config():
           steps=80, log_every=1, save_every=4, eval_every=20, eval_tokens=400,
           keep_last=2),
       scoring=experiment.Scoring(tokens=400),
-      samples=experiment.Samples(prompts=())))
+      samples=experiment.Samples(prompts=()))

@@ -3,8 +3,7 @@ import importlib.util
 import logging
 
 from lmjax.checkpoints import store
-from lmjax.core import config as config_lib
-from lmjax import experiment
+from lmjax.core.flags import overrides
 from lmjax.recipes import pretraining
 from lmjax.testing import faults
 from lmjax.training import writers
@@ -80,9 +79,8 @@ def _target(bench):
   spec = importlib.util.spec_from_file_location('survival_config', path)
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
-  tree = module.get_config()
-  tree.data.source.paths = (str(bench.text),)
-  config = config_lib.freeze(experiment.Pretrain, tree)
+  config = overrides.override(
+      module.get_config(), {'data.source.paths': (str(bench.text),)})
   return pretraining.prepare(config, str(bench.fresh('target'))).initial_state()
 
 

@@ -6,9 +6,8 @@
   python experiments/evaluate.py --workdir=runs/demo \
       --config.choices.paths=piqa.jsonl
 """
-from lmjax.core import config
 from lmjax import experiment
 
 
 def get_config():
-  return config.editable(experiment.Evaluate())
+  return experiment.Evaluate()

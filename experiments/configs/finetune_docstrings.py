@@ -5,7 +5,6 @@
 59 s on 2 CPU cores: 62.0% of 12 packages from scratch, where naive Bayes has
 54.8% and the commonest package 21.0% (Python 3.11; others differ a little).
 """
-from lmjax.core import config
 from lmjax.data.tokenizers import subwords
 from lmjax import experiment
 from lmjax.models.heads import pooled
@@ -18,7 +17,7 @@ from lmjax.training import stopping
 
 
 def get_config():
-  return config.editable(experiment.Finetune(
+  return experiment.Finetune(
       task=classification.Classification(
           source=docstrings.Docstrings(),
           features=classification.Features(
@@ -32,4 +31,4 @@ def get_config():
           learning_rate=2e-3, schedule=schedules.Linear(warmup=50)),
       training=experiment.Training(
           steps=600, eval_every=60, stop=stopping.EarlyStopping(
-              metric='valid/accuracy', patience=5, higher_is_better=True))))
+              metric='valid/accuracy', patience=5, higher_is_better=True)))

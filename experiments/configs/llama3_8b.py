@@ -13,7 +13,6 @@ arXiv:2407.21783, table 3; the batch is a fourth of theirs at its smallest.
 """
 import dataclasses
 
-from lmjax.core import config
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax import experiment
@@ -24,7 +23,7 @@ from lmjax.training.optimizers import schedules
 
 
 def get_config():
-  return config.editable(experiment.Pretrain(
+  return experiment.Pretrain(
       data=pipeline.DataConfig(
           source=sources.TextFiles(paths=('*.txt',)), batch_size=128),
       model=dataclasses.replace(
@@ -33,4 +32,4 @@ def get_config():
       objective=lm.Causal(chunk=2048),
       optimizer=adamw.AdamW(
           learning_rate=3e-4, schedule=schedules.Cosine(warmup=2000)),
-      training=experiment.Training(steps=100_000, eval_every=1000)))
+      training=experiment.Training(steps=100_000, eval_every=1000))

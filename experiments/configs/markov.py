@@ -11,7 +11,6 @@ Expected, nats a token over all of the held-out text, where the best possible is
 trigram 1.3471, 0.16% in excess, which is what 1.18 million tokens leave unknown
 of 512 probabilities.
 """
-from lmjax.core import config
 from lmjax.core import errors
 from lmjax.data import pipeline
 from lmjax.data.synthetic import chains
@@ -40,4 +39,4 @@ def get_config(name='transformer'):
   if name not in RUNS:
     raise errors.InputError(
         f'{name!r} is not in this file; choose from {sorted(RUNS)}.')
-  return config.editable(RUNS[name])
+  return RUNS[name]

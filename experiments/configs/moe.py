@@ -12,7 +12,6 @@ machine: 2,757,760 parameters of which a token uses 988,288 (the demo: 984,192);
 text not seen before (5.18); 1.6 times the processor time for a step. So early
 the experts help nothing; all 450 steps were not measured.
 """
-from lmjax.core import config
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
@@ -24,7 +23,7 @@ from lmjax.training.optimizers import schedules
 
 
 def get_config():
-  return config.editable(experiment.Pretrain(
+  return experiment.Pretrain(
       data=pipeline.DataConfig(
           source=sources.Embedded(name='python-docs'),
           split=splits.HashSplit(valid=0.1, test=0.0),
@@ -34,4 +33,4 @@ def get_config():
           128, 4, 4, 4, 192, vocab_size=None, context=128),
       optimizer=muon.Muon(
           learning_rate=4e-3, schedule=schedules.Linear(warmup=20)),
-      training=experiment.Training(steps=450, eval_every=50)))
+      training=experiment.Training(steps=450, eval_every=50))

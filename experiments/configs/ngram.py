@@ -17,7 +17,6 @@ among them), and 1,024 subwords of Python's reference (bits a byte; add
 
 Counting takes 0.2 to 0.5 s for the 218,024 words, on one core of an Intel Xeon.
 """
-from lmjax.core import config
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
@@ -27,9 +26,9 @@ from lmjax.models.counted import ngram
 
 
 def get_config():
-  return config.editable(experiment.Count(
+  return experiment.Count(
       data=pipeline.DataConfig(
           source=sources.TextFiles(paths=('input.txt',)),
           split=splits.PositionSplit(valid=0.1),
           tokenizer=words.Words(max_size=5_000)),
-      model=ngram.NgramConfig(order=5)))
+      model=ngram.NgramConfig(order=5))

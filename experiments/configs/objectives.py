@@ -201,4 +201,4 @@ def get_config(name='decoder_causal'):
     raise errors.InputError(
         f'{name!r} is not among the pairs; choose from {sorted(PAIRS)}.'
         f'{config_lib.near(name, PAIRS)}')
-  return config_lib.editable(PAIRS[name])
+  return PAIRS[name]

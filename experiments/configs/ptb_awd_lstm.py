@@ -16,7 +16,6 @@ Published: perplexity 60.0 on the validation text, 57.3 on the test text
 Rows are 70 tokens throughout, where the authors draw a length near 70 for each
 batch and scale the rate with it. 500 epochs of 664 steps.
 """
-from lmjax.core import config
 from lmjax.data import continuous
 from lmjax.data import pipeline
 from lmjax.data.text import sources
@@ -33,7 +32,7 @@ LENGTH, EPOCH = 70, 664
 
 
 def get_config():
-  return config.editable(experiment.Pretrain(
+  return experiment.Pretrain(
       data=pipeline.DataConfig(
           source=sources.TextFiles(paths=('ptb.train.txt',)),
           split=splits.Separate(
@@ -55,4 +54,4 @@ def get_config():
           steps=500 * EPOCH, eval_every=EPOCH, log_every=100,
           average=averaging.NonMonotone(patience=5)),
       scoring=experiment.Scoring(context=500, carried=True),
-      samples=experiment.Samples(prompts=('the',) * 3, max_new_tokens=60)))
+      samples=experiment.Samples(prompts=('the',) * 3, max_new_tokens=60))

@@ -13,7 +13,6 @@ Published: perplexity 141.2 on the test text (Mikolov, Statistical Language
 Models Based on Neural Networks, 2012, table 4.1), by Kneser-Ney smoothing with
 one discount an order; modified Kneser-Ney should be a little better.
 """
-from lmjax.core import config
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
@@ -27,7 +26,7 @@ def _lines(path):
 
 
 def get_config():
-  return config.editable(experiment.Count(
+  return experiment.Count(
       data=pipeline.DataConfig(
           source=_lines('ptb.train.txt'),
           split=splits.Separate(
@@ -35,4 +34,4 @@ def get_config():
               test_source=_lines('ptb.test.txt')),
           tokenizer=words.Words(max_size=10_000, bos=True, eos=True)),
       model=ngram.NgramConfig(order=5),
-      scoring=experiment.Scoring(context=128, stride=64)))
+      scoring=experiment.Scoring(context=128, stride=64))

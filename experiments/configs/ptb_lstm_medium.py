@@ -18,7 +18,6 @@ row, with rate 1 and the gradient's norm clipped to 5. Here it is a mean over
 tokens, so the same update has rate 35 and clips at 5 / 35. 39 epochs of 1,328
 steps.
 """
-from lmjax.core import config
 from lmjax.data import continuous
 from lmjax.data import pipeline
 from lmjax.data.text import sources
@@ -35,7 +34,7 @@ LENGTH, EPOCH = 35, 1328
 
 
 def get_config():
-  return config.editable(experiment.Pretrain(
+  return experiment.Pretrain(
       data=pipeline.DataConfig(
           source=sources.TextFiles(paths=('ptb.train.txt',)),
           split=splits.Separate(
@@ -55,4 +54,4 @@ def get_config():
       training=experiment.Training(
           steps=39 * EPOCH, eval_every=EPOCH, log_every=200),
       scoring=experiment.Scoring(context=500, carried=True),
-      samples=experiment.Samples(prompts=('the',) * 3, max_new_tokens=60)))
+      samples=experiment.Samples(prompts=('the',) * 3, max_new_tokens=60))

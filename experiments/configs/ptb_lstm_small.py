@@ -20,7 +20,6 @@ steps. A machine of 2 Intel Xeon cores reads 7,200 tokens/s (timed on other text
 of the same vocabulary size): 28 minutes in all. The treebank itself is licensed,
 and the run on it is still to be made here.
 """
-from lmjax.core import config
 from lmjax.data import continuous
 from lmjax.data import pipeline
 from lmjax.data.text import sources
@@ -37,7 +36,7 @@ LENGTH, EPOCH = 20, 2324
 
 
 def get_config():
-  return config.editable(experiment.Pretrain(
+  return experiment.Pretrain(
       data=pipeline.DataConfig(
           source=sources.TextFiles(paths=('ptb.train.txt',)),
           split=splits.Separate(
@@ -56,4 +55,4 @@ def get_config():
       training=experiment.Training(
           steps=13 * EPOCH, eval_every=EPOCH, log_every=200),
       scoring=experiment.Scoring(context=500, carried=True),
-      samples=experiment.Samples(prompts=('the',) * 3, max_new_tokens=60)))
+      samples=experiment.Samples(prompts=('the',) * 3, max_new_tokens=60))

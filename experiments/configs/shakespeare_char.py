@@ -10,7 +10,6 @@ Published: 1.88 nats a character, on random crops of the validation split
 64: 1.907, 1.922, 1.910); a tolerance of 0.02 covers another seed. 76 s of
 training, 95 s in all, on 2 cores of an Intel Xeon.
 """
-from lmjax.core import config
 from lmjax.data import packing
 from lmjax.data import pipeline
 from lmjax.data.text import sources
@@ -23,7 +22,7 @@ from lmjax.training.optimizers import schedules
 
 
 def get_config():
-  return config.editable(experiment.Pretrain(
+  return experiment.Pretrain(
       data=pipeline.DataConfig(
           source=sources.TextFiles(paths=('input.txt',)),
           split=splits.PositionSplit(valid=0.1),
@@ -37,4 +36,4 @@ def get_config():
           schedule=schedules.Cosine(warmup=100, final=0.1)),
       training=experiment.Training(steps=2000, eval_every=500, log_every=50),
       scoring=experiment.Scoring(stride=32),
-      samples=experiment.Samples(prompts=('\n',) * 3, max_new_tokens=63)))
+      samples=experiment.Samples(prompts=('\n',) * 3, max_new_tokens=63))

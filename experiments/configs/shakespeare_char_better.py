@@ -12,7 +12,6 @@ ten times the size, is published with 1.4697 on random crops of 256 characters.
 Against `shakespeare_char.py`: Muon for the matrices, rotary positions, SwiGLU,
 RMSNorm, a context of 128, and a learning rate that falls to zero.
 """
-from lmjax.core import config
 from lmjax.data import packing
 from lmjax.data import pipeline
 from lmjax.data.text import sources
@@ -25,7 +24,7 @@ from lmjax.training.optimizers import schedules
 
 
 def get_config():
-  return config.editable(experiment.Pretrain(
+  return experiment.Pretrain(
       data=pipeline.DataConfig(
           source=sources.TextFiles(paths=('input.txt',)),
           split=splits.PositionSplit(valid=0.1),
@@ -39,4 +38,4 @@ def get_config():
           schedule=schedules.Linear(warmup=50)),
       training=experiment.Training(steps=1200, eval_every=400, log_every=50),
       scoring=experiment.Scoring(stride=16),
-      samples=experiment.Samples(prompts=('\n',) * 3, max_new_tokens=120)))
+      samples=experiment.Samples(prompts=('\n',) * 3, max_new_tokens=120))

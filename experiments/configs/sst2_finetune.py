@@ -10,7 +10,6 @@ pretraining: 83.0% (83.4, 83.3, 82.4 with seeds 0, 1, 2 over one pretrained
 run; standard error of each 1.3). From scratch, seed 0: 81.3%. Naive Bayes:
 82.0%. Without --config.init it starts from scratch.
 """
-from lmjax.core import config
 from lmjax.data.tokenizers import subwords
 from lmjax import experiment
 from lmjax.models import decoder
@@ -28,7 +27,7 @@ from lmjax.training import stopping
 
 def get_config():
   names = ('0=negative', '1=positive')
-  return config.editable(experiment.Finetune(
+  return experiment.Finetune(
       task=classification.Classification(
           source=readers.Labelled(
               train=readers.Delimited(
@@ -54,4 +53,4 @@ def get_config():
       training=experiment.Training(
           steps=2100, ema_decay=0.995, log_every=100, eval_every=525,
           stop=stopping.EarlyStopping(
-              metric='valid/accuracy', higher_is_better=True))))
+              metric='valid/accuracy', higher_is_better=True)))

@@ -7,7 +7,6 @@
 194 s on 2 CPU cores. Its held-out loss flatters it: phrases of one sentence
 overlap, and a hash sends them to both sides.
 """
-from lmjax.core import config
 from lmjax.data import pipeline
 from lmjax.data.text import splits
 from lmjax.data.text import tables
@@ -32,7 +31,7 @@ def get_model():
 
 
 def get_config():
-  return config.editable(experiment.Pretrain(
+  return experiment.Pretrain(
       data=pipeline.DataConfig(
           source=tables.Delimited(
               paths=('sst2_glue/train_*.tsv',), field='sentence',
@@ -44,4 +43,4 @@ def get_config():
       optimizer=muon.Muon(
           learning_rate=4e-3, schedule=schedules.Linear(warmup=50)),
       training=experiment.Training(steps=1000, eval_every=250),
-      samples=experiment.Samples(prompts=('the film', 'a'), max_new_tokens=40)))
+      samples=experiment.Samples(prompts=('the film', 'a'), max_new_tokens=40))

@@ -1,9 +1,10 @@
 """How a script starts and how it tells a user what went wrong."""
 import _thread
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
-import functools
+import dataclasses
 import logging
+import pathlib
 import sys
 import threading
 import traceback
@@ -15,12 +16,14 @@ from absl import logging as absl_logging
 
 from lmjax.core import allocator
 from lmjax.core import atomic
-from lmjax.core import config
 from lmjax.core import errors
+from lmjax.core.flags import config_flags
+from lmjax.core.flags import named as named_lib
 from lmjax.core import secrets
 from lmjax.core import terminal
 
 T = TypeVar('T')
+_HELP = ('--help', '-help', '-h', '--helpshort', '-helpshort')
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
@@ -53,75 +56,47 @@ def _unraisable(found):
     sys.__unraisablehook__(found)
 
 
-def config_flag(cls: type[T], default: Any, **shorthands: str
-                ) -> Callable[[], T]:
-  """Defines --config; returns what reads the frozen config, once flags are.
+def config_flag(
+    cls: type[T], default: Any, presets: Mapping[str, Any] | None = None,
+    **shorthands: str) -> Callable[[], T]:
+  """Defines --config; returns what reads the config, once flags are parsed.
 
   Args:
-    cls: The config's dataclass.
+    cls: The config's dataclass, or a union of several.
     default: Path of the config file to take, or a config.
+    presets: Configs of models, by name, for --config=preset:NAME.
     **shorthands: Flags that set a field: parallel='training.parallel' makes
       --parallel short for --config.training.parallel.
   """
-  short = {field: flags.DEFINE_string(
-      name, None, f'Short for --config.{field}.')
-           for name, field in shorthands.items()}
-  try:
-    holder = config.define_flag(default)
-  except (AttributeError, KeyError, TypeError, ValueError) as error:
-    _fail(_unknown_field(error))
-
-  def read() -> T:
-    try:
-      tree = holder.value
-      getattr(tree, 'kind')  # Only now the file is read.
-    except OSError as error:
-      named = [a for a in sys.argv if a.startswith('--config=')] or [default]
-      raise errors.InputError(
-          f'{named[-1]} cannot be read: {_last_line(error)}.') from error
-    for field, flag in short.items():
-      if flag.value is not None:
-        tree.update_from_flattened_dict({field: _typed(tree, field, flag)})
-    return config.freeze(cls, tree)
-  return read
-
-
-def _typed(tree: Any, field: str, flag: flags.FlagHolder) -> Any:
-  """Returns a flag's text as the type of the field that it is short for."""
-  before = functools.reduce(getattr, field.split('.'), tree)
-  if not isinstance(before, int):
-    return flag.value
-  try:
-    return int(flag.value)
-  except ValueError:
-    raise errors.InputError(
-        f'--{flag.name} should be a whole number; got {flag.value!r}.'
-    ) from None
-
-
-def _unknown_field(error: Exception) -> str:
-  """Returns what ml_collections says of a flag, and of which flag it is."""
-  while error.args and isinstance(error.args[0], Exception):
-    error = error.args[0]  # They wrap one in another.
-  name, _, hint = str(error.args[0]).partition('\n')
-  name = name.strip('\'"')
-  flag = next((a.partition('=')[0] for a in sys.argv[1:]
-               if name in a.partition('=')[0].split('.')), name)
-  return f'{flag}: there is no field {name!r}. {hint}'.strip()
-
-
-def _last_line(error: Exception) -> str:
-  return str(error).strip().splitlines()[-1].strip()
+  if not dataclasses.is_dataclass(default):
+    default = pathlib.Path(default)
+  named = named_lib.Named(cls, default, presets or {})
+  return config_flags.define(named, shorthands).config
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
+  """Parses flags, those of the config among them; answers --help."""
   try:
-    return flags.FLAGS(list(argv))
-  except flags.Error as error:  # Of a config file with all its traceback.
-    _fail(_last_line(error).partition('Error: ')[2] or error
-          if 'Traceback' in str(error) else error)
-  except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    script, *args = argv
+    args = flags.FLAGS.read_flags_from_files(args, force_gnu=True)
+    if (config := config_flags.defined()) is None:
+      return flags.FLAGS([script, *args])
+    args = config.take(args)
+    asked = [arg for arg in args if arg in _HELP]
+    if asked:
+      _show_help(config, [arg for arg in args if arg not in _HELP])
+    return flags.FLAGS([script, *args])
+  except (flags.Error, errors.InputError) as error:
     _fail(error)
+
+
+def _show_help(config: config_flags.ConfigFlag, args: Sequence[str]) -> None:
+  """Prints the script's flags and its config's tree, and ends the process."""
+  with contextlib.suppress(flags.Error):  # A required flag may be missing.
+    flags.FLAGS([sys.argv[0], *args])
+  app.usage(shorthelp=True, writeto_stdout=True)
+  print(config.describe())
+  sys.exit(0)
 
 
 def _told(main):
@@ -176,6 +151,7 @@ def _print(text):
 
 
 flags.DEFINE_bool('traceback', False, 'Show the traceback of a user error too.')
+flags.disclaim_key_flags()  # What `config_flag` defines is the script's.
 
 
 @contextlib.contextmanager

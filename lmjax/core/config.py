@@ -1,12 +1,9 @@
-"""Frozen dataclasses as experiment configs, edited by absl flags.
+"""Frozen dataclasses as experiment configs: their types, and their JSON.
 
-A config is a tree of frozen dataclasses. A field may be a union of variants,
-each with its own parameters; `kind` names the variant. `editable` turns the
-tree into a ConfigDict whose leaves flags can set, `freeze` turns it back and
-validates it:
-
-  --config.model.num_layers=4
-  --config.data.source.kind=TextFiles '--config.data.source.paths=*.txt'
+A config is a tree of frozen dataclasses. A field may be a union of dataclasses,
+its kinds, each with its own parameters; in JSON `kind` names the one that was
+chosen. `overrides` edits such a tree, `config_flags` does so from a command
+line.
 """
 import dataclasses
 import difflib
@@ -16,132 +13,150 @@ import types
 import typing
 from typing import Any, TypeVar
 
-from ml_collections import config_dict
-
 from lmjax.core import errors
 
 T = TypeVar('T')
-_WAS = 'was'  # Key of the variant that an editable node started from.
 
 
-def _members(hint: Any) -> tuple[Any, ...]:
-  """Returns the types a hint admits: those of a union, or itself."""
+def members(hint: Any) -> tuple[Any, ...]:
+  """Returns the types a hint admits: the members of a union, or itself."""
   is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
   return typing.get_args(hint) if is_union else (hint,)
 
 
-def _variants(hint: Any) -> dict[str, type]:
-  """Returns the dataclasses a hint admits, by name; 'none' where it may be."""
-  found = {m.__name__: m for m in _members(hint) if dataclasses.is_dataclass(m)}
-  if found and type(None) in _members(hint):
-    found['none'] = type(None)
-  return found
+def optional(hint: Any) -> bool:
+  """Returns whether a hint admits None."""
+  return type(None) in members(hint)
 
 
-def _hints(cls: type) -> dict[str, Any]:
-  """Returns the type of each field of a dataclass."""
-  hints = typing.get_type_hints(cls)
-  return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+def kinds(hint: Any) -> dict[str, type]:
+  """Returns the dataclasses a hint admits, by name.
 
-
-def _leaf_type(hint: Any) -> type:
-  """Returns the plain type with which a flag for this hint is parsed."""
-  member = next(m for m in _members(hint) if m is not type(None))
-  origin = typing.get_origin(member)
-  if origin is typing.Literal:
-    return type(typing.get_args(member)[0])
-  return origin or member
-
-
-def editable(config: Any, hint: Any = None) -> config_dict.ConfigDict:
-  """Returns the dataclass `config` as a ConfigDict, for flags to edit.
-
-  Args:
-    config: A dataclass instance, or None under an optional `hint`.
-    hint: The field's type. The fields of all its variants are present, empty,
-      so that flags can choose another `kind` and set its parameters.
+  Raises:
+    TypeError: If two of them have the same name, so that `kind` cannot tell
+      them apart.
   """
-  hint = type(config) if hint is None else hint
-  kind = 'none' if config is None else type(config).__name__
-  out = config_dict.ConfigDict({'kind': kind})
-  if len(_variants(hint)) > 1:  # So that another kind drops what it replaces.
-    out[_WAS] = dumps(config)
-  if config is not None:
-    for name, member in _hints(type(config)).items():
-      value = getattr(config, name)
-      if _variants(member):
-        value = editable(value, member)
-      elif value is None:  # Typed, so that a flag can still give it a value.
-        value = config_dict.placeholder(_leaf_type(member))
-      out[name] = value
-  for variant in _variants(hint).values():
-    if variant is type(None):
-      continue
-    for name, member in _hints(variant).items():
-      if name not in out and _variants(member):
-        out[name] = editable(None, member)
-        out[name].kind = ''  # Until chosen: the variant's own default.
-      elif name not in out:
-        out[name] = config_dict.placeholder(_leaf_type(member))
-  return out
+  found = [m for m in members(hint) if dataclasses.is_dataclass(m)]
+  named = {m.__name__: m for m in found}
+  if len(named) < len(found):
+    raise TypeError(f'Kinds of one field need names of their own: {hint}.')
+  return named
+
+
+def hints(cls: type) -> dict[str, Any]:
+  """Returns the type of each field of a dataclass.
+
+  Raises:
+    TypeError: If a field is called `kind`, which names the dataclass itself.
+  """
+  found = typing.get_type_hints(cls)
+  if 'kind' in found:
+    raise TypeError(f'{cls.__name__} has a field called kind; rename it.')
+  return {field.name: found[field.name] for field in dataclasses.fields(cls)}
+
+
+def tuple_of(hint: Any) -> Any:
+  """Returns the tuple that a hint admits, such as tuple[str, ...], or None."""
+  return next((m for m in members(hint) if typing.get_origin(m) is tuple), None)
+
+
+def item_hints(hint: Any, length: int) -> tuple[Any, ...]:
+  """Returns the types of a tuple's items; their number is its own if fixed."""
+  args = typing.get_args(hint)
+  return args[:1] * length if args[-1] is ... else args
+
+
+def choices(hint: Any) -> tuple[Any, ...]:
+  """Returns the values of the Literals among the types a hint admits."""
+  return tuple(value for member in members(hint)
+               if typing.get_origin(member) is typing.Literal
+               for value in typing.get_args(member))
+
+
+def default(field: dataclasses.Field) -> Any:
+  """Returns the default of a field, `dataclasses.MISSING` if it has none."""
+  if field.default_factory is not dataclasses.MISSING:
+    return field.default_factory()
+  return field.default
 
 
 def freeze(cls: type[T], tree: Any, path: str = 'config') -> T:
-  """Returns `tree` as a `cls`, the inverse of `editable`.
+  """Returns `tree` as a `cls`, every value checked against its type.
 
   Args:
-    cls: The dataclass, or union of dataclasses, to build.
-    tree: What `editable` returned, edited, or what `to_dict` returned.
+    cls: The dataclass, union of dataclasses, or other type to build.
+    tree: What `to_dict` returned, perhaps by way of JSON; or a config.
     path: How messages name the root.
 
   Raises:
     InputError: On an unknown field or kind (the nearest name is suggested), a
       value of the wrong type, or whatever the dataclass itself refuses.
   """
-  variants = _variants(cls)
-  if not hasattr(tree, 'items') or 'kind' not in tree:
-    raise errors.InputError(
-        f'{path} should be an object with a kind, one of {sorted(variants)}; '
-        f'got {tree!r:.60}.')
-  kind = tree['kind']
-  if not isinstance(kind, str) or kind not in variants:
-    raise errors.InputError(
-        f'{path}.kind is {kind!r}; choose from {sorted(variants)}.'
-        f'{near(kind, variants)}')
-  variant, kwargs = variants[kind], {}
-  hints = {} if kind == 'none' else _hints(variant)
-  is_edited = isinstance(tree, config_dict.ConfigDict) and _WAS in tree
-  was = json.loads(tree[_WAS]) if is_edited else None
-  for key, value in tree.items():
-    if key in ('kind', _WAS):
-      continue
-    if key not in hints and (_unset(value) or _as_was(value, was, key)):
-      continue
-    if key not in hints:
-      raise errors.InputError(
-          f'{path}.{key} is not a field of {kind}.{near(key, hints)}')
-    if _variants(hints[key]):
-      if hasattr(value, 'items') and value.get('kind') == '':
-        continue
-      if value is None and type(None) not in _members(hints[key]):
-        continue
-      if value is not None:
-        value = freeze(hints[key], value, f'{path}.{key}')
-    elif value is None and type(None) not in _members(hints[key]):
-      continue  # Never set: the dataclass has a default, or says what it lacks.
-    else:
-      value = _checked(value, hints[key], f'{path}.{key}')
-    kwargs[key] = value
-  if kind == 'none':
+  if tree is None and optional(cls):
     return None
-  missing = [f.name for f in dataclasses.fields(variant)
-             if f.name not in kwargs and f.default is dataclasses.MISSING
-             and f.default_factory is dataclasses.MISSING]
-  if missing:
+  if dataclasses.is_dataclass(tree):
+    variant, named = type(tree), kinds(cls)
+    if variant not in named.values():
+      raise errors.InputError(
+          f'{path} is a {variant.__module__}.{variant.__qualname__}; choose '
+          f'from {sorted(named)}.{near(variant.__name__, named)}')
+    fields = {f.name: getattr(tree, f.name) for f in dataclasses.fields(tree)}
+    return build(variant, _fields(variant, fields, path), path)
+  if isinstance(tree, dict) and 'kind' in tree and kinds(cls):
+    variant = kind_of(cls, tree['kind'], path)
+    fields = {key: value for key, value in tree.items() if key != 'kind'}
+    return build(variant, _fields(variant, fields, path), path)
+  if isinstance(tree, (tuple, list)) and tuple_of(cls):
+    wanted = item_hints(tuple_of(cls), len(tree))
+    if len(wanted) != len(tree):
+      raise errors.InputError(
+          f'{path} should hold {len(wanted)} values; got {tree!r:.60}.')
+    return tuple(freeze(hint, value, f'{path}.{index}')
+                 for index, (hint, value) in enumerate(zip(wanted, tree)))
+  if kinds(cls):
     raise errors.InputError(
-        f'{path} ({kind}) needs a value for {", ".join(missing)}: '
-        f'--{path}.{missing[0]}=...')
-  return variant(**kwargs)
+        f'{path} should be an object with a kind, one of {sorted(kinds(cls))}; '
+        f'got {tree!r:.60}.')
+  return _leaf(cls, tree, path)
+
+
+def kind_of(hint: Any, kind: Any, path: str) -> type:
+  """Returns the dataclass of a name; raises InputError with the nearest."""
+  named = kinds(hint)
+  if not isinstance(kind, str) or kind not in named:
+    names = sorted(named) + ['none'] * optional(hint)
+    raise errors.InputError(
+        f'{path}.kind is {kind!r}; choose from {names}.{near(kind, names)}')
+  return named[kind]
+
+
+def _fields(variant: type, fields: dict[str, Any], path: str) -> dict[str, Any]:
+  known = hints(variant)
+  for name in fields:
+    if name not in known:
+      raise errors.InputError(
+          f'{path}.{name} is not a field of {variant.__name__}.'
+          f'{near(name, known)}')
+  return {name: freeze(known[name], value, f'{path}.{name}')
+          for name, value in fields.items()}
+
+
+def build(variant: type[T], fields: dict[str, Any], path: str) -> T:
+  """Returns `variant(**fields)`; raises InputError for a field it lacks.
+
+  The message says which flag to set: a value, or the kind of a part.
+  """
+  missing = [f.name for f in dataclasses.fields(variant)
+             if f.name not in fields and default(f) is dataclasses.MISSING]
+  if not missing:
+    return variant(**fields)
+  name, named = missing[0], kinds(hints(variant)[missing[0]])
+  asks = f'{path} ({variant.__name__}) needs a value for {", ".join(missing)}: '
+  if named:
+    raise errors.InputError(
+        f'{asks}--{path}.{name}.kind={next(iter(named))}, or another of '
+        f'{sorted(named)}.')
+  raise errors.InputError(f'{asks}--{path}.{name}=...')
 
 
 def near(name: str, choices: Any) -> str:
@@ -150,49 +165,21 @@ def near(name: str, choices: Any) -> str:
   return f' Did you mean {close[0]!r}?' if close else ''
 
 
-def _unset(value: Any) -> bool:
-  """Whether an editable value was left alone in a variant not chosen."""
-  if hasattr(value, 'items'):
-    return all(_unset(v) for k, v in value.items() if k not in ('kind', _WAS))
-  return value is None
-
-
-def _as_was(value: Any, was: Any, key: str) -> bool:
-  """Whether a value of the replaced variant is still what it was."""
-  if not was or key not in was:
-    return False
-  if hasattr(value, 'items'):
-    return True
-  return to_dict(value) == was[key]
-
-
-def _checked(value: Any, hint: Any, path: str) -> Any:
+def _leaf(hint: Any, value: Any, path: str) -> Any:
   """Returns a leaf as the type its hint asks for, or says what it should be."""
-  members = _members(hint)
-  if value is None and type(None) in members:
-    return None
-  for member in members:
-    origin = typing.get_origin(member)
-    if origin is typing.Literal:
-      if value in typing.get_args(member):
-        return value
-    elif origin is tuple or member is tuple:
-      if isinstance(value, (tuple, list)):
-        return tuple(tuple(v) if isinstance(v, list) else v for v in value)
-      if isinstance(value, str):  # A flag that names a single item.
-        return (value,)
-    elif member is float and isinstance(value, (int, float)):
+  if value in choices(hint):
+    return value
+  for member in members(hint):
+    if member is float and isinstance(value, (int, float)):
       if not isinstance(value, bool) and math.isfinite(value):
         return float(value)
-    elif isinstance(value, member) and not (
+    elif isinstance(member, type) and isinstance(value, member) and not (
         isinstance(value, bool) and member is int):
       return value
-  choices = [c for m in members if typing.get_origin(m) is typing.Literal
-             for c in typing.get_args(m)]
-  wanted = ' or '.join(repr(c) for c in choices) or ' or '.join(
-      getattr(m, '__name__', str(m)) for m in members)
+  wanted = ' or '.join(repr(c) for c in choices(hint)) or ' or '.join(
+      str(m) if typing.get_args(m) else m.__name__ for m in members(hint))
   raise errors.InputError(
-      f'{path} should be {wanted}; got {value!r}.{near(value, choices)}')
+      f'{path} should be {wanted}; got {value!r}.{near(value, choices(hint))}')
 
 
 def to_dict(config: Any) -> Any:
@@ -212,7 +199,14 @@ def dumps(config: Any) -> str:
 
 
 def leaves(tree: Any, path: str = '') -> dict[str, Any]:
-  """Returns a nested dict flattened to {'model.width': 128, ...}."""
+  """Returns a nested dict flattened to {'model.width': 128, ...}.
+
+  A list of configs is flattened too, to 'sources.0.paths'; another list is a
+  leaf.
+  """
+  if isinstance(tree, list) and tree and all(
+      isinstance(item, dict) and 'kind' in item for item in tree):
+    tree = {str(index): item for index, item in enumerate(tree)}
   if not isinstance(tree, dict):
     return {path: tree}
   out = {}
@@ -226,17 +220,3 @@ def difference(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:
   old, new = leaves(to_dict(old)), leaves(to_dict(new))
   return {key: (old.get(key), new.get(key)) for key in old | new
           if old.get(key) != new.get(key)}
-
-
-def define_flag(default: Any) -> Any:
-  """Defines --config and --config.a.b; returns the absl flag's holder.
-
-  Args:
-    default: Path of a config file, or the config itself.
-  """
-  from ml_collections import config_flags  # Only scripts need it.
-  if dataclasses.is_dataclass(default):
-    return config_flags.DEFINE_config_dict('config', editable(default))
-  return config_flags.DEFINE_config_file(
-      'config', str(default), 'File of the experiment; --config.a.b=value '
-      'changes a leaf of it, --config.a.kind=Name exchanges a part.')

@@ -16,16 +16,26 @@ from lmjax.core import errors
 from absl import flags
 
 @dataclasses.dataclass(frozen=True)
+class Adam:
+  rate: float = 1e-3
+
+@dataclasses.dataclass(frozen=True)
+class Lion:
+  rate: float = 1e-4
+
+@dataclasses.dataclass(frozen=True)
 class Config:
   width: int = 3
   parallel: str = 'jit'
+  rule: Adam | Lion = Adam()
 
 def interrupted(phase, info):
   if phase == 'start':
     raise KeyboardInterrupt
 
 def main(argv):
-  print('depth', flags.FLAGS.depth, 'width', _CONFIG().width, _CONFIG().parallel)
+  config = _CONFIG()
+  print('depth', flags.FLAGS.depth, 'width', config.width, config.parallel)
   if flags.FLAGS.depth == 1:
     raise errors.InputError('model.depth should be >= 2; got 1.')
   if flags.FLAGS.depth == -1:
@@ -73,12 +83,38 @@ def test_a_short_flag_has_the_type_of_its_field(run):
   assert run('--w=5') == (0, 'depth 2 width 5 jit\n', '')
 
 
+def test_flags_of_the_config_come_in_any_form(run, tmp_path):
+  file = tmp_path / 'flags'
+  file.write_text('--config.width=7\n--depth=3\n')
+  assert run(f'--flagfile={file}', '--config.parallel', 'pmap') == (
+      0, 'depth 3 width 7 pmap\n', '')
+
+
+def test_another_kind_is_told_once(run):
+  assert run('--config.rule.kind=Lion') == (
+      0, 'depth 2 width 3 jit\n',
+      'rule: Lion with its own defaults (rate 0.0001).\n')
+
+
+def test_help_shows_the_flags_and_the_tree_of_the_config(run):
+  code, told, wrong = run('--help', '--config.rule.kind=Lion')
+  assert (code, wrong) == (0, 'rule: Lion with its own defaults (rate 0.0001).'
+                           '\n')
+  for text in '--depth', '--devices: Short for --config.parallel', (
+      'rule.kind=Lion'), 'width=3', 'rule.rate=0.0001', 'Or: Adam.':
+    assert text in told, text
+  code, _, wrong = run('--help', '--config.widht=4')
+  assert code == 2 and '--config.width?' in wrong
+
+
 @pytest.mark.parametrize('args, sentence', [
     (['--w=wide'], "Error: --w should be a whole number; got 'wide'.\n"),
     (['--depth=1'], 'Error: model.depth should be >= 2; got 1.\n'),
     (['--config.widht=4'],
-     "Error: --config.widht: there is no field 'widht'. Did you mean "
-     '"width" instead of "widht"?\n'),
+     'Error: config.widht is not a field of Config. Did you mean '
+     '--config.width?\n'),
+    (['--config=no.py'], 'Error: --config=no.py cannot be read: there is no '
+     'such file.\n'),
     (['train'], "Error: Arguments are given as --flag=value; got ['train'].\n"),
     (['https://me:secret@host'], 'Error: Arguments are given as --flag=value; '
      "got ['https://[redacted]@host'].\n"),

@@ -1,6 +1,7 @@
-"""Frozen dataclasses to flags and back, and every way to get it wrong."""
+"""Frozen dataclasses to JSON and back, and every way to get it wrong."""
 import dataclasses
 import json
+import typing
 from typing import Literal
 
 import pytest
@@ -52,9 +53,23 @@ class Run:
 RUN = Run(model=Model(layers=3, window=4), data=Text(('a', 'b')))
 
 
-@pytest.mark.parametrize('run', [Run(), RUN, Run(optimizer=Lion(sign=False))])
-def test_editable_then_freeze_is_the_same_config(run):
-  assert config.freeze(Run, config.editable(run)) == run
+@dataclasses.dataclass(frozen=True)
+class Mixed:
+  """Parts in tuples, beside types of every kind."""
+  sources: tuple[Text | Adam, ...] = ()
+  pairs: tuple[tuple[str, float], ...] = ()
+  point: tuple[int, int] = (0, 0)
+  either: Text | tuple[Text, ...] | None = None
+
+
+@pytest.mark.parametrize('run', [
+    Run(), RUN, Run(optimizer=Lion(sign=False)), Mixed(),
+    Mixed((Text(('a',)), Adam(beta=0.5), Text(('b',), 'test')),
+          (('x', 1.0), ('y', 2.0)), (3, 4), (Text(('c',)),)),
+    Mixed(either=Text(('d',)))])
+def test_json_and_back_is_the_same_config(run):
+  assert config.freeze(type(run), json.loads(config.dumps(run))) == run
+  assert config.freeze(type(run), run) == run
 
 
 def test_the_saved_text_reads_back():
@@ -64,49 +79,52 @@ def test_the_saved_text_reads_back():
   assert json.loads(config.dumps(RUN))['optimizer']['kind'] == 'Adam'
 
 
-def test_leaves_are_edited():
-  tree = config.editable(RUN)
-  tree.model.layers = 5
-  tree.optimizer.rate = 0.1
-  run = config.freeze(Run, tree)
-  assert run == dataclasses.replace(
-      RUN, model=Model(5, 4), optimizer=Adam(rate=0.1))
+@pytest.mark.parametrize('tree, message', [
+    ({'kind': 'Run', 'data': {'kind': 'Text'}},
+     r'config.data \(Text\) needs a value for paths: --config.data.paths=\.'),
+    ({'kind': 'Mixed', 'sources': [{'kind': 'Tex', 'paths': ['a']}]},
+     r"config.sources.0.kind is 'Tex'; .*Did you mean 'Text'"),
+    ({'kind': 'Mixed', 'sources': [{'paths': ['a']}]},
+     r'config.sources.0 should be an object with a kind, one of'),
+    ({'kind': 'Mixed', 'sources': [3]}, 'config.sources.0 should be an object'),
+    ({'kind': 'Mixed', 'sources': {'kind': 'Text'}}, 'config.sources should'),
+    ({'kind': 'Mixed', 'pairs': [['a', 'b']]},
+     "config.pairs.0.1 should be float; got 'b'"),
+    ({'kind': 'Mixed', 'point': [1, 2, 3]}, 'config.point should hold 2 val'),
+    ({'kind': 'Mixed', 'point': 'ab'}, 'config.point should be tuple'),
+    ({'kind': 'Run', 'model': None}, 'config.model should be an object'),
+    ([], 'config should be an object with a kind'),
+])
+def test_what_is_unknown_is_refused_and_never_passed_on(tree, message):
+  with pytest.raises(errors.InputError, match=message):
+    config.freeze(Run | Mixed, tree)
 
 
-def test_an_unset_optional_can_be_set_and_a_set_one_cleared():
-  tree = config.editable(Run())
-  tree.model.window = 8
-  assert config.freeze(Run, tree).model.window == 8
-  tree = config.editable(RUN)
-  tree.model.window = None
-  assert config.freeze(Run, tree).model.window is None
+def test_a_part_in_code_is_checked_as_one_in_json_is():
+  with pytest.raises(errors.InputError, match=r'config.model.layers .*got 2.5'):
+    config.freeze(Run, Run(model=Model(layers=2.5)))
+  mine = dataclasses.make_dataclass('Adan', [], frozen=True)
+  with pytest.raises(errors.InputError, match="Adan; .*Did you mean 'Adam'"):
+    config.freeze(Run, Run(optimizer=mine()))
+  assert config.freeze(Run, Run(betas=[1, 2])).betas == (1.0, 2.0)
 
 
-def test_another_kind_keeps_what_both_have_and_drops_the_rest():
-  tree = config.editable(Run(optimizer=Adam(rate=7.0, beta=0.1)))
-  tree.optimizer.kind = 'Lion'
-  assert config.freeze(Run, tree).optimizer == Lion(rate=7.0)
-  tree.optimizer.sign = False
-  assert config.freeze(Run, tree).optimizer.sign is False
+def test_a_part_that_is_lacking_says_which_kinds_there_are():
+  task = dataclasses.make_dataclass('Task', [('train', Text | Adam)])
+  with pytest.raises(
+      errors.InputError,
+      match=r"--config.train.kind=Text, or another of \['Adam', 'Text'\]\."):
+    config.freeze(task, {'kind': 'Task'})
 
 
-def test_none_becomes_a_variant_and_back():
-  tree = config.editable(Run())
-  tree.early.kind = 'Adam'
-  tree.early.beta = 0.5
-  assert config.freeze(Run, tree).early == Adam(beta=0.5)
-  tree = config.editable(RUN)
-  tree.data.kind = 'none'
-  assert config.freeze(Run, tree).data is None
-
-
-def test_a_variant_without_its_required_value_says_which_flag():
-  tree = config.editable(Run())
-  tree.data.kind = 'Text'
-  with pytest.raises(errors.InputError, match=r'--config\.data\.paths=\.\.\.'):
-    config.freeze(Run, tree)
-  tree.data.paths = ('x',)
-  assert config.freeze(Run, tree).data == Text(('x',))
+def test_unions_of_either_spelling_have_kinds_with_names_of_their_own():
+  for hint in Adam | Lion, typing.Union[Adam, Lion], typing.Union[
+      tuple([Adam, Lion, None])]:
+    assert config.kinds(hint) == {'Adam': Adam, 'Lion': Lion}
+  with pytest.raises(TypeError, match='names of their own'):
+    config.kinds(Adam | dataclasses.make_dataclass('Adam', []))
+  with pytest.raises(TypeError, match='field called kind'):
+    config.hints(dataclasses.make_dataclass('Of', [('kind', str)]))
 
 
 @pytest.mark.parametrize('path, value, message', [
@@ -137,16 +155,9 @@ def test_an_unknown_field_suggests_the_nearest():
     config.freeze(Run, tree)
 
 
-def test_a_field_of_another_variant_is_refused():
-  tree = config.editable(Run())
-  tree.optimizer.sign = False  # Lion's; the kind is still Adam.
-  with pytest.raises(errors.InputError, match='sign is not a field of Adam'):
-    config.freeze(Run, tree)
-
-
 def test_whole_numbers_serve_as_floats():
-  tree = config.editable(Run())
-  tree.optimizer.rate = 1
+  tree = json.loads(config.dumps(Run()))
+  tree['optimizer']['rate'] = 1
   rate = config.freeze(Run, tree).optimizer.rate
   assert rate == 1.0 and isinstance(rate, float)
 
@@ -154,6 +165,10 @@ def test_whole_numbers_serve_as_floats():
 def test_difference_lists_the_leaves_that_differ():
   assert config.difference(Run(), RUN)['model.layers'] == (2, 3)
   assert config.difference(RUN, RUN) == {}
+  one, two = Mixed((Text(('a',)),)), Mixed((Text(('b',)), Adam()))
+  assert config.difference(one, two) == {
+      'sources.0.paths': (['a'], ['b']), 'sources.1.kind': (None, 'Adam'),
+      'sources.1.rate': (None, 1e-3), 'sources.1.beta': (None, 0.9)}
 
 
 def test_near_is_silent_when_nothing_is_near():

@@ -8,6 +8,7 @@ import pytest
 
 from lmjax.core import config as config_lib
 from lmjax.core import errors
+from lmjax.core.flags import overrides
 from lmjax.core import trees
 from lmjax.models import cost
 from lmjax.models import decoder
@@ -83,13 +84,12 @@ def test_cached_decoding_is_the_full_forward_pass(styled):
       decode, model.empty_cache, vocab_size=VOCAB)
 
 
-def test_config_survives_editable_flags_and_freeze(styled):
+def test_config_survives_json_and_flags(styled):
   config, _ = styled
-  tree = config_lib.editable(config)
+  tree = config_lib.to_dict(config)
   assert config_lib.freeze(decoder.DecoderConfig, tree) == config
-  tree.dtype = 'bfloat16'
-  tree.positions.kind = 'Alibi'
-  changed = config_lib.freeze(decoder.DecoderConfig, tree)
+  changed = overrides.override(
+      config, {'dtype': 'bfloat16', 'positions.kind': 'Alibi'})
   assert changed == dataclasses.replace(
       config, dtype='bfloat16', positions=positions.Alibi())
 

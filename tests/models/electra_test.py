@@ -84,8 +84,8 @@ def test_the_small_one_shares_its_table():
   assert both == 4_620_026 + 13_549_057 - shared
 
 
-def test_config_survives_editable_flags_and_freeze():
-  tree = config_lib.editable(CONFIG)
+def test_config_survives_json_and_flags():
+  tree = config_lib.to_dict(CONFIG)
   assert config_lib.freeze(electra.ElectraConfig, tree) == CONFIG
   default = electra.ElectraConfig().with_vocab(50)
   assert default.vocab_size == default.generator.vocab_size == 50

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lmjax.core import config
 from lmjax.core import errors
+from lmjax.core.flags import overrides
 from lmjax.core import trees
 from lmjax.models import decoder
 from lmjax.models import lstm
@@ -210,8 +210,7 @@ def test_a_recurrent_model_can_have_it():
 
 
 def test_flags_set_it_and_nonsense_is_refused():
-  tree = config.editable(lm.Causal())
-  tree.chunk = 1024
-  assert config.freeze(lm.Causal, tree) == lm.Causal(chunk=1024)
+  assert overrides.override(
+      lm.Causal(), {'chunk': '1024'}) == lm.Causal(chunk=1024)
   with pytest.raises(errors.InputError, match='objective.chunk .*got 0'):
     lm.Causal(chunk=0)

@@ -12,7 +12,7 @@ from lmjax.tasks import task
 def test_every_task_survives_editing_and_freezing(name):
   value = tasks.TASKS[name]
   assert isinstance(value, task.Task)
-  assert config.freeze(type(value), config.editable(value)) == value
+  assert config.freeze(type(value), config.to_dict(value)) == value
 
 
 def test_a_new_task_is_a_value_with_other_parts():

@@ -1,5 +1,5 @@
 """Languages are sources like any other."""
-from lmjax.core import config
+from lmjax.core.flags import overrides
 from lmjax.data import pipeline
 from lmjax.data import synthetic
 from lmjax.data.synthetic import chains
@@ -8,11 +8,9 @@ from lmjax.data.tokenizers import symbols
 
 
 def test_flags_choose_a_language():
-  tree = config.editable(pipeline.DataConfig())
-  tree.source.kind = 'MarkovChain'
-  tree.source.order = 1
-  tree.tokenizer.kind = 'Characters'
-  frozen = config.freeze(pipeline.DataConfig, tree)
+  frozen = overrides.override(pipeline.DataConfig(), {
+      'source.kind': 'MarkovChain', 'source.order': '1',
+      'tokenizer.kind': 'Characters'})
   assert frozen.source == chains.MarkovChain(order=1)
   assert frozen.tokenizer == symbols.Characters()
 

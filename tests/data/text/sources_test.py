@@ -7,6 +7,7 @@ import pytest
 
 from lmjax.core import config
 from lmjax.core import errors
+from lmjax.core.flags import overrides
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import tables
@@ -93,13 +94,10 @@ def test_fingerprints_tell_sources_apart(tmp_path):
 
 
 def test_flags_choose_a_source():
-  tree = config.editable(pipeline.DataConfig())
-  tree.source.kind = 'TextFiles'
-  tree.source.paths = ('a.txt',)
-  tree.split.kind = 'Separate'
-  tree.split.valid_source.kind = 'JsonLines'
-  tree.split.valid_source.paths = ('b.jsonl',)
-  frozen = config.freeze(pipeline.DataConfig, tree)
+  frozen = overrides.override(pipeline.DataConfig(), {
+      'source.kind': 'TextFiles', 'source.paths': 'a.txt',
+      'split.kind': 'Separate', 'split.valid_source.kind': 'JsonLines',
+      'split.valid_source.paths': 'b.jsonl'})
   assert frozen.source == sources.TextFiles(('a.txt',))
   assert frozen.split.valid_source == sources.JsonLines(('b.jsonl',))
   assert config.freeze(

@@ -132,7 +132,7 @@ def test_load_gives_what_was_saved(tmp_path, cache):
 def test_config_survives_flags():
   for smoothing in _SMOOTHINGS:
     start = ngram.NgramConfig(3, smoothing, ngram_cache.CacheConfig())
-    assert config.freeze(ngram.NgramConfig, config.editable(start)) == start
+    assert config.freeze(ngram.NgramConfig, config.to_dict(start)) == start
 
 
 def test_what_cannot_be_scored_is_told():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import config as config_lib
+from lmjax.core.flags import overrides
 from lmjax.core import trees
 from lmjax.models import MODELS
 from lmjax.models import decoder
@@ -64,13 +65,12 @@ def test_looped_has_as_many_as_scanned(name):
 
 
 @pytest.mark.parametrize('name', decoders.PRESETS)
-def test_survives_editable_flags_and_freeze(name):
+def test_survives_json_and_flags(name):
   preset = decoders.PRESETS[name]
-  tree = config_lib.editable(preset)
+  tree = config_lib.to_dict(preset)
   assert config_lib.freeze(decoder.DecoderConfig, tree) == preset
-  tree.num_layers = 1
-  tree.block.mixer.window = 8
-  changed = config_lib.freeze(decoder.DecoderConfig, tree)
+  changed = overrides.override(
+      preset, {'num_layers': '1', 'block.mixer.window': '8'})
   assert (changed.num_layers, changed.block.mixer.window) == (1, 8)
   assert changed.positions == preset.positions
 

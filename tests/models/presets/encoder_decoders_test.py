@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import config as config_lib
+from lmjax.core.flags import overrides
 from lmjax.core import trees
 from lmjax.models import encoder_decoder
 from lmjax.models.presets import encoder_decoders as presets
@@ -63,13 +64,12 @@ def test_looped_has_as_many_as_scanned():
 
 
 @pytest.mark.parametrize('name', presets.PRESETS)
-def test_survives_editable_flags_and_freeze(name):
+def test_survives_json_and_flags(name):
   preset = presets.PRESETS[name]
-  tree = config_lib.editable(preset)
+  tree = config_lib.to_dict(preset)
   kind = encoder_decoder.EncoderDecoderConfig
   assert config_lib.freeze(kind, tree) == preset
-  tree.num_decoder_layers = 1
-  changed = config_lib.freeze(kind, tree)
+  changed = overrides.override(preset, {'num_decoder_layers': '1'})
   assert changed == dataclasses.replace(preset, num_decoder_layers=1)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import config as config_lib
+from lmjax.core.flags import overrides
 from lmjax.core import trees
 from lmjax.models import encoder
 from lmjax.models.presets import encoders
@@ -70,13 +71,12 @@ def test_roberta_with_a_pooler_has_the_size_often_quoted():
 
 
 @pytest.mark.parametrize('name', encoders.PRESETS)
-def test_survives_editable_flags_and_freeze(name):
+def test_survives_json_and_flags(name):
   preset = encoders.PRESETS[name]
-  tree = config_lib.editable(preset)
+  tree = config_lib.to_dict(preset)
   assert config_lib.freeze(encoder.EncoderConfig, tree) == preset
-  tree.num_layers = 1
-  tree.pooler.kind = 'Pooler'
-  changed = config_lib.freeze(encoder.EncoderConfig, tree)
+  changed = overrides.override(
+      preset, {'num_layers': '1', 'pooler.kind': 'Pooler'})
   assert changed.num_layers == 1 and changed.pooler is not None
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from lmjax.core import config as config_lib
 from lmjax.core import errors
+from lmjax.core.flags import overrides
 from lmjax.core import trees
 from lmjax.models import decoder
 from lmjax.nn import attention
@@ -346,17 +347,14 @@ def test_an_objective_that_would_drop_the_losses_refuses_to_train():
 # -- configs
 
 
-def test_flags_choose_the_mixture_and_keep_what_both_have():
+def test_flags_choose_the_mixture_with_its_own_defaults():
   dense = decoder.DecoderConfig(
       block=block.PreNorm(mlp=layers.MLPConfig(hidden=40, activation='relu')))
-  tree = config_lib.editable(dense)
-  tree.block.mlp.kind = 'MixtureOfExperts'
-  tree.block.mlp.num_experts = 3
-  changed = config_lib.freeze(decoder.DecoderConfig, tree)
-  assert changed.block.mlp == experts.MixtureOfExperts(
-      hidden=40, activation='relu', num_experts=3)
+  changed = overrides.override(dense, {
+      'block.mlp.kind': 'MixtureOfExperts', 'block.mlp.num_experts': '3'})
+  assert changed.block.mlp == experts.MixtureOfExperts(num_experts=3)
   again = config_lib.freeze(
-      decoder.DecoderConfig, config_lib.editable(changed))
+      decoder.DecoderConfig, config_lib.to_dict(changed))
   assert again == changed
 
 

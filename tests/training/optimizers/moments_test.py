@@ -8,8 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from lmjax.core import config
 from lmjax.core import errors
+from lmjax.core.flags import overrides
 from lmjax.core import trees
 from lmjax.training.optimizers import adafactor
 from lmjax.training.optimizers import adam
@@ -154,8 +154,7 @@ def test_every_optimizer_learns_so_and_keeps_its_constants(toy, optimizer):
 
 
 def test_flags_set_it_and_others_are_refused():
-  tree = config.editable(adamw.AdamW())
-  tree.moments = 'bfloat16'
-  assert config.freeze(adamw.AdamW, tree).moments == 'bfloat16'
+  assert overrides.override(
+      adamw.AdamW(), {'moments': 'bfloat16'}).moments == 'bfloat16'
   with pytest.raises(errors.InputError, match="moments .*got 'float16'"):
     adamw.AdamW(moments='float16')

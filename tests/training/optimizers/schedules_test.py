@@ -3,8 +3,8 @@ import dataclasses
 
 import pytest
 
-from lmjax.core import config
 from lmjax.core import errors
+from lmjax.core.flags import overrides
 from lmjax.training.optimizers import schedules
 
 ALL = [schedules.Constant(), schedules.Cosine(), schedules.Linear(),
@@ -64,8 +64,7 @@ class Holder:
 
 @pytest.mark.parametrize('schedule', ALL, ids=lambda s: type(s).__name__)
 def test_flags_can_switch_to_it(schedule):
-  tree = config.editable(Holder())
-  tree.schedule.kind = type(schedule).__name__
-  tree.schedule.warmup = 7
-  assert config.freeze(Holder, tree) == Holder(
+  changed = overrides.override(Holder(), {
+      'schedule.kind': type(schedule).__name__, 'schedule.warmup': '7'})
+  assert changed == Holder(
       dataclasses.replace(schedule, warmup=7))

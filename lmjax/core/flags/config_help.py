@@ -1,0 +1,113 @@
+"""A config as text: every field with its flag, its value and what it is."""
+from collections.abc import Iterator
+import dataclasses
+import inspect
+import re
+import textwrap
+from typing import Any
+
+from lmjax.core import config as config_lib
+from lmjax.core.flags import named as named_lib
+from lmjax.core.flags import values
+
+_WIDTH = 96
+_COLUMN = 44  # Where documentation begins.
+
+
+def describe(config: Any, named: named_lib.Named, title: str) -> str:
+  """Returns the tree of a config, and the configs that --config= can name."""
+  out = ['', f'--config={title} is this {type(config).__name__}. '
+         '--config.PATH=VALUE sets a field;', '--config.PATH.kind=NAME chooses '
+         'another part, which comes with its own defaults:']
+  out += tree(config, named.cls)
+  for what, names in (('Configs', list(named.fitting())),
+                      ('Presets of models (--config=preset:NAME)',
+                       list(named.presets))):
+    if names:
+      out += ['', f'{what}:', *_wrapped(', '.join(names), '  ')]
+  if named.files():
+    out += ['', 'A Python file, FILE.py:NAME, a run directory and its '
+            'config.json do too.']
+  return '\n'.join(out)
+
+
+def tree(value: Any, hint: Any, path: str = '', doc: str = '') -> Iterator[str]:
+  """Yields the lines of a part and of all fields below it.
+
+  Args:
+    value: What stands there.
+    hint: What may stand there.
+    path: Its flag, without `--config.`.
+    doc: What it is.
+  """
+  kinds = list(config_lib.kinds(hint))
+  kinds += ['none'] * config_lib.optional(hint)
+  if not config_lib.kinds(hint):
+    yield from _line(path, values.text(value, hint), _told(doc, value, hint))
+  elif len(kinds) > 1:
+    name = 'none' if value is None else type(value).__name__
+    choices = ', '.join(kind for kind in kinds if kind != name)
+    flag = f'{path}.kind' if path else 'kind'
+    yield from _line(flag, name, f'{doc} Or: {choices}.'.strip())
+  elif path:
+    yield from _line(path, None, doc)
+  if dataclasses.is_dataclass(value):
+    hints, docs = config_lib.hints(type(value)), documentation(type(value))
+    for field in dataclasses.fields(value):
+      below = f'{path}.{field.name}' if path else field.name
+      if not path:
+        yield ''
+      yield from tree(getattr(value, field.name), hints[field.name], below,
+                      docs.get(field.name, ''))
+  elif config_lib.tuple_of(hint) and isinstance(value, tuple):
+    for index, item_hint in enumerate(config_lib.item_hints(
+        config_lib.tuple_of(hint), len(value))):
+      if config_lib.kinds(item_hint):
+        yield from tree(value[index], item_hint, f'{path}.{index}')
+
+
+def documentation(cls: type) -> dict[str, str]:
+  """Returns the first sentence on each field, from `Attributes:` docstrings.
+
+  Those of classes that it inherits from count too.
+  """
+  out = {}
+  for base in reversed(cls.__mro__):
+    _, _, section = inspect.cleandoc(base.__doc__ or '').partition(
+        '\nAttributes:\n')
+    section = re.split(r'\n(?=\S)', section)[0]  # Up to the next heading.
+    for entry in re.split(r'\n(?=  \w)', '\n' + section)[1:]:
+      names, colon, text = entry.partition(':')
+      for name in names.split(',') if colon else ():
+        out[name.strip()] = _first_sentence(' '.join(text.split()))
+  return out
+
+
+def _first_sentence(text: str) -> str:
+  return re.split(r'(?<!\.)[.;](?:\s|$)', text, maxsplit=1)[0] + '.'
+
+
+def _told(doc: str, value: Any, hint: Any) -> str:
+  """Returns documentation, with what the field takes where that is unseen."""
+  if choices := config_lib.choices(hint):
+    return f'{doc} One of {", ".join(map(str, choices))}.'.strip()
+  if value is None or value == ():
+    return f'{doc} Takes {values.words(hint)}.'.strip()
+  return doc
+
+
+def _line(path: str, value: str | None, doc: str) -> Iterator[str]:
+  left = f'  {path}' if value is None else f'  {path}={value}'
+  if len(left) > _WIDTH:
+    left = left[:_WIDTH - 3] + '...'
+  lines = _wrapped(doc, ' ' * _COLUMN)
+  if len(left) < _COLUMN - 1 and lines:
+    left = left.ljust(_COLUMN) + lines.pop(0).strip()
+  yield left
+  yield from lines
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+  return textwrap.wrap(text, _WIDTH, initial_indent=indent,
+                       subsequent_indent=indent, break_long_words=False,
+                       break_on_hyphens=False)

@@ -1,0 +1,171 @@
+"""The configs that --config= can name: files, model presets, and runs."""
+from collections.abc import Iterator, Mapping
+import dataclasses
+import importlib.util
+import inspect
+import pathlib
+import sys
+import traceback
+from typing import Any
+
+from lmjax.core import config as config_lib
+from lmjax.core import errors
+from lmjax.core import strict_json
+
+_PRESET = 'preset:'
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+  """The configs that a script can be given by name.
+
+  Attributes:
+    cls: The dataclass, or union of dataclasses, that the script takes.
+    default: The config file that it takes by default, whose neighbours are
+      known by their names alone; or the default itself.
+    presets: Configs of models, by name; each can take the place of the
+      default's model.
+  """
+  cls: Any
+  default: pathlib.Path | Any
+  presets: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+  @property
+  def title(self) -> str:
+    """What the default is called."""
+    if isinstance(self.default, pathlib.Path):
+      return self.default.stem
+    return type(self.default).__name__
+
+  def load(self, name: str | None = None) -> Any:
+    """Returns the config of a name, or the default.
+
+    Args:
+      name: The name of a file beside the default, `preset:NAME`, a Python file
+        with a `get_config()` that returns a config, a run directory, or its
+        config.json. A config file may hold several: `file.py:name` calls
+        `get_config(name)`.
+
+    Raises:
+      InputError: If there is no such config, it cannot be read, or is not one
+        that the script takes.
+    """
+    if name is None and not isinstance(self.default, pathlib.Path):
+      return self._checked(self.default, 'the default')
+    if name is None:
+      return self._of_file(self.default)
+    if name.startswith(_PRESET):
+      return self._of_preset(name.removeprefix(_PRESET))
+    stem, _, inner = name.partition(':')
+    if stem in self.files():
+      return self._of_file(self.files()[stem], inner or None)
+    path, run = pathlib.Path(name), pathlib.Path(name) / 'config.json'
+    if path.suffix == '.json' and path.is_file() or run.is_file():
+      return self._of_run(run if run.is_file() else path)
+    file, colon, inner = name.rpartition(':')
+    if colon and file.endswith('.py'):
+      return self._of_file(pathlib.Path(file), inner)
+    if path.suffix == '.py':
+      return self._of_file(path)
+    known = [*self.files(), *(_PRESET + preset for preset in self.presets)]
+    raise errors.InputError(
+        f'--config={name} is no config, file or run directory.'
+        f'{config_lib.near(name, known)} --help lists the configs.')
+
+  def files(self) -> dict[str, pathlib.Path]:
+    """Returns the config files that are known by name."""
+    if not isinstance(self.default, pathlib.Path):
+      return {}
+    return {path.stem: path
+            for path in sorted(self.default.parent.glob('*.py'))}
+
+  def fitting(self) -> Iterator[str]:
+    """Yields the names of the files whose config the script takes."""
+    for name, path in self.files().items():
+      try:
+        self._of_file(path)
+      except errors.InputError:
+        continue
+      yield name
+
+  def _of_preset(self, name: str) -> Any:
+    if name not in self.presets:
+      raise errors.InputError(
+          f'--config={_PRESET}{name}: there is no preset {name!r}; choose from '
+          f'{sorted(self.presets)}.{config_lib.near(name, self.presets)}')
+    config, model = self.load(), self.presets[name]
+    return self._checked(
+        dataclasses.replace(config, model=model), f'{_PRESET}{name}')
+
+  def _of_run(self, path: pathlib.Path) -> Any:
+    try:
+      tree = strict_json.read(path)
+    except (OSError, ValueError) as error:
+      raise errors.InputError(
+          f'--config={path} cannot be read as JSON: {error}.') from error
+    return self._checked(tree, str(path))
+
+  def _of_file(self, path: pathlib.Path, name: str | None = None) -> Any:
+    made = _executed(path, name)
+    if not dataclasses.is_dataclass(made):
+      raise errors.InputError(
+          f'get_config() of {path} should return {self._wanted()}; got '
+          f'{type(made).__name__}.')
+    return self._checked(made, str(path))
+
+  def _checked(self, tree: Any, whose: str) -> Any:
+    """Returns a config with every value checked against its type."""
+    kind = (tree.get('kind') if isinstance(tree, dict)
+            else type(tree).__name__)
+    if kind not in config_lib.kinds(self.cls):
+      raise errors.InputError(
+          f'{whose} holds {kind}, but this script takes {self._wanted()}.')
+    return config_lib.freeze(self.cls, tree)
+
+  def _wanted(self) -> str:
+    return ' or '.join(config_lib.kinds(self.cls))
+
+
+def _executed(path: pathlib.Path, name: str | None) -> Any:
+  """Returns what `get_config` of a file returns, called with a name if given.
+
+  Raises:
+    InputError: If the file cannot be read or has no such function, or with the
+      line on which it failed.
+  """
+  if not path.is_file():
+    raise errors.InputError(
+        f'--config={path} cannot be read: there is no such file.')
+  module_name = f'config_file_{path.stem}'
+  spec = importlib.util.spec_from_file_location(module_name, path.absolute())
+  module = importlib.util.module_from_spec(spec)
+  sys.modules[module_name] = module  # Where dataclasses look for their hints.
+  try:
+    spec.loader.exec_module(module)
+    function = vars(module).get('get_config')
+    if not callable(function):
+      raise errors.InputError(
+          f'{path} should define get_config(), which returns the config.')
+    arguments = () if name is None else (name,)
+    try:
+      inspect.signature(function).bind(*arguments)
+    except TypeError as error:
+      how = 'takes no name' if arguments else f'needs a name: {path}:NAME'
+      raise errors.InputError(f'get_config of {path} {how}.') from error
+    return function(*arguments)
+  except errors.InputError:
+    raise
+  except Exception as error:  # Whatever the user's own code raises.
+    raise errors.InputError(
+        f'{path}:{_line(error, path)}: {type(error).__name__}: {error}'
+    ) from error
+
+
+def _line(error: Exception, path: pathlib.Path) -> int | str:
+  """Returns the last line of a file that an error passed through."""
+  file = str(path.absolute())
+  if isinstance(error, SyntaxError) and error.filename == file:
+    return error.lineno
+  lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+           if frame.filename == file]
+  return lines[-1] if lines else '?'

@@ -1,0 +1,211 @@
+"""Changes to a config, each a path and a value, applied in one pure function.
+
+Flags, notebooks and tests edit a tree of frozen dataclasses by
+
+  override(config, {'optimizer.kind': 'Lion', 'optimizer.learning_rate': 3e-4})
+
+A part is chosen before its fields are set, from the outside in, and every
+dataclass is built once, from all that was asked of it.
+"""
+from collections.abc import Callable, Mapping
+import dataclasses
+from typing import Any, TypeVar
+
+from lmjax.core import config as config_lib
+from lmjax.core import errors
+from lmjax.core.flags import nearest
+from lmjax.core.flags import values
+
+T = TypeVar('T')
+_WHOLE = ''  # Key of the value that is given to a path itself.
+
+
+def override(config: T, changes: Mapping[str, Any], cls: Any = None, *,
+             names: Mapping[str, str] | None = None,
+             tell: Callable[[str], None] | None = None) -> T:
+  """Returns a config with some of its fields changed.
+
+  `a.kind` chooses the dataclass of the part `a`, with its own defaults: no
+  value of the part that was there is kept, unless it is of that kind already.
+  `a.0.b` is a field of the first item of a tuple, and the index after the last
+  appends an item.
+
+  Args:
+    config: A tree of frozen dataclasses.
+    changes: {path: value}. A value is text, read as the field's type asks (see
+      `values.parse`), or a value of that type.
+    cls: The dataclass, or union of dataclasses, that the config may be; by
+      default the class it has.
+    names: What messages call a path, if not `config.path`.
+    tell: Called with a sentence for every part that is replaced by another
+      kind, which says the defaults that came with it.
+
+  Raises:
+    InputError: If there is no such field, kind or item, with the nearest; if a
+      value is of the wrong type; or if a dataclass refuses its fields.
+
+  Example:
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Adam:
+    ...   rate: float = 1e-3
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Run:
+    ...   steps: int = 10
+    ...   optimizer: Adam = Adam()
+    >>> override(Run(), {'steps': '1e6', 'optimizer.rate': 0.1})
+    Run(steps=1000000, optimizer=Adam(rate=0.1))
+  """
+  cls = type(config) if cls is None else cls
+  tree: dict[str, Any] = {}
+  for path, value in changes.items():
+    node = tree
+    for part in path.split('.'):
+      node = node.setdefault(part, {})
+    node[_WHOLE] = value
+  return _Edit(config, cls, names or {}, tell or _silent).value(
+      config, cls, tree, ())
+
+
+def _silent(sentence: str) -> None:
+  """Tells nobody."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Edit:
+  """One call of `override`.
+
+  Attributes:
+    root: The config before.
+    cls: What the config may be.
+    names: What messages call a path.
+    tell: Called with a sentence for every part that is replaced.
+  """
+  root: Any
+  cls: Any
+  names: Mapping[str, str]
+  tell: Callable[[str], None]
+
+  def name(self, path: tuple[str, ...]) -> str:
+    dotted = '.'.join(path)
+    return self.names.get(dotted, f'config.{dotted}' if path else 'config')
+
+  def value(self, old: Any, hint: Any, change: dict[str, Any],
+            path: tuple[str, ...]) -> Any:
+    """Returns what stands at a path afterwards.
+
+    Args:
+      old: What stands there, `dataclasses.MISSING` if nothing does.
+      hint: The type of the field.
+      change: A tree of what to change at and below the path.
+      path: Where this is.
+    """
+    if _WHOLE in change:
+      old = self.whole(change[_WHOLE], hint, path)
+    below = {key: node for key, node in change.items() if key != _WHOLE}
+    if not below:
+      return old
+    if 'kind' in below and config_lib.kinds(hint):
+      return self.chosen(old, hint, below, path)
+    if dataclasses.is_dataclass(old):
+      return dataclasses.replace(old, **self.fields(
+          type(old), _values(old), below, path))
+    if config_lib.tuple_of(hint) and (
+        isinstance(old, tuple) or not config_lib.kinds(hint)):
+      return self.items(old, config_lib.tuple_of(hint), below, path)
+    if config_lib.kinds(hint):
+      self.refuse_unchosen(old, hint, path)
+    raise self.unknown(self.name(path), path, below)
+
+  def whole(self, value: Any, hint: Any, path: tuple[str, ...]) -> Any:
+    if isinstance(value, str):
+      return values.parse(value, hint, self.name(path))
+    return config_lib.freeze(hint, value, self.name(path))
+
+  def chosen(self, old, hint, change, path):
+    """Returns the part of the kind that is asked for."""
+    kind = change['kind'].get(_WHOLE)
+    rest = {key: node for key, node in change.items() if key != 'kind'}
+    if set(change['kind']) != {_WHOLE}:
+      raise self.unknown(self.name((*path, 'kind')), (*path, 'kind'),
+                         change['kind'])
+    if str(kind).lower() == 'none' and config_lib.optional(hint):
+      return self.value(None, hint, rest, path)
+    variant = config_lib.kind_of(hint, kind, self.name(path))
+    if isinstance(old, variant):  # It is there already, with its values.
+      return self.value(old, hint, rest, path)
+    fields = self.fields(variant, _defaults(variant), rest, path)
+    new = config_lib.build(variant, fields, self.name(path))
+    if path:
+      self.tell(_introduced(new, '.'.join(path), rest))
+    return new
+
+  def fields(self, variant, before, change, path):
+    """Returns the fields of a dataclass that change, with their values."""
+    known = config_lib.hints(variant)
+    for name in change:
+      if name not in known:
+        raise self.unknown(
+            variant.__name__, path, {name: change[name]}, known)
+    return {name: self.value(before.get(name, dataclasses.MISSING),
+                             known[name], node, (*path, name))
+            for name, node in change.items()}
+
+  def items(self, old, hint, change, path):
+    """Returns a tuple of which items change, or which grows by some."""
+    items = list(old) if isinstance(old, tuple) else []
+    for key in change:
+      if not key.isdecimal():
+        raise self.unknown('a list', path, {key: change[key]})
+    for key in sorted(change, key=int):
+      index, here = int(key), (*path, key)
+      allowed = config_lib.item_hints(hint, index + 1)
+      if index > len(items) or index >= len(allowed):
+        raise errors.InputError(
+            f'{self.name(here)}: {self.name(path)} has {len(items)} items'
+            + (f'; the next is {self.name((*path, str(len(items))))}.'
+               if len(allowed) > len(items) else '.'))
+      if index == len(items):
+        items.append(dataclasses.MISSING)
+      items[index] = self.value(
+          items[index], allowed[index], change[key], here)
+    return tuple(items)
+
+  def refuse_unchosen(self, old, hint, path):
+    """Refuses to set a field of a part that is off, or that has no kind yet."""
+    named, name = config_lib.kinds(hint), self.name(path)
+    state = 'is none' if old is None else 'has no kind yet'
+    others = f', or another of {sorted(named)}' if len(named) > 1 else ''
+    raise errors.InputError(
+        f'{name} {state}, so that no field of it can be set; choose it too: '
+        f'--{name}.kind={next(iter(named))}{others}.')
+
+  def unknown(self, owner, path, change, known=()):
+    """Returns what refuses the first path in `change`, below `path`."""
+    short = next(key for key in change if key != _WHOLE)
+    whole, node = (*path, short), change[short]
+    while deeper := [key for key in node if key != _WHOLE]:
+      whole, node = (*whole, deeper[0]), node[deeper[0]]
+    hint = nearest.suggestion(whole, self.root, self.cls)
+    if not hint and known:
+      hint = f' Its fields are {", ".join(known)}.'
+    return errors.InputError(
+        f'{self.name((*path, short))} is not a field of {owner}.{hint}')
+
+
+def _values(part: Any) -> dict[str, Any]:
+  return {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
+
+
+def _defaults(variant: type) -> dict[str, Any]:
+  return {f.name: config_lib.default(f) for f in dataclasses.fields(variant)}
+
+
+def _introduced(part: Any, path: str, given: Mapping[str, Any]) -> str:
+  """Returns a sentence on a part that was chosen, with its own defaults."""
+  told = [f'{name} {values.text(value)}'
+          for name, value in _values(part).items()
+          if name not in given and isinstance(value, (str, int, float))]
+  if len(told) > 6:
+    told[6:] = ['...']
+  listed = f' ({", ".join(told)})' if told else ''
+  return f'{path}: {type(part).__name__} with its own defaults{listed}.'
