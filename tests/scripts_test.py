@@ -137,7 +137,8 @@ def test_the_demo_beats_the_bigram(tmp_path):
 MISTAKES = {
     'unknown flag': (('--wokdir=x',), 'workdir'),
     'unknown field': (
-        ('--workdir={}', '--config.training.step=3'), 'Did you mean "steps"'),
+        ('--workdir={}', '--config.training.step=3'),
+        'Did you mean --config.training.steps?'),
     'unknown kind': (
         ('--workdir={}', '--config.optimizer.kind=AdamV'), "'AdamW'"),
     'missing file': (
