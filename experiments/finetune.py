@@ -6,8 +6,8 @@
       --config.train_only=layer_3/,final_norm,classes/
 
 Reports accuracy, macro-F1 and a confusion matrix on the test split, beside
-baselines. --config.a.b=value sets a leaf of the config, --config.a.kind=Name
-exchanges a part. The same command again continues a run that was stopped.
+baselines. --config.a.b=value sets a field of the config, --config.a.kind=Name
+chooses another part. The same command again continues a run that was stopped.
 """
 import pathlib
 import time
@@ -17,6 +17,7 @@ from lmjax.core import cli
 from lmjax.core import trees
 from lmjax.evaluation import classification
 from lmjax import experiment
+from lmjax.models import presets
 from lmjax.parallel import processes
 from lmjax.recipes import finetuning
 from lmjax.run import launch as launching
@@ -90,6 +91,7 @@ if __name__ == '__main__':
   _CONFIG = cli.config_flag(
       experiment.Finetune,
       pathlib.Path(__file__).parent / 'configs/finetune_docstrings.py',
+      presets.PRESETS,
       parallel='training.parallel', mesh='training.mesh',
       max_bad_steps='training.guard.max_bad_steps')
   _LAUNCH = launching.define_flags()

@@ -1,11 +1,10 @@
 """Says whether a run fits a machine, and how fast it could be, without either.
 
-  python experiments/plan.py --device=h100 --mesh=fsdp:64 \\
-      --config=experiments/configs/llama3_8b.py
+  python experiments/plan.py --device=h100 --mesh=fsdp:64 --config=llama3_8b
   python experiments/plan.py --device=l4 --config.model.vocab_size=4096
 
   python experiments/plan.py --device=tpu-v5p --mesh=fsdp:64 --compile \\
-      --config=experiments/configs/llama3_8b.py
+      --config=llama3_8b
 
 Prints what each device holds of parameters, optimizer, gradients and
 activations, what it computes, moves and sends in a step, and the time that this
@@ -18,6 +17,7 @@ from absl import flags
 import jax
 from lmjax.core import cli
 from lmjax import experiment
+from lmjax.models import presets
 from lmjax.parallel import devices
 from lmjax.parallel import sharding
 from lmjax.planning import compiled
@@ -36,7 +36,7 @@ def main(_):
 if __name__ == '__main__':
   _CONFIG = cli.config_flag(
       experiment.Pretrain | experiment.Count,
-      pathlib.Path(__file__).parent / 'configs/demo.py')
+      pathlib.Path(__file__).parent / 'configs/demo.py', presets.PRESETS)
   _DEVICE = flags.DEFINE_string(
       'device', 'h100', 'One of ' + ', '.join(devices.DEVICES) + '.')
   _MESH = flags.DEFINE_string(

@@ -1,13 +1,13 @@
-"""Pretrains a language model, measures it exactly, and samples from it.
+r"""Pretrains a language model, measures it exactly, and samples from it.
 
   python experiments/pretrain.py --workdir=runs/demo
-  python experiments/pretrain.py --workdir=runs/char \
-      --config=experiments/configs/shakespeare_char.py \
+  python experiments/pretrain.py --workdir=runs/char --config=shakespeare_char \
       --config.data.source.paths=input.txt --config.training.steps=500
 
---config chooses the structure, --config.a.b=value sets a leaf of it, and
---config.a.kind=Name exchanges a part for another. The same command again
-continues a run that was stopped; touching WORKDIR/STOP, or a signal, stops it.
+--config chooses a config, --config.a.b=value sets a field of it, and
+--config.a.kind=Name chooses another part, with its own defaults. The same
+command again continues a run that was stopped; touching WORKDIR/STOP, or a
+signal, stops it.
 """
 import pathlib
 import time
@@ -17,6 +17,7 @@ from lmjax.core import cli
 from lmjax.core import trees
 from lmjax.evaluation import report
 from lmjax import experiment
+from lmjax.models import presets
 from lmjax.parallel import processes
 from lmjax.planning import preview
 from lmjax.recipes import counting
@@ -80,7 +81,7 @@ def main(_):
 if __name__ == '__main__':
   _CONFIG = cli.config_flag(
       experiment.Pretrain | experiment.Count,
-      pathlib.Path(__file__).parent / 'configs/demo.py',
+      pathlib.Path(__file__).parent / 'configs/demo.py', presets.PRESETS,
       parallel='training.parallel', mesh='training.mesh',
       max_bad_steps='training.guard.max_bad_steps')
   _LAUNCH = launching.define_flags()

@@ -43,7 +43,8 @@ ONLY_IN = {  # library -> where it may be imported; 'lazily': inside a function
 ITS_SUBJECT = {'data/text/tfds_builder.py': 'tensorflow_datasets'}
 TABLES = {f'{room}/__init__.py' for room in (
     'data/corruption', 'data/synthetic', 'data/text', 'data/tokenizers',
-    'models', 'models/counted', 'objectives', 'tasks', 'training/optimizers')}
+    'models', 'models/counted', 'models/presets', 'objectives', 'tasks',
+    'training/optimizers')}
 FILES = sorted(ROOT.rglob('*.py'))
 
 

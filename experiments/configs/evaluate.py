@@ -1,4 +1,4 @@
-"""Scores a run on what it held out: the start of any other evaluation.
+r"""Scores a run on what it held out: the start of any other evaluation.
 
   python experiments/evaluate.py --workdir=runs/demo
   python experiments/evaluate.py --workdir=runs/demo \

@@ -1,7 +1,6 @@
 """Llama 3 8B from scratch, on text of your own, at 8,192 tokens a row.
 
-  python experiments/plan.py --device=h100 --mesh=fsdp:64 \
-      --config=experiments/configs/llama3_8b.py
+  python experiments/plan.py --device=h100 --mesh=fsdp:64 --config=llama3_8b
 
 Planned and compiled, not run. Expected of the command above: 14.6 GiB of the
 74.5 GiB of each of 64 H100, and between 1.9 s (all that is exchanged goes on

@@ -1,9 +1,8 @@
 r"""A Markov chain of order 2, whose exact optimum stands beside the model.
 
-  python experiments/pretrain.py --workdir=runs/markov \
-      --config=experiments/configs/markov.py
+  python experiments/pretrain.py --workdir=runs/markov --config=markov
   python experiments/pretrain.py --workdir=runs/markov_trigram \
-      --config=experiments/configs/markov.py:trigram
+      --config=markov:trigram
 
 Expected, nats a token over all of the held-out text, where the best possible is
 1.3450 and a bigram has 1.9847: the Transformer (2 layers of 64, 1,000 steps)

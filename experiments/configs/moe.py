@@ -1,7 +1,6 @@
 """A mixture of experts on the Python language reference, beside the demo.
 
-  python experiments/pretrain.py --workdir=runs/moe \
-      --config=experiments/configs/moe.py
+  python experiments/pretrain.py --workdir=runs/moe --config=moe
 
 The demo, but each MLP is 8 experts of half its width, of which a token uses 2:
 the same FLOPs for a token but for the router's.

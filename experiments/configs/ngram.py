@@ -1,15 +1,18 @@
 r"""N-gram models by words or subwords, counted in one pass.
 
-  python experiments/pretrain.py --workdir=runs/kn5 \
-      --config=experiments/configs/ngram.py \
+  python experiments/pretrain.py --workdir=runs/kn5 --config=ngram \
       --config.data.source.paths=input.txt --config.model.order=5
 
 Expected, modified Kneser-Ney, on the held-out text: words of Tiny Shakespeare
 (5,000 kinds, the last tenth held out, perplexity a token, line ends and <unk>
-among them), and 1,024 subwords of Python's reference (bits a byte; add
---config.data.source.kind=Embedded --config.data.split.kind=HashSplit
---config.data.tokenizer.kind=SentencePiece
---config.data.tokenizer.vocab_size=1024):
+among them), and 1,024 subwords of Python's reference (bits a byte; in place of
+the paths
+
+      --config.data.source.kind=Embedded --config.data.split.kind=HashSplit \
+      --config.data.split.valid=0.1 --config.data.split.test=0 \
+      --config.data.tokenizer.kind=SentencePiece \
+      --config.data.tokenizer.vocab_size=1024 \
+      --noconfig.data.tokenizer.bos --noconfig.data.tokenizer.eos ):
 
   order                       1      2      3      4      5      6
   Shakespeare, perplexity  181.25  83.85  79.85  78.37  78.19  78.15

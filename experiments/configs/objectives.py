@@ -1,8 +1,7 @@
 r"""Every model with every objective that makes sense for it, on the same data.
 
   python experiments/pretrain.py --workdir=runs/mlm \
-      --config=experiments/configs/objectives.py:encoder_mlm \
-      --config.data.source.paths=input.txt
+      --config=objectives:encoder_mlm --config.data.source.paths=input.txt
 
 What follows the colon is a name of `PAIRS`. Data, tokenizer, width, depth,
 batch and optimizer are those of `BASE` throughout: the speeches of Tiny

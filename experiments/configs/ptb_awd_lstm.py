@@ -1,7 +1,6 @@
-"""The Penn Treebank by words: the AWD-LSTM of Merity et al.
+r"""The Penn Treebank by words: the AWD-LSTM of Merity et al.
 
-  python experiments/pretrain.py --workdir=runs/ptb_awd \
-      --config=experiments/configs/ptb_awd_lstm.py \
+  python experiments/pretrain.py --workdir=runs/ptb_awd --config=ptb_awd_lstm \
       --config.data.source.paths=ptb.train.txt \
       --config.data.split.valid_source.paths=ptb.valid.txt \
       --config.data.split.test_source.paths=ptb.test.txt

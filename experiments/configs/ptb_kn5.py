@@ -1,7 +1,6 @@
 r"""The Penn Treebank by words: a 5-gram with modified Kneser-Ney smoothing.
 
-  python experiments/pretrain.py --workdir=runs/ptb_kn5 \
-      --config=experiments/configs/ptb_kn5.py \
+  python experiments/pretrain.py --workdir=runs/ptb_kn5 --config=ptb_kn5 \
       --config.data.source.paths=ptb.train.txt \
       --config.data.split.valid_source.paths=ptb.valid.txt \
       --config.data.split.test_source.paths=ptb.test.txt

@@ -1,8 +1,7 @@
-"""The Penn Treebank by words: the small LSTM of Zaremba et al.
+r"""The Penn Treebank by words: the small LSTM of Zaremba et al.
 
   python experiments/pretrain.py --workdir=runs/ptb_small \
-      --config=experiments/configs/ptb_lstm_small.py \
-      --config.data.source.paths=ptb.train.txt \
+      --config=ptb_lstm_small --config.data.source.paths=ptb.train.txt \
       --config.data.split.valid_source.paths=ptb.valid.txt \
       --config.data.split.test_source.paths=ptb.test.txt
   python experiments/evaluate.py --workdir=runs/ptb_small \

@@ -1,7 +1,6 @@
-"""Tiny Shakespeare by characters: nanoGPT's recipe for a CPU.
+r"""Tiny Shakespeare by characters: nanoGPT's recipe for a CPU.
 
-  python experiments/pretrain.py --workdir=runs/char \
-      --config=experiments/configs/shakespeare_char.py \
+  python experiments/pretrain.py --workdir=runs/char --config=shakespeare_char \
       --config.data.source.paths=input.txt
 
 Published: 1.88 nats a character, on random crops of the validation split

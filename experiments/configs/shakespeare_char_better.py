@@ -1,8 +1,7 @@
-"""Tiny Shakespeare by characters: what four minutes on two cores can reach.
+r"""Tiny Shakespeare by characters: what four minutes on two cores can reach.
 
   python experiments/pretrain.py --workdir=runs/better \
-      --config=experiments/configs/shakespeare_char_better.py \
-      --config.data.source.paths=input.txt
+      --config=shakespeare_char_better --config.data.source.paths=input.txt
 
 Expected, on all of the validation split (the last tenth), seed 0: 1.487 nats a
 character with stride 16, 1.510 with disjoint windows (stride 128). 221 s of

@@ -1,7 +1,6 @@
-"""SST-2: the sentiment of film reviews, GLUE's 67,349 phrases to train on.
+r"""SST-2: the sentiment of film reviews, GLUE's 67,349 phrases to train on.
 
-  python experiments/finetune.py --workdir=runs/sst2 \
-      --config=experiments/configs/sst2_finetune.py \
+  python experiments/finetune.py --workdir=runs/sst2 --config=sst2_finetune \
       --config.init=runs/sst2_lm
 
 Trains on phrases, stops early by the 1,821 sentences of SST's test split, and

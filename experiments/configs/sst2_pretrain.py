@@ -1,7 +1,6 @@
-"""SST-2, first half: a language model of the training phrases.
+r"""SST-2, first half: a language model of the training phrases.
 
-  python experiments/pretrain.py --workdir=runs/sst2_lm \
-      --config=experiments/configs/sst2_pretrain.py \
+  python experiments/pretrain.py --workdir=runs/sst2_lm --config=sst2_pretrain \
       --config.data.source.paths='sst2_glue/train_*.tsv'
 
 194 s on 2 CPU cores. Its held-out loss flatters it: phrases of one sentence

@@ -67,6 +67,10 @@ class AttentionConfig:
   dropout: float = 0.0
 
   def __post_init__(self):
+    if self.num_heads < 1 or self.kv_heads < 1:
+      raise errors.InputError(
+          f'mixer.num_heads and mixer.num_kv_heads should be at least 1; got '
+          f'{self.num_heads} and {self.num_kv_heads}.')
     if self.num_heads % self.kv_heads:
       raise errors.InputError(
           f'mixer.num_kv_heads should divide num_heads; got '

@@ -49,7 +49,7 @@ def places(value: Any, hint: Any, path: _Path = (), needs=(), within=()
     for index, (item, item_hint) in enumerate(zip(value, items)):
       yield from places(item, item_hint, (*path, str(index)), needs, within)
   for name, variant in named.items():
-    here = isinstance(value, variant)
+    here = type(value) == variant
     if variant in within and not here:
       continue
     known = config_lib.hints(variant)

@@ -131,7 +131,7 @@ class _Edit:
     if str(kind).lower() == 'none' and config_lib.optional(hint):
       return self.value(None, hint, rest, path)
     variant = config_lib.kind_of(hint, kind, self.name(path))
-    if isinstance(old, variant):  # It is there already, with its values.
+    if type(old) == variant:  # It is there already, with its values.
       return self.value(old, hint, rest, path)
     fields = self.fields(variant, _defaults(variant), rest, path)
     new = config_lib.build(variant, fields, self.name(path))

@@ -141,6 +141,8 @@ class Grammar(language.Language):
 
 
 def _check_rules(grammar: Grammar) -> None:
+  if not grammar.productions:
+    raise errors.InputError('Grammar.rules should hold at least one rule.')
   for name, rules in grammar.productions.items():
     total = sum(p for p, _ in rules)
     if abs(total - 1) > 1e-6 or min(p for p, _ in rules) <= 0:

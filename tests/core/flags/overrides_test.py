@@ -22,6 +22,11 @@ class Lion:
 
 
 @dataclasses.dataclass(frozen=True)
+class Nadam(Adam):
+  nesterov: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
 class Text:
   paths: tuple[str, ...]
   split: Literal['train', 'test'] = 'train'
@@ -54,7 +59,7 @@ class Model:
 @dataclasses.dataclass(frozen=True)
 class Run:
   model: Model = Model()
-  optimizer: Adam | Lion = Adam()
+  optimizer: Adam | Lion | Nadam = Adam()
   early: Adam | None = None
   data: Text | Rows | Needs | None = None
   sources: tuple[Text | Rows, ...] = ()
@@ -88,6 +93,7 @@ replace = dataclasses.replace
      replace(RUN, optimizer=Adam(7.0, 0.5))),
     (RUN, {'optimizer': Lion(rate=2.0), 'optimizer.sign': 'false'},
      replace(RUN, optimizer=Lion(2.0, False))),
+    (Run(optimizer=Nadam(5.0)), {'optimizer.kind': 'Adam'}, Run()),
     # On and off.
     (Run(), {'early.kind': 'Adam', 'early.beta': 0.5},
      Run(early=Adam(beta=0.5))),

@@ -78,6 +78,7 @@ def test_brackets_close_what_opened_last_and_never_go_too_deep():
 
 
 @pytest.mark.parametrize('rules, message', [
+    ((), 'at least one rule'),
     (('S -> a',), 'write a rule as'),
     (('S 0.5 -> a',), 'sum to 1; they sum to 0.5'),
     (('S 0.5 -> a', 'S 0.5 -> Sa'), 'begin with a symbol'),
