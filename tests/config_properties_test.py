@@ -84,6 +84,7 @@ def varied(config, hint, rng, changes=30):
 
 def hint_at(config, path):
   """Returns the type of the field at a path."""
+  hint = type(config)
   for key in path:
     hint = (config_lib.item_hints(config_lib.tuple_of(hint), int(key) + 1)[-1]
             if key.isdecimal() else config_lib.hints(type(config))[key])
