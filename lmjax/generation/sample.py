@@ -24,8 +24,8 @@ from lmjax.core import allocator
 from lmjax.core import errors
 from lmjax.core import shapes
 from lmjax.generation import prompts as prompts_lib
+from lmjax.generation import steps
 from lmjax.generation import transforms as transforms_lib
-from lmjax.nn import masks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,14 +140,9 @@ def start(model, params, batch: prompts_lib.Padded, keys_B: jax.Array,
           eos: jax.Array, transforms) -> State:
   """Reads the prompts into a new cache and draws the first token of each."""
   d = shapes.bind(inputs_BT=batch.inputs_BT, lengths_B=batch.lengths_B)
-  positions_BT = jnp.arange(d.T)[None] - (d.T - batch.lengths_B)[:, None]
-  real_BT = positions_BT >= 0
-  x_BTD, cache = model.apply(
-      {'params': params}, batch.inputs_BT, _mask(batch, positions_BT),
-      cache=model.empty_cache(d.B, d.T + batch.room), method='hidden',
-      **_memory(model, params, batch))
-  logits_BTV = model.apply({'params': params}, x_BTD[:, -1:], method='logits')
-  counts_BV = jnp.zeros((d.B, logits_BTV.shape[-1]), jnp.int32)
+  cache, logits_BV = steps.prefill(model, params, batch)
+  real_BT = jnp.arange(d.T)[None] >= (d.T - batch.lengths_B)[:, None]
+  counts_BV = jnp.zeros((d.B, logits_BV.shape[-1]), jnp.int32)
   counts_BV = counts_BV.at[jnp.arange(d.B)[:, None], batch.inputs_BT].add(
       real_BT.astype(jnp.int32))
   state = State(
@@ -157,7 +152,7 @@ def start(model, params, batch: prompts_lib.Padded, keys_B: jax.Array,
       logprobs_BT=jnp.zeros((d.B, batch.room), jnp.float32),
       drawn_B=jnp.zeros((d.B,), jnp.int32),
       finished_B=batch.lengths_B == 0, step=jnp.zeros((), jnp.int32))
-  return draw(state, logits_BTV[:, 0], eos, transforms)
+  return draw(state, logits_BV, eos, transforms)
 
 
 def advance(model, params, state: State, eos: jax.Array, limit: jax.Array,
@@ -169,13 +164,10 @@ def advance(model, params, state: State, eos: jax.Array, limit: jax.Array,
   def another(state):
     token_B1 = jax.lax.dynamic_slice_in_dim(
         state.tokens_BT, state.step - 1, 1, axis=1)
-    position_B1 = (state.lengths_B + state.step - 1)[:, None]
-    x_BTD, cache = model.apply(
-        {'params': params}, token_B1,
-        masks.make(position_B1, jnp.ones_like(position_B1)),
-        cache=state.cache, method='hidden')
-    logits_BTV = model.apply({'params': params}, x_BTD, method='logits')
-    return draw(state.replace(cache=cache), logits_BTV[:, 0], eos, transforms)
+    cache, logits_BV = steps.step(
+        model, params, state.cache, token_B1[:, 0],
+        state.lengths_B + state.step - 1)
+    return draw(state.replace(cache=cache), logits_BV, eos, transforms)
 
   return jax.lax.while_loop(unfinished, another, state)
 
@@ -226,30 +218,6 @@ def check(model: nn.Module) -> None:
         'such as Decoder (with causal=True) or Recurrent can, or one with a '
         'decoder, such as EncoderDecoder. Choose one, or ask for no samples: '
         "--config.samples.prompts='()'.")
-
-
-def _mask(batch, positions_BT):
-  """Returns the mask of the prompts, by which their tokens see each other."""
-  segments_BT = (positions_BT >= 0).astype(jnp.int32)
-  places_BT = jnp.maximum(positions_BT, 0)
-  if batch.both_ways_B is None:
-    return masks.make(places_BT, segments_BT)
-  mask = masks.prefix(
-      places_BT, segments_BT, places_BT < batch.both_ways_B[:, None])
-  return mask.replace(extra_BTS=jnp.pad(  # Keys yet to come are not seen.
-      mask.extra_BTS, ((0, 0), (0, 0), (0, batch.room))))
-
-
-def _memory(model, params, batch):
-  """Returns what `hidden` is given of the sources: nothing without any."""
-  if batch.sources_BS is None:
-    return {}
-  index_1S = jnp.arange(batch.sources_BS.shape[1])[None]
-  segments_BS = (index_1S < batch.source_lengths_B[:, None]).astype(jnp.int32)
-  memory_BSD = model.apply(
-      {'params': params}, batch.sources_BS,
-      masks.make(index_1S, segments_BS, causal=False), method='encode')
-  return dict(memory_BSD=memory_BSD, memory_segments_BS=segments_BS)
 
 
 @functools.partial(jax.jit, static_argnames=('model', 'transforms'))

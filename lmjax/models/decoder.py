@@ -3,7 +3,6 @@ from collections.abc import Callable
 import dataclasses
 from typing import Any, Literal
 
-from flax import struct
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -13,42 +12,10 @@ from lmjax.core import shapes
 from lmjax.models import vocabulary
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import block as block_lib
+from lmjax.nn import caches
 from lmjax.nn import layers
 from lmjax.nn import masks
 from lmjax.nn import positions as positions_lib
-
-
-@struct.dataclass
-class Cache:
-  """What a decoder remembers of the tokens it has read: S slots a row.
-
-  All rows write the same slot, so prompts of different lengths are padded on
-  the left; segment 0 marks the padding and the slots not yet written.
-  """
-  layers: Any
-  positions_BS: jax.Array
-  segments_BS: jax.Array
-  index: jax.Array
-
-  def extend(self, mask: masks.Mask) -> tuple['Cache', masks.Mask]:
-    """Returns the cache and mask with the T tokens of `mask` among the keys.
-
-    The layers' own keys and values are written by the layers.
-    """
-    def put(buffer, new):
-      new = jnp.broadcast_to(new, (buffer.shape[0], new.shape[1]))
-      return jax.lax.dynamic_update_slice_in_dim(
-          buffer, new, self.index, axis=1)
-    segments_BT = mask.query_segments_BT
-    if segments_BT is None:
-      segments_BT = jnp.ones_like(mask.query_positions_BT)
-    positions_BS = put(self.positions_BS, mask.query_positions_BT)
-    segments_BS = put(self.segments_BS, segments_BT)
-    mask = mask.replace(
-        key_positions_BS=positions_BS, key_segments_BS=segments_BS,
-        query_segments_BT=segments_BT, square=False)
-    cache = self.replace(positions_BS=positions_BS, segments_BS=segments_BS)
-    return cache, mask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,8 +113,8 @@ class Decoder(nn.Module):
     nn.share_scope(self, self.stack)  # `layer_0/...`, not `stack/layer_0/...`.
 
   def __call__(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
-               cache: Cache | None = None, train: bool = False
-               ) -> tuple[jax.Array, Cache | None]:
+               cache: caches.Tokens | None = None, train: bool = False
+               ) -> tuple[jax.Array, caches.Tokens | None]:
     """Predicts the token after each token.
 
     Args:
@@ -165,8 +132,8 @@ class Decoder(nn.Module):
 
   @nn.compact
   def hidden(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
-             cache: Cache | None = None, train: bool = False
-             ) -> tuple[jax.Array, Cache | None]:
+             cache: caches.Tokens | None = None, train: bool = False
+             ) -> tuple[jax.Array, caches.Tokens | None]:
     """Returns the normed residual stream before the head, `x_BTD`."""
     config = self.config
     d = shapes.bind(inputs_BT=inputs_BT)
@@ -183,16 +150,16 @@ class Decoder(nn.Module):
         x_BTD, mask.query_positions_BT, config.context, config.policy)
     x_BTD = layers.Dropout(config.embed_dropout, deterministic=not train)(x_BTD)
 
-    index = None
+    slots_B = None
     if cache is not None:
-      index = cache.index
+      slots_B = cache.slots_B
       cache, mask = cache.extend(mask)
     bias_BNTS = config.positions.bias(mask, config.block.mixer.num_heads)
     x_BTD, layer_caches = self.stack(
-        x_BTD, None if cache is None else cache.layers, mask, bias_BNTS, index,
-        train)
+        x_BTD, None if cache is None else cache.layers, mask, bias_BNTS,
+        slots_B, train)
     if cache is not None:
-      cache = cache.replace(layers=layer_caches, index=index + d.T)
+      cache = cache.replace(layers=layer_caches)
     if config.final_norm is not None:
       x_BTD = config.final_norm.build('final_norm')(x_BTD)
     return x_BTD, cache
@@ -204,7 +171,7 @@ class Decoder(nn.Module):
     cap = self.config.logit_softcap
     return logits_BTV if cap is None else cap * jnp.tanh(logits_BTV / cap)
 
-  def empty_cache(self, batch: int, length: int) -> Cache:
+  def empty_cache(self, batch: int, length: int) -> caches.Tokens:
     """Returns a cache with room for `length` tokens in each of `batch` rows."""
     config = self.config
     if not config.causal:
@@ -221,8 +188,7 @@ class Decoder(nn.Module):
     each = (layer,) * config.num_layers
     if config.scan:
       each = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
-    none = jnp.zeros((batch, length), jnp.int32)
-    return Cache(each, none, none, jnp.zeros((), jnp.int32))
+    return caches.Tokens.empty(each, batch, length)
 
 
 def initial_params(model: nn.Module, seed: int | jax.Array) -> Any:

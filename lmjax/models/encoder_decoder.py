@@ -10,11 +10,11 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import shapes
-from lmjax.models import decoder as decoder_lib
 from lmjax.models import vocabulary
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import attention
 from lmjax.nn import block as block_lib
+from lmjax.nn import caches
 from lmjax.nn import cross
 from lmjax.nn import decoder_block
 from lmjax.nn import layers
@@ -25,7 +25,7 @@ _ROOM = 2  # Positions beyond the context, for ids that frame a text.
 
 
 @struct.dataclass
-class Cache(decoder_lib.Cache):
+class Cache(caches.Tokens):
   """What a decoder remembers: its tokens, and the memory they read.
 
   The first call with a memory keeps each layer's keys and values of it, so
@@ -131,7 +131,7 @@ class Side(nn.Module):
   attend: Callable[..., jax.Array]
 
   @nn.compact
-  def __call__(self, x_BTD, own, sight, cache=None, index=None, train=False):
+  def __call__(self, x_BTD, own, sight, cache=None, slots_B=None, train=False):
     """Returns the normed residual stream and the layers' caches.
 
     Args:
@@ -139,7 +139,7 @@ class Side(nn.Module):
       own: The mask of the tokens among themselves.
       sight: What the blocks take for a mask.
       cache: The layers' caches, or None.
-      index: The cache slot of the first of the T tokens.
+      slots_B: The cache slot of each row's first of the T tokens.
       train: Whether dropout is on.
     """
     config = self.config
@@ -152,7 +152,7 @@ class Side(nn.Module):
         self.block, self.num_layers, policy, self.positions, self.attend,
         config.scan, config.remat, name='stack')
     nn.share_scope(self, stack)  # `encoder/layer_0`, not `.../stack/layer_0`.
-    x_BTD, cache = stack(drop(x_BTD), cache, sight, bias_BNTS, index, train)
+    x_BTD, cache = stack(drop(x_BTD), cache, sight, bias_BNTS, slots_B, train)
     if config.final_norm is not None:
       x_BTD = config.final_norm.build('final_norm')(x_BTD)
     return drop(x_BTD), cache
@@ -254,17 +254,16 @@ class EncoderDecoder(nn.Module):
       memory_segments_BS = jnp.ones((d.B, d.S), jnp.int32)
 
     seen = cross.visible(own, memory_segments_BS)
-    index = layer_caches = None
+    slots_B = layer_caches = None
     if cache is not None:
-      index, layer_caches = cache.index, cache.layers
+      slots_B, layer_caches = cache.slots_B, cache.layers
       cache, own = cache.extend(own)
     sight = decoder_block.Sight(own, cross.Memory(seen, memory_BSD))
     x_BTD, layer_caches = self.decoder(
-        x_BTD, own, sight, layer_caches, index, train)
+        x_BTD, own, sight, layer_caches, slots_B, train)
     if cache is not None:
       cache = cache.replace(
-          layers=layer_caches, index=index + d.T,
-          memory_segments_BS=memory_segments_BS)
+          layers=layer_caches, memory_segments_BS=memory_segments_BS)
     return x_BTD, cache
 
   def logits(self, x_BTD: jax.Array) -> jax.Array:
@@ -285,8 +284,7 @@ class EncoderDecoder(nn.Module):
     each: Any = (layer,) * config.decoder_layers
     if config.scan:
       each = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
-    none = jnp.zeros((batch, length), jnp.int32)
-    return Cache(each, none, none, jnp.zeros((), jnp.int32))
+    return Cache.empty(each, batch, length)
 
   def _embedded(self, inputs_BT, mask, causal):
     """Returns the mask, made where there is none, and the embeddings."""

@@ -2,36 +2,16 @@
 from collections.abc import Callable
 import dataclasses
 
-from flax import struct
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import shapes
 from lmjax.nn import attend as attend_lib
+from lmjax.nn import caches
 from lmjax.nn import layers
 from lmjax.nn import masks
 from lmjax.nn import positions as positions_lib
-
-
-@struct.dataclass
-class Cache:
-  """Keys and values of the tokens seen so far, in a buffer of S slots.
-
-  Each head's keys lie together, as the product with a query reads them; with
-  slots before heads XLA would copy the whole cache at every token.
-  """
-  k_BKSH: jax.Array
-  v_BKSH: jax.Array
-
-  def write(self, k_BTKH, v_BTKH, index) -> 'Cache':
-    """Returns the cache with T more tokens, from slot `index` on."""
-    def put(buffer, new_BTKH):
-      new_BKTH = jnp.swapaxes(new_BTKH, 1, 2).astype(buffer.dtype)
-      return jax.lax.dynamic_update_slice_in_dim(
-          buffer, new_BKTH, index, axis=2)
-    return Cache(put(self.k_BKSH, k_BTKH), put(self.v_BKSH, v_BTKH))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,10 +72,13 @@ class AttentionConfig:
           f'{self.num_heads} heads; change one, or set mixer.head_size.')
     return self.head_size or width // self.num_heads
 
-  def empty_cache(self, batch: int, length: int, width: int, dtype) -> Cache:
+  def empty_cache(self, batch: int, length: int, width: int, dtype
+                  ) -> caches.Contiguous:
     """Returns a cache with room for `length` tokens in each of `batch` rows."""
-    shape = (batch, self.kv_heads, length, self.size(width))
-    return Cache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
+    kind = caches.Contiguous
+    if self.window is not None and self.window < length:
+      kind, length = caches.Ring, self.window
+    return kind.empty((batch, self.kv_heads, length, self.size(width)), dtype)
 
   def build(self, policy: layers.Policy, positions: positions_lib.Positions,
             attend: Callable[..., jax.Array] = attend_lib.best,
@@ -116,16 +99,17 @@ class Attention(nn.Module):
   @nn.compact
   def __call__(self, x_BTD: jax.Array, mask: masks.Mask,
                bias_BNTS: jax.Array | None = None,
-               cache: Cache | None = None, index: jax.Array | None = None,
-               train: bool = False) -> tuple[jax.Array, Cache | None]:
+               cache: caches.Contiguous | None = None,
+               slots_B: jax.Array | None = None, train: bool = False
+               ) -> tuple[jax.Array, caches.Contiguous | None]:
     """Attends within `x_BTD`, or from it to a cache.
 
     Args:
       x_BTD: The tokens.
-      mask: Which of the S keys each may see; S is T, or the cache's length.
+      mask: Which of the S keys each may see: the T tokens, or all slots.
       bias_BNTS: Added to the attention logits.
-      cache: Keys and values of earlier tokens.
-      index: The slot of the cache that the first of the T tokens takes.
+      cache: Keys and values of earlier tokens; see `caches`.
+      slots_B: The slot of each row's first new token.
       train: Whether dropout is on.
 
     Returns:
@@ -150,10 +134,12 @@ class Attention(nn.Module):
     k_BTKH = self.positions.rotate(k_BTKH, mask.query_positions_BT)
 
     if cache is not None:
-      cache = cache.write(k_BTKH, v_BTKH, index)
+      cache, keys = cache.extend(k_BTKH, v_BTKH, slots_B)
       k_BTKH, v_BTKH = (
-          jnp.swapaxes(x, 1, 2).astype(policy.dtype)
-          for x in (cache.k_BKSH, cache.v_BKSH))
+          x.astype(policy.dtype) for x in (keys.k_BSKH, keys.v_BSKH))
+      if keys.slots_BS is not None:
+        mask = mask.of_slots(keys.slots_BS)
+        bias_BNTS = masks.of_slots(bias_BNTS, keys.slots_BS)
     if config.window is not None:
       mask = mask.replace(window=config.window)
     rng = self.make_rng('dropout') if train and config.dropout else None

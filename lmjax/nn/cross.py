@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from lmjax.core import shapes
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import attention
+from lmjax.nn import caches
 from lmjax.nn import layers
 from lmjax.nn import masks
 
@@ -56,8 +57,8 @@ class CrossAttention(nn.Module):
 
   @nn.compact
   def __call__(self, x_BTD: jax.Array, memory: Memory,
-               cache: attention.Cache | None = None, train: bool = False
-               ) -> tuple[jax.Array, attention.Cache]:
+               cache: caches.Contiguous | None = None, train: bool = False
+               ) -> tuple[jax.Array, caches.Contiguous]:
     """Attends from `x_BTD` to the memory.
 
     Args:
@@ -89,7 +90,7 @@ class CrossAttention(nn.Module):
       v_BSKH = heads('value', memory.x_BSD, config.kv_heads)
       if config.qk_norm is not None:
         k_BSKH = config.qk_norm.build('key_norm')(k_BSKH)
-      cache = attention.Cache(
+      cache = caches.Contiguous(
           jnp.swapaxes(k_BSKH, 1, 2), jnp.swapaxes(v_BSKH, 1, 2))
     rng = self.make_rng('dropout') if train and config.dropout else None
     out_BTNH = self.attend(

@@ -14,7 +14,7 @@ import jax
 from lmjax.core import errors
 from lmjax.core import placement
 from lmjax.nn import attend as attend_lib
-from lmjax.nn import attention
+from lmjax.nn import caches
 from lmjax.nn import block as block_lib
 from lmjax.nn import cross
 from lmjax.nn import layers
@@ -33,7 +33,7 @@ class Sight:
 class Cache:
   """The mixer's cache, and the keys and values of the memory once known."""
   mixer: Any
-  memory: attention.Cache | None = None
+  memory: caches.Contiguous | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,6 +59,18 @@ class Mask:
       mask_BTS = mask_BTS & self.extra_BTS
     return mask_BTS
 
+  def of_slots(self, slots_BS: jax.Array) -> 'Mask':
+    """Returns the mask for the keys of some slots; nobody sees slot -1."""
+    queries, keys = self.query_segments_BT, self.key_segments_BS
+    if queries is None:
+      queries = jnp.ones_like(self.query_positions_BT)
+      keys = jnp.ones_like(self.key_positions_BS)
+    return self.replace(
+        key_positions_BS=of_slots(self.key_positions_BS, slots_BS),
+        query_segments_BT=queries,
+        key_segments_BS=jnp.where(slots_BS < 0, 0, of_slots(keys, slots_BS)),
+        extra_BTS=of_slots(self.extra_BTS, slots_BS), square=False)
+
   def part(self, start: int, stop: int) -> 'Mask':
     """Returns a square mask's queries `start` to `stop` and keys to `stop`."""
     def cut(array, *axes):
@@ -70,6 +82,21 @@ class Mask:
         query_segments_BT=cut(self.query_segments_BT, queries),
         key_segments_BS=cut(self.key_segments_BS, keys),
         extra_BTS=cut(self.extra_BTS, queries, keys), square=False)
+
+
+def of_slots(array: jax.Array | None, slots_BS: jax.Array) -> jax.Array | None:
+  """Returns an array whose last axis is that of keys, for the keys of slots.
+
+  Args:
+    array: Its first axis is that of rows, and may be 1; None stays None.
+    slots_BS: Which keys; the first one stands for negative ones.
+  """
+  if array is None:
+    return None
+  index = jnp.maximum(slots_BS, 0)
+  index = index.reshape(len(index), *(1,) * (array.ndim - 2), -1)
+  array = jnp.broadcast_to(array, (len(index), *array.shape[1:]))
+  return jnp.take_along_axis(array, index, axis=-1)
 
 
 def make(

@@ -103,7 +103,7 @@ class SSM(nn.Module):
   @nn.compact
   def __call__(self, x_BTD: jax.Array, mask: masks.Mask,
                bias_BNTS: jax.Array | None = None, cache: Cache | None = None,
-               index: jax.Array | None = None, train: bool = False
+               slots_B: jax.Array | None = None, train: bool = False
                ) -> tuple[jax.Array, Cache | None]:
     """Reads `x_BTD` from left to right, after what the cache remembers.
 
@@ -112,7 +112,7 @@ class SSM(nn.Module):
       mask: Their positions and documents, in causal order.
       bias_BNTS: None; only attention has logits to add it to.
       cache: What was read before.
-      index: Ignored: a state has no slots.
+      slots_B: Ignored: a state has no slots.
       train: Ignored: nothing is dropped.
 
     Returns:
@@ -121,7 +121,7 @@ class SSM(nn.Module):
     Raises:
       InputError: On a mask or positions that need attention.
     """
-    del index, train
+    del slots_B, train
     _check(mask, bias_BNTS)
     config, policy = self.config, self.policy
     d = shapes.bind(x_BTD=x_BTD)

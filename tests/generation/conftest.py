@@ -22,6 +22,13 @@ VARIANTS = {
 }
 
 
+def with_window(config: decoder.DecoderConfig, window: int):
+  """Returns the config with attention to the last tokens alone."""
+  mixer = dataclasses.replace(config.block.mixer, window=window)
+  return dataclasses.replace(
+      config, block=dataclasses.replace(config.block, mixer=mixer))
+
+
 def hot_model(config: decoder.DecoderConfig):
   """Returns the model and weights of N(0, 0.15^2), norms near 1."""
   return config.build(), hot.hot_params(cost.shapes(config))

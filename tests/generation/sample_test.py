@@ -14,8 +14,10 @@ from lmjax.generation import prompts
 from lmjax.generation import sample
 from lmjax.generation import transforms
 from lmjax.models import encoder
+from lmjax.models import lstm
 from lmjax.models.presets import encoder_decoders
 from lmjax.nn import masks
+from lmjax.nn import recurrent
 from tests.generation import conftest
 
 GREEDY = (transforms.Greedy(),)
@@ -274,3 +276,67 @@ def test_what_does_not_fit_the_model_is_refused(reader, model):
     sample.generate(*model, READ, max_new_tokens=2)
   with pytest.raises(errors.InputError, match='Encoder cannot continue'):
     sample.check(encoder.EncoderConfig(vocab_size=5).build())
+
+
+# -- tokens that were drawn when all rows shared a slot and a way of sampling
+
+KINDS = conftest.VARIANTS | {
+    'prefix': conftest.VARIANTS['learned'],
+    'window': conftest.with_window(conftest.VARIANTS['rotary'], 5),
+    't5': encoder_decoders.t5(16, 2, 4, 24, vocab_size=47, context=40),
+    'recurrent': lstm.RecurrentConfig(
+        vocab_size=47, context=64, width=24,
+        cell=recurrent.LSTMConfig(hidden=24)),
+}
+SAMPLINGS = {
+    'plain': transforms.Sampling(),
+    'cut': transforms.Sampling(1.3, 20, 0.95, None, 0.001, 1.3),
+}
+DRAWN = {  # A character an id, from '0' on.
+    ('learned', 'plain'):
+        '2Y:FP7X^PR^: ]5WCRE:7V<PP <KSJGPU74:7R 2SJ59RY5RRS1',
+    ('learned', 'cut'):
+        '2^:F7MT^PR^: D^RCRE:7VD7P <HSVGPU74:[R ^S[59R45RRSH',
+    ('rotary', 'plain'):
+        '2Y?FP8XOPR^: ]>WCR;:7L<>8 \\KSJZ\\UX0:L? 2SJ5;RYBRRS>',
+    ('rotary', 'cut'):
+        '2^?FW0;OP<^Z ?>WGRIG?LD>P \\K@IZ\\6XH^L? 2SCQ\\\\XZRRS>',
+    ('alibi', 'plain'):
+        '2Y:448XOPR^: ?5?7DI77C<7P L@SJGPU74:L? 2SJ59RY5RRS1',
+    ('alibi', 'cut'):
+        'JY:FP7@^PR^: D5?7DI77CD7P <@SLGPU74:[R AS[59R4ZRRSP',
+    ('scan', 'plain'):
+        'XY?F48X^L7HZ ?5?CD;77L<>@ L@SLQQX@9:L? VSJ5HLY5RR7H',
+    ('scan', 'cut'):
+        'XY?F48X^L7H[ ?5?CD;77LI7@ L@TLQXX@9^L? V8<5HL5Z^3SQ',
+    ('window', 'plain'):
+        '2Y?FP8XOS7^: ]>WCRI:7L<>S LKSKGKXX0:L? VSJ59LYBVRS>',
+    ('window', 'cut'):
+        '2^?FX<XOS<^Z ?>WGRI77V<>@ LK0LGXHX4^L@ VSC5HRXZZRS>',
+    ('t5', 'plain'):
+        '2YJXP0X^PRH: ?5WCM;77Z<>P LMSJQXUV4:6R 2SJ59RYZRR7\\',
+    ('t5', 'cut'):
+        'JGJF]0X^P7H: =>2CM;Z2Z\\>P <MSJQXUV4[6R A8J59LXZV<7\\',
+    ('recurrent', 'plain'):
+        '2Y?F40XOPR^: ?5WCR;77L<>8 L@SJQXUV0:L? 2SJ5;RYBRRS1',
+    ('recurrent', 'cut'):
+        'JYJXW0XYS79Z ?\\WGD071XDY@ \\@SJQX\\X0YQ@ 1SJN9\\YZWSS1',
+    ('prefix', 'plain'):
+        '2Y:FP7X^PR^: ]5WCRE:7V<PP <@SJGPU74:77 2SJ59RY5RRS1',
+    ('prefix', 'cut'):
+        '2Y:FP7@TPR^: D^RCRE:7VD7P <OSUGPU74:[R ^S[59R45RRSH',
+}
+
+
+@pytest.mark.parametrize('kind, sampling', [
+    case if case in (('rotary', 'plain'), ('window', 'cut'), ('prefix', 'cut'))
+    else pytest.param(*case, marks=pytest.mark.slow) for case in DRAWN])
+def test_the_same_tokens_are_drawn_as_ever(kind, sampling):
+  asked = {'t5': READ, 'prefix': [
+      prompts.Prompt(ids, both_ways=count)
+      for ids, count in zip(PROMPTS, (2, 0, 11, 6))]}.get(kind, PROMPTS)
+  found = sample.generate(
+      *conftest.hot_model(KINDS[kind]), asked, max_new_tokens=12, rng=3,
+      transforms=SAMPLINGS[sampling].build())
+  assert [''.join(chr(48 + token) for token in tokens)
+          for tokens in found.tokens] == DRAWN[kind, sampling].split()

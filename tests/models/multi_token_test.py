@@ -43,7 +43,7 @@ def test_without_its_heads_it_is_the_decoder(params):
   cached, cache = jax.jit(MODEL.apply)(
       {'params': params}, IDS, cache=MODEL.empty_cache(2, 8))
   np.testing.assert_allclose(cached, want, atol=1e-5)
-  assert int(cache.index) == 6
+  assert cache.slots_B.tolist() == [6, 6]
 
 
 def test_a_head_is_a_block_and_a_norm_on_the_trunk(params):

@@ -72,7 +72,7 @@ def test_a_cache_holds_what_was_written_where():
   for start, stop in ((0, 3), (3, 4), (4, 5)):
     mask = masks.Mask(np.arange(start, stop)[None], np.arange(7)[None])
     got, cache = apply(
-        variables, X[:, start:stop], mask, None, cache, jnp.asarray(start))
+        variables, X[:, start:stop], mask, None, cache, jnp.full(2, start))
     np.testing.assert_allclose(got, want[:, start:stop], atol=1e-5)
   assert np.all(cache.k_BKSH[:, :, 5:] == 0)
   assert np.all(cache.v_BKSH[:, :, :5] != 0)

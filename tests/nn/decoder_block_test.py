@@ -63,7 +63,7 @@ def test_the_order_of_norms_and_branches(kind):
 
   cache = decoder_block.Cache(config.mixer.empty_cache(2, 4, 16, jnp.float32))
   got, cache = apply(
-      {'params': params}, X, cache, SIGHT, None, jnp.asarray(0), False)
+      {'params': params}, X, cache, SIGHT, None, jnp.zeros(2, int), False)
   np.testing.assert_allclose(got, want, atol=1e-5)
   assert cache.memory.k_BKSH.shape == (2, 4, 3, 4)
 

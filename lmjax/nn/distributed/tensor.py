@@ -17,6 +17,7 @@ from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import attention
+from lmjax.nn import caches
 from lmjax.nn.distributed import collectives
 from lmjax.nn import layers
 from lmjax.nn import masks
@@ -72,7 +73,7 @@ class Divided:
     return self.mixer.size(width)
 
   def empty_cache(self, batch: int, length: int, width: int, dtype
-                  ) -> attention.Cache:
+                  ) -> caches.Contiguous:
     """Returns this device's share of a cache; called where the axis is."""
     return self.share(width).empty_cache(batch, length, width, dtype)
 
@@ -110,9 +111,9 @@ class DividedAttention(nn.Module):
   @nn.compact
   def __call__(self, x_BTD: jax.Array, mask: masks.Mask,
                bias_BNTS: jax.Array | None = None,
-               cache: attention.Cache | None = None,
-               index: jax.Array | None = None, train: bool = False
-               ) -> tuple[jax.Array, attention.Cache | None]:
+               cache: caches.Contiguous | None = None,
+               slots_B: jax.Array | None = None, train: bool = False
+               ) -> tuple[jax.Array, caches.Contiguous | None]:
     """Returns what `attention.Attention` does, of the same arguments.
 
     All but the cache should be the same on the devices that share the heads.
@@ -135,7 +136,7 @@ class DividedAttention(nn.Module):
       part_BTD, cache = attention.Attention(
           share, self.policy, self.positions, self.attend).apply(
               {'params': _own(self.variables['params'], axis)}, x_BTD, mask,
-              bias_BNTS, cache, index, train, rngs=rngs)
+              bias_BNTS, cache, slots_B, train, rngs=rngs)
     return collectives.fan_in(part_BTD, axis), cache
 
 

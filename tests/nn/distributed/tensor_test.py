@@ -148,8 +148,9 @@ def test_a_whole_decoder_trains_with_divided_heads(scan):
 
 
 def test_a_cache_holds_the_keys_of_the_devices_own_heads():
-  config = tensor.Divided(GROUPED, 'devices')
-  params = layer_params(GROUPED, positions.NoPositions())
+  whole = dataclasses.replace(GROUPED, window=None)
+  config = tensor.Divided(whole, 'devices')
+  params = layer_params(whole, positions.NoPositions())
   layer = config.build(POLICY, positions.NoPositions())
   where = jnp.arange(T)[None]
 
@@ -158,7 +159,7 @@ def test_a_cache_holds_the_keys_of_the_devices_own_heads():
       cut = lambda x: jax.lax.dynamic_slice_in_dim(x, t, 1, axis=1)
       out, cache = layer.apply(
           {'params': params}, cut(X), masks.Mask(cut(where), where),
-          cache=cache, index=t)
+          cache=cache, slots_B=jnp.full(B, t))
       return cache, out[:, 0]
     cache, outs = jax.lax.scan(
         step, config.empty_cache(B, T, D, 'float32'), jnp.arange(T))
@@ -166,7 +167,7 @@ def test_a_cache_holds_the_keys_of_the_devices_own_heads():
 
   out, keys = jax.pmap(on_each_device, axis_name='devices',
                        devices=jax.devices()[:2])(tensor.split(params, 2))
-  want, _ = jax.jit(GROUPED.build(POLICY, positions.NoPositions()).apply)(
+  want, _ = jax.jit(whole.build(POLICY, positions.NoPositions()).apply)(
       {'params': params}, X, masks.of_length(T))
   np.testing.assert_allclose(out[0], want, atol=1e-5)
   assert keys.shape == (2, B, 1, T, 8)
