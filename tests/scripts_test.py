@@ -188,6 +188,20 @@ def test_bad_text_is_refused_or_counted_as_flags_say(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_config_is_named_by_preset_or_run(tmp_path):
+  config = f'{tmp_path}/config.json'
+  pathlib.Path(config).write_text(config_lib.dumps(tiny(tmp_path)))
+  flags = f'--workdir={tmp_path}/run', '--dry_run'
+  for name, told in (('preset:gpt2', '124,439,808'), (config, 'Parameters'),
+                     (str(tmp_path), 'Parameters')):
+    done = _run('pretrain', *flags, f'--config={name}')
+    assert done.returncode == 0, done.stderr
+    assert told in done.stdout, done.stdout
+  wrong = _run('pretrain', *flags, '--config=preset:gpt3')
+  assert wrong.returncode == 2 and "mean 'gpt2'?" in wrong.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('path', SCRIPTS, ids=lambda p: p.stem)
 def test_help_reads(path):
   done = _run(path.stem, '--help')

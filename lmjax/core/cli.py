@@ -34,7 +34,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
   `RunError`) with 1; a bug of ours shows its traceback.
   """
   allocator.keep_pages()
-  # Backends that are absent are no news to somebody who has none of them.
+  # A machine without a GPU or TPU needs no warning about their backends.
   logging.getLogger('jax._src.xla_bridge').setLevel(logging.WARNING)
   sys.excepthook = lambda *error: print(
       told(''.join(traceback.format_exception(*error))), file=sys.stderr)
@@ -45,8 +45,8 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
 def _unraisable(found):
   """Interrupts again where Python would lose the interrupt.
 
-  What is raised while it collects garbage, where JAX has a callback, can reach
-  nobody: of a Ctrl-C at that moment nothing would come.
+  JAX has a callback in the garbage collector, and Python only prints what is
+  raised there: a Ctrl-C at that moment would have no effect.
   """
   if isinstance(found.exc_value, KeyboardInterrupt):
     again = threading.Timer(0.05, _thread.interrupt_main)
@@ -59,11 +59,14 @@ def _unraisable(found):
 def config_flag(
     cls: type[T], default: Any, presets: Mapping[str, Any] | None = None,
     **shorthands: str) -> Callable[[], T]:
-  """Defines --config; returns what reads the config, once flags are parsed.
+  """Defines --config; returns a function that reads the config from flags.
+
+  Call the function once flags are parsed.
 
   Args:
     cls: The config's dataclass, or a union of several.
-    default: Path of the config file to take, or a config.
+    default: Path of the config file to use without --config, whose neighbours
+      can be given by name alone; or a config.
     presets: Configs of models, by name, for --config=preset:NAME.
     **shorthands: Flags that set a field: parallel='training.parallel' makes
       --parallel short for --config.training.parallel.
@@ -113,7 +116,7 @@ def _told(main):
 
 
 def tell(error: BaseException) -> int:
-  """Tells a user what ends a script; returns its exit code."""
+  """Prints why a script ends; returns its exit code."""
   if isinstance(error, errors.InputError | errors.RunError | KeyboardInterrupt):
     _print(sentence(error))
     return _code(error)
@@ -128,14 +131,14 @@ def _code(error):
 
 
 def sentence(error: BaseException) -> str:
-  """Returns what ends a script, in a sentence."""
+  """Returns the sentence that says why a script ends."""
   if isinstance(error, KeyboardInterrupt):
     return 'interrupted.'
   return str(error) or type(error).__name__
 
 
 def told(message: str) -> str:
-  """Returns a message as it may be printed: without secrets and controls."""
+  """Returns a message without its secrets and control characters."""
   return terminal.printable(secrets.text(message))
 
 

@@ -62,6 +62,9 @@ class Learned(NoPositions):
 class Sinusoidal(NoPositions):
   """Sines and cosines of geometric wavelengths, added to the embeddings.
 
+  Attributes:
+    theta: Base of the wavelengths.
+
   References:
     Vaswani et al., Attention Is All You Need, arXiv:1706.03762, section 3.5.
   """

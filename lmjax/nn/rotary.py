@@ -13,6 +13,9 @@ from lmjax.core import errors
 class LinearScaling:
   """Positions are divided by `factor`.
 
+  Attributes:
+    factor: How many times longer the new context is.
+
   References:
     Chen et al., Extending Context Window by Positional Interpolation,
     arXiv:2306.15595.
@@ -29,6 +32,9 @@ class LinearScaling:
 @dataclasses.dataclass(frozen=True)
 class NTKScaling:
   """The base grows so that the lowest frequency is divided by `factor`.
+
+  Attributes:
+    factor: How many times longer the new context is.
 
   References:
     bloc97, NTK-Aware Scaled RoPE, 2023; Peng et al., arXiv:2309.00071, eq. 16.

@@ -35,10 +35,10 @@ def tree(value: Any, hint: Any, path: str = '', doc: str = '') -> Iterator[str]:
   """Yields the lines of a part and of all fields below it.
 
   Args:
-    value: What stands there.
-    hint: What may stand there.
+    value: The part, or the value of a field.
+    hint: Its type.
     path: Its flag, without `--config.`.
-    doc: What it is.
+    doc: Its documentation.
   """
   kinds = list(config_lib.kinds(hint))
   kinds += ['none'] * config_lib.optional(hint)

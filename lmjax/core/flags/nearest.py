@@ -33,11 +33,11 @@ def places(value: Any, hint: Any, path: _Path = (), needs=(), within=()
   """Yields every field below a part, with those under its other kinds.
 
   Args:
-    value: What stands there, or `dataclasses.MISSING`.
-    hint: What may stand there.
-    path: Where this is.
-    needs: What has to be chosen so that it can.
-    within: Dataclasses around it, which are not entered again.
+    value: The part, or `dataclasses.MISSING`.
+    hint: Its type.
+    path: Its path.
+    needs: The kinds to choose before the part is there; see `Place`.
+    within: The dataclasses around it, which are not entered again.
   """
   if path:
     yield Place(path, needs)
@@ -64,9 +64,9 @@ def suggestion(path: _Path, config: Any, cls: Any) -> str:
   """Returns ' Did you mean ...?' for a path that a config does not have.
 
   Args:
-    path: What the user wrote, split at its points.
+    path: The path that the user wrote, split at its dots.
     config: The config.
-    cls: What it may be.
+    cls: Its dataclass, or the union of dataclasses that it may be.
 
   Returns:
     The flag of the field that was meant, with the flags that choose the parts

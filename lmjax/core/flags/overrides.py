@@ -67,7 +67,7 @@ def override(config: T, changes: Mapping[str, Any], cls: Any = None, *,
 
 
 def _silent(sentence: str) -> None:
-  """Tells nobody."""
+  """Ignores the sentence."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,18 +86,19 @@ class _Edit:
   tell: Callable[[str], None]
 
   def name(self, path: tuple[str, ...]) -> str:
+    """Returns how messages call a path."""
     dotted = '.'.join(path)
     return self.names.get(dotted, f'config.{dotted}' if path else 'config')
 
   def value(self, old: Any, hint: Any, change: dict[str, Any],
             path: tuple[str, ...]) -> Any:
-    """Returns what stands at a path afterwards.
+    """Returns the new value of a field.
 
     Args:
-      old: What stands there, `dataclasses.MISSING` if nothing does.
-      hint: The type of the field.
-      change: A tree of what to change at and below the path.
-      path: Where this is.
+      old: Its value before, `dataclasses.MISSING` if it has none.
+      hint: Its type.
+      change: The changes at and below its path, as a tree.
+      path: Its path.
     """
     if _WHOLE in change:
       old = self.whole(change[_WHOLE], hint, path)
@@ -117,12 +118,13 @@ class _Edit:
     raise self.unknown(self.name(path), path, below)
 
   def whole(self, value: Any, hint: Any, path: tuple[str, ...]) -> Any:
+    """Returns the value that is given to the path itself."""
     if isinstance(value, str):
       return values.parse(value, hint, self.name(path))
     return config_lib.freeze(hint, value, self.name(path))
 
   def chosen(self, old, hint, change, path):
-    """Returns the part of the kind that is asked for."""
+    """Returns a part of the kind that was chosen."""
     kind = change['kind'].get(_WHOLE)
     rest = {key: node for key, node in change.items() if key != 'kind'}
     if set(change['kind']) != {_WHOLE}:
@@ -140,7 +142,7 @@ class _Edit:
     return new
 
   def fields(self, variant, before, change, path):
-    """Returns the fields of a dataclass that change, with their values."""
+    """Returns {name: new value} of the fields of a dataclass that change."""
     known = config_lib.hints(variant)
     for name in change:
       if name not in known:
@@ -151,7 +153,7 @@ class _Edit:
             for name, node in change.items()}
 
   def items(self, old, hint, change, path):
-    """Returns a tuple of which items change, or which grows by some."""
+    """Returns a tuple with some items changed or appended."""
     items = list(old) if isinstance(old, tuple) else []
     for key in change:
       if not key.isdecimal():
@@ -180,7 +182,7 @@ class _Edit:
         f'--{name}.kind={next(iter(named))}{others}.')
 
   def unknown(self, owner, path, change, known=()):
-    """Returns what refuses the first path in `change`, below `path`."""
+    """Returns the error for the first path in `change`, below `path`."""
     short = next(key for key in change if key != _WHOLE)
     whole, node = (*path, short), change[short]
     while deeper := [key for key in node if key != _WHOLE]:
@@ -201,7 +203,7 @@ def _defaults(variant: type) -> dict[str, Any]:
 
 
 def _introduced(part: Any, path: str, given: Mapping[str, Any]) -> str:
-  """Returns a sentence on a part that was chosen, with its own defaults."""
+  """Returns a sentence that names a new part and its defaults."""
   told = [f'{name} {values.text(value)}'
           for name, value in _values(part).items()
           if name not in given and isinstance(value, (str, int, float))]

@@ -43,7 +43,11 @@ class Embedded(documents.Source):
 
 @dataclasses.dataclass(frozen=True)
 class InMemory(documents.Source):
-  """Texts at hand, for notebooks and tests."""
+  """Texts at hand, for notebooks and tests.
+
+  Attributes:
+    texts: The documents.
+  """
   texts: tuple[str, ...]
 
   def __post_init__(self):

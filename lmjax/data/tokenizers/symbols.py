@@ -15,6 +15,10 @@ class Bytes:
   """One id a UTF-8 byte, 0 to 255; then BOS and EOS where they are wanted.
 
   It can write any text, and bits per byte need no conversion.
+
+  Attributes:
+    bos: Whether a document begins with BOS.
+    eos: Whether a document ends with EOS.
   """
   bos: bool = True
   eos: bool = True
@@ -37,6 +41,10 @@ class Characters:
 
   The alphabet is that of all splits: nothing is estimated from it. Text with
   another character is refused, so use it for corpora that are closed.
+
+  Attributes:
+    bos: Whether a document begins with BOS.
+    eos: Whether a document ends with EOS.
   """
   bos: bool = True
   eos: bool = True

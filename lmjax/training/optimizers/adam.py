@@ -10,6 +10,11 @@ from lmjax.training.optimizers import optimizer
 class Adam(optimizer.Optimizer):
   """Adam; weight decay, if any, is added to the gradient (L2).
 
+  Attributes:
+    b1: Decay rate of the average of gradients.
+    b2: Decay rate of the average of squared gradients.
+    eps: Added to the root of that average, so that nothing divides by 0.
+
   References:
     Kingma and Ba, Adam, arXiv:1412.6980, algorithm 1.
   """

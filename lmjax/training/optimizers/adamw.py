@@ -10,6 +10,11 @@ from lmjax.training.optimizers import optimizer
 class AdamW(optimizer.Optimizer):
   """Adam with decoupled weight decay.
 
+  Attributes:
+    b1: Decay rate of the average of gradients.
+    b2: Decay rate of the average of squared gradients.
+    eps: Added to the root of that average, so that nothing divides by 0.
+
   References:
     Loshchilov and Hutter, Decoupled Weight Decay Regularization,
     arXiv:1711.05101, algorithm 2.

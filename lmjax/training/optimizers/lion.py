@@ -10,6 +10,10 @@ from lmjax.training.optimizers import optimizer
 class Lion(optimizer.Optimizer):
   """The sign of an interpolated momentum, with decoupled weight decay.
 
+  Attributes:
+    b1: Share of the momentum, beside the gradient, in the update.
+    b2: Decay rate of the momentum.
+
   References:
     Chen et al., Symbolic Discovery of Optimization Algorithms,
     arXiv:2302.06675, algorithm 2.

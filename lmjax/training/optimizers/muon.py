@@ -21,6 +21,11 @@ class Muon(optimizer.Optimizer):
     eq. 4.
 
   Attributes:
+    momentum: Decay rate of the momentum of the orthogonalised matrices.
+    iterations: Newton-Schulz steps that orthogonalise a matrix.
+    b1: Decay rate of the average of gradients, under Adam.
+    b2: Decay rate of the average of squared gradients, under Adam.
+    eps: Added to the root of that average, so that nothing divides by 0.
     hidden: Pattern of the matrices that are orthogonalised, over their last two
       axes; earlier axes (scanned layers) are a batch of matrices.
     rms: Root mean square of an orthogonalised update.

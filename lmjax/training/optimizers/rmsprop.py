@@ -10,6 +10,11 @@ from lmjax.training.optimizers import optimizer
 class RMSProp(optimizer.Optimizer):
   """Gradients over a running root mean square; decay is added to the gradient.
 
+  Attributes:
+    b2: Decay rate of the average of squared gradients.
+    eps: Added to the root of that average, so that nothing divides by 0.
+    momentum: Decay rate of the momentum; 0 is none.
+
   References:
     Tieleman and Hinton, Coursera: Neural networks for machine learning,
     lecture 6.5, 2012.

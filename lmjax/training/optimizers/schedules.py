@@ -13,7 +13,11 @@ from lmjax.core import errors
 
 @dataclasses.dataclass(frozen=True)
 class Constant:
-  """The peak rate after `warmup` steps of linear warm-up."""
+  """The peak rate after `warmup` steps of linear warm-up.
+
+  Attributes:
+    warmup: Steps in which the rate rises from 0 to its peak.
+  """
   warmup: int = 0
 
   def build(self, learning_rate: float, steps: int) -> optax.Schedule:
@@ -26,6 +30,10 @@ class Constant:
 @dataclasses.dataclass(frozen=True)
 class Cosine:
   """Half a cosine from the peak down to `final` times the peak.
+
+  Attributes:
+    warmup: Steps in which the rate rises from 0 to its peak.
+    final: The last rate, as a fraction of the peak.
 
   References:
     Loshchilov and Hutter, SGDR, arXiv:1608.03983, eq. 5.
@@ -43,7 +51,12 @@ class Cosine:
 
 @dataclasses.dataclass(frozen=True)
 class Linear:
-  """A straight line from the peak down to `final` times the peak."""
+  """A straight line from the peak down to `final` times the peak.
+
+  Attributes:
+    warmup: Steps in which the rate rises from 0 to its peak.
+    final: The last rate, as a fraction of the peak.
+  """
   warmup: int = 0
   final: float = 0.0
 
@@ -58,6 +71,9 @@ class Linear:
 @dataclasses.dataclass(frozen=True)
 class InverseSquareRoot:
   """Falls as sqrt(warmup / step) after warm-up; does not depend on the end.
+
+  Attributes:
+    warmup: Steps in which the rate rises from 0 to its peak.
 
   References:
     Vaswani et al., Attention Is All You Need, arXiv:1706.03762, eq. 3, scaled
@@ -79,6 +95,11 @@ class InverseSquareRoot:
 @dataclasses.dataclass(frozen=True)
 class WarmupStableDecay:
   """Warm-up, a plateau, then a linear fall over the last `decay` of the run.
+
+  Attributes:
+    warmup: Steps in which the rate rises from 0 to its peak.
+    decay: Fraction of the run that the final fall takes.
+    final: The last rate, as a fraction of the peak.
 
   References:
     Hu et al., MiniCPM, arXiv:2404.06395, section 4.
@@ -113,6 +134,12 @@ class StepDecay:
 
   The peak for the first `hold` periods, then `factor` of the rate before at
   the start of each further one.
+
+  Attributes:
+    warmup: Steps in which the rate rises from 0 to its peak.
+    periods: How many periods the run has.
+    hold: Periods at the peak.
+    factor: What each further period multiplies the rate by.
 
   References:
     Zaremba et al., Recurrent Neural Network Regularization, arXiv:1409.2329,

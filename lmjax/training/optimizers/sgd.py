@@ -10,6 +10,10 @@ from lmjax.training.optimizers import optimizer
 class SGD(optimizer.Optimizer):
   """Gradient descent with (Nesterov) momentum; decay is added to the gradient.
 
+  Attributes:
+    momentum: Decay rate of the momentum; 0 is none.
+    nesterov: Whether the gradient is taken where the momentum leads.
+
   References:
     Sutskever et al., On the importance of initialization and momentum, 2013.
   """
