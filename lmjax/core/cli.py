@@ -98,7 +98,7 @@ def _show_help(config: config_flags.ConfigFlag, args: Sequence[str]) -> None:
   with contextlib.suppress(flags.Error):  # A required flag may be missing.
     flags.FLAGS([sys.argv[0], *args])
   app.usage(shorthelp=True, writeto_stdout=True)
-  print(config.describe())
+  print(told(config.describe()))
   sys.exit(0)
 
 

@@ -103,6 +103,8 @@ def test_help_shows_the_flags_and_the_tree_of_the_config(run):
   for text in '--depth', '--devices: Short for --config.parallel', (
       'rule.kind=Lion'), 'width=3', 'rule.rate=0.0001', 'Or: Adam.':
     assert text in told, text
+  _, told, _ = run('--help', '--config.parallel=https://me:secret@host')
+  assert 'https://[redacted]@host' in told and 'secret' not in told
   code, _, wrong = run('--help', '--config.widht=4')
   assert code == 2 and '--config.width?' in wrong
 

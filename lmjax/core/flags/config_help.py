@@ -42,7 +42,10 @@ def tree(value: Any, hint: Any, path: str = '', doc: str = '') -> Iterator[str]:
   """
   kinds = list(config_lib.kinds(hint))
   kinds += ['none'] * config_lib.optional(hint)
-  if not config_lib.kinds(hint):
+  items = value if isinstance(value, tuple) else ()
+  if any(map(dataclasses.is_dataclass, items)):
+    yield from _line(path, None, doc)
+  elif not config_lib.kinds(hint):
     yield from _line(path, values.text(value, hint), _told(doc, value, hint))
   elif len(kinds) > 1:
     name = 'none' if value is None else type(value).__name__
@@ -59,11 +62,11 @@ def tree(value: Any, hint: Any, path: str = '', doc: str = '') -> Iterator[str]:
         yield ''
       yield from tree(getattr(value, field.name), hints[field.name], below,
                       docs.get(field.name, ''))
-  elif config_lib.tuple_of(hint) and isinstance(value, tuple):
-    for index, item_hint in enumerate(config_lib.item_hints(
-        config_lib.tuple_of(hint), len(value))):
-      if config_lib.kinds(item_hint):
-        yield from tree(value[index], item_hint, f'{path}.{index}')
+  for index, item in enumerate(items):
+    if dataclasses.is_dataclass(item):
+      item_hint = config_lib.item_hints(
+          config_lib.tuple_of(hint), len(items))[index]
+      yield from tree(item, item_hint, f'{path}.{index}')
 
 
 def documentation(cls: type) -> dict[str, str]:

@@ -17,7 +17,7 @@ from lmjax.core.flags import nearest
 from lmjax.core.flags import values
 
 T = TypeVar('T')
-_WHOLE = ''  # Key of the value that is given to a path itself.
+_WHOLE = None  # Key of the value that is given to a path itself.
 
 
 def override(config: T, changes: Mapping[str, Any], cls: Any = None, *,
@@ -56,7 +56,7 @@ def override(config: T, changes: Mapping[str, Any], cls: Any = None, *,
     Run(steps=1000000, optimizer=Adam(rate=0.1))
   """
   cls = type(config) if cls is None else cls
-  tree: dict[str, Any] = {}
+  tree: dict[str | None, Any] = {}
   for path, value in changes.items():
     node = tree
     for part in path.split('.'):
@@ -90,7 +90,7 @@ class _Edit:
     dotted = '.'.join(path)
     return self.names.get(dotted, f'config.{dotted}' if path else 'config')
 
-  def value(self, old: Any, hint: Any, change: dict[str, Any],
+  def value(self, old: Any, hint: Any, change: dict[str | None, Any],
             path: tuple[str, ...]) -> Any:
     """Returns the new value of a field.
 
@@ -160,7 +160,7 @@ class _Edit:
         raise self.unknown('a list', path, {key: change[key]})
     for key in sorted(change, key=int):
       index, here = int(key), (*path, key)
-      allowed = config_lib.item_hints(hint, index + 1)
+      allowed = config_lib.item_hints(hint, min(index, len(items)) + 1)
       if index > len(items) or index >= len(allowed):
         raise errors.InputError(
             f'{self.name(here)}: {self.name(path)} has {len(items)} items'

@@ -63,7 +63,7 @@ def _tree(config, cls=None):
 def test_every_field_is_shown_with_value_choices_and_documentation():
   lines = [' '.join(line.split()) for line in _tree(Run())]
   for line in ('rule.kind=Adam How. Or: Lion.', 'rule.rate=0.001 The peak.',
-               'rules.0.kind=Lion Or: Adam.', 'rules.0.sign=true',
+               'rules Others.', 'rules.0.kind=Lion Or: Adam.', 'rules.0.sign=true',
                'off.kind=none What is off. Or: Adam, Lion.',
                'only.rate=0.001 The peak.', 'names=[] Of what. Takes a list '
                'of text.', 'where=cpu On what. One of cpu, tpu.'):

@@ -167,7 +167,10 @@ def test_fields_are_checked_together_not_one_after_another():
      'no kind yet, .*--config.data.train.kind=Text, or another of'),
     ({'sources.2.kind': 'Text'}, 'config.sources.2: config.sources has 0 items;'
      ' the next is config.sources.0.'),
+    ({'sources.999999999999.kind': 'Text'}, 'config.sources has 0 items'),
     ({'sources.0.paths': 'x'}, 'config.sources.0 has no kind yet'),
+    ({'model': '{"kind": "Model"}', 'model.': '3'}, 'config.model. is not a'),
+    ({'.model': '3'}, 'config. is not a field of Run'),
     ({'sources.x.paths': 'x'}, 'config.sources.x is not a field of a list'),
     ({'model.layers.x': '1'}, 'not a field of config.model.layers'),
     ({'optimizer.kind.x': '1'}, 'not a field of config.optimizer.kind'),
