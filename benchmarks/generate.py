@@ -46,7 +46,7 @@ def contestant(batch: int) -> None:
     for _ in range(count):
       result = sample.generate(
           model, params, prompts, max_new_tokens=NEW,
-          transforms=(transforms.Greedy(),))
+          sampling=transforms.Sampling(temperature=0))
       assert all(len(tokens) == NEW for tokens in result.tokens)
 
   paired.serve(work, jax=jax.__version__, parameters=trees.count(params))

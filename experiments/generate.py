@@ -58,7 +58,7 @@ def main(_):
       name: FLAGS[name].value for name in transforms.Sampling.__match_args__})
   options = {name: FLAGS[name].value for name in (
       'max_new_tokens', 'stop', 'seed', 'num_samples')}
-  options['transforms'] = sampling.build()
+  options['sampling'] = sampling
   prompts = ([FLAGS.prompt] if FLAGS.prompts_file is None
              else prompts_lib.read(FLAGS.prompts_file))
   trained = trained_lib.load(FLAGS.workdir, FLAGS.step)

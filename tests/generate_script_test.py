@@ -33,7 +33,7 @@ def trained():
 
 def test_terminal_and_json_lines_tell_the_same(trained, capsys):
   options = dict(max_new_tokens=16, num_samples=2, seed=1, stop=['q'],
-                 transforms=transforms.Sampling(top_k=50).build())
+                 sampling=transforms.Sampling(top_k=50))
   script.show(trained, 'a\x1b[31m b', **options)
   shown = capsys.readouterr().out
   file = io.StringIO()

@@ -24,8 +24,12 @@ from lmjax.core import allocator
 from lmjax.core import errors
 from lmjax.core import shapes
 from lmjax.generation import prompts as prompts_lib
+from lmjax.generation import sampling as sampling_lib
 from lmjax.generation import steps
 from lmjax.generation import transforms as transforms_lib
+
+
+Sampling = transforms_lib.Sampling | Sequence[transforms_lib.Sampling]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +55,7 @@ class State:
   row end after `drawn_B`.
   """
   cache: Any
-  keys_B: jax.Array
+  sampling: sampling_lib.Rows
   counts_BV: jax.Array
   lengths_B: jax.Array
   ends_B: jax.Array
@@ -68,6 +72,7 @@ def generate(
     prompts: Sequence[Sequence[int] | prompts_lib.Prompt],
     *,
     max_new_tokens: int,
+    sampling: Sampling = transforms_lib.Sampling(),
     transforms: Sequence[transforms_lib.Transform] = (),
     rng: jax.Array | int = 0,
     eos_id: int | None = None,
@@ -75,7 +80,7 @@ def generate(
   """Continues every prompt until EOS or `max_new_tokens`.
 
   Compiled once for each bucket of prompt length, number of prompts and tokens
-  wanted (see `prompts.pad`), model and transforms.
+  wanted (see `prompts.pad`), model and transforms, whatever `sampling` is.
 
   Args:
     model: The module.
@@ -83,8 +88,10 @@ def generate(
     prompts: Token ids, of any lengths; each with what an encoder reads where
       the model has one, as a `prompts.Prompt`.
     max_new_tokens: How many tokens to draw at most.
-    transforms: Applied to the logits in order; `(transforms.Greedy(),)` takes
-      the best token, none samples from the model as it is.
+    sampling: How to draw, for all prompts or one for each; a temperature of 0
+      takes the best token, and by default we sample from the model as it is.
+    transforms: A user's own changes to the logits, in order, before those of
+      `sampling`; they are compiled into the loop.
     rng: A seed or a key, from which prompt i draws as number i, or one key for
       each prompt. What is drawn for a prompt does not depend on the others.
     eos_id: The token that ends a row; None: none does, but for the prompt's
@@ -94,12 +101,12 @@ def generate(
     The tokens drawn and their log-probabilities.
 
   Raises:
-    InputError: See `prompts.pad`.
+    InputError: See `prompts.pad` and `sampling.rows`.
   """
   allocator.keep_pages()
-  batch, keys_B = _prepare(model, prompts, max_new_tokens, rng)
+  batch, how = _prepare(model, prompts, max_new_tokens, sampling, rng)
   state = _generate(
-      params, batch, keys_B, _eos(eos_id), jnp.int32(max_new_tokens),
+      params, batch, how, _eos(eos_id), jnp.int32(max_new_tokens),
       model=model, transforms=tuple(transforms))
   return _since(state, 0, len(prompts))
 
@@ -110,6 +117,7 @@ def decode(
     prompts: Sequence[Sequence[int] | prompts_lib.Prompt],
     *,
     max_new_tokens: int,
+    sampling: Sampling = transforms_lib.Sampling(),
     transforms: Sequence[transforms_lib.Transform] = (),
     rng: jax.Array | int = 0,
     eos_id: int | None = None,
@@ -121,10 +129,10 @@ def decode(
   are those of `generate`; nothing more is computed once nobody asks.
   """
   allocator.keep_pages()
-  batch, keys_B = _prepare(model, prompts, max_new_tokens, rng)
+  batch, how = _prepare(model, prompts, max_new_tokens, sampling, rng)
   options = dict(model=model, transforms=tuple(transforms))
   eos = _eos(eos_id)
-  state = _start(params, batch, keys_B, eos, **options)
+  state = _start(params, batch, how, eos, **options)
   step = 0
   while True:
     finished = bool(jnp.all(state.finished_B))
@@ -136,7 +144,7 @@ def decode(
     state = _advance(params, state, eos, jnp.int32(limit), **options)
 
 
-def start(model, params, batch: prompts_lib.Padded, keys_B: jax.Array,
+def start(model, params, batch: prompts_lib.Padded, how: sampling_lib.Rows,
           eos: jax.Array, transforms) -> State:
   """Reads the prompts into a new cache and draws the first token of each."""
   d = shapes.bind(inputs_BT=batch.inputs_BT, lengths_B=batch.lengths_B)
@@ -146,7 +154,7 @@ def start(model, params, batch: prompts_lib.Padded, keys_B: jax.Array,
   counts_BV = counts_BV.at[jnp.arange(d.B)[:, None], batch.inputs_BT].add(
       real_BT.astype(jnp.int32))
   state = State(
-      cache=cache, keys_B=keys_B, counts_BV=counts_BV,
+      cache=cache, sampling=how, counts_BV=counts_BV,
       lengths_B=batch.lengths_B, ends_B=batch.ends_B,
       tokens_BT=jnp.zeros((d.B, batch.room), jnp.int32),
       logprobs_BT=jnp.zeros((d.B, batch.room), jnp.float32),
@@ -179,11 +187,8 @@ def draw(state: State, logits_BV: jax.Array, eos: jax.Array, transforms
   changed_BV = logits_BV
   for transform in transforms:
     changed_BV = transform(changed_BV, state.counts_BV)
-  if transforms and isinstance(transforms[-1], transforms_lib.Greedy):
-    token_B = transforms_lib.best(changed_BV)  # Spares V random numbers a row.
-  else:
-    keys_B = jax.vmap(jax.random.fold_in, (0, None))(state.keys_B, state.step)
-    token_B = jax.vmap(jax.random.categorical)(keys_B, changed_BV)
+  token_B = sampling_lib.draw(
+      state.sampling, changed_BV, state.counts_BV, state.drawn_B)
   rows_B, live_B = jnp.arange(d.B), ~state.finished_B
   token_B = jnp.where(live_B, token_B.astype(jnp.int32), 0)
   logprob_B = (logits_BV[rows_B, token_B]
@@ -221,15 +226,15 @@ def check(model: nn.Module) -> None:
 
 
 @functools.partial(jax.jit, static_argnames=('model', 'transforms'))
-def _generate(params, batch, keys_B, eos, limit, *, model, transforms):
-  state = start(model, params, batch, keys_B, eos, transforms)
+def _generate(params, batch, how, eos, limit, *, model, transforms):
+  state = start(model, params, batch, how, eos, transforms)
   return advance(model, params, state, eos, limit, transforms).replace(
       cache=None, counts_BV=None)
 
 
 @functools.partial(jax.jit, static_argnames=('model', 'transforms'))
-def _start(params, batch, keys_B, eos, *, model, transforms):
-  return start(model, params, batch, keys_B, eos, transforms)
+def _start(params, batch, how, eos, *, model, transforms):
+  return start(model, params, batch, how, eos, transforms)
 
 
 @functools.partial(jax.jit, static_argnames=('model', 'transforms'),
@@ -238,8 +243,8 @@ def _advance(params, state, eos, limit, *, model, transforms):
   return advance(model, params, state, eos, limit, transforms)
 
 
-def _prepare(model, prompts, max_new_tokens, rng):
-  """Returns the padded prompts and a key for each row."""
+def _prepare(model, prompts, max_new_tokens, sampling, rng):
+  """Returns the padded prompts and how each row draws."""
   check(model)
   batch = prompts_lib.pad(
       prompts, max_new_tokens=max_new_tokens, context=model.config.context,
@@ -251,7 +256,8 @@ def _prepare(model, prompts, max_new_tokens, rng):
         + ('reads the source of a prompt: give each as prompts.Prompt(ids, '
            'source), which prompting.reader makes of text.' if reads else
            'has no encoder that could read the source of a prompt.'))
-  return batch, _keys(rng, len(prompts), len(batch.lengths_B))
+  keys_B = _keys(rng, len(prompts), len(batch.lengths_B))
+  return batch, sampling_lib.rows(sampling, keys_B, len(prompts))
 
 
 def _keys(rng, count: int, rows: int) -> jax.Array:

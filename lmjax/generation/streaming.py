@@ -99,7 +99,8 @@ class Stream:
     tokenizer: Text to ids and back.
     prompt: What to continue.
     max_new_tokens: How many tokens to draw at most.
-    transforms: Applied to the logits.
+    sampling: How to draw; see `sample.generate`.
+    transforms: A user's own changes to the logits.
     rng: A seed or a key.
     stop: Strings that end the text.
     chunk: Tokens drawn between two pieces.
@@ -108,6 +109,7 @@ class Stream:
 
   def __init__(self, model: nn.Module, params: Any, tokenizer: Any,
                prompt: str, *, max_new_tokens: int,
+               sampling: sample.Sampling = transforms_lib.Sampling(),
                transforms: Sequence[transforms_lib.Transform] = (),
                rng: jax.Array | int = 0, stop: Sequence[str] = (),
                chunk: int = 8,
@@ -116,8 +118,8 @@ class Stream:
     self._row = Row(tokenizer, stop, getattr(ids, 'end', None))
     self._pieces = sample.decode(
         model, params, [ids],
-        max_new_tokens=max_new_tokens, transforms=transforms, rng=rng,
-        eos_id=tokenizer.eos_id, chunk=chunk)
+        max_new_tokens=max_new_tokens, sampling=sampling,
+        transforms=transforms, rng=rng, eos_id=tokenizer.eos_id, chunk=chunk)
 
   def __iter__(self) -> Iterator[str]:
     for drawn in self._pieces:
@@ -135,7 +137,8 @@ class Stream:
 
 def complete(
     model: nn.Module, params: Any, tokenizer: Any, prompts: Sequence[str], *,
-    max_new_tokens: int, transforms: Sequence[transforms_lib.Transform] = (),
+    max_new_tokens: int, sampling: sample.Sampling = transforms_lib.Sampling(),
+    transforms: Sequence[transforms_lib.Transform] = (),
     rng: jax.Array | int = 0, stop: Sequence[str] = (), chunk: int = 16,
     encode: prompts_lib.Encode = prompts_lib.encode,
 ) -> list[Completion]:
@@ -147,7 +150,8 @@ def complete(
     tokenizer: Text to ids and back.
     prompts: What to continue.
     max_new_tokens: How many tokens to draw at most for each.
-    transforms: Applied to the logits.
+    sampling: How to draw; see `sample.generate`.
+    transforms: A user's own changes to the logits.
     rng: A seed, a key, or a key for each prompt; see `sample.generate`.
     stop: Strings that end a text.
     chunk: Tokens drawn before looking for stop strings.
@@ -158,8 +162,8 @@ def complete(
   """
   ids = [encode(tokenizer, prompt) for prompt in prompts]
   rows = [Row(tokenizer, stop, getattr(each, 'end', None)) for each in ids]
-  options = dict(max_new_tokens=max_new_tokens, transforms=transforms, rng=rng,
-                 eos_id=tokenizer.eos_id)
+  options = dict(max_new_tokens=max_new_tokens, sampling=sampling,
+                 transforms=transforms, rng=rng, eos_id=tokenizer.eos_id)
   if stop:
     results = sample.decode(model, params, ids, **options, chunk=chunk)
   else:

@@ -94,9 +94,7 @@ class TopP:
     shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
     if self.p == 1:  # Where sums are rounded, the rarest would go.
       return logits_BV
-    weights_BV = _weights(logits_BV)
-    return jnp.where(
-        _leading(weights_BV, weights_BV, self.p), logits_BV, -jnp.inf)
+    return of_mass(logits_BV, self.p)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,13 +111,9 @@ class TypicalP:
 
   def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
     shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
-    logprobs_BV = jax.nn.log_softmax(logits_BV)
-    probs_BV = jnp.exp(logprobs_BV)
-    entropy_B1 = -jnp.sum(jnp.where(probs_BV > 0, probs_BV * logprobs_BV, 0.0),
-                          axis=-1, keepdims=True)
-    closeness_BV = jnp.exp(-jnp.abs(logprobs_BV + entropy_B1))
-    return jnp.where(
-        _leading(probs_BV, closeness_BV, self.p), logits_BV, -jnp.inf)
+    if self.p == 1:
+      return logits_BV
+    return of_typical_mass(logits_BV, self.p)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,9 +130,7 @@ class MinP:
 
   def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
     shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
-    least_B1 = (jnp.max(logits_BV, axis=-1, keepdims=True)
-                + jnp.log(jnp.float32(self.p)))
-    return jnp.where(logits_BV >= least_B1, logits_BV, -jnp.inf)
+    return near_the_best(logits_BV, self.p)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,14 +150,15 @@ class RepetitionPenalty:
 
   def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
     shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
-    lowered_BV = jnp.where(
-        logits_BV > 0, logits_BV / self.penalty, logits_BV * self.penalty)
-    return jnp.where(counts_BV > 0, lowered_BV, logits_BV)
+    return penalized(logits_BV, counts_BV, self.penalty)
 
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-  """How tokens are drawn, as flags have it; `build` gives the transforms.
+  """How the tokens of a row are drawn.
+
+  `sampling.Rows` holds these numbers for each row of a batch; `build` gives
+  transforms that do the same to all rows.
 
   Attributes:
     temperature: 0 is greedy.
@@ -208,14 +201,68 @@ def _check(name: str, value: float, right: bool, wanted: str) -> None:
     raise errors.InputError(f'{name} should be {wanted}; got {value}.')
 
 
-def _weights(logits_BV: jax.Array) -> jax.Array:
-  """Returns probabilities up to a factor a row: 1 for the best token."""
+# -- the arithmetic: a parameter is one number, or an array `_B1` of one a row
+
+
+def penalized(logits_BV: jax.Array, counts_BV: jax.Array,
+              penalty: float | jax.Array) -> jax.Array:
+  """Returns logits that are lower for tokens that occurred."""
+  lowered_BV = jnp.where(
+      logits_BV > 0, logits_BV / penalty, logits_BV * penalty)
+  return jnp.where(counts_BV > 0, lowered_BV, logits_BV)
+
+
+def of_rank(logits_BV: jax.Array, k: int | jax.Array) -> jax.Array:
+  """Returns the k largest logits and those that tie with the k-th, else -inf.
+
+  The k-th is found by bisection over the bits of floats, whose order is theirs
+  once those of negative numbers are turned around.
+  """
+  bits_BV = jax.lax.bitcast_convert_type(logits_BV, jnp.int32)
+  rank_BV = jnp.where(bits_BV < 0, bits_BV ^ 0x7FFFFFFF, bits_BV)
+
+  def halve(_, bounds):
+    low_B1, high_B1 = bounds  # Too many lie above low, and not above high.
+    middle_B1 = (low_B1 >> 1) + (high_B1 >> 1) + (low_B1 & high_B1 & 1)
+    above_B1 = jnp.sum(rank_BV > middle_B1, axis=-1, keepdims=True)
+    fits_B1 = above_B1 < k
+    return (jnp.where(fits_B1, low_B1, middle_B1),
+            jnp.where(fits_B1, middle_B1, high_B1))
+
+  bounds = (jnp.min(rank_BV, axis=-1, keepdims=True) - 1,
+            jnp.max(rank_BV, axis=-1, keepdims=True))
+  _, least_B1 = jax.lax.fori_loop(0, 32, halve, bounds)
+  least_B1 = jax.lax.bitcast_convert_type(
+      jnp.where(least_B1 < 0, least_B1 ^ 0x7FFFFFFF, least_B1), jnp.float32)
+  return jnp.where(logits_BV >= least_B1, logits_BV, -jnp.inf)
+
+
+def of_mass(logits_BV: jax.Array, p: float | jax.Array) -> jax.Array:
+  """Returns the fewest largest logits of probability `p`, else -inf."""
   best_B1 = jnp.max(logits_BV, axis=-1, keepdims=True)
-  return jnp.exp(logits_BV - best_B1)
+  weights_BV = jnp.exp(logits_BV - best_B1)  # Probabilities up to a factor.
+  return jnp.where(_leading(weights_BV, weights_BV, p), logits_BV, -jnp.inf)
 
 
-def _leading(weights_BV: jax.Array, rank_BV: jax.Array, share: float
-             ) -> jax.Array:
+def of_typical_mass(logits_BV: jax.Array, p: float | jax.Array) -> jax.Array:
+  """Returns logits of typical surprise, of probability `p`, else -inf."""
+  logprobs_BV = jax.nn.log_softmax(logits_BV)
+  probs_BV = jnp.exp(logprobs_BV)
+  entropy_B1 = -jnp.sum(jnp.where(probs_BV > 0, probs_BV * logprobs_BV, 0.0),
+                        axis=-1, keepdims=True)
+  closeness_BV = jnp.exp(-jnp.abs(logprobs_BV + entropy_B1))
+  return jnp.where(_leading(probs_BV, closeness_BV, p), logits_BV, -jnp.inf)
+
+
+def near_the_best(logits_BV: jax.Array, p: float | jax.Array) -> jax.Array:
+  """Returns logits of at least `p` times the best's probability, else -inf."""
+  least_B1 = (jnp.max(logits_BV, axis=-1, keepdims=True)
+              + jnp.log(jnp.asarray(p, jnp.float32)))
+  return jnp.where(logits_BV >= least_B1, logits_BV, -jnp.inf)
+
+
+def _leading(weights_BV: jax.Array, rank_BV: jax.Array,
+             share: float | jax.Array) -> jax.Array:
   """Returns True for the fewest tokens of highest rank that hold a share.
 
   A token stays if those ranked strictly above it weigh less than the share,
@@ -229,7 +276,7 @@ def _leading(weights_BV: jax.Array, rank_BV: jax.Array, share: float
     rank_BV: Non-negative; what tokens are ordered by.
     share: Of the sum of weights, in (0, 1].
   """
-  wanted_B = share * jnp.sum(weights_BV, axis=-1)
+  wanted_B = (share * jnp.sum(weights_BV, axis=-1, keepdims=True))[:, 0]
 
   def halve(_, bounds):
     low_B, high_B = bounds  # Too much lies above low, and not above high.

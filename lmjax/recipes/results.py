@@ -126,7 +126,7 @@ def draw(config: experiment.Pretrain, tokenizer: tokenizer_lib.Tokenizer,
   found = sample.generate(
       model, params, prompts(config, tokenizer, model),
       max_new_tokens=samples.max_new_tokens,
-      transforms=samples.sampling.build(), rng=samples.seed,
+      sampling=samples.sampling, rng=samples.seed,
       eos_id=tokenizer.eos_id)
   return [(prompt, tokenizer.decode(np.asarray(tokens)))
           for prompt, tokens in zip(samples.prompts, found.tokens)]

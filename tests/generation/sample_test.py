@@ -20,7 +20,7 @@ from lmjax.nn import masks
 from lmjax.nn import recurrent
 from tests.generation import conftest
 
-GREEDY = (transforms.Greedy(),)
+GREEDY = transforms.Sampling(temperature=0)
 PROMPTS = [[3, 1, 4], [1], [5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3],
            [2, 7, 1, 8, 2, 8]]
 
@@ -36,7 +36,7 @@ def logprobs_of(model, params, tokens):
 def test_greedy_equals_the_full_forward(any_model):
   model, params = any_model
   result = sample.generate(
-      model, params, PROMPTS, max_new_tokens=16, transforms=GREEDY)
+      model, params, PROMPTS, max_new_tokens=16, sampling=GREEDY)
   for prompt, tokens, logprobs in zip(PROMPTS, result.tokens, result.logprobs):
     assert len(tokens) == 16
     want_TV = logprobs_of(model, params, prompt + tokens.tolist())
@@ -47,9 +47,9 @@ def test_greedy_equals_the_full_forward(any_model):
 
 
 def test_log_probabilities_are_those_of_the_model_untransformed(model):
-  chain = transforms.Sampling(2.0, 20, 0.95, None, 0.001, 1.3).build()
+  chain = transforms.Sampling(2.0, 20, 0.95, None, 0.001, 1.3)
   result = sample.generate(
-      *model, PROMPTS, max_new_tokens=16, transforms=chain, rng=3)
+      *model, PROMPTS, max_new_tokens=16, sampling=chain, rng=3)
   for prompt, tokens, logprobs in zip(PROMPTS, result.tokens, result.logprobs):
     want_TV = logprobs_of(*model, prompt + tokens.tolist())[len(prompt) - 1:-1]
     np.testing.assert_allclose(
@@ -57,7 +57,7 @@ def test_log_probabilities_are_those_of_the_model_untransformed(model):
 
 
 def test_a_prompt_in_a_batch_is_the_prompt_alone(any_model):
-  options = dict(max_new_tokens=16, transforms=GREEDY)
+  options = dict(max_new_tokens=16, sampling=GREEDY)
   together = sample.generate(*any_model, PROMPTS, **options)
   for i, prompt in enumerate(PROMPTS):
     alone = sample.generate(*any_model, [prompt], **options)
@@ -96,10 +96,10 @@ def test_samples_follow_the_distribution(model):
 
 def test_a_row_ends_with_its_eos(model):
   free = sample.generate(
-      *model, PROMPTS, max_new_tokens=16, transforms=GREEDY)
+      *model, PROMPTS, max_new_tokens=16, sampling=GREEDY)
   eos = int(free.tokens[0][5])
   ended = sample.generate(
-      *model, PROMPTS, max_new_tokens=16, transforms=GREEDY, eos_id=eos)
+      *model, PROMPTS, max_new_tokens=16, sampling=GREEDY, eos_id=eos)
   for tokens, logprobs, finished, without in zip(
       ended.tokens, ended.logprobs, ended.finished, free.tokens):
     at = np.flatnonzero(without == eos)
@@ -111,16 +111,16 @@ def test_a_row_ends_with_its_eos(model):
 
 
 def test_the_penalty_counts_prompt_and_drawn_tokens(model):
-  strict = (transforms.RepetitionPenalty(1e9), transforms.Greedy())
+  strict = transforms.Sampling(temperature=0, repetition_penalty=1e9)
   result = sample.generate(
-      *model, [[1, 2, 3]], max_new_tokens=12, transforms=strict)
+      *model, [[1, 2, 3]], max_new_tokens=12, sampling=strict)
   seen = [1, 2, 3] + result.tokens[0].tolist()
   assert len(set(seen)) == len(seen)
 
 
 def test_tokens_to_the_last_slot_of_the_context(model):
   result = sample.generate(
-      *model, [[1] * 40], max_new_tokens=24, transforms=GREEDY)
+      *model, [[1] * 40], max_new_tokens=24, sampling=GREEDY)
   assert len(result.tokens[0]) == 24
   with pytest.raises(errors.InputError, match='has 40 tokens, .* = 25 .* the 64'):
     sample.generate(*model, [[1] * 40], max_new_tokens=25)
@@ -156,10 +156,10 @@ def test_keys_are_one_or_one_a_prompt(model):
 
 def test_the_loop_copies_no_cache(model):
   """A copy of the cache at every token costs more than the attention."""
-  batch, keys_B = sample._prepare(model[0], [[1] * 30] * 2, 16, 0)
+  batch, how = sample._prepare(model[0], [[1] * 30] * 2, 16, GREEDY, 0)
   text = sample._generate.lower(
-      model[1], batch, keys_B, jnp.int32(-1), jnp.int32(16), model=model[0],
-      transforms=GREEDY).compile().as_text()
+      model[1], batch, how, jnp.int32(-1), jnp.int32(16), model=model[0],
+      transforms=()).compile().as_text()
   size = 2 * 4 * 48 * 8  # Rows, heads, slots, head size.
   made = re.findall(  # In the loop's body, by an operation of its own.
       r'= f32\[([\d,]+)\]\S* (copy|transpose|fusion)\(.*while/body', text)
@@ -188,7 +188,7 @@ def reader(request):
 def test_a_decoder_writes_what_the_full_forward_says_of_a_source(reader):
   model, params = reader
   together = sample.generate(
-      model, params, READ, max_new_tokens=16, transforms=GREEDY)
+      model, params, READ, max_new_tokens=16, sampling=GREEDY)
   apply = jax.jit(lambda ids_BT, source_BS: model.apply(
       {'params': params}, ids_BT, encoder_inputs_BS=source_BS)[0])
   for i, prompt in enumerate(READ):
@@ -203,11 +203,11 @@ def test_a_decoder_writes_what_the_full_forward_says_of_a_source(reader):
         logprobs, want_TV[np.arange(16), tokens], atol=1e-4)
     if i == 2:
       alone = sample.generate(
-          model, params, [prompt], max_new_tokens=16, transforms=GREEDY)
+          model, params, [prompt], max_new_tokens=16, sampling=GREEDY)
       np.testing.assert_array_equal(alone.tokens[0], tokens)
       np.testing.assert_allclose(alone.logprobs[0], logprobs, atol=1e-4)
   pieces = list(sample.decode(
-      model, params, READ, max_new_tokens=16, transforms=GREEDY, chunk=8))
+      model, params, READ, max_new_tokens=16, sampling=GREEDY, chunk=8))
   for i, tokens in enumerate(together.tokens):
     np.testing.assert_array_equal(
         np.concatenate([piece.tokens[i] for piece in pieces]), tokens)
@@ -215,9 +215,9 @@ def test_a_decoder_writes_what_the_full_forward_says_of_a_source(reader):
 
 def test_a_source_is_read_once(reader):
   model, params = reader
-  batch, keys_B = sample._prepare(model, READ, 16, 0)
+  batch, how = sample._prepare(model, READ, 16, GREEDY, 0)
   state = jax.eval_shape(lambda: sample.start(
-      model, params, batch, keys_B, jnp.int32(-1), GREEDY))
+      model, params, batch, how, jnp.int32(-1), ()))
   rows = set()  # Of the left operands of all products in the loop.
 
   def visit(jaxpr):
@@ -227,7 +227,7 @@ def test_a_source_is_read_once(reader):
       for inner in jax_core.jaxprs_in_params(equation.params):
         visit(inner)
   visit(jax.make_jaxpr(lambda state: sample.advance(
-      model, params, state, jnp.int32(-1), jnp.int32(16), GREEDY))(state).jaxpr)
+      model, params, state, jnp.int32(-1), jnp.int32(16), ()))(state).jaxpr)
   # A row for each of four prompts, and not for each of 4 x 32 source tokens.
   assert rows == {4}
 
@@ -235,12 +235,12 @@ def test_a_source_is_read_once(reader):
 def test_each_row_ends_with_its_own_end(reader):
   model, params = reader
   free = sample.generate(
-      model, params, READ, max_new_tokens=16, transforms=GREEDY)
+      model, params, READ, max_new_tokens=16, sampling=GREEDY)
   ends = [None, int(free.tokens[1][4]), None, int(free.tokens[3][0])]
   ended = sample.generate(
       model, params, [dataclasses.replace(prompt, end=end)
                       for prompt, end in zip(READ, ends)],
-      max_new_tokens=16, transforms=GREEDY)
+      max_new_tokens=16, sampling=GREEDY)
   for tokens, without, end, finished in zip(
       ended.tokens, free.tokens, ends, ended.finished):
     at = len(without) - 1 if end is None else without.tolist().index(end)
@@ -253,7 +253,7 @@ def test_a_prefix_is_seen_both_ways(any_model):
   both = [prompts.Prompt(ids, both_ways=count)
           for ids, count in zip(PROMPTS, (2, 0, 11, 6))]
   found = sample.generate(
-      model, params, both, max_new_tokens=16, transforms=GREEDY)
+      model, params, both, max_new_tokens=16, sampling=GREEDY)
   apply = jax.jit(lambda ids_BT, prefix_BT: model.apply(
       {'params': params}, ids_BT, masks.prefix(
           jnp.arange(40)[None], jnp.ones((1, 40), jnp.int32), prefix_BT))[0])
@@ -337,6 +337,6 @@ def test_the_same_tokens_are_drawn_as_ever(kind, sampling):
       for ids, count in zip(PROMPTS, (2, 0, 11, 6))]}.get(kind, PROMPTS)
   found = sample.generate(
       *conftest.hot_model(KINDS[kind]), asked, max_new_tokens=12, rng=3,
-      transforms=SAMPLINGS[sampling].build())
+      sampling=SAMPLINGS[sampling])
   assert [''.join(chr(48 + token) for token in tokens)
           for tokens in found.tokens] == DRAWN[kind, sampling].split()

@@ -140,3 +140,14 @@ def test_impossible_values_are_refused_by_name(field, value):
 def test_best_is_argmax():
   logits = jax.random.randint(jax.random.key(0), (50, 7), 0, 4).astype(float)
   assert transforms.best(logits).tolist() == jnp.argmax(logits, -1).tolist()
+
+
+@pytest.mark.parametrize('k', [1, 2, 5, 9])
+def test_the_largest_are_found_without_a_sort(k):
+  rows_BV = np.array([
+      [-1.0, -0.0, 0.0, 3.0, 3.0, -np.inf, 1e-40, -1e30, 2.0],
+      [-5.0, -4.0, -3.0, -3.0, -np.inf, -np.inf, -9.0, -1e38, -1e-38]],
+      np.float32)
+  got_BV = jax.jit(transforms.of_rank)(rows_BV, k)
+  want_BV = transforms.TopK(k)(rows_BV, np.zeros((2, 9), np.int32))
+  np.testing.assert_array_equal(got_BV, want_BV)

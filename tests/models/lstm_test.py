@@ -128,7 +128,7 @@ def test_generation_draws_what_the_full_pass_finds_most_likely():
   prompts = [np.array([3, 1, 4]), np.array([1, 5, 9, 2, 6])]
   drawn = sample.generate(
       model, params, prompts, max_new_tokens=3,
-      transforms=(transforms.Greedy(),))
+      sampling=transforms.Sampling(temperature=0))
   for prompt, tokens in zip(prompts, drawn.tokens, strict=True):
     text = np.concatenate([prompt, tokens])
     logits, _ = apply(ZAREMBA, params, text[None])

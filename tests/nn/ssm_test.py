@@ -135,7 +135,7 @@ def test_it_continues_prompts_of_different_lengths_as_if_alone(made):
   def continued(prompts):
     return sample.generate(
         model, params, prompts, max_new_tokens=4,
-        transforms=(transforms.Greedy(),)).tokens
+        sampling=transforms.Sampling(temperature=0)).tokens
   together = continued([[1, 2, 3, 4, 5], [6, 7]])
   np.testing.assert_array_equal(together[1], continued([[6, 7]])[0])
 

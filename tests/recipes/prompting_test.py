@@ -98,7 +98,7 @@ def test_a_run_with_an_encoder_shows_samples():
       model, params, [
           prompts.Prompt([ZERO], [BOS, ZERO], end=ONE),
           prompts.Prompt([ZERO], [BOS, A, B, ZERO], end=ONE)],
-      max_new_tokens=6, transforms=run.samples.sampling.build(),
+      max_new_tokens=6, sampling=run.samples.sampling,
       eos_id=EOS).tokens
   assert shown == [
       (prompt, TOKENIZER.decode(tokens))

@@ -1,0 +1,99 @@
+"""Rows of numbers against the transforms that they stand for."""
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.generation import sample
+from lmjax.generation import sampling
+from lmjax.generation import transforms
+
+RNG = np.random.default_rng(0)
+KINDS = [
+    transforms.Sampling(), transforms.Sampling(0), transforms.Sampling(0.7),
+    transforms.Sampling(1.3, top_k=1), transforms.Sampling(top_k=7),
+    transforms.Sampling(2.0, top_k=10**12), transforms.Sampling(top_p=0.4),
+    transforms.Sampling(typical_p=0.5), transforms.Sampling(min_p=0.2),
+    transforms.Sampling(0, 3, 0.5, 0.5, 0.5, 1.7),
+    transforms.Sampling(1.1, 20, 0.95, 0.9, 0.01, 1.3),
+    transforms.Sampling(top_p=1.0, typical_p=1.0, min_p=1.0)]
+B, V = len(KINDS), 211
+LOGITS_BV = jnp.asarray(3 * RNG.standard_normal((B, V)), jnp.float32)
+COUNTS_BV = jnp.asarray(RNG.integers(0, 2, (B, V)), jnp.int32)
+KEYS_B = jax.random.split(jax.random.key(1), B)
+
+
+def test_rows_that_differ_draw_as_their_transforms_do():
+  draw = jax.jit(sampling.draw)
+  how = sampling.rows(KINDS, KEYS_B, B)
+  for number in range(5):
+    drawn_B = number + jnp.arange(B)
+    token_B = draw(how, LOGITS_BV, COUNTS_BV, drawn_B)
+    for row, kind in enumerate(KINDS):
+      one_BV = LOGITS_BV[row][None]
+      for transform in kind.build():
+        one_BV = transform(one_BV, COUNTS_BV[row][None])
+      key = jax.random.fold_in(KEYS_B[row], drawn_B[row])
+      assert token_B[row] == jax.random.categorical(key, one_BV[0]), kind
+  assert draw._cache_size() == 1
+
+
+def test_what_stays_is_what_transforms_leave():
+  """Each draw above sees one token; here is all that could be drawn."""
+  for kind in KINDS[3:9]:
+    keys_B = jax.random.split(jax.random.key(2), 2000)
+    draw = jax.jit(lambda how: sampling.draw(
+        how, jnp.tile(LOGITS_BV[:1], (2000, 1)),
+        jnp.tile(COUNTS_BV[:1], (2000, 1)), jnp.zeros(2000, int)))
+    found = set(draw(sampling.rows(kind, keys_B, 2000)).tolist())
+    left_BV = LOGITS_BV[:1]
+    for transform in kind.build():
+      left_BV = transform(left_BV, COUNTS_BV[:1])
+    assert found <= set(np.flatnonzero(np.isfinite(left_BV[0])).tolist())
+
+
+def test_greedy_rows_alone_draw_no_random_numbers():
+  jaxpr = jax.make_jaxpr(sampling.draw)(
+      sampling.rows(KINDS[1], KEYS_B, B), LOGITS_BV, COUNTS_BV,
+      jnp.zeros(B, int))
+  outside = [equation.primitive.name for equation in jaxpr.eqns]
+  assert outside.count('cond') == 2  # The penalty, and all else.
+  assert not any('random' in name or 'sort' in name for name in outside)
+  assert 'random_bits' in str(jaxpr) and 'sort[' not in str(jaxpr)
+
+
+def test_any_values_share_a_program(model):
+  def draw(how):
+    return [tokens.tolist() for tokens in sample.generate(
+        *model, [[1, 2, 3], [4]], max_new_tokens=6, rng=3,
+        sampling=how).tokens]
+  alone = [draw(kind) for kind in (KINDS[1], KINDS[10])]
+  compiled = sample._generate._cache_size()
+  mixed = draw([KINDS[1], KINDS[10]])
+  assert mixed == [alone[0][0], alone[1][1]]
+  for kind in KINDS:
+    draw(kind)
+  assert sample._generate._cache_size() == compiled
+
+
+def test_a_users_transforms_come_before_the_rows_own(model):
+  def only_odd(logits_BV, counts_BV):
+    del counts_BV
+    return jnp.where(
+        (jnp.arange(logits_BV.shape[1]) % 2 == 1)[None], logits_BV, -jnp.inf)
+  for kind in (KINDS[1], KINDS[4]):
+    tokens = sample.generate(
+        *model, [[1, 2, 3]], max_new_tokens=12, sampling=kind,
+        transforms=(only_odd,)).tokens[0]
+    assert (tokens % 2 == 1).all()
+
+
+def test_rows_that_fill_up_a_batch_do_as_the_last_one():
+  how = sampling.rows([KINDS[2], KINDS[1]], KEYS_B[:4], 2)
+  assert how.temperature_B.tolist() == [np.float32(0.7), 0, 0, 0]
+
+
+def test_another_number_of_samplings_is_refused():
+  with pytest.raises(errors.InputError, match='one for each of 3; got 2'):
+    sampling.rows(KINDS[:2], KEYS_B[:4], 3)
