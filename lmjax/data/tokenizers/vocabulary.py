@@ -103,7 +103,7 @@ class Tokenizer:
       raise errors.InputError(
           f'The tokenizer has no {name}, only '
           f'{", ".join(self.specials) or "ids for text"}; name what it should '
-          f'have: --config.data.specials="(\'{name}\',)".')
+          f"have: --config.data.specials='{name}'.")
     return self.specials[name]
 
   @property
