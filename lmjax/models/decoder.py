@@ -16,6 +16,7 @@ from lmjax.nn import caches
 from lmjax.nn import layers
 from lmjax.nn import masks
 from lmjax.nn import positions as positions_lib
+from lmjax.nn import taps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,6 +150,7 @@ class Decoder(nn.Module):
     x_BTD = config.positions.embed(
         x_BTD, mask.query_positions_BT, config.context, config.policy)
     x_BTD = layers.Dropout(config.embed_dropout, deterministic=not train)(x_BTD)
+    x_BTD = taps.tap(self, 'embedding', x_BTD)
 
     slots_B = None
     if cache is not None:
@@ -162,14 +164,16 @@ class Decoder(nn.Module):
       cache = cache.replace(layers=layer_caches)
     if config.final_norm is not None:
       x_BTD = config.final_norm.build('final_norm')(x_BTD)
-    return x_BTD, cache
+    return taps.tap(self, 'final', x_BTD), cache
 
   def logits(self, x_BTD: jax.Array) -> jax.Array:
     """Returns float32 `logits_BTV` for hidden states."""
     logits_BTV = (
         self.embed.logits(x_BTD) if self.config.tied else self.head(x_BTD))
     cap = self.config.logit_softcap
-    return logits_BTV if cap is None else cap * jnp.tanh(logits_BTV / cap)
+    if cap is not None:
+      logits_BTV = cap * jnp.tanh(logits_BTV / cap)
+    return taps.tap(self, 'logits', logits_BTV)
 
   def empty_cache(self, batch: int, length: int) -> caches.Tokens:
     """Returns a cache with room for `length` tokens in each of `batch` rows."""

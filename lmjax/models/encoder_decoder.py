@@ -20,6 +20,7 @@ from lmjax.nn import decoder_block
 from lmjax.nn import layers
 from lmjax.nn import masks
 from lmjax.nn import positions as positions_lib
+from lmjax.nn import taps
 
 _ROOM = 2  # Positions beyond the context, for ids that frame a text.
 
@@ -152,10 +153,11 @@ class Side(nn.Module):
         self.block, self.num_layers, policy, self.positions, self.attend,
         config.scan, config.remat, name='stack')
     nn.share_scope(self, stack)  # `encoder/layer_0`, not `.../stack/layer_0`.
-    x_BTD, cache = stack(drop(x_BTD), cache, sight, bias_BNTS, slots_B, train)
+    x_BTD = taps.tap(self, 'embedding', drop(x_BTD))
+    x_BTD, cache = stack(x_BTD, cache, sight, bias_BNTS, slots_B, train)
     if config.final_norm is not None:
       x_BTD = config.final_norm.build('final_norm')(x_BTD)
-    return drop(x_BTD), cache
+    return taps.tap(self, 'final', drop(x_BTD)), cache
 
 
 class EncoderDecoder(nn.Module):
@@ -270,7 +272,9 @@ class EncoderDecoder(nn.Module):
     """Returns float32 `logits_BTV` for the decoder's hidden states."""
     if self.config.head_scale:
       x_BTD = x_BTD * jnp.asarray(self.config.width ** -0.5, x_BTD.dtype)
-    return self.embed.logits(x_BTD) if self.config.tied else self.head(x_BTD)
+    return taps.tap(
+        self, 'logits', self.embed.logits(x_BTD) if self.config.tied
+        else self.head(x_BTD))
 
   def empty_cache(self, batch: int, length: int) -> Cache:
     """Returns a cache with room for `length` tokens in each of `batch` rows."""

@@ -82,21 +82,7 @@ def plain(
   d = shapes.bind(q_BTNH=q_BTNH, k_BSKH=k_BSKH, v_BSKH=v_BSKH)
   if d.N % d.K:
     raise ValueError(f'{d.N} query heads do not divide into {d.K} key heads.')
-  q_BTNH = q_BTNH * jnp.asarray(
-      d.H**-0.5 if scale is None else scale, q_BTNH.dtype)
-  # Batch axes lead and T comes last but one, as in the logits: in any other
-  # order XLA transposes what is T times S large.
-  q_BKGTH = jnp.moveaxis(
-      q_BTNH.reshape(d.B, d.T, d.K, d.N // d.K, d.H), 1, 3)
-  logits_BKGTS = jnp.einsum('BKGTH,BSKH->BKGTS', q_BKGTH, k_BSKH,
-                            preferred_element_type=jnp.float32)
-  if bias_BNTS is not None:
-    logits_BKGTS += jnp.broadcast_to(
-        bias_BNTS, (d.B,) + bias_BNTS.shape[1:]).reshape(logits_BKGTS.shape)
-  if softcap is not None:
-    logits_BKGTS = softcap * jnp.tanh(logits_BKGTS / softcap)
-  logits_BKGTS = jnp.where(mask.dense()[:, None, None], logits_BKGTS,
-                           jnp.finfo(jnp.float32).min)
+  logits_BKGTS = _logits(q_BTNH, k_BSKH, mask, bias_BNTS, scale, softcap)
   # The softmax's division waits until after the second product, where there
   # are H numbers a query instead of S, forward and backward.
   largest_BKGT1 = jax.lax.stop_gradient(
@@ -113,6 +99,45 @@ def plain(
       preferred_element_type=jnp.float32) / total_BKGT1
   out_BTKGH = jnp.moveaxis(out_BKGTH.astype(v_BSKH.dtype), 3, 1)
   return out_BTKGH.reshape(d.B, d.T, d.N, d.H)
+
+
+def weights(q_BTNH, k_BSKH, mask, *, bias_BNTS=None, scale=None, softcap=None
+            ) -> jax.Array:
+  """Returns what `plain` averages by, float32 `weights_BNTS`, for who asks.
+
+  Arguments as there.
+  """
+  logits_BKGTS = _logits(q_BTNH, k_BSKH, mask, bias_BNTS, scale, softcap)
+  shape = (len(q_BTNH), q_BTNH.shape[2], *logits_BKGTS.shape[3:])
+  return jax.nn.softmax(logits_BKGTS).reshape(shape)
+
+
+def averaged(weights_BNTS: jax.Array, v_BSKH: jax.Array) -> jax.Array:
+  """Returns values averaged by given weights, `out_BTNH`."""
+  v_BSNH = jnp.repeat(
+      v_BSKH, weights_BNTS.shape[1] // v_BSKH.shape[2], axis=2)
+  return jnp.einsum('BNTS,BSNH->BTNH', weights_BNTS, v_BSNH,
+                    preferred_element_type=jnp.float32).astype(v_BSKH.dtype)
+
+
+def _logits(q_BTNH, k_BSKH, mask, bias_BNTS, scale, softcap):
+  """Returns the logits of `plain`, float32, lowest where nothing is seen."""
+  d = shapes.bind(q_BTNH=q_BTNH, k_BSKH=k_BSKH)
+  q_BTNH = q_BTNH * jnp.asarray(
+      d.H**-0.5 if scale is None else scale, q_BTNH.dtype)
+  # Batch axes lead and T comes last but one, as in the logits: in any other
+  # order XLA transposes what is T times S large.
+  q_BKGTH = jnp.moveaxis(
+      q_BTNH.reshape(d.B, d.T, d.K, d.N // d.K, d.H), 1, 3)
+  logits_BKGTS = jnp.einsum('BKGTH,BSKH->BKGTS', q_BKGTH, k_BSKH,
+                            preferred_element_type=jnp.float32)
+  if bias_BNTS is not None:
+    logits_BKGTS += jnp.broadcast_to(
+        bias_BNTS, (d.B,) + bias_BNTS.shape[1:]).reshape(logits_BKGTS.shape)
+  if softcap is not None:
+    logits_BKGTS = softcap * jnp.tanh(logits_BKGTS / softcap)
+  return jnp.where(mask.dense()[:, None, None], logits_BKGTS,
+                   jnp.finfo(jnp.float32).min)
 
 
 def blocked(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, dropout_rng=None,

@@ -12,6 +12,7 @@ from lmjax.nn import caches
 from lmjax.nn import layers
 from lmjax.nn import masks
 from lmjax.nn import positions as positions_lib
+from lmjax.nn import taps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +133,8 @@ class Attention(nn.Module):
       k_BTKH = config.qk_norm.build('key_norm')(k_BTKH)
     q_BTNH = self.positions.rotate(q_BTNH, mask.query_positions_BT)
     k_BTKH = self.positions.rotate(k_BTKH, mask.query_positions_BT)
+    q_BTNH, k_BTKH, v_BTKH = (taps.tap(self, name, x) for name, x in (
+        ('queries', q_BTNH), ('keys', k_BTKH), ('values', v_BTKH)))
 
     if cache is not None:
       cache, keys = cache.extend(k_BTKH, v_BTKH, slots_B)
@@ -143,9 +146,16 @@ class Attention(nn.Module):
     if config.window is not None:
       mask = mask.replace(window=config.window)
     rng = self.make_rng('dropout') if train and config.dropout else None
+    options = dict(
+        bias_BNTS=bias_BNTS, scale=config.scale, softcap=config.softcap)
     out_BTNH = self.attend(
-        q_BTNH, k_BTKH, v_BTKH, mask, bias_BNTS=bias_BNTS, scale=config.scale,
-        softcap=config.softcap, dropout=config.dropout, dropout_rng=rng)
+        q_BTNH, k_BTKH, v_BTKH, mask, dropout=config.dropout, dropout_rng=rng,
+        **options)
+    if taps.asked(self, 'weights'):  # Which a fused kernel never writes down.
+      weights_BNTS = taps.tap(self, 'weights', attend_lib.weights(
+          q_BTNH, k_BTKH, mask, **options))
+      if taps.written(self, 'weights'):
+        out_BTNH = attend_lib.averaged(weights_BNTS, v_BTKH)
     out_BTD = layers.Dense(d.D, policy, config.out_bias, policy.residual_std,
                            name='out')(out_BTNH.reshape(d.B, d.T, -1))
     return out_BTD, cache

@@ -17,6 +17,7 @@ from lmjax.nn import layers
 from lmjax.nn.mixture import experts
 from lmjax.nn import positions as positions_lib
 from lmjax.nn import ssm
+from lmjax.nn import taps
 
 Mixer = attention.AttentionConfig | ssm.SSMConfig
 MLP = layers.MLPConfig | experts.MixtureOfExperts
@@ -77,18 +78,18 @@ class PreNormBlock(nn.Module):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config
     drop = layers.Dropout(config.dropout, deterministic=not train)
-    x_BTD = placement.tokens(x_BTD)
+    x_BTD = taps.tap(self, 'input', placement.tokens(x_BTD))
 
     h_BTD = config.norm.build('mixer_norm')(x_BTD)
     h_BTD, cache = config.mixer.build(
         self.policy, self.positions, self.attend, 'mixer')(
             h_BTD, mask, bias_BNTS, cache, index, train)
-    x_BTD += drop(h_BTD)
+    x_BTD = taps.tap(self, 'after_mixer', x_BTD + drop(h_BTD))
 
     h_BTD = config.norm.build('mlp_norm')(x_BTD)
     h_BTD = config.mlp.build(self.policy, 'mlp')(
         h_BTD, train, mask.query_segments_BT)
-    return x_BTD + drop(h_BTD), cache
+    return taps.tap(self, 'after_mlp', x_BTD + drop(h_BTD)), cache
 
 
 class PostNormBlock(PreNormBlock):
@@ -99,16 +100,18 @@ class PostNormBlock(PreNormBlock):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config
     drop = layers.Dropout(config.dropout, deterministic=not train)
-    x_BTD = placement.tokens(x_BTD)
+    x_BTD = taps.tap(self, 'input', placement.tokens(x_BTD))
 
     h_BTD, cache = config.mixer.build(
         self.policy, self.positions, self.attend, 'mixer')(
             x_BTD, mask, bias_BNTS, cache, index, train)
     x_BTD = config.norm.build('mixer_norm')(x_BTD + drop(h_BTD))
+    x_BTD = taps.tap(self, 'after_mixer', x_BTD)
 
     h_BTD = config.mlp.build(self.policy, 'mlp')(
         x_BTD, train, mask.query_segments_BT)
-    return config.norm.build('mlp_norm')(x_BTD + drop(h_BTD)), cache
+    x_BTD = config.norm.build('mlp_norm')(x_BTD + drop(h_BTD))
+    return taps.tap(self, 'after_mlp', x_BTD), cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,8 +198,8 @@ class Stack(nn.Module):
     if self.scan:
       scanned = nn.scan(
           block, length=self.num_layers,
-          variable_axes={'intermediates': 0, 'losses': 0, 'metrics': 0} | (
-              {} if self.shared else {'params': 0}),
+          variable_axes={'intermediates': 0, 'losses': 0, 'metrics': 0}
+          | taps.SCANNED | ({} if self.shared else {'params': 0}),
           variable_broadcast='params' if self.shared else False,
           split_rngs={'params': not self.shared, 'dropout': True},
           in_axes=(0, nn.broadcast, nn.broadcast, nn.broadcast, nn.broadcast),
@@ -232,16 +235,25 @@ class Stack(nn.Module):
     keys_L = None if rng is None else jax.random.split(
         rng.rng, self.num_layers)
 
+    if self.variables.get(taps.WRITE, {}).get('layers'):
+      raise errors.InputError(
+          'Layers that are divided over devices can be read but not written '
+          'to: write without a mesh that has stages.')
+
     def layer(params, x_BTD, others, key):
       mask, bias_BNTS = others
-      return module.apply(
+      (x_BTD, _), found = module.apply(
           {'params': params}, x_BTD, None, mask, bias_BNTS, None, train,
           rngs={} if key is None else {
               'dropout': flax.core.scope.LazyRng(key, (*rng.suffix, 'layers'))
-          })[0]
+          }, mutable=[taps.READ])
+      return x_BTD, found
 
-    return stages.run(
+    x_BTD, found = stages.run(
         layer, self.variables['params']['layers'], x_BTD, others, keys_L)
+    for name, values in found.items():
+      self.put_variable(name, 'layers', values)
+    return x_BTD
 
 
 def stack_layers(params: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from lmjax.nn import cross
 from lmjax.nn import layers
 from lmjax.nn import masks
 from lmjax.nn import positions as positions_lib
+from lmjax.nn import taps
 
 
 @struct.dataclass
@@ -71,21 +72,21 @@ class PreNormDecoderBlock(nn.Module):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config.block
     drop = layers.Dropout(config.dropout, deterministic=not train)
-    x_BTD = placement.tokens(x_BTD)
+    x_BTD = taps.tap(self, 'input', placement.tokens(x_BTD))
 
     h_BTD = config.norm.build('mixer_norm')(x_BTD)
     h_BTD, kept = self.mixed(h_BTD, cache, sight, bias_BNTS, index, train)
-    x_BTD += drop(h_BTD)
+    x_BTD = taps.tap(self, 'after_mixer', x_BTD + drop(h_BTD))
 
     h_BTD = config.norm.build('cross_norm')(x_BTD)
     h_BTD, memory = self.crossed(h_BTD, cache, sight, train)
-    x_BTD += drop(h_BTD)
+    x_BTD = taps.tap(self, 'after_cross', x_BTD + drop(h_BTD))
 
     h_BTD = config.norm.build('mlp_norm')(x_BTD)
     h_BTD = config.mlp.build(self.policy, 'mlp')(
         h_BTD, train, sight.own.query_segments_BT)
     cache = None if cache is None else Cache(kept, memory)
-    return x_BTD + drop(h_BTD), cache
+    return taps.tap(self, 'after_mlp', x_BTD + drop(h_BTD)), cache
 
   def mixed(self, x_BTD, cache, sight, bias_BNTS, index, train):
     """Returns the mixer's branch and its cache."""
@@ -114,15 +115,18 @@ class PostNormDecoderBlock(PreNormDecoderBlock):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config.block
     drop = layers.Dropout(config.dropout, deterministic=not train)
-    x_BTD = placement.tokens(x_BTD)
+    x_BTD = taps.tap(self, 'input', placement.tokens(x_BTD))
 
     h_BTD, kept = self.mixed(x_BTD, cache, sight, bias_BNTS, index, train)
     x_BTD = config.norm.build('mixer_norm')(x_BTD + drop(h_BTD))
+    x_BTD = taps.tap(self, 'after_mixer', x_BTD)
 
     h_BTD, memory = self.crossed(x_BTD, cache, sight, train)
     x_BTD = config.norm.build('cross_norm')(x_BTD + drop(h_BTD))
+    x_BTD = taps.tap(self, 'after_cross', x_BTD)
 
     h_BTD = config.mlp.build(self.policy, 'mlp')(
         x_BTD, train, sight.own.query_segments_BT)
     cache = None if cache is None else Cache(kept, memory)
-    return config.norm.build('mlp_norm')(x_BTD + drop(h_BTD)), cache
+    x_BTD = config.norm.build('mlp_norm')(x_BTD + drop(h_BTD))
+    return taps.tap(self, 'after_mlp', x_BTD), cache

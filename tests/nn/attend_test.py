@@ -293,3 +293,18 @@ def test_one_at_a_time_is_the_function_itself():
   looped = jax.make_jaxpr(jax.vmap(attend._one_at_a_time(kernel)))(
       operands, rest)
   assert 'f32[3,2,2' not in str(looped) and 'scan' in str(looped)
+
+
+def test_weights_are_those_that_plain_averages_by():
+  q_BTNH, k_BSKH, v_BSKH = (
+      jax.random.normal(key, (2, 5, heads, 8)) for key, heads in zip(
+          jax.random.split(jax.random.key(0), 3), (4, 2, 2)))
+  options = dict(
+      bias_BNTS=jax.random.normal(jax.random.key(1), (1, 4, 5, 5)), scale=0.7,
+      softcap=3.0)
+  mask = masks.of_length(5)
+  weights_BNTS = attend.weights(q_BTNH, k_BSKH, mask, **options)
+  assert weights_BNTS.shape == (2, 4, 5, 5)
+  np.testing.assert_allclose(
+      attend.averaged(weights_BNTS, v_BSKH),
+      attend.plain(q_BTNH, k_BSKH, v_BSKH, mask, **options), atol=1e-5)

@@ -9,12 +9,14 @@ from lmjax.core import draws
 from lmjax.core import errors
 from lmjax.core import placement
 
-# layer(params, x_BTD, others, key) -> x_BTD: one layer of one part's rows.
-Layer = Callable[[Any, jax.Array, Any, jax.Array | None], jax.Array]
+# layer(params, x_BTD, others, key) -> x_BTD, kept: one layer of one part's
+# rows, and a tree of arrays that it keeps of each of them, such as {}.
+Layer = Callable[
+    [Any, jax.Array, Any, jax.Array | None], tuple[jax.Array, Any]]
 
 
 def run(layer: Layer, params: Any, x_BTD: jax.Array, others: Any,
-        keys_L: jax.Array | None = None) -> jax.Array:
+        keys_L: jax.Array | None = None) -> tuple[jax.Array, Any]:
   """Applies L layers, of which each of S stages has L / S, one after another.
 
   The batch is cut into M parts, as `training.step` cuts microbatches. While a
@@ -35,6 +37,10 @@ def run(layer: Layer, params: Any, x_BTD: jax.Array, others: Any,
       of 1 where all rows share them; or None.
     keys_L: For dropout, each layer's; None is without. What is drawn by `draws`
       for a row does not depend on its part.
+
+  Returns:
+    What leaves the last layer, and what the layers have kept, with a leading
+    axis L.
 
   Raises:
     InputError: If the rows do not divide into the parts, or the layers into the
@@ -65,10 +71,10 @@ def run(layer: Layer, params: Any, x_BTD: jax.Array, others: Any,
 
     def step(x_BTD, of_layer):
       params, key = of_layer
-      return layer(params, x_BTD, others, key), None
+      return layer(params, x_BTD, others, key)
 
     with draws.every(parts, part):
-      return jax.lax.scan(step, x_BTD, (params, keys_L))[0]
+      return jax.lax.scan(step, x_BTD, (params, keys_L))
 
   all_stages = jax.vmap(
       stage, in_axes=(0, 0, [0 if t else None for t in travels], 0),
@@ -81,17 +87,19 @@ def run(layer: Layer, params: Any, x_BTD: jax.Array, others: Any,
         x, jnp.minimum(number, parts - 1), keepdims=False) for x in waiting]
     held = [_entered(x, new) for x, new in zip(held, came)]
     moving = iter(held)
-    x_SBTD = all_stages(
+    x_SBTD, kept = all_stages(
         params, keys_SL, [next(moving) if t else leaf
                           for t, leaf in zip(travels, leaves)],
         jnp.clip(number - number_S, 0, parts - 1))
-    return [x_SBTD, *held[1:]], x_SBTD
+    return [x_SBTD, *held[1:]], (x_SBTD, kept)
 
   waiting = [_cut(leaf, parts) for t, leaf in zip(travels, leaves) if t]
   held = [placement.over(
       jnp.zeros((stages, *x.shape[1:]), x.dtype), 'layers') for x in waiting]
-  _, out_USBTD = jax.lax.scan(turn, held, jnp.arange(parts + stages - 1))
-  return _joined(out_USBTD[stages - 1:, stages - 1])
+  _, (out_USBTD, kept) = jax.lax.scan(
+      turn, held, jnp.arange(parts + stages - 1))
+  return _joined(out_USBTD[stages - 1:, stages - 1]), jax.tree.map(
+      lambda x: _of_layers(x, parts, stages), kept)
 
 
 def _entered(held, new):
@@ -99,6 +107,14 @@ def _entered(held, new):
   held = placement.over(jnp.roll(held, 1, axis=0), 'layers')
   first = jnp.arange(len(held)).reshape(-1, *(1,) * new.ndim) == 0
   return jnp.where(first, new[None], held)
+
+
+def _of_layers(x, parts, stages):
+  """Returns what was kept, [turns, S, L / S, B / M, ...], as [L, B, ...]."""
+  x = jnp.stack([  # A part comes to each stage a turn later.
+      x[stage:stage + parts, stage] for stage in range(stages)])
+  x = jnp.moveaxis(x, 1, 2)
+  return jax.vmap(_joined)(x.reshape(-1, *x.shape[2:]))
 
 
 def _cut(x, parts):

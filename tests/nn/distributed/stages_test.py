@@ -25,12 +25,12 @@ def layer(params, x_BTD, others, key):
   x_BTD += others['shift_1T'][..., None]
   if key is not None:
     x_BTD *= draws.bernoulli(key, 0.5, x_BTD.shape)
-  return x_BTD
+  return x_BTD, {}
 
 
 def one_by_one(params, x_BTD, keys_L=(None,) * L):
   for i in range(L):
-    x_BTD = layer({'w': params['w'][i]}, x_BTD, OTHERS, keys_L[i])
+    x_BTD, _ = layer({'w': params['w'][i]}, x_BTD, OTHERS, keys_L[i])
   return x_BTD
 
 
@@ -44,7 +44,7 @@ def piped(sizes, parts, keys_L=None, others=OTHERS):
 
   def inside(params, x_BTD):
     with placement.divided(mesh, sharding.LOGICAL, parts):
-      return stages.run(layer, params, x_BTD, others, keys_L)
+      return stages.run(layer, params, x_BTD, others, keys_L)[0]
   return jax.jit(inside)
 
 
