@@ -86,7 +86,8 @@ def check(model: nn.Module) -> None:
   Raises:
     InputError: If it sees only what comes before a token, or predicts none.
   """
-  if getattr(model.config, 'causal', True) or not hasattr(model, 'logits'):
+  traits = model.config.traits
+  if not traits.both_ways or 'tokens' not in traits.heads:
     raise errors.InputError(
         f'{type(model).__name__} cannot fill a mask: only a model that reads '
         'both ways, such as Encoder trained by MaskedLM, can. Give the '

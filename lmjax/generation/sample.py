@@ -212,12 +212,9 @@ def check(model: nn.Module) -> None:
   """Refuses a model that cannot continue a prompt.
 
   Raises:
-    InputError: If it neither is causal nor has a decoder that is, or it keeps
-      no cache.
+    InputError: If the model has no trait `cached`.
   """
-  config = model.config
-  if not hasattr(model, 'empty_cache') or not (
-      getattr(config, 'causal', True) or getattr(config, 'has_source', False)):
+  if not model.config.traits.cached:
     raise errors.InputError(
         f'{type(model).__name__} cannot continue a prompt: only a causal model '
         'such as Decoder (with causal=True) or Recurrent can, or one with a '
@@ -249,7 +246,7 @@ def _prepare(model, prompts, max_new_tokens, sampling, rng):
   batch = prompts_lib.pad(
       prompts, max_new_tokens=max_new_tokens, context=model.config.context,
       vocab_size=model.config.vocab_size)
-  reads = getattr(model.config, 'has_source', False)
+  reads = model.config.traits.reads_source
   if reads != (batch.sources_BS is not None):
     raise errors.InputError(
         f'{type(model).__name__} '

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import shapes
+from lmjax.models import model
 from lmjax.models import vocabulary
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import block as block_lib
@@ -83,9 +84,12 @@ class DecoderConfig(vocabulary.Sized):
         self.init_std / (2 * self.num_layers) ** 0.5)
 
   @property
-  def pipelined(self) -> bool:
-    """Whether devices can hold some of the layers each."""
-    return self.scan
+  def traits(self) -> model.Traits:
+    return model.Traits(
+        causal=self.causal, both_ways=not self.causal,
+        attends=self.block.mixer.attends, cached=self.causal, blocks=True,
+        stages=self.scan, offloads=self.remat == 'offload',
+        mixture=self.block.mlp.mixture)
 
   def build(self, attend: Callable[..., jax.Array] = attend_lib.best
             ) -> 'Decoder':

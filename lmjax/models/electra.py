@@ -8,6 +8,7 @@ import jax
 
 from lmjax.core import errors
 from lmjax.models import encoder
+from lmjax.models import model
 from lmjax.models import vocabulary
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import masks
@@ -35,8 +36,6 @@ class ElectraConfig:
   generator: encoder.EncoderConfig = _SMALL
   discriminator: encoder.EncoderConfig = _LARGE
 
-  causal = False  # As `EncoderConfig.causal`.
-
   def __post_init__(self):
     if self.generator.tokens is None or self.discriminator.replaced is None:
       raise errors.InputError(
@@ -53,6 +52,12 @@ class ElectraConfig:
             'The encoders of ELECTRA share their embeddings, so '
             f'model.generator.{field} and model.discriminator.{field} should '
             f'be alike; got {ours} and {theirs}.')
+
+  @property
+  def traits(self) -> model.Traits:
+    return model.Traits(
+        both_ways=True, attends=True,
+        heads=frozenset({'tokens', 'replaced', 'generator'}))
 
   @property
   def vocab_size(self) -> int | None:

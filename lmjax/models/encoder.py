@@ -9,9 +9,9 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import shapes
+from lmjax.models import model
 from lmjax.models import vocabulary
 from lmjax.nn import attend as attend_lib
-from lmjax.nn import attention
 from lmjax.nn import block as block_lib
 from lmjax.nn import layers
 from lmjax.nn import masks
@@ -126,8 +126,6 @@ class EncoderConfig(vocabulary.Sized):
   scan: bool = False
   remat: Literal['none', 'full', 'dots', 'offload'] = 'none'
 
-  causal = False  # For objectives that ask whether a token sees its future.
-
   def __post_init__(self):
     least = dict(context=1, width=1, num_layers=1, embedding_size=1,
                  position_offset=0, num_types=0)
@@ -136,7 +134,7 @@ class EncoderConfig(vocabulary.Sized):
       if value is not None and value < minimum:
         raise errors.InputError(
             f'model.{field} should be at least {minimum}; got {value}.')
-    if not isinstance(self.block.mixer, attention.AttentionConfig):
+    if not self.block.mixer.attends:
       raise errors.InputError(
           'An encoder reads both ways, which '
           f'{type(self.block.mixer).__name__} cannot; set '
@@ -158,9 +156,15 @@ class EncoderConfig(vocabulary.Sized):
     return layers.Policy(self.dtype, self.init_std, self.init_std)
 
   @property
-  def pipelined(self) -> bool:
-    """Whether devices can hold some of the layers each."""
-    return self.scan and not self.shared_layers
+  def traits(self) -> model.Traits:
+    heads = {'tokens': self.tokens, 'pooler': self.pooler,
+             'pairs': self.pooler and self.pooler.pairs,
+             'replaced': self.replaced}
+    return model.Traits(
+        both_ways=True, attends=True, blocks=True,
+        stages=self.scan and not self.shared_layers,
+        offloads=self.remat == 'offload', mixture=self.block.mlp.mixture,
+        heads=frozenset(name for name, head in heads.items() if head))
 
   def build(self, attend: Callable[..., jax.Array] = attend_lib.best
             ) -> 'Encoder':

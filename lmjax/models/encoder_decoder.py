@@ -10,9 +10,9 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import shapes
+from lmjax.models import model
 from lmjax.models import vocabulary
 from lmjax.nn import attend as attend_lib
-from lmjax.nn import attention
 from lmjax.nn import block as block_lib
 from lmjax.nn import caches
 from lmjax.nn import cross
@@ -88,22 +88,25 @@ class EncoderDecoderConfig(vocabulary.Sized):
   scan: bool = False
   remat: Literal['none', 'full', 'dots', 'offload'] = 'none'
 
-  causal = False  # As a whole: the encoder reads both ways.
-  has_source = True  # For objectives that ask if another text can be read.
-
   def __post_init__(self):
     for field in ('context', 'width', 'num_layers', 'num_decoder_layers'):
       value = getattr(self, field)
       if value is not None and value < 1:
         raise errors.InputError(
             f'model.{field} should be at least 1; got {value}.')
-    if not isinstance(self.block.mixer, attention.AttentionConfig):
+    if not self.block.mixer.attends:
       raise errors.InputError(
           'An encoder-decoder reads both ways and across, which '
           f'{type(self.block.mixer).__name__} cannot; set '
           '--config.model.block.mixer.kind=AttentionConfig.')
     self.block.mixer.size(self.width)
     decoder_block.WithCross(self.block).module()
+
+  @property
+  def traits(self) -> model.Traits:
+    return model.Traits(
+        attends=True, encodes=True, reads_source=True, cached=True, blocks=True,
+        offloads=self.remat == 'offload', mixture=self.block.mlp.mixture)
 
   @property
   def decoder_layers(self) -> int:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import shapes
+from lmjax.models import model
 from lmjax.models import vocabulary
 from lmjax.nn import layers
 from lmjax.nn import masks
@@ -82,7 +83,6 @@ class RecurrentConfig(vocabulary.Sized):
   dropout: Dropout = Dropout()
   init_scale: float = 0.1
   dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
-  causal = True  # Always; asked by objectives.
 
   def __post_init__(self):
     for field in ('context', 'width', 'num_layers', 'last_hidden'):
@@ -93,6 +93,10 @@ class RecurrentConfig(vocabulary.Sized):
     if not self.init_scale > 0:
       raise errors.InputError(
           f'model.init_scale should be above 0; got {self.init_scale}.')
+
+  @property
+  def traits(self) -> model.Traits:
+    return model.Traits(causal=True, cached=True, carries_state=True)
 
   @property
   def policy(self) -> layers.Policy:

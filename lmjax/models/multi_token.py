@@ -8,6 +8,7 @@ import jax
 
 from lmjax.core import errors
 from lmjax.models import decoder
+from lmjax.models import model
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import block as block_lib
 from lmjax.nn import masks
@@ -52,8 +53,18 @@ class MultiTokenConfig:
     return self.trunk.width
 
   @property
-  def causal(self) -> bool:
-    return self.trunk.causal
+  def num_layers(self) -> int:
+    return self.trunk.num_layers
+
+  @property
+  def dtype(self) -> str:
+    return self.trunk.dtype
+
+  @property
+  def traits(self) -> model.Traits:
+    trunk = self.trunk.traits
+    return dataclasses.replace(
+        trunk, blocks=False, stages=False, heads=trunk.heads | {'ahead'})
 
   def with_vocab(self, tokenizer_size: int) -> 'MultiTokenConfig':
     """Returns the config with its vocabulary settled by the tokenizer's."""

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from lmjax.core import errors
 from lmjax.core import placement
 from lmjax.core import shapes
+from lmjax.models import model
 from lmjax.models import vocabulary
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import layers
@@ -56,7 +57,6 @@ class XLNetConfig(vocabulary.Sized):
   epsilon: float = 1e-12
   init_std: float = 0.02
   dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
-  two_stream = True  # Predicts a token in its place, from any others.
 
   def __post_init__(self):
     for field in ('context', 'width', 'num_layers', 'num_heads', 'hidden'):
@@ -70,6 +70,10 @@ class XLNetConfig(vocabulary.Sized):
     if not 0 <= self.dropout < 1:
       raise errors.InputError(
           f'model.dropout should be in [0, 1); got {self.dropout}.')
+
+  @property
+  def traits(self) -> model.Traits:
+    return model.Traits(attends=True, encodes=True, two_stream=True)
 
   @property
   def policy(self) -> layers.Policy:

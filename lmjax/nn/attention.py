@@ -47,6 +47,8 @@ class AttentionConfig:
   scale: float | None = None
   dropout: float = 0.0
 
+  attends = True  # The mask decides which tokens a token sees.
+
   def __post_init__(self):
     if self.num_heads < 1 or self.kv_heads < 1:
       raise errors.InputError(

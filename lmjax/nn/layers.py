@@ -250,6 +250,8 @@ class MLPConfig:
   bias: bool = True
   dropout: float = 0.0
 
+  mixture = None  # Each token meets all parameters.
+
   def __post_init__(self):
     if self.hidden < 1:
       raise errors.InputError(f'mlp.hidden should be >= 1; got {self.hidden}.')

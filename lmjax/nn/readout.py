@@ -17,7 +17,7 @@ def states(model: nn.Module, inputs_BT: jax.Array, positions_BT: jax.Array,
   `model.apply(variables, ..., method=readout.states)`.
 
   Args:
-    model: A module with a `config`.
+    model: Any module of `lmjax.models.model.Model`.
     inputs_BT: Token ids.
     positions_BT: Their positions, from 0.
     segments_BT: Documents from 1, 0 for padding.
@@ -25,10 +25,11 @@ def states(model: nn.Module, inputs_BT: jax.Array, positions_BT: jax.Array,
       to read both ways always does.
     train: Whether dropout is on.
   """
-  encodes = hasattr(model, 'encode')
-  causal = causal and not encodes and model.config.causal
-  mask = masks.make(positions_BT, segments_BT, causal=causal)
-  if encodes:
+  traits = model.config.traits
+  mask = masks.make(
+      positions_BT, segments_BT,
+      causal=causal and traits.causal and not traits.encodes)
+  if traits.encodes:
     return model.encode(inputs_BT, mask, train=train)
   return model.hidden(inputs_BT, mask, train=train)[0]
 

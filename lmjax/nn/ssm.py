@@ -64,6 +64,8 @@ class SSMConfig:
   chunk: int = 64
   gated: bool = True
 
+  attends = False  # It reads from left to right, whatever the mask says.
+
   def __post_init__(self):
     for field in ('num_heads', 'convolution', 'chunk'):
       if getattr(self, field) < 1:

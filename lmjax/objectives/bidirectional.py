@@ -17,16 +17,16 @@ def check(model: nn.Module, what: str) -> None:
     what: The objective, as the subject of a sentence.
 
   Raises:
-    InputError: If `model.config.causal` is not False, or the model reads
-      another text as well.
+    InputError: If the model has no trait `both_ways`, or it reads another text
+      as well.
   """
-  if getattr(model.config, 'has_source', False):
+  if model.config.traits.reads_source:
     raise errors.InputError(
         f'{what} needs a model of one text, and {type(model).__name__} has an '
         'encoder and a decoder: choose --config.model.kind=EncoderConfig; for '
         'this model, choose --config.objective.kind=Seq2Seq with a '
         '--config.data.corruption.')
-  if getattr(model.config, 'causal', True):
+  if not model.config.traits.both_ways:
     raise errors.InputError(
         f'{what} needs a model that reads both ways, and '
         f'{type(model).__name__} as configured does not: choose '
@@ -36,12 +36,12 @@ def check(model: nn.Module, what: str) -> None:
 
 
 def check_head(model: nn.Module, head: str, what: str) -> None:
-  """Refuses a model whose config has no part of the name `head`.
+  """Refuses a model without the head of this name, of `Traits.heads`.
 
   Raises:
-    InputError: If `model.config` says that there is none.
+    InputError: If it has none.
   """
-  if getattr(model.config, head, True) is None:
+  if head not in model.config.traits.heads:
     raise errors.InputError(
         f'{what} needs the head model.{head}, which is off; leave '
         f'--config.model.{head}.kind at its default.')

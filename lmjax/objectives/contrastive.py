@@ -74,7 +74,7 @@ class SimCSE:
     """
     del tokenizer  # Needs no special ids.
     if self.pooling == 'pooler' and (
-        getattr(model.config, 'pooler', None) is None):
+        'pooler' not in model.config.traits.heads):
       raise errors.InputError(
           'objective.pooling is \'pooler\', but the model has none: set '
           '--config.model.pooler.kind=Pooler, or choose \'mean\' or \'first\'.')
@@ -129,7 +129,7 @@ def embed(model: nn.Module, params: Any, batch: Batch,
   x_BTD, _ = model.apply(
       {'params': params}, batch['inputs'],
       masks.make(batch['positions'], batch['segments'],
-                 causal=getattr(model.config, 'causal', True)),
+                 causal=model.config.traits.causal),
       **types, train=rng is not None,
       rngs=None if rng is None else {'dropout': rng}, method='hidden')
   real_BT = batch['segments'] > 0

@@ -193,7 +193,7 @@ def _distance(model, params, x_BTD, taught_BTE) -> jax.Array:
     raise errors.InputError(
         'objective.hidden_weight needs a teacher that also returns its hidden '
         'states; set it to 0, or see distill.teacher_of.')
-  if hasattr(model, 'mapped'):
+  if isinstance(model, Mapped):
     x_BTD = model.apply({'params': params}, x_BTD, method='mapped')
   if x_BTD.shape != taught_BTE.shape:
     raise errors.InputError(

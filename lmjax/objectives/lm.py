@@ -69,9 +69,9 @@ def check_causal(model: nn.Module) -> None:
   """Refuses a model that would see the tokens it is to predict.
 
   Raises:
-    InputError: If `model.config.causal` is not True.
+    InputError: If the model has no trait `causal`.
   """
-  if not getattr(model.config, 'causal', False):
+  if not model.config.traits.causal:
     raise errors.InputError(
         f'Predicting the next token needs a causal model; '
         f'{type(model).__name__} as configured reads both ways. Choose '

@@ -101,7 +101,7 @@ def shifted(batch: Batch, by: int) -> tuple[jax.Array, jax.Array]:
 
 
 def _check(model: nn.Module) -> None:
-  if not hasattr(model, 'ahead'):
+  if 'ahead' not in model.config.traits.heads:
     raise errors.InputError(
         f'Predicting several tokens needs a head for each; '
         f'{type(model).__name__} has one. Choose '

@@ -59,7 +59,7 @@ class SentencePairs:
     """
     bidirectional.check(model, 'SentencePairs')
     bidirectional.check_head(model, 'tokens', 'SentencePairs')
-    if not getattr(getattr(model.config, 'pooler', None), 'pairs', False):
+    if 'pairs' not in model.config.traits.heads:
       raise errors.InputError(
           'SentencePairs needs a model with logits for pairs: choose '
           '--config.model.kind=EncoderConfig '

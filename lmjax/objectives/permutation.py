@@ -226,7 +226,7 @@ def ordered_scores(
 
 
 def _check(model: nn.Module) -> None:
-  if not getattr(model.config, 'two_stream', False):
+  if not model.config.traits.two_stream:
     raise errors.InputError(
         f'Permutation language modelling needs two streams of attention; '
         f'{type(model).__name__} has one. Choose '

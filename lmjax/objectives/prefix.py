@@ -9,7 +9,6 @@ import jax
 
 from lmjax.core import errors
 from lmjax.core import metrics
-from lmjax.nn import attention
 from lmjax.nn import masks
 from lmjax.objectives import lm
 from lmjax.objectives import losses
@@ -84,14 +83,13 @@ def check(model: nn.Module) -> None:
   Raises:
     InputError: If it is not causal, or does not attend.
   """
-  if getattr(model.config, 'has_source', False):
+  if model.config.traits.reads_source:
     raise errors.InputError(
         'PrefixLM makes a decoder alone do what an encoder-decoder does by '
         'itself: choose --config.objective.kind=Seq2Seq for this model, or '
         '--config.model.kind=DecoderConfig.')
   lm.check_causal(model)
-  mixer = getattr(getattr(model.config, 'block', None), 'mixer', None)
-  if not isinstance(mixer, attention.AttentionConfig):
+  if not model.config.traits.attends:
     raise errors.InputError(
         f'PrefixLM needs attention, to read a prefix both ways, and '
         f'{type(model).__name__} as configured reads one way: choose '

@@ -60,7 +60,7 @@ class ReplacedTokens:
     Raises:
       InputError: If the model is not a pair of encoders.
     """
-    if not hasattr(model, 'generator_hidden'):
+    if 'generator' not in model.config.traits.heads:
       raise errors.InputError(
           'ReplacedTokens needs a generator and a discriminator, and '
           f'{type(model).__name__} is one model: choose '

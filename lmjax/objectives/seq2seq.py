@@ -81,9 +81,9 @@ def check(model: nn.Module) -> None:
   """Refuses a model that does not encode one text and decode another.
 
   Raises:
-    InputError: If `model.config.has_source` is not True.
+    InputError: If the model has no trait `reads_source`.
   """
-  if not getattr(model.config, 'has_source', False):
+  if not model.config.traits.reads_source:
     raise errors.InputError(
         f'Seq2Seq needs a model with an encoder and a decoder, which '
         f'{type(model).__name__} is not: choose '

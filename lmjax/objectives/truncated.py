@@ -77,9 +77,9 @@ def check_recurrent(model: nn.Module) -> None:
   """Refuses a model without the outputs and states of recurrent layers.
 
   Raises:
-    InputError: If it has no method `outputs`.
+    InputError: If the model has no trait `carries_state`.
   """
-  if not hasattr(model, 'outputs'):
+  if not model.config.traits.carries_state:
     raise errors.InputError(
         'TruncatedBPTT carries the state of a recurrent model; '
         f'{type(model).__name__} has none. Choose '

@@ -70,11 +70,10 @@ def check_counts(model: Any, sizes: Mapping[str, int]) -> None:
   """
   has_experts = False
   for path, part in _parts(model, 'model'):
-    fields = {field.name for field in dataclasses.fields(part)}
+    fields = _fields(part)
     has_experts |= 'num_experts' in fields
     for name, axis in _COUNTED.items():
-      count = getattr(part, name) if name in fields else None
-      parts = sizes[axis]
+      count, parts = fields.get(name), sizes[axis]
       if count and count % parts:
         best = max(n for n in range(1, parts + 1) if count % n == 0)
         raise errors.InputError(
@@ -96,10 +95,11 @@ def check_exchange(model: Any, sizes: Mapping[str, int]) -> None:
   """
   count, tensor = sizes['sequence'], sizes['tensor']
   for path, part in _parts(model, 'model'):
-    if not hasattr(part, 'num_heads'):
+    fields = _fields(part)
+    if 'num_heads' not in fields:
       continue
     heads = part.num_heads // tensor
-    keys = (getattr(part, 'num_kv_heads', None) or part.num_heads) // tensor
+    keys = (fields.get('num_kv_heads') or part.num_heads) // tensor
     able = [n for n in range(1, count + 1)
             if placement.exchangeable(heads, keys, n)]
     if count not in able:
@@ -120,12 +120,12 @@ def check_stages(model: Any, sizes: Mapping[str, int]) -> None:
   stages = sizes['stage']
   if stages == 1:
     return
-  if not getattr(model, 'pipelined', False):
+  if not model.traits.stages:
     raise errors.InputError(
         f'stage:{stages} divides scanned layers: choose a decoder or an '
         'encoder, with --config.model.scan=True and layers of their own; got '
-        f'{type(model).__name__} with scan={getattr(model, "scan", None)}.')
-  if hasattr(getattr(model.block, 'mlp', None), 'num_experts'):
+        f'{type(model).__name__} with scan={_fields(model).get("scan")}.')
+  if model.traits.mixture is not None:
     raise errors.InputError(
         f'stage:{stages} does not go with a mixture of experts, whose losses '
         'come from all layers at once; use expert, fsdp and tensor for it.')
@@ -140,7 +140,11 @@ def check_stages(model: Any, sizes: Mapping[str, int]) -> None:
 def _parts(config: Any, path: str) -> Iterator[tuple[str, Any]]:
   """Yields (path, dataclass) for a config and all configs in it."""
   yield path, config
-  for field in dataclasses.fields(config):
-    value = getattr(config, field.name)
+  for name, value in _fields(config).items():
     if dataclasses.is_dataclass(value):
-      yield from _parts(value, f'{path}.{field.name}')
+      yield from _parts(value, f'{path}.{name}')
+
+
+def _fields(config: Any) -> dict[str, Any]:
+  return {field.name: getattr(config, field.name)
+          for field in dataclasses.fields(config)}

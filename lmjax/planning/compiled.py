@@ -120,7 +120,7 @@ def lower(config: experiment.Pretrain, strategy: mesh_lib.Mesh,
 
 def _check_offload(config, platform):
   waits = {'training.offload': config.training.offload == 'optimizer',
-           'model.remat': getattr(config.model, 'remat', None) == 'offload'}
+           'model.remat': config.model.traits.offloads}
   for field, found in waits.items():
     if found and platform == 'gpu':
       raise errors.InputError(

@@ -24,10 +24,8 @@ from lmjax import experiment
 from lmjax.models import cost
 from lmjax.models import decoder
 from lmjax.nn import attend as attend_lib
-from lmjax.nn import attention
 from lmjax.nn.distributed import divided
 from lmjax.nn.distributed import ring
-from lmjax.nn import layers
 from lmjax.parallel import devices
 from lmjax.parallel import divisions
 from lmjax.parallel import sharding
@@ -146,16 +144,16 @@ def plan(config: experiment.Pretrain, device: devices.Device,
 
 
 def _check(config, sizes):
-  mlp = getattr(getattr(config.model, 'block', None), 'mlp', None)
-  if mlp is not None and type(mlp) is not layers.MLPConfig:
+  mixture = config.model.traits.mixture
+  if mixture is not None:
     raise errors.InputError(
-        f'A plan knows dense MLPs; got {type(mlp).__name__}.')
+        f'A plan knows dense MLPs; got {type(mixture).__name__}.')
   host = 'A plan is of a device\'s memory, not of its host; '
   if config.training.offload != 'none':
     raise errors.InputError(
         f'{host}plan this with --config.training.offload=none: of optimizer '
         'and activations a device then holds the larger, at best, not both.')
-  if getattr(config.model, 'remat', None) == 'offload':
+  if config.model.traits.offloads:
     raise errors.InputError(
         f'{host}plan this with --config.model.remat=dots, which keeps on the '
         'device what would wait on the host.')
@@ -169,11 +167,17 @@ def _check(config, sizes):
     raise errors.InputError(
         'A plan over the axis sequence knows rings; got training.sequence = '
         f'{config.training.sequence}. --compile asks the compiler.')
-  if sizes['sequence'] > 1 and not hasattr(
-      getattr(getattr(config.model, 'block', None), 'mixer', None), 'kv_heads'):
+  for axis in 'sequence', 'tensor':
+    if sizes[axis] > 1:
+      _check_attends(config.model, axis)
+
+
+def _check_attends(model, axis):
+  # What a device computes and sends is worked out of a decoder's fields.
+  if not isinstance(model, decoder.DecoderConfig) or not model.traits.attends:
     raise errors.InputError(
-        'A plan over the axis sequence knows attention; got '
-        f'{type(config.model).__name__}. Plan it with data and fsdp.')
+        f'A plan over the axis {axis} knows decoders with attention; got '
+        f'{type(model).__name__}. Plan it with data and fsdp.')
 
 
 def _rows(config, sizes):
@@ -205,14 +209,7 @@ def _share(model, tensor):
   """Returns the config of what one of the devices along `tensor` computes."""
   if tensor == 1:
     return model
-  mixer = getattr(getattr(model, 'block', None), 'mixer', None)
-  if not isinstance(model, decoder.DecoderConfig) or type(mixer) is not (
-      attention.AttentionConfig):
-    raise errors.InputError(
-        'A plan over the axis tensor knows decoders with attention; got '
-        f'{type(model).__name__} with {type(mixer).__name__}. Plan it with '
-        'data and fsdp.')
-  mlp = model.block.mlp
+  mixer, mlp = model.block.mixer, model.block.mlp
   for name, count in (('mixer.num_heads', mixer.num_heads),
                       ('mixer.num_kv_heads', mixer.kv_heads),
                       ('mlp.hidden', mlp.hidden)):

@@ -43,9 +43,9 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
                   _mebibytes(_of_part(held, part)))
   table.add_row('all', f'{total:,}', '', _mebibytes(_under(held, 'params/')),
                 style='bold')
-  mlp = getattr(getattr(parts.sized, 'block', None), 'mlp', None)
-  if isinstance(mlp, experts.MixtureOfExperts):
-    active = experts.active_parameters(params, mlp)
+  mixture = parts.sized.traits.mixture
+  if mixture is not None:
+    active = experts.active_parameters(params, mixture)
     table.add_row('used for a token', f'{active:,}', f'{active / total:.1%}')
   console.print(table)
 

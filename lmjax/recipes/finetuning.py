@@ -82,7 +82,7 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
         f'context of {found.backbone.context}; shorten the one or train the '
         'other with more.')
   if config.dropout is not None:
-    if not hasattr(found.backbone, 'block'):
+    if not found.backbone.traits.blocks:
       raise errors.InputError(
           f'config.dropout = {config.dropout} sets the rates of a Transformer '
           f'of blocks, which {type(found.backbone).__name__} is not; leave it '

@@ -20,7 +20,7 @@ def reader(config: experiment.Pretrain) -> prompts.Encode:
     config: Of the run.
   """
   corruption = config.data.corruption
-  encodes = getattr(config.model, 'has_source', False)
+  encodes = config.model.traits.reads_source
   both_ways = isinstance(config.objective, prefix.PrefixLM)
 
   def encode(tokenizer: Any, text: str) -> prompts.Prompt:

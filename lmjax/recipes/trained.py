@@ -59,7 +59,7 @@ class Trained:
   @property
   def carries(self) -> bool:
     """Whether it has a state that can be carried from window to window."""
-    return hasattr(self.model, 'outputs')
+    return self.config.model.traits.carries_state
 
   @property
   def digest(self) -> str:

@@ -1,4 +1,5 @@
 """Masks are filled by the model's own probabilities, without control ids."""
+import dataclasses
 import types
 
 import jax
@@ -82,6 +83,7 @@ def test_a_causal_model_is_refused():
 
 
 def test_a_model_without_logits_is_refused():
-  model = types.SimpleNamespace(config=CONFIG)
+  model = types.SimpleNamespace(
+      config=dataclasses.replace(CONFIG, tokens=None))
   with pytest.raises(errors.InputError, match='cannot fill a mask'):
     fill.check(model)

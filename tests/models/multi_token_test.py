@@ -65,7 +65,7 @@ def test_the_config_speaks_for_its_trunk():
   unset = multi_token.MultiTokenConfig(
       dataclasses.replace(TRUNK, vocab_size=None), 2)
   assert unset.with_vocab(11) == CONFIG
-  assert (CONFIG.vocab_size, CONFIG.context, CONFIG.width, CONFIG.causal) == (
+  assert (CONFIG.vocab_size, CONFIG.context, CONFIG.width, CONFIG.traits.causal) == (
       11, 12, 8, True)
   with pytest.raises(errors.InputError, match='vocab_size is unset'):
     unset.build()

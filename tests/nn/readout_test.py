@@ -6,10 +6,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lmjax.models import model as model_lib
 from lmjax.nn import readout
 
 IDS = jnp.arange(6).reshape(2, 3)
 ONES = jnp.ones_like(IDS)
+
+
+def traits(**traits):
+  """Returns what stands for the config of a model with these traits."""
+  return types.SimpleNamespace(traits=model_lib.Traits(**traits))
 
 
 class Plain(nn.Module):
@@ -31,7 +37,7 @@ class Reader(Plain):
     (Plain, False, True, np.ones((3, 3))),
     (Reader, True, True, 10 * np.ones((3, 3)))])
 def test_who_sees_whom(kind, built, asked, seen):
-  model = kind(types.SimpleNamespace(causal=built))
+  model = kind(traits(causal=built, encodes=kind is Reader))
   positions = jnp.broadcast_to(jnp.arange(3)[None], (2, 3))
   found = model.apply({}, IDS, positions, ONES, causal=asked,
                       method=readout.states)
@@ -39,7 +45,7 @@ def test_who_sees_whom(kind, built, asked, seen):
 
 
 def test_dropout_is_passed_on():
-  model = Plain(types.SimpleNamespace(causal=True))
+  model = Plain(traits(causal=True))
   found = model.apply({}, IDS, IDS, ONES, train=True, method=readout.states)
   assert found.max() == 2
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.models import model as model_lib
 from lmjax.objectives import bidirectional
 
 
@@ -42,25 +43,26 @@ def test_types_and_other_inputs_are_handed_on():
   assert spy.call['method'] == 'other'
 
 
-def model(**config):
-  return types.SimpleNamespace(config=types.SimpleNamespace(**config))
+def model(**traits):
+  return types.SimpleNamespace(config=types.SimpleNamespace(
+      traits=model_lib.Traits(**traits)))
 
 
-@pytest.mark.parametrize('config', [{}, {'causal': True}])
-def test_a_model_without_a_future_is_refused(config):
+@pytest.mark.parametrize('traits', [{}, {'causal': True}])
+def test_a_model_without_a_future_is_refused(traits):
   with pytest.raises(errors.InputError, match='MaskedLM .*model.causal=False'):
-    bidirectional.check(model(**config), 'MaskedLM')
-  bidirectional.check(model(causal=False), 'MaskedLM')
+    bidirectional.check(model(**traits), 'MaskedLM')
+  bidirectional.check(model(both_ways=True), 'MaskedLM')
 
 
 def test_a_model_that_reads_two_texts_is_refused():
   with pytest.raises(errors.InputError, match='of one text.*kind=Seq2Seq'):
-    bidirectional.check(model(causal=False, has_source=True), 'MaskedLM')
+    bidirectional.check(model(both_ways=True, reads_source=True), 'MaskedLM')
 
 
 def test_what_is_missing_is_told():
   with pytest.raises(errors.InputError, match='config.model.tokens.kind'):
-    bidirectional.check_head(model(tokens=None), 'tokens', 'MaskedLM')
+    bidirectional.check_head(model(heads=frozenset()), 'tokens', 'MaskedLM')
   bidirectional.check_head(model(), 'tokens', 'MaskedLM')
   with pytest.raises(errors.InputError, match='needs the tokenizer'):
     bidirectional.check_tokenizer(None, 'MaskedLM')

@@ -52,6 +52,10 @@ class MixtureOfExperts(layers.MLPConfig):
   balance: float = 0.01
   router_z: float = 0.001
 
+  @property
+  def mixture(self) -> 'MixtureOfExperts':
+    return self
+
   def __post_init__(self):
     super().__post_init__()
     if not 1 <= self.top_k <= self.num_experts:
