@@ -49,6 +49,7 @@ from lmjax.planning import compiled as compiled_lib
 from lmjax.planning import estimate
 from lmjax.testing import exchanges
 from lmjax.training.optimizers import adamw
+from lmjax.training import options as options_lib
 from lmjax.training import step as step_lib
 
 MODEL = dataclasses.replace(
@@ -174,7 +175,7 @@ def _planned(case: Case) -> float | None:
 def _config(case: Case) -> experiment.Pretrain:
   return experiment.Pretrain(
       data=pipeline.DataConfig(batch_size=case.rows, length=case.length),
-      model=case.model, training=experiment.Training(
+      model=case.model, training=options_lib.Training(
           microbatches=case.microbatches))
 
 

@@ -34,10 +34,9 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
   step = int(config.checkpoint) if config.checkpoint.isdigit() else (
       config.checkpoint)
   run = trained.load_any(workdir, step)
-  scoring = config.scoring
+  scoring = config.scoring.settled(run.context)
   score, lay = trained.reading(run, scoring, jax.local_devices())
-  context = scoring.context or run.context
-  shared = dict(context=context, batch_size=scoring.batch_size,
+  shared = dict(context=scoring.context, batch_size=scoring.batch_size,
                 parameters_hash=run.digest)
 
   texts = []
@@ -48,7 +47,7 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
         source=config.data or run.config.data.source,
         others=trained.mixtures(run, config, workdir, text),
         tokens=scoring.tokens, lay=lay,
-        stride=scoring.stride or max(1, context // 2), **shared)
+        stride=scoring.stride, **shared)
     report.show(texts)
   if scoring.carried:  # Each question is read from a new state.
     score = run.score(jax.local_devices())

@@ -12,12 +12,15 @@ from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols as symbols_lib
 from lmjax.evaluation import choices
 from lmjax.evaluation import report
+from lmjax.evaluation import scoring
 from lmjax import experiment
+from lmjax.generation import samples
 from lmjax.models import decoder
 from lmjax.models import lstm
 from lmjax.recipes import trained
 from lmjax.run import directory
 from lmjax.training.optimizers import sgd
+from lmjax.training import options
 from lmjax.training import step
 import pytest
 
@@ -41,8 +44,8 @@ def workdir(tmp_path_factory):
           split=splits.HashSplit(valid=0.2, test=0.0),
           tokenizer=symbols_lib.Bytes(), batch_size=8),
       model=decoder.DecoderConfig(context=32, width=32, num_layers=1),
-      training=experiment.Training(steps=1, log_every=1),
-      samples=experiment.Samples(prompts=()))
+      training=options.Training(steps=1, log_every=1),
+      samples=samples.Samples(prompts=()))
   _script('pretrain').pretrain(config, str(path))
   return path
 
@@ -66,7 +69,7 @@ def test_any_text_and_questions(workdir, tmp_path):
       '{"query": "text", "choices": ["of", "off"], "answer": "of"}\n')
   config = experiment.Evaluate(
       data=sources.TextFiles((str(tmp_path / 'mine.txt'),)), baselines=False,
-      scoring=experiment.Scoring(context=16, stride=4, batch_size=8),
+      scoring=scoring.Scoring(context=16, stride=4, batch_size=8),
       choices=choices.Choices((str(tmp_path / 'q.jsonl'),)))
   texts, answers = _script('evaluate').evaluate(
       config, str(workdir), tmp_path / 'out')
@@ -83,8 +86,8 @@ def test_any_text_and_questions(workdir, tmp_path):
 
 @pytest.mark.parametrize('change, words', [
     ({'split': 'test', 'data': None}, 'has no test split'),
-    ({'scoring': experiment.Scoring(context=64, batch_size=8)}, 'context'),
-    ({'scoring': experiment.Scoring(batch_size=3)}, 'multiple of the 8')])
+    ({'scoring': scoring.Scoring(context=64, batch_size=8)}, 'context'),
+    ({'scoring': scoring.Scoring(batch_size=3)}, 'multiple of the 8')])
 def test_what_cannot_be_is_told(workdir, tmp_path, change, words):
   config = dataclasses.replace(
       experiment.Evaluate(data=sources.InMemory(('abc',)), baselines=False),
@@ -108,6 +111,6 @@ def test_questions_need_no_carried_state(tmp_path):
       '{"query": "text", "choices": ["of", "off"], "answer": "of"}\n')
   asked = choices.Choices((str(tmp_path / 'q.jsonl'),))
   found = [_script('evaluate').evaluate(experiment.Evaluate(
-      choices=asked, scoring=experiment.Scoring(carried=flag, batch_size=8)),
+      choices=asked, scoring=scoring.Scoring(carried=flag, batch_size=8)),
                                         str(path))[1] for flag in (True, False)]
   assert found[0][0].nats_per_item == found[1][0].nats_per_item > 0

@@ -11,21 +11,7 @@ from lmjax.data import pipeline
 from lmjax import experiment
 from lmjax.objectives import truncated
 from lmjax.training import guard
-
-@pytest.mark.parametrize('change, told', [
-    ({'steps': 0}, 'training.steps'), ({'ema_decay': 1.0}, 'ema_decay'),
-    ({'eval_every': 0}, 'eval_every')])
-def test_impossible_training_is_refused(change, told):
-  with pytest.raises(errors.InputError, match=told):
-    experiment.Training(**change)
-
-
-def test_fit_options_are_fields_of_the_config():
-  options = experiment.Training(steps=7, microbatches=2).fit_options()
-  assert options['steps'] == 7 and options['microbatches'] == 2
-  assert options.keys() < {
-      f.name for f in dataclasses.fields(experiment.Training)}
-
+from lmjax.training import options
 
 @pytest.mark.parametrize(
     'kind', [experiment.Pretrain, experiment.Count, experiment.Finetune],
@@ -47,7 +33,7 @@ def test_a_state_is_carried_over_rows_that_go_on():
 def test_what_may_change_are_fields(kind):
   config = kind()
   if hasattr(config, 'training'):  # With all its parts.
-    config = dataclasses.replace(config, training=experiment.Training(
+    config = dataclasses.replace(config, training=options.Training(
         guard=guard.Guard(spike=guard.Spike())))
   fields = config_lib.leaves(config_lib.to_dict(config))
   rules = kind.changes
@@ -57,24 +43,10 @@ def test_what_may_change_are_fields(kind):
 
 
 def test_a_mesh_that_cannot_be_is_refused():
-  with pytest.raises(errors.InputError, match="'jit'.*--parallel=mesh"):
-    experiment.Training(mesh='data:8')
-  with pytest.raises(errors.InputError, match="'sequel'"):
-    experiment.Training(parallel='mesh', mesh='sequel:8')
   for mesh, microbatches, told in (
       ('tensor:8', 1, 'num_heads is 4'), ('data:3', 1, '32 rows.*3 parts'),
       ('fsdp:8', 8, '32 rows.*64 parts.*is 64')):
-    training = experiment.Training(
+    training = options.Training(
         parallel='mesh', mesh=mesh, microbatches=microbatches)
     with pytest.raises(errors.InputError, match=told):
       experiment.Pretrain(training=training)
-
-
-def test_sizes_of_the_mesh_by_strategy():
-  def batch_shards(**fields):
-    sizes = experiment.Training(**fields).mesh_sizes(8)
-    return sizes['data'], sizes['fsdp'], sizes['tensor']
-  assert batch_shards() == (1, 1, 1)
-  assert batch_shards(parallel='pmap') == (8, 1, 1)
-  assert batch_shards(parallel='mesh') == (1, 8, 1)
-  assert batch_shards(parallel='mesh', mesh='tensor:2') == (1, 1, 2)

@@ -13,6 +13,7 @@ from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
+from lmjax.generation import samples
 from lmjax.models import decoder
 from lmjax.nn import attention
 from lmjax.nn import block
@@ -21,6 +22,7 @@ from lmjax.run import launch
 from lmjax.tasks import classification
 from lmjax.tasks import readers
 from lmjax.training.optimizers import adamw
+from lmjax.training import options
 from lmjax.training import stopping
 import pytest
 
@@ -49,7 +51,7 @@ CONFIG = experiment.Finetune(
         features=classification.Features(lengths=(12,), batch_size=16)),
     tokenizer=symbols.Bytes(), model=MODEL,
     optimizer=adamw.AdamW(learning_rate=1e-2),
-    training=experiment.Training(
+    training=options.Training(
         steps=30, log_every=5, eval_every=10, stop=stopping.EarlyStopping(
             metric='valid/accuracy', higher_is_better=True)))
 
@@ -62,8 +64,8 @@ def pretrained(tmp_path_factory):
           source=sources.InMemory(tuple(text for text, _ in PAIRS)),
           split=splits.HashSplit(valid=0.2, test=0.0),
           tokenizer=symbols.Bytes(), batch_size=8),
-      model=MODEL, training=experiment.Training(steps=1, log_every=1),
-      samples=experiment.Samples(prompts=())), str(path))
+      model=MODEL, training=options.Training(steps=1, log_every=1),
+      samples=samples.Samples(prompts=())), str(path))
   return path
 
 

@@ -12,9 +12,11 @@ from lmjax.core import trees
 from lmjax.data import continuous
 from lmjax.data import pipeline
 from lmjax.data.text import sources
+from lmjax.evaluation import scoring
 from lmjax import experiment
 from lmjax.models import decoder
 from lmjax.recipes import trained
+from lmjax.training import options
 
 ROOT = pathlib.Path(__file__).parents[1] / 'experiments'
 
@@ -66,9 +68,9 @@ def _tiny(name, folder):
           source=sources.TextFiles(paths=(str(path),), split_on='paragraph')),
       optimizer=dataclasses.replace(
           config.optimizer, schedule=type(config.optimizer.schedule)()),
-      training=experiment.Training(
+      training=options.Training(
           steps=4, eval_every=2, eval_tokens=200, log_every=1),
-      scoring=experiment.Scoring(batch_size=4, tokens=120))
+      scoring=scoring.Scoring(batch_size=4, tokens=120))
 
 
 @pytest.mark.parametrize('name', [

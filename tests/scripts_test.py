@@ -14,7 +14,8 @@ from lmjax.core import config as config_lib
 from lmjax.core.flags import overrides
 from lmjax.data.text import tfds
 from lmjax.data.text import tfds_builder
-from lmjax import experiment
+from lmjax.evaluation import scoring
+from lmjax.generation import samples
 from lmjax.models import cost
 from lmjax.models import encoder
 from lmjax.objectives import mlm
@@ -216,8 +217,8 @@ def test_masks_are_filled_and_texts_embedded(tmp_path):
       config, model=encoder.EncoderConfig(
           context=32, width=32, num_layers=1), objective=mlm.MaskedLM(),
       data=dataclasses.replace(config.data, specials=('[MASK]',)),
-      scoring=experiment.Scoring(tokens=100),
-      samples=experiment.Samples(prompts=()))
+      scoring=scoring.Scoring(tokens=100),
+      samples=samples.Samples(prompts=()))
   run = f'--workdir={tmp_path / "run"}'
   _module(ROOT / 'experiments/pretrain.py').pretrain(
       config, str(tmp_path / 'run'))

@@ -14,9 +14,11 @@ from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
+from lmjax.generation import samples
 from lmjax.models.presets import decoders
 from lmjax.recipes import trained
 from lmjax.run import directory
+from lmjax.training import options
 from lmjax.training import step as step_lib
 import numpy as np
 import optax
@@ -85,8 +87,8 @@ def test_no_secret_is_in_the_files_of_a_run(tmp_path, monkeypatch, capfd):
           split=splits.HashSplit(valid=0.2, test=0.0),
           tokenizer=symbols.Bytes(), batch_size=4),
       model=decoders.llama(16, 1, 2, 1, 32, vocab_size=None, context=48),
-      training=experiment.Training(steps=2, eval_every=1),
-      samples=experiment.Samples(
+      training=options.Training(steps=2, eval_every=1),
+      samples=samples.Samples(
           prompts=('<img src=x onerror=alert(1)>', 'b'),
           max_new_tokens=2))
   run = tmp_path / 'run'

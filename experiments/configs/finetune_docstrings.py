@@ -13,6 +13,7 @@ from lmjax.tasks import classification
 from lmjax.tasks import docstrings
 from lmjax.training.optimizers import adamw
 from lmjax.training.optimizers import schedules
+from lmjax.training import options
 from lmjax.training import stopping
 
 
@@ -29,6 +30,6 @@ def get_config():
       head=pooled.ClassifierConfig(causal=False, dropout=0.2),
       optimizer=adamw.AdamW(
           learning_rate=2e-3, schedule=schedules.Linear(warmup=50)),
-      training=experiment.Training(
+      training=options.Training(
           steps=600, eval_every=60, stop=stopping.EarlyStopping(
               metric='valid/accuracy', patience=5, higher_is_better=True)))

@@ -19,6 +19,7 @@ from lmjax.models.presets import decoders
 from lmjax.objectives import lm
 from lmjax.training.optimizers import adamw
 from lmjax.training.optimizers import schedules
+from lmjax.training import options
 
 
 def get_config():
@@ -31,4 +32,4 @@ def get_config():
       objective=lm.Causal(chunk=2048),
       optimizer=adamw.AdamW(
           learning_rate=3e-4, schedule=schedules.Cosine(warmup=2000)),
-      training=experiment.Training(steps=100_000, eval_every=1000))
+      training=options.Training(steps=100_000, eval_every=1000))

@@ -15,10 +15,12 @@ from lmjax.data import pipeline
 from lmjax.data.synthetic import chains
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
+from lmjax.generation import samples
 from lmjax.models.counted import ngram
 from lmjax.models.presets import decoders
 from lmjax.training.optimizers import adamw
 from lmjax.training.optimizers import schedules
+from lmjax.training import options
 
 DATA = pipeline.DataConfig(
     source=chains.MarkovChain(order=2, num_documents=20_000),
@@ -28,8 +30,8 @@ RUNS = {
         data=DATA, model=decoders.gpt2(64, 2, 4, vocab_size=None, context=64),
         optimizer=adamw.AdamW(
             learning_rate=3e-3, schedule=schedules.Cosine(warmup=50)),
-        training=experiment.Training(steps=1000, eval_every=250),
-        samples=experiment.Samples(prompts=('',) * 3, max_new_tokens=40)),
+        training=options.Training(steps=1000, eval_every=250),
+        samples=samples.Samples(prompts=('',) * 3, max_new_tokens=40)),
     'trigram': experiment.Count(data=DATA, model=ngram.NgramConfig(order=3)),
 }
 

@@ -19,6 +19,7 @@ from lmjax import experiment
 from lmjax.models.presets import decoders
 from lmjax.training.optimizers import muon
 from lmjax.training.optimizers import schedules
+from lmjax.training import options
 
 
 def get_config():
@@ -32,4 +33,4 @@ def get_config():
           128, 4, 4, 4, 192, vocab_size=None, context=128),
       optimizer=muon.Muon(
           learning_rate=4e-3, schedule=schedules.Linear(warmup=20)),
-      training=experiment.Training(steps=450, eval_every=50))
+      training=options.Training(steps=450, eval_every=50))

@@ -61,7 +61,9 @@ from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
+from lmjax.evaluation import scoring
 from lmjax import experiment
+from lmjax.generation import samples
 from lmjax.models.counted import hmm
 from lmjax.models.counted import ngram
 from lmjax.models import decoder
@@ -88,6 +90,7 @@ from lmjax.objectives import seq2seq
 from lmjax.objectives import truncated
 from lmjax.training.optimizers import adamw
 from lmjax.training.optimizers import schedules
+from lmjax.training import options
 
 LENGTH = 128
 BASE = experiment.Pretrain(
@@ -98,9 +101,9 @@ BASE = experiment.Pretrain(
     model=decoder.DecoderConfig(context=LENGTH),
     optimizer=adamw.AdamW(
         learning_rate=1e-3, schedule=schedules.Cosine(warmup=100)),
-    training=experiment.Training(steps=2000, eval_every=500),
-    scoring=experiment.Scoring(stride=LENGTH // 2),
-    samples=experiment.Samples(prompts=()))
+    training=options.Training(steps=2000, eval_every=500),
+    scoring=scoring.Scoring(stride=LENGTH // 2),
+    samples=samples.Samples(prompts=()))
 
 DECODER = BASE.model
 ENCODER = encoder.EncoderConfig(context=LENGTH)
@@ -123,10 +126,10 @@ def pair(model, objective, specials=(), sentinels=0, **data):
 PAIRS = {
     'ngram': experiment.Count(
         data=BASE.data, model=ngram.NgramConfig(order=6),
-        scoring=experiment.Scoring(context=1024)),
+        scoring=scoring.Scoring(context=1024)),
     'hmm': experiment.Count(
         data=BASE.data, model=hmm.HmmConfig(num_states=64, steps=10),
-        scoring=experiment.Scoring(context=1024)),
+        scoring=scoring.Scoring(context=1024)),
     'decoder_causal': pair(DECODER, lm.Causal()),
     'rotary_causal': pair(dataclasses.replace(
         DECODER, positions=positions.Rotary()), lm.Causal()),

@@ -20,12 +20,15 @@ from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import words
+from lmjax.evaluation import scoring
 from lmjax import experiment
+from lmjax.generation import samples
 from lmjax.models import lstm
 from lmjax.nn import recurrent
 from lmjax.objectives import truncated
 from lmjax.training import averaging
 from lmjax.training.optimizers import sgd
+from lmjax.training import options
 
 LENGTH, EPOCH = 70, 664
 
@@ -49,8 +52,8 @@ def get_config():
       optimizer=sgd.SGD(
           learning_rate=30.0, momentum=0.0, clip_norm=0.25,
           weight_decay=1.2e-6, decay=(('.*', 1.0),)),
-      training=experiment.Training(
+      training=options.Training(
           steps=500 * EPOCH, eval_every=EPOCH, log_every=100,
           average=averaging.NonMonotone(patience=5)),
-      scoring=experiment.Scoring(context=500, carried=True),
-      samples=experiment.Samples(prompts=('the',) * 3, max_new_tokens=60))
+      scoring=scoring.Scoring(context=500, carried=True),
+      samples=samples.Samples(prompts=('the',) * 3, max_new_tokens=60))

@@ -16,6 +16,7 @@ from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import words
+from lmjax.evaluation import scoring
 from lmjax import experiment
 from lmjax.models.counted import ngram
 
@@ -33,4 +34,4 @@ def get_config():
               test_source=_lines('ptb.test.txt')),
           tokenizer=words.Words(max_size=10_000, bos=True, eos=True)),
       model=ngram.NgramConfig(order=5),
-      scoring=experiment.Scoring(context=128, stride=64))
+      scoring=scoring.Scoring(context=128, stride=64))

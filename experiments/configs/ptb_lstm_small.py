@@ -24,12 +24,15 @@ from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import words
+from lmjax.evaluation import scoring
 from lmjax import experiment
+from lmjax.generation import samples
 from lmjax.models import lstm
 from lmjax.nn import recurrent
 from lmjax.objectives import truncated
 from lmjax.training.optimizers import schedules
 from lmjax.training.optimizers import sgd
+from lmjax.training import options
 
 LENGTH, EPOCH = 20, 2324
 
@@ -51,7 +54,7 @@ def get_config():
       optimizer=sgd.SGD(
           learning_rate=1.0 * LENGTH, momentum=0.0, clip_norm=5.0 / LENGTH,
           schedule=schedules.StepDecay(periods=13, hold=4, factor=0.5)),
-      training=experiment.Training(
+      training=options.Training(
           steps=13 * EPOCH, eval_every=EPOCH, log_every=200),
-      scoring=experiment.Scoring(context=500, carried=True),
-      samples=experiment.Samples(prompts=('the',) * 3, max_new_tokens=60))
+      scoring=scoring.Scoring(context=500, carried=True),
+      samples=samples.Samples(prompts=('the',) * 3, max_new_tokens=60))

@@ -14,10 +14,13 @@ from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
+from lmjax.evaluation import scoring
 from lmjax import experiment
+from lmjax.generation import samples
 from lmjax.models.presets import decoders
 from lmjax.training.optimizers import adamw
 from lmjax.training.optimizers import schedules
+from lmjax.training import options
 
 
 def get_config():
@@ -33,6 +36,6 @@ def get_config():
       optimizer=adamw.AdamW(
           learning_rate=1e-3, b2=0.99, weight_decay=0.1, clip_norm=1.0,
           schedule=schedules.Cosine(warmup=100, final=0.1)),
-      training=experiment.Training(steps=2000, eval_every=500, log_every=50),
-      scoring=experiment.Scoring(stride=32),
-      samples=experiment.Samples(prompts=('\n',) * 3, max_new_tokens=63))
+      training=options.Training(steps=2000, eval_every=500, log_every=50),
+      scoring=scoring.Scoring(stride=32),
+      samples=samples.Samples(prompts=('\n',) * 3, max_new_tokens=63))

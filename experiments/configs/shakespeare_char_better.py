@@ -16,10 +16,13 @@ from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
+from lmjax.evaluation import scoring
 from lmjax import experiment
+from lmjax.generation import samples
 from lmjax.models.presets import decoders
 from lmjax.training.optimizers import muon
 from lmjax.training.optimizers import schedules
+from lmjax.training import options
 
 
 def get_config():
@@ -35,6 +38,6 @@ def get_config():
       optimizer=muon.Muon(
           learning_rate=4e-3, weight_decay=0.1, clip_norm=1.0,
           schedule=schedules.Linear(warmup=50)),
-      training=experiment.Training(steps=1200, eval_every=400, log_every=50),
-      scoring=experiment.Scoring(stride=16),
-      samples=experiment.Samples(prompts=('\n',) * 3, max_new_tokens=120))
+      training=options.Training(steps=1200, eval_every=400, log_every=50),
+      scoring=scoring.Scoring(stride=16),
+      samples=samples.Samples(prompts=('\n',) * 3, max_new_tokens=120))

@@ -21,6 +21,7 @@ from lmjax.tasks import classification
 from lmjax.tasks import readers
 from lmjax.training.optimizers import adamw
 from lmjax.training.optimizers import schedules
+from lmjax.training import options
 from lmjax.training import stopping
 
 
@@ -49,7 +50,7 @@ def get_config():
       head=pooled.ClassifierConfig(pooling='max', dropout=0.5),
       optimizer=adamw.AdamW(
           learning_rate=1e-3, schedule=schedules.Linear(warmup=100)),
-      training=experiment.Training(
+      training=options.Training(
           steps=2100, ema_decay=0.995, log_every=100, eval_every=525,
           stop=stopping.EarlyStopping(
               metric='valid/accuracy', higher_is_better=True)))

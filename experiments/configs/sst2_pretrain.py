@@ -11,6 +11,7 @@ from lmjax.data.text import splits
 from lmjax.data.text import tables
 from lmjax.data.tokenizers import subwords
 from lmjax import experiment
+from lmjax.generation import samples
 from lmjax.models import decoder
 from lmjax.nn import attention
 from lmjax.nn import block
@@ -18,6 +19,7 @@ from lmjax.nn import layers
 from lmjax.nn import positions
 from lmjax.training.optimizers import muon
 from lmjax.training.optimizers import schedules
+from lmjax.training import options
 
 
 def get_model():
@@ -41,5 +43,5 @@ def get_config():
       model=get_model(),
       optimizer=muon.Muon(
           learning_rate=4e-3, schedule=schedules.Linear(warmup=50)),
-      training=experiment.Training(steps=1000, eval_every=250),
-      samples=experiment.Samples(prompts=('the film', 'a'), max_new_tokens=40))
+      training=options.Training(steps=1000, eval_every=250),
+      samples=samples.Samples(prompts=('the film', 'a'), max_new_tokens=40))

@@ -29,6 +29,13 @@ class Rules:
   cosmetic: tuple[str, ...] = ()
   notes: tuple[tuple[str, str], ...] = ()
 
+  def extended(self, structural: tuple[str, ...] = (),
+               cosmetic: tuple[str, ...] = (),
+               notes: tuple[tuple[str, str], ...] = ()) -> 'Rules':
+    """Returns these rules and those for more fields."""
+    return Rules(self.structural + structural, self.cosmetic + cosmetic,
+                 self.notes + notes)
+
 
 def covered(field: str, names: Iterable[str]) -> bool:
   """Returns whether one of the names stands for the field.

@@ -46,12 +46,11 @@ def count(config: experiment.Count, workdir: str,
 
 def _measure(config, data, model) -> list[report.Report]:
   """Returns reports of the model and the baselines on held-out text."""
-  scoring, name = config.scoring, config.model.title
-  context = scoring.context or 1024
+  scoring, name = config.scoring.settled(1024), config.model.title
   held = data.valid is not None
   return held_out.reports(
       model, data.valid if held else data.train, data.tokenizer,
-      context=context, stride=scoring.stride or max(1, context // 2),
+      context=scoring.context, stride=scoring.stride,
       batch_size=scoring.batch_size, tokens=scoring.tokens, train=data.train,
       source=config.data.source,
       name=name if held else f'{name} (on its training text)',

@@ -87,15 +87,15 @@ def measure(config: experiment.Pretrain, data: pipeline.Data, score_of,
   (`score_of` is None) leaves the baselines.
   """
   kind = config.objective.likelihood
-  context = config.scoring.context or held_out.longest(kind, data.length)
+  scoring = config.scoring.settled(held_out.longest(kind, data.length))
   held = data.valid is not None
   return held_out.reports(
       score_of and score_of(params), data.valid if held else data.train,
       data.tokenizer,
-      context=context, stride=config.scoring.stride or max(1, context // 2),
-      batch_size=config.scoring.batch_size, lay=_lay(config, context),
+      context=scoring.context, stride=scoring.stride,
+      batch_size=scoring.batch_size, lay=_lay(config, scoring.context),
       name='model' if held else 'model (on its training text)',
-      kind=kind, source=config.data.source, tokens=config.scoring.tokens,
+      kind=kind, source=config.data.source, tokens=scoring.tokens,
       train=data.train, parameters_hash=trees.digest(params))
 
 

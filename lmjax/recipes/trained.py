@@ -16,6 +16,7 @@ from lmjax.evaluation import carried as carried_lib
 from lmjax.evaluation import held_out
 from lmjax.evaluation import interpolation
 from lmjax.evaluation import likelihood
+from lmjax.evaluation import scoring as scoring_lib
 from lmjax.evaluation import windows
 from lmjax import experiment
 from lmjax.interop import runs
@@ -211,7 +212,7 @@ def texts(run: Trained | Counted, config: experiment.Evaluate, workdir: str
   return text, own.train if config.baselines else None
 
 
-def reading(run: Trained | Counted, scoring: experiment.Scoring,
+def reading(run: Trained | Counted, scoring: scoring_lib.Scoring,
             devices: Sequence[Any] | None = None
             ) -> tuple[likelihood.Score, Callable[..., Any]]:
   """Returns the score of a run, and how it wants documents laid out.
@@ -221,12 +222,13 @@ def reading(run: Trained | Counted, scoring: experiment.Scoring,
     scoring: How; a state is carried where the model has one.
     devices: Devices that share each batch; None: one.
   """
-  context = scoring.context or run.context
+  scoring = scoring.settled(run.context)
   if scoring.carried and run.carries:
-    return run.score(devices, carried=True), carried_lib.Windows(context)
+    return run.score(devices, carried=True), carried_lib.Windows(
+        scoring.context)
   return run.score(devices), functools.partial(
-      windows.Windows, context=context, batch_size=scoring.batch_size,
-      stride=scoring.stride or max(1, context // 2))
+      windows.Windows, context=scoring.context, stride=scoring.stride,
+      batch_size=scoring.batch_size)
 
 
 def mixtures(run: Trained | Counted, config: experiment.Evaluate, workdir: str,

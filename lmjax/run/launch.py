@@ -8,6 +8,7 @@ import sys
 from typing import Any, Literal
 
 from absl import flags
+import optax
 
 from lmjax.checkpoints import following
 from lmjax.checkpoints import reading
@@ -16,6 +17,7 @@ from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.core import secrets
 from lmjax.parallel import processes
+from lmjax.parallel import strategy as strategy_lib
 from lmjax.run import directory
 from lmjax.run import lock
 from lmjax.run import signals
@@ -119,18 +121,29 @@ class Started:
   def fit(
       self, run: directory.RunDir, state: step_lib.TrainState,
       batches: Callable[[int], Any], pipeline: Mapping[str, Any], *,
-      documents: Callable[[int], Any] | None = None, **options: Any,
+      objective: step_lib.Objective, optimizer: optax.GradientTransformation,
+      parallel: str | strategy_lib.Strategy = 'jit',
+      evaluate: Callable[[Any, int], dict[str, float]] | None = None,
+      learning_rate: optax.Schedule | None = None,
+      flops_per_token: float | None = None, profile: str | None = None,
+      documents: Callable[[int], Any] | None = None,
   ) -> tuple[loop.FitResult, int, Any]:
     """Trains from where the run stood, as `config.training` says.
 
     Args:
       run: Where checkpoints and metrics go.
       state: Of step 0; a checkpoint in the directory replaces it.
-      batches: The global batch of a step, but for those that a rollback leaves
-        out; with a method `shard` where there are several processes.
+      batches: The global batch of a step, of those that a rollback did not
+        leave out; with a method `shard` where there are several processes.
       pipeline: What the sequence of batches depends on, as JSON.
+      objective: See `loop.fit`.
+      optimizer: See `loop.fit`.
+      parallel: See `loop.fit`.
+      evaluate: See `loop.fit`.
+      learning_rate: See `loop.fit`.
+      flops_per_token: See `loop.fit`.
+      profile: See `loop.fit`.
       documents: What a batch was made of, as JSON; for events.
-      **options: Further arguments of `loop.fit`.
 
     Returns:
       What the run ended with, and the number and the parameters of the best
@@ -140,7 +153,7 @@ class Started:
       SystemExit: If a signal or the file STOP ended it, with the state saved.
     """
     training, launch = self.config.training, self.launch
-    group = processes.current()
+    group, parallel = processes.current(), strategy_lib.strategy(parallel)
     skips = skips_lib.Skips.read(run.path)
     facts = {'config': json.loads(run.config.read_text()),
              'pipeline': pipeline, 'skips': skips.ranges}
@@ -168,14 +181,23 @@ class Started:
         events = stack.enter_context(contextlib.closing(
             writers.JsonLines(run.events, start)))
       if group.count > 1:
-        batches = batches.shard(*options['parallel'].share)
+        batches = batches.shard(*parallel.share)
       fitted = loop.fit(
-          state, lambda step: batches(skips.index(step)), checkpoints=saved,
-          writers=sinks, progress=progress, supervision=supervision.Supervision(
+          state, lambda step: batches(skips.index(step)),
+          objective=objective, optimizer=optimizer, steps=training.steps,
+          parallel=parallel, microbatches=training.microbatches,
+          ema_decay=training.ema_decay, average=training.average,
+          guard=training.guard, evaluate=evaluate,
+          eval_every=training.eval_every, stop=training.stop,
+          checkpoints=saved, save_every=training.save_every,
+          save_minutes=training.save_minutes, writers=sinks,
+          log_every=training.log_every, progress=progress,
+          learning_rate=learning_rate, flops_per_token=flops_per_token,
+          profile=profile, workers=training.workers,
+          supervision=supervision.Supervision(
               interrupts, dog.watching, events,
               documents and (lambda step: documents(skips.index(step))),
-              training.replicas_every, group),
-          **training.fit_options(), **options)
+              training.replicas_every, group))
     if fitted.interrupted:
       if group.first:
         interrupts.obeyed()

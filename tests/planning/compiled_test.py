@@ -20,6 +20,7 @@ from lmjax.planning import compiled as compiled_lib
 from lmjax.planning import estimate
 from lmjax.recipes import pretraining
 from lmjax.testing import exchanges
+from lmjax.training import options
 
 LLAMA = dataclasses.replace(
     decoders.llama(256, 2, 4, 4, 512, vocab_size=1024, context=512, tied=False),
@@ -34,7 +35,7 @@ GPT = dataclasses.replace(
 def compiled(model, mesh, device='tpu-v5e', rows=8, **training):
   return compiled_lib.compile_step(experiment.Pretrain(
       data=pipeline.DataConfig(batch_size=rows), model=model,
-      training=experiment.Training(**training)), device, sharding.parse(mesh))
+      training=options.Training(**training)), device, sharding.parse(mesh))
 
 
 def test_slices_are_the_smallest_that_hold_all():

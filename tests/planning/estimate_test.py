@@ -32,6 +32,7 @@ from lmjax.parallel import sharding
 from lmjax.planning import compiled as compiled_lib
 from lmjax.planning import estimate
 from lmjax.training.optimizers import adamw
+from lmjax.training import options
 
 ROOT = pathlib.Path(__file__).parents[2]
 H100 = devices.named('h100')
@@ -258,7 +259,7 @@ def test_memory_is_what_xla_says(monkeypatch, model, chunk, parts, mesh):
   config = experiment.Pretrain(
       data=pipeline.DataConfig(batch_size=rows, length=128), model=model,
       objective=lm.Causal(chunk=chunk),
-      training=experiment.Training(microbatches=parts))
+      training=options.Training(microbatches=parts))
   found = estimate.plan(config, H100, sizes)
   compiled = _compiled(config, mesh)
   memory = compiled.memory_analysis()

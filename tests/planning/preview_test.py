@@ -19,6 +19,7 @@ from lmjax.models.presets import decoders
 from lmjax.models.presets import encoder_decoders
 from lmjax.objectives import seq2seq
 from lmjax.planning import preview
+from lmjax.training import options
 
 CONFIG = experiment.Pretrain(
     data=pipeline.DataConfig(
@@ -80,7 +81,7 @@ def test_memory_is_that_of_a_microbatch(tmp_path, monkeypatch):
   memory = cost.memory
   monkeypatch.setattr(preview.cost, 'memory', lambda *args: (
       seen.append(len(args[-1]['inputs'])) or memory(*args)))
-  shown(dataclasses.replace(CONFIG, training=experiment.Training(
+  shown(dataclasses.replace(CONFIG, training=options.Training(
       microbatches=2)), tmp_path)
   assert seen == [1]
 
@@ -98,14 +99,14 @@ def test_a_mesh_divides_what_a_device_holds(tmp_path):
   wide = dataclasses.replace(
       CONFIG, model=decoders.gpt2(512, 1, 2, vocab_size=None, context=48),
       data=dataclasses.replace(CONFIG.data, batch_size=8))
-  shared = dataclasses.replace(wide, training=experiment.Training(
+  shared = dataclasses.replace(wide, training=options.Training(
       parallel='mesh', mesh='fsdp:4,tensor:2'))
   one, text = shown(wide, tmp_path), shown(shared, tmp_path)
   assert 'Mesh: fsdp 4, tensor 2.' in text and 'Mesh:' not in one
   for name in 'optimizer', 'gradients', 'layers':
     assert mebibytes(text, name) == pytest.approx(
         mebibytes(one, name) / 8, rel=0.1), name
-  away = dataclasses.replace(wide, training=experiment.Training(
+  away = dataclasses.replace(wide, training=options.Training(
       offload='optimizer'))
   text = shown(away, tmp_path)
   assert mebibytes(one, 'all') - mebibytes(text, 'all') == pytest.approx(

@@ -11,6 +11,7 @@ from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
+from lmjax.generation import samples
 from lmjax.models.counted import ngram
 from lmjax.models.presets import decoders
 from lmjax.recipes import comparison
@@ -26,7 +27,7 @@ CONFIG = experiment.Pretrain(
         split=splits.HashSplit(valid=0.3, test=0), tokenizer=symbols.Bytes(),
         batch_size=2),
     model=decoders.gpt2(8, 1, 2, vocab_size=None, context=32),
-    samples=experiment.Samples(prompts=()))
+    samples=samples.Samples(prompts=()))
 
 
 def test_twice_the_time_is_worth_twice_the_steps(tmp_path, monkeypatch):

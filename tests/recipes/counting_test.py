@@ -12,6 +12,7 @@ from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
 from lmjax.evaluation import held_out
 from lmjax.evaluation import likelihood
+from lmjax.evaluation import scoring
 from lmjax import experiment
 from lmjax.models.counted import hmm
 from lmjax.models.counted import ngram
@@ -25,7 +26,7 @@ CONFIG = experiment.Count(
         source=sources.InMemory(texts=TEXTS),
         split=splits.HashSplit(valid=0.3, test=0), tokenizer=symbols.Bytes()),
     model=ngram.NgramConfig(order=4),
-    scoring=experiment.Scoring(context=16, stride=13, batch_size=4))
+    scoring=scoring.Scoring(context=16, stride=13, batch_size=4))
 
 
 def test_a_run_is_reported_and_read_back_as_it_was(tmp_path):

@@ -10,6 +10,7 @@ from lmjax.tasks import classification
 from lmjax.tasks import readers
 from lmjax.tasks import task
 from lmjax.training.optimizers import adamw
+from lmjax.training import options
 import numpy as np
 import pytest
 
@@ -95,7 +96,7 @@ def test_the_digest_knows_texts_labels_and_splits():
 
 def test_heads_and_rows_must_divide_over_the_mesh():
   for mesh, told in ('tensor:8', 'num_heads'), ('data:3', 'batch of'):
-    config = dataclasses.replace(CONFIG, training=experiment.Training(
+    config = dataclasses.replace(CONFIG, training=options.Training(
         parallel='mesh', mesh=mesh))
     with pytest.raises(errors.InputError, match=told):
       finetuning.start(config, SPLITS)

@@ -18,13 +18,14 @@ from lmjax.models.presets import decoders
 from lmjax.objectives import truncated
 from lmjax.recipes import pretraining
 from lmjax.training import guard
+from lmjax.training import options
 
 CONFIG = experiment.Pretrain(
     data=pipeline.DataConfig(
         source=sources.InMemory(texts=('a text of words ' * 8,) * 20), split=None,
         tokenizer=symbols.Bytes(), batch_size=2),
     model=decoders.gpt2(8, 1, 2, vocab_size=None, context=16),
-    training=experiment.Training(seed=3))
+    training=options.Training(seed=3))
 
 
 def test_the_parts_are_those_of_the_config(tmp_path):
@@ -41,7 +42,7 @@ def test_the_parts_are_those_of_the_config(tmp_path):
 
 
 def test_the_state_has_room_for_what_training_keeps(tmp_path):
-  config = dataclasses.replace(CONFIG, training=experiment.Training(
+  config = dataclasses.replace(CONFIG, training=options.Training(
       ema_decay=0.9, guard=guard.Guard(spike=guard.Spike(window=8, at_least=2))))
   state = pretraining.prepare(config, str(tmp_path)).initial_state()
   assert state.ema is not None and state.losses.losses.shape == (8,)

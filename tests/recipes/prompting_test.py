@@ -17,6 +17,7 @@ from lmjax import experiment
 from lmjax.generation import marked
 from lmjax.generation import prompts
 from lmjax.generation import sample
+from lmjax.generation import samples
 from lmjax.models import cost
 from lmjax.models import decoder
 from lmjax.models import encoder
@@ -91,7 +92,7 @@ def test_what_is_simply_continued():
 def test_a_run_with_an_encoder_shows_samples():
   model, params = T5.build(), hot.hot_params(cost.shapes(T5))
   run = dataclasses.replace(
-      config(spans.SpanCorruption()), samples=experiment.Samples(
+      config(spans.SpanCorruption()), samples=samples.Samples(
           prompts=('', 'ab'), max_new_tokens=6))
   shown = results.draw(run, TOKENIZER, model, params)
   want = sample.generate(

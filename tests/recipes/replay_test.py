@@ -25,6 +25,7 @@ from lmjax.run import launch
 from lmjax.run import rollback
 from lmjax.training import log
 from lmjax.training.optimizers import sgd
+from lmjax.training import options
 
 TEXTS = tuple(f'{i} says \x1b[2J é{i * i}' for i in range(40))
 MODEL = decoders.gpt2(8, 1, 2, vocab_size=None, context=24)
@@ -35,7 +36,7 @@ CONFIG = experiment.Pretrain(
     model=dataclasses.replace(
         MODEL, block=dataclasses.replace(MODEL.block, dropout=0.5)),
     optimizer=sgd.SGD(learning_rate=0.01),
-    training=experiment.Training(
+    training=options.Training(
         steps=6, log_every=1, save_every=2, keep_last=9))
 RARELY = dataclasses.replace(CONFIG, training=dataclasses.replace(
     CONFIG.training, log_every=10))

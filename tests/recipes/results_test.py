@@ -15,7 +15,9 @@ from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
 from lmjax.evaluation import held_out
+from lmjax.evaluation import scoring
 from lmjax import experiment
+from lmjax.generation import samples
 from lmjax.models import decoder
 from lmjax.models.presets import decoders
 from lmjax.objectives import lm
@@ -23,6 +25,7 @@ from lmjax.objectives import prefix
 from lmjax.recipes import results
 from lmjax.recipes import trained
 from lmjax.run import directory
+from lmjax.training import options
 
 CONFIG = experiment.Pretrain(
     data=pipeline.DataConfig(
@@ -30,9 +33,9 @@ CONFIG = experiment.Pretrain(
             f'document {i} says {i * i}' for i in range(40))),
         split=splits.HashSplit(valid=0.3, test=0), tokenizer=symbols.Bytes()),
     model=decoders.gpt2(8, 1, 2, vocab_size=258, context=16),
-    training=experiment.Training(eval_tokens=60),
-    scoring=experiment.Scoring(batch_size=4),
-    samples=experiment.Samples(prompts=('', 'doc'), max_new_tokens=5))
+    training=options.Training(eval_tokens=60),
+    scoring=scoring.Scoring(batch_size=4),
+    samples=samples.Samples(prompts=('', 'doc'), max_new_tokens=5))
 
 
 @pytest.fixture(scope='module')
@@ -76,7 +79,7 @@ def test_without_a_held_out_split_the_report_names_its_text(tmp_path, made):
 def test_samples_do_not_depend_on_each_other(made):
   data, model, _, params = made
   both = results.draw(CONFIG, data.tokenizer, model, params)
-  one = experiment.Samples(prompts=('',), max_new_tokens=5)
+  one = samples.Samples(prompts=('',), max_new_tokens=5)
   first = results.draw(dataclasses.replace(CONFIG, samples=one),
                        data.tokenizer, model, params)
   assert [prompt for prompt, _ in both] == ['', 'doc']
@@ -86,7 +89,7 @@ def test_samples_do_not_depend_on_each_other(made):
 def test_prompts_that_cannot_be_continued_are_refused(made):
   data, model, _, _ = made
   with pytest.raises(errors.InputError, match='16'):
-    results.prompts(dataclasses.replace(CONFIG, samples=experiment.Samples(
+    results.prompts(dataclasses.replace(CONFIG, samples=samples.Samples(
         prompts=('', 'a' * 14), max_new_tokens=5)), data.tokenizer, model)
 
 

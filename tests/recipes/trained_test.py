@@ -12,6 +12,7 @@ from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
 from lmjax.evaluation import held_out
+from lmjax.evaluation import scoring as scoring_lib
 from lmjax import experiment
 from lmjax.models.counted import hmm
 from lmjax.models.counted import ngram
@@ -77,7 +78,7 @@ DATA = pipeline.DataConfig(
 def _counted(path, model, tokenizer=symbols.Bytes(), split=DATA.split):
   counting.count(experiment.Count(
       data=dataclasses.replace(DATA, tokenizer=tokenizer, split=split),
-      model=model, scoring=experiment.Scoring(context=16)), str(path))
+      model=model, scoring=scoring_lib.Scoring(context=16)), str(path))
   return str(path)
 
 
@@ -85,7 +86,7 @@ def _mixed(workdir, *others, **scoring):
   """Returns the reports of a run and of its mixture with others."""
   config = experiment.Evaluate(
       mix=others, baselines=False,
-      scoring=experiment.Scoring(batch_size=4, **scoring))
+      scoring=scoring_lib.Scoring(batch_size=4, **scoring))
   run = trained_lib.load_any(workdir)
   text, _ = trained_lib.texts(run, config, workdir)
   score, lay = trained_lib.reading(run, config.scoring)
@@ -148,7 +149,7 @@ def test_a_state_is_carried_in_others_where_either_config_says_so(
     alike, tmp_path, monkeypatch):
   monkeypatch.setattr(
       trained_lib.interpolation, 'fit_weights', lambda tables: (0.5, 0.5))
-  own = str(_run(tmp_path / 'own', DATA, LSTM, scoring=experiment.Scoring(
+  own = str(_run(tmp_path / 'own', DATA, LSTM, scoring=scoring_lib.Scoring(
       carried=True)).path)
   flagged, neither, itself = (
       _mixed(alike['ngram'], other, carried=flag)[1].nats_per_token
@@ -163,7 +164,7 @@ def test_a_part_of_the_text_is_mixed_where_a_part_is_scored(alike):
 
 
 def test_windows_are_those_of_the_run_where_nobody_says(alike):
-  scoring = experiment.Scoring(batch_size=4)
+  scoring = scoring_lib.Scoring(batch_size=4)
   batches = {}
   for name, change in (('transformer', {}), ('ngram', {}), (
       'ngram', {'context': 6, 'stride': 2})):

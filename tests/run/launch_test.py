@@ -16,6 +16,8 @@ from lmjax.recipes import pretraining
 from lmjax.run import launch
 from lmjax.run import skips
 from lmjax.training import guard
+from lmjax.training import loop
+from lmjax.training import options
 from lmjax.training import writers
 
 
@@ -50,7 +52,7 @@ def config():
           source=sources.InMemory(texts=('so much depends upon ',) * 40),
           split=None, tokenizer=symbols.Bytes(), batch_size=4),
       model=decoders.gpt2(8, 1, 2, vocab_size=None, context=16),
-      training=experiment.Training(
+      training=options.Training(
           steps=8, log_every=4, guard=guard.Guard(max_bad_steps=2)))
 
 
@@ -62,6 +64,25 @@ def begin(config, workdir, start=launch.Launch(), batches=None):
         run, parts.initial_state(), batches or parts.batches,
         parts.batches.fingerprint, objective=parts.objective,
         optimizer=parts.optimizer, documents=parts.batches.documents)
+
+
+def test_training_goes_by_its_options(config, tmp_path, monkeypatch):
+  given = dataclasses.replace(config, training=dataclasses.replace(
+      config.training, microbatches=2, ema_decay=0.5, eval_every=3,
+      save_every=5, save_minutes=7.0, workers=2))
+
+  class Stop(Exception):
+    pass
+
+  def fit(state, batches, **options):
+    fields = {name: value for name, value in vars(given.training).items()
+              if name in options and name != 'parallel'}
+    assert len(fields) == 11
+    assert {name: options[name] for name in fields} == fields
+    raise Stop
+  monkeypatch.setattr(loop, 'fit', fit)
+  with pytest.raises(Stop):
+    begin(given, tmp_path)
 
 
 def rows(path):
