@@ -29,14 +29,14 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
 from lmjax.core import allocator
 from lmjax.models import cost
-from lmjax.models.presets import decoders
+from lmjax.models.presets import lookup
 from lmjax.objectives import chunked
 from lmjax.objectives import lm
 from lmjax.objectives import losses
 from lmjax.training.optimizers import adamw
 from lmjax.training import step
 
-GPT2 = decoders.PRESETS['gpt2']
+GPT2 = lookup.named('gpt2')
 
 
 def memory(rows: int, length: int, chunk: int | None, remat: str) -> int:

@@ -36,11 +36,11 @@ def contestant(tokens: int, batch: int) -> None:
   from lmjax.core import allocator
   from lmjax.evaluation import likelihood
   from lmjax.models import decoder
-  from lmjax.models.presets import decoders
+  from lmjax.models.presets import lookup
   from lmjax.objectives import lm
 
   allocator.keep_pages()
-  model = decoders.PRESETS['gpt2'].build()
+  model = lookup.named('gpt2').build()
   vocab_size = model.config.vocab_size
   score = likelihood.of_params(
       lm.Causal().scores(model), decoder.initial_params(model, 0))

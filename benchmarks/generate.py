@@ -35,9 +35,9 @@ def contestant(batch: int) -> None:
   from lmjax.generation import sample
   from lmjax.generation import transforms
   from lmjax.models import decoder
-  from lmjax.models.presets import decoders
+  from lmjax.models.presets import lookup
 
-  model = decoders.PRESETS['gpt2'].build()
+  model = lookup.named('gpt2').build()
   params = decoder.initial_params(model, 0)
   prompts = np.random.default_rng(0).integers(
       model.config.vocab_size, size=(batch, PROMPT))

@@ -15,7 +15,7 @@ import dataclasses
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax import experiment
-from lmjax.models.presets import decoders
+from lmjax.models.presets import lookup
 from lmjax.objectives import lm
 from lmjax.training.optimizers import adamw
 from lmjax.training.optimizers import schedules
@@ -27,7 +27,7 @@ def get_config():
       data=pipeline.DataConfig(
           source=sources.TextFiles(paths=('*.txt',)), batch_size=128),
       model=dataclasses.replace(
-          decoders.PRESETS['llama3_8b'], dtype='bfloat16', scan=True,
+          lookup.named('llama3_8b'), dtype='bfloat16', scan=True,
           remat='full'),
       objective=lm.Causal(chunk=2048),
       optimizer=adamw.AdamW(

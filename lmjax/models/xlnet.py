@@ -86,17 +86,6 @@ class XLNetConfig(vocabulary.Sized):
     return XLNet(self, attend)
 
 
-PRESETS: dict[str, XLNetConfig] = {
-    'tiny': XLNetConfig(),
-    'xlnet_base': XLNetConfig(
-        vocab_size=32000, context=512, width=768, num_layers=12, num_heads=12,
-        hidden=3072, dropout=0.1, types=True),
-    'xlnet_large': XLNetConfig(
-        vocab_size=32000, context=512, width=1024, num_layers=24, num_heads=16,
-        hidden=4096, dropout=0.1, types=True),
-}
-
-
 class XLNet(nn.Module):
   """Token ids and an order in, logits of each token in its own place out.
 

@@ -55,7 +55,7 @@ def test_a_batch_gives_what_each_text_alone_gives(name, pooling):
 
 
 def test_an_encoder_decoder_is_embedded_by_its_encoder():
-  config = encoder_decoders.PRESETS['tiny']
+  config = encoder_decoders.PRESETS['tiny_t5']
   config = config.with_vocab(258)
   model, params = config.build(), hot.hot_params(cost.shapes(config))
   found = embeddings.embed(model, params, TOKENIZER, ['abc'])

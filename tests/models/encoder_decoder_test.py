@@ -196,7 +196,7 @@ def test_what_cannot_be_is_refused(t5):
   with pytest.raises(errors.InputError, match='27 tokens exceeds .* 24'):
     model.empty_cache(1, 27)
   with pytest.raises(errors.InputError, match='vocab_size is unset'):
-    presets.PRESETS['tiny'].build()
+    presets.PRESETS['tiny_t5'].build()
   with pytest.raises(errors.InputError, match='has 18 ids.* is 17'):
     T5.with_vocab(18)
   assert T5.with_vocab(3) == T5

@@ -67,7 +67,7 @@ def test_without_a_prefix_it_is_the_causal_objective_and_its_scores(params):
 
 def test_impossible_pairs_are_refused(params):
   encoder = decoder.DecoderConfig(vocab_size=VOCAB, causal=False).build()
-  both = encoder_decoders.PRESETS['tiny'].with_vocab(VOCAB).build()
+  both = encoder_decoders.PRESETS['tiny_t5'].with_vocab(VOCAB).build()
   recurrent = lstm.RecurrentConfig(vocab_size=VOCAB).build()
   for build in (prefix.PrefixLM().build, prefix.PrefixLM().scores):
     with pytest.raises(errors.InputError, match='reads both ways'):

@@ -56,7 +56,7 @@ def test_tells_size_cost_and_the_first_batch(tmp_path):
 
 def test_padding_is_not_shown_and_a_source_is(tmp_path):
   config = dataclasses.replace(
-      CONFIG, model=encoder_decoders.PRESETS['tiny'],
+      CONFIG, model=encoder_decoders.PRESETS['tiny_t5'],
       objective=seq2seq.Seq2Seq(), data=dataclasses.replace(
           CONFIG.data, sentinels=8, length=48,
           corruption=spans.SpanCorruption()))

@@ -1,12 +1,12 @@
-"""Every named size of a model, in one table."""
-from lmjax.models import xlnet
+"""Every named size of a model, in one table; each family has its file."""
 from lmjax.models.presets import decoders
 from lmjax.models.presets import encoder_decoders
 from lmjax.models.presets import encoders
+from lmjax.models.presets import xlnets
 
 PRESETS = {
-    **encoders.PRESETS,
-    **encoder_decoders.PRESETS,
-    **xlnet.PRESETS,
     **decoders.PRESETS,
+    **encoder_decoders.PRESETS,
+    **encoders.PRESETS,
+    **xlnets.PRESETS,
 }

@@ -70,7 +70,7 @@ def mixtral(width: int, num_layers: int, num_heads: int, num_kv_heads: int,
 
 
 PRESETS: dict[str, decoder.DecoderConfig] = {
-    'tiny': gpt2(128, 4, 4, vocab_size=None, context=256),
+    'tiny_gpt2': gpt2(128, 4, 4, vocab_size=None, context=256),
     'tiny_llama': llama(
         128, 5, 4, 2, 344, vocab_size=None, context=256),
     'gpt2': gpt2(768, 12, 12),

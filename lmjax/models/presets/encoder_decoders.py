@@ -57,7 +57,7 @@ def t5(width: int, num_layers: int, num_heads: int, hidden: int, *,
 
 
 PRESETS: dict[str, encoder_decoder.EncoderDecoderConfig] = {
-    'tiny': t5(128, 2, 4, 256, vocab_size=None, context=256, head_size=32),
+    'tiny_t5': t5(128, 2, 4, 256, vocab_size=None, context=256, head_size=32),
     'transformer_base': transformer(
         512, 6, 8, 2048, vocab_size=37_000, context=512, dropout=0.1),
     't5_small': t5(512, 6, 8, 2048, version='1.0'),

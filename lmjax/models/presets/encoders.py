@@ -91,7 +91,7 @@ def modern(width: int, num_layers: int, num_heads: int, hidden: int, *,
 
 
 PRESETS: dict[str, encoder.EncoderConfig] = {
-    'tiny': bert(128, 4, 4, vocab_size=None, context=256),
+    'tiny_bert': bert(128, 4, 4, vocab_size=None, context=256),
     'tiny_modern': modern(
         128, 5, 4, 192, vocab_size=None, context=256,
         alternating=block.Alternating(window=33)),

@@ -41,7 +41,7 @@ def shapes_of(config):
 
 
 def test_every_published_size_is_checked():
-  ours = {'tiny', 'tiny_llama'}
+  ours = {'tiny_gpt2', 'tiny_llama'}
   assert decoders.PRESETS.keys() - ours == PUBLISHED.keys()
   assert MODELS['DecoderConfig'] is decoder.DecoderConfig
 
@@ -75,7 +75,7 @@ def test_survives_json_and_flags(name):
   assert changed.positions == preset.positions
 
 
-@pytest.mark.parametrize('name', ['tiny', 'tiny_llama'])
+@pytest.mark.parametrize('name', ['tiny_gpt2', 'tiny_llama'])
 def test_toys_are_about_a_million_parameters(name):
   config = decoders.PRESETS[name].with_vocab(256)
   assert 0.8e6 < trees.count(shapes_of(config)) < 1.2e6

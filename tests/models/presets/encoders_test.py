@@ -48,7 +48,7 @@ def shapes_of(config):
 
 
 def test_every_published_size_is_checked():
-  ours = {'tiny', 'tiny_modern'}
+  ours = {'tiny_bert', 'tiny_modern'}
   names = encoders.PRESETS.keys() - ours
   assert names == BARE.keys() == PRETRAINING.keys()
 
@@ -80,7 +80,7 @@ def test_survives_json_and_flags(name):
   assert changed.num_layers == 1 and changed.pooler is not None
 
 
-@pytest.mark.parametrize('name', ['tiny', 'tiny_modern'])
+@pytest.mark.parametrize('name', ['tiny_bert', 'tiny_modern'])
 def test_toys_are_below_a_million_parameters(name):
   config = encoders.PRESETS[name].with_vocab(256)
   assert 0.7e6 < trees.count(shapes_of(config)) < 1.0e6
