@@ -18,12 +18,12 @@ from lmjax.models import counted
 from lmjax.models.counted import ngram
 from lmjax.models.counted import word_vectors
 from lmjax.models import decoder
-from lmjax.models.heads import pooled
 from lmjax.objectives import lm
 from lmjax.objectives import OBJECTIVES
 from lmjax.objectives import truncated
 from lmjax.parallel import divisions
 from lmjax.parallel import sharding
+from lmjax import tasks
 from lmjax.tasks import classification
 from lmjax.training import optimizers
 from lmjax.training import options
@@ -135,6 +135,9 @@ class Evaluate:
   checkpoint: str = 'best'
 
 
+Task = Union[tuple(tasks.TASKS.values())]
+
+
 @dataclasses.dataclass(frozen=True)
 class Finetune:
   """A run of `experiments/finetune.py`.
@@ -147,24 +150,22 @@ class Finetune:
     model: The backbone; likewise.
     dropout: Rate in the backbone, on embeddings and both branches of a block;
       None keeps the backbone's own.
-    head: What turns the backbone into a classifier.
     train_only: Patterns of the parameters that train, such as ('layer_3/',
       'classes/'); none trains all that `optimizer.freeze` does not hold.
     optimizer: How it trains.
-    training: How long, and what is watched meanwhile: 'valid/loss',
-      'valid/accuracy' or 'valid/macro_f1'.
+    training: How long, and what is watched meanwhile: 'valid/loss' or another
+      metric of the task, such as 'valid/accuracy' or 'valid/macro_f1'.
     changes: What may differ when a run goes on.
   """
-  task: classification.Classification = classification.Classification()
+  task: Task = classification.Classification()
   init: str | None = None
   tokenizer: tokenizers.Config = subwords.SentencePiece()
   model: models.Config = decoder.DecoderConfig()
   dropout: float | None = None
-  head: pooled.ClassifierConfig = pooled.ClassifierConfig()
   train_only: tuple[str, ...] = ()
   optimizer: optimizers.Config = adamw.AdamW()
   training: options.Training = options.Training()
   changes: ClassVar = options.CHANGES.extended(
       structural=(
-          'init', 'tokenizer', 'model', 'head', 'train_only'),
+          'init', 'tokenizer', 'model', 'task.kind', 'task.head', 'train_only'),
       cosmetic=('task.metrics',))

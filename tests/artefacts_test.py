@@ -41,6 +41,7 @@ ALLOWED = {  # (file, rule) -> why: it runs what is here or a user names.
     ('tests/readme_test.py', 'eval'): 'the Python of our README',
     ('tests/notebooks_test.py', 'eval'): 'the cells of our notebooks',
     ('tests/doctest_test.py', 'import'): 'each module of lmjax',
+    ('tests/models/presets/table_test.py', 'import'): 'our presets',
     **{(f'benchmarks/survival/{name}.py', 'import'): 'our training script'
        for name in ('damaged', 'injected')},
     **{(f'tests/{name}_test.py', 'import'): 'our scripts and configs'

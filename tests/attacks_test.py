@@ -33,7 +33,7 @@ from lmjax.models.counted import ngram
 from lmjax.recipes import trained
 from lmjax.run import directory
 from lmjax.run import skips
-from lmjax.tasks import readers
+from lmjax.tasks.readers import json_lines as labelled_lines
 from lmjax.training import step as step_lib
 from lmjax.training import writers
 import numpy as np
@@ -408,7 +408,7 @@ def test_hostile_lines_of_json(tmp_path, line):
   path = str(tmp_path / 'x.jsonl')
   (tmp_path / 'x.jsonl').write_text(line)
   for read in (lambda: list(sources.JsonLines((path,)).documents()),
-               lambda: list(readers.JsonLines((path,)).examples()),
+               lambda: list(labelled_lines.JsonLines((path,)).examples()),
                lambda: questions.read(path)):
     refused(read, match='jsonl:1')
   small = sources.JsonLines((path,), max_line_bytes=1000)
@@ -496,7 +496,7 @@ def _loaders(folder, subwords, counted):
       'jsonl': (folder / 'x.jsonl', lambda: list(
           sources.JsonLines((text,)).documents())),
       'labels': (folder / 'x.jsonl', lambda: list(
-          readers.JsonLines((text,)).examples())),
+          labelled_lines.JsonLines((text,)).examples())),
       'questions': (folder / 'q.jsonl', lambda: questions.read(
           str(folder / 'q.jsonl'))),
       'csv': (folder / 'x.csv', lambda: list(

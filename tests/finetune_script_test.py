@@ -18,9 +18,12 @@ from lmjax.models import decoder
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
+from lmjax.recipes import finetuning
 from lmjax.run import launch
 from lmjax.tasks import classification
-from lmjax.tasks import readers
+from lmjax.tasks.readers import in_memory
+from lmjax.tasks.readers import labelled
+from lmjax.tasks import rows
 from lmjax.training.optimizers import adamw
 from lmjax.training import options
 from lmjax.training import stopping
@@ -36,8 +39,6 @@ def _script(name):
   return module
 
 
-script = _script('finetune')
-
 MODEL = decoder.DecoderConfig(
     context=16, width=16, num_layers=2, block=block.PreNorm(
         mixer=attention.AttentionConfig(num_heads=2),
@@ -47,8 +48,8 @@ PAIRS = tuple((f'{"a" * (i % 3)}{"bcdef"[i % 5] * 3}{i}', str(int(i % 3 > 0)))
               for i in range(120))
 CONFIG = experiment.Finetune(
     task=classification.Classification(
-        source=readers.Labelled(readers.InMemory(PAIRS), held_out=0.2),
-        features=classification.Features(lengths=(12,), batch_size=16)),
+        source=labelled.Labelled(in_memory.InMemory(PAIRS), held_out=0.2),
+        features=rows.Features(lengths=(12,), batch_size=16)),
     tokenizer=symbols.Bytes(), model=MODEL,
     optimizer=adamw.AdamW(learning_rate=1e-2),
     training=options.Training(
@@ -70,7 +71,7 @@ def pretrained(tmp_path_factory):
 
 
 def test_from_scratch_it_learns_and_leaves_what_was_promised(tmp_path, capsys):
-  results = script.finetune(CONFIG, str(tmp_path / 'run'))
+  results = finetuning.finetune(CONFIG, str(tmp_path / 'run'))
   assert list(results) == ['model', 'majority', 'naive Bayes']
   assert results['model'].accuracy > 0.9 > results['majority'].accuracy
   shown = capsys.readouterr().out
@@ -90,8 +91,8 @@ def test_from_scratch_it_learns_and_leaves_what_was_promised(tmp_path, capsys):
   other = dataclasses.replace(
       CONFIG, training=dataclasses.replace(CONFIG.training, seed=1))
   with pytest.raises(errors.InputError, match='--override=training.seed'):
-    script.finetune(other, str(run))
-  again = script.finetune(  # Continues a run that is done.
+    finetuning.finetune(other, str(run))
+  again = finetuning.finetune(  # Continues a run that is done.
       other, str(run), launch.Launch(override=('training.seed',)))
   assert again['model'].to_dict() == results['model'].to_dict()
 
@@ -100,7 +101,7 @@ def test_from_a_run_only_what_matches_trains(pretrained, tmp_path):
   config = dataclasses.replace(
       CONFIG, init=str(pretrained), train_only=('layer_1/', 'classes/'),
       dropout=0.1, training=dataclasses.replace(CONFIG.training, steps=2))
-  script.finetune(config, str(tmp_path / 'run'))
+  finetuning.finetune(config, str(tmp_path / 'run'))
   _, before = store.restore_params(pretrained / 'checkpoints')
   _, after = store.restore_params(tmp_path / 'run/checkpoints')
   before = dict(trees.items(before))
@@ -119,7 +120,7 @@ def test_from_a_run_only_what_matches_trains(pretrained, tmp_path):
 def test_bad_input_is_told_before_training(tmp_path, change, message):
   config = dataclasses.replace(CONFIG, **change)
   with pytest.raises(errors.InputError, match=message):
-    script.finetune(config, str(tmp_path / 'run'))
+    finetuning.finetune(config, str(tmp_path / 'run'))
   assert not (tmp_path / 'run' / 'checkpoints').exists()
 
 

@@ -11,6 +11,7 @@ from lmjax.models.heads import pooled
 from lmjax.models.presets import decoders
 from lmjax.tasks import classification
 from lmjax.tasks import docstrings
+from lmjax.tasks import rows
 from lmjax.training.optimizers import adamw
 from lmjax.training.optimizers import schedules
 from lmjax.training import options
@@ -21,13 +22,13 @@ def get_config():
   return experiment.Finetune(
       task=classification.Classification(
           source=docstrings.Docstrings(),
-          features=classification.Features(
-              lengths=(32, 64, 128), prefix=' ', token_dropout=0.2)),
+          features=rows.Features(
+              lengths=(32, 64, 128), prefix=' ', token_dropout=0.2),
+          head=pooled.PooledConfig(causal=False, dropout=0.2)),
       tokenizer=subwords.SentencePiece(vocab_size=4096),
       model=decoders.llama(
           128, 2, 4, 4, 384, vocab_size=None, context=128),
       dropout=0.1,
-      head=pooled.ClassifierConfig(causal=False, dropout=0.2),
       optimizer=adamw.AdamW(
           learning_rate=2e-3, schedule=schedules.Linear(warmup=50)),
       training=options.Training(

@@ -18,7 +18,10 @@ from lmjax.nn import block
 from lmjax.nn import layers
 from lmjax.nn import positions
 from lmjax.tasks import classification
-from lmjax.tasks import readers
+from lmjax.tasks.readers import delimited
+from lmjax.tasks.readers import label_first
+from lmjax.tasks.readers import labelled
+from lmjax.tasks import rows
 from lmjax.training.optimizers import adamw
 from lmjax.training.optimizers import schedules
 from lmjax.training import options
@@ -29,17 +32,18 @@ def get_config():
   names = ('0=negative', '1=positive')
   return experiment.Finetune(
       task=classification.Classification(
-          source=readers.Labelled(
-              train=readers.Delimited(
+          source=labelled.Labelled(
+              train=delimited.Delimited(
                   paths=('sst2_glue/train_*.tsv',), text=('sentence',),
                   delimiter='\t', quoted=False, rename=names),
-              valid=readers.LabelFirst(
+              valid=label_first.LabelFirst(
                   paths=('sst2_glue/test.label_first.txt',), rename=names),
-              test=readers.LabelFirst(
+              test=label_first.LabelFirst(
                   paths=('sst2_glue/dev.label_first.txt',), rename=names)),
-          features=classification.Features(
+          features=rows.Features(
               lengths=(8, 16, 32, 64), batch_size=64, prefix=' ',
-              token_dropout=0.1)),
+              token_dropout=0.1),
+          head=pooled.PooledConfig(pooling='max', dropout=0.5)),
       tokenizer=subwords.SentencePiece(vocab_size=8000),
       model=decoder.DecoderConfig(
           context=64, width=128, num_layers=2, positions=positions.Alibi(),
@@ -47,7 +51,6 @@ def get_config():
               mixer=attention.AttentionConfig(num_heads=4),
               mlp=layers.MLPConfig(hidden=512))),
       dropout=0.2,
-      head=pooled.ClassifierConfig(pooling='max', dropout=0.5),
       optimizer=adamw.AdamW(
           learning_rate=1e-3, schedule=schedules.Linear(warmup=100)),
       training=options.Training(

@@ -1,5 +1,5 @@
 """How well classes are told apart: accuracy, F1, the confusion matrix."""
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 import math
 import os
@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from lmjax.core import errors
-from lmjax.evaluation import report
+from lmjax.evaluation import estimates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,9 +17,12 @@ class Classification:
   Attributes:
     confusion_CC: How often class i (row) was called class j (column).
     names: What the classes are called.
+    loss: The mean negative log-likelihood of the true class in nats; None if
+      there are no probabilities.
   """
   confusion_CC: np.ndarray
   names: tuple[str, ...]
+  loss: estimates.Estimate | None = None
 
   @classmethod
   def of(cls, labels: Sequence[int], predictions: Sequence[int],
@@ -50,21 +53,62 @@ class Classification:
         labels.astype(np.int64) * size + predictions, minlength=size * size)
     return cls(confusion.reshape(size, size), tuple(names))
 
+  @classmethod
+  def of_logits(cls, labels: Sequence[int], logits: np.ndarray,
+                names: Sequence[str]) -> 'Classification':
+    """Counts the classes of the largest logits; see `of`.
+
+    Args:
+      labels: True classes, from 0.
+      logits: Unnormalised log-probabilities, [examples, C].
+      names: What each class is called.
+    """
+    found = cls.of(labels, logits.argmax(axis=-1), names)
+    wide = logits.astype(np.float64)
+    wide -= wide.max(axis=-1, keepdims=True)
+    nll = np.log(np.exp(wide).sum(axis=-1)) - np.take_along_axis(
+        wide, np.asarray(labels)[:, None], axis=-1)[:, 0]
+    return dataclasses.replace(found, loss=estimates.mean(nll))
+
   @property
-  def total(self) -> int:
+  def examples(self) -> int:
+    """How many examples there are."""
     return int(self.confusion_CC.sum())
+
+  @property
+  def metrics(self) -> dict[str, estimates.Estimate]:
+    """Loss if known, accuracy and macro-F1."""
+    loss = {} if self.loss is None else {'loss': self.loss}
+    return loss | {
+        'accuracy': estimates.Estimate(self.accuracy, self.accuracy_stderr),
+        'macro_f1': estimates.jackknife(self.macro_f1, *self._without_one())}
+
+  def pictures(self) -> dict[str, Callable[[str | os.PathLike, str], None]]:
+    """Returns a function that draws the confusion matrix."""
+    return {'Confusion': lambda path, title: plot(path, self, title)}
+
+  def _without_one(self) -> tuple[np.ndarray, np.ndarray]:
+    """Returns macro-F1 without an example of each cell, and the cells' sizes.
+    """
+    cells = np.argwhere(self.confusion_CC)
+    found = []
+    for i, j in cells if self.examples > 1 else ():
+      fewer_CC = self.confusion_CC.copy()
+      fewer_CC[i, j] -= 1
+      found.append(Classification(fewer_CC, self.names).macro_f1)
+    return np.array(found), self.confusion_CC[tuple(cells.T)]
 
   @property
   def accuracy(self) -> float:
     """Share of predictions that are right."""
-    return float(np.trace(self.confusion_CC) / self.total)
+    return float(np.trace(self.confusion_CC) / self.examples)
 
   @property
   def accuracy_stderr(self) -> float | None:
     """Its standard error, examples being drawn independently."""
-    if self.total < 2:
+    if self.examples < 2:
       return None
-    return math.sqrt(self.accuracy * (1 - self.accuracy) / (self.total - 1))
+    return math.sqrt(self.accuracy * (1 - self.accuracy) / (self.examples - 1))
 
   @property
   def precision(self) -> np.ndarray:
@@ -96,30 +140,12 @@ class Classification:
         for name, count, p, r, f in zip(
             self.names, self.confusion_CC.sum(axis=1), self.precision,
             self.recall, self.f1)]
-    return {
-        'examples': self.total, 'accuracy': self.accuracy,
-        'accuracy_stderr': self.accuracy_stderr, 'macro_f1': self.macro_f1,
+    return {'examples': self.examples} | estimates.to_dict(self.metrics) | {
         'classes': classes, 'confusion': self.confusion_CC.tolist()}
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
   return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
-
-
-COLUMNS = ('', 'accuracy', '±', 'macro-F1')
-
-
-def rows(results: dict[str, Classification]) -> list[tuple[str, ...]]:
-  """Returns the cells of the table, in the order of `COLUMNS`."""
-  return [(name, report.number(r.accuracy, 4),
-           report.number(r.accuracy_stderr, 4), report.number(r.macro_f1, 4))
-          for name, r in results.items()]
-
-
-def table(results: dict[str, Classification]):
-  """Returns a `rich` table of classifiers tested on the same examples."""
-  examples = next(iter(results.values())).total
-  return report.grid(COLUMNS, rows(results), f'{examples:,} examples.')
 
 
 def plot(path: str | os.PathLike, result: Classification,
@@ -140,7 +166,7 @@ def plot(path: str | os.PathLike, result: Classification,
   axes.set(xlabel='predicted', ylabel='true')
   axes.set_title(
       f'{title}\naccuracy {result.accuracy:.1%}, macro-F1 {result.macro_f1:.3f}'
-      f', {result.total:,} examples', fontsize=10)
+      f', {result.examples:,} examples', fontsize=10)
   if size <= 30:
     for i, j in np.ndindex(size, size):
       if counts_CC[i, j]:

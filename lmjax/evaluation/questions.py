@@ -10,18 +10,15 @@ A line has one of three shapes:
 be the text of a choice. The last shape has nothing to choose from: it asks
 whether greedy decoding would give the continuation, as LAMBADA does.
 """
-import collections
 import dataclasses
 from typing import Any
 
 from lmjax.core import config
 from lmjax.core import errors
-from lmjax.core import strict_json
-from lmjax.data.text import files
+from lmjax.data.text import json_lines
 
 _FIELDS = ('context', 'query', 'context_options', 'choices', 'continuation',
            'gold', 'answer')
-_MAX_LINE_BYTES = 1 << 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +38,10 @@ def read(path: str, limit: int | None = None) -> list[Item]:
       or the file mixes questions with continuations to be guessed.
   """
   items = []
-  for number, line in files.lines(
-      path, 'fail', _MAX_LINE_BYTES, collections.Counter()):
+  for source, row in json_lines.rows(path):
     if limit is not None and len(items) == limit:
       break
-    if line.strip():
-      items.append(_item(line, f'{path}:{number}'))
+    items.append(_item(row, source))
   if not items:
     raise errors.InputError(f'{path} holds no question.')
   for item in items:
@@ -58,14 +53,7 @@ def read(path: str, limit: int | None = None) -> list[Item]:
   return items
 
 
-def _item(line: str, source: str) -> Item:
-  try:
-    row = strict_json.loads(line, lenient=True)
-  except ValueError as error:
-    raise errors.InputError(f'{source}: not JSON: {error}.') from None
-  if not isinstance(row, dict):
-    raise errors.InputError(f'{source}: should be an object; got {row!r:.60}.')
-
+def _item(row: dict[str, Any], source: str) -> Item:
   def texts(value, name):
     if not (isinstance(value, list) and len(value) > 1):
       raise errors.InputError(

@@ -7,8 +7,8 @@ from lmjax.nn import masks
 
 
 def states(model: nn.Module, inputs_BT: jax.Array, positions_BT: jax.Array,
-           segments_BT: jax.Array, *, causal: bool = True, train: bool = False
-           ) -> jax.Array:
+           segments_BT: jax.Array, *, types_BT: jax.Array | None = None,
+           causal: bool = True, train: bool = False) -> jax.Array:
   """Returns the hidden states of each token, `x_BTD`.
 
   Those of the method `encode`, where a model has a part that reads a text as a
@@ -21,6 +21,8 @@ def states(model: nn.Module, inputs_BT: jax.Array, positions_BT: jax.Array,
     inputs_BT: Token ids.
     positions_BT: Their positions, from 0.
     segments_BT: Documents from 1, 0 for padding.
+    types_BT: Which text of a pair each token is from; a model that does not
+      tell types apart does without.
     causal: Whether a model that can read one way only does; one that was built
       to read both ways always does.
     train: Whether dropout is on.

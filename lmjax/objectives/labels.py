@@ -1,4 +1,4 @@
-"""Classification of whole texts: one label a row, on a head over a backbone."""
+"""Classification of texts or tokens, on a head over a backbone."""
 from collections.abc import Callable, Mapping
 import dataclasses
 from typing import Any
@@ -16,7 +16,7 @@ Objective = Callable[..., dict[str, metrics.Mean]]
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-  """Cross-entropy of one label a row.
+  """Cross-entropy of one label a row, or of one a token.
 
   Attributes:
     label_smoothing: Share of the target spread evenly over the C classes.
@@ -42,42 +42,45 @@ def classify(
     model: nn.Module, params: Any, batch: Batch, *,
     rng: jax.Array | None = None, label_smoothing: float = 0.0,
 ) -> dict[str, metrics.Mean]:
-  """Scores the label of each row.
+  """Scores the label of each row, or of each token.
 
   Args:
-    model: A module that `models.classifier.Classifier` can stand for.
+    model: A module of `models.heads`.
     params: Its parameters.
-    batch: `inputs`, `positions`, `segments`, [B, T]; `labels` and `weights`,
-      [B], of which a weight of 0 leaves a row out.
+    batch: `inputs`, `positions`, `segments`, [B, T]; `types`, where there are;
+      `labels` and `weights`, [B] or [B, T], of which a weight of 0 leaves a row
+      or a token out.
     rng: Key for dropout; None evaluates, without dropout.
     label_smoothing: See `Labels`.
 
   Returns:
-    Means over the weighted rows: 'loss' is what training minimises, 'nll' the
-    plain negative log-likelihood of the label in nats, 'accuracy' the share of
-    rows whose label was the most likely one.
+    Means over the weights: 'loss' is what training minimises, 'nll' the plain
+    negative log-likelihood of the label in nats, 'accuracy' the share of
+    labels that were the most likely one.
   """
-  logits_BC = class_logits(model, params, batch, rng)
-  labels_B1 = batch['labels'][:, None]
-  logits_B1C = logits_BC[:, None]
-  nll_B1, log_normalizer_B1 = losses.cross_entropy(logits_B1C, labels_B1)
-  loss_B1 = nll_B1
+  found = logits(model, params, batch, rng)
+  targets, weights = batch['labels'], batch['weights']
+  rows, classes = len(targets), found.shape[-1]
+  logits_BTC = found.reshape(rows, -1, classes)  # A label a row: T is 1.
+  nll_BT, log_normalizer_BT = losses.cross_entropy(
+      logits_BTC, targets.reshape(rows, -1))
+  loss_BT = nll_BT
   if label_smoothing:
-    loss_B1 = losses.smoothed(
-        nll_B1, logits_B1C, log_normalizer_B1, label_smoothing)
-  weights_B = batch['weights']
-  correct_B = jnp.argmax(logits_BC, axis=-1) == batch['labels']
+    loss_BT = losses.smoothed(
+        nll_BT, logits_BTC, log_normalizer_BT, label_smoothing)
+  correct = jnp.argmax(found, axis=-1) == targets
   return {
-      'loss': metrics.Mean.of(loss_B1[:, 0], weights_B),
-      'nll': metrics.Mean.of(nll_B1[:, 0], weights_B),
-      'accuracy': metrics.Mean.of(correct_B, weights_B),
+      'loss': metrics.Mean.of(loss_BT.reshape(targets.shape), weights),
+      'nll': metrics.Mean.of(nll_BT.reshape(targets.shape), weights),
+      'accuracy': metrics.Mean.of(correct, weights),
   }
 
 
-def class_logits(model: nn.Module, params: Any, batch: Batch,
-                 rng: jax.Array | None = None) -> jax.Array:
-  """Returns float32 `logits_BC`; with a key, under dropout."""
+def logits(model: nn.Module, params: Any, batch: Batch,
+           rng: jax.Array | None = None) -> jax.Array:
+  """Returns what the head says, float32; with a key, under dropout."""
+  types = {'types_BT': batch['types']} if 'types' in batch else {}
   return model.apply(
       {'params': params}, batch['inputs'], batch['positions'],
-      batch['segments'], train=rng is not None,
+      batch['segments'], **types, train=rng is not None,
       rngs=None if rng is None else {'dropout': rng})

@@ -1,15 +1,14 @@
-"""What fine-tuning starts from, what of it trains, and what it has to show."""
-from collections.abc import Callable, Mapping, Sequence
+"""Fine-tuning: what it starts from, what of it trains, and what it reports."""
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
-import hashlib
 import json
 import re
+import time
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from lmjax.core import atomic
 from lmjax.core import errors
@@ -17,22 +16,94 @@ from lmjax.core import secrets
 from lmjax.core import terminal
 from lmjax.core import trees
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
-from lmjax.evaluation import classification
+from lmjax.evaluation import estimates
 from lmjax.evaluation import report
 from lmjax.evaluation import run_page
 from lmjax import experiment
 from lmjax import models
-from lmjax.models.heads import pooled
-from lmjax.objectives import labels
+from lmjax.models.heads import warm_start
 from lmjax.parallel import divisions
+from lmjax.parallel import processes
 from lmjax.parallel import sharding
 from lmjax.parallel import strategy as strategy_lib
 from lmjax.recipes import trained
 from lmjax.run import curve
 from lmjax.run import directory
-from lmjax.tasks import classification as classification_task
+from lmjax.run import launch as launching
 from lmjax.tasks import task as task_lib
 from lmjax.training import optimizers
+from lmjax.training.optimizers import rules
+from lmjax.training import step
+
+
+def finetune(
+    config: experiment.Finetune, workdir: str,
+    launch: launching.Launch = launching.Launch()
+) -> Mapping[str, task_lib.Result]:
+  """Trains as `config` says, into `workdir`; returns results on the test split.
+
+  The best checkpoint on the validation split is what is tested, once.
+
+  Args:
+    config: The run.
+    workdir: Its directory; the same config continues a run that was stopped.
+    launch: How it is started.
+
+  Returns:
+    Results by name: first the model's, then those of the baselines.
+
+  Raises:
+    InputError: If examples, run and task do not fit together.
+  """
+  begun, task, training = time.perf_counter(), config.task, config.training
+  with launch.started(workdir, config) as started:
+    splits = task.read()
+    begin = start(config, splits)
+    rows = {name: task.rows(getattr(splits, name), splits, begin.tokenizer)
+            for name in task_lib.SPLITS}
+    model = task.model(begin.backbone, splits)
+    params = begin.initial_params(model, training.seed)
+    launch.check_params(trees.count(params))
+    held = frozen(config, params)
+    update = optimizer(config, held).build(params, training.steps)
+    state = step.init_state(
+        params, update, training.seed, ema=training.ema_decay is not None,
+        equal=training.average is not None, guard=training.guard)
+    strategy = training.strategy()
+    outputs_of = predictor(task.outputs(model), strategy)
+
+    def judged(params, split):
+      outputs = outputs_of(params, rows[split])
+      return outputs, task.judge(
+          outputs, getattr(splits, split), rows[split], splits)
+
+    def evaluate(params, _):
+      return {f'valid/{name}': estimate.value for name, estimate in
+              judged(params, 'valid')[1].metrics.items()}
+
+    batches = rows['train'].batches(training.seed)
+    hashes = {'task.source: examples': splits.digest(),
+              'tokenizer: ids': begin.tokenizer.digest,
+              'init: parameters': begin.digest}
+    run = started.open_run(hashes, begin.tokenizer)
+    fitted, number, params = started.fit(
+        run, state, batches, hashes | batches.fingerprint,
+        documents=batches.documents,
+        objective=rules.without_gradient(task.loss(model), held),
+        optimizer=update, parallel=strategy, evaluate=evaluate)
+
+    outputs, result = judged(params, 'test')
+    results = {'model': result} | task.baselines(splits, rows['test'])
+    if processes.current().first:
+      publish(
+          run, results, task.answers(
+              outputs, splits.test, rows['test'], splits),
+          [*splits.notes,
+           *(f'{name}: {r.describe()}.' for name, r in rows.items())],
+          step=number, stopped_early=fitted.stopped_early, init=config.init,
+          parameters_hash=trees.digest(params),
+          seconds=time.perf_counter() - begun)
+  return results
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,13 +122,13 @@ class Start:
   digest: str = 'none'
 
   def initial_params(self, model: nn.Module, seed: int) -> Any:
-    """Returns a classifier's parameters: pretrained but for its head."""
+    """Returns a model's parameters: those of its head are new."""
     row = jnp.zeros((1, 1), jnp.int32)
     params = jax.jit(model.init)(
         jax.random.key(seed), row, row, row + 1)['params']
     if self.params is None:
       return params
-    return pooled.warm_start(params, self.params)
+    return warm_start.warm_start(params, self.params, self.backbone)
 
 
 def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
@@ -68,19 +139,17 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
       task's features, or heads or rows do not divide over the mesh.
   """
   if config.init is None:
-    texts = (config.task.features.prefix + e.text for e in splits.train)
-    tokenizer = config.tokenizer.build(texts)
+    tokenizer = config.tokenizer.build(config.task.texts(splits.train))
     found = Start(tokenizer, config.model.with_vocab(tokenizer.vocab_size))
   else:
     run = trained.load(config.init)
     found = Start(run.tokenizer, run.config.model, run.params,
                   trees.digest(run.params))
-  longest = config.task.features.lengths[-1]
-  if longest > found.backbone.context:
+  if config.task.longest > found.backbone.context:
     raise errors.InputError(
-        f'task.features.lengths end at {longest} tokens, but the model has a '
-        f'context of {found.backbone.context}; shorten the one or train the '
-        'other with more.')
+        f'task.features.lengths end at {config.task.longest} tokens, but the '
+        f'model has a context of {found.backbone.context}; shorten the one or '
+        'train the other with more.')
   if config.dropout is not None:
     if not found.backbone.traits.blocks:
       raise errors.InputError(
@@ -93,7 +162,7 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
   if config.training.mesh is not None:
     divisions.check(
         found.backbone, sharding.parse(config.training.mesh),
-        rows=config.task.features.batch_size,
+        rows=config.task.batch_size,
         microbatches=config.training.microbatches,
         sequence=config.training.sequence)
   return found
@@ -122,47 +191,48 @@ def frozen(config: experiment.Finetune, params: Any) -> tuple[str, ...]:
 
 def optimizer(config: experiment.Finetune, held: tuple[str, ...]
               ) -> optimizers.Config:
-  """Returns the optimizer's config with all that is held in its `freeze`."""
+  """Returns the optimizer's config, which also freezes what is held."""
   return dataclasses.replace(config.optimizer, freeze=held)
 
 
 def predictor(
-    model: nn.Module, strategy: strategy_lib.Strategy, num_classes: int
-) -> Callable[[Any, classification_task.Rows], np.ndarray]:
-  """Returns `logits_of(params, rows)`, the logits [examples, classes].
-
-  Compiled once a row length, for all parameters it is asked about.
-  """
-  function = strategy.map_batches(
-      lambda params, batch: labels.class_logits(model, params, batch))
-
-  def logits_of(params, rows):
-    return classification_task.predict(
-        function, strategy.place(params), rows, num_classes)
-  return logits_of
-
-
-def digest(splits: task_lib.Splits) -> str:
-  """Returns the SHA-256 of all examples, in their order."""
-  sha = hashlib.sha256()
-  for name in ('train', 'valid', 'test'):
-    for example in getattr(splits, name):
-      sha.update(repr((name, example.text, example.label)).encode())
-  return sha.hexdigest()
-
-
-def publish(run: directory.RunDir,
-            results: Mapping[str, classification.Classification],
-            logits: np.ndarray, splits: task_lib.Splits, notes: Sequence[str],
-            **facts: Any) -> None:
-  """Writes the report, two pictures and the predictions, and prints the table.
+    outputs: Callable[[Any, task_lib.Batch], Any],
+    strategy: strategy_lib.Strategy
+) -> Callable[[Any, task_lib.Rows], list[Any]]:
+  """Returns `outputs_of(params, rows)`: one output an example, in order.
 
   Args:
-    run: Where: `report.json`, `report.html`, `confusion.png`, `curve.png` and
-      `predictions.jsonl`.
-    results: On the test split, of the model first, by name.
-    logits: The model's, [test examples, classes].
-    splits: The task's examples.
+    outputs: `Task.outputs`; it is compiled once a row length, for all
+      parameters.
+    strategy: Where it runs.
+  """
+  function = strategy.map_batches(outputs)
+
+  def outputs_of(params, rows):
+    placed, found = strategy.place(params), {}
+    for chosen, batch in rows.once():
+      out = function(placed, batch)
+      for row, number in enumerate(chosen.tolist()):
+        if number in found:
+          raise RuntimeError(f'Example {number} comes twice in a split.')
+        found[number] = jax.tree.map(lambda x: x[row], out)
+    if len(found) != len(rows):
+      raise RuntimeError(
+          f'{len(rows) - len(found)} of {len(rows)} examples never came.')
+    return [found[number] for number in range(len(rows))]
+  return outputs_of
+
+
+def publish(run: directory.RunDir, results: Mapping[str, task_lib.Result],
+            answers: Iterable[Mapping[str, Any]], notes: Sequence[str],
+            **facts: Any) -> None:
+  """Writes the report, pictures and predictions, and prints the table.
+
+  Args:
+    run: Where: `report.json`, `report.html`, `curve.png`, `predictions.jsonl`
+      and a picture for each of those of the result, such as `confusion.png`.
+    results: Results on the test split, the model's first, by name.
+    answers: The model's answer to each test example, as JSON types.
     notes: Sentences for the report.
     **facts: More entries of `report.json`.
   """
@@ -170,23 +240,23 @@ def publish(run: directory.RunDir,
           'notes': list(notes)}
   atomic.write(run.report, json.dumps(
       secrets.redact(tree | facts), indent=2) + '\n')
-  model = next(iter(results.values()))
-  classification.plot(
-      run.path / 'confusion.png', model, f'{run.path.name}, test split')
-  curve.plot(run.metrics, run.curve, title=run.path.name, unit='nats per text')
+  model, pictures = next(iter(results.values())), {}
+  for name, draw in model.pictures().items():
+    pictures[name] = run.path / f'{name.lower()}.png'
+    draw(pictures[name], f'{run.path.name}, test split')
+  curve.plot(run.metrics, run.curve, title=run.path.name, unit='per example')
   atomic.write(run.path / 'predictions.jsonl', ''.join(
-      json.dumps({'text': e.text, 'label': e.label,
-                  'predicted': splits.labels[row.argmax()],
-                  'logits': [round(float(x), 4) for x in row]}) + '\n'
-      for e, row in zip(splits.test, logits)))
+      json.dumps(answer) + '\n' for answer in answers))
+  columns = estimates.columns(model.metrics)
+  cells = estimates.rows(results, tuple(model.metrics))
   run_page.write(
       run.page, title=run.path.name, config=json.loads(run.config.read_text()),
-      curve_png=run.curve, pictures={'Confusion': run.path / 'confusion.png'},
-      tables={'Test split': run_page.Table(
-          classification.COLUMNS, classification.rows(results), notes)},
+      curve_png=run.curve, pictures=pictures,
+      tables={'Test split': run_page.Table(columns, cells, notes)},
       facts=facts | json.loads(run.facts.read_text())[-1])
-  report.display(classification.table(results))
+  report.display(report.grid(columns, cells, f'{model.examples:,} examples.'))
   for line in notes:
     print(terminal.printable(line))
-  print(f'---\nconfusion matrix: {run.path / "confusion.png"}\n'
-        f'curve:            {run.curve}\nreport:           {run.page}')
+  shown = pictures | {'Curve': run.curve, 'Report': run.page}
+  print('---\n' + '\n'.join(
+      f'{name.lower()}: {path}' for name, path in shown.items()))

@@ -72,7 +72,7 @@ class NaiveBayes:
     targets = _targets(examples, labels)
     for example, target in zip(examples, targets):
       found = [vocabulary.setdefault(feature, len(vocabulary))
-               for feature in _features(example.text, ngrams)]
+               for feature in _features(' '.join(example.texts), ngrams)]
       where += found
       of += [target] * len(found)
     counts = np.zeros((max(len(vocabulary), 1), len(labels)))

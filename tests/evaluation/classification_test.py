@@ -47,7 +47,26 @@ def test_the_picture_is_drawn(tmp_path):
   path = tmp_path / 'confusion.png'
   classification.plot(path, _result(('a', '$b$', 'ü', '$')))
   assert path.read_bytes().startswith(b'\x89PNG') and path.stat().st_size > 5000
-  assert len(classification.table({'model': _result()}).columns) == 4
+
+
+def test_metrics_have_standard_errors():
+  metrics = _result().metrics
+  assert list(metrics) == ['accuracy', 'macro_f1']
+  assert metrics['accuracy'].stderr == _result().accuracy_stderr
+  without = [classification.Classification.of(
+      np.delete(_LABELS, i), np.delete(_PREDICTIONS, i),
+      ('a', 'b', 'c', 'never')).macro_f1 for i in range(8)]
+  expected = math.sqrt(7 / 8 * np.square(without - np.mean(without)).sum())
+  assert metrics['macro_f1'].stderr == pytest.approx(expected)
+
+
+def test_the_loss_is_that_of_normalised_logits():
+  logits = np.log([[0.7, 0.3], [0.6, 0.4]]) + 5
+  result = classification.Classification.of_logits([0, 1], logits, 'ab')
+  assert result.metrics['loss'].value == pytest.approx(
+      -np.log([0.7, 0.4]).mean())
+  assert result.to_dict()['loss_stderr'] == pytest.approx(
+      np.log(0.7 / 0.4) / 2)
 
 
 @pytest.mark.parametrize('labels, predictions, words', [

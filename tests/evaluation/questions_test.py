@@ -36,7 +36,7 @@ def test_limit(tmp_path):
 
 
 @pytest.mark.parametrize('row, words', [
-    ('{"query": ', r'q\.jsonl:1: not JSON'), ('[1]', 'should be an object'),
+    ('{"query": ', r'q\.jsonl:1: not JSON'), ('[1]', 'should be a JSON object'),
     ({'query': 'Q', 'choices': ['a'], 'gold': 0}, 'at least two texts'),
     ({'query': 'Q', 'choices': ['a', 1], 'gold': 0}, 'should be a text'),
     ({'query': 'Q', 'choices': ['a', ''], 'gold': 0}, 'is empty'),

@@ -55,7 +55,7 @@ def test_loss_is_the_cross_entropy_of_the_rows_that_count(smoothing):
 
 
 def test_accuracy_leaves_out_rows_of_weight_zero():
-  logits_BC = labels.class_logits(Counting(), PARAMS, BATCH)
+  logits_BC = labels.logits(Counting(), PARAMS, BATCH)
   best_B = np.asarray(logits_BC).argmax(-1).astype(np.int32)
   batch = BATCH | {'labels': np.where(BATCH['weights'] > 0, best_B, 0)}
   assert labels.classify(Counting(), PARAMS, batch)['accuracy'].value == 1.0
@@ -76,3 +76,27 @@ def test_dropout_only_with_a_key():
 def test_impossible_smoothing_is_refused():
   with pytest.raises(errors.InputError, match='label_smoothing'):
     labels.Labels(label_smoothing=1.0)
+
+
+class Tagging(nn.Module):
+  """Logits of each token that depend on its id alone."""
+
+  @nn.compact
+  def __call__(self, inputs_BT, positions_BT, segments_BT, *, train=False):
+    del positions_BT, segments_BT, train
+    return nn.Dense(3, use_bias=False, name='head')(jax.nn.one_hot(inputs_BT, 5))
+
+
+def test_labels_of_tokens_count_by_the_weights_of_tokens():
+  batch = BATCH | {
+      'labels': np.array([[2, 0, 1], [1, 1, 0], [0, 0, 0]], np.int32),
+      'weights': np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0]], np.float32)}
+  kernel = np.asarray(PARAMS['head']['kernel'], np.float64)
+  nll, right = [], []
+  for token, label in ((1, 2), (3, 1), (4, 1)):
+    nll.append(np.log(np.exp(kernel[token]).sum()) - kernel[token, label])
+    right.append(kernel[token].argmax() == label)
+  means = labels.classify(Tagging(), PARAMS, batch)
+  np.testing.assert_allclose(means['loss'].value, np.mean(nll), rtol=1e-5)
+  assert means['accuracy'].value == pytest.approx(np.mean(right))
+  assert float(means['loss'].weight) == 3

@@ -5,9 +5,12 @@ from lmjax.core import errors
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models import decoder
+from lmjax.parallel import strategy
 from lmjax.recipes import finetuning
 from lmjax.tasks import classification
-from lmjax.tasks import readers
+from lmjax.tasks.readers import in_memory
+from lmjax.tasks.readers import labelled
+from lmjax.tasks import rows
 from lmjax.tasks import task
 from lmjax.training.optimizers import adamw
 from lmjax.training import options
@@ -16,11 +19,11 @@ import pytest
 
 CONFIG = experiment.Finetune(
     task=classification.Classification(
-        features=classification.Features(lengths=(8,))),
+        features=rows.Features(lengths=(8,))),
     tokenizer=symbols.Bytes(),
     model=decoder.DecoderConfig(context=8, width=16, num_layers=1))
-SPLITS = readers.Labelled(
-    *[readers.InMemory((('good', '1'), ('bad', '0')))] * 3,
+SPLITS = labelled.Labelled(
+    *[in_memory.InMemory((('good', '1'), ('bad', '0')))] * 3,
     drop_shared=False).read()
 PARAMS = {'embed': {'embedding': np.zeros((3, 2))},
           'layer_0': {'kernel': np.zeros((2, 2))},
@@ -58,7 +61,7 @@ def test_frozen_is_all_that_should_not_train(train_only, freeze, expected):
 def test_from_scratch_the_vocabulary_is_the_tokenizers():
   start = finetuning.start(CONFIG, SPLITS)
   assert start.params is None and start.backbone.vocab_size == 258
-  model = CONFIG.head.build(start.backbone, 2)
+  model = CONFIG.task.model(start.backbone, SPLITS)
   params = start.initial_params(model, seed=3)
   assert params['classes']['kernel'].shape == (16, 2)
   again = start.initial_params(model, seed=3)
@@ -84,13 +87,13 @@ def test_features_must_fit_the_context():
 
 
 def test_the_digest_knows_texts_labels_and_splits():
-  digests = {finetuning.digest(SPLITS)}
+  digests = {SPLITS.digest()}
   for change in ({'train': SPLITS.valid[:1]},
                  {'valid': SPLITS.train + SPLITS.valid},
                  {'test': [task.Example('good', '0', ''), SPLITS.test[1]]}):
-    digests.add(finetuning.digest(dataclasses.replace(SPLITS, **change)))
+    digests.add(dataclasses.replace(SPLITS, **change).digest())
   moved = [e._replace(where='elsewhere') for e in SPLITS.train]
-  same = finetuning.digest(dataclasses.replace(SPLITS, train=moved))
+  same = dataclasses.replace(SPLITS, train=moved).digest()
   assert len(digests) == 4 and same in digests
 
 
@@ -100,3 +103,16 @@ def test_heads_and_rows_must_divide_over_the_mesh():
         parallel='mesh', mesh=mesh))
     with pytest.raises(errors.InputError, match=told):
       finetuning.start(config, SPLITS)
+
+
+def test_outputs_come_in_the_order_of_the_examples():
+  built = rows.Features(lengths=(4, 8), batch_size=3).build(
+      [('x' * n,) for n in (1, 6, 2, 2, 1, 3, 2)], np.zeros(7, np.int32),
+      symbols.Bytes().build())
+
+  def outputs(scale, batch):
+    size = batch['segments'].sum(axis=1)
+    return {'scaled': size * scale, 'size': size}
+  found = finetuning.predictor(outputs, strategy.strategy('jit'))(2.0, built)
+  assert [int(x['size']) for x in found] == built.sizes.tolist()
+  assert [float(x['scaled']) for x in found] == (built.sizes * 2.0).tolist()

@@ -1,5 +1,5 @@
-"""Rows, batches and predictions: every example once, padding without weight."""
-import collections
+"""Classification: labels as ids, metrics, answers and baselines."""
+import dataclasses
 
 import numpy as np
 import pytest
@@ -7,153 +7,33 @@ import pytest
 from lmjax.core import errors
 from lmjax.data.tokenizers import symbols
 from lmjax.tasks import classification
+from lmjax.tasks.readers import in_memory
+from lmjax.tasks.readers import labelled
+from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import task
 
 BYTES = symbols.Bytes().build()
-BOS, EOS = BYTES.bos_id, BYTES.eos_id
 
 
-def examples(sizes):
-  return [task.Example('x' * n, 'ab'[i % 2], '') for i, n in enumerate(sizes)]
-
-
-def rows(sizes, **options):
-  features = classification.Features(**{
-      'lengths': (4, 8), 'batch_size': 3} | options)
-  return features.build(examples(sizes), ('a', 'b'), BYTES)
-
-
-def test_rows_are_bos_text_eos_and_long_texts_keep_their_head():
-  features = classification.Features(lengths=(4, 6), prefix=' ')
-  built = features.build(
-      [task.Example('abcdefgh', 'n', ''), task.Example('z', 'p', '')],
-      ('n', 'p'), BYTES)
-  assert built.tokens.tolist() == [
-      [BOS, *b' abc', EOS], [BOS, *b' z', EOS, 0, 0]]
-  assert built.sizes.tolist() == [6, 4] and built.labels.tolist() == [0, 1]
-  assert built.truncated == 1 and '1 longer than 6' in built.describe()
-
-
-def test_a_tokenizer_without_controls_gives_plain_rows():
-  plain = symbols.Bytes(bos=False, eos=False).build()
-  built = classification.Features(lengths=(4,)).build(
-      [task.Example('abcdef', 'n', '')], ('n',), plain)
-  assert built.tokens.tolist() == [[*b'abcd']]
-
-
-def test_once_scores_each_example_once_and_fills_up_with_weight_zero():
-  built = rows([1, 6, 2, 2, 1, 3, 2])
-  seen, weight = [], 0.0
-  for chosen, batch in built.once():
-    length = batch['inputs'].shape[1]
-    assert batch['inputs'].shape == (3, length) and length in (4, 8)
-    assert batch['weights'].tolist() == [1.0] * len(chosen) + [0.0] * (
-        3 - len(chosen))
-    np.testing.assert_array_equal(
-        batch['segments'].sum(axis=1)[:len(chosen)], built.sizes[chosen])
-    np.testing.assert_array_equal(
-        batch['labels'][:len(chosen)], built.labels[chosen])
-    np.testing.assert_array_equal(
-        batch['inputs'][:len(chosen)], built.tokens[chosen, :length])
-    assert not batch['segments'][len(chosen):].any()
-    seen += chosen.tolist()
-    weight += batch['weights'].sum()
-  assert sorted(seen) == list(range(7)) and weight == 7
-
-
-def test_positions_count_real_tokens():
-  _, batch = next(iter(rows([1, 2]).once()))
-  assert batch['positions'].tolist() == [
-      [0, 1, 2, 0], [0, 1, 2, 3], [0, 0, 0, 0]]
-
-
-def test_an_epoch_has_every_example_once_in_rows_that_fit():
-  sizes = [1, 6, 2, 2, 1, 3, 2, 5, 6, 1, 1]
-  built = rows(sizes)
-  batches = built.batches(seed=5)
-  assert batches.steps_per_epoch == 4
-  for epoch in range(3):
-    found = collections.Counter()
-    for step in range(4 * epoch, 4 * epoch + 4):
-      batch = batches(step)
-      real = batch['segments'].sum(axis=1)
-      found.update(real[batch['weights'] > 0].tolist())
-    assert found == collections.Counter(built.sizes.tolist())
-
-
-def test_a_batch_is_a_function_of_step_and_seed():
-  built = rows([2, 3, 1, 4, 2, 6, 6], token_dropout=0.5)
-  order = [5, 0, 3, 5]
-  first = {step: built.batches(seed=1)(step) for step in order}
-  again = built.batches(seed=1)
-  for step in sorted(first):
-    for name, array in again(step).items():
-      np.testing.assert_array_equal(array, first[step][name])
-
-
-def test_documents_are_the_examples_of_the_rows():
-  sizes = list(range(1, 7)) + [2]  # All differ but for the last.
-  built = rows(sizes)
-  batches = built.batches(seed=3)
-  for step in range(6):
-    batch, documents = batches(step), batches.documents(step)
-    assert len(documents) == 3
-    for row, found in enumerate(documents):
-      text = batch['inputs'][row][batch['segments'][row] > 0].tolist()
-      assert [built.tokens[n][:built.sizes[n]].tolist()
-              for n in found] == ([text] if text else [])
+def built(examples, labels=('a', 'b'), **options):
+  features = rows_lib.Features(**{'lengths': (4, 8), 'batch_size': 3} | options)
+  value = classification.Classification(features=features)
+  splits = task.Splits([], [], examples, labels)
+  return value, splits, value.rows(examples, splits, BYTES)
 
 
 def test_a_label_that_is_no_class_is_refused_with_its_place():
   with pytest.raises(errors.InputError, match="f:3: label 'pos' is none of "
                      r"the 2 classes \['neg', 'poss'\]. Did you mean 'poss'"):
-    classification.Features().build(
-        [task.Example('x', 'pos', 'f:3')], ('neg', 'poss'), BYTES)
-
-
-@pytest.mark.parametrize('token_dropout', [0.0, 0.5])
-def test_another_seed_gives_other_batches(token_dropout):
-  built = rows([2] * 40, token_dropout=token_dropout)
-  labels = [built.batches(seed)(0)['labels'].tolist() for seed in range(8)]
-  assert len(set(map(tuple, labels))) > 1
-
-
-def test_dropped_tokens_leave_the_rest_in_order_and_the_first_in_place():
-  tokens = np.arange(1, 2001).reshape(20, 100)
-  sizes = np.arange(1, 21) * 5
-  kept, left = classification.drop_tokens(
-      tokens * (np.arange(100) < sizes[:, None]), sizes, 0.3,
-      np.random.default_rng(0))
-  for i in range(20):
-    row = kept[i, :left[i]]
-    assert row[0] == tokens[i, 0] and (np.diff(row) > 0).all()
-    assert set(row) <= set(tokens[i, :sizes[i]])
-    assert not kept[i, left[i]:].any()
-  assert left.sum() / sizes.sum() == pytest.approx(0.7, abs=0.05)
-
-
-def test_tokens_are_dropped_in_training_only():
-  built = rows([6] * 6, token_dropout=0.9)
-  assert all((batch['segments'].sum(axis=1) % 8 == 0).all()
-             for _, batch in built.once())
-  assert built.batches(0)(0)['segments'].sum() < 3 * 8
-
-
-def test_predictions_come_in_the_order_of_the_examples():
-  built = rows([1, 6, 2, 2, 1, 3, 2])
-
-  def logits(scale, batch):
-    size = batch['segments'].sum(axis=1)
-    return np.stack([size * scale, -size], axis=1)
-  out = classification.predict(logits, 2.0, built, 2)
-  np.testing.assert_array_equal(out[:, 0], built.sizes * 2.0)
+    built([task.Example('x', 'pos', 'f:3')], ('neg', 'poss'))
 
 
 def test_numbers_by_hand():
-  built = rows([1, 2, 3])  # Labels a, b, a.
-  metrics = classification.Metrics()
+  examples = [task.Example('x', label, '') for label in 'aba']
+  value, splits, rows = built(examples)
   logits = np.log([[0.7, 0.3], [0.6, 0.4], [0.9, 0.1]])
-  numbers = metrics.numbers(logits, built, ('a', 'b'))
+  result = value.judge(list(logits), examples, rows, splits)
+  numbers = {name: found.value for name, found in result.metrics.items()}
   assert numbers['loss'] == pytest.approx(-np.log([0.7, 0.4, 0.9]).mean())
   assert numbers['accuracy'] == pytest.approx(2 / 3)
   assert numbers['macro_f1'] == pytest.approx((4 / 5 + 0) / 2)
@@ -164,21 +44,10 @@ def test_baselines_are_fitted_to_training_and_scored_on_test():
       ('good', 'p'), ('fine', 'p'), ('bad', 'n'))]
   test = [task.Example(text, label, '') for text, label in (
       ('bad', 'n'), ('bad', 'n'), ('fine', 'p'))]
-  splits = task.Splits(train, [], test, ('n', 'p'))
-  features = classification.Features(lengths=(8,))
-  built = features.build(test, splits.labels, BYTES)
-  results = classification.Metrics().baseline_results(splits, built)
+  value, splits, rows = built(test, ('n', 'p'))
+  results = value.baselines(dataclasses.replace(splits, train=train), rows)
   assert {name: r.accuracy for name, r in results.items()} == {
       'majority': 1 / 3, 'naive Bayes': 1.0}
-
-
-@pytest.mark.parametrize('options, message', [
-    ({'lengths': ()}, 'lengths'), ({'lengths': (8, 4)}, 'lengths'),
-    ({'lengths': (2, 4)}, 'lengths'), ({'batch_size': 0}, 'batch_size'),
-    ({'token_dropout': 1.0}, 'token_dropout')])
-def test_impossible_features_are_refused(options, message):
-  with pytest.raises(errors.InputError, match=message):
-    classification.Features(**options)
 
 
 def test_unknown_baselines_are_refused():
@@ -186,13 +55,19 @@ def test_unknown_baselines_are_refused():
     classification.Metrics(baselines=('majorty',))
 
 
-def test_shards_of_a_batch_joined_are_the_batch():
-  whole = rows([2, 3, 1, 4, 2, 6, 6], token_dropout=0.5).batches(seed=1)
-  parts = [whole.shard(i, 3) for i in range(3)]
-  for step in range(4):
-    found = [part(step) for part in parts]
-    for name, array in whole(step).items():
-      np.testing.assert_array_equal(
-          np.concatenate([part[name] for part in found]), array)
-  with pytest.raises(errors.InputError, match='batch_size=3.*2 shards'):
-    whole.shard(0, 2)
+def test_answers_hold_text_label_and_probabilities():
+  examples = [task.Example('x', 'b', '', 'y'), task.Example('z', None, '')]
+  value, splits, rows = built(examples)
+  first, second = value.answers(
+      list(np.log([[0.75, 0.25], [0.5, 0.5]])), examples, rows, splits)
+  assert first == {
+      'text': 'x', 'second': 'y', 'label': 'b', 'predicted': 'a',
+      'probabilities': {'a': 0.75, 'b': 0.25}, 'logits': [-0.2877, -1.3863]}
+  assert 'label' not in second and second['text'] == 'z'
+
+
+def test_one_class_is_refused():
+  same = labelled.Labelled(*[in_memory.InMemory((('x', 'a'),))] * 3,
+                           drop_shared=False)
+  with pytest.raises(errors.InputError, match='2 classes'):
+    classification.Classification(source=same).read()

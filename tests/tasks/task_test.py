@@ -1,5 +1,6 @@
 """A task is a value: it compares, replaces and survives a config file."""
 import dataclasses
+import inspect
 
 import pytest
 
@@ -7,16 +8,30 @@ from lmjax.core import config
 from lmjax import tasks
 from lmjax.tasks import task
 
+MEMBERS = [name for name in vars(task.Task) if not name.startswith('_')]
+
 
 @pytest.mark.parametrize('name', sorted(tasks.TASKS))
 def test_every_task_survives_editing_and_freezing(name):
-  value = tasks.TASKS[name]
-  assert isinstance(value, task.Task)
+  value = tasks.TASKS[name]()
   assert config.freeze(type(value), config.to_dict(value)) == value
 
 
+@pytest.mark.parametrize('name', sorted(tasks.TASKS))
+def test_every_task_follows_the_protocol(name):
+  kind = tasks.TASKS[name]
+  assert kind.__name__ == name  # What `kind` in flags and files says.
+  assert len(MEMBERS) > 9
+  for member in MEMBERS:
+    theirs, ours = getattr(task.Task, member), getattr(kind, member)
+    assert inspect.signature(theirs).parameters.keys() == (
+        inspect.signature(ours).parameters.keys()), member
+  value = kind()
+  assert value.batch_size > 0 and value.longest > 0
+
+
 def test_a_new_task_is_a_value_with_other_parts():
-  one = tasks.TASKS['docstrings']
+  one = tasks.TASKS['Classification']()
   other = dataclasses.replace(one, features=dataclasses.replace(
       one.features, batch_size=7))
   assert other != one and other.source == one.source
@@ -24,6 +39,10 @@ def test_a_new_task_is_a_value_with_other_parts():
     one.source = None
 
 
-def test_a_task_may_hold_parts_of_any_kind():
-  mine = task.Task(source='words', features=None, objective=abs, metrics=())
-  assert dataclasses.replace(mine, metrics=(1,)).objective is abs
+def test_an_example_is_its_texts_and_its_label():
+  one = task.Example('a', 'x', 'f:1')
+  two = task.Example('a', 'x', 'f:2', 'b')
+  assert one.texts == ('a',) and one.content == ('a', 'x')
+  assert two.texts == ('a', 'b') and two.content == ('a', 'b', 'x')
+  assert task.shown(one) == {'text': 'a', 'label': 'x'}
+  assert task.unlabelled(('a ', 'b'), 'f:2') == two._replace(label=None)

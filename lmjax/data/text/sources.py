@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from lmjax.core import config
 from lmjax.core import errors
-from lmjax.core import strict_json
 from lmjax.data.text import corpora
 from lmjax.data.text import documents
 from lmjax.data.text import files
+from lmjax.data.text import json_lines
 
 _MAX_LINE_BYTES = 16 << 20
 _SURROGATES = re.compile('[\ud800-\udfff]')
@@ -137,32 +137,12 @@ class JsonLines(documents.Source):
           path, self.on_bad_text, self.max_line_bytes, counts):
         if not line.strip():
           continue
-        text = self._text(f'{path}:{number}', line)
+        where = f'{path}:{number}'
+        text = json_lines.text(json_lines.loads(line, where), self.field, where)
         if _SURROGATES.search(text):
-          text = self._repaired(f'{path}:{number}', text, counts)
+          text = self._repaired(where, text, counts)
         if text is not None:
           yield text
-
-  def _text(self, where: str, line: str) -> str:
-    try:
-      row = strict_json.loads(line, lenient=True)
-    except ValueError as error:
-      raise errors.InputError(
-          f'{where}: not JSON ({error}); if it is the last line, the file is '
-          'truncated.') from None
-    if not isinstance(row, dict):
-      raise errors.InputError(
-          f'{where}: should be a JSON object; got {type(row).__name__}.')
-    if self.field not in row:
-      raise errors.InputError(
-          f'{where}: no field {self.field!r} among {sorted(row)[:20]}; set '
-          f'field.'
-          f'{config.near(self.field, row)}')
-    if not isinstance(row[self.field], str):
-      raise errors.InputError(
-          f'{where}: field {self.field!r} should be a string; got '
-          f'{type(row[self.field]).__name__}.')
-    return row[self.field]
 
   def _repaired(self, where: str, text: str,
                 counts: collections.Counter) -> str | None:

@@ -1,4 +1,4 @@
-"""A backbone with a head that says which class a whole text belongs to."""
+"""A backbone with a head that reads one vector of each text."""
 from collections.abc import Callable
 import dataclasses
 from typing import Any, Literal
@@ -8,21 +8,18 @@ import jax
 
 from lmjax.core import errors
 from lmjax.core import shapes
-from lmjax.core import trees
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import layers
 from lmjax.nn import readout
 
-HEAD = 'classes'
-
 
 @dataclasses.dataclass(frozen=True)
-class ClassifierConfig:
-  """How a text becomes one vector, and that vector C logits.
+class PooledConfig:
+  """How a text becomes one vector, and that vector C outputs.
 
   Attributes:
     pooling: 'mean' over the real tokens, 'max' over them, or the 'last' one,
-      which under a causal mask alone has seen all others.
+      the only one that has seen all others under a causal mask.
     causal: Whether a decoder's tokens see only what came before them, as in
       pretraining; without, it reads in both directions, as an encoder does.
     dropout: Rate on the pooled vector.
@@ -45,94 +42,64 @@ class ClassifierConfig:
       raise errors.InputError(
           f'head.dropout should be in [0, 1); got {self.dropout}.')
 
-  def build(self, backbone: Any, num_classes: int,
-            attend: Callable[..., jax.Array] = attend_lib.best) -> 'Classifier':
+  def build(self, backbone: Any, outputs: int, head: str = 'classes',
+            attend: Callable[..., jax.Array] = attend_lib.best) -> 'Pooled':
     """Returns the module.
 
     Args:
-      backbone: The config of any model of this room, with its vocabulary.
-      num_classes: C.
+      backbone: The config of any trained model, with its vocabulary.
+      outputs: C, the number of outputs a text.
+      head: The name under which the head's parameters are.
       attend: Replaces the arithmetic of attention.
-
-    Raises:
-      InputError: If there are fewer than 2 classes.
     """
-    if num_classes < 2:
-      raise errors.InputError(
-          f'A classifier needs at least 2 classes; the task has {num_classes}.')
-    return Classifier(self, backbone, num_classes, attend)
+    return Pooled(self, backbone, outputs, head, attend)
 
 
-class Classifier(nn.Module):
-  """Token ids in, one row of class logits a text out.
+class Pooled(nn.Module):
+  """Token ids in, C outputs a text out: logits of classes, or numbers.
 
-  Parameters: those of the backbone under the backbone's own names (but for an
-  untied output layer), and `classes/kernel` [D, C] and `classes/bias`.
+  Parameters: those of the backbone under the backbone's own names, without an
+  untied output layer, and the head's, such as `classes/kernel` [D, C] and
+  `classes/bias`.
   """
-  config: ClassifierConfig
+  config: PooledConfig
   backbone: Any
-  num_classes: int
+  outputs: int
+  head: str = 'classes'
   attend: Callable[..., jax.Array] = attend_lib.best
 
   @nn.compact
   def __call__(self, inputs_BT: jax.Array, positions_BT: jax.Array,
-               segments_BT: jax.Array, *, train: bool = False) -> jax.Array:
-    """Classifies each row.
+               segments_BT: jax.Array, *, types_BT: jax.Array | None = None,
+               train: bool = False) -> jax.Array:
+    """Reads each row.
 
     Args:
       inputs_BT: Token ids.
       positions_BT: Their positions, from 0.
       segments_BT: 1 for real tokens, 0 for padding.
+      types_BT: Which text of a pair each token is from, for backbones that tell
+        types apart.
       train: Whether dropout is on; it then draws from the 'dropout' rng.
 
     Returns:
-      Float32 `logits_BC`; a row without real tokens gets some finite logits.
+      Float32 `logits_BC`; those of a row without real tokens are finite.
     """
     config = self.config
     shapes.bind(inputs_BT=inputs_BT, positions_BT=positions_BT,
-                segments_BT=segments_BT)
+                segments_BT=segments_BT, types_BT=types_BT)
     body = self.backbone.build(attend=self.attend)
     nn.share_scope(self, body)  # `layer_0/...`, not `backbone/layer_0/...`.
     x_BTD = readout.states(
-        body, inputs_BT, positions_BT, segments_BT, causal=config.causal,
-        train=train)
+        body, inputs_BT, positions_BT, segments_BT, types_BT=types_BT,
+        causal=config.causal, train=train)
     x_BD = POOLING[config.pooling](x_BTD, segments_BT > 0)
     x_BD = layers.Dropout(
         config.dropout, deterministic=not train, name='pooled_dropout')(x_BD)
     policy = layers.Policy(self.backbone.dtype, config.init_std)
     return layers.Head(
-        self.num_classes, policy, use_bias=True, name=HEAD)(x_BD)
+        self.outputs, policy, use_bias=True, name=self.head)(x_BD)
 
 
 POOLING = {
     'mean': readout.mean, 'max': readout.largest, 'last': readout.last}
-
-
-def warm_start(params: Any, pretrained: Any) -> Any:
-  """Returns a classifier's parameters with a pretrained backbone inside.
-
-  Args:
-    params: The classifier's own, of which only the head's are kept.
-    pretrained: The backbone's. An untied output layer finds no use here.
-
-  Raises:
-    InputError: If a parameter is missing, or has another shape.
-  """
-  found = dict(trees.items(pretrained))
-
-  def take(path, leaf):
-    if path.startswith(f'{HEAD}/'):
-      return leaf
-    if path not in found:
-      raise errors.InputError(
-          f'The pretrained run has no parameter {path!r}; it has '
-          f'{", ".join(list(found)[:4])}, ...: give the model it was trained '
-          'with.')
-    if found[path].shape != leaf.shape:
-      raise errors.InputError(
-          f'{path} has shape {found[path].shape} in the pretrained run, but '
-          f'{leaf.shape} here: give the model and tokenizer it was trained '
-          'with.')
-    return found[path]
-
-  return trees.map_paths(take, params)

@@ -14,6 +14,7 @@ from lmjax.models import electra
 from lmjax.models import encoder
 from lmjax.models import encoder_decoder
 from lmjax.models.heads import pooled as pooled_lib
+from lmjax.models.heads import warm_start
 from lmjax.models import lstm
 from lmjax.models.presets import decoders
 from lmjax.models import xlnet
@@ -26,7 +27,7 @@ POSITIONS = np.arange(6, dtype=np.int32)[None] * SEGMENTS
 
 
 def built(backbone=TINY, **options):
-  model = pooled_lib.ClassifierConfig(**options).build(backbone, 3)
+  model = pooled_lib.PooledConfig(**options).build(backbone, 3)
   shapes = jax.eval_shape(
       model.init, jax.random.key(1), INPUTS, POSITIONS, SEGMENTS)['params']
   return model, hot.hot_params(shapes, std=0.4)
@@ -60,7 +61,7 @@ def backbone_alone(params, inputs_T):
 def test_logits_are_the_head_on_the_pooled_backbone(pooling):
   model, params = built(pooling=pooling)
   pretrained = hot.hot_params(cost.shapes(TINY), seed=5, std=0.4)
-  params = pooled_lib.warm_start(params, pretrained)
+  params = warm_start.warm_start(params, pretrained, TINY)
   logits = apply(model, params)
   for row, size in enumerate((4, 6)):  # The decoder itself, without padding.
     hidden = np.asarray(
@@ -92,7 +93,7 @@ def test_only_without_a_causal_mask_do_tokens_see_what_follows(monkeypatch):
     _, params = built(causal=causal)
     hidden = []
     for segments in (shorter, SEGMENTS):  # What the first token becomes.
-      model = pooled_lib.ClassifierConfig(
+      model = pooled_lib.PooledConfig(
           causal=causal, pooling='probe').build(TINY, 3)
       hidden.append(apply(model, params, segments=segments)[0])
     assert np.allclose(hidden[0], hidden[1], atol=1e-6) == causal
@@ -125,23 +126,11 @@ def test_a_row_of_padding_is_finite():
     assert jnp.isfinite(logits).all()
 
 
-def test_warm_start_says_what_does_not_fit():
-  _, params = built()
-  other = hot.hot_params(cost.shapes(dataclasses.replace(TINY, context=7)))
-  with pytest.raises(errors.InputError, match=r'positions/.*\(7, 16\)'):
-    pooled_lib.warm_start(params, other)
-  del other['positions']
-  with pytest.raises(errors.InputError, match="no parameter 'positions/"):
-    pooled_lib.warm_start(params, other)
-
-
 def test_bad_choices_are_refused():
   with pytest.raises(errors.InputError, match='pooling'):
-    pooled_lib.ClassifierConfig(pooling='first')
+    pooled_lib.PooledConfig(pooling='first')
   with pytest.raises(errors.InputError, match='dropout'):
-    pooled_lib.ClassifierConfig(dropout=1.0)
-  with pytest.raises(errors.InputError, match='2 classes'):
-    pooled_lib.ClassifierConfig().build(TINY, 1)
+    pooled_lib.PooledConfig(dropout=1.0)
 
 
 BACKBONES = {
@@ -164,8 +153,8 @@ BACKBONES = {
 def test_any_model_is_a_backbone(name):
   model, params = built(BACKBONES[name])
   pretrained = cost.shapes(BACKBONES[name])
-  warm = jax.eval_shape(lambda p, q: pooled_lib.warm_start(p, q),
-                        params, pretrained)
+  warm = jax.eval_shape(lambda p, q: warm_start.warm_start(
+      p, q, BACKBONES[name]), params, pretrained)
   assert trees.count(warm) == trees.count(params)
   logits = apply(model, params)
   assert logits.shape == (2, 3)

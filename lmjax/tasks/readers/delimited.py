@@ -1,0 +1,45 @@
+"""Labelled text in CSV and TSV files."""
+from collections.abc import Iterator
+import dataclasses
+
+from lmjax.data.text import files
+from lmjax.data.text import tables
+from lmjax.tasks.readers import columns
+from lmjax.tasks import task as task_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Delimited:
+  """CSV or TSV files.
+
+  Attributes:
+    paths: Files and globs.
+    text: The columns with the text, by name or by number from 0; several are
+      joined by a space.
+    second: The columns with the other text, if examples are pairs.
+    label: The column with the label.
+    delimiter: What separates columns.
+    header: Whether the first row names the columns.
+    quoted: Whether `"` quotes values.
+    rename: What labels are called here: ('0=negative', '1=positive').
+  """
+  paths: tuple[str, ...]
+  text: tuple[str, ...] = ('text',)
+  label: str = 'label'
+  delimiter: str = ','
+  header: bool = True
+  quoted: bool = True
+  rename: tuple[str, ...] = ()
+  second: tuple[str, ...] = ()
+
+  def examples(self) -> Iterator[task_lib.Example]:
+    """Yields the examples, row by row."""
+    name_of = columns.renamed(self.rename)
+    fields = [*self.text, *self.second, self.label]
+    for path in files.expand(self.paths):
+      for where, values in tables.columns(
+          path, fields, delimiter=self.delimiter, header=self.header,
+          quoted=self.quoted):
+        row = dict(zip(fields, values))
+        yield columns.example(
+            row, self.text, self.second, name_of(row[self.label]), where)

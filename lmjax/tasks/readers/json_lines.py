@@ -1,0 +1,37 @@
+"""Labelled text in JSON lines."""
+from collections.abc import Iterator
+import dataclasses
+
+from lmjax.data.text import files
+from lmjax.data.text import json_lines
+from lmjax.tasks.readers import columns
+from lmjax.tasks import task as task_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class JsonLines:
+  """JSON lines: an object a line with the text and its label as fields.
+
+  Attributes:
+    paths: Files and globs.
+    text: The fields with the text; several are joined by a space.
+    second: The fields with the other text, if examples are pairs.
+    label: The field with the label.
+    rename: What labels are called here: ('0=negative', '1=positive').
+  """
+  paths: tuple[str, ...]
+  text: tuple[str, ...] = ('text',)
+  label: str = 'label'
+  rename: tuple[str, ...] = ()
+  second: tuple[str, ...] = ()
+
+  def examples(self) -> Iterator[task_lib.Example]:
+    """Yields the examples, line by line."""
+    name_of = columns.renamed(self.rename)
+    for path in files.expand(self.paths):
+      for where, row in json_lines.rows(path):
+        label = str(json_lines.value(row, self.label, where))
+        texts = {field: json_lines.text(row, field, where)
+                 for field in (*self.text, *self.second)}
+        yield columns.example(
+            texts, self.text, self.second, name_of(label), where)

@@ -1,0 +1,93 @@
+"""The three splits of a task on labelled text."""
+from collections.abc import Sequence
+import dataclasses
+
+from lmjax.core import errors
+from lmjax.tasks.readers import delimited
+from lmjax.tasks.readers import division
+from lmjax.tasks.readers import in_memory
+from lmjax.tasks.readers import json_lines
+from lmjax.tasks.readers import label_first
+from lmjax.tasks.readers import tfds
+from lmjax.tasks import task as task_lib
+
+Reader = (delimited.Delimited | json_lines.JsonLines | label_first.LabelFirst
+          | tfds.Tfds | in_memory.InMemory)
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+  """The three splits of a task, each from a reader of its own.
+
+  Whitespace around texts and labels is dropped.
+
+  Attributes:
+    train: The training examples.
+    test: The test examples; None holds some of `train` out.
+    valid: The examples for early stopping; None holds some of `train` out.
+    held_out: The expected share of `train` for each split held out. A hash of
+      the text says where an example goes, so copies stay together.
+    drop_shared: Whether training examples whose text is also in another split
+      are dropped; either way they are counted.
+  """
+  train: Reader
+  test: Reader | None = None
+  valid: Reader | None = None
+  held_out: float = 0.1
+  drop_shared: bool = True
+
+  def read(self) -> task_lib.Splits:
+    """Returns the splits, with the labels of training as classes.
+
+    Raises:
+      InputError: If a file or split is empty, malformed or lacks a column, or
+        if a label occurs that training does not show.
+    """
+    divided = self.divided()
+    labels = division.label_names(
+        e.label for e in (*divided.train, *divided.dropped))
+    for name in ('valid', 'test'):
+      check_labels(name, getattr(divided, name), labels)
+    return task_lib.Splits(
+        divided.train, divided.valid, divided.test, labels, divided.notes,
+        len(divided.test[0].texts))
+
+  def divided(self) -> division.Divided:
+    """Returns the examples by split, whatever their labels mean."""
+    return division.divide(
+        {name: reader and _examples(name, reader) for name, reader in (
+            ('train', self.train), ('valid', self.valid), ('test', self.test))},
+        held_out=self.held_out, drop_shared=self.drop_shared)
+
+
+def check_labels(split: str, examples: Sequence[task_lib.Example],
+                 labels: Sequence[str]) -> None:
+  """Refuses a label that training does not show."""
+  known = set(labels)
+  for example in examples:
+    if example.label not in known:
+      raise errors.InputError(
+          f'{example.where}: label {example.label!r} of the {split} split '
+          f'never occurs in training, whose labels are {list(labels)}; use '
+          'rename if it is one of them.')
+
+
+def _examples(name: str, reader: Reader) -> list[task_lib.Example]:
+  """Returns the examples of a split, stripped."""
+  found = []
+  for example in reader.examples():
+    texts = [text.strip() for text in example.texts]
+    for text, what in zip((*texts, example.label), (
+        *('text', 'second text')[:len(texts)], 'label')):
+      if not text:
+        raise errors.InputError(
+            f'{example.where}: the {what} is empty; remove the row.')
+    if found and len(texts) != len(found[0].texts):
+      raise errors.InputError(
+          f'{example.where} has {len(texts)} texts, but {found[0].where} has '
+          f'{len(found[0].texts)}; give single texts or pairs.')
+    found.append(task_lib.Example(
+        texts[0], example.label, example.where, *texts[1:]))
+  if not found:
+    raise errors.InputError(f'The {name} split, {reader}, has no example.')
+  return found

@@ -1,0 +1,44 @@
+"""Labelled text of TensorFlow Datasets."""
+from collections.abc import Iterator
+import dataclasses
+
+from lmjax.core import errors
+from lmjax.data.text import tfds
+from lmjax.tasks.readers import columns
+from lmjax.tasks import task as task_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Tfds:
+  """A split of a TensorFlow data set, such as 'glue/sst2'.
+
+  Attributes:
+    name: As TFDS names it.
+    split: A split or a slice of one.
+    text: The features with the text; several are joined by a space.
+    second: The features with the other text, if examples are pairs.
+    label: The feature with the label.
+    data_dir: Where prepared data are; TFDS's own default if None.
+  """
+  name: str
+  split: str = 'train'
+  text: tuple[str, ...] = ('text',)
+  label: str = 'label'
+  data_dir: str | None = None
+  second: tuple[str, ...] = ()
+
+  def examples(self) -> Iterator[task_lib.Example]:
+    """Yields the examples in the order of TFDS."""
+    reader = tfds.Tfds(self.name, self.split, self.text[0], self.data_dir)
+    names = reader.label_names(self.label)
+    fields = (*self.text, *self.second)
+    for number, row in enumerate(reader.rows((*fields, self.label))):
+      where = f'{self.name} ({self.split}), row {number}'
+      label = row[self.label]
+      if names is not None and not 0 <= label < len(names):
+        raise errors.InputError(
+            f'{where}: label {label} is none of {names}; this split has no '
+            'labels, so use another one.')
+      yield columns.example(
+          {field: str(row[field]) for field in fields}, self.text, self.second,
+          str(label) if names is None else names[label], where)

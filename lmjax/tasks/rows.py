@@ -1,0 +1,320 @@
+"""Texts as rows of tokens, and rows as batches of a few fixed shapes."""
+from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+  """How texts become rows of tokens.
+
+  A text becomes [BOS] text [EOS], by the tokenizer's rule. A pair becomes
+  [CLS] A [SEP] B [SEP] if the tokenizer has these specials, and else
+  [BOS] A B [EOS], where B has a space before it; tokens after A are of type 1.
+
+  Attributes:
+    lengths: Row lengths in tokens. A text takes the first in which it fits, so
+      as many programs are compiled as there are lengths; longer texts keep
+      their head, and are counted. Of a pair the longer text is cut first.
+    batch_size: Rows a step.
+    prefix: Put before every text. A space has its first word written in the
+      same subwords as it is within a text.
+    token_dropout: Share of the tokens of a training row that are left out; its
+      first one stays.
+
+  References:
+    Iyyer et al., Deep Unordered Composition Rivals Syntactic Methods for Text
+    Classification, 2015, section 3.1 (word dropout). Devlin et al., BERT,
+    arXiv:1810.04805, appendix A.2 (pairs).
+  """
+  lengths: tuple[int, ...] = (32, 64, 128)
+  batch_size: int = 32
+  prefix: str = ''
+  token_dropout: float = 0.0
+
+  def __post_init__(self):
+    if not self.lengths or sorted(set(self.lengths)) != list(self.lengths) or (
+        self.lengths[0] < 3):
+      raise errors.InputError(
+          'features.lengths should be increasing numbers from 3 on; got '
+          f'{self.lengths}.')
+    if self.batch_size < 1:
+      raise errors.InputError(
+          f'features.batch_size should be at least 1; got {self.batch_size}.')
+    if not 0 <= self.token_dropout < 1:
+      raise errors.InputError(
+          'features.token_dropout should be in [0, 1); got '
+          f'{self.token_dropout}.')
+
+  @property
+  def longest(self) -> int:
+    """Tokens of the longest row."""
+    return self.lengths[-1]
+
+  def build(self, texts: Sequence[tuple[str, ...]], labels: np.ndarray,
+            tokenizer: tokenizer_lib.Tokenizer) -> 'Rows':
+    """Returns the rows of texts.
+
+    Args:
+      texts: For each example its text, or both texts of its pair.
+      labels: For each example its label, [examples].
+      tokenizer: Text to ids.
+    """
+    rows = [layout([tokenizer.encode(text) for text in self.spelled(each)],
+                   self.longest, tokenizer) for each in texts]
+    by_token = {}
+    if any(len(each) > 1 for each in texts):
+      by_token['types'] = padded([row.types for row in rows], self.longest)
+    return Rows(
+        self, padded([row.ids for row in rows], self.longest),
+        np.array([len(row.ids) for row in rows], np.int32),
+        sum(row.cut for row in rows), {'labels': labels}, by_token)
+
+  def spelled(self, texts: Sequence[str]) -> list[str]:
+    """Returns the texts of an example as they are tokenized."""
+    first, *second = texts
+    return [self.prefix + first, *(' ' + text for text in second)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """The ids of an example, their types, and whether tokens were cut."""
+  ids: np.ndarray
+  types: np.ndarray
+  cut: bool
+
+
+def layout(parts: Sequence[np.ndarray], longest: int,
+           tokenizer: tokenizer_lib.Tokenizer) -> Row:
+  """Returns the row of one text or of a pair; see `Features`.
+
+  Args:
+    parts: The ids of each text.
+    longest: The most tokens that the row may have.
+    tokenizer: The tokenizer with its specials.
+  """
+  some = lambda token: [] if token is None else [token]
+  before, between, after = (
+      some(tokenizer.bos_id), [], some(tokenizer.eos_id))
+  if len(parts) > 1 and {'[CLS]', '[SEP]'} <= set(tokenizer.specials):
+    before = [tokenizer.specials['[CLS]']]
+    between = after = [tokenizer.specials['[SEP]']]
+  around = len(before) + len(after) + len(between) * (len(parts) - 1)
+  sizes = shares([len(part) for part in parts], longest - around)
+  pieces, types = [before], len(before) * [0]
+  for number, (part, size) in enumerate(zip(parts, sizes)):
+    end = after if number == len(parts) - 1 else between
+    pieces += [part[:size], end]
+    types += [number] * (size + len(end))
+  return Row(np.concatenate(pieces).astype(np.int32),
+             np.array(types, np.int32), sum(sizes) < sum(map(len, parts)))
+
+
+def shares(sizes: Sequence[int], room: int) -> list[int]:
+  """Returns how much of each text is kept, the longest being cut first.
+
+  Example:
+    >>> shares([9, 2], 6), shares([9, 8], 7)
+    ([4, 2], [4, 3])
+  """
+  sizes = list(sizes)
+  while (over := sum(sizes) - max(room, 0)) > 0:
+    longest = max(range(len(sizes)), key=lambda i: (sizes[i], i))
+    others = max((size for i, size in enumerate(sizes) if i != longest),
+                 default=0)
+    sizes[longest] -= min(over, max(sizes[longest] - others, 1))
+  return sizes
+
+
+def padded(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
+  """Returns 1-D arrays as one, [rows, length], with zeros after each end."""
+  out = np.zeros((len(rows), length), rows[0].dtype if len(rows) else np.int32)
+  for i, row in enumerate(rows):
+    out[i, :len(row)] = row
+  return out
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+  """The tokenized examples of a split.
+
+  Attributes:
+    features: How batches are made of them.
+    tokens: Ids, [examples, longest], zeros after each text's end.
+    sizes: Tokens of each example.
+    truncated: How many lost tokens.
+    by_row: Further arrays of a batch, [examples], by name.
+    by_token: Further arrays of a batch, [examples, longest], by name; 'weights'
+      among them replace those of the rows.
+  """
+  features: Features
+  tokens: np.ndarray
+  sizes: np.ndarray
+  truncated: int
+  by_row: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+  by_token: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+  def __len__(self) -> int:
+    return len(self.sizes)
+
+  def once(self) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Yields (numbers of the examples, batch): each example exactly once.
+
+    Batches that are not full end in rows of weight 0, which have no number.
+    """
+    for length, indices in self.by_length():
+      for start in range(0, len(indices), self.features.batch_size):
+        chosen = indices[start:start + self.features.batch_size]
+        yield chosen, self.batch(chosen, length)
+
+  def batches(self, seed: int) -> 'Batches':
+    """Returns the training batches."""
+    if not len(self):
+      raise errors.InputError('There is no training example.')
+    return Batches(self, seed)
+
+  def describe(self) -> str:
+    """Returns how many there are, how long, and how many were cut."""
+    if not len(self):
+      return 'no example'
+    return (
+        f'{len(self):,} examples, {self.sizes.mean():.1f} tokens on '
+        f'average; {self.truncated:,} longer than {self.features.longest} keep '
+        'their head')
+
+  def by_length(self) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields (row length, the examples that take it, in their order)."""
+    low = 0
+    for length in self.features.lengths:
+      yield length, np.flatnonzero((self.sizes > low) & (self.sizes <= length))
+      low = length
+
+  def batch(self, chosen: np.ndarray, length: int,
+            rng: np.random.Generator | None = None) -> dict[str, np.ndarray]:
+    """Returns the rows of some examples, filled up to the batch size.
+
+    Args:
+      chosen: Their numbers, at most a batch of them.
+      length: Tokens a row.
+      rng: For token dropout; None leaves all tokens in.
+    """
+    missing = self.features.batch_size - len(chosen)
+    fill = functools.partial(np.pad, pad_width=(0, missing))
+    sizes = fill(self.sizes[chosen])
+    by_token = {
+        name: np.pad(x[chosen, :length], ((0, missing), (0, 0)))
+        for name, x in {'inputs': self.tokens, **self.by_token}.items()}
+    if rng is not None and self.features.token_dropout:
+      by_token, sizes = drop_tokens(
+          by_token, sizes, self.features.token_dropout, rng)
+    columns = np.arange(length, dtype=np.int32)[None]
+    real = columns < sizes[:, None]
+    return {
+        'inputs': by_token.pop('inputs') * real, 'positions': columns * real,
+        'segments': real.astype(np.int32),
+        **{name: fill(x[chosen]) for name, x in self.by_row.items()},
+        'weights': fill(np.ones(len(chosen), np.float32)),
+        **{name: x * real for name, x in by_token.items()}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Batches:
+  """Training batches, each a function of the step and the seed.
+
+  An epoch shuffles the examples, cuts batches of rows of one length, and
+  shuffles these. What does not fill a batch joins the longer rows, so that
+  every example comes exactly once an epoch, and only one batch has rows of
+  weight 0.
+  """
+  rows: Rows
+  seed: int
+  index: int = 0  # Which part of each batch this gives,
+  count: int = 1  # and of how many.
+
+  def __post_init__(self):
+    object.__setattr__(self, '_plan', functools.lru_cache(2)(self._plan))
+
+  @property
+  def fingerprint(self) -> dict[str, Any]:
+    """What the batches depend on besides the examples."""
+    return {'training.seed': self.seed,
+            'task.features': repr(self.rows.features)}
+
+  @property
+  def steps_per_epoch(self) -> int:
+    return -(-len(self.rows) // self.rows.features.batch_size)
+
+  def __call__(self, step: int) -> dict[str, np.ndarray]:
+    """Returns the batch of a step."""
+    epoch, place = divmod(step, self.steps_per_epoch)
+    length, chosen = self._plan(epoch)[place]
+    batch = self.rows.batch(
+        chosen, length, np.random.default_rng([self.seed, 1, step]))
+    size = self.rows.features.batch_size // self.count
+    start = self.index * size
+    return {name: x[start:start + size] for name, x in batch.items()}
+
+  def shard(self, index: int, count: int) -> 'Batches':
+    """Returns part `index` of `count`; all joined are the global batch.
+
+    Raises:
+      InputError: If the rows of a batch do not divide.
+    """
+    if (rows := self.rows.features.batch_size) % count:
+      raise errors.InputError(
+          f'task.features.batch_size={rows} should be a multiple of the '
+          f'{count} shards.')
+    return dataclasses.replace(self, index=index, count=count)
+
+  def documents(self, step: int) -> list[list[int]]:
+    """Returns the number of the example in each row of a step's batch."""
+    epoch, place = divmod(step, self.steps_per_epoch)
+    _, chosen = self._plan(epoch)[place]
+    filled = self.rows.features.batch_size - len(chosen)
+    return [[number] for number in chosen.tolist()] + [[]] * filled
+
+  def _plan(self, epoch: int) -> list[tuple[int, np.ndarray]]:
+    """Returns (row length, examples) for each batch of an epoch."""
+    rng = np.random.default_rng([self.seed, 0, epoch])
+    size, plan, left = self.rows.features.batch_size, [], []
+    for length, indices in self.rows.by_length():
+      indices = np.concatenate([left, rng.permutation(indices)]).astype(int)
+      whole = len(indices) // size * size
+      plan += [(length, indices[i:i + size]) for i in range(0, whole, size)]
+      left = indices[whole:]
+    if len(left):
+      longest = self.rows.sizes[left].max()
+      plan.append((min(n for n in self.rows.features.lengths if n >= longest),
+                   left))
+    return [plan[i] for i in rng.permutation(len(plan))]
+
+
+def drop_tokens(
+    arrays: Mapping[str, np.ndarray], sizes: np.ndarray, rate: float,
+    rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
+  """Leaves out tokens at random; the first of each row stays.
+
+  Args:
+    arrays: Ids and whatever else there is of tokens, each [B, T], from the left
+      of each row.
+    sizes: Tokens of each row, [B].
+    rate: The chance of a token to be left out.
+    rng: Where chance comes from.
+
+  Returns:
+    The arrays of the tokens left, moved together, and their numbers.
+  """
+  shape = len(sizes), next(iter(arrays.values())).shape[1]
+  real = np.arange(shape[1])[None] < sizes[:, None]
+  keep = real & (rng.random(shape) >= rate)
+  keep[:, 0] = real[:, 0]
+  order = np.argsort(~keep, axis=1, kind='stable')
+  kept = {name: np.take_along_axis(x * keep, order, axis=1)
+          for name, x in arrays.items()}
+  return kept, keep.sum(axis=1).astype(sizes.dtype)

@@ -1,0 +1,40 @@
+"""Standard errors against formulas, and the table of results."""
+import math
+import types
+
+import numpy as np
+import pytest
+
+from lmjax.evaluation import estimates
+
+
+def test_the_error_of_a_mean():
+  found = estimates.mean([1.0, 2.0, 6.0])
+  assert found.value == 3.0
+  assert found.stderr == pytest.approx(math.sqrt(7.0 / 3))
+  assert estimates.mean([2.0]) == estimates.Estimate(2.0, None)
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error():
+  values = np.array([1.0, 2.0, 6.0, 6.0])
+  without = (values.sum() - values) / 3
+  expected = estimates.mean(values)
+  found = estimates.jackknife(values.mean(), without)
+  assert found.stderr == pytest.approx(expected.stderr)
+  grouped = estimates.jackknife(
+      values.mean(), without[:3], np.array([1, 1, 2]))
+  assert grouped.stderr == pytest.approx(expected.stderr)
+  assert estimates.jackknife(1.0, np.array([])).stderr is None
+
+
+def test_the_table_has_a_column_for_each_metric_and_its_error():
+  one = {'macro_f1': estimates.Estimate(0.5, 0.25),
+         'loss': estimates.Estimate(math.nan)}
+  two = {'macro_f1': estimates.Estimate(1.0)}
+  results = {name: types.SimpleNamespace(metrics=metrics)
+             for name, metrics in (('model', one), ('other', two))}
+  assert estimates.columns(one) == ('', 'macro-F1', '±', 'loss', '±')
+  assert estimates.rows(results, tuple(one)) == [
+      ('model', '0.5000', '0.2500', 'nan', '-'),
+      ('other', '1.0000', '-', '-', '-')]
+  assert estimates.to_dict(two) == {'macro_f1': 1.0, 'macro_f1_stderr': None}
