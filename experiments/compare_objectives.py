@@ -10,21 +10,16 @@ a linear classifier of its frozen vectors should tell who speaks. Writes
 `table.json` and `table.png`. The same command again continues where it stopped.
 """
 import dataclasses
-import importlib
 import pathlib
-import sys
 
 from absl import flags
+from configs import objectives
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax import experiment
 from lmjax.recipes import comparison
 from lmjax.recipes import counting
-
-HERE = pathlib.Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE / 'configs')]
-pretraining = importlib.import_module('pretrain')
-objectives = importlib.import_module('objectives')
+from lmjax.recipes import pretraining
 
 
 def compare(text: str, workdir: str, names: list[str], cpu_minutes: float

@@ -17,6 +17,7 @@ from lmjax import experiment
 from lmjax.generation import samples
 from lmjax.models import decoder
 from lmjax.models import lstm
+from lmjax.recipes import pretraining
 from lmjax.recipes import trained
 from lmjax.run import directory
 from lmjax.training.optimizers import sgd
@@ -46,7 +47,7 @@ def workdir(tmp_path_factory):
       model=decoder.DecoderConfig(context=32, width=32, num_layers=1),
       training=options.Training(steps=1, log_every=1),
       samples=samples.Samples(prompts=()))
-  _script('pretrain').pretrain(config, str(path))
+  pretraining.pretrain(config, str(path))
   return path
 
 

@@ -19,6 +19,7 @@ from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
 from lmjax.recipes import finetuning
+from lmjax.recipes import pretraining
 from lmjax.run import launch
 from lmjax.tasks import classification
 from lmjax.tasks.readers import in_memory
@@ -60,7 +61,7 @@ CONFIG = experiment.Finetune(
 @pytest.fixture(scope='module')
 def pretrained(tmp_path_factory):
   path = tmp_path_factory.mktemp('runs') / 'pretrained'
-  _script('pretrain').pretrain(experiment.Pretrain(
+  pretraining.pretrain(experiment.Pretrain(
       data=pipeline.DataConfig(
           source=sources.InMemory(tuple(text for text, _ in PAIRS)),
           split=splits.HashSplit(valid=0.2, test=0.0),

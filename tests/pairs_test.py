@@ -15,6 +15,7 @@ from lmjax.data.text import sources
 from lmjax.evaluation import scoring
 from lmjax import experiment
 from lmjax.models import decoder
+from lmjax.recipes import pretraining
 from lmjax.recipes import trained
 from lmjax.training import options
 
@@ -104,8 +105,8 @@ def test_a_pair_learns_with_every_parameter_and_evaluates_alike(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', TRAINED)
 def test_a_pair_trains_resumes_and_is_scored(name, tmp_path, monkeypatch):
-  script, config = _module(ROOT / 'pretrain.py'), _tiny(name, tmp_path)
-  whole = script.pretrain(config, str(tmp_path / 'whole'))
+  config = _tiny(name, tmp_path)
+  whole = pretraining.pretrain(config, str(tmp_path / 'whole'))
   if config.objective.likelihood != 'none':
     assert whole[0].tokens > 50 and np.isfinite(whole[0].nats_per_token)
     assert trained.load(tmp_path / 'whole').kind == config.objective.likelihood
@@ -120,8 +121,8 @@ def test_a_pair_trains_resumes_and_is_scored(name, tmp_path, monkeypatch):
   with monkeypatch.context() as patch:
     patch.setattr(pipeline.Batches, '__call__', fails)
     with pytest.raises(OSError, match='the disk is gone'):
-      script.pretrain(config, str(tmp_path / 'broken'))
-  script.pretrain(config, str(tmp_path / 'broken'))  # From step 2 on.
+      pretraining.pretrain(config, str(tmp_path / 'broken'))
+  pretraining.pretrain(config, str(tmp_path / 'broken'))  # From step 2 on.
   one, other = (trained.load(tmp_path / name, 'latest')
                 for name in ('whole', 'broken'))
   assert one.step == other.step == 4

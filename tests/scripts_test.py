@@ -19,6 +19,7 @@ from lmjax.generation import samples
 from lmjax.models import cost
 from lmjax.models import encoder
 from lmjax.objectives import mlm
+from lmjax.recipes import pretraining
 from lmjax.recipes import trained as trained_lib
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -55,7 +56,8 @@ def tiny(tmp_path):
 
 
 @pytest.mark.parametrize('path', SCRIPTS, ids=lambda p: p.stem)
-def test_scripts_are_short_and_import_without_flags(path):
+def test_scripts_are_short_and_import_without_flags(path, monkeypatch):
+  monkeypatch.syspath_prepend(path.parent)  # As Python does for a script.
   assert path.read_text().count('\n') <= 100
   assert callable(_module(path).main)
 
@@ -73,15 +75,15 @@ def test_configs_freeze_and_have_shapes(path):
 
 
 def test_pretrain_writes_a_whole_run_and_continues_it(tmp_path):
-  script, config = _module(ROOT / 'experiments/pretrain.py'), tiny(tmp_path)
-  reports = script.pretrain(config, str(tmp_path / 'run'))
+  config = tiny(tmp_path)
+  reports = pretraining.pretrain(config, str(tmp_path / 'run'))
   assert [r.name for r in reports] == ['model', 'uniform', 'unigram', 'bigram']
   assert {p.name for p in (tmp_path / 'run').iterdir()} >= {
       'config.json', 'run.json', 'metrics.jsonl', 'tensorboard', 'checkpoints',
       'tokenizer', 'report.json', 'curve.png', 'report.html'}
 
   rows = (tmp_path / 'run/metrics.jsonl').read_text()
-  again = script.pretrain(config, str(tmp_path / 'run'))
+  again = pretraining.pretrain(config, str(tmp_path / 'run'))
   assert (tmp_path / 'run/metrics.jsonl').read_text() == rows
   assert again[0].nats_per_token == reports[0].nats_per_token
 
@@ -91,10 +93,10 @@ def test_pretrain_writes_a_whole_run_and_continues_it(tmp_path):
 
 @pytest.mark.slow
 def test_pretrain_on_a_mesh_is_pretrain_on_one_device(tmp_path):
-  script, config = _module(ROOT / 'experiments/pretrain.py'), tiny(tmp_path)
+  config = tiny(tmp_path)
 
   def losses(name, **training):
-    script.pretrain(dataclasses.replace(config, training=dataclasses.replace(
+    pretraining.pretrain(dataclasses.replace(config, training=dataclasses.replace(
         config.training, log_every=1, replicas_every=2, **training)),
                     str(tmp_path / name))
     lines = (tmp_path / name / 'metrics.jsonl').read_text().splitlines()
@@ -118,8 +120,7 @@ def test_tfds_data_prepared_from_local_text_train_a_model(tmp_path):
   config = dataclasses.replace(
       config, data=dataclasses.replace(config.data, source=source),
       training=dataclasses.replace(config.training, steps=20, log_every=1))
-  script = _module(ROOT / 'experiments/pretrain.py')
-  script.pretrain(config, str(tmp_path / 'run'))
+  pretraining.pretrain(config, str(tmp_path / 'run'))
   rows = [json.loads(line) for line in
           (tmp_path / 'run/metrics.jsonl').read_text().splitlines()]
   losses = [row['loss'] for row in rows if 'loss' in row]
@@ -220,7 +221,7 @@ def test_masks_are_filled_and_texts_embedded(tmp_path):
       scoring=scoring.Scoring(tokens=100),
       samples=samples.Samples(prompts=()))
   run = f'--workdir={tmp_path / "run"}'
-  _module(ROOT / 'experiments/pretrain.py').pretrain(
+  pretraining.pretrain(
       config, str(tmp_path / 'run'))
   filled = _run('fill_mask', run, '--text=Line [MASK] of', '--json')
   assert len(json.loads(filled.stdout)['masks'][0]['texts']) == 5, filled.stderr

@@ -4,7 +4,7 @@ import logging
 
 from lmjax.checkpoints import store
 from lmjax.core.flags import overrides
-from lmjax.recipes import pretraining
+from lmjax.recipes import prepared
 from lmjax.testing import faults
 from lmjax.training import writers
 from survival import bench as bench_lib
@@ -81,7 +81,7 @@ def _target(bench):
   spec.loader.exec_module(module)
   config = overrides.override(
       module.get_config(), {'data.source.paths': (str(bench.text),)})
-  return pretraining.prepare(config, str(bench.fresh('target'))).initial_state()
+  return prepared.prepare(config, str(bench.fresh('target'))).initial_state()
 
 
 def _newest(workdir):

@@ -52,11 +52,9 @@ class Causal:
     """
     del tokenizer  # Needs no special ids.
     check_causal(model)
-
-    def objective(params, batch, rng=None):
-      return causal(model, params, batch, rng=rng, chunk=self.chunk,
-                    label_smoothing=self.label_smoothing, z_loss=self.z_loss)
-    return objective
+    return functools.partial(
+        causal, model, chunk=self.chunk, label_smoothing=self.label_smoothing,
+        z_loss=self.z_loss)
 
   def scores(self, model: nn.Module, tokenizer: Any = None) -> Scores:
     """Returns `scores(params, batch) -> (nll_BT, correct_BT)`."""

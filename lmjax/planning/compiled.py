@@ -23,7 +23,7 @@ from lmjax.parallel import devices as devices_lib
 from lmjax.parallel import divisions
 from lmjax.parallel import mesh as mesh_lib
 from lmjax.planning import estimate
-from lmjax.recipes import pretraining
+from lmjax.recipes import prepared
 from lmjax.training import step as step_lib
 
 
@@ -69,7 +69,7 @@ def compile_step(config: experiment.Pretrain, name: str,
       compiler stops for that, as that of TPUs does.
   """
   device = devices_lib.named(name)
-  pretraining.check_sized(config)
+  prepared.check_sized(config)
   training, length = config.training, config.data.length or config.model.context
   divisions.check(config.model, sizes, rows=config.data.batch_size,
                   microbatches=training.microbatches, length=length,
@@ -105,13 +105,13 @@ def lower(config: experiment.Pretrain, strategy: mesh_lib.Mesh,
           attend_by: Callable[..., jax.Array]) -> jax.stages.Lowered:
   """Returns the step of a run on a mesh, lowered on shapes."""
   training, length = config.training, config.data.length or config.model.context
-  state, optimizer = pretraining.state_shapes(config)
+  state, optimizer = prepared.state_shapes(config)
   objective = config.objective.build(config.model.build(attend=attend_by))
   step = strategy.compile(functools.partial(
       step_lib.train_step, objective=objective, optimizer=optimizer,
       ema_decay=training.ema_decay, guard=training.guard),
       training.microbatches)
-  batch = pretraining.batch_shapes(config.data.batch_size, length)
+  batch = prepared.batch_shapes(config.data.batch_size, length)
   return step.lower(
       _lying(state, strategy.shardings(state)),
       _lying(batch, {key: strategy.of_batch(x.shape)

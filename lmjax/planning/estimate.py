@@ -30,7 +30,7 @@ from lmjax.parallel import devices
 from lmjax.parallel import divisions
 from lmjax.parallel import sharding
 from lmjax.planning import program
-from lmjax.recipes import pretraining
+from lmjax.recipes import prepared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,14 +100,14 @@ def plan(config: experiment.Pretrain, device: devices.Device,
     InputError: If rows, heads or the like do not divide, or nothing is known of
       the kind of model or objective.
   """
-  pretraining.check_sized(config)
+  prepared.check_sized(config)
   _check(config, sizes)
   training, model = config.training, config.model
   length = config.data.length or model.context
   divisions.check_tokens(length, sizes)
   local_length = length // sizes['sequence']
   rows = _rows(config, sizes)
-  state, _ = pretraining.state_shapes(config)
+  state, _ = prepared.state_shapes(config)
   params, state = state.params, state.replace(rng=None)
   held = _bytes_per_device(state, sizes)
   of_params = {path: held[f'params/{path}'] for path, _ in trees.items(params)}
@@ -119,7 +119,7 @@ def plan(config: experiment.Pretrain, device: devices.Device,
   objective = config.objective.build(local.build(attend=attend))
   once = program.cost(
       jax.grad(lambda params, batch: objective(params, batch)['loss'].total),
-      cost.shapes(local), pretraining.batch_shapes(rows, local_length),
+      cost.shapes(local), prepared.batch_shapes(rows, local_length),
       held=_divided(cost.shapes(local), of_params),
       axes={'sequence': sizes['sequence']})
   gradients = sum(of_params.values())
@@ -133,7 +133,7 @@ def plan(config: experiment.Pretrain, device: devices.Device,
   plain = config.objective.build(model.build(attend=attend_lib.plain))
   return Plan(
       device, sizes, config.data.batch_size * length,
-      cost.training_flops(plain, params, pretraining.batch_shapes(1, length))
+      cost.training_flops(plain, params, prepared.batch_shapes(1, length))
       * config.data.batch_size, memory,
       flops=training.microbatches * once.flops,
       # The update reads and writes the state and reads the gradients.

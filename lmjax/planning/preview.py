@@ -9,7 +9,7 @@ from lmjax import experiment
 from lmjax.models import cost
 from lmjax.nn.mixture import experts
 from lmjax.parallel import sharding
-from lmjax.recipes import pretraining
+from lmjax.recipes import prepared
 from lmjax.recipes import targets
 
 
@@ -28,7 +28,7 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
   if isinstance(config, experiment.Count):
     console.print(config.data.build(workdir).describe(), highlight=False)
     return
-  parts = pretraining.prepare(config, workdir)
+  parts = prepared.prepare(config, workdir)
   batches, params = parts.batches, parts.shapes
   first = batches(0)
   console.print(parts.data.describe(), highlight=False)

@@ -19,7 +19,7 @@ from lmjax.evaluation import embeddings
 from lmjax.evaluation import probe
 from lmjax.evaluation import report
 from lmjax import experiment
-from lmjax.recipes import pretraining
+from lmjax.recipes import prepared
 from lmjax.recipes import trained
 from lmjax.run import directory
 from lmjax.tasks import baselines
@@ -72,7 +72,7 @@ def steps_within(config: experiment.Pretrain, workdir: str, seconds: float,
     timed: Steps that are timed, after one that compiles.
   """
   allocator.keep_pages()
-  parts = pretraining.prepare(config, workdir)
+  parts = prepared.prepare(config, workdir)
   update = jax.jit(lambda state, batch: step_lib.train_step(
       state, batch, objective=parts.objective, optimizer=parts.optimizer)[0],
                    donate_argnums=0)
@@ -159,7 +159,7 @@ def vectors_of(run: trained.Trained) -> Callable[[Sequence[str]], np.ndarray]:
 def untrained(config: experiment.Pretrain, workdir: str
               ) -> Callable[[Sequence[str]], np.ndarray]:
   """Returns the same function of a model that has learned nothing."""
-  parts = pretraining.prepare(config, workdir)
+  parts = prepared.prepare(config, workdir)
   params = parts.initial_params()
   return lambda texts: embeddings.embed(
       parts.model, params, parts.tokenizer, texts)

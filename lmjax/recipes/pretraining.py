@@ -1,158 +1,48 @@
-"""What pretraining is made of, built from its config: once, for all who ask.
+"""Pretraining: from a config to a trained model and its report."""
+import time
 
-The script trains with it, `--dry_run` describes it, a comparison times it and a
-replay repeats a step of it.
-"""
-import dataclasses
-import functools
-from typing import Any
-
-import flax.linen as nn
-import jax
-import optax
-
-from lmjax.core import errors
-from lmjax.data import pipeline
-from lmjax.data.tokenizers import tokenizer as tokenizer_lib
-from lmjax.evaluation import held_out
+from lmjax.core import trees
+from lmjax.evaluation import report
 from lmjax import experiment
-from lmjax import models
-from lmjax.models import cost
-from lmjax.models.counted import word_vectors
-from lmjax.models import decoder
-from lmjax.nn import attend
-from lmjax.objectives import lm
-from lmjax.parallel import processes
-from lmjax.training import step as step_lib
+from lmjax.recipes import prepared
+from lmjax.recipes import results
+from lmjax.run import launch as launching
 
 
-@dataclasses.dataclass(frozen=True)
-class Prepared:
-  """The parts of a run.
+def pretrain(
+    config: experiment.Pretrain, workdir: str,
+    launch: launching.Launch = launching.Launch(),
+    profile: str | None = None) -> list[report.Report]:
+  """Trains as `config` says, into `workdir`; returns held-out reports.
 
-  Attributes:
-    config: What they were built from.
-    data: The tokenized splits.
-    batches: The batch of a step.
-    sized: The model's config with the tokenizer's vocabulary.
-    model: The model.
-    objective: What is minimised.
-    optimizer: How.
-  """
-  config: experiment.Pretrain
-  data: pipeline.Data
-  batches: pipeline.Batches
-  sized: models.Config
-  model: nn.Module
-  objective: lm.Objective
-  optimizer: optax.GradientTransformation
-
-  @property
-  def tokenizer(self) -> tokenizer_lib.Tokenizer:
-    return self.data.tokenizer
-
-  @functools.cached_property
-  def shapes(self) -> Any:
-    """The parameters as shapes, without memory."""
-    return cost.shapes(self.sized)
-
-  @property
-  def carry(self) -> Any:
-    """What the objective hands from batch to batch; None: nothing."""
-    start = getattr(self.config.objective, 'carry', None)
-    return start and start(self.model, self.config.data.batch_size)
-
-  def initial_params(self) -> Any:
-    """Returns what training starts from: random but for `config.vectors`.
-
-    Raises:
-      InputError: If the vectors are not as wide as the model's embedding.
-    """
-    params = decoder.initial_params(self.model, self.config.training.seed)
-    if self.config.vectors is None:
-      return params
-    return word_vectors.into(params, self.config.vectors.fit(
-        held_out.Documents(self.data.train), self.tokenizer.vocab_size))
-
-  def initial_state(self) -> step_lib.TrainState:
-    """Returns the state before step 0."""
-    return self._state(self.initial_params())
-
-  @functools.cached_property
-  def state_shapes(self) -> step_lib.TrainState:
-    """That state as shapes, without memory."""
-    return jax.eval_shape(self._state, self.shapes)
-
-  def _state(self, params):
-    return _initial_state(self.config, params, self.optimizer, self.carry)
-
-  @functools.cached_property
-  def flops_per_token(self) -> float:
-    """FLOPs of training on one position of a row."""
-    plain = self.config.objective.build(
-        self.sized.build(attend=attend.plain), self.tokenizer)
-    return cost.training_flops(
-        plain, self.shapes, self.batches(0)) / self.batches.tokens_per_batch
-
-
-def prepare(config: experiment.Pretrain, workdir: str) -> Prepared:
-  """Builds what `config` says; text that is not in the cache is tokenized.
+  The best checkpoint on held-out text is measured and sampled from. The same
+  call again continues a run that was stopped.
 
   Args:
     config: The run.
-    workdir: Its directory, for the cache if `config.data.cache` is None.
+    workdir: Its directory.
+    launch: What is decided anew at each start.
+    profile: Directory for a profiler trace of five steps.
 
   Raises:
-    InputError: If parts do not fit together, or the text cannot be read.
+    InputError: If parts of the config do not fit together, the data cannot be
+      read, or the directory holds another run.
+    SystemExit: If a signal or the file STOP ended it, with the state saved.
   """
-  with processes.in_turn('cache'):
-    data = config.data.build(workdir, length=config.model.context)
-  sized = config.model.with_vocab(data.tokenizer.vocab_size)
-  model = sized.build()
-  return Prepared(
-      config, data, data.batches(), sized, model,
-      config.objective.build(model, data.tokenizer),
-      config.optimizer.build(cost.shapes(sized), config.training.steps))
-
-
-def _initial_state(config, params, optimizer, carry=None):
-  training = config.training
-  return step_lib.init_state(
-      params, optimizer, training.seed, ema=training.ema_decay is not None,
-      equal=training.average is not None, carry=carry, guard=training.guard)
-
-
-def check_sized(config: Any) -> None:
-  """Refuses a run of which the shapes of state and batch are not known.
-
-  Raises:
-    InputError: If it is not pretraining with `Causal`, or the vocabulary is
-      left to the tokenizer.
-  """
-  if not isinstance(config, experiment.Pretrain) or not isinstance(
-      config.objective, lm.Causal):
-    raise errors.InputError(
-        'A plan is of pretraining with the objective Causal; got '
-        f'{type(getattr(config, "objective", config)).__name__}.')
-  if config.model.vocab_size is None:
-    raise errors.InputError(
-        'A plan reads no text, so that the vocabulary is not known from the '
-        'tokenizer: set --config.model.vocab_size, such as 50257.')
-
-
-def state_shapes(config: experiment.Pretrain
-                 ) -> tuple[step_lib.TrainState, optax.GradientTransformation]:
-  """Returns the state of a run as shapes, and its optimizer; reads no data."""
-  shapes = cost.shapes(config.model)
-  optimizer = config.optimizer.build(shapes, config.training.steps)
-  return jax.eval_shape(
-      lambda params: _initial_state(config, params, optimizer), shapes
-  ), optimizer
-
-
-def batch_shapes(rows: int, length: int) -> dict[str, jax.ShapeDtypeStruct]:
-  """Returns a packed batch as shapes."""
-  kinds = dict(inputs='int32', targets='int32', weights='float32',
-               positions='int32', segments='int32')
-  return {name: jax.ShapeDtypeStruct((rows, length), kind)
-          for name, kind in kinds.items()}
+  begun = time.perf_counter()
+  with launch.started(workdir, config) as started:
+    parts = prepared.prepare(config, workdir)
+    print(parts.data.describe())
+    launch.check_params(trees.count(parts.shapes))
+    strategy = config.training.strategy()
+    found = results.Results(parts, strategy)
+    run = started.open_run(parts.data.hashes(), parts.tokenizer)
+    fitted, step, params = started.fit(
+        run, parts.initial_state(), parts.batches, parts.batches.fingerprint,
+        objective=parts.objective, optimizer=parts.optimizer,
+        parallel=strategy, evaluate=found.watcher(),
+        learning_rate=config.optimizer.rate(config.training.steps),
+        flops_per_token=parts.flops_per_token, profile=profile,
+        documents=parts.batches.documents)
+    return found.conclude(
+        run, params, begun, step=step, tokens=fitted.progress.tokens)

@@ -14,7 +14,7 @@ from lmjax.core import digests
 from lmjax.core import errors
 from lmjax.core import metrics as metrics_lib
 from lmjax import experiment
-from lmjax.recipes import pretraining
+from lmjax.recipes import prepared
 from lmjax.recipes import targets
 from lmjax.recipes import trained
 from lmjax.run import directory
@@ -77,7 +77,7 @@ def replay(config: experiment.Pretrain | None, workdir: str, step: int,
   rows = writers.read(run.metrics)
   _check_step(run, rows, step)
   directory.check(workdir, config)
-  parts = pretraining.prepare(config, workdir)
+  parts = prepared.prepare(config, workdir)
   directory.check(workdir, config, parts.data.hashes())
   skips = skips_lib.Skips.read(run.path)
 

@@ -24,6 +24,7 @@ from lmjax.models.counted import hmm
 from lmjax.models.counted import ngram
 from lmjax.parallel import mesh as mesh_lib
 from lmjax.parallel import strategy
+from lmjax.recipes import prepared
 from lmjax.run import directory
 
 
@@ -74,12 +75,11 @@ class Trained:
     Raises:
       InputError: If the objective defines none.
     """
-    objective = self.config.objective
-    score_of = scorer(objective, self.model, self.tokenizer, devices, carried)
+    score_of = scorer(self, devices, carried)
     if score_of is None:
       raise errors.InputError(
-          f'{type(objective).__name__} defines no likelihood of a text; '
-          'fine-tune the run on a task, or embed text with it.')
+          f'{type(self.config.objective).__name__} defines no likelihood of a '
+          'text; fine-tune the run on a task, or embed text with it.')
     return score_of(self.params)
 
 
@@ -117,17 +117,14 @@ class Counted:
     return self.model
 
 
-def scorer(objective: experiment.Objective, model: nn.Module,
-           tokenizer: tokenizer_lib.Tokenizer | None = None,
+def scorer(of: prepared.Prepared | Trained,
            devices: Sequence[Any] | strategy.Strategy | None = None,
            carried: bool = False
            ) -> Callable[[Any], likelihood.Score] | None:
   """Returns `score_of(params)`: the likelihood that an objective defines.
 
   Args:
-    objective: What the model is trained by.
-    model: The module.
-    tokenizer: Of its special ids, where the objective needs them.
+    of: A run, with its objective's config, its model and its tokenizer.
     devices: Devices that share each batch, or those of a run's strategy; a mesh
       divides parameters as in training, others have all of them on each
       device. None: one device.
@@ -137,11 +134,11 @@ def scorer(objective: experiment.Objective, model: nn.Module,
   Returns:
     The function, or None where there is no likelihood.
   """
-  if objective.likelihood == 'none':
+  if of.config.objective.likelihood == 'none':
     return None
   if carried:
-    return carried_lib.scorer(model)
-  scores = objective.scores(model, tokenizer)
+    return carried_lib.scorer(of.model)
+  scores = of.config.objective.scores(of.model, of.tokenizer)
   if isinstance(devices, mesh_lib.Mesh):
     score = devices.map_batches(scores)
     return lambda params: functools.partial(score, devices.place(params))

@@ -119,11 +119,24 @@ def train_step(
       carried on would be divided at all.
   """
   rng = jax.random.fold_in(state.rng, state.step)
-  carried = _carried(objective, state.carry, axis_name, microbatches)
+  if state.carry is not None and (axis_name is not None or microbatches > 1):
+    raise errors.InputError(
+        'A carried state belongs to the rows of whole batches, one after '
+        'another on one device; with it, set training.parallel=jit and '
+        'training.microbatches=1.')
+
+  def total_loss(params, batch):
+    if state.carry is None:
+      metrics, carry = objective(params, batch, rng=rng), None
+    else:
+      metrics, carry = objective(
+          params, batch, rng=rng, carry=jax.lax.stop_gradient(state.carry))
+    return metrics['loss'].total, (metrics, carry)
+
+  gradient = _in_parts(jax.grad(total_loss, has_aux=True), microbatches)
   with draws.divided(rows=axis_name):  # Drawn as one device draws for all.
-    grads, metrics, carry = _summed(
-        functools.partial(_gradient, carried, state.params), batch, rng,
-        microbatches)
+    grads, (metrics, carry) = gradient(state.params, batch)
+  grads, metrics = _as_float32((grads, metrics))
   if axis_name is not None:  # Each device holds a share of the sums.
     grads, metrics = jax.lax.psum((grads, metrics), axis_name)
   weight = metrics['loss'].weight
@@ -155,52 +168,36 @@ def train_step(
       'skipped': Mean.of(jnp.logical_not(good))}
 
 
-def _carried(objective, carry, axis_name, microbatches):
-  """Returns `objective(params, batch, rng=rng) -> (metrics, carry)`."""
-  if carry is None:
-    return lambda *args, **kwargs: (objective(*args, **kwargs), None)
-  if axis_name is not None or microbatches > 1:
-    raise errors.InputError(
-        'A carried state belongs to the rows of whole batches, one after '
-        'another on one device; with it, set training.parallel=jit and '
-        'training.microbatches=1.')
-  return functools.partial(objective, carry=jax.lax.stop_gradient(carry))
+def _as_float32(tree):
+  return jax.tree.map(functools.partial(jnp.asarray, dtype=jnp.float32), tree)
 
 
-def _gradient(objective, params, batch, rng):
-  """Returns the loss's gradient in float32, the metrics, and the carry."""
-  def total_loss(params):
-    metrics, carry = objective(params, batch, rng=rng)
-    return metrics['loss'].total, (metrics, carry)
-
-  grads, (metrics, carry) = jax.grad(total_loss, has_aux=True)(params)
-  as_float32 = functools.partial(jnp.asarray, dtype=jnp.float32)
-  return *jax.tree.map(as_float32, (grads, metrics)), carry
-
-
-def _summed(function, batch, rng, parts):
-  """Returns `function(batch, rng)` summed over `parts` pieces of the batch."""
-  rows = jax.tree.leaves(batch)[0].shape[0]
+def _in_parts(gradient, parts):
+  """Returns `gradient(params, batch)`, summed over pieces of the batch."""
   if parts == 1:
-    return function(batch, rng)
-  if parts < 1 or rows % parts:
-    choices = [m for m in range(1, rows + 1) if rows % m == 0]
-    raise errors.InputError(
-        f'{rows} rows a device do not divide into {parts} microbatches; '
-        f'microbatches can be one of {choices}.')
-  # Every part takes some rows of each device, where rows lie on several.
-  pieces = jax.tree.map(
-      lambda x: x.reshape(rows // parts, parts, *x.shape[1:]).swapaxes(0, 1),
-      batch)
+    return gradient
 
-  def add(sums, piece):
-    index, batch = piece
-    with draws.every(parts, index):
-      new = function(batch, rng)
-    return jax.tree.map(jnp.add, sums, new), None
+  def summed(params, batch):
+    rows = jax.tree.leaves(batch)[0].shape[0]
+    if parts < 1 or rows % parts:
+      choices = [m for m in range(1, rows + 1) if rows % m == 0]
+      raise errors.InputError(
+          f'{rows} rows a device do not divide into {parts} microbatches; '
+          f'microbatches can be one of {choices}.')
+    # Every part takes some rows of each device, where rows lie on several.
+    pieces = jax.tree.map(
+        lambda x: x.reshape(rows // parts, parts, *x.shape[1:]).swapaxes(0, 1),
+        batch)
 
-  first = jax.tree.map(lambda x: x[0], pieces)
-  zeros = jax.tree.map(
-      lambda x: jnp.zeros(x.shape, x.dtype),
-      jax.eval_shape(function, first, rng))
-  return jax.lax.scan(add, zeros, (jnp.arange(parts), pieces))[0]
+    def add(sums, piece):
+      index, batch = piece
+      with draws.every(parts, index):
+        new = _as_float32(gradient(params, batch))
+      return jax.tree.map(jnp.add, sums, new), None
+
+    first = jax.tree.map(lambda x: x[0], pieces)
+    zeros = jax.tree.map(
+        lambda x: jnp.zeros(x.shape, jnp.float32),
+        jax.eval_shape(gradient, params, first))
+    return jax.lax.scan(add, zeros, (jnp.arange(parts), pieces))[0]
+  return summed

@@ -18,7 +18,7 @@ from lmjax.parallel import devices
 from lmjax.parallel import sharding
 from lmjax.planning import compiled as compiled_lib
 from lmjax.planning import estimate
-from lmjax.recipes import pretraining
+from lmjax.recipes import prepared
 from lmjax.testing import exchanges
 from lmjax.training import options
 
@@ -81,7 +81,7 @@ def test_every_axis_compiles_for_tpus(model, mesh, training):
   found = compiled(model, mesh, **training)
   sizes = sharding.parse(mesh)
   at_rest = sharding.bytes_per_device(
-      pretraining.state_shapes(experiment.Pretrain(model=model))[0]
+      prepared.state_shapes(experiment.Pretrain(model=model))[0]
       .replace(rng=None), sizes)
   assert found.count == 8
   assert found.memory['state and batch'] == pytest.approx(

@@ -1,72 +1,67 @@
-"""The parts of a run fit together however they are asked for."""
-import dataclasses
+"""Pretraining is few calls deep, so that a reader finds the loss."""
+import importlib.util
+import inspect
+import pathlib
+import types
 
-import jax
-import numpy as np
-
-from lmjax.core import trees
-from lmjax.data import continuous
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.tokenizers import symbols
-from lmjax.evaluation import held_out
 from lmjax import experiment
-from lmjax.models.counted import word_vectors
-from lmjax.models import decoder
-from lmjax.models import lstm
+from lmjax.generation import samples
 from lmjax.models.presets import decoders
-from lmjax.objectives import truncated
-from lmjax.recipes import pretraining
-from lmjax.training import guard
+from lmjax.objectives import losses
+from lmjax.run import launch
 from lmjax.training import options
 
+ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = experiment.Pretrain(
     data=pipeline.DataConfig(
-        source=sources.InMemory(texts=('a text of words ' * 8,) * 20), split=None,
-        tokenizer=symbols.Bytes(), batch_size=2),
+        source=sources.InMemory(texts=('so much depends upon ',) * 40),
+        split=None, tokenizer=symbols.Bytes(), batch_size=4),
     model=decoders.gpt2(8, 1, 2, vocab_size=None, context=16),
-    training=options.Training(seed=3))
+    training=options.Training(steps=1),
+    samples=samples.Samples(prompts=()))
 
 
-def test_the_parts_are_those_of_the_config(tmp_path):
-  parts = pretraining.prepare(CONFIG, str(tmp_path))
-  assert parts.sized.vocab_size == parts.tokenizer.vocab_size == 258
-  assert parts.batches(0)['inputs'].shape == (2, 16)
-  jax.tree.map(np.testing.assert_array_equal, parts.initial_params(),
-               decoder.initial_params(parts.model, 3))
-  assert trees.count(parts.shapes) == trees.count(parts.initial_params())
-  assert parts.flops_per_token > 6 * 8 * 258
-  state = parts.initial_state()
-  assert state.ema is None and state.carry is None and state.losses is None
-  assert jax.random.key_data(state.rng)[1] == 3
+def script():
+  path = ROOT / 'experiments/pretrain.py'
+  spec = importlib.util.spec_from_file_location(path.stem, path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
 
 
-def test_the_state_has_room_for_what_training_keeps(tmp_path):
-  config = dataclasses.replace(CONFIG, training=options.Training(
-      ema_decay=0.9, guard=guard.Guard(spike=guard.Spike(window=8, at_least=2))))
-  state = pretraining.prepare(config, str(tmp_path)).initial_state()
-  assert state.ema is not None and state.losses.losses.shape == (8,)
+def test_the_loss_is_nine_calls_from_main(tmp_path, monkeypatch):
+  stacks, cross_entropy = [], losses.cross_entropy
 
+  def watched(*args):
+    ours = [frame for frame in inspect.stack(0)[::-1]
+            if frame.filename.startswith((f'{ROOT}/lmjax', f'{ROOT}/exp'))]
+    stacks.append([(pathlib.Path(frame.filename).relative_to(ROOT).as_posix(),
+                    frame.function) for frame in ours])
+    return cross_entropy(*args)
+  monkeypatch.setattr(losses, 'cross_entropy', watched)
 
-def test_a_carried_state_has_the_rows_of_a_batch(tmp_path):
-  config = dataclasses.replace(
-      CONFIG, objective=truncated.TruncatedBPTT(),
-      model=lstm.RecurrentConfig(width=8, num_layers=1, context=16),
-      data=dataclasses.replace(CONFIG.data, packing=continuous.Continuous(
-          streams=2)))
-  carry = pretraining.prepare(config, str(tmp_path)).initial_state().carry
-  assert {leaf.shape[0] for leaf in jax.tree.leaves(carry)} == {2}
+  main = script()
+  for name, value in dict(
+      WORKDIR=str(tmp_path / 'run'), REPLAY_STEP=None, DRY_RUN=False,
+      PROFILE=None).items():
+    monkeypatch.setattr(main, f'_{name}', types.SimpleNamespace(value=value),
+                        raising=False)
+  monkeypatch.setattr(main, '_CONFIG', lambda: CONFIG, raising=False)
+  monkeypatch.setattr(main, '_LAUNCH', launch.Launch, raising=False)
+  main.main([])
 
-
-def test_an_embedding_may_begin_with_word_vectors(tmp_path):
-  config = dataclasses.replace(CONFIG, vectors=word_vectors.SkipGram(
-      size=8, epochs=1, batch_size=64))
-  parts = pretraining.prepare(config, str(tmp_path))
-  found = parts.initial_params()
-  vectors = config.vectors.fit(held_out.Documents(parts.data.train), 258)
-  first = found['embed']['embedding']
-  cosines = np.sum(first * vectors, 1) / (
-      np.linalg.norm(first, axis=1) * np.linalg.norm(vectors, axis=1))
-  np.testing.assert_allclose(cosines, 1, atol=1e-5)  # Whatever their scale.
-  jax.tree.map(np.testing.assert_array_equal, found['layer_0'],
-               decoder.initial_params(parts.model, 3)['layer_0'])
+  training, = [stack for stack in stacks
+               if ('lmjax/training/step.py', 'train_step') in stack]
+  assert [*training, ('lmjax/objectives/losses.py', 'cross_entropy')] == [
+      ('experiments/pretrain.py', 'main'),
+      ('lmjax/recipes/pretraining.py', 'pretrain'),
+      ('lmjax/run/launch.py', 'fit'),
+      ('lmjax/training/loop.py', 'fit'),
+      ('lmjax/training/step.py', 'train_step'),
+      ('lmjax/training/step.py', 'total_loss'),
+      ('lmjax/objectives/lm.py', 'causal'),
+      ('lmjax/objectives/losses.py', 'token_means'),
+      ('lmjax/objectives/losses.py', 'cross_entropy')]

@@ -1,5 +1,6 @@
 """A prompt is laid out as rows were in training, and drawn from as it stands."""
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from lmjax.objectives import lm
 from lmjax.objectives import mlm
 from lmjax.objectives import prefix
 from lmjax.objectives import seq2seq
+from lmjax.recipes import prepared
 from lmjax.recipes import prompting
 from lmjax.recipes import results
 from lmjax.testing import hot
@@ -89,12 +91,17 @@ def test_what_is_simply_continued():
         [BOS, A], None, 0, None)
 
 
+def parts(run, model):
+  data = types.SimpleNamespace(tokenizer=TOKENIZER)
+  return prepared.Prepared(run, data, None, None, model, None, None)
+
+
 def test_a_run_with_an_encoder_shows_samples():
   model, params = T5.build(), hot.hot_params(cost.shapes(T5))
   run = dataclasses.replace(
       config(spans.SpanCorruption()), samples=samples.Samples(
           prompts=('', 'ab'), max_new_tokens=6))
-  shown = results.draw(run, TOKENIZER, model, params)
+  shown = results.Results(parts(run, model)).draw(params)
   want = sample.generate(
       model, params, [
           prompts.Prompt([ZERO], [BOS, ZERO], end=ONE),
@@ -110,4 +117,4 @@ def test_a_run_that_cannot_write_is_refused_before_it_begins():
   model = encoder.EncoderConfig(vocab_size=5)
   run = experiment.Pretrain(model=model, objective=mlm.MaskedLM())
   with pytest.raises(errors.InputError, match='Encoder cannot continue'):
-    results.prompts(run, TOKENIZER, model.build())
+    results.Results(parts(run, model.build()))

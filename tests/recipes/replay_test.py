@@ -17,7 +17,7 @@ from lmjax.data.text import sources
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models.presets import decoders
-from lmjax.recipes import pretraining
+from lmjax.recipes import prepared
 from lmjax.recipes import replay
 from lmjax.recipes import targets
 from lmjax.run import directory
@@ -46,7 +46,7 @@ def _train(config, workdir):
   """Trains as the script does; returns the batches that were seen."""
   seen = {}
   with launch.Launch().started(str(workdir), config) as started:
-    parts = pretraining.prepare(config, workdir)
+    parts = prepared.prepare(config, workdir)
     run = started.open_run(parts.data.hashes())
     parts.tokenizer.save(run.tokenizer)
 
@@ -95,7 +95,7 @@ def test_a_step_is_repeated_to_the_bit(made):
   assert found.logged['batch'] == found.again['batch'] == found.digest
   assert text.count('same') == 3 and 'differ' not in text
 
-  parts = pretraining.prepare(CONFIG, workdir)
+  parts = prepared.prepare(CONFIG, workdir)
   assert found.documents == parts.batches.documents(1)
   assert '\x1b[32m' in text and '\x1b[31m' in text  # Green and red.
   assert '\x1b[2J' not in text and 'says [2J é' in text
@@ -138,7 +138,7 @@ def test_a_damaged_checkpoint_is_told_and_passed_over(made, tmp_path):
   file = io.StringIO()
   start, state = replay._start(
       rich.console.Console(file=file), directory.RunDir(workdir),
-      pretraining.prepare(CONFIG, workdir), 5)
+      prepared.prepare(CONFIG, workdir), 5)
   assert start == state.step == 2 and 'damaged' in file.getvalue()
 
 

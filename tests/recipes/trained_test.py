@@ -19,7 +19,6 @@ from lmjax.models.counted import ngram
 from lmjax.models import decoder
 from lmjax.models import lstm
 from lmjax.models.presets import decoders
-from lmjax.objectives import lm
 from lmjax.objectives import mlm
 from lmjax.objectives import replaced
 from lmjax.parallel import mesh
@@ -200,7 +199,9 @@ def test_what_cannot_be_mixed_is_told(alike, tmp_path):
 
 
 def test_an_objective_without_likelihood_scores_no_text():
-  assert trained_lib.scorer(replaced.ReplacedTokens(), None) is None
+  run = trained_lib.Trained(experiment.Pretrain(
+      objective=replaced.ReplacedTokens()), None, None, None, 0)
+  assert trained_lib.scorer(run) is None
 
 
 def test_a_mesh_scores_with_parameters_divided_as_in_training():
@@ -212,9 +213,10 @@ def test_a_mesh_scores_with_parameters_divided_as_in_training():
            'positions': np.tile(np.arange(8), (6, 1)),
            'segments': np.ones((6, 8), int)}
   strategy = mesh.Mesh(sizes='fsdp:2,sequence:2,tensor:2')
-  want = trained_lib.scorer(lm.Causal(), model)(params)(batch)
-  got = trained_lib.scorer(lm.Causal(), model, devices=strategy)(params)(batch)
+  run = trained_lib.Trained(experiment.Pretrain(), None, model, params, 0)
+  want = trained_lib.scorer(run)(params)(batch)
+  got = trained_lib.scorer(run, strategy)(params)(batch)
   for a, b in zip(got, want):
     np.testing.assert_allclose(a, b, rtol=1e-5)
-  assert trained_lib.scorer(lm.Causal(), model, devices=strategy_lib.Jit())(params)(
+  assert trained_lib.scorer(run, strategy_lib.Jit())(params)(
       batch)[0].shape == (6, 8)

@@ -12,7 +12,7 @@ from lmjax.data.text import sources
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models.presets import decoders
-from lmjax.recipes import pretraining
+from lmjax.recipes import prepared
 from lmjax.run import launch
 from lmjax.run import skips
 from lmjax.training import guard
@@ -58,7 +58,7 @@ def config():
 
 def begin(config, workdir, start=launch.Launch(), batches=None):
   with start.started(str(workdir), config) as started:
-    parts = pretraining.prepare(config, str(workdir))
+    parts = prepared.prepare(config, str(workdir))
     run = started.open_run(parts.data.hashes())
     return started.fit(
         run, parts.initial_state(), batches or parts.batches,
@@ -94,7 +94,7 @@ def test_a_stop_file_saves_and_the_next_start_goes_on(
     config, tmp_path, capsys):
   whole, _, _ = begin(config, tmp_path / 'whole')
   stop = tmp_path / 'run/STOP'
-  batches = pretraining.prepare(config, str(tmp_path / 'cache')).batches
+  batches = prepared.prepare(config, str(tmp_path / 'cache')).batches
 
   def stops(step):
     if step == 2:
@@ -115,7 +115,7 @@ def test_a_stop_file_saves_and_the_next_start_goes_on(
 
 
 def test_bad_steps_are_events_and_end_the_run(config, tmp_path):
-  batches = pretraining.prepare(config, str(tmp_path / 'cache')).batches
+  batches = prepared.prepare(config, str(tmp_path / 'cache')).batches
 
   def bad(step):
     batch = dict(batches(step))
@@ -132,7 +132,7 @@ def test_bad_steps_are_events_and_end_the_run(config, tmp_path):
 
 def test_batches_left_out_are_never_asked_for(config, tmp_path):
   asked = []
-  batches = pretraining.prepare(config, str(tmp_path / 'cache')).batches
+  batches = prepared.prepare(config, str(tmp_path / 'cache')).batches
 
   def asks(step):
     asked.append(step)
