@@ -4,6 +4,7 @@ import pathlib
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -121,109 +122,100 @@ def test_hashing_does_not_hold_up_whoever_saves(tmp_path, monkeypatch):
   assert reading.steps(tmp_path) == [1]
 
 
-def run(program, *args):
-  """Runs a program that forks: importing Orbax once serves many processes."""
-  return subprocess.run(
-      [sys.executable, '-c', CHILD + program, *map(str, args)], text=True,
-      capture_output=True, timeout=120, cwd=ROOT, check=False,
-      env={'PATH': '/usr/bin:/bin', 'JAX_PLATFORMS': 'cpu'})
-
-
-CHILD = """
+PROGRAM = """
 import os, signal, sys, time
 import jax
 import numpy as np
-import orbax.checkpoint
 from lmjax.checkpoints import store
 from lmjax.testing import faults
 from lmjax.training import step
 
-def make(n):
-  params = {'w': np.full((400, 400), n, np.float32)}
-  return step.TrainState(np.int32(n), params, (), jax.random.key(0))
-"""
-WAYS_OUT = """
-def end(saved): pass
-def error(saved): raise ValueError
-def leave(saved): sys.exit(0)
-def interrupt(saved): os.kill(os.getpid(), signal.SIGINT); time.sleep(9)
-
 # A shell ignores SIGINT in what it starts in the background, such as tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-for way in end, error, leave, interrupt, None:
-  path = os.path.join(sys.argv[1], str(getattr(way, '__name__', None)))
-  pid = os.fork()
-  if not pid and way is None:  # Not even closed.
-    saved = store.Checkpoints(path)
-    saved.save(1, make(1))
-    saved.save(2, make(2))
-    break
-  if not pid:
-    with store.Checkpoints(path) as saved:
-      saved.save(1, make(1))
-      saved.save(2, make(2))
-      way(saved)
-    break
-  code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-  print(code, *sorted(os.listdir(path)), flush=True)
+def make(n):
+  params = {'w': np.full((400, 400), n, np.float32)}
+  return step.TrainState(np.int32(n), params, (), jax.random.key(0))
+
+def two_saves(saved):
+  saved.save(1, make(1))
+  saved.save(2, make(2))
 """
-KILLS = """
-folder, kills = sys.argv[1], int(sys.argv[2])
-draw = np.random.default_rng(kills)
-known = 0  # On disk for certain.
-for _ in range(kills + 1):
-  output, out = os.pipe()
-  pid = os.fork()
-  if not pid:
-    with store.Checkpoints(folder) as saved:
-      found, _ = saved.resume(make(0))
-      n = int(found.step)
-      faults.assert_bitwise(found, make(n))
-      os.write(out, b'%d ' % n)
-      while True:
-        n += 1
-        saved.save(n, make(n))
-        os.write(out, b'%d ' % (n - 1))
-  os.close(out)
-  with open(output, 'rb', 0) as output:
-    first = output.read(2)
-    time.sleep(draw.uniform(0, 0.3))
-    os.kill(pid, signal.SIGKILL)
-    numbers = [int(n) for n in (first + output.read()).split()]
-  os.waitpid(pid, 0)
-  assert numbers and numbers[0] >= known, (numbers, known)
-  known = numbers[-1]
-  print(numbers[0], known, *sorted(os.listdir(folder)), flush=True)
-with store.Checkpoints(folder) as saved:
-  n = int(saved.resume(make(0))[0].step) + 1
-  saved.save(n, make(n))
-print('left', *sorted(os.listdir(folder)))
+WAYS_OUT = {  # How a process ends: the program, its exit code.
+    'end': ('', 0), 'error': ('raise ValueError', 1), 'exit': ('sys.exit(0)', 0),
+    'interrupt': ('os.kill(os.getpid(), signal.SIGINT); time.sleep(9)', -2)}
+SAVES_FOR_EVER = """
+with store.Checkpoints(sys.argv[1]) as saved:
+  found, _ = saved.resume(make(0))
+  n = int(found.step)
+  faults.assert_bitwise(found, make(n))
+  os.write(1, b'%d ' % n)
+  while True:
+    n += 1
+    saved.save(n, make(n))
+    os.write(1, b'%d ' % (n - 1))
 """
 
 
+def start(program, *args):
+  return subprocess.Popen(
+      [sys.executable, '-c', PROGRAM + program, *map(str, args)],
+      stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
+      env={'PATH': '/usr/bin:/bin', 'JAX_PLATFORMS': 'cpu'})
+
+
+def saved_twice(process, path, code):
+  """Checks how a process ended, and that both of its saves are whole."""
+  told = process.communicate(timeout=120)[1].decode()
+  assert process.returncode == code, told
+  assert reading.steps(path) == [1, 2], told
+  number, params = store.restore_params(path, 'latest')
+  assert number == 2 and np.all(params['w'] == 2)
+
+
+def leaving(way, path):
+  return start('with store.Checkpoints(sys.argv[1]) as saved:\n'
+               f'  two_saves(saved)\n  {WAYS_OUT[way][0]}', path)
+
+
+def test_an_exit_waits_for_the_last_save(tmp_path):
+  saved_twice(leaving('exit', tmp_path), tmp_path, 0)
+
+
+@pytest.mark.slow
 def test_every_way_out_waits_for_the_last_save(tmp_path):
-  done = run(WAYS_OUT, tmp_path)
-  assert done.stdout.split('\n')[:-1] == [
-      '0 1 2', '1 1 2', '0 1 2', '-2 1 2', '0 1 2'], done.stderr
-  for way in tmp_path.iterdir():
-    number, params = store.restore_params(way, 'latest')
-    assert number == 2 and np.all(params['w'] == 2)
+  processes = {way: leaving(way, tmp_path / way) for way in WAYS_OUT}
+  processes['not even closed'] = start(
+      'two_saves(store.Checkpoints(sys.argv[1]))', tmp_path / 'not even closed')
+  for way, process in processes.items():
+    _, code = WAYS_OUT.get(way, ('', 0))
+    saved_twice(process, tmp_path / way, code)
 
 
 def survives_kills(directory, kills):
-  done = run(KILLS, directory, kills)
-  *starts, left = done.stdout.splitlines()
-  assert not done.returncode and len(starts) == kills + 1, done.stderr
-  assert all(name.isdigit() for name in left.split()[1:])
-  return starts
+  """Kills a process that saves, again and again; returns what was left."""
+  draw, known, left = np.random.default_rng(kills), 0, []
+  for _ in range(kills):
+    with start(SAVES_FOR_EVER, directory) as process:
+      first = process.stdout.read(2)  # It has read what there is.
+      time.sleep(draw.uniform(0, 0.3))
+      process.kill()
+      numbers = [int(n) for n in (first + process.stdout.read()).split()]
+      assert numbers, process.stderr.read().decode()
+    assert numbers[0] >= known  # What was on disk for certain.
+    known = numbers[-1]
+    left += [path.name for path in directory.iterdir()]
+  write(make(directory), known + 9)
+  assert all(path.name.isdigit() for path in directory.iterdir())
+  assert reading.steps(directory)[-1] == known + 9
+  return left
 
 
 def test_killed_while_it_saves(tmp_path):
-  survives_kills(tmp_path, 3)
+  survives_kills(tmp_path, 2)
 
 
 @pytest.mark.slow
 def test_killed_thirty_times_while_it_saves(tmp_path):
-  starts = survives_kills(tmp_path, 30)
-  assert any('saving' in line for line in starts)
+  left = survives_kills(tmp_path, 30)
+  assert any('saving' in name for name in left)

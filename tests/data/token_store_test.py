@@ -1,8 +1,9 @@
 """Token stores: exact, built once, never half."""
 from concurrent import futures
-import multiprocessing
-import os
+import pathlib
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -102,9 +103,14 @@ def test_those_who_want_the_same_store_build_it_once(tmp_path):
   assert len({store.digest for store in stores}) == 1
 
 
-class _Dying(documents_lib.Source):
-  """A source in which the process is killed."""
+DIES = """
+import os, signal, sys
+from lmjax.data import token_store
+from lmjax.data.text import documents
+from lmjax.data.text import sources
+from lmjax.data.tokenizers import symbols
 
+class Dying(documents.Source):
   def fingerprint(self):
     return sources.InMemory(TEXTS).fingerprint()
 
@@ -112,16 +118,18 @@ class _Dying(documents_lib.Source):
     yield TEXTS[0]
     os.kill(os.getpid(), signal.SIGKILL)
 
+token_store.cached(Dying(), symbols.Bytes().build(), sys.argv[1])
+"""
+
 
 def test_a_killed_build_leaves_nothing_that_counts(tmp_path):
   tokenizer = symbols.Bytes().build()
-  context = multiprocessing.get_context('fork')
   for _ in range(2):
-    worker = context.Process(
-        target=store_lib.cached, args=(_Dying(), tokenizer, tmp_path))
-    worker.start()
-    worker.join()
-    assert worker.exitcode == -signal.SIGKILL
+    died = subprocess.run(
+        [sys.executable, '-c', f'TEXTS = {TEXTS!r}\n{DIES}', str(tmp_path)],
+        cwd=pathlib.Path(__file__).parents[2], check=False, timeout=120)
+    assert died.returncode == -signal.SIGKILL
+    assert list(tmp_path.iterdir())
     assert not [e for e in tmp_path.iterdir() if (e / 'meta.json').exists()]
   store = store_lib.cached(sources.InMemory(TEXTS), tokenizer, tmp_path)
   assert store.digest == _build(tmp_path).digest
