@@ -12,6 +12,7 @@ it is whole. A failure (a full disk) costs that step and no other.
 Orbax is imported where it is used: it doubles the time of `--help`.
 """
 from collections.abc import Iterable
+import concurrent.futures.thread  # Registers its exit hook, see below.
 import functools
 import itertools
 import logging
@@ -195,7 +196,9 @@ class Writer:
 def _join_before_exit(writer):
   """Lets a process that ends without `close` finish its last save.
 
-  `atexit` is too late: by then no thread of Orbax may start another one.
+  `atexit` is too late: by then no thread of Orbax may start another one. Hooks
+  run in reverse, so the one of `concurrent.futures`, after which it starts no
+  thread either, has to be there before ours: this module imports it.
   """
   reference = weakref.ref(writer)
 

@@ -145,6 +145,7 @@ WAYS_OUT = {  # How a process ends: the program, its exit code.
     'end': ('', 0), 'error': ('raise ValueError', 1), 'exit': ('sys.exit(0)', 0),
     'interrupt': ('os.kill(os.getpid(), signal.SIGINT); time.sleep(9)', -2)}
 SAVES_FOR_EVER = """
+import orbax.checkpoint  # Or the first save would take too long to be hit.
 with store.Checkpoints(sys.argv[1]) as saved:
   found, _ = saved.resume(make(0))
   n = int(found.step)
