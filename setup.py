@@ -19,7 +19,11 @@ setuptools.setup(
     long_description=(_ROOT / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    packages=setuptools.find_packages(include=['lmjax', 'lmjax.*']),
+    packages=[*setuptools.find_packages(include=['lmjax', 'lmjax.*']),
+              'lmjax.experiments', 'lmjax.experiments.configs'],
+    package_dir={'lmjax.experiments': 'experiments'},  # For `lmjax pretrain`.
+    package_data={'lmjax': ['py.typed']},
+    entry_points={'console_scripts': ['lmjax = lmjax.__main__:main']},
     python_requires='>=3.11',
     install_requires=[
         'jax>=0.10.2,<0.13',

@@ -44,9 +44,11 @@ ALLOWED = {  # (file, rule) -> why: it runs what is here or a user names.
     ('tests/models/presets/table_test.py', 'import'): 'our presets',
     **{(f'benchmarks/survival/{name}.py', 'import'): 'our training script'
        for name in ('damaged', 'injected')},
+    ('lmjax/__main__.py', 'import'): 'our scripts',
     **{(f'tests/{name}_test.py', 'import'): 'our scripts and configs'
        for name in ('evaluate_script', 'finetune_script', 'generate_script',
-                    'pairs', 'planning/estimate', 'scripts', 'sentinels')},
+                    'pairs', 'planning/estimate', 'recipes/pretraining',
+                    'scripts', 'sentinels')},
 }
 
 
