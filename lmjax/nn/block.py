@@ -14,13 +14,11 @@ from lmjax.nn import attend as attend_lib
 from lmjax.nn import attention
 from lmjax.nn.distributed import stages
 from lmjax.nn import layers
-from lmjax.nn.mixture import experts
 from lmjax.nn import positions as positions_lib
-from lmjax.nn import ssm
+from lmjax.nn.residual import branch_norm
+from lmjax.nn.residual import branches
+from lmjax.nn.residual import parallel
 from lmjax.nn import taps
-
-Mixer = attention.AttentionConfig | ssm.SSMConfig
-MLP = layers.MLPConfig | experts.MixtureOfExperts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,15 +35,13 @@ class PreNorm:
     Xiong et al., On Layer Normalization in the Transformer Architecture,
     arXiv:2002.04745, figure 1b.
   """
-  mixer: Mixer = attention.AttentionConfig()
-  mlp: MLP = layers.MLPConfig()
+  mixer: branches.Mixer = attention.AttentionConfig()
+  mlp: branches.MLP = layers.MLPConfig()
   norm: layers.Norm = layers.LayerNorm()
   dropout: float = 0.0
 
   def __post_init__(self):
-    if not 0 <= self.dropout < 1:
-      raise errors.InputError(
-          f'block.dropout should be in [0, 1); got {self.dropout}.')
+    branches.check_dropout(self.dropout)
 
   def module(self) -> type[nn.Module]:
     return PreNormBlock
@@ -63,7 +59,7 @@ class PostNorm(PreNorm):
     return PostNormBlock
 
 
-Config = PreNorm | PostNorm
+Config = PreNorm | PostNorm | branch_norm.BranchNorm | parallel.Parallel
 
 
 class PreNormBlock(nn.Module):

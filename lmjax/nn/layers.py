@@ -171,10 +171,26 @@ class LayerNorm:
 class RMSNorm:
   """Divides by the root mean square, then scales.
 
+  Attributes:
+    epsilon: Added to the mean square.
+    around_one: Whether the parameter is the scale's difference from 1, as in
+      Gemma's released weights; weight decay then pulls the scale towards 1.
+    axes: How many of the last axes are normed together; 2 norms the queries or
+      keys of all heads at once, as in OLMo 2.
+
   References:
-    Zhang and Sennrich, Root Mean Square Layer Normalization, arXiv:1910.07467.
+    Zhang and Sennrich, Root Mean Square Layer Normalization, arXiv:1910.07467;
+    OLMo Team, 2 OLMo 2 Furious, arXiv:2501.00656, section 2.
   """
   epsilon: float = 1e-6
+  around_one: bool = False
+  axes: int = 1
+
+  def __post_init__(self):
+    if self.axes not in (1, 2):
+      raise errors.InputError(
+          'RMSNorm.axes should be 1, or 2 for all heads at once; got '
+          f'{self.axes}.')
 
   def build(self, name: str | None = None) -> nn.Module:
     return _RMSNorm(self, name=name)
@@ -206,16 +222,20 @@ class _RMSNorm(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
+    config, shape = self.config, x.shape[-self.config.axes:]
     wide = x.astype(jnp.float32)
-    square = jnp.mean(jnp.square(wide), axis=-1, keepdims=True)
-    wide *= jax.lax.rsqrt(square + self.config.epsilon)
-    wide *= _along_last(self.param(
-        'scale', nn.initializers.ones, x.shape[-1:]), x.ndim)
-    return wide.astype(x.dtype)
+    square = jnp.mean(jnp.square(wide), keepdims=True,
+                      axis=tuple(range(-config.axes, 0)))
+    wide *= jax.lax.rsqrt(square + config.epsilon)
+    if config.around_one:
+      scale = 1.0 + self.param('scale', nn.initializers.zeros, shape)
+    else:
+      scale = self.param('scale', nn.initializers.ones, shape)
+    return (wide * _along_last(scale, x.ndim)).astype(x.dtype)
 
 
 def _along_last(vector: jax.Array, ndim: int) -> jax.Array:
-  return vector.reshape((1,) * (ndim - 1) + vector.shape)
+  return vector.reshape((1,) * (ndim - vector.ndim) + vector.shape)
 
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {

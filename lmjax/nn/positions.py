@@ -86,6 +86,8 @@ class Rotary(NoPositions):
     theta: Base of the wavelengths.
     fraction: Share of each head's dimensions that turns, from the first on.
     scaling: How to stretch a trained model to a longer context.
+    interleaved: Whether neighbouring dimensions are turned as pairs (GPT-J),
+      or each with the one half of the turned size later (GPT-NeoX, Llama).
 
   References:
     Su et al., RoFormer, arXiv:2104.09864.
@@ -93,15 +95,16 @@ class Rotary(NoPositions):
   theta: float = 10_000.0
   fraction: float = 1.0
   scaling: rotary.Scaling | None = None
+  interleaved: bool = False
 
   def rotate(self, x_BTNH, positions_BT):
     size = int(x_BTNH.shape[-1] * self.fraction)
-    if self.scaling is None:
-      return rotary.rotate(
-          x_BTNH, positions_BT, rotary.frequencies(self.theta, size))
-    return rotary.rotate(
-        x_BTNH, positions_BT, self.scaling.frequencies(self.theta, size),
-        self.scaling.magnitude())
+    frequencies, magnitude = rotary.frequencies(self.theta, size), 1.0
+    if self.scaling is not None:
+      frequencies = self.scaling.frequencies(self.theta, size)
+      magnitude = self.scaling.magnitude()
+    return rotary.rotate(x_BTNH, positions_BT, frequencies, magnitude,
+                         interleaved=self.interleaved)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -120,7 +120,7 @@ def frequencies(theta: float, size: int) -> np.ndarray:
 
 def rotate(
     x_BTNH: jax.Array, positions_BT: jax.Array, frequencies: np.ndarray,
-    magnitude: float = 1.0,
+    magnitude: float = 1.0, *, interleaved: bool = False,
 ) -> jax.Array:
   """Turns the leading dimensions of each head by an angle that its place sets.
 
@@ -128,6 +128,14 @@ def rotate(
   of Hugging Face's Llama), R being twice the number of frequencies; dimensions
   from R on are left alone. Angles are float32 whatever `x_BTNH` is: bfloat16
   cannot tell position 256 from 257.
+
+  Args:
+    x_BTNH: Queries or keys.
+    positions_BT: Their positions.
+    frequencies: The angle of each pair at position 1.
+    magnitude: Multiplies what is turned.
+    interleaved: Whether dimension 2i is paired with 2i + 1 instead, as in the
+      paper, in GPT-J and in Meta's Llama.
 
   References:
     Su et al., RoFormer, arXiv:2104.09864, eq. 34.
@@ -137,8 +145,14 @@ def rotate(
                 * jnp.asarray(frequencies, jnp.float32)[None, None, None])
   cos, sin = (magnitude * f(angle_BT1R) for f in (jnp.cos, jnp.sin))
   x = x_BTNH.astype(jnp.float32)
-  first, second, rest = (
-      x[..., :half], x[..., half:2 * half], x_BTNH[..., 2 * half:])
-  turned = jnp.concatenate(
-      [first * cos - second * sin, second * cos + first * sin], axis=-1)
+  rest = x_BTNH[..., 2 * half:]
+  if interleaved:
+    first, second = x[..., :2 * half:2], x[..., 1:2 * half:2]
+  else:
+    first, second = x[..., :half], x[..., half:2 * half]
+  turned = [first * cos - second * sin, second * cos + first * sin]
+  if interleaved:
+    turned = jnp.stack(turned, axis=-1).reshape(x[..., :2 * half].shape)
+  else:
+    turned = jnp.concatenate(turned, axis=-1)
   return jnp.concatenate([turned.astype(x_BTNH.dtype), rest], axis=-1)

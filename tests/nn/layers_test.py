@@ -120,6 +120,30 @@ def test_norms_are_the_formula(config, shape):
       atol=1e-5)
 
 
+def test_a_scale_around_one_starts_there_and_is_added_to_it():
+  x = jax.random.normal(jax.random.key(1), (2, 3, 16))
+  module = layers.RMSNorm(around_one=True).build()
+  fresh = module.init(jax.random.key(0), x)['params']
+  assert np.all(fresh['scale'] == 0)
+  params = {'scale': np.linspace(-0.5, 2, 16, dtype=np.float32)}
+  np.testing.assert_allclose(
+      module.apply({'params': params}, x), float64_norm(
+          x, layers.RMSNorm(), {'scale': 1 + params['scale']}), atol=1e-5)
+
+
+def test_all_heads_can_be_normed_at_once():
+  x = jax.random.normal(jax.random.key(1), (2, 3, 4, 6))
+  module = layers.RMSNorm(axes=2).build()
+  params = init(module, x)
+  assert params['scale'].shape == (4, 6)
+  flat = float64_norm(x.reshape(2, 3, 24), layers.RMSNorm(),
+                      {'scale': params['scale'].reshape(24)})
+  np.testing.assert_allclose(
+      module.apply({'params': params}, x), flat.reshape(x.shape), atol=1e-5)
+  with pytest.raises(errors.InputError, match='axes should be 1, or 2 .* 3'):
+    layers.RMSNorm(axes=3)
+
+
 def test_layer_norm_survives_a_large_mean():
   noise = jax.random.normal(jax.random.key(1), (4, 64))
   x = 300 + 1e-2 * noise  # E[x^2] - E[x]^2 would lose the variance.

@@ -43,6 +43,19 @@ def test_no_positions_leave_everything_alone():
   assert none.bias(masks.of_length(2), 2) is None
 
 
+@pytest.mark.parametrize('interleaved', [False, True])
+def test_a_fraction_of_a_head_turns(interleaved):
+  x = jax.random.normal(jax.random.key(0), (1, 3, 1, 16))
+  where = jnp.array([[0, 5, 70]])
+  got = positions.Rotary(
+      theta=50.0, fraction=0.25, interleaved=interleaved).rotate(x, where)
+  want = rotary.rotate(x, where, 50.0 ** -np.array([0, 0.5]),
+                       interleaved=interleaved)
+  np.testing.assert_allclose(got, want, atol=1e-5)
+  moved = np.abs(got - x).max((0, 1, 2)) > 0
+  assert moved.tolist() == [True] * 4 + [False] * 12
+
+
 def test_learned_positions_are_looked_up_by_position_not_by_index():
   module = Embed(positions.Learned())
   where = jnp.array([[0, 1, 2, 0, 1]])

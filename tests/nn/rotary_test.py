@@ -23,6 +23,22 @@ def test_each_pair_turns_as_a_complex_number():
   np.testing.assert_array_equal(got[..., 8:], x[..., 8:])
 
 
+def test_interleaved_pairs_are_neighbours():
+  x = np.random.default_rng(0).normal(size=(1, 3, 2, 10)).astype(np.float32)
+  positions = np.array([[0, 7, 300]])
+  frequencies = rotary.frequencies(THETA, 8)
+  got = rotary.rotate(x, positions, frequencies, 1.5, interleaved=True)
+  for t in range(3):
+    for head in range(2):
+      for i, frequency in enumerate(frequencies):
+        pair = slice(2 * i, 2 * i + 2)
+        want = reference.rotate_pair(
+            *x[0, t, head, pair], positions[0, t] * frequency)
+        np.testing.assert_allclose(
+            got[0, t, head, pair], 1.5 * np.array(want), atol=3e-4)
+  np.testing.assert_array_equal(got[..., 8:], x[..., 8:])
+
+
 def test_products_depend_on_differences_only():
   q, k = jax.random.normal(jax.random.key(0), (2, 1, 5, 1, 16))
   frequencies = rotary.frequencies(THETA, 16)

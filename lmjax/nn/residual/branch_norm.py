@@ -1,0 +1,86 @@
+"""Blocks with norms on what their branches read, on what they add, or both."""
+from collections.abc import Callable
+import dataclasses
+
+import flax.linen as nn
+import jax
+
+from lmjax.core import placement
+from lmjax.nn import attend as attend_lib
+from lmjax.nn import attention
+from lmjax.nn import layers
+from lmjax.nn import positions as positions_lib
+from lmjax.nn.residual import branches
+from lmjax.nn import taps
+
+
+@dataclasses.dataclass(frozen=True)
+class BranchNorm:
+  """Norms before and after each branch, and a multiplier on what it adds.
+
+  A branch f turns the residual stream x into x + multiplier * after(f(before(
+  x))).
+
+  Attributes:
+    mixer: Which mixer to build.
+    mlp: Which feed-forward network.
+    before: The norm of what a branch reads; None leaves it.
+    after: The norm of what a branch adds; None leaves it.
+    multiplier: Multiplies what a branch adds.
+    dropout: Rate on the output of both branches.
+
+  References:
+    Gemma Team, Gemma 2, arXiv:2408.00118, section 2 (both norms); OLMo Team,
+    2 OLMo 2 Furious, arXiv:2501.00656, section 2 (only the norms after);
+    Yang et al., Tensor Programs VI, arXiv:2310.02244, section 4 (multipliers).
+  """
+  mixer: branches.Mixer = attention.AttentionConfig()
+  mlp: branches.MLP = layers.MLPConfig()
+  before: layers.Norm | None = layers.RMSNorm()
+  after: layers.Norm | None = layers.RMSNorm()
+  multiplier: float = 1.0
+  dropout: float = 0.0
+
+  def __post_init__(self):
+    branches.check_dropout(self.dropout)
+
+  def module(self) -> type[nn.Module]:
+    return BranchNormBlock
+
+
+class BranchNormBlock(nn.Module):
+  """A mixer then an MLP, each between its norms.
+
+  Parameters: `mixer_norm`, `mixer`, `mixer_out_norm`, `mlp_norm`, `mlp` and
+  `mlp_out_norm`, those of the norms where there are.
+  """
+  config: BranchNorm
+  policy: layers.Policy
+  positions: positions_lib.Positions
+  attend: Callable[..., jax.Array] = attend_lib.best
+
+  @nn.compact
+  def __call__(self, x_BTD, cache, mask, bias_BNTS, index, train):
+    """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
+    config = self.config
+    drop = layers.Dropout(config.dropout, deterministic=not train)
+    x_BTD = taps.tap(self, 'input', placement.tokens(x_BTD))
+
+    h_BTD = _normed(config.before, x_BTD, 'mixer_norm')
+    h_BTD, cache = config.mixer.build(
+        self.policy, self.positions, self.attend, 'mixer')(
+            h_BTD, mask, bias_BNTS, cache, index, train)
+    h_BTD = _normed(config.after, h_BTD, 'mixer_out_norm')
+    x_BTD += config.multiplier * drop(h_BTD)
+    x_BTD = taps.tap(self, 'after_mixer', x_BTD)
+
+    h_BTD = _normed(config.before, x_BTD, 'mlp_norm')
+    h_BTD = config.mlp.build(self.policy, 'mlp')(
+        h_BTD, train, mask.query_segments_BT)
+    h_BTD = _normed(config.after, h_BTD, 'mlp_out_norm')
+    x_BTD += config.multiplier * drop(h_BTD)
+    return taps.tap(self, 'after_mlp', x_BTD), cache
+
+
+def _normed(norm, x_BTD, name):
+  return x_BTD if norm is None else norm.build(name)(x_BTD)

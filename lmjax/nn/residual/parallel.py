@@ -1,0 +1,74 @@
+"""Blocks whose mixer and MLP read the residual stream at the same time."""
+from collections.abc import Callable
+import dataclasses
+
+import flax.linen as nn
+import jax
+
+from lmjax.core import placement
+from lmjax.nn import attend as attend_lib
+from lmjax.nn import attention
+from lmjax.nn import layers
+from lmjax.nn import positions as positions_lib
+from lmjax.nn.residual import branches
+from lmjax.nn import taps
+
+
+@dataclasses.dataclass(frozen=True)
+class Parallel:
+  """Both branches read the same stream: x + mixer(norm(x)) + mlp(norm(x)).
+
+  Attributes:
+    mixer: Which mixer to build.
+    mlp: Which feed-forward network.
+    norm: The norm of what the mixer reads.
+    mlp_norm: A norm of the MLP's own (GPT-NeoX); None: it reads what the mixer
+      reads (GPT-J, Phi, Falcon, Cohere).
+    dropout: Rate on the output of both branches.
+
+  References:
+    Wang and Komatsuzaki, GPT-J-6B, 2021; Black et al., GPT-NeoX-20B,
+    arXiv:2204.06745, section 2.1; Chowdhery et al., PaLM, arXiv:2204.02311,
+    section 2.
+  """
+  mixer: branches.Mixer = attention.AttentionConfig()
+  mlp: branches.MLP = layers.MLPConfig()
+  norm: layers.Norm = layers.LayerNorm()
+  mlp_norm: layers.Norm | None = None
+  dropout: float = 0.0
+
+  def __post_init__(self):
+    branches.check_dropout(self.dropout)
+
+  def module(self) -> type[nn.Module]:
+    return ParallelBlock
+
+
+class ParallelBlock(nn.Module):
+  """A mixer beside an MLP.
+
+  Parameters: `mixer_norm`, `mixer`, `mlp_norm` (where the MLP has its own) and
+  `mlp`.
+  """
+  config: Parallel
+  policy: layers.Policy
+  positions: positions_lib.Positions
+  attend: Callable[..., jax.Array] = attend_lib.best
+
+  @nn.compact
+  def __call__(self, x_BTD, cache, mask, bias_BNTS, index, train):
+    """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
+    config = self.config
+    drop = layers.Dropout(config.dropout, deterministic=not train)
+    x_BTD = taps.tap(self, 'input', placement.tokens(x_BTD))
+
+    h_BTD = config.norm.build('mixer_norm')(x_BTD)
+    mixed_BTD, cache = config.mixer.build(
+        self.policy, self.positions, self.attend, 'mixer')(
+            h_BTD, mask, bias_BNTS, cache, index, train)
+    if config.mlp_norm is not None:
+      h_BTD = config.mlp_norm.build('mlp_norm')(x_BTD)
+    h_BTD = config.mlp.build(self.policy, 'mlp')(
+        h_BTD, train, mask.query_segments_BT)
+    x_BTD = taps.tap(self, 'after_mixer', x_BTD + drop(mixed_BTD))
+    return taps.tap(self, 'after_mlp', x_BTD + drop(h_BTD)), cache
