@@ -82,6 +82,13 @@ def test_the_test_command_is_what_ci_runs():
       assert word in ci, word
 
 
+def test_tests_that_ci_names_exist():
+  named = re.findall(r'tests/[\w/]+\.py', (ROOT / '.ci/run').read_text())
+  assert named
+  for path in named:
+    assert (ROOT / path).exists(), path
+
+
 @pytest.mark.parametrize('path', sorted(
     p for folder in ('lmjax', 'experiments', 'benchmarks')
     for p in (ROOT / folder).rglob('*.py')), ids=lambda p: str(
