@@ -48,7 +48,7 @@ ALLOWED = {  # (file, rule) -> why: it runs what is here or a user names.
     **{(f'tests/{name}_test.py', 'import'): 'our scripts and configs'
        for name in ('evaluate_script', 'finetune_script', 'generate_script',
                     'pairs', 'planning/estimate', 'recipes/pretraining',
-                    'scripts', 'sentinels')},
+                    'scripts')},
 }
 
 

@@ -1,8 +1,6 @@
 """A run that is started with secrets leaves none of them behind."""
-import importlib.util
 import json
 import os
-import pathlib
 import re
 import sys
 
@@ -16,6 +14,7 @@ from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.generation import samples
 from lmjax.models.presets import decoders
+from lmjax.recipes import pretraining
 from lmjax.recipes import trained
 from lmjax.run import directory
 from lmjax.training import options
@@ -24,7 +23,6 @@ import numpy as np
 import optax
 import pytest
 
-SCRIPT = pathlib.Path(__file__).parents[1] / 'experiments/pretrain.py'
 # One a way in, each unlike the keys that are known by how they begin.
 ENVIRONMENT, FLAG, APART, USER, SIGNATURE = (
     f'SENTINEL{name}{"x" * 8}' for name in (
@@ -66,9 +64,6 @@ def test_checkpoints_keep_none(tmp_path):
 
 
 def test_no_secret_is_in_the_files_of_a_run(tmp_path, monkeypatch, capfd):
-  spec = importlib.util.spec_from_file_location('pretrain', SCRIPT)
-  script = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(script)
   # A folder that is an address: with a user, and a file that is signed.
   folder = tmp_path / f'https:/me:{USER}@host/'
   folder.mkdir(parents=True)
@@ -92,7 +87,7 @@ def test_no_secret_is_in_the_files_of_a_run(tmp_path, monkeypatch, capfd):
           prompts=('<img src=x onerror=alert(1)>', 'b'),
           max_new_tokens=2))
   run = tmp_path / 'run'
-  script.pretrain(config, str(run))
+  pretraining.pretrain(config, str(run))
   assert len(list((run / 'checkpoints').iterdir())) == 2
   assert list((run / 'tensorboard').iterdir())
   assert not traces(run)
@@ -107,7 +102,7 @@ def test_no_secret_is_in_the_files_of_a_run(tmp_path, monkeypatch, capfd):
   assert path == (f'https://{secrets.HIDDEN}@host/x.txt?sig={secrets.HIDDEN}')
 
   # What is hidden is equal to what is hidden: the run can go on, ...
-  script.pretrain(config, str(run))
+  pretraining.pretrain(config, str(run))
   assert len(json.loads((run / 'run.json').read_text())) == 2
   assert not traces(run)
   assert trained.load(run).config.training == config.training
@@ -118,6 +113,6 @@ def test_no_secret_is_in_the_files_of_a_run(tmp_path, monkeypatch, capfd):
       **{**vars(config.data), 'source': sources.TextFiles(
           (f'https://me:{USER}@host/y.txt?sig={SIGNATURE}',), 'paragraph')})})
   with pytest.raises(errors.InputError, match='y.txt') as caught:
-    script.pretrain(other, str(run))
+    pretraining.pretrain(other, str(run))
   assert 'SENTINEL' not in str(caught.value)
   assert not traces(run)

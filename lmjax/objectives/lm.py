@@ -79,8 +79,8 @@ def check_causal(model: nn.Module) -> None:
 
 
 def causal(
-    model: nn.Module, params: Any, batch: Batch, *,
-    rng: jax.Array | None = None, label_smoothing: float = 0.0,
+    model: nn.Module, params: Any, batch: Batch,
+    rng: jax.Array | None = None, *, label_smoothing: float = 0.0,
     z_loss: float = 0.0, chunk: int | None = None,
 ) -> dict[str, metrics.Mean]:
   """Scores `targets` given the `inputs` up to each of them.

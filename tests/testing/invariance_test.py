@@ -88,17 +88,20 @@ def decode_with(subject, before=lambda batch, cache: (batch, cache),
 
 CACHE_BUGS = {
     'slot off by one': dict(
-        after=lambda cache: cache.replace(index=cache.index + 1)),
+        after=lambda cache: cache.replace(slots_B=cache.slots_B + 1)),
     'slot stands still': dict(
-        after=lambda cache: cache.replace(index=jnp.zeros((), jnp.int32))),
+        after=lambda cache: cache.replace(
+            slots_B=jnp.zeros_like(cache.slots_B))),
     'padding is seen': dict(before=lambda batch, cache: (
         batch | {'segments': jnp.ones_like(batch['segments'])}, cache)),
     'positions count padding': dict(before=lambda batch, cache: (
         batch | {'positions': jnp.broadcast_to(
-            cache.index + jnp.arange(batch['inputs'].shape[1])[None],
+            cache.slots_B[:, None] + jnp.arange(
+                batch['inputs'].shape[1])[None],
             batch['inputs'].shape)}, cache)),
     'position off by one': dict(before=lambda batch, cache: (
-        batch | {'positions': batch['positions'] + (cache.index > 0)}, cache)),
+        batch | {'positions': batch['positions'] + (
+            cache.slots_B > 0)[:, None]}, cache)),
     'keys are forgotten': dict(after=lambda cache: cache.replace(
         segments_BS=jnp.zeros_like(cache.segments_BS))),
 }
