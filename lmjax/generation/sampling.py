@@ -94,20 +94,32 @@ def draw(how: Rows, logits_BV: jax.Array, counts_BV: jax.Array,
 
   def at_random():
     x_BV = logits_BV / jnp.where(random_B, how.temperature_B, 1.0)[:, None]
-    for active_B, cut, value_B in (
+    cuts = (
         (how.top_k_B < d.V, transforms.of_rank, how.top_k_B),
         (how.top_p_B < 1, transforms.of_mass, how.top_p_B),
         (how.typical_p_B < 1, transforms.of_typical_mass, how.typical_p_B),
-        (how.min_p_B > 0, transforms.near_the_best, how.min_p_B)):
-      x_BV = _where(active_B & random_B, x_BV,
-                    lambda x_BV, cut=cut, value_B=value_B: cut(
-                        x_BV, value_B[:, None]))
-    keys_B = jax.vmap(jax.random.fold_in)(how.keys_B, drawn_B)
-    token_B = jax.vmap(jax.random.categorical)(keys_B, x_BV)
-    return jnp.where(random_B, token_B, transforms.best(logits_BV))
+        (how.min_p_B > 0, transforms.near_the_best, how.min_p_B))
 
-  return jax.lax.cond(  # Greedy rows alone are spared V random numbers each.
-      jnp.any(random_B), at_random, lambda: transforms.best(logits_BV))
+    def cut(x_BV):
+      for active_B, transform, value_B in cuts:
+        x_BV = _where(
+            active_B & random_B, x_BV,
+            lambda x_BV, transform=transform, value_B=value_B: transform(
+                x_BV, value_B[:, None]))
+      return x_BV
+
+    some = sum(active_B & random_B for active_B, *_ in cuts)
+    x_BV = jax.lax.cond(jnp.any(some > 0), cut, lambda x_BV: x_BV, x_BV)
+    keys_B = jax.vmap(jax.random.fold_in)(how.keys_B, drawn_B)
+    return jax.vmap(jax.random.categorical)(keys_B, x_BV)
+
+  # A batch of one kind is spared the work of the other, such as V random
+  # numbers a row.
+  none = lambda: jnp.zeros(d.B, jnp.int32)
+  token_B = jax.lax.cond(jnp.any(random_B), at_random, none)
+  best_B = jax.lax.cond(
+      jnp.all(random_B), none, lambda: transforms.best(logits_BV))
+  return jnp.where(random_B, token_B, best_B)
 
 
 def _where(active_B, x_BV, change):

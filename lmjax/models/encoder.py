@@ -16,6 +16,7 @@ from lmjax.nn import block as block_lib
 from lmjax.nn import layers
 from lmjax.nn import masks
 from lmjax.nn import positions as positions_lib
+from lmjax.nn import taps
 
 NORM = layers.LayerNorm(epsilon=1e-12)
 Activation = Literal['gelu', 'gelu_tanh', 'relu', 'silu', 'squared_relu']
@@ -278,16 +279,18 @@ class Encoder(nn.Module):
     x_BTD = self.table(inputs_BT, mask.query_positions_BT, types_BT, train)
     if config.table_size != config.width:
       x_BTD = self.widen(x_BTD)
+    x_BTD = taps.tap(self, 'embedding', x_BTD)
     bias_BNTS = config.positions.bias(mask, config.block.mixer.num_heads)
     x_BTD, _ = self.stack(x_BTD, None, mask, bias_BNTS, None, train)
     if config.final_norm is not None:
       x_BTD = config.final_norm.build('final_norm')(x_BTD)
-    return x_BTD, None
+    return taps.tap(self, 'final', x_BTD), None
 
   def logits(self, x_BTD: jax.Array) -> jax.Array:
     """Returns float32 `logits_BTV` of each token's own id."""
     self._require('tokens')
-    return self.tokens(x_BTD, self.table.logits)
+    return taps.tap(
+        self, 'logits', self.tokens(x_BTD, self.table.logits))
 
   def pooled(self, x_BTD: jax.Array) -> jax.Array:
     """Returns the vector of each row, `x_BD`, from its first token."""

@@ -147,17 +147,37 @@ class Attention(nn.Module):
         bias_BNTS = masks.of_slots(bias_BNTS, keys.slots_BS)
     if config.window is not None:
       mask = mask.replace(window=config.window)
-    rng = self.make_rng('dropout') if train and config.dropout else None
-    options = dict(
-        bias_BNTS=bias_BNTS, scale=config.scale, softcap=config.softcap)
-    out_BTNH = self.attend(
-        q_BTNH, k_BTKH, v_BTKH, mask, dropout=config.dropout, dropout_rng=rng,
-        **options)
-    if taps.asked(self, 'weights'):  # Which a fused kernel never writes down.
-      weights_BNTS = taps.tap(self, 'weights', attend_lib.weights(
-          q_BTNH, k_BTKH, mask, **options))
-      if taps.written(self, 'weights'):
-        out_BTNH = attend_lib.averaged(weights_BNTS, v_BTKH)
+    out_BTNH = attended(self, q_BTNH, k_BTKH, v_BTKH, mask, bias_BNTS, train)
     out_BTD = layers.Dense(d.D, policy, config.out_bias, policy.residual_std,
                            name='out')(out_BTNH.reshape(d.B, d.T, -1))
     return out_BTD, cache
+
+
+def attended(module: nn.Module, q_BTNH: jax.Array, k_BSKH: jax.Array,
+             v_BSKH: jax.Array, mask: masks.Mask,
+             bias_BNTS: jax.Array | None = None, train: bool = False
+             ) -> jax.Array:
+  """Returns values averaged as a module's config says, `out_BTNH`.
+
+  Args:
+    module: One with a `config` of attention and a way to `attend`.
+    q_BTNH: Queries.
+    k_BSKH: Keys.
+    v_BSKH: Values.
+    mask: Which keys each query may see.
+    bias_BNTS: Added to the logits.
+    train: Whether dropout is on.
+  """
+  config = module.config
+  rng = module.make_rng('dropout') if train and config.dropout else None
+  options = dict(
+      bias_BNTS=bias_BNTS, scale=config.scale, softcap=config.softcap)
+  out_BTNH = module.attend(
+      q_BTNH, k_BSKH, v_BSKH, mask, dropout=config.dropout, dropout_rng=rng,
+      **options)
+  if taps.asked(module, 'weights'):  # Which a fused kernel never writes down.
+    weights_BNTS = taps.tap(module, 'weights', attend_lib.weights(
+        q_BTNH, k_BSKH, mask, **options))
+    if taps.written(module, 'weights'):
+      out_BTNH = attend_lib.averaged(weights_BNTS, v_BSKH)
+  return out_BTNH

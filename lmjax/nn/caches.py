@@ -122,8 +122,7 @@ class Tokens:
     """
     def put(buffer_BS, new_BT):
       new_BT = jnp.broadcast_to(new_BT, (len(buffer_BS), new_BT.shape[1]))
-      return jax.vmap(jax.lax.dynamic_update_slice_in_dim, (0, 0, 0, None))(
-          buffer_BS, new_BT, self.slots_B, 0)
+      return _written(buffer_BS, new_BT, self.slots_B, 1)
     segments_BT = mask.query_segments_BT
     if segments_BT is None:
       segments_BT = jnp.ones_like(mask.query_positions_BT)
@@ -166,8 +165,15 @@ def insert(cache: Any, row: Any, place: jax.Array | int) -> Any:
 def _put(buffer_BKSH, new_BTKH, places_B):
   """Returns the buffer with T tokens a row, from a place of each row on."""
   new_BKTH = _heads_first(new_BTKH).astype(buffer_BKSH.dtype)
+  return _written(buffer_BKSH, new_BKTH, places_B, 2)
+
+
+def _written(buffer, new, places_B, axis):
+  """Returns rows with a slice written at each one's place along an axis."""
+  if len(buffer) == 1:  # Spares a scatter, which takes longer.
+    return jax.lax.dynamic_update_slice_in_dim(buffer, new, places_B[0], axis)
   return jax.vmap(jax.lax.dynamic_update_slice_in_dim, (0, 0, 0, None))(
-      buffer_BKSH, new_BKTH, places_B, 1)
+      buffer, new, places_B, axis - 1)
 
 
 def _held(count_B, size):

@@ -12,6 +12,7 @@ from lmjax.nn import attention
 from lmjax.nn import caches
 from lmjax.nn import layers
 from lmjax.nn import masks
+from lmjax.nn import taps
 
 
 @struct.dataclass
@@ -92,10 +93,10 @@ class CrossAttention(nn.Module):
         k_BSKH = config.qk_norm.build('key_norm')(k_BSKH)
       cache = caches.Contiguous(
           jnp.swapaxes(k_BSKH, 1, 2), jnp.swapaxes(v_BSKH, 1, 2))
-    rng = self.make_rng('dropout') if train and config.dropout else None
-    out_BTNH = self.attend(
-        q_BTNH, k_BSKH, v_BSKH, memory.mask, scale=config.scale,
-        softcap=config.softcap, dropout=config.dropout, dropout_rng=rng)
+    q_BTNH, k_BSKH, v_BSKH = (taps.tap(self, name, x) for name, x in (
+        ('queries', q_BTNH), ('keys', k_BSKH), ('values', v_BSKH)))
+    out_BTNH = attention.attended(
+        self, q_BTNH, k_BSKH, v_BSKH, memory.mask, train=train)
     out_BTD = layers.Dense(d.D, policy, config.out_bias, policy.residual_std,
                            name='out')(out_BTNH.reshape(d.B, d.T, -1))
     return out_BTD, cache

@@ -8,8 +8,9 @@ and layers that lie on different devices.
 
 The places of a Transformer: `embedding`; in each block `input`, `after_mixer`
 and `after_mlp`, the residual stream; in each attention `queries`, `keys`,
-`values` (of the T tokens, as they enter the product) and `weights`; `final`,
-the normed residual stream; `logits`. A user's own modules may have others.
+`values` (of the T tokens, or of the memory that they read) and `weights`;
+`after_cross` where a decoder reads a memory; `final`, the normed residual
+stream; `logits`. A user's own modules may have others.
 """
 from collections.abc import Callable, Collection, Iterator, Mapping
 import contextlib

@@ -11,6 +11,8 @@ from lmjax.core import errors
 from lmjax.core import placement
 from lmjax.models import cost
 from lmjax.models.presets import decoders
+from lmjax.models.presets import encoder_decoders
+from lmjax.models.presets import encoders
 from lmjax.nn import block
 from lmjax.nn import taps
 from lmjax.parallel import sharding
@@ -149,3 +151,19 @@ def test_attention_weights_are_written(looped):
 def test_an_unknown_place_is_refused():
   with pytest.raises(errors.InputError, match='Decoder has no place .* middle'):
     taps.capture(LOOPED.build(), ['input', 'middle'])(PARAMS, IDS)
+
+
+@pytest.mark.slow
+def test_every_family_of_transformers_has_the_places():
+  reader = encoder_decoders.t5(16, 1, 2, 24, vocab_size=13, context=16)
+  (logits, _), values = taps.capture(reader.build(), NAMES)(
+      hot.hot_params(cost.shapes(reader)), IDS)
+  np.testing.assert_array_equal(values['logits'], logits)
+  layer = values['decoder']['layer_0']
+  assert layer['cross']['weights'].shape == (4, 2, 6, 6)
+  assert values['encoder']['final'].shape == layer['after_mlp'].shape
+  both_ways = encoders.bert(16, 1, 2, vocab_size=13, context=16)
+  (logits, _), values = taps.capture(both_ways.build(), NAMES)(
+      hot.hot_params(cost.shapes(both_ways)), IDS)
+  np.testing.assert_array_equal(values['logits'], logits)
+  assert values['layer_0']['mixer']['weights'].min() > 0
