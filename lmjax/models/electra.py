@@ -56,7 +56,7 @@ class ElectraConfig:
   @property
   def traits(self) -> model.Traits:
     return model.Traits(
-        both_ways=True, attends=True,
+        both_ways=True, attends=True, types=self.discriminator.num_types,
         heads=frozenset({'tokens', 'replaced', 'generator'}))
 
   @property

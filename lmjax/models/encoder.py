@@ -162,7 +162,7 @@ class EncoderConfig(vocabulary.Sized):
              'pairs': self.pooler and self.pooler.pairs,
              'replaced': self.replaced}
     return model.Traits(
-        both_ways=True, attends=True, blocks=True,
+        both_ways=True, attends=True, blocks=True, types=self.num_types,
         stages=self.scan and not self.shared_layers,
         offloads=self.remat == 'offload', mixture=self.block.mlp.mixture,
         heads=frozenset(name for name, head in heads.items() if head))

@@ -27,6 +27,9 @@ class Traits:
     reads_source: `encode` reads a text of its own, the source, and `hidden`
       takes what it returns as `memory_BSD`.
     two_stream: `hidden` takes `order_BT` and predicts tokens in that order.
+    types: How many types of token the model tells apart, such as the tokens of
+      the first and the second text of a pair: `hidden` and `encode` take
+      `types_BT`, from 0. A model with fewer than 2 is not given any.
     cached: The model satisfies `Cached`: it can continue a text.
     carries_state: The cache is a state that can be carried to the next batch,
       and a method `outputs` gives the last layer before and after dropout.
@@ -46,6 +49,7 @@ class Traits:
   encodes: bool = False
   reads_source: bool = False
   two_stream: bool = False
+  types: int = 0
   cached: bool = False
   carries_state: bool = False
   blocks: bool = False

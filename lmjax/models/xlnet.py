@@ -73,7 +73,9 @@ class XLNetConfig(vocabulary.Sized):
 
   @property
   def traits(self) -> model.Traits:
-    return model.Traits(attends=True, encodes=True, two_stream=True)
+    return model.Traits(
+        attends=True, encodes=True, two_stream=True,
+        types=2 if self.types else 0)
 
   @property
   def policy(self) -> layers.Policy:

@@ -1,4 +1,6 @@
 """What a model makes of a text: its hidden states, and one vector of them."""
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -21,8 +23,7 @@ def states(model: nn.Module, inputs_BT: jax.Array, positions_BT: jax.Array,
     inputs_BT: Token ids.
     positions_BT: Their positions, from 0.
     segments_BT: Documents from 1, 0 for padding.
-    types_BT: Which text of a pair each token is from; a model that does not
-      tell types apart does without.
+    types_BT: Which text of a pair each token is from; see `typed`.
     causal: Whether a model that can read one way only does; one that was built
       to read both ways always does.
     train: Whether dropout is on.
@@ -31,9 +32,23 @@ def states(model: nn.Module, inputs_BT: jax.Array, positions_BT: jax.Array,
   mask = masks.make(
       positions_BT, segments_BT,
       causal=causal and traits.causal and not traits.encodes)
+  given = typed(model, types_BT)
   if traits.encodes:
-    return model.encode(inputs_BT, mask, train=train)
-  return model.hidden(inputs_BT, mask, train=train)[0]
+    return model.encode(inputs_BT, mask, train=train, **given)
+  return model.hidden(inputs_BT, mask, train=train, **given)[0]
+
+
+def typed(model: Any, types_BT: jax.Array | None) -> dict[str, jax.Array]:
+  """Returns the keyword argument `types_BT` for a model that takes it, or {}.
+
+  Args:
+    model: Any module of `lmjax.models.model.Model`. One that does not tell
+      types apart reads a pair as one text.
+    types_BT: The type of each token, or None if the batch has none.
+  """
+  if types_BT is None or model.config.traits.types < 2:
+    return {}
+  return {'types_BT': types_BT}
 
 
 def mean(x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:

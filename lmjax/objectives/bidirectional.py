@@ -7,6 +7,7 @@ import jax
 
 from lmjax.core import errors
 from lmjax.nn import masks
+from lmjax.nn import readout
 
 
 def check(model: nn.Module, what: str) -> None:
@@ -72,11 +73,10 @@ def hidden(model: nn.Module, params: Any, batch: Mapping[str, jax.Array],
     rng: Key for dropout; None evaluates, without dropout.
     method: The method of the model that returns hidden states.
   """
-  types = {'types_BT': batch['types']} if 'types' in batch else {}
   x_BTD, _ = model.apply(
       {'params': params}, batch['inputs'] if inputs_BT is None else inputs_BT,
       masks.make(batch['positions'], batch['segments'], causal=False),
-      **types, train=rng is not None,
+      **readout.typed(model, batch.get('types')), train=rng is not None,
       rngs=None if rng is None else {'dropout': rng}, method=method)
   return x_BTD
 

@@ -125,12 +125,11 @@ def embed(model: nn.Module, params: Any, batch: Batch,
     pooling: See `SimCSE`.
     rng: Key for dropout; None evaluates, without dropout.
   """
-  types = {'types_BT': batch['types']} if 'types' in batch else {}
   x_BTD, _ = model.apply(
       {'params': params}, batch['inputs'],
       masks.make(batch['positions'], batch['segments'],
                  causal=model.config.traits.causal),
-      **types, train=rng is not None,
+      **readout.typed(model, batch.get('types')), train=rng is not None,
       rngs=None if rng is None else {'dropout': rng}, method='hidden')
   real_BT = batch['segments'] > 0
   x_BD = _POOLING[pooling](model, params, x_BTD, real_BT).astype(jnp.float32)

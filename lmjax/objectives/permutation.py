@@ -12,6 +12,7 @@ from lmjax.core import errors
 from lmjax.core import metrics
 from lmjax.core import shapes
 from lmjax.nn import masks
+from lmjax.nn import readout
 from lmjax.objectives import lm
 from lmjax.objectives import losses
 
@@ -77,7 +78,8 @@ class PermutationLM:
       logits_BTV, _ = model.apply(
           {'params': params}, batch['inputs'],
           masks.make(batch['positions'], batch['segments'], causal=False),
-          order_BT=order_BT, train=rng is not None,
+          order_BT=order_BT, **readout.typed(model, batch.get('types')),
+          train=rng is not None,
           rngs=None if rng is None else {
               'dropout': jax.random.fold_in(rng, 1)})
       nll_BT, _ = losses.cross_entropy(logits_BTV, batch['inputs'])

@@ -98,7 +98,7 @@ def finetune(
       publish(
           run, results, task.answers(
               outputs, splits.test, rows['test'], splits),
-          [*splits.notes,
+          [*splits.notes, *untyped(begin.backbone, splits),
            *(f'{name}: {r.describe()}.' for name, r in rows.items())],
           step=number, stopped_early=fitted.stopped_early, init=config.init,
           parameters_hash=trees.digest(params),
@@ -166,6 +166,16 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
         microbatches=config.training.microbatches,
         sequence=config.training.sequence)
   return found
+
+
+def untyped(backbone: models.Config, splits: task_lib.Splits
+            ) -> tuple[str, ...]:
+  """Returns a note if examples are pairs and the model has no token types."""
+  if splits.texts < 2 or backbone.traits.types > 1:
+    return ()
+  return (
+      f'{type(backbone).__name__} as configured has no token types: it reads a '
+      'pair as one text, and tells its two apart by special tokens at most.',)
 
 
 def frozen(config: experiment.Finetune, params: Any) -> tuple[str, ...]:

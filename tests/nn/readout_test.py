@@ -1,4 +1,5 @@
 """States come from the part of a model that reads a text, causal or not."""
+import functools
 import types
 
 import flax.linen as nn
@@ -32,6 +33,20 @@ class Reader(Plain):
     return 10.0 * mask.dense()
 
 
+class Typed(nn.Module):
+  """Returns the types that it is given."""
+  config: types.SimpleNamespace
+
+  def hidden(self, inputs_BT, mask, types_BT=None, train=False):
+    return 0 * inputs_BT if types_BT is None else types_BT, None
+
+
+class TypedReader(Typed):
+
+  def encode(self, inputs_BT, mask, types_BT=None, train=False):
+    return self.hidden(inputs_BT, mask, types_BT)[0]
+
+
 @pytest.mark.parametrize('kind, built, asked, seen', [
     (Plain, True, True, np.tri(3)), (Plain, True, False, np.ones((3, 3))),
     (Plain, False, True, np.ones((3, 3))),
@@ -42,6 +57,20 @@ def test_who_sees_whom(kind, built, asked, seen):
   found = model.apply({}, IDS, positions, ONES, causal=asked,
                       method=readout.states)
   np.testing.assert_array_equal(found, np.broadcast_to(seen, (2, 3, 3)))
+
+
+@pytest.mark.parametrize('kind', [Typed, TypedReader])
+def test_types_reach_only_a_model_that_tells_them_apart(kind):
+  encodes = kind is TypedReader
+  states = functools.partial(
+      kind(traits(encodes=encodes, types=2)).apply, {}, IDS, IDS, ONES,
+      method=readout.states)
+  np.testing.assert_array_equal(states(types_BT=IDS), IDS)
+  np.testing.assert_array_equal(states(), 0 * IDS)
+  for number in 0, 1:  # Of one type are all tokens anyway.
+    blind = kind(traits(encodes=encodes, types=number))
+    np.testing.assert_array_equal(blind.apply(
+        {}, IDS, IDS, ONES, types_BT=IDS, method=readout.states), 0 * IDS)
 
 
 def test_dropout_is_passed_on():

@@ -13,6 +13,9 @@ from lmjax.objectives import bidirectional
 class Spy:
   """Records how it is called."""
 
+  def __init__(self, **traits):
+    self.config = model(**traits).config
+
   def apply(self, variables, ids, *args, **kwargs):
     self.call = dict(ids=ids, args=args, **kwargs)
     return ids, None
@@ -33,7 +36,7 @@ def test_the_mask_hides_other_documents_and_not_the_future():
 
 
 def test_types_and_other_inputs_are_handed_on():
-  spy = Spy()
+  spy = Spy(types=2)
   bidirectional.hidden(
       spy, {}, BATCH | {'types': BATCH['segments']}, 7 + BATCH['inputs'],
       rng='key', method='other')
@@ -41,6 +44,12 @@ def test_types_and_other_inputs_are_handed_on():
   np.testing.assert_array_equal(spy.call['ids'], [[8, 9, 10]])
   assert spy.call['train'] and spy.call['rngs'] == {'dropout': 'key'}
   assert spy.call['method'] == 'other'
+
+
+def test_a_model_without_types_is_given_none():
+  spy = Spy(both_ways=True)
+  bidirectional.hidden(spy, {}, BATCH | {'types': BATCH['segments']})
+  assert 'types_BT' not in spy.call
 
 
 def model(**traits):

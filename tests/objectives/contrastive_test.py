@@ -54,6 +54,17 @@ def params():
       MODEL.init, jax.random.key(0), jnp.zeros((1, 4), jnp.int32))['params'])
 
 
+def test_a_model_without_types_reads_pairs_too():
+  batch = texts(0)
+  model = decoder.DecoderConfig(
+      vocab_size=VOCAB, context=16, width=16, num_layers=1).build()
+  shapes = jax.eval_shape(model.init, jax.random.key(0), batch['inputs'])
+  found = jax.eval_shape(
+      lambda p, b: contrastive.embed(model, p, b), shapes['params'],
+      batch | {'types': batch['segments']})
+  assert found.shape == (ROWS, 16)
+
+
 @jax.jit
 def hidden(params, inputs):
   return MODEL.apply({'params': params}, inputs, method='hidden')[0]

@@ -1,5 +1,6 @@
 """Permutation LM: an explicit product, proper sums, and what is counted."""
 import itertools
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import scipy.special
 
 from lmjax.core import errors
 from lmjax.models import decoder
+from lmjax.models import model as model_lib
 from lmjax.models import xlnet
 from lmjax.nn import masks
 from lmjax.objectives import permutation
@@ -104,6 +106,22 @@ def test_scores_average_orders_and_do_not_depend_on_packing():
   assert np.abs(each[0] - each[1]).max() > 1e-2
   np.testing.assert_allclose(
       want, np.mean(each, axis=0)[alone['weights'] > 0], atol=1e-5)
+
+
+@pytest.mark.parametrize('types', [0, 2])
+def test_types_are_handed_on_to_a_model_that_has_them(types):
+  given = {}
+
+  class Spy:
+    config = mock.Mock(traits=model_lib.Traits(two_stream=True, types=types))
+
+    def apply(self, variables, ids, mask, **options):
+      given.update(options)
+      return jax.nn.one_hot(ids, VOCAB), None
+  batch = batches.alone(DOCS)
+  objective = permutation.PermutationLM().build(Spy())
+  jax.eval_shape(objective, {}, batch | {'types': batch['segments']})
+  assert ('types_BT' in given) == (types == 2)
 
 
 def test_targets_without_weight_are_given_not_predicted():

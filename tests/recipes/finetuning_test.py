@@ -5,6 +5,7 @@ from lmjax.core import errors
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models import decoder
+from lmjax.models import encoder
 from lmjax.parallel import strategy
 from lmjax.recipes import finetuning
 from lmjax.tasks import classification
@@ -95,6 +96,15 @@ def test_the_digest_knows_texts_labels_and_splits():
   moved = [e._replace(where='elsewhere') for e in SPLITS.train]
   same = dataclasses.replace(SPLITS, train=moved).digest()
   assert len(digests) == 4 and same in digests
+
+
+def test_a_pair_before_a_model_without_types_is_noted():
+  pairs = dataclasses.replace(SPLITS, texts=2)
+  note, = finetuning.untyped(CONFIG.model, pairs)
+  assert note.startswith('DecoderConfig as configured has no token types')
+  assert not finetuning.untyped(CONFIG.model, SPLITS)
+  assert not finetuning.untyped(encoder.EncoderConfig(), pairs)
+  assert finetuning.untyped(encoder.EncoderConfig(num_types=1), pairs)
 
 
 def test_heads_and_rows_must_divide_over_the_mesh():

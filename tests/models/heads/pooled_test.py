@@ -149,6 +149,28 @@ BACKBONES = {
 }
 
 
+TYPED = BACKBONES | {
+    'xlnet': dataclasses.replace(BACKBONES['xlnet'], types=True)}
+
+
+@pytest.mark.parametrize('name', ['encoder', 'electra', 'xlnet'])
+def test_types_tell_the_texts_of_a_pair_apart(name):
+  model, params = built(TYPED[name])
+  shapes = {path for path, _ in trees.items(params)}
+  assert any(path.split('/')[-1] == 'types' or 'types/' in path
+             for path in shapes)
+  @jax.jit
+  def logits(types):
+    return model.apply(
+        {'params': params}, INPUTS, POSITIONS, SEGMENTS, types_BT=types)
+  types = (POSITIONS > 1) & (SEGMENTS > 0)
+  pair = logits(types * 1)
+  assert np.abs(pair - logits(types * 0)).min() > 1e-3
+  swapped = logits((types ^ (SEGMENTS > 0)) * 1)
+  # XLNet knows whether two tokens are of one type, not of which.
+  assert (np.abs(pair - swapped).max() > 1e-3) == (name != 'xlnet')
+
+
 @pytest.mark.parametrize('name', BACKBONES)
 def test_any_model_is_a_backbone(name):
   model, params = built(BACKBONES[name])
