@@ -142,7 +142,7 @@ class Classification:
           rows.by_row['labels'], fitted(texts), splits.labels)
     return out
 
-  def unlabelled(self, texts: Sequence[str], where: str
-                 ) -> list[task_lib.Example]:
+  def examples(self, texts: Sequence[str], where: str,
+               label: str | None = None) -> list[task_lib.Example]:
     """See `task.Task`."""
-    return [task_lib.unlabelled(texts, where)]
+    return [task_lib.example(texts, where, label)]

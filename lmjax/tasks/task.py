@@ -42,9 +42,11 @@ class Example(NamedTuple):
     return (*self.texts, self.label)
 
 
-def unlabelled(texts: Sequence[str], where: str) -> Example:
-  """Returns the example of a text or of a pair whose label is unknown."""
-  return Example(texts[0].strip(), None, where, *(t.strip() for t in texts[1:]))
+def example(texts: Sequence[str], where: str, label: str | None = None
+            ) -> Example:
+  """Returns the example of a text or of a pair, without whitespace around."""
+  first, *second = (text.strip() for text in texts)
+  return Example(first, label and label.strip(), where, *second)
 
 
 def shown(example: Example) -> dict[str, str]:
@@ -82,6 +84,38 @@ class Splits:
       for example in getattr(self, name):
         sha.update(repr((name, *example.content)).encode())
     return sha.hexdigest()
+
+  def known(self) -> dict[str, Any]:
+    """Returns what answers to new texts depend on: all but the examples.
+
+    A run keeps it as JSON, and `of` reads it back.
+    """
+    return {field: getattr(self, field) for field in _known_fields()}
+
+  @classmethod
+  def of(cls, known: Mapping[str, Any]) -> 'Splits':
+    """Returns splits without examples; see `known`.
+
+    Raises:
+      ValueError: If `known` is not what the method of that name returns.
+    """
+    fields = _known_fields()
+    if set(known) != set(fields):
+      raise ValueError(f'it should hold {fields}, not {list(known)[:20]}')
+    for name, default in fields.items():
+      wanted = list | tuple if isinstance(default, tuple) else type(default)
+      if not isinstance(known[name], wanted):
+        raise ValueError(f'{name} is {known[name]!r:.60}')
+    return cls((), (), (), **{
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in known.items()})
+
+
+def _known_fields() -> dict[str, Any]:
+  """Returns the fields of `Splits` that need no example, with their defaults.
+  """
+  return {field.name: field.default for field in dataclasses.fields(Splits)
+          if field.name not in (*SPLITS, 'notes')}
 
 
 class Batches(Protocol):
@@ -180,5 +214,12 @@ class Task(Protocol):
   def baselines(self, splits: Splits, rows: Rows) -> Mapping[str, Result]:
     """Returns results of simpler models on the test split, by name."""
 
-  def unlabelled(self, texts: Sequence[str], where: str) -> Sequence[Any]:
-    """Returns what is to be answered about a text or a pair of texts."""
+  def examples(self, texts: Sequence[str], where: str,
+               label: str | None = None) -> Sequence[Any]:
+    """Returns the examples that a text or a pair of texts makes.
+
+    Args:
+      texts: The text, or both texts of a pair.
+      where: Its place, for messages.
+      label: Its label as a file holds it; None if it is to be predicted.
+    """

@@ -1,6 +1,7 @@
 """A task is a value: it compares, replaces and survives a config file."""
 import dataclasses
 import inspect
+import json
 
 import pytest
 
@@ -45,4 +46,17 @@ def test_an_example_is_its_texts_and_its_label():
   assert one.texts == ('a',) and one.content == ('a', 'x')
   assert two.texts == ('a', 'b') and two.content == ('a', 'b', 'x')
   assert task.shown(one) == {'text': 'a', 'label': 'x'}
-  assert task.unlabelled(('a ', 'b'), 'f:2') == two._replace(label=None)
+  assert task.example(('a ', 'b'), 'f:2') == two._replace(label=None)
+  assert task.example(('a ',), 'f:1', ' x') == one
+
+
+def test_splits_without_their_examples_pass_through_json():
+  splits = task.Splits(
+      ['a'], ['b'], ['c'], ('no', 'yes'), ('A note.',), texts=2)
+  known = json.loads(json.dumps(splits.known()))
+  assert known == {'labels': ['no', 'yes'], 'texts': 2}
+  assert task.Splits.of(known) == task.Splits((), (), (), ('no', 'yes'), (), 2)
+  for wrong in {}, known | {'more': 1}, known | {'labels': 'no'}, (
+      known | {'texts': '2'}):
+    with pytest.raises(ValueError, match='should hold|labels is|texts is'):
+      task.Splits.of(wrong)
