@@ -86,6 +86,8 @@ if __name__ == '__main__':
   flags.DEFINE_float('typical_p', None, 'Draw from typical ones of this mass.')
   flags.DEFINE_float('min_p', None, 'Leave out what is this much rarer.')
   flags.DEFINE_float('repetition_penalty', 1.0, 'Above 1 repeats less.')
+  flags.DEFINE_float('presence_penalty', 0.0, 'Less for what occurred.')
+  flags.DEFINE_float('frequency_penalty', 0.0, 'Less each time it occurred.')
   flags.DEFINE_integer('seed', 0, 'Of the draws.')
   flags.DEFINE_integer('num_samples', 1, 'Of each prompt.', lower_bound=1)
   flags.DEFINE_integer('batch_size', 8, 'Rows at a time.', lower_bound=1)

@@ -26,6 +26,7 @@ class Rows:
     typical_p_B: 1: all tokens.
     min_p_B: 0: all tokens.
     repetition_penalty_B: 1: none.
+    presence_penalty_B, frequency_penalty_B: 0: none.
     keys_B: From which a row's n-th token is drawn as number n.
   """
   temperature_B: jax.Array | np.ndarray
@@ -34,6 +35,8 @@ class Rows:
   typical_p_B: jax.Array | np.ndarray
   min_p_B: jax.Array | np.ndarray
   repetition_penalty_B: jax.Array | np.ndarray
+  presence_penalty_B: jax.Array | np.ndarray
+  frequency_penalty_B: jax.Array | np.ndarray
   keys_B: jax.Array
 
 
@@ -69,14 +72,15 @@ def rows(samplings: transforms.Sampling | Sequence[transforms.Sampling],
       values('temperature'),
       np.minimum(values('top_k', np.int64), _ALL['top_k']).astype(np.int32),
       values('top_p'), values('typical_p'), values('min_p'),
-      values('repetition_penalty'), keys_B)
+      values('repetition_penalty'), values('presence_penalty'),
+      values('frequency_penalty'), keys_B)
 
 
 def draw(how: Rows, logits_BV: jax.Array, counts_BV: jax.Array,
          drawn_B: jax.Array) -> jax.Array:
   """Returns the next token of each row, `token_B`.
 
-  The penalty comes first, then the temperature, then the cuts, each on what
+  The penalties come first, then the temperature, then the cuts, each on what
   the one before has left, as in `transforms.Sampling.build`.
 
   Args:
@@ -90,6 +94,11 @@ def draw(how: Rows, logits_BV: jax.Array, counts_BV: jax.Array,
       how.repetition_penalty_B != 1, logits_BV,
       lambda x_BV: transforms.penalized(
           x_BV, counts_BV, how.repetition_penalty_B[:, None]))
+  logits_BV = _where(
+      (how.presence_penalty_B != 0) | (how.frequency_penalty_B != 0), logits_BV,
+      lambda x_BV: transforms.counted(
+          x_BV, counts_BV, how.presence_penalty_B[:, None],
+          how.frequency_penalty_B[:, None]))
   random_B = how.temperature_B > 0
 
   def at_random():

@@ -9,6 +9,7 @@ them ever sorts the vocabulary:
 """
 from collections.abc import Callable
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -154,6 +155,30 @@ class RepetitionPenalty:
 
 
 @dataclasses.dataclass(frozen=True)
+class CountPenalty:
+  """Lowers the logits of tokens that occurred: x - presence - frequency * n.
+
+  n is how often the token occurred, the prompt included; a token that did not
+  occur keeps its logit. Negative values encourage repetition.
+
+  Attributes:
+    presence: Subtracted once from every token that occurred.
+    frequency: Subtracted for each time that it did.
+  """
+  presence: float = 0.0
+  frequency: float = 0.0
+
+  def __post_init__(self):
+    for name in ('presence', 'frequency'):
+      value = getattr(self, name)
+      _check(f'{name}_penalty', value, math.isfinite(value), 'a finite number')
+
+  def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
+    shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
+    return counted(logits_BV, counts_BV, self.presence, self.frequency)
+
+
+@dataclasses.dataclass(frozen=True)
 class Sampling:
   """How the tokens of a row are drawn.
 
@@ -164,6 +189,8 @@ class Sampling:
     temperature: 0 is greedy.
     top_k, top_p, typical_p, min_p: Which tokens stay; None is all.
     repetition_penalty: Above 1 discourages tokens that occurred.
+    presence_penalty, frequency_penalty: Above 0 discourage tokens that
+      occurred, once or for each time; see `CountPenalty`.
   """
   temperature: float = 1.0
   top_k: int | None = None
@@ -171,6 +198,8 @@ class Sampling:
   typical_p: float | None = None
   min_p: float | None = None
   repetition_penalty: float = 1.0
+  presence_penalty: float = 0.0
+  frequency_penalty: float = 0.0
 
   def __post_init__(self):
     _check('temperature', self.temperature, self.temperature >= 0,
@@ -180,19 +209,21 @@ class Sampling:
   def build(self) -> tuple[Transform, ...]:
     """Returns the transforms in their customary order.
 
-    That is: penalty, temperature, then the cuts, each on what is left.
+    That is: penalties, temperature, then the cuts, each on what is left.
     """
     chain = []
     if self.repetition_penalty != 1:
       chain.append(RepetitionPenalty(self.repetition_penalty))
-    if self.temperature not in (0, 1):
+    if self.presence_penalty or self.frequency_penalty:
+      chain.append(CountPenalty(self.presence_penalty, self.frequency_penalty))
+    if self.temperature == 0:
+      return (*chain, Greedy())
+    if self.temperature != 1:
       chain.append(Temperature(self.temperature))
     for value, transform in ((self.top_k, TopK), (self.top_p, TopP),
                              (self.typical_p, TypicalP), (self.min_p, MinP)):
       if value is not None:
         chain.append(transform(value))
-    if self.temperature == 0:
-      chain = chain[:int(self.repetition_penalty != 1)] + [Greedy()]
     return tuple(chain)
 
 
@@ -210,6 +241,13 @@ def penalized(logits_BV: jax.Array, counts_BV: jax.Array,
   lowered_BV = jnp.where(
       logits_BV > 0, logits_BV / penalty, logits_BV * penalty)
   return jnp.where(counts_BV > 0, lowered_BV, logits_BV)
+
+
+def counted(logits_BV: jax.Array, counts_BV: jax.Array,
+            presence: float | jax.Array, frequency: float | jax.Array
+            ) -> jax.Array:
+  """Returns logits less `presence` and, for each occurrence, `frequency`."""
+  return logits_BV - presence * (counts_BV > 0) - frequency * counts_BV
 
 
 def of_rank(logits_BV: jax.Array, k: int | jax.Array) -> jax.Array:

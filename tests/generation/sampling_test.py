@@ -16,11 +16,13 @@ KINDS = [
     transforms.Sampling(2.0, top_k=10**12), transforms.Sampling(top_p=0.4),
     transforms.Sampling(typical_p=0.5), transforms.Sampling(min_p=0.2),
     transforms.Sampling(0, 3, 0.5, 0.5, 0.5, 1.7),
-    transforms.Sampling(1.1, 20, 0.95, 0.9, 0.01, 1.3),
+    transforms.Sampling(1.1, 20, 0.95, 0.9, 0.01, 1.3, 0.8, -0.6),
+    transforms.Sampling(0, presence_penalty=2.0),
+    transforms.Sampling(frequency_penalty=1.5),
     transforms.Sampling(top_p=1.0, typical_p=1.0, min_p=1.0)]
 B, V = len(KINDS), 211
 LOGITS_BV = jnp.asarray(3 * RNG.standard_normal((B, V)), jnp.float32)
-COUNTS_BV = jnp.asarray(RNG.integers(0, 2, (B, V)), jnp.int32)
+COUNTS_BV = jnp.asarray(RNG.integers(0, 3, (B, V)), jnp.int32)
 KEYS_B = jax.random.split(jax.random.key(1), B)
 
 
@@ -58,7 +60,7 @@ def test_greedy_rows_alone_draw_no_random_numbers():
       sampling.rows(KINDS[1], KEYS_B, B), LOGITS_BV, COUNTS_BV,
       jnp.zeros(B, int))
   outside = [equation.primitive.name for equation in jaxpr.eqns]
-  assert outside.count('cond') == 3  # The penalty, at random, the best.
+  assert outside.count('cond') == 4  # Two penalties, at random, the best.
   assert not any('random' in name or 'sort' in name for name in outside)
   assert 'random_bits' in str(jaxpr) and 'sort[' not in str(jaxpr)
 

@@ -103,6 +103,17 @@ def test_repetition_penalty_lowers_what_occurred_on_either_side_of_zero():
                              rtol=1e-6)
 
 
+def test_count_penalty_falls_with_each_occurrence():
+  counts_BV = np.array([[0, 1, 2, 5]], np.int32)
+  logits_BV = np.array([[1.0, -2.0, 0.5, 3.0]], np.float32)
+  np.testing.assert_allclose(
+      transforms.CountPenalty(0.25, 0.5)(logits_BV, counts_BV),
+      [[1.0, -2.75, -0.75, 0.25]], rtol=1e-6)
+  np.testing.assert_allclose(
+      transforms.CountPenalty(frequency=-1.0)(logits_BV, counts_BV),
+      [[1.0, -1.0, 2.5, 8.0]], rtol=1e-6)
+
+
 def test_no_transform_sorts_the_vocabulary():
   chain = transforms.Sampling(0.7, 5, 0.9, 0.9, 0.1, 1.2).build()
 
@@ -123,15 +134,20 @@ def test_sampling_builds_only_what_it_says():
   assert transforms.Sampling(temperature=0, top_k=5).build() == (
       transforms.Greedy(),)
   assert transforms.Sampling(
-      temperature=0.5, top_k=5, top_p=0.9, repetition_penalty=1.1
-  ).build() == (transforms.RepetitionPenalty(1.1), transforms.Temperature(0.5),
-                transforms.TopK(5), transforms.TopP(0.9))
+      temperature=0.5, top_k=5, top_p=0.9, repetition_penalty=1.1,
+      frequency_penalty=0.2
+  ).build() == (
+      transforms.RepetitionPenalty(1.1), transforms.CountPenalty(0.0, 0.2),
+      transforms.Temperature(0.5), transforms.TopK(5), transforms.TopP(0.9))
+  assert transforms.Sampling(0, presence_penalty=1.0).build() == (
+      transforms.CountPenalty(1.0), transforms.Greedy())
 
 
 @pytest.mark.parametrize('field, value', [
     ('temperature', -1.0), ('temperature', float('nan')), ('top_k', 0),
     ('top_p', 0.0), ('top_p', 1.5), ('typical_p', 0.0), ('min_p', 2.0),
-    ('repetition_penalty', 0.0)])
+    ('repetition_penalty', 0.0), ('presence_penalty', float('inf')),
+    ('frequency_penalty', float('nan'))])
 def test_impossible_values_are_refused_by_name(field, value):
   with pytest.raises(errors.InputError, match=f'{field} should be .*{value}'):
     transforms.Sampling(**{field: value})
