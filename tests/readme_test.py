@@ -1,4 +1,4 @@
-"""What the README shows is run: its Python as one session, its files exist."""
+"""What README and docs show is run: their Python, and their files exist."""
 import ast
 import pathlib
 import re
@@ -13,39 +13,63 @@ from lmjax import experiment
 from lmjax.models import presets
 
 ROOT = pathlib.Path(__file__).parents[1]
-TEXT = (ROOT / 'README.md').read_text()
+README = ROOT / 'README.md'
+PAGES = [README, *sorted((ROOT / 'docs').glob('*.md'))]
+TEXTS = {page: page.read_text() for page in PAGES}
 
 
-def _blocks(language):
-  return re.findall(rf'```{language}\n(.*?)```', TEXT, flags=re.DOTALL)
+def _blocks(page, language):
+  return re.findall(rf'```{language}\n(.*?)```', TEXTS[page], flags=re.DOTALL)
 
 
-def test_python_runs_as_one_session(tmp_path, monkeypatch):
+@pytest.mark.parametrize('page', [
+    page for page in PAGES if _blocks(page, 'python')], ids=lambda p: p.name)
+def test_python_of_a_page_runs_as_one_session(page, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  blocks, session = _blocks('python'), {}
-  assert len(blocks) >= 5
+  session = {}
   # Users have none of the strictness that our tests switch on.
   with jax.numpy_rank_promotion('allow'):
-    for block in blocks:
-      exec(compile(block, 'README.md', 'exec'), session)
-  assert session['result'].rows[-1]['loss'] > 0
+    for block in _blocks(page, 'python'):
+      exec(compile(block, page.name, 'exec'), session)
+  if page.name == 'extending.md':
+    assert session['result'].rows[-1]['loss'] > 0
 
 
-def test_files_that_are_linked_or_run_exist():
-  linked = [path for path in re.findall(r'\]\(([^)#]+)\)', TEXT)
+@pytest.mark.parametrize('page', PAGES, ids=lambda p: p.name)
+def test_files_that_are_linked_or_run_exist(page):
+  text = TEXTS[page]
+  linked = [path for path in re.findall(r'\]\(([^)#]+)\)', text)
             if not path.startswith('http')]
-  run = [word for block in _blocks('bash') + re.findall(r'`([^`\n]+)`', TEXT)
+  run = [word for block in
+         _blocks(page, 'bash') + re.findall(r'`([^`\n]+)`', text)
          for word in block.split() if re.fullmatch(
-             r'(experiments|notebooks|benchmarks)/[\w/.]+\.\w+', word)]
-  assert linked and run
-  for path in linked + run:
+             r'(experiments|notebooks|benchmarks|tests)/[\w/.]+\.\w+', word)]
+  assert linked or run
+  for path in linked:
+    assert (page.parent / path).exists(), path
+  for path in run:
     assert (ROOT / path).exists(), path
 
 
+def test_every_page_is_linked_from_the_readme():
+  for page in PAGES[1:]:
+    assert f'](docs/{page.name})' in TEXTS[README], page.name
+
+
+def test_the_readme_is_short_and_its_numbers_are_those_of_their_page():
+  lines = TEXTS[README].splitlines()
+  assert len(lines) <= 150
+  numbers = [line for line in lines if re.match(r'\| `\w+\.py`', line)]
+  assert len(numbers) >= 4
+  for line in numbers:
+    assert line in TEXTS[ROOT / 'docs/numbers.md'], line
+
+
 def _commands():
-  """Yields (script, arguments) of the commands in README and docstrings."""
-  texts = [TEXT, *(ast.get_docstring(ast.parse(path.read_text()), clean=False)
-                   for path in (ROOT / 'experiments').rglob('*.py'))]
+  """Yields (script, arguments) of the commands in pages and docstrings."""
+  texts = [*TEXTS.values(),
+           *(ast.get_docstring(ast.parse(path.read_text()), clean=False)
+             for path in (ROOT / 'experiments').rglob('*.py'))]
   for text in texts:
     found = re.findall(r'experiments/(\w+)\.py((?: |\\\n|[^`\s]+)*)',
                        text.replace('\\\n', ' '))
@@ -73,7 +97,7 @@ def test_flags_that_are_shown_are_flags_of_the_config():
 
 
 def test_the_test_command_is_what_ci_runs():
-  command = next(b for b in _blocks('bash') if 'pytest' in b).strip()
+  command = next(b for b in _blocks(README, 'bash') if 'pytest' in b).strip()
   ci = (ROOT / '.ci/run').read_text()
   for part in command.split('&&')[1:]:
     words = shlex.split(part.replace('.venv/', ''))

@@ -212,7 +212,7 @@ def _part(state, name):
 FAULTS = [
     bench_lib.Fault(
         'damage', 'a file of the newest checkpoint is damaged',
-        'takes an older one, goes on, bit for bit', newest),
+        'uses an older one, continues, bit for bit', newest),
     bench_lib.Fault(
         'damage_every', 'each of its files: deleted, emptied, cut, a bit '
         'flipped', 'exactly it, or exactly the one before', every_file),
@@ -227,19 +227,19 @@ FAULTS = [
         'a list, exit code 2, nothing touched', all_damaged),
     bench_lib.Fault(
         'full_disk', 'the disk is full for two saves',
-        'told, goes on, bit for bit', full_disk),
+        'reported; continues, bit for bit', full_disk),
     bench_lib.Fault(
         'full_for_good', 'the disk stays full',
-        'exit code 1; with room goes on, bit for bit', full_for_good),
+        'exit code 1; with room continues, bit for bit', full_for_good),
     bench_lib.Fault(
         'no_room', 'not even logs can be written',
-        'exit code 1; with room goes on, bit for bit', no_room),
+        'exit code 1; with room continues, bit for bit', no_room),
     bench_lib.Fault(
         'nan', 'NaN in a batch',
         'update left out, bit for bit; its documents are logged', nan),
     bench_lib.Fault(
         'nan_kill', 'NaN in batches and SIGKILL',
-        'goes on, bit for bit', nan_and_kills),
+        'continues, bit for bit', nan_and_kills),
     bench_lib.Fault(
         'nan_many', 'NaN in every batch from some step on',
         'exit code 1, checkpoints untouched by it', many_nan),

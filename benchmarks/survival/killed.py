@@ -95,23 +95,23 @@ def _with(*flags):
 FAULTS = [
     bench_lib.Fault(
         'kill', 'SIGKILL at random points (packing, dropout)',
-        'goes on, bit for bit', at_random),
+        'continues, bit for bit', at_random),
     bench_lib.Fault(
         'kill_microbatches', '... with gradient accumulation',
-        'goes on, bit for bit', _with(MICROBATCHES)),
+        'continues, bit for bit', _with(MICROBATCHES)),
     bench_lib.Fault(
         'kill_bfloat16', '... with bfloat16 compute',
-        'goes on, bit for bit', _with(BFLOAT16)),
+        'continues, bit for bit', _with(BFLOAT16)),
     bench_lib.Fault(
         'kill_workers', '... with three threads that make batches',
-        'goes on, bit for bit', _with(WORKERS)),
+        'continues, bit for bit', _with(WORKERS)),
     bench_lib.Fault(
         'kill_devices', '... and another number of devices each time',
-        'goes on, losses within 1e-5', on_other_devices),
+        'continues, losses within 1e-5', on_other_devices),
     bench_lib.Fault(
         'kill_save', 'SIGKILL during a save',
-        'goes on, bit for bit', while_saving),
+        'continues, bit for bit', while_saving),
     bench_lib.Fault(
         'kill_start', 'SIGKILL before the first step',
-        'goes on, bit for bit', while_starting),
+        'continues, bit for bit', while_starting),
 ]

@@ -174,9 +174,9 @@ FAULTS = [
         'meaning', 'another learning rate, seed or batch size',
         'refused, exit code 2: field, saved -> now', changed(MEANING)),
     bench_lib.Fault(
-        'override', '... with --override', 'goes on with it', overridden),
+        'override', '... with --override', 'continues with it', overridden),
     bench_lib.Fault(
-        'looks', 'another logging or sampling', 'goes on, bit for bit', looks),
+        'looks', 'another logging or sampling', 'continues, bit for bit', looks),
     bench_lib.Fault(
         'tokenizer', 'another tokenizer than the run has',
         'refused, exit code 2', changed([(TOKENIZER, 'tokenizer')])),
@@ -193,7 +193,7 @@ FAULTS = [
         'utf8', 'invalid UTF-8, binary files',
         'refused, exit code 2: file:line, byte', bad_text),
     bench_lib.Fault(
-        'utf8_skipped', '... with on_bad_text', 'counted and told',
+        'utf8_skipped', '... with on_bad_text', 'counted and reported',
         bad_text_skipped),
     bench_lib.Fault(
         'shards', 'shards cut, flipped, empty, blank or absent',

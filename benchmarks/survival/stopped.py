@@ -172,7 +172,7 @@ FAULTS = [
         by('STOP'), trials=3),
     bench_lib.Fault(
         'signal_start', 'SIGTERM, SIGINT before there is anything to save',
-        'ends at once; goes on, bit for bit',
+        'ends at once; continues, bit for bit',
         each(before('SIGTERM', -signal.SIGTERM), before('SIGINT', 130))),
     bench_lib.Fault(
         'signal_compilation', 'SIGTERM, SIGINT during compilation',
@@ -195,10 +195,10 @@ FAULTS = [
         'watchdog: all stacks, exit code 70', hanging),
     bench_lib.Fault(
         'second_writer', 'a second run in the same directory',
-        'refused, exit code 2; the first goes on', second_writer),
+        'refused, exit code 2; the first continues', second_writer),
     bench_lib.Fault(
         'takeover', 'a second run with --takeover',
-        'goes on, bit for bit; the first stops', takeover),
+        'continues, bit for bit; the first stops', takeover),
     bench_lib.Fault(
         'stale_lock', 'the lock of a dead process, of another host',
         'reclaimed; refused without --takeover', stale_lock),
