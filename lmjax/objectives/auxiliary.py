@@ -1,8 +1,8 @@
-"""Losses and measurements that layers hand over, besides what they return.
+"""Auxiliary losses and metrics that layers sow next to their output.
 
-A layer sows values of each row of the batch, [B], in two Flax collections:
+A layer sows one value for each row of the batch, [B], in two Flax collections:
 `losses`, which are added to the loss, and `metrics`, which are reported under
-their names. A model whose layers sow nothing is left as it is.
+their names. For a model whose layers sow nothing, nothing changes.
 """
 from collections.abc import Mapping
 from typing import Any
@@ -19,29 +19,29 @@ COLLECTIONS = ('losses', 'metrics')
 
 def apply(model: nn.Module, params: Any, *args: Any, **kwargs: Any
           ) -> tuple[Any, Mapping[str, Any]]:
-  """Returns what `model.apply` does, and what its layers sowed.
+  """Returns the output of `model.apply`, and the values its layers sowed.
 
   Args:
     model: Any module.
     params: Its parameters.
-    *args: Of its method.
-    **kwargs: Of its method and of `model.apply`: `rngs`, `method`.
+    *args: Arguments of its method.
+    **kwargs: Arguments of its method and of `model.apply`: `rngs`, `method`.
   """
   return model.apply({'params': params}, *args, mutable=COLLECTIONS, **kwargs)
 
 
 def add(means: Mapping[str, metrics.Mean], sown: Mapping[str, Any],
         weights_BT: jax.Array) -> dict[str, metrics.Mean]:
-  """Returns an objective's means with what the layers sowed among them.
+  """Returns an objective's means with the sown losses and metrics added.
 
-  A row counts as much as its tokens do in the loss. So totals and weights add
-  up over devices and microbatches, and the loss is the mean it was plus the
-  mean over rows of what was sown.
+  A row has the sum of its tokens' weights as its weight. So totals and weights
+  add up over devices and microbatches, and the new loss is the old mean plus
+  the mean over rows of the sown losses.
 
   Args:
-    means: The objective's own; 'loss' is over `weights_BT`.
-    sown: From `apply`. Losses are summed over layers, metrics averaged.
-    weights_BT: How much each token counts.
+    means: The objective's means; 'loss' is over `weights_BT`.
+    sown: Values from `apply`. Losses are summed over layers, metrics averaged.
+    weights_BT: The weight of each token.
   """
   weights_B = jnp.sum(jnp.asarray(weights_BT, jnp.float32), axis=1)
   out = dict(means)
@@ -58,5 +58,5 @@ def add(means: Mapping[str, metrics.Mean], sown: Mapping[str, Any],
 
 
 def _by_row(leaf: jax.Array) -> jax.Array:
-  """Returns what one layer, [B], or L scanned ones, [L, B], sowed as [L, B]."""
+  """Returns the values sown by one layer, [B], or by L, [L, B], as [L, B]."""
   return leaf.reshape(-1, leaf.shape[-1])

@@ -1,4 +1,4 @@
-"""Calling models that read both ways, and refusing those that do not."""
+"""Calls models that read both ways, and checks that a model does."""
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,15 +11,15 @@ from lmjax.nn import readout
 
 
 def check(model: nn.Module, what: str) -> None:
-  """Refuses a model in which no token sees what comes after it.
+  """Checks that each token of the model sees the tokens on both sides of it.
 
   Args:
     model: Any module with a `config`.
-    what: The objective, as the subject of a sentence.
+    what: Name of the objective, the subject of the error's sentence.
 
   Raises:
-    InputError: If the model has no trait `both_ways`, or it reads another text
-      as well.
+    InputError: If the model lacks the trait `both_ways`, or reads a second
+      text (`reads_source`).
   """
   if model.config.traits.reads_source:
     raise errors.InputError(
@@ -37,7 +37,7 @@ def check(model: nn.Module, what: str) -> None:
 
 
 def check_head(model: nn.Module, head: str, what: str) -> None:
-  """Refuses a model without the head of this name, of `Traits.heads`.
+  """Checks that the model has a head of this name in `Traits.heads`.
 
   Raises:
     InputError: If it has none.
@@ -49,10 +49,10 @@ def check_head(model: nn.Module, head: str, what: str) -> None:
 
 
 def check_tokenizer(tokenizer: Any, what: str) -> None:
-  """Refuses None, where special ids are needed.
+  """Checks that there is a tokenizer to take special ids from.
 
   Raises:
-    InputError: If there is no tokenizer.
+    InputError: If the tokenizer is None.
   """
   if tokenizer is None:
     raise errors.InputError(
@@ -63,13 +63,13 @@ def check_tokenizer(tokenizer: Any, what: str) -> None:
 def hidden(model: nn.Module, params: Any, batch: Mapping[str, jax.Array],
            inputs_BT: jax.Array | None = None, *,
            rng: jax.Array | None = None, method: str = 'hidden') -> jax.Array:
-  """Returns `x_BTD`, each token having seen all others of its segment.
+  """Returns hidden states, `x_BTD`; tokens see all others of their segment.
 
   Args:
-    model: A module that `models.encoder.Encoder` can stand for.
+    model: A module with the interface of `models.encoder.Encoder`.
     params: Its parameters.
-    batch: `inputs`, `positions`, `segments`; `types`, where there are.
-    inputs_BT: What to read instead of `batch['inputs']`.
+    batch: `inputs`, `positions` and `segments`, optionally `types`, [B, T].
+    inputs_BT: The ids to read; None reads `batch['inputs']`.
     rng: Key for dropout; None evaluates, without dropout.
     method: The method of the model that returns hidden states.
   """
@@ -82,5 +82,5 @@ def hidden(model: nn.Module, params: Any, batch: Mapping[str, jax.Array],
 
 
 def head(model: nn.Module, params: Any, x: jax.Array, method: str) -> jax.Array:
-  """Returns what one head of the model makes of hidden states."""
+  """Returns the output of one head of the model for hidden states."""
   return model.apply({'params': params}, x, method=method)

@@ -1,9 +1,9 @@
-"""Cross-entropy from hidden states: only the logits of a few tokens exist.
+"""Cross-entropy from hidden states, with the logits of a few tokens at a time.
 
-The logits of a batch are V / D times as large as its hidden states. Here a few
-tokens at a time are scored and, if a gradient is wanted, differentiated at
-once: the gradient of the loss is linear in what comes back to it, so that the
-backward pass only has to multiply by that. No product is computed twice.
+The logits of a batch are V / D times as large as its hidden states. Here a
+chunk of tokens is scored at a time and, if a gradient is needed, differentiated
+in the forward pass: the gradient is linear in the cotangent of the loss, so the
+backward pass only multiplies by that cotangent. No product is computed twice.
 """
 from collections.abc import Callable
 import functools
@@ -23,7 +23,7 @@ Head = Callable[[Any, jax.Array], jax.Array]  # head(params, x_BTD) -> logits
 
 
 def check(chunk: int | None) -> None:
-  """Refuses a number of tokens that scores none."""
+  """Checks that a chunk is None or holds at least one token."""
   if chunk is not None and chunk < 1:
     raise errors.InputError(
         f'objective.chunk should be at least 1 token, or none to score a batch '
@@ -35,21 +35,20 @@ def token_means(
     weights_BT: jax.Array, *, chunk: int, label_smoothing: float = 0.0,
     z_loss: float = 0.0,
 ) -> dict[str, metrics.Mean]:
-  """Returns what `losses.token_means` does of `head(params, x_BTD)`.
+  """Returns `losses.token_means` of the logits `head(params, x_BTD)`.
 
-  Of the three means 'loss' alone is to be differentiated: where label smoothing
-  or z-loss set it apart from 'nll', the gradient of 'nll' is NaN. The weights
-  get no gradient.
+  Differentiate only 'loss': with label smoothing or z-loss, where 'loss' and
+  'nll' differ, the gradient of 'nll' is NaN. The weights get no gradient.
 
   Args:
     head: Maps parameters and hidden states to `logits_BTV`, each token by
       itself. It may not close over anything that is differentiated.
-    params: Its parameters; others among them are left alone.
+    params: Parameters of the head, and possibly others, which are not used.
     x_BTD: Hidden states.
-    targets_BT: The tokens they should predict.
-    weights_BT: How much each counts; 0 leaves it out.
-    chunk: Tokens whose logits may exist at once, over all B rows, each of which
-      gives as many; at least one a row.
+    targets_BT: The tokens that the hidden states should predict.
+    weights_BT: Weight of each token; 0 leaves it out.
+    chunk: Most tokens whose logits exist at once, over all B rows; the rows
+      share them evenly, and each has at least one.
     label_smoothing: Share of the target spread evenly over the vocabulary.
     z_loss: Weight of the squared log-normaliser.
   """
@@ -62,13 +61,14 @@ def token_means(
 
   def cut(x):  # [B, T, ...] to [count, B, size, ...], filled with weight 0.
     x = jnp.pad(x, [(0, 0), (0, count * size - d.T)] + [(0, 0)] * (x.ndim - 2))
-    # Every count-th token: some of each device, where tokens lie on several.
+    # A chunk is every count-th token, so that each device holds a part of it
+    # where tokens are sharded.
     return jnp.moveaxis(x.reshape(d.B, size, count, *x.shape[2:]), 2, 0)
 
   leaves, structure = jax.tree.flatten(params)
   used = _used(lambda leaves, x_BTD: head(
       structure.unflatten(leaves), x_BTD), leaves, x_BTD[:, :size])
-  # Zeros without memory stand for what the head does not read.
+  # Zeros that take no memory stand for parameters that the head does not read.
   idle = [np.broadcast_to(np.zeros((), x.dtype), x.shape) for x in leaves]
 
   def of_chunk(some, x_BTD, targets_BT, weights_BT):

@@ -1,4 +1,4 @@
-"""Contrastive sentence embeddings: near their like, far from all others."""
+"""Contrastive sentence embeddings: close to a positive, far from all others."""
 from collections.abc import Callable, Mapping
 import dataclasses
 from typing import Any, Literal
@@ -21,24 +21,25 @@ _FIELDS = 'inputs', 'positions', 'segments', 'types'
 
 @dataclasses.dataclass(frozen=True)
 class SimCSE:
-  """Each text must find its like among those of the whole batch.
+  """Each text must find its positive among the positives of the whole batch.
 
-  With h a text's vector, h+ its like's, and cosine similarity,
+  With h a text's vector, h+ the vector of its positive, and cosine similarity,
 
     loss_i = -log exp(sim(h_i, h+_i) / t) / sum_j exp(sim(h_i, h+_j) / t),
 
-  where j runs over the rows of all devices, and over hard negatives besides if
-  there are any. Without positives in the batch, a text is its own: read a
-  second time, under other dropout. A row is a text; a microbatch is compared
-  with the same one of all devices and not with others, which makes the task
-  easier.
+  where j runs over the positives of all rows on all devices, and over hard
+  negatives if the batch has them. If the batch has no positives, the positive
+  of a text is the text itself, read again with another dropout mask. A row is
+  one text. A microbatch is only compared with the same microbatch of the other
+  devices, which makes the task easier.
 
   Attributes:
-    temperature: t.
-    pooling: Over the real tokens the 'mean', the first token's hidden state
-      ('first', often called CLS), or the model's own 'pooler' over it.
-    axis: Name of the mapped axis whose devices share the rows of a batch; where
-      a step is not mapped over it, it holds all rows. None keeps devices apart.
+    temperature: t, which divides the similarities.
+    pooling: The 'mean' of the real tokens' hidden states, the 'first' token's
+      (often called CLS), or the output of the model's 'pooler' for that one.
+    axis: Name of the mapped axis whose devices share the rows of a batch; a
+      step that is not mapped over it holds all rows. None compares the rows of
+      each device with one another only.
 
   References:
     Gao et al., SimCSE, arXiv:2104.08821, eqs. 1, 4 and 5; Wang and Isola,
@@ -64,13 +65,14 @@ class SimCSE:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
 
     A batch holds `inputs`, `positions` and `segments`, [B, T]. The same names
-    with `positive_` before them hold each row's like, with `negative_` a text
-    that is close and yet unlike. The means over rows are 'loss', 'accuracy'
-    (how often the like is the nearest), 'alignment' (squared distance to it)
-    and 'uniformity' (log of the mean of exp(-2 d^2) over all pairs of texts).
+    prefixed by `positive_` hold the positive of each row, those prefixed by
+    `negative_` a hard negative. The means over rows are 'loss', 'accuracy'
+    (how often the positive is the nearest text), 'alignment' (the squared
+    distance to the positive) and 'uniformity' (the log of the mean of
+    exp(-2 d^2) over all pairs of texts).
 
     Raises:
-      InputError: If the pooler is asked for and the model has none.
+      InputError: If `pooling` is 'pooler' and the model has no pooler.
     """
     del tokenizer  # Needs no special ids.
     if self.pooling == 'pooler' and (
@@ -85,7 +87,7 @@ class SimCSE:
 
   def losses(self, model: nn.Module, params: Any, batch: Batch,
              rng: jax.Array | None = None) -> dict[str, metrics.Mean]:
-    """Scores the rows of a batch: see `build`."""
+    """Returns the means over the rows of a batch; see `build`."""
     plain = {name: batch[name] for name in _FIELDS if name in batch}
     texts = [plain, _named(batch, 'positive_') or plain]
     texts += [_named(batch, 'negative_')] if 'negative_inputs' in batch else []
@@ -116,12 +118,12 @@ class SimCSE:
 
 def embed(model: nn.Module, params: Any, batch: Batch,
           pooling: str = 'mean', rng: jax.Array | None = None) -> jax.Array:
-  """Returns a float32 vector a row, `x_BD`; 0 for a row of padding.
+  """Returns one float32 vector for each row, `x_BD`; 0 for a row of padding.
 
   Args:
-    model: A module with the method `hidden`; one that is causal reads so.
+    model: A module with the method `hidden`; a causal one gets a causal mask.
     params: Its parameters.
-    batch: `inputs`, `positions`, `segments`, [B, T]; `types`, where there are.
+    batch: `inputs`, `positions` and `segments`, optionally `types`, [B, T].
     pooling: See `SimCSE`.
     rng: Key for dropout; None evaluates, without dropout.
   """
@@ -137,11 +139,11 @@ def embed(model: nn.Module, params: Any, batch: Batch,
 
 
 def uniformity(x_BD: jax.Array, is_row_B: jax.Array) -> jax.Array:
-  """Returns log of the mean of exp(-2 d^2) over pairs of vectors of norm 1."""
+  """Returns the log of the mean of exp(-2 d^2) over pairs of unit vectors."""
   squared_BC = jnp.maximum(2 - 2 * x_BD @ x_BD.T, 0.0)
   pair_BC = is_row_B[:, None] & is_row_B[None] & ~jnp.eye(len(x_BD), dtype=bool)
   total = jnp.sum(jnp.exp(-2 * squared_BC) * pair_BC)
-  # A row alone is as far from uniform as can be.
+  # A single row has no pair; 0 is the largest value, the least uniform.
   return jnp.where(jnp.any(pair_BC), jnp.log(
       jnp.maximum(total, 1e-30) / jnp.maximum(jnp.sum(pair_BC), 1)), 0.0)
 
@@ -165,7 +167,7 @@ _POOLING = {'mean': _mean, 'first': _first, 'pooler': _pooler}
 
 
 def _named(batch, prefix):
-  """Returns the fields whose names begin so, under their names without it."""
+  """Returns the fields whose names have the prefix, named without it."""
   return {name: batch[prefix + name] for name in _FIELDS
           if prefix + name in batch}
 
@@ -176,19 +178,19 @@ def _normed(x_BD):
 
 
 def _is_mapped(axis):
-  """Whether the program runs under a map over the axis."""
+  """Returns whether the program is mapped over the axis."""
   try:
     jax.lax.axis_index(axis)
-  except NameError:  # What JAX raises on an unbound axis.
+  except NameError:  # JAX raises this for an unbound axis.
     return False
   return True
 
 
 def _gathered(x_B, axis):
-  """Returns the rows of all devices, in their order.
+  """Returns the rows of all devices, in the devices' order.
 
-  Its transpose sums over devices what each one's loss says of a row, so the sum
-  of the devices' gradients is the gradient of the sum of their losses.
+  Its transpose sums a row's cotangents over the devices, so the sum of the
+  devices' gradients is the gradient of the sum of their losses.
   """
   if axis is None or not _is_mapped(axis):
     return x_B
@@ -196,7 +198,7 @@ def _gathered(x_B, axis):
 
 
 def _first_row(rows, axis):
-  """Returns the place of this device's first row among all."""
+  """Returns the index of this device's first row among all devices' rows."""
   if axis is None or not _is_mapped(axis):
     return 0
   return rows * jax.lax.axis_index(axis)

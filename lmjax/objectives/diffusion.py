@@ -20,21 +20,23 @@ Objective = Callable[..., dict[str, metrics.Mean]]
 
 @dataclasses.dataclass(frozen=True)
 class MaskedDiffusion:
-  """Guesses masked tokens at every rate of masking, weighted to a likelihood.
+  """Predicts masked tokens at every masking rate, weighted to a likelihood.
 
-  Each document gets a time t, even on (smallest, 1], and each of its tokens is
-  masked with probability t. With n tokens x and z what is left of them,
+  Each document gets a time t, uniform on (smallest, 1], and each of its tokens
+  is masked with probability t. For a document x and its masked version z,
 
     -log p(x) <= E_t E_z [1 / t * sum over masked i of -log p(x_i | z)],
 
-  so the loss, divided by n, bounds nats a token from above. The sequence is
-  made of the `targets` of a batch: all tokens but the first of a document,
-  which is BOS and always the same. EOS is masked and guessed like any token.
+  so the loss, divided by the number of tokens, is an upper bound of the nats
+  per token. The sequence consists of the `targets` of a batch: all tokens of a
+  document except the first, which is always BOS. EOS is masked and predicted
+  like any token.
 
   Attributes:
-    smallest: The lowest rate of masking; the weights 1 / t stay below its
-      inverse. What lies below is left out of the average over t.
-    samples: Times and maskings that `scores` averages over.
+    smallest: The lowest masking rate, which keeps the weights 1 / t finite.
+      The average over t leaves out the rates below it.
+    samples: Number of times t, each with its own mask, that `scores` averages
+      over.
 
   References:
     Sahoo et al., Simple and Effective Masked Diffusion Language Models,
@@ -44,7 +46,7 @@ class MaskedDiffusion:
   smallest: float = 1e-3
   samples: int = 16
 
-  likelihood = 'bound'  # What `scores` gives, up to its sampling error.
+  likelihood = 'bound'  # Kind of `scores`, up to sampling error.
 
   def __post_init__(self):
     if not 0 < self.smallest < 1:
@@ -57,8 +59,8 @@ class MaskedDiffusion:
   def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
 
-    'loss' and 'nll' are the bound, in nats a token; 'accuracy' is over masked
-    tokens, and 'masked' their share.
+    'loss' and 'nll' are the bound, in nats per token; 'accuracy' is over masked
+    tokens, and 'masked' is their share of all tokens.
 
     Raises:
       InputError: If the model reads one way only or the tokenizer lacks [MASK].
@@ -86,9 +88,10 @@ class MaskedDiffusion:
     """Returns `scores(params, batch) -> (nll_BT, correct_BT)`.
 
     `nll_BT` is each token's part of the bound, averaged over `samples` times
-    that divide (0, 1] evenly from a random start; both depend on the document's
-    tokens alone, not on the row or batch it stands in. Targets without weight
-    are given. `correct_BT` is the share of right guesses where masked.
+    that divide (0, 1] evenly from a random start. Times and masks depend only
+    on the document's tokens, not on its row or batch. Targets with weight 0 are
+    never masked. `correct_BT` is the share of the samples which mask the token
+    that predict it correctly.
     """
     mask_id = _check(model, tokenizer)
 
@@ -108,14 +111,14 @@ class MaskedDiffusion:
     return scores
 
   def _bound(self, model, params, sequence, t_BT, u_BT, mask_id, dropout):
-    """Returns each token's part of the bound, and what was guessed right."""
+    """Returns (bound, correct, masked) for each token, three arrays [B, T]."""
     t_BT = self.smallest + (1 - self.smallest) * t_BT
     masked_BT = (u_BT < t_BT) & (sequence['weights'] > 0)
     inputs_BT = jnp.where(masked_BT, mask_id, sequence['inputs'])
     x_BTD = bidirectional.hidden(
         model, params, sequence, inputs_BT, rng=dropout)
     logits_BTV = bidirectional.head(model, params, x_BTD, 'logits')
-    # No text holds [MASK], so its probability is 0.
+    # Texts never contain [MASK], so its probability is 0.
     logits_BTV = logits_BTV.at[..., mask_id].set(-jnp.inf)
     nll_BT, _ = losses.cross_entropy(logits_BTV, sequence['inputs'])
     correct_BT = losses.is_best(logits_BTV, sequence['inputs'])
@@ -125,10 +128,10 @@ class MaskedDiffusion:
 
 
 def of_targets(batch: Batch) -> dict[str, jax.Array]:
-  """Returns the batch whose inputs are its targets.
+  """Returns the batch with its targets as inputs.
 
-  The target after a document's last input may be of the next one; it counts as
-  padding unless it has a weight.
+  The target of a document's last input may belong to the next document; it
+  becomes padding unless it has a weight.
   """
   segments_BT = batch['segments']
   after_BT = jnp.pad(segments_BT, ((0, 0), (0, 1)))[:, 1:]
@@ -139,8 +142,7 @@ def of_targets(batch: Batch) -> dict[str, jax.Array]:
 
 
 def _by_place(key: jax.Array, sequence: Batch) -> tuple[jax.Array, jax.Array]:
-  """Returns a time for each document, and a number for each token, in [0, 1).
-  """
+  """Returns random numbers in [0, 1): a time per document, one per token."""
   segments_BT = sequence['segments']
   shapes.bind(segments_BT=segments_BT)
   rows, length = segments_BT.shape
@@ -151,9 +153,12 @@ def _by_place(key: jax.Array, sequence: Batch) -> tuple[jax.Array, jax.Array]:
 
 def _by_content(key: jax.Array, sequence: Batch, start: jax.Array | float = 0.0
                 ) -> tuple[jax.Array, jax.Array]:
-  """Returns the same, drawn from what each document says.
+  """Returns the same as `_by_place`, seeded by the tokens of each document.
 
-  The times of one document are `start` later, around the circle.
+  Args:
+    key: Key of the draw.
+    sequence: From `of_targets`.
+    start: Added to the time of each document, modulo 1.
   """
   segments_BT, positions_BT = sequence['segments'], sequence['positions']
   ids_BT = sequence['inputs'].astype(jnp.uint32) + 1
@@ -172,7 +177,7 @@ def _by_content(key: jax.Array, sequence: Batch, start: jax.Array | float = 0.0
 
 
 def _check(model: nn.Module, tokenizer: Any) -> int:
-  """Returns the id of [MASK], or refuses the pair."""
+  """Returns the id of [MASK] after checking the model and the tokenizer."""
   bidirectional.check(model, 'MaskedDiffusion')
   bidirectional.check_head(model, 'tokens', 'MaskedDiffusion')
   bidirectional.check_tokenizer(tokenizer, 'MaskedDiffusion')

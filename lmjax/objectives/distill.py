@@ -1,4 +1,4 @@
-"""Knowledge distillation: a small model learns what a large one says."""
+"""Knowledge distillation: a student learns a teacher's distributions."""
 from collections.abc import Callable, Mapping
 import dataclasses
 import functools
@@ -24,7 +24,7 @@ Teacher = Callable[[Batch], tuple[jax.Array, jax.Array | None]]
 
 @dataclasses.dataclass(frozen=True)
 class Distillation:
-  """Next-token prediction from the text and from a teacher's distributions.
+  """Next-token prediction of the text and of a teacher's distributions.
 
   The loss of a token is
 
@@ -34,10 +34,11 @@ class Distillation:
   where ^(1 / tau) divides logits by the temperature.
 
   Attributes:
-    temperature: tau; higher tells more of what the teacher thinks unlikely.
-    weight: Share of the teacher's distributions; 1 ignores the text's tokens.
-    hidden_weight: Of the distance between the last hidden states; 0 is none.
-      Where their widths differ, W is a parameter: wrap the student by `Mapped`.
+    temperature: tau; a higher one gives unlikely tokens more influence.
+    weight: Weight of the teacher's distributions; 1 ignores the text's tokens.
+    hidden_weight: Weight of the distance between the last hidden states; 0 has
+      none. If their widths differ, W is a parameter: wrap the student in
+      `Mapped`.
 
   References:
     Hinton et al., Distilling the Knowledge in a Neural Network,
@@ -48,7 +49,7 @@ class Distillation:
   weight: float = 0.5
   hidden_weight: float = 0.0
 
-  likelihood = 'exact'  # What `scores` gives.
+  likelihood = 'exact'  # Kind of `scores`.
 
   def __post_init__(self):
     if not self.temperature > 0:
@@ -69,8 +70,8 @@ class Distillation:
 
     Args:
       model: The student.
-      tokenizer: Ignored; the teacher must use the same ids.
-      teacher: Its logits, and its hidden states or None, for a batch; see
+      tokenizer: Not used; the teacher must have the same token ids.
+      teacher: Maps a batch to logits, and hidden states or None; see
         `teacher_of`. No gradient flows into it.
 
     Raises:
@@ -118,7 +119,7 @@ class Distillation:
 
 
 def teacher_of(model: nn.Module, params: Any) -> Teacher:
-  """Returns a causal model as a teacher, dropout off."""
+  """Returns a function of a batch that runs a causal model without dropout."""
   lm.check_causal(model)
 
   def teacher(batch):
@@ -131,12 +132,12 @@ def teacher_of(model: nn.Module, params: Any) -> Teacher:
 
 def divergence(teacher_BTV: jax.Array, student_BTV: jax.Array,
                temperature: float) -> jax.Array:
-  """Returns KL(teacher || student) in nats, both at a temperature, `kl_BT`."""
+  """Returns KL(teacher || student) in nats at a temperature, `kl_BT`."""
   shapes.bind(teacher_BTV=teacher_BTV, student_BTV=student_BTV)
   log_p, log_q = (
       jax.nn.log_softmax(x.astype(jnp.float32) / temperature)
       for x in (teacher_BTV, student_BTV))
-  # Where the teacher gives no probability at all, 0 log 0 is 0.
+  # Where the teacher's probability is 0, 0 log 0 is 0.
   return jnp.sum(
       jnp.where(log_p > -jnp.inf, jnp.exp(log_p) * (log_p - log_q), 0), -1)
 
@@ -144,12 +145,12 @@ def divergence(teacher_BTV: jax.Array, student_BTV: jax.Array,
 class Mapped(nn.Module):
   """A student with a linear map from its width to its teacher's.
 
-  Its parameters are the student's and `teacher/kernel`; without the latter they
-  run the student alone.
+  Its parameters are the student's and `teacher/kernel`; without
+  `teacher/kernel` they are parameters of the student alone.
 
   Attributes:
     student: A module such as `models.decoder.Decoder`.
-    width: Of the teacher's hidden states.
+    width: Width of the teacher's hidden states.
   """
   student: nn.Module
   width: int
@@ -165,7 +166,7 @@ class Mapped(nn.Module):
     nn.share_scope(self, self.student)
 
   def __call__(self, inputs_BT, mask=None, **options):
-    """Returns what the student does."""
+    """Returns the student's logits and cache."""
     x_BTD, cache = self.student.hidden(inputs_BT, mask, **options)
     if self.is_initializing():
       self.mapped(x_BTD)
@@ -184,7 +185,7 @@ class Mapped(nn.Module):
     return self.student.empty_cache(batch, length)
 
   def mapped(self, x_BTD: jax.Array) -> jax.Array:
-    """Returns the student's hidden states in the teacher's width, `x_BTE`."""
+    """Returns hidden states mapped to the teacher's width, `x_BTE`."""
     return self.teacher(x_BTD).astype(jnp.float32)
 
 

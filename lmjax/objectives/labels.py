@@ -1,4 +1,4 @@
-"""Classification of texts or tokens, on a head over a backbone."""
+"""Classification of texts or tokens by a head on a backbone."""
 from collections.abc import Callable, Mapping
 import dataclasses
 from typing import Any
@@ -16,7 +16,7 @@ Objective = Callable[..., dict[str, metrics.Mean]]
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-  """Cross-entropy of one label a row, or of one a token.
+  """Cross-entropy of one label per row, or of one label per token.
 
   Attributes:
     label_smoothing: Share of the target spread evenly over the C classes.
@@ -42,26 +42,26 @@ def classify(
     model: nn.Module, params: Any, batch: Batch, *,
     rng: jax.Array | None = None, label_smoothing: float = 0.0,
 ) -> dict[str, metrics.Mean]:
-  """Scores the label of each row, or of each token.
+  """Returns the means over the labels of the rows, or of the tokens.
 
   Args:
     model: A module of `models.heads`.
     params: Its parameters.
-    batch: `inputs`, `positions`, `segments`, [B, T]; `types`, where there are;
-      `labels` and `weights`, [B] or [B, T], of which a weight of 0 leaves a row
-      or a token out.
+    batch: `inputs`, `positions` and `segments`, optionally `types`, [B, T];
+      `labels` and `weights`, [B] or [B, T]; a weight of 0 leaves a row or a
+      token out.
     rng: Key for dropout; None evaluates, without dropout.
     label_smoothing: See `Labels`.
 
   Returns:
-    Means over the weights: 'loss' is what training minimises, 'nll' the plain
-    negative log-likelihood of the label in nats, 'accuracy' the share of
-    labels that were the most likely one.
+    Weighted means: 'loss' is what training minimises, 'nll' the plain negative
+    log-likelihood of the label in nats, 'accuracy' the share of labels that
+    were the most likely one.
   """
   found = logits(model, params, batch, rng)
   targets, weights = batch['labels'], batch['weights']
   rows, classes = len(targets), found.shape[-1]
-  logits_BTC = found.reshape(rows, -1, classes)  # A label a row: T is 1.
+  logits_BTC = found.reshape(rows, -1, classes)  # T is 1 for labels of rows.
   nll_BT, log_normalizer_BT = losses.cross_entropy(
       logits_BTC, targets.reshape(rows, -1))
   loss_BT = nll_BT
@@ -78,7 +78,7 @@ def classify(
 
 def logits(model: nn.Module, params: Any, batch: Batch,
            rng: jax.Array | None = None) -> jax.Array:
-  """Returns what the head says, float32; with a key, under dropout."""
+  """Returns the head's logits, float32; with a key, under dropout."""
   types = {'types_BT': batch['types']} if 'types' in batch else {}
   return model.apply(
       {'params': params}, batch['inputs'], batch['positions'],

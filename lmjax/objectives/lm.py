@@ -28,8 +28,8 @@ class Causal:
   Attributes:
     label_smoothing: Share of the target spread evenly over the vocabulary.
     z_loss: Weight of the squared log-normaliser, which keeps logits near 0.
-    chunk: Tokens (over all rows of a device's batch) whose logits exist at
-      once, which saves memory where the vocabulary is large; None: all.
+    chunk: Most tokens (over all rows of a device's batch) whose logits exist at
+      once; None computes all at once. Saves memory if the vocabulary is large.
 
   References:
     Chowdhery et al., PaLM, arXiv:2204.02311, section 5 (z-loss).
@@ -42,13 +42,13 @@ class Causal:
     losses.check_smoothing(self.label_smoothing)
     chunked.check(self.chunk)
 
-  likelihood = 'exact'  # What `scores` gives.
+  likelihood = 'exact'  # Kind of `scores`.
 
   def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
 
     Raises:
-      InputError: If the model is not one that sees only what came before.
+      InputError: If the model is not causal.
     """
     del tokenizer  # Needs no special ids.
     check_causal(model)
@@ -64,10 +64,10 @@ class Causal:
 
 
 def check_causal(model: nn.Module) -> None:
-  """Refuses a model that would see the tokens it is to predict.
+  """Checks that the model does not see the tokens that it should predict.
 
   Raises:
-    InputError: If the model has no trait `causal`.
+    InputError: If the model lacks the trait `causal`.
   """
   if not model.config.traits.causal:
     raise errors.InputError(
@@ -83,10 +83,10 @@ def causal(
     rng: jax.Array | None = None, *, label_smoothing: float = 0.0,
     z_loss: float = 0.0, chunk: int | None = None,
 ) -> dict[str, metrics.Mean]:
-  """Scores `targets` given the `inputs` up to each of them.
+  """Returns the means over `targets`, each given the `inputs` before it.
 
   Args:
-    model: A module that `models.decoder.Decoder` can stand for.
+    model: A module with the interface of `models.decoder.Decoder`.
     params: Its parameters.
     batch: `inputs`, `targets`, `weights`, `positions` and `segments`, [B, T].
     rng: Key for dropout; None evaluates, without dropout.
@@ -96,8 +96,9 @@ def causal(
 
   Returns:
     Means over the weighted tokens: 'loss' is what training minimises, 'nll' the
-    plain negative log-likelihood in nats, 'accuracy' the share of tokens that
-    were the most likely one; and what layers sowed, see `auxiliary`.
+    plain negative log-likelihood in nats, 'accuracy' the share of targets that
+    were the most likely token; and the metrics that layers sow, see
+    `auxiliary`.
   """
   if chunk is not None:
     (x_BTD, _), sown = _applied(model, params, batch, rng, method='hidden')
@@ -117,9 +118,9 @@ def causal(
 def token_scores(
     model: nn.Module, params: Any, batch: Batch
 ) -> tuple[jax.Array, jax.Array]:
-  """Returns `nll_BT` in nats and `correct_BT`, for evaluators to add up.
+  """Returns `nll_BT` in nats and `correct_BT`, which evaluators sum.
 
-  Where no target counts, both may be 0: see `scores_of`.
+  Both may be 0 where the weight is 0: see `scores_of`.
   """
   x_BTD, _ = model.apply(
       {'params': params}, batch['inputs'],
@@ -131,22 +132,22 @@ def scores_of(
     model: nn.Module, params: Any, x_BTD: jax.Array, targets_BT: jax.Array,
     weights_BT: jax.Array, largest: int = 2**24,
 ) -> tuple[jax.Array, jax.Array]:
-  """Scores targets by the logits of hidden states, a slice of T at a time.
+  """Scores targets given hidden states, a slice of T at a time.
 
-  A large vocabulary then needs little memory, and a slice without a weight,
-  such as the part of a window that is context alone, no time at all.
+  So a large vocabulary needs little memory, and a slice without weights, such
+  as the part of a window that is only context, takes no time.
 
   Args:
     model: A module with the method `logits`.
     params: Its parameters.
-    x_BTD: What its method `hidden` returned.
+    x_BTD: Hidden states from its method `hidden`.
     targets_BT: The tokens to score.
-    weights_BT: Those to score have a weight above 0.
-    largest: How many logits may exist at once.
+    weights_BT: Tokens with a weight above 0 are scored.
+    largest: Most logits that exist at once.
 
   Returns:
     `nll_BT` in nats, and `correct_BT`, whether the target was the most likely
-    token; both are 0 throughout a slice that holds no weight.
+    token; both are 0 in a slice without weights.
   """
   d = shapes.bind(x_BTD=x_BTD, targets_BT=targets_BT, weights_BT=weights_BT)
   vocab_size = jax.eval_shape(

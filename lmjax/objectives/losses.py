@@ -1,4 +1,4 @@
-"""Losses on logits, in float32 and without a division."""
+"""Losses of logits, computed in float32, as totals and weights."""
 import jax
 import jax.numpy as jnp
 
@@ -10,12 +10,12 @@ from lmjax.core import shapes
 def cross_entropy(
     logits_BTV: jax.Array, targets_BT: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-  """Returns each target's negative log-likelihood and log-normaliser.
+  """Returns the negative log-likelihood and log-normaliser of each target.
 
   Args:
-    logits_BTV: Unnormalised log-probabilities; computed in float32.
-    targets_BT: Class ids in [0, V). What should not count gets weight 0 later:
-      no id means "ignore", and an id outside the range gives NaN.
+    logits_BTV: Unnormalised log-probabilities; cast to float32.
+    targets_BT: Class ids in [0, V). No id means "ignore": callers give targets
+      that should not count weight 0. An id outside the range gives NaN.
 
   Returns:
     `nll_BT` in nats and `log_normalizer_BT`, both float32.
@@ -23,7 +23,7 @@ def cross_entropy(
   shapes.bind(logits_BTV=logits_BTV, targets_BT=targets_BT)
   logits_BTV = logits_BTV.astype(jnp.float32)
   log_normalizer_BT = jax.nn.logsumexp(logits_BTV, axis=-1)
-  # Negative ids would wrap around to the last classes: make them NaN as well.
+  # Negative ids would index the last classes: map them to V, which gives NaN.
   size = logits_BTV.shape[-1]
   index_BT = jnp.where(targets_BT < 0, size, targets_BT)
   picked_BT = jnp.take_along_axis(
@@ -32,14 +32,14 @@ def cross_entropy(
 
 
 def is_best(logits_BTV: jax.Array, targets_BT: jax.Array) -> jax.Array:
-  """Returns whether no class is more probable than the target, bool.
+  """Returns whether the target has the largest logit, bool.
 
-  By comparison with the largest logit: on a CPU, XLA takes 25 times as long to
-  find where that is.
+  Compares with the largest logit: on a CPU, XLA takes 25 times as long for an
+  argmax.
 
   Args:
     logits_BTV: Any number of axes, classes last.
-    targets_BT: The same without the last.
+    targets_BT: The same axes without the last.
   """
   picked_BT = jnp.take_along_axis(
       logits_BTV, jnp.expand_dims(targets_BT, -1), axis=-1, mode='clip')[..., 0]
@@ -47,7 +47,7 @@ def is_best(logits_BTV: jax.Array, targets_BT: jax.Array) -> jax.Array:
 
 
 def check_smoothing(amount: float) -> None:
-  """Refuses an amount of label smoothing that is no share of the target."""
+  """Checks that an amount of label smoothing is in [0, 1)."""
   if not 0 <= amount < 1:
     raise errors.InputError(
         f'objective.label_smoothing should be in [0, 1); got {amount}.')
@@ -55,7 +55,7 @@ def check_smoothing(amount: float) -> None:
 
 def smoothed(nll_BT: jax.Array, logits_BTV: jax.Array,
              log_normalizer_BT: jax.Array, amount: float) -> jax.Array:
-  """Returns the cross-entropy against targets mixed with the uniform.
+  """Returns the cross-entropy of targets mixed with a uniform distribution.
 
   References:
     Szegedy et al., Rethinking the Inception Architecture, arXiv:1512.00567,
@@ -70,18 +70,18 @@ def token_means(
     logits_BTV: jax.Array, targets_BT: jax.Array, weights_BT: jax.Array, *,
     label_smoothing: float = 0.0, z_loss: float = 0.0
 ) -> dict[str, metrics.Mean]:
-  """Returns means over the weighted tokens, as objectives report them.
+  """Returns the means over the weighted tokens that objectives report.
 
   Args:
     logits_BTV: Unnormalised log-probabilities.
-    targets_BT: The tokens they should predict.
-    weights_BT: How much each counts; 0 leaves it out.
+    targets_BT: The tokens that the logits should predict.
+    weights_BT: Weight of each token; 0 leaves it out.
     label_smoothing: Share of the target spread evenly over the vocabulary.
     z_loss: Weight of the squared log-normaliser.
 
   Returns:
     'loss' is what training minimises, 'nll' the plain negative log-likelihood
-    in nats, 'accuracy' the share of tokens that were the most likely one.
+    in nats, 'accuracy' the share of targets that were the most likely token.
   """
   nll_BT, log_normalizer_BT = cross_entropy(logits_BTV, targets_BT)
   loss_BT = nll_BT

@@ -1,10 +1,11 @@
-"""Which tokens a model must guess: chosen and replaced on the device.
+"""Masking: chooses the tokens that a model must guess and replaces them.
 
-Tokens are chosen in units: single tokens, words, or spans of random lengths.
-Units come in random order until a share `rate` of the row's tokens is reached;
-the unit that would exceed it is taken with just the probability that makes the
-expected share exactly `rate`. The number of chosen tokens thus hardly varies
-and has a bound, so that logits are only computed where they count.
+Both happen on the device. Tokens are chosen in units: single tokens, words, or
+spans of random lengths. Units are taken in random order until a share `rate` of
+the row's tokens is reached; the unit that would exceed it is taken with the
+probability that makes the expected share exactly `rate`. The number of chosen
+tokens thus hardly varies and has a bound, so that only the logits of that many
+are computed.
 """
 from collections.abc import Callable, Mapping
 import dataclasses
@@ -20,20 +21,20 @@ from lmjax.core import errors
 from lmjax.core import shapes
 
 Batch = Mapping[str, jax.Array]
-# begins(key, inputs_T) -> begin_T: where units begin, besides those borders
-# that every selection has.
+# begins(key, inputs_T) -> begin_T: whether a unit begins at each token. Units
+# of every selection also begin where a document or a control id does.
 Begins = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
 class Tokens:
-  """Each token by itself.
+  """Chooses each token by itself.
 
   References:
     Devlin et al., BERT, arXiv:1810.04805, section 3.1.
   """
   longest = 1
-  together = False  # Whether one draw replaces all tokens of a unit alike.
+  together = False  # Whether all tokens of a unit are replaced in the same way.
 
   def build(self, tokenizer: Any) -> Begins:
     del tokenizer
@@ -42,10 +43,10 @@ class Tokens:
 
 @dataclasses.dataclass(frozen=True)
 class WholeWords:
-  """All tokens of a word or none.
+  """Chooses all tokens of a word or none.
 
   Attributes:
-    longest: Words of more tokens are cut into parts of that many.
+    longest: Most tokens of a unit; a longer word is cut into parts.
 
   References:
     Devlin et al., release of May 2019 (whole word masking); Cui et al.,
@@ -67,14 +68,15 @@ class WholeWords:
 
 @dataclasses.dataclass(frozen=True)
 class Spans:
-  """Spans of geometric lengths, in tokens.
+  """Chooses spans whose lengths, in tokens, are geometric.
 
   A row is cut at random into pieces whose lengths are drawn independently, and
-  some of the pieces are chosen; two may touch.
+  some of the pieces are chosen; chosen pieces may be adjacent.
 
   Attributes:
-    end: Probability that a span ends after any token.
-    longest: No span is longer; the distribution is scaled up to sum to 1.
+    end: Probability that a span ends after any of its tokens.
+    longest: Most tokens of a span; the distribution is cut off there and scaled
+      to sum to 1.
 
   References:
     Joshi et al., SpanBERT, arXiv:1907.10529, section 3.1.
@@ -91,7 +93,7 @@ class Spans:
           f'{self.end} and {self.longest}.')
 
   def lengths(self) -> np.ndarray:
-    """Returns the probabilities of the lengths 1 ... `longest`."""
+    """Returns the probabilities of the lengths from 1 to `longest`."""
     p = self.end * (1 - self.end) ** np.arange(self.longest)
     return p / p.sum()
 
@@ -115,12 +117,14 @@ class Masked:
   """A batch whose chosen tokens were replaced.
 
   Attributes:
-    inputs_BT: What the model reads.
-    chosen_BT: Which tokens it must guess.
-    possible_BT: Which could have been chosen: neither padding nor control ids.
-    places_BM: Where the chosen tokens are; M is the most there can be.
-    targets_BM: The tokens that were there.
-    weights_BM: 1 for a chosen token, 0 where there are fewer than M.
+    inputs_BT: The ids that the model reads.
+    chosen_BT: Whether the model must guess the token.
+    possible_BT: Whether the token could have been chosen, as it is neither
+      padding nor a control id.
+    places_BM: Places of the chosen tokens in the row; M is the largest number
+      that can be chosen.
+    targets_BM: The original tokens at these places.
+    weights_BM: 1 for a chosen token, 0 for the places beyond their number.
   """
   inputs_BT: jax.Array
   chosen_BT: jax.Array
@@ -136,14 +140,14 @@ class Masker:
 
   Attributes:
     rate: Share of the possible tokens that is chosen.
-    masked: Share of the chosen that becomes `mask_id`.
-    random: Share that becomes any ordinary token, all alike probable. The rest
-      stays as it is.
+    masked: Share of the chosen tokens that is replaced by `mask_id`.
+    random: Share of the chosen tokens that is replaced by a token drawn
+      uniformly, control ids excluded. The other chosen tokens stay unchanged.
     mask_id: The id of [MASK].
     control_ids: Ids that are never chosen, nor drawn as a replacement.
-    vocab_size: Ids are below it.
-    begins: Where units begin, from a selection's `build`.
-    longest: Units of more tokens are cut.
+    vocab_size: Number of ids.
+    begins: Function that marks where units begin, from a selection's `build`.
+    longest: Most tokens of a unit; longer units are cut.
     together: Whether all tokens of a unit are replaced in the same way.
   """
   rate: float
@@ -161,7 +165,7 @@ class Masker:
     return min(length, int(self.rate * length) + self.longest)
 
   def __call__(self, batch: Batch, keys_B: jax.Array) -> Masked:
-    """Returns the batch masked, each row by a key of its own."""
+    """Returns the masked batch; row b is masked with the key `keys_B[b]`."""
     inputs_BT, segments_BT = batch['inputs'], batch['segments']
     d = shapes.bind(inputs_BT=inputs_BT, segments_BT=segments_BT)
     is_text_V = np.ones(self.vocab_size, bool)
@@ -177,16 +181,16 @@ class Masker:
         at_places(chosen_BT).astype(jnp.float32))
 
   def _row(self, key, inputs_T, segments_T, possible_T):
-    """Returns which tokens of a row are chosen, and what all would become."""
+    """Returns which tokens are chosen, and the replacement of every token."""
     keys = jax.random.split(key, 6)
     count = len(inputs_T)
     first_T = self._units(keys[0], inputs_T, segments_T, possible_T)
     size_T = jnp.zeros(count).at[first_T].add(1.0)[first_T]
-    # Units in random order, all possible ones first; tokens of one stay
-    # together, as sorting is stable.
+    # Puts units in random order, all possible ones first; the tokens of a unit
+    # stay together because sorting is stable.
     order_T = jax.random.uniform(keys[1], (count,))[first_T]
     rank_T = jnp.argsort(jnp.argsort(jnp.where(possible_T, order_T, 2.0)))
-    before_T = rank_T - (jnp.arange(count) - first_T)  # Tokens of earlier ones.
+    before_T = rank_T - (jnp.arange(count) - first_T)  # In earlier units.
     left_T = self.rate * jnp.sum(possible_T) - before_T
     chosen_T = possible_T & (jax.random.uniform(keys[2]) * size_T < left_T)
 
@@ -200,7 +204,7 @@ class Masker:
     return chosen_T, jnp.where(fate_T < self.masked, self.mask_id, new_T)
 
   def _units(self, key, inputs_T, segments_T, possible_T):
-    """Returns the place of the first token of each token's unit."""
+    """Returns, for each token, the place of the first token of its unit."""
     def changes(x_T):
       return jnp.concatenate([jnp.ones(1, bool), x_T[1:] != x_T[:-1]])
     begin_T = (self.begins(key, inputs_T) | changes(segments_T) | ~possible_T
@@ -211,16 +215,16 @@ class Masker:
 
 
 def row_keys(batch: Batch, rng: jax.Array | None) -> jax.Array:
-  """Returns a key a row: from `rng`, or without one from the row's content.
+  """Returns one key per row: from `rng`, or from the row's content if None.
 
-  The same row always gets the same key in the latter case, in whatever batch
-  and at whatever place of it; padding does not count.
+  In the latter case equal rows get equal keys, in any batch and at any place
+  of it; padding does not count.
   """
   inputs_BT = batch['inputs']
   if rng is not None:
     return draws.of_rows(
         lambda rows: jax.random.split(rng, rows), inputs_BT.shape[0])
-  # A polynomial in an odd number modulo 2^32 tells rows apart.
+  # Hashes a row by a polynomial in an odd number modulo 2^32.
   with np.errstate(over='ignore'):
     powers_T = np.cumprod(
         np.full(inputs_BT.shape[1], 0x9E3779B1, np.uint32), dtype=np.uint32)

@@ -1,4 +1,4 @@
-"""Masked language modelling: guess hidden tokens from all the others."""
+"""Masked language modelling: predict hidden tokens from all the others."""
 from collections.abc import Callable, Mapping
 import dataclasses
 import functools
@@ -25,16 +25,18 @@ Objective = Callable[..., dict[str, metrics.Mean]]
 class MaskedLM:
   """Cross-entropy of chosen tokens, most of which the model does not see.
 
-  Padding and control ids are never chosen. The share of tokens is met in
-  expectation exactly, and within one unit of it in each row.
+  Padding and control ids are never chosen. The expected share of chosen tokens
+  is exactly `rate`; in each row their number differs from it by less than one
+  unit.
 
   Attributes:
     rate: Share of the tokens that is chosen.
-    masked: Share of the chosen that [MASK] replaces.
-    random: Share that a random token replaces; the rest stays as it is.
-    selection: What is chosen as one: tokens, words or spans.
-    static: Whether a row is masked in the same way whenever it comes, as in
-      BERT; else anew each time, as in RoBERTa.
+    masked: Share of the chosen tokens that [MASK] replaces.
+    random: Share of the chosen tokens that a random token replaces; the other
+      chosen tokens stay unchanged.
+    selection: The unit of choice: single tokens, whole words or spans.
+    static: Whether a row is always masked in the same way, as in BERT; if not,
+      it is masked anew each time, as in RoBERTa.
 
   References:
     Devlin et al., BERT, arXiv:1810.04805, section 3.1, task 1; Liu et al.,
@@ -46,7 +48,7 @@ class MaskedLM:
   selection: masking.Selection = masking.Tokens()
   static: bool = False
 
-  likelihood = 'pseudo'  # What `scores` gives.
+  likelihood = 'pseudo'  # Kind of `scores`.
 
   def __post_init__(self):
     if not 0 < self.rate < 1:
@@ -61,9 +63,9 @@ class MaskedLM:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
 
     Args:
-      model: A module that `models.encoder.Encoder` can stand for.
-      tokenizer: Of which `special('[MASK]')`, `control_ids`, `vocab_size` and,
-        for whole words, `word_starts` are read.
+      model: A module with the interface of `models.encoder.Encoder`.
+      tokenizer: Tokenizer with `special('[MASK]')`, `control_ids`,
+        `vocab_size` and, for whole words, `word_starts`.
 
     Raises:
       InputError: If the model reads one way only or the tokenizer lacks [MASK].
@@ -81,7 +83,7 @@ class MaskedLM:
 
   def masker(self, tokenizer: Any
              ) -> Callable[[Batch, jax.Array | None], masking.Masked]:
-    """Returns `mask(batch, rng)`; without a key rows are masked statically."""
+    """Returns `mask(batch, rng)`, which masks statically if `rng` is None."""
     bidirectional.check_tokenizer(tokenizer, 'MaskedLM')
     selection = self.selection
     masker = masking.Masker(
@@ -109,25 +111,25 @@ class MaskedLM:
 
 
 def dropout_key(rng: jax.Array | None) -> jax.Array | None:
-  """Returns a key that no masking draws from, or None without one."""
+  """Returns a key for dropout that masking does not use, or None for None."""
   return None if rng is None else jax.random.fold_in(rng, 1)
 
 
 def guesses(model: nn.Module, params: Any, x_BTD: jax.Array,
             masked: masking.Masked, method: str = 'logits'
             ) -> tuple[dict[str, metrics.Mean], jax.Array]:
-  """Scores the chosen tokens of a batch.
+  """Returns the means over the chosen tokens of a batch, and their logits.
 
   Args:
-    model: A module with a method from hidden states to logits.
+    model: A module with a method that maps hidden states to logits.
     params: Its parameters.
     x_BTD: Hidden states of `masked.inputs_BT`.
-    masked: What was chosen.
+    masked: The masked batch.
     method: The name of the method.
 
   Returns:
-    Means over the chosen tokens: 'loss' and 'nll', in nats, and 'accuracy';
-    'masked', the share of tokens that was chosen; and `logits_BMV`.
+    Means over the chosen tokens, 'loss' and 'nll', in nats, and 'accuracy',
+    with 'masked', the share of possible tokens that was chosen; `logits_BMV`.
   """
   x_BMD = jnp.take_along_axis(x_BTD, masked.places_BM[:, :, None], axis=1)
   logits_BMV = bidirectional.head(model, params, x_BMD, method)
@@ -147,24 +149,24 @@ def pseudo_scores(
 ) -> tuple[jax.Array, jax.Array]:
   """Scores each target given all other tokens of its document in the row.
 
-  The sum is the pseudo-log-likelihood: no probability of the text, since each
-  token is guessed from its future as well. A row of T inputs is read with the
-  last target after them, T + 1 tokens, once for every place where some row has
-  a weight, with the target there masked.
+  The sum is the negative pseudo-log-likelihood, which is not a probability of
+  the text: each token is also predicted from the tokens after it. The T inputs
+  of a row are read with the last target appended, T + 1 tokens, once for each
+  place where some row has a weight, with the target there masked.
 
   Args:
-    model: A module that `models.encoder.Encoder` can stand for.
+    model: A module with the interface of `models.encoder.Encoder`.
     params: Its parameters.
     batch: `inputs`, `targets`, `weights`, `positions` and `segments`, [B, T],
-      as for a causal model: a target is the next input, but for the last one
+      as for a causal model: a target is the next input, except the last target
       of a segment, which is read if its weight is not 0.
     mask_id: The id of [MASK].
-    control_ids: Targets that are given rather than guessed: they cost 0 nats,
-      as the ends of a sentence do in the paper.
+    control_ids: Targets with these ids are not masked and cost 0 nats, as the
+      ends of a sentence do in the paper.
 
   Returns:
     `nll_BT` in nats and `correct_BT`, whether the target was the most likely
-    token; 0 where a weight is 0.
+    token, true for control ids; both are 0 where the weight is 0.
 
   Raises:
     InputError: If the model cannot read T + 1 tokens.
@@ -201,8 +203,8 @@ def pseudo_scores(
     slot_B1 = jnp.where(last_B == place, d.T, place + 1)[:, None]
     inputs_BS = jnp.where(
         jnp.arange(d.T + 1)[None] == slot_B1, mask_id, inputs_BS)
-    # The last target stands apart from its segment, so order is told by
-    # position alone.
+    # The last target is not next to its segment, so the mask must compare
+    # positions rather than places.
     x_BSD, _ = model.apply(
         {'params': params}, inputs_BS, masks.make(
             positions_BS, segments_BS, causal=False).replace(square=False),

@@ -1,4 +1,4 @@
-"""Multi-token prediction: several of the next tokens at once."""
+"""Multi-token prediction: predict several of the next tokens at once."""
 from collections.abc import Callable, Mapping
 import dataclasses
 import functools
@@ -20,13 +20,13 @@ Objective = Callable[..., dict[str, metrics.Mean]]
 
 @dataclasses.dataclass(frozen=True)
 class MultiToken:
-  """The sum of the losses of the next token and of those after it.
+  """The sum of the losses of the next token and of the tokens after it.
 
-  A token near its document's end has fewer tokens ahead, and is asked for no
-  more. The likelihood is that of the next token alone.
+  Tokens near the end of a document predict only the tokens that remain. The
+  likelihood is the likelihood of the next token alone.
 
   Attributes:
-    weight: Of the losses of further tokens; the paper's is 1.
+    weight: Weight of the losses of the further tokens; 1 in the paper.
 
   References:
     Gloeckle et al., Better & Faster Large Language Models via Multi-token
@@ -40,12 +40,12 @@ class MultiToken:
           f'objective.weight should be above 0; got {self.weight}. For the '
           'next token alone choose --config.objective.kind=Causal.')
 
-  likelihood = 'exact'  # What `scores` gives.
+  likelihood = 'exact'  # Kind of `scores`.
 
   def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
 
-    The metrics are 'loss', the sum, a next token; 'nll' and 'accuracy' of the
+    The metrics are 'loss', the sum, per next token; 'nll' and 'accuracy' of the
     next token; 'nll_2', 'nll_3', ... of the tokens further ahead.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Pretraining on pairs of texts: masked tokens, and is the pair a real one?"""
+"""Pretraining on pairs of texts: masked tokens and a class for the pair."""
 from collections.abc import Callable, Mapping
 import dataclasses
 from typing import Any
@@ -21,18 +21,18 @@ Objective = Callable[..., dict[str, metrics.Mean]]
 class SentencePairs:
   """Masked language modelling plus a two-way classification of each row.
 
-  What the classes mean, the data say: `data.pairs.NextSentence` or
-  `SentenceOrder`. Minimised is
+  The data define the classes: `data.pairs.NextSentence` or `SentenceOrder`.
+  The loss is
 
     mean over masked tokens of their nats
     + weight * mean over rows of the nats of their class,
 
-  where a row is worth as many tokens as are masked in it on average: sums over
-  devices and microbatches stay exact.
+  where the weight of a row is the number of tokens that are masked in it on
+  average, so that sums over devices and microbatches are exact.
 
   Attributes:
     mlm: How tokens are masked.
-    weight: Of the classification.
+    weight: Weight of the classification loss.
 
   References:
     Devlin et al., BERT, arXiv:1810.04805, section 3.1 (next sentence); Lan et
@@ -51,11 +51,11 @@ class SentencePairs:
   def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
 
-    Batches hold `types` [B, T] and `labels` [B] besides. The means are those of
-    `MaskedLM`, and over rows 'pair_nll' in nats and 'pair_accuracy'.
+    Batches also hold `types` [B, T] and `labels` [B]. The means are the means
+    of `MaskedLM`, and over rows 'pair_nll' in nats and 'pair_accuracy'.
 
     Raises:
-      InputError: As for `MaskedLM`, or if the model has no logits for pairs.
+      InputError: As for `MaskedLM`, or if the model has no head for pairs.
     """
     bidirectional.check(model, 'SentencePairs')
     bidirectional.check_head(model, 'tokens', 'SentencePairs')
@@ -89,5 +89,5 @@ class SentencePairs:
     return objective
 
   def scores(self, model: nn.Module, tokenizer: Any = None):
-    """Returns `scores(params, batch)`, as `MaskedLM.scores`."""
+    """Returns `scores(params, batch)` of `MaskedLM`."""
     return self.mlm.scores(model, tokenizer)

@@ -19,28 +19,29 @@ from lmjax.objectives import losses
 Batch = Mapping[str, jax.Array]
 Objective = Callable[..., dict[str, metrics.Mean]]
 
-_GIVEN = -1.0  # The order of what is known from the start.
+_GIVEN = -1.0  # The order of tokens that are given.
 
 
 @dataclasses.dataclass(frozen=True)
 class PermutationLM:
   """Predicts the last tokens of a random order, each from all before it.
 
-  Orders are drawn anew for every row and step. Only the last share of each is
-  predicted, since the first tokens of an order have little to go by; the others
+  Orders are drawn anew for every row and step. Only the last tokens of an order
+  are predicted, because the first ones have little context; the other tokens
   are given, and see each other. The first token of a document is always given.
 
   Attributes:
-    predict: The share of tokens predicted, on average; the paper's 1 / K.
-    longest: Tokens are predicted in spans of 1 to so many, each as likely; 1
-      draws them one by one, 5 is the paper's.
+    predict: Average share of tokens that are predicted; 1 / K in the paper.
+    longest: Tokens are predicted in spans whose lengths are uniform from 1 to
+      this; 1 draws single tokens, 5 is the paper's value.
     order: How `scores` factorises a text: in 'random' orders, or
       'left_to_right' as a causal model does.
-    orders: How many random orders `scores` averages over.
+    orders: Number of random orders that `scores` averages over.
 
   References:
     Yang et al., XLNet, arXiv:1906.08237, eq. 3 to 5 and appendix A.6 (spans).
-    Its memory of earlier segments is left out: a row is all that is read.
+    The paper's memory of earlier segments is left out: the model reads only the
+    row.
   """
   predict: float = 1 / 6
   longest: int = 1
@@ -57,13 +58,13 @@ class PermutationLM:
             f'objective.{field} should be at least 1; got '
             f'{getattr(self, field)}.')
 
-  likelihood = 'permutation'  # What `scores` gives.
+  likelihood = 'permutation'  # Kind of `scores`.
 
   def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
 
-    The tokens predicted are among the `inputs` of the batch; those whose place
-    no counted target has (`weights`) do not count here either.
+    The predicted tokens are `inputs` of the batch. An input has the weight that
+    it has as the target of the input before it.
 
     Raises:
       InputError: If the model has no second stream.
@@ -96,8 +97,8 @@ class PermutationLM:
     """Returns `scores(params, batch) -> (nll_BT, correct_BT)`.
 
     A text's loss under one order is a proper likelihood: it factorises over the
-    tokens in that order. Of several orders the mean is returned, which is no
-    less than the loss of their mixture. Targets without weight are given.
+    tokens in that order. The mean over several orders is an upper bound of the
+    loss of their mixture. Targets with weight 0 are given.
     """
     del tokenizer
     _check(model)
@@ -109,7 +110,8 @@ class PermutationLM:
       length = place['positions'].shape[1]
       keys = jax.random.split(jax.random.key(0), self.orders)
 
-      def of_order(key):  # By position, so that packing changes nothing.
+      # Orders positions, not places in the row, so that packing has no effect.
+      def of_order(key):
         order_T = jax.random.permutation(key, length).astype(jnp.float32)
         return ordered_scores(
             model, params, place, rows, order_T[place['positions']])
@@ -124,19 +126,20 @@ def draw(key: jax.Array, batch: Batch, share: float, longest: int = 1
   """Returns a random order, and which tokens are predicted.
 
   Args:
-    key: Of the draw.
+    key: Key of the draw.
     batch: `inputs`, `weights`, `positions` and `segments`, [B, T].
-    share: Of the tokens after a document's first, how many are predicted.
-    longest: Spans of 1 to so many tokens are; see `spans`.
+    share: Average share of predicted tokens among those after a document's
+      first.
+    longest: Most tokens of a predicted span; see `spans`.
 
   Returns:
-    `order_BT`, -1 for what is given, and `predicted_BT`, 1 or 0.
+    `order_BT`, -1 for given tokens, and `predicted_BT`, 1 or 0.
   """
   rows, length = batch['inputs'].shape
   noise_BT = draws.of_rows(
       lambda rows: jax.random.uniform(key, (rows, length)), rows)
   last_BT = noise_BT >= 1 - share
-  if longest > 1:  # The order within stays that of the noise.
+  if longest > 1:  # The noise still orders the tokens within a span.
     keys_B = draws.of_rows(
         lambda rows: jax.random.split(jax.random.fold_in(key, 1), rows), rows)
     last_BT = jax.vmap(spans, (0, None, None, None))(
@@ -150,22 +153,22 @@ def spans(key: jax.Array, length: int, share: float, longest: int
           ) -> jax.Array:
   """Returns which places of a row lie in random spans, bool [length].
 
-  The row is cut into stretches, each of which holds a span of L places
-  somewhere, L being uniform from 1 to `longest`, and the stretch L / `share`
+  The row is cut into stretches. Each stretch holds one span of L places at a
+  random offset, with L uniform from 1 to `longest`, and is L / `share` places
   long on average.
 
   Args:
-    key: Of the draw.
-    length: Places of the row.
-    share: How many of them lie in spans, on average.
-    longest: Of the spans.
+    key: Key of the draw.
+    length: Number of places in the row.
+    share: Average share of places that lie in spans.
+    longest: Most places of a span.
   """
   keys = jax.random.split(key, 4)
   most = length + int(longest / share) + 1
   size_S = jax.random.randint(keys[0], (most,), 1, longest + 1)
   room_S = jnp.floor(
       size_S / share + jax.random.uniform(keys[1], (most,))).astype(jnp.int32)
-  # A first stretch that is cut makes all places equal.
+  # A random shift of the first stretch gives all places the same probability.
   end_S = jnp.cumsum(room_S) - jax.random.randint(
       keys[2], (), 0, int(longest / share) + 1)
   shift_S = jax.random.uniform(keys[3], (most,)) * (room_S - size_S + 1)
@@ -177,7 +180,7 @@ def spans(key: jax.Array, length: int, share: float, longest: int
 
 
 def counted(batch: Batch) -> jax.Array:
-  """Returns `weights_BT` of the inputs: those they have as targets."""
+  """Returns the inputs' `weights_BT`: their weights as targets."""
   segments_BT = batch['segments']
   before_BT = jnp.pad(batch['weights'], ((0, 0), (1, 0)))[:, :-1]
   same_BT = segments_BT == jnp.pad(segments_BT, ((0, 0), (1, 0)))[:, :-1]
@@ -187,8 +190,9 @@ def counted(batch: Batch) -> jax.Array:
 def whole(batch: Batch) -> tuple[dict[str, jax.Array], int]:
   """Lays out each document's first token and all of its targets.
 
-  A row of T inputs has no room for the target of its last: rows become 2 T
-  long. Before T are the first tokens of documents, after it the targets.
+  A row of T inputs has no place for the target of its last input, so rows
+  become 2 T long: the first T places hold the first tokens of documents, the
+  last T places the targets.
 
   Returns:
     `inputs`, `positions`, `segments` and `weights`, [B, 2 T], and T.

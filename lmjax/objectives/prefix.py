@@ -22,10 +22,10 @@ Scores = Callable[[Any, Batch], tuple[jax.Array, jax.Array]]
 class PrefixLM:
   """Next-token cross-entropy behind a prefix whose tokens see each other.
 
-  One decoder does what an encoder-decoder does: the prefix is the source. Rows
-  come from `data.corruption`, with `joined=True`: PrefixLM, SpanCorruption,
-  Bart or UL2. Without a prefix the model is a causal one, whose likelihood is
-  exact; it is trained for that only where prefixes may be empty.
+  A single decoder takes the place of an encoder-decoder: the prefix is the
+  source. Rows come from `data.corruption`, with `joined=True`: PrefixLM,
+  SpanCorruption, Bart or UL2. Without a prefix the model is causal, and its
+  likelihood exact; it is only trained for that if prefixes may be empty.
 
   Attributes:
     label_smoothing: Share of the target spread evenly over the vocabulary.
@@ -39,7 +39,7 @@ class PrefixLM:
   label_smoothing: float = 0.0
   z_loss: float = 0.0
 
-  likelihood = 'exact'  # What `scores` gives.
+  likelihood = 'exact'  # Kind of `scores`.
 
   def __post_init__(self):
     losses.check_smoothing(self.label_smoothing)
@@ -51,7 +51,7 @@ class PrefixLM:
     `prefix`, [B, T].
 
     Raises:
-      InputError: If the model is not a causal one that attends.
+      InputError: If the model is not causal, or has no attention.
     """
     del tokenizer  # The data path has put the special ids in their places.
     check(model)
@@ -68,9 +68,9 @@ class PrefixLM:
     return objective
 
   def scores(self, model: nn.Module, tokenizer: Any = None) -> Scores:
-    """Returns `scores(params, batch) -> (nll_BT, correct_BT)`, of no prefix.
+    """Returns `scores(params, batch) -> (nll_BT, correct_BT)`.
 
-    Each target is given all before it and nothing after it.
+    Scores have no prefix: a target sees all tokens before it and none after.
     """
     del tokenizer
     check(model)
@@ -78,10 +78,10 @@ class PrefixLM:
 
 
 def check(model: nn.Module) -> None:
-  """Refuses a model that cannot read a prefix both ways and the rest one way.
+  """Checks that the model can read a prefix both ways and the rest one way.
 
   Raises:
-    InputError: If it is not causal, or does not attend.
+    InputError: If the model is not causal, or has no attention.
   """
   if model.config.traits.reads_source:
     raise errors.InputError(
@@ -99,7 +99,7 @@ def check(model: nn.Module) -> None:
 
 
 def check_batch(batch: Batch) -> None:
-  """Refuses a batch that does not say what its prefix is."""
+  """Checks that the batch has a `prefix`."""
   if 'prefix' not in batch:
     raise errors.InputError(
         'PrefixLM needs batches with a prefix, which plain rows lack: choose '

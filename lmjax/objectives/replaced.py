@@ -1,4 +1,4 @@
-"""Replaced-token detection: which tokens did a small masked model propose?"""
+"""Replaced-token detection: find the tokens that a small masked model drew."""
 from collections.abc import Callable, Mapping
 import dataclasses
 from typing import Any
@@ -19,21 +19,21 @@ Objective = Callable[..., dict[str, metrics.Mean]]
 
 @dataclasses.dataclass(frozen=True)
 class ReplacedTokens:
-  """A generator guesses masked tokens, a discriminator tells its guesses apart.
+  """A generator replaces masked tokens, a discriminator finds replaced ones.
 
-  The generator's guesses are drawn from its softmax, without a gradient. A
-  guess that is the token itself counts as original. Minimised is
+  The replacements are drawn from the generator's softmax, without a gradient. A
+  replacement that equals the token counts as original. The loss is
 
     mean over masked tokens of the generator's nats
     + weight * mean over all tokens of the discriminator's nats,
 
-  where each row's part of the second mean is worth as many tokens as are
-  masked in it on average: sums over devices and microbatches stay exact.
+  where the weight of a row in the second mean is the number of tokens that are
+  masked in it on average, so that sums over devices and microbatches are exact.
 
   Attributes:
     mlm: How tokens are masked.
-    weight: Of the discriminator's loss, lambda in the paper.
-    temperature: Of the generator's softmax, in drawing.
+    weight: Weight of the discriminator's loss, lambda in the paper.
+    temperature: Temperature at which the generator's replacements are drawn.
 
   References:
     Clark et al., ELECTRA, arXiv:2003.10555, section 2.
@@ -54,7 +54,7 @@ class ReplacedTokens:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
 
     Args:
-      model: A module that `models.electra.Electra` can stand for.
+      model: A module with the interface of `models.electra.Electra`.
       tokenizer: As for `MaskedLM`.
 
     Raises:
@@ -75,12 +75,12 @@ class ReplacedTokens:
   def losses(self, model: nn.Module, params: Any, batch: Batch,
              masked: masking.Masked, rng: jax.Array | None
              ) -> dict[str, metrics.Mean]:
-    """Scores both encoders on a masked batch.
+    """Returns the means of both encoders on a masked batch.
 
     Returns:
-      Means: 'loss'; 'nll' and 'accuracy' of the generator and 'masked', as of
+      Means: 'loss'; 'nll', 'accuracy' and 'masked' of the generator, as in
       `MaskedLM`; over all tokens 'replaced_nll' in nats, 'replaced_accuracy',
-      and 'replaced', the share of tokens that were in fact replaced.
+      and 'replaced', the share of tokens that differ from the original.
     """
     keys = (None, None) if rng is None else jax.random.split(
         mlm_lib.dropout_key(rng))
@@ -116,13 +116,13 @@ def replaced(batch: Batch, masked: masking.Masked, logits_BMV: jax.Array,
 
   Args:
     batch: The batch before masking.
-    masked: What was chosen.
-    logits_BMV: Of the tokens to draw; no gradient flows into them.
-    rng: Key of the draw; None draws the same for the same row each time.
+    masked: The masked batch.
+    logits_BMV: Logits to draw from; no gradient flows into them.
+    rng: Key of the draw; None always draws the same tokens for the same row.
   """
   keys_B = masking.row_keys(batch, rng)
   keys_B = jax.vmap(jax.random.fold_in, (0, None))(keys_B, 1)
-  # The largest logit under Gumbel noise: an id, through which no gradient goes.
+  # `categorical` returns the argmax under Gumbel noise, which has no gradient.
   drawn_BM = jax.vmap(jax.random.categorical)(keys_B, logits_BMV)
   inputs_BT = batch['inputs']
   rows_B1 = jnp.arange(inputs_BT.shape[0])[:, None]

@@ -1,4 +1,4 @@
-"""Sequence to sequence: predict a text from another one, token by token."""
+"""Sequence to sequence: predict a text from another text, token by token."""
 from collections.abc import Callable, Mapping
 import dataclasses
 import functools
@@ -22,7 +22,7 @@ Scores = Callable[[Any, Batch], tuple[jax.Array, jax.Array]]
 
 @dataclasses.dataclass(frozen=True)
 class Seq2Seq:
-  """Cross-entropy of the decoder's next token, given what the encoder read.
+  """Cross-entropy of the decoder's next token, given the encoder's text.
 
   Attributes:
     label_smoothing: Share of the target spread evenly over the vocabulary.
@@ -36,7 +36,7 @@ class Seq2Seq:
   label_smoothing: float = 0.0
   z_loss: float = 0.0
 
-  likelihood = 'conditional'  # What `scores` gives.
+  likelihood = 'conditional'  # Kind of `scores`.
 
   def __post_init__(self):
     losses.check_smoothing(self.label_smoothing)
@@ -46,7 +46,7 @@ class Seq2Seq:
 
     The batch has `encoder_inputs`, `encoder_positions` and `encoder_segments`,
     [B, S], and for the decoder `inputs`, `targets`, `weights`, `positions` and
-    `segments`, [B, T]. Equal segment numbers belong together.
+    `segments`, [B, T]. A target sees the source with the same segment number.
 
     Raises:
       InputError: If the model has no encoder.
@@ -66,7 +66,8 @@ class Seq2Seq:
   def scores(self, model: nn.Module, tokenizer: Any = None) -> Scores:
     """Returns `scores(params, batch) -> (nll_BT, correct_BT)`.
 
-    They are the likelihood of the targets of a plain window: see `divided`.
+    The scores are the likelihood of the targets of a plain window, which is
+    divided between encoder and decoder: see `divided`.
 
     Raises:
       InputError: If the model has no encoder, or the tokenizer no id that a
@@ -78,10 +79,10 @@ class Seq2Seq:
 
 
 def check(model: nn.Module) -> None:
-  """Refuses a model that does not encode one text and decode another.
+  """Checks that the model encodes one text and decodes another.
 
   Raises:
-    InputError: If the model has no trait `reads_source`.
+    InputError: If the model lacks the trait `reads_source`.
   """
   if not model.config.traits.reads_source:
     raise errors.InputError(
@@ -92,7 +93,7 @@ def check(model: nn.Module) -> None:
 
 
 def check_batch(batch: Batch) -> None:
-  """Refuses a batch without anything for the encoder to read."""
+  """Checks that the batch has inputs for the encoder."""
   if 'encoder_inputs' not in batch:
     raise errors.InputError(
         'Seq2Seq needs batches with encoder_inputs, which plain rows lack: '
@@ -101,13 +102,13 @@ def check_batch(batch: Batch) -> None:
 
 
 def first_ids(tokenizer: Any) -> tuple[int | None, int]:
-  """Returns the first sentinel, if any, and what a decoder starts from.
+  """Returns the id of the first sentinel or None, and the decoder's first id.
 
-  A decoder that fills in spans starts from the first sentinel; without
-  sentinels, from BOS or else EOS.
+  The decoder starts from the first sentinel, as when it fills in spans; if the
+  tokenizer has no sentinels, from BOS; if it has no BOS, from EOS.
 
   Raises:
-    InputError: If there is none of the three.
+    InputError: If the tokenizer has none of the three.
   """
   if tokenizer is not None and len(tokenizer.sentinel_ids):
     first = int(tokenizer.sentinel_ids[0])
@@ -126,22 +127,22 @@ def divided(batch: Batch, sentinel: int | None, start: int
   """Divides windows of text between the encoder and the decoder.
 
   In each segment the encoder reads the tokens before the first scored target,
-  and then the first sentinel: the place to be filled in. The decoder begins
-  with that sentinel and reads every target from the first scored one on. All
-  tokens before a scored target are thus seen, each on one of the two sides, so
-  that the scores multiply to the likelihood of the scored part of the window
-  given the rest: exact in its conditioning, while the division of the text is
-  one that the model has met in training only if it learned to continue.
+  followed by the first sentinel, which marks the place to fill in. The decoder
+  begins with that sentinel and reads every target from the first scored one on.
+  The model thus sees all tokens before a scored target, each in the encoder or
+  in the decoder, and the product of the targets' probabilities is exactly the
+  likelihood of the scored part of the window given the rest. The model has met
+  such a division of a text in training only if it learned to continue texts.
 
   Args:
     batch: `inputs`, `weights`, `positions` and `segments`, [B, T].
-    sentinel: What marks the place for the encoder; None leaves it out.
-    start: What the decoder reads first.
+    sentinel: Id that marks the place for the encoder; None leaves it out.
+    start: First id that the decoder reads.
 
   Returns:
-    A batch for the model. The decoder's tokens keep their places, so that
-    targets and weights do too; the encoder has up to 2 T, the second half for
-    sentinels.
+    A batch for the model. The decoder's tokens keep their places, and so do
+    targets and weights; the encoder's rows have 2 T places, the second half for
+    sentinels, or T places without a sentinel.
   """
   d = shapes.bind(inputs_BT=batch['inputs'], weights_BT=batch['weights'])
   inputs_BT, segments_BT = batch['inputs'], batch['segments']
@@ -179,7 +180,7 @@ def window_scores(
   """Returns `nll_BT` in nats and `correct_BT` of a plain batch's targets.
 
   Args:
-    model: A module that `models.encoder_decoder.EncoderDecoder` can stand for.
+    model: A module like `models.encoder_decoder.EncoderDecoder`.
     sentinel: See `divided`.
     start: See `divided`.
     params: The model's parameters.

@@ -1,4 +1,4 @@
-"""Truncated backpropagation through time: the state outlives the batch."""
+"""Truncated backpropagation through time: batches pass on their state."""
 from collections.abc import Callable
 import dataclasses
 from typing import Any
@@ -16,16 +16,17 @@ from lmjax.objectives import losses
 
 @dataclasses.dataclass(frozen=True)
 class TruncatedBPTT:
-  """Next-token cross-entropy of a recurrent model that reads on and on.
+  """Next-token cross-entropy of a recurrent model that keeps its state.
 
-  Each batch goes on where the one before ended (data packed as `Continuous`):
-  the state is handed over, its gradient is not. The regularisers of AWD-LSTM
-  keep the last layer's outputs small, after dropout, and slow, before it.
+  Each batch continues where the batch before ended (data packed as
+  `Continuous`) and starts from its last state, through which no gradient flows.
+  The regularisers of AWD-LSTM penalise large outputs of the last layer, after
+  dropout, and large changes of these outputs, before dropout.
 
   Attributes:
-    activation_reg: alpha, times the mean square of the outputs (AR).
-    temporal_reg: beta, times the mean square of the change from one output of a
-      document to the next (TAR).
+    activation_reg: alpha, the weight of the mean square of the outputs (AR).
+    temporal_reg: beta, the weight of the mean square of the change from one
+      output of a document to the next (TAR).
 
   References:
     Williams and Peng, An Efficient Gradient-Based Algorithm for On-Line
@@ -34,7 +35,7 @@ class TruncatedBPTT:
   """
   activation_reg: float = 0.0
   temporal_reg: float = 0.0
-  likelihood = 'exact'  # What `scores` gives.
+  likelihood = 'exact'  # Kind of `scores`.
 
   def __post_init__(self):
     for field in 'activation_reg', 'temporal_reg':
@@ -47,8 +48,8 @@ class TruncatedBPTT:
             ) -> Callable[..., Any]:
     """Returns `objective(params, batch, rng=None, carry=None)`.
 
-    Without a carry it returns {name: Mean} as every objective does; with one,
-    that and the carry after the batch.
+    Without a carry the objective returns {name: Mean} as every objective does;
+    with a carry it returns ({name: Mean}, the carry after the batch).
 
     Raises:
       InputError: If the model has no state to carry.
@@ -64,7 +65,7 @@ class TruncatedBPTT:
     return objective
 
   def carry(self, model: nn.Module, rows: int) -> Any:
-    """Returns the carry before the first batch of so many rows."""
+    """Returns the carry before the first batch, for a number of rows."""
     check_recurrent(model)
     return model.empty_cache(rows)
 
@@ -74,10 +75,10 @@ class TruncatedBPTT:
 
 
 def check_recurrent(model: nn.Module) -> None:
-  """Refuses a model without the outputs and states of recurrent layers.
+  """Checks that the model has recurrent layers with a state to carry.
 
   Raises:
-    InputError: If the model has no trait `carries_state`.
+    InputError: If the model lacks the trait `carries_state`.
   """
   if not model.config.traits.carries_state:
     raise errors.InputError(
@@ -92,10 +93,10 @@ def truncated(
     rng: jax.Array | None = None, carry: Any = None,
     activation_reg: float = 0.0, temporal_reg: float = 0.0,
 ) -> tuple[dict[str, metrics.Mean], Any]:
-  """Scores `targets` given all that the state remembers.
+  """Returns the means over `targets`, given the carried state.
 
   Args:
-    model: A module that `models.lstm.RecurrentModel` can stand for.
+    model: A module with the interface of `models.lstm.RecurrentModel`.
     params: Its parameters.
     batch: `inputs`, `targets`, `weights`, `positions` and `segments`, [B, T].
     rng: Key for dropout; None evaluates, without dropout.
@@ -104,7 +105,8 @@ def truncated(
     temporal_reg: See `TruncatedBPTT`.
 
   Returns:
-    Means over the weighted tokens, as of `lm.causal`, and the states after.
+    Means over the weighted tokens, as in `lm.causal`, and the states after the
+    batch.
   """
   mask = masks.make(batch['positions'], batch['segments'])
   raw_BTD, dropped_BTD, carry = model.apply(
@@ -117,7 +119,7 @@ def truncated(
   if activation_reg:
     loss_BT += activation_reg * _mean_square(dropped_BTD)
   if temporal_reg:
-    # The first output of a row or of a document changes from none.
+    # The first output of a row or of a document has no output before it.
     change_BTD = jnp.diff(raw_BTD, axis=1, prepend=raw_BTD[:, :1])
     changes_BT = (batch['positions'] > 0).astype(jnp.float32)
     loss_BT += temporal_reg * changes_BT * _mean_square(change_BTD)
@@ -133,7 +135,7 @@ def truncated(
 def scores_and_carry(
     model: nn.Module, params: Any, batch: lm.Batch, carry: Any
 ) -> tuple[tuple[jax.Array, jax.Array], Any]:
-  """Returns (`nll_BT`, `correct_BT`), as `lm.scores_of`, and the states after.
+  """Returns (`nll_BT`, `correct_BT`) of `lm.scores_of`, and the new states.
 
   Args:
     model: See `truncated`.
