@@ -1,7 +1,7 @@
-"""What a model must beat: uniform, unigram and bigram, under its evaluator.
+"""Baselines under the model's evaluator: uniform, unigram and bigram.
 
-Each baseline is called with a batch as a model is, and returns the loss of each
-target in nats and whether it was the most probable token.
+A baseline is called with a batch, like a model's score, and returns the loss of
+each target in nats and whether it was the most probable token.
 """
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 import dataclasses
@@ -12,31 +12,31 @@ import numpy as np
 from lmjax.core import errors
 
 Documents = Iterable[Sequence[int]]
-_DENSE = 1 << 24  # Count pairs in a table up to this many of them.
+_DENSE = 1 << 24  # Up to this many possible pairs are counted in a table.
 _CHUNK_TOKENS = 1 << 22
 
 
 @dataclasses.dataclass(frozen=True)
 class Uniform:
-  """Every token is as probable as any other: log(vocab_size) nats."""
+  """All tokens are equally probable: each costs log(vocab_size) nats."""
   vocab_size: int
 
   def __call__(self, batch: Mapping[str, np.ndarray]):
     shape = batch['targets'].shape
-    # All tokens tie, so each is the most probable one time in vocab_size.
+    # All tokens tie, so each shares 1 / vocab_size of being the best.
     return (np.full(shape, np.log(self.vocab_size), np.float32),
             np.full(shape, 1 / self.vocab_size, np.float32))
 
 
 @dataclasses.dataclass(frozen=True)
 class Unigram:
-  """The frequencies of tokens, smoothed so that none is impossible.
+  """The frequencies of tokens, smoothed so that all are above 0.
 
-  With N tokens of R kinds in training, a token's probability is
-  (count + R / vocab_size) / (N + R).
+  If the training text has N tokens, R of them distinct, the probability of a
+  token is (count + R / vocab_size) / (N + R).
 
   Attributes:
-    counts: How often each token is a target in training, [vocab_size].
+    counts: Number of times each token is a target in training, [vocab_size].
 
   References:
     Witten and Bell, The Zero-Frequency Problem, IEEE Trans. Information
@@ -47,7 +47,7 @@ class Unigram:
   @classmethod
   def fit(cls, documents: Documents, vocab_size: int,
           bos: bool = True) -> 'Unigram':
-    """Counts the tokens of documents, except the BOS that begins them."""
+    """Counts the tokens of documents, without their BOS if `bos`."""
     counts = np.zeros(vocab_size, np.int64)
     for tokens, first in _chunks(documents, vocab_size):
       counts += np.bincount(tokens[~first] if bos else tokens,
@@ -70,17 +70,17 @@ class Unigram:
 
 @dataclasses.dataclass(frozen=True)
 class Bigram:
-  """Interpolated Kneser-Ney: the strongest model that sees one token.
+  """Interpolated Kneser-Ney bigram: predicts from the previous token.
 
-  With counts c(vw) in training, a discount D and N(v) kinds of tokens seen
+  With counts c(vw) in training, a discount D and N(v) distinct tokens seen
   after v,
 
     p(w | v) = max(c(vw) - D, 0) / c(v) + D N(v) / c(v) * q(w),
 
-  where q(w) is in proportion to the kinds of tokens seen before w, discounted
-  in the same way and interpolated with the uniform distribution. After a token
-  never seen, p = q. D is n1 / (n1 + 2 n2), with n1 and n2 the pairs seen once
-  and twice.
+  where q(w) is proportional to the number of distinct tokens seen before w,
+  discounted in the same way and interpolated with the uniform distribution.
+  After an unseen token, p = q. D is n1 / (n1 + 2 n2), where n1 and n2 are the
+  numbers of pairs seen once and twice.
 
   Attributes:
     vocab_size: Size of the vocabulary.
@@ -104,7 +104,7 @@ class Bigram:
 
   @classmethod
   def fit(cls, documents: Documents, vocab_size: int) -> 'Bigram':
-    """Counts the pairs of neighbours inside documents, BOS included."""
+    """Counts the pairs of adjacent tokens in documents, BOS included."""
     keys, counts = np.zeros((2, 0), np.int64)
     dense = np.zeros(vocab_size**2 if vocab_size**2 <= _DENSE else 0, np.int64)
     for tokens, first in _chunks(documents, vocab_size):
@@ -129,7 +129,7 @@ class Bigram:
   @classmethod
   def from_counts(cls, vocab_size: int, keys: np.ndarray,
                   counts: np.ndarray) -> 'Bigram':
-    """Returns the model whose sorted `keys` were seen `counts` > 0 times."""
+    """Returns the model of sorted `keys` that were seen `counts` > 0 times."""
     v, w = np.divmod(keys, vocab_size)
     total = np.bincount(v, counts, vocab_size)
     kinds = np.bincount(v, minlength=vocab_size)
@@ -137,7 +137,7 @@ class Bigram:
     seen = (counts - discount) / total[v]
     backoff = np.where(total > 0, discount * kinds / np.maximum(total, 1), 1.0)
     lower = _lower(np.bincount(w, minlength=vocab_size))
-    # The most probable token is one seen after v, or else q's own favourite.
+    # The most probable token after v was seen after v or is the best under q.
     favourite = int(np.argmax(lower))
     v = np.concatenate([v, np.arange(vocab_size)])
     w = np.concatenate([w, np.full(vocab_size, favourite)])
@@ -160,13 +160,13 @@ class Bigram:
 
 
 def _discount(counts: np.ndarray) -> float:
-  """Returns the absolute discount that leaves one out, n1 / (n1 + 2 n2)."""
+  """Returns the leave-one-out absolute discount, n1 / (n1 + 2 n2)."""
   once, twice = np.count_nonzero(counts == 1), np.count_nonzero(counts == 2)
   return once / (once + 2 * twice) if once and twice else 0.5
 
 
 def _lower(kinds_before: np.ndarray) -> np.ndarray:
-  """Returns q, from the kinds of tokens seen before each token."""
+  """Returns q, from the number of distinct tokens seen before each token."""
   total, size = kinds_before.sum(), len(kinds_before)
   discount = _discount(kinds_before[kinds_before > 0])
   left = discount * np.count_nonzero(kinds_before) / total
@@ -175,7 +175,7 @@ def _lower(kinds_before: np.ndarray) -> np.ndarray:
 
 def _chunks(documents: Documents,
             vocab_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """Yields (tokens, whether each begins a document), millions at a time."""
+  """Yields (tokens, whether each begins a document), 4 million at a time."""
   held, size = [], 0
   for tokens in documents:
     tokens = np.asarray(tokens)

@@ -20,14 +20,14 @@ from lmjax.objectives import truncated
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
-  """Lays documents out one after the other, a window a batch, none twice.
+  """Lays documents out one after the other, one window per batch, no overlap.
 
-  Batches are as those of `windows.Windows`, with a single row; but positions
-  count from the document's start, so 0 is where a state begins anew.
+  The batches have the fields of `windows.Windows` and a single row. Positions
+  count from the start of the document; at position 0 a new state begins.
 
   Attributes:
-    context: Tokens a window: how many are read at a time, which changes the
-      speed and not the result.
+    context: Tokens in a window, which are read at a time; affects the speed and
+      not the result.
   """
   context: int
 
@@ -58,13 +58,13 @@ class Windows:
 
 
 def scorer(model: nn.Module) -> Callable[[Any], likelihood.Score]:
-  """Returns `score_of(params)`, for batches that `Windows` lays out, in order.
+  """Returns `score_of(params)`, which scores the batches of `Windows` in order.
 
-  A score remembers the state its last batch ended with, and begins anew where
-  positions do; it is compiled once, whatever parameters come.
+  A score keeps the state after its last batch, and begins a new one at position
+  0. It is compiled once for all parameters.
 
   Args:
-    model: A module that `models.lstm.RecurrentModel` can stand for.
+    model: A module with the interface of `models.lstm.RecurrentModel`.
 
   Raises:
     InputError: If the model has no state to carry.

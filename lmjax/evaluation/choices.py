@@ -1,4 +1,4 @@
-"""Multiple choice by likelihood: which continuation does a model prefer?"""
+"""Multiple choice by likelihood: the continuation that a model prefers."""
 from collections.abc import Iterator, Sequence
 import dataclasses
 import hashlib
@@ -25,9 +25,9 @@ class Choices:
 
   Attributes:
     paths: JSON lines files or globs; each file is one result.
-    delimiter: Stands between context and continuation. If it is only white
-      space, nothing is put where there is white space already.
-    limit: If given, only the first so many questions of a file.
+    delimiter: Text between context and continuation. If it is only white
+      space, it is left out where there is white space already.
+    limit: Number of questions to read of each file; None reads all.
   """
   paths: tuple[str, ...] = ()
   delimiter: str = ' '
@@ -50,31 +50,32 @@ class Choices:
 
 @dataclasses.dataclass(frozen=True)
 class ChoiceReport:
-  """How often a model prefers the right option.
+  """The share of questions for which a model prefers the right option.
 
   Attributes:
-    name: Of the questions.
-    kind: 'choice', or 'greedy' where there is nothing to choose from.
+    name: Name of the questions.
+    kind: 'choice', or 'greedy' for questions with a single option.
     accuracy: Share of questions whose most likely continuation is the right
-      one. A tie shares the credit. Under 'greedy', the share of continuations
-      of which every token is the most probable one.
+      one; options that tie share the credit. For 'greedy', the share of
+      continuations all of whose tokens are the most probable ones.
     accuracy_stderr: Its standard error; None for a single question.
     accuracy_norm: The same with log-likelihoods divided by the UTF-8 bytes of
-      the continuation; None under 'greedy'.
+      the continuation; None for 'greedy'.
     accuracy_norm_stderr: Its standard error.
-    chance: What guessing gets; None under 'greedy'.
-    items: Questions.
+    chance: Expected accuracy of random guesses; None for 'greedy'.
+    items: Number of questions.
     nats_per_item: Mean negative log-likelihood of the right continuation.
-    truncated: Options whose context was cut, from the left, to fit.
-    uncontexted: Continuations whose first token nothing precedes, which is
-      charged log(vocab_size).
-    nonfinite: Questions with a loss that is NaN or infinite: counted as wrong.
-    context: The most tokens a prediction could see.
-    delimiter: What stood between context and continuation.
-    rule: How text became tokens.
-    data_hash: Of the questions, as read.
-    tokenizer_hash: Of the tokenizer.
-    parameters_hash: Of the parameters; None if not given.
+    truncated: Number of options whose context was cut, from the left, to fit.
+    uncontexted: Number of continuations whose first token has no token before
+      it; such a token is charged log(vocab_size).
+    nonfinite: Number of questions with a loss that is NaN or infinite; they
+      count as wrong.
+    context: Most tokens that a prediction could see.
+    delimiter: Text between context and continuation.
+    rule: Sentence that says how text became tokens.
+    data_hash: Hash of the questions.
+    tokenizer_hash: Hash of the tokenizer.
+    parameters_hash: Hash of the parameters; None if not given.
     seconds: Wall time, compilation included.
   """
   name: str
@@ -103,7 +104,7 @@ class ChoiceReport:
 
   @classmethod
   def from_dict(cls, tree: dict[str, Any]) -> 'ChoiceReport':
-    """Returns the report that `to_dict` was called on."""
+    """Returns the report that `to_dict` wrote."""
     nats = tree['nats_per_item']
     return cls(**tree | {'nats_per_item': math.nan if nats is None else nats})
 
@@ -112,12 +113,12 @@ def encode(item: questions.Item, tokenizer: vocabulary.Tokenizer,
            delimiter: str = ' ') -> list[tuple[np.ndarray, int]]:
   """Returns (ids, index of the first id charged to the option) per option.
 
-  Context and continuation are encoded together, as text is when it is not
-  cut. What is charged begins where that encoding parts from the encoding of
-  the context alone: a token across the boundary belongs to the continuation.
-  Options of one context are all charged from the same token on, the earliest
-  at which any of them parts, so that none pays for less of the text. BOS, where
-  the tokenizer has one, comes first and once.
+  Context and continuation are encoded together, as one text. The charged
+  tokens begin where this encoding first differs from the encoding of the
+  context alone, so a token across the boundary belongs to the continuation.
+  All options of one context are charged from the same token on, the earliest
+  at which any of them differs, so that all pay for the same part of the text.
+  BOS, if the tokenizer has one, comes first and only there.
   """
   has_bos = tokenizer.bos_id is not None
   bos = np.array([tokenizer.bos_id] if has_bos else [], np.int32)
@@ -145,11 +146,21 @@ def truncate(encoded: list[tuple[np.ndarray, int]], context: int, has_bos: bool,
              together: bool, source: str) -> tuple[list[Any], int]:
   """Cuts contexts from the left until each option has `context` inputs.
 
-  BOS stays, and so does every token charged to an option. `together` cuts the
-  options of one context alike.
+  BOS and all tokens charged to an option are kept.
+
+  Args:
+    encoded: Options of a question, from `encode`.
+    context: Most inputs of an option.
+    has_bos: Whether options begin with BOS.
+    together: Whether to cut the same number of tokens from all options, for
+      options of one context.
+    source: Where the question was read, for messages.
 
   Returns:
     The options, and how many of them were cut.
+
+  Raises:
+    InputError: If the charged tokens of an option exceed the context.
   """
   excess = [max(0, len(ids) - 1 - context) for ids, _ in encoded]
   if together:
@@ -177,17 +188,17 @@ def evaluate(
     delimiter: str = ' ',
     parameters_hash: str | None = None,
 ) -> ChoiceReport:
-  """Asks which option of each question a model finds most likely.
+  """Reports how often the most likely option of a question is the right one.
 
   Args:
-    score: As for `likelihood.evaluate`.
+    score: See `likelihood.evaluate`.
     items: Questions, from `questions.read`.
-    tokenizer: What the model was trained with.
-    context: The most tokens a prediction sees.
-    batch_size: Rows scored at a time. Changes the speed, not the result.
-    name: What the report calls the questions.
+    tokenizer: The tokenizer that the model was trained with.
+    context: Most tokens that a prediction sees.
+    batch_size: Rows scored at a time; affects the speed, not the result.
+    name: Name of the questions in the report.
     delimiter: See `Choices`.
-    parameters_hash: Of the parameters, for the report.
+    parameters_hash: Hash of the parameters, for the report.
 
   Raises:
     InputError: If a continuation alone exceeds the context.
@@ -231,7 +242,7 @@ def evaluate(
 
 
 def _score(score, options, context, batch_size, vocab_size):
-  """Returns nats of each option, whether it is greedy, and the uncontexted."""
+  """Returns each option's nats, whether it is greedy, number of uncontexted."""
   bare = np.array([start == 0 for _, start in options])
   nats = np.where(bare, math.log(vocab_size), 0.0)
   right = np.zeros(len(options))
@@ -255,7 +266,7 @@ def _pieces(options) -> Iterator[windows.Piece]:
 
 
 def _credit(losses: np.ndarray, gold: int) -> float:
-  """Returns the share of a right answer that a question earns."""
+  """Returns the credit of a question, 0 to 1; tied best options share it."""
   if not np.isfinite(losses).all():
     return 0.0
   best = losses == losses.min()
@@ -282,7 +293,7 @@ def _digest(items: Sequence[questions.Item]) -> str:
 
 
 def table(reports: Sequence[ChoiceReport]):
-  """Returns a `rich` table, a row for each file of questions."""
+  """Returns a `rich` table with a row for each file of questions."""
   columns = ('', 'acc', '±', 'acc_norm', '±', 'chance', 'questions',
              'nats/item', 'truncated')
   rows = [(

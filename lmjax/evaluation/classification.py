@@ -1,4 +1,4 @@
-"""How well classes are told apart: accuracy, F1, the confusion matrix."""
+"""Results of classification: accuracy, F1, the confusion matrix."""
 from collections.abc import Callable, Sequence
 import dataclasses
 import math
@@ -12,11 +12,12 @@ from lmjax.evaluation import estimates
 
 @dataclasses.dataclass(frozen=True)
 class Classification:
-  """Predicted classes against true ones, all C of them counted.
+  """Counts of predicted classes for each of C true classes.
 
   Attributes:
-    confusion_CC: How often class i (row) was called class j (column).
-    names: What the classes are called.
+    confusion_CC: Number of examples of class i (row) that were predicted as
+      class j (column).
+    names: Names of the classes.
     loss: The mean negative log-likelihood of the true class in nats; None if
       there are no probabilities.
   """
@@ -32,10 +33,10 @@ class Classification:
     Args:
       labels: True classes, from 0.
       predictions: Predicted classes, from 0.
-      names: What each class is called.
+      names: Name of each class.
 
     Raises:
-      InputError: If the lengths differ, there are none, or a class has no name.
+      InputError: If the lengths differ or are 0, or a class has no name.
     """
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     if labels.shape != predictions.shape or labels.ndim != 1 or not len(labels):
@@ -61,7 +62,7 @@ class Classification:
     Args:
       labels: True classes, from 0.
       logits: Unnormalised log-probabilities, [examples, C].
-      names: What each class is called.
+      names: Name of each class.
     """
     found = cls.of(labels, logits.argmax(axis=-1), names)
     wide = logits.astype(np.float64)
@@ -72,24 +73,23 @@ class Classification:
 
   @property
   def examples(self) -> int:
-    """How many examples there are."""
+    """Number of examples."""
     return int(self.confusion_CC.sum())
 
   @property
   def metrics(self) -> dict[str, estimates.Estimate]:
-    """Loss if known, accuracy and macro-F1."""
+    """Accuracy, macro-F1 and, if known, the loss, with standard errors."""
     loss = {} if self.loss is None else {'loss': self.loss}
     return loss | {
         'accuracy': estimates.Estimate(self.accuracy, self.accuracy_stderr),
         'macro_f1': estimates.jackknife(self.macro_f1, *self._without_one())}
 
   def pictures(self) -> dict[str, Callable[[str | os.PathLike, str], None]]:
-    """Returns a function that draws the confusion matrix."""
+    """Returns {title: a function that draws the confusion matrix}."""
     return {'Confusion': lambda path, title: plot(path, self, title)}
 
   def _without_one(self) -> tuple[np.ndarray, np.ndarray]:
-    """Returns macro-F1 without an example of each cell, and the cells' sizes.
-    """
+    """Returns, per nonzero cell, macro-F1 without one example, and its size."""
     cells = np.argwhere(self.confusion_CC)
     found = []
     for i, j in cells if self.examples > 1 else ():
@@ -105,24 +105,24 @@ class Classification:
 
   @property
   def accuracy_stderr(self) -> float | None:
-    """Its standard error, examples being drawn independently."""
+    """Standard error of the accuracy, for independent examples."""
     if self.examples < 2:
       return None
     return math.sqrt(self.accuracy * (1 - self.accuracy) / (self.examples - 1))
 
   @property
   def precision(self) -> np.ndarray:
-    """Of what was called each class, the share that is; 0 if nothing was."""
+    """Share of the predictions of each class that are right; 0 for none."""
     return _ratio(np.diag(self.confusion_CC), self.confusion_CC.sum(axis=0))
 
   @property
   def recall(self) -> np.ndarray:
-    """Of what is each class, the share that was called so; 0 if nothing is."""
+    """Share of the examples of each class predicted as it; 0 for none."""
     return _ratio(np.diag(self.confusion_CC), self.confusion_CC.sum(axis=1))
 
   @property
   def f1(self) -> np.ndarray:
-    """Harmonic mean of precision and recall, by class."""
+    """Harmonic mean of precision and recall of each class."""
     sizes = self.confusion_CC.sum(axis=0) + self.confusion_CC.sum(axis=1)
     return _ratio(2 * np.diag(self.confusion_CC), sizes)
 
@@ -150,7 +150,7 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 def plot(path: str | os.PathLike, result: Classification,
          title: str = 'Confusion') -> None:
-  """Draws the confusion matrix into a PNG: a share of each row, and counts."""
+  """Draws the confusion matrix as a PNG, coloured by shares of each row."""
   from matplotlib import figure  # pylint: disable=g-import-not-at-top
   size = len(result.names)
   side = min(14.0, max(4.0, 1.8 + 0.5 * size))
@@ -159,7 +159,8 @@ def plot(path: str | os.PathLike, result: Classification,
   counts_CC = result.confusion_CC
   shares_CC = counts_CC / np.maximum(counts_CC.sum(axis=1, keepdims=True), 1)
   image = axes.imshow(shares_CC, cmap='Blues', vmin=0, vmax=1)
-  names = [name.replace('$', r'\$') for name in result.names]  # No formulas.
+  # Without escapes, Matplotlib would read a pair of dollar signs as a formula.
+  names = [name.replace('$', r'\$') for name in result.names]
   axes.set_xticks(range(size), names, rotation=45, ha='right',
                   rotation_mode='anchor')
   axes.set_yticks(range(size), names)

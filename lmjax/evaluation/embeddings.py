@@ -1,4 +1,4 @@
-"""One vector a text, out of any model: similarity and nearest neighbours."""
+"""Vectors of texts from any model, their similarity and nearest neighbours."""
 from collections.abc import Sequence
 import functools
 from typing import Any, Literal
@@ -19,17 +19,17 @@ def embed(model: nn.Module, params: Any, tokenizer: Any, texts: Sequence[str],
           length: int | None = None) -> np.ndarray:
   """Returns the pooled hidden states of each text, float32 [texts, D].
 
-  Texts of more tokens than the model reads are cut at their end.
+  Texts of more than `length` tokens are cut at their end.
 
   Args:
     model: A module with the method `hidden`, such as a decoder, an encoder or a
-      recurrent model. An encoder-decoder's encoder is what embeds.
+      recurrent model; of an encoder-decoder, the encoder is used.
     params: Its parameters.
-    tokenizer: Of the model.
+    tokenizer: The model's tokenizer.
     texts: The texts, each read as a document.
-    pooling: 'mean' over all tokens, 'cls' the first, 'last' the last.
-    batch_size: Texts at a time; changes the speed only.
-    length: Tokens of a text that are read; None: the model's context.
+    pooling: 'mean' averages all tokens, 'cls' takes the first, 'last' the last.
+    batch_size: Texts per batch; affects the speed only.
+    length: Most tokens of a text to read; None takes the model's context.
 
   References:
     Reimers and Gurevych, Sentence-BERT, arXiv:1908.10084, section 3.
@@ -67,9 +67,9 @@ def nearest(queries_ND: np.ndarray, texts_MD: np.ndarray, count: int
   """Returns the most similar texts of each query: cosines and indices [N, k].
 
   Args:
-    queries_ND: What is looked for.
-    texts_MD: Where.
-    count: How many to find at most.
+    queries_ND: Vectors of the queries.
+    texts_MD: Vectors of the texts to search.
+    count: Most texts to return per query, k.
   """
   cosines_NM = similarity(queries_ND, texts_MD)
   count = min(count, cosines_NM.shape[1])
@@ -78,7 +78,7 @@ def nearest(queries_ND: np.ndarray, texts_MD: np.ndarray, count: int
 
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> float:
-  """Returns Spearman's rank correlation; ties share their mean rank.
+  """Returns Spearman's rank correlation; tied values get their mean rank.
 
   References:
     Spearman, The Proof and Measurement of Association, 1904.

@@ -1,4 +1,4 @@
-"""Metrics with their standard errors, and the table that they are shown in."""
+"""Metrics with their standard errors, and tables of them."""
 from collections.abc import Mapping, Sequence
 import dataclasses
 import math
@@ -15,15 +15,15 @@ class Estimate:
 
   Attributes:
     value: The number; None if it is not known.
-    stderr: Its standard error, examples being drawn independently; None if
-      there are too few examples for one.
+    stderr: Its standard error for independent examples; None if there are too
+      few examples for one.
   """
   value: float | None
   stderr: float | None = None
 
 
 def mean(values: Sequence[float] | np.ndarray) -> Estimate:
-  """Returns the mean of one number an example."""
+  """Returns the mean of one number per example."""
   values = np.asarray(values, np.float64)
   stderr = None
   if len(values) > 1:
@@ -33,16 +33,16 @@ def mean(values: Sequence[float] | np.ndarray) -> Estimate:
 
 def jackknife(value: float, without: np.ndarray,
               counts: np.ndarray | None = None) -> Estimate:
-  """Returns a statistic with its standard error by the jackknife.
+  """Returns a statistic with its jackknife standard error.
 
-  With n examples and the statistic t_i of all but the i-th, of mean t, the
-  variance is (n - 1) / n * sum over i of (t_i - t)^2.
+  With n examples, t_i the statistic of all examples except the i-th, and t the
+  mean of the t_i, the variance is (n - 1) / n * sum over i of (t_i - t)^2.
 
   Args:
     value: The statistic of all examples.
-    without: The statistic of all but one, for each example that may be left
-      out, or for each kind of example that has the same effect.
-    counts: How many examples are of each such kind; 1 by default.
+    without: The statistic without one example, for each example, or for each
+      group of examples that give the same value.
+    counts: Number of examples in each group; 1 by default.
 
   References:
     Efron and Stein, The Jackknife Estimate of Variance, 1981.
@@ -63,18 +63,18 @@ def to_dict(metrics: Mapping[str, Estimate]) -> dict[str, float | None]:
 
 
 def columns(metrics: Mapping[str, Estimate]) -> tuple[str, ...]:
-  """Returns the heads of a table of results: metrics and their errors."""
+  """Returns the column heads of a table of results: metrics and errors."""
   return ('', *(head for name in metrics for head in (
       name.replace('_', '-').replace('f1', 'F1'), '±')))
 
 
 def rows(results: Mapping[str, Any], names: Sequence[str]
          ) -> list[tuple[str, ...]]:
-  """Returns the cells of that table.
+  """Returns the rows of a table of results, as cells.
 
   Args:
-    results: By name; each has `metrics`, estimates by name.
-    names: The metrics in their order; one that a result lacks is a dash.
+    results: Results by name, each with `metrics`, {name: Estimate}.
+    names: The metrics in their order; a dash shows one that a result lacks.
   """
   found = []
   for title, result in results.items():

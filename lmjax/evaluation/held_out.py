@@ -1,4 +1,4 @@
-"""A held-out split under one evaluator: a model beside what it should beat."""
+"""Scores a model and its baselines on a held-out split, by one evaluator."""
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import types
@@ -14,12 +14,13 @@ from lmjax.evaluation import likelihood
 from lmjax.evaluation import report
 
 
-KINDS = {  # What an objective's likelihood is, and how a reader must take it.
+KINDS = {  # Kinds of likelihood, each with a note that the report shows.
     'exact': '',
-    'none': 'The objective defines no likelihood, so that only baselines stand '
-            'here; what it reached itself is in report.json, "held_out".',
-    'pseudo': 'Pseudo-likelihood: each token given all others of its window, '
-              'those after it too, so it is no bound on any of the others.',
+    'none': 'The objective defines no likelihood, so the table has baselines '
+            'only; the value of the objective is in report.json, "held_out".',
+    'pseudo': 'Pseudo-likelihood: each token is predicted from all others of '
+              'its window, later ones too; it does not bound the likelihoods '
+              'in the other rows.',
     'conditional': 'Conditional likelihood: an encoder reads the context of a '
                    'window, a decoder predicts the rest.',
     'permutation': 'Likelihood under random orders of factorisation, averaged.',
@@ -28,18 +29,23 @@ KINDS = {  # What an objective's likelihood is, and how a reader must take it.
 
 
 def longest(kind: str, length: int) -> int:
-  """Returns the most context a window may have for a model of `length` tokens.
+  """Returns the largest window of a model that reads `length` tokens.
 
-  A model that predicts a token from both sides reads the window's last target
-  as well.
+  A model that predicts a token from both sides also reads the window's last
+  target.
+
+  Args:
+    kind: Kind of likelihood, a key of `KINDS`.
+    length: Most tokens that the model reads.
   """
   return length - 1 if kind in ('pseudo', 'bound') else length
 
 
 class Documents(Sequence):
-  """The documents of a store, the first `tokens` of it if given.
+  """The documents of a store, or those in its first `tokens` tokens.
 
-  A document that the limit would cut is left out, but for the first.
+  A document that exceeds the limit is left out, except the first document,
+  which is cut.
   """
 
   def __init__(self, store: store_lib.TokenStore, tokens: int | None = None):
@@ -64,7 +70,7 @@ class Documents(Sequence):
     return (self[i] for i in range(self._count))
 
   def size(self, tokenizer: tokenizer_lib.Tokenizer) -> report.TextSize:
-    """Returns the size of the documents' text, of a cut one's part."""
+    """Returns the size of the documents' text, without the part cut off."""
     stored = report.TextSize(
         int(self._store.text_bytes[:self._count].sum()),
         int(self._store.words[:self._count].sum()))
@@ -91,30 +97,29 @@ def reports(
     train: store_lib.TokenStore | None = None,
     parameters_hash: str | None = None,
 ) -> list[report.Report]:
-  """Scores all of a split with `score`, and with the baselines.
+  """Scores a split with `score`, with other scores and with the baselines.
 
   Args:
-    score: See `likelihood.evaluate`; None where a model has no likelihood,
-      which leaves the others.
+    score: See `likelihood.evaluate`; None for a model without a likelihood.
     store: The split.
-    tokenizer: What made its tokens.
-    context: The most tokens a prediction sees.
-    stride: How far the window moves over long documents.
+    tokenizer: The tokenizer of the split.
+    context: Most tokens that a prediction sees.
+    stride: Tokens by which the window moves over long documents.
     batch_size: Rows scored at a time.
-    name: What to call `score`.
-    kind: What likelihood it is, of `KINDS`.
-    others: Further scores by name, to stand beside it; of plain windows, or
-      tables, which know the text.
-    source: Where the text is from: the best score that a synthetic language
-      admits stands beside the model, with what the model has in excess.
-    tokens: About how many tokens to score, from the first on; None: all.
-    lay: How documents become batches for `score`: see `likelihood.evaluate`.
-    train: The training split, on which the unigram and bigram are counted;
-      None leaves them out.
-    parameters_hash: Of the model, for its report.
+    name: Name of `score` in its report.
+    kind: Its kind of likelihood, a key of `KINDS`.
+    others: Further scores by name, of plain windows, or tables of the same
+      documents.
+    source: The source of the text; for a synthetic language, the best possible
+      score is reported too, and by how much the model exceeds it.
+    tokens: About how many tokens to score, from the first; None scores all.
+    lay: Lays documents out for `score`; see `likelihood.evaluate`.
+    train: The training split, whose tokens the unigram and bigram count; None
+      leaves them out.
+    parameters_hash: Hash of the model's parameters, for its report.
 
   Returns:
-    A report for `score`, for the others, then for uniform, unigram and bigram.
+    Reports of `score`, of the others, then of uniform, unigram and bigram.
   """
   documents = Documents(store, tokens)
   size = documents.size(tokenizer)
@@ -141,12 +146,12 @@ def reports(
       for title, each in scores.items()]
   notes = [KINDS[kind]] if KINDS[kind] else []
   if documents.size(tokenizer).bytes < int(store.text_bytes.sum()):
-    notes.append(f'The split has {store.num_tokens:,} tokens; the first '
-                 'documents stand for it.')
+    notes.append(f'The split has {store.num_tokens:,} tokens; only the first '
+                 'documents were scored.')
   best = [each.nats_per_token for each in found if each.name == 'optimum']
   if best and score is not None:
     excess = found[0].nats_per_token - best[0]
-    notes.append(f'In excess of the optimum: {excess:.4f} nats a token, '
+    notes.append(f'In excess of the optimum: {excess:.4f} nats per token, '
                  f'{excess / best[0]:.2%} of it.')
   found[0] = dataclasses.replace(
       found[0], notes=found[0].notes + tuple(notes))

@@ -1,8 +1,8 @@
-"""Interpolation of scores in probability space, its weights by EM.
+"""Interpolates the probabilities of several scores, with weights from EM.
 
-Scores may read a text in different ways: one in windows, another a state at a
-time. So each first scores all of it as it likes, into a `Table`, and the tables
-are mixed token by token.
+Scores may read a text in different ways: one in windows, another with a carried
+state. So each one first scores the whole text in its own way, which gives a
+`Table`, and the tables are mixed token by token.
 """
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
@@ -15,30 +15,31 @@ from lmjax.evaluation import likelihood
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-  """What a score gives every token of some documents but each one's first.
+  """The scores of all tokens of some documents, except their first tokens.
 
-  It is itself a score, of those documents, however they are laid out.
+  A table is itself a score of those documents, in any layout.
 
   Attributes:
     nll: The loss of each token in nats, 1-D, document by document.
-    correct: Whether each was the most probable token.
-    offsets: Where each document begins in them, and the last ends.
+    correct: Whether each token was the most probable one, 1-D.
+    offsets: Index in these arrays at which each document begins, and their
+      length.
   """
   nll: np.ndarray
   correct: np.ndarray
   offsets: np.ndarray
 
-  fields = ('documents', 'places')  # What `likelihood.scored` hands over.
+  fields = ('documents', 'places')  # Fields that `likelihood.scored` passes.
 
   def __call__(self, batch: likelihood.Batch):
     at = self.offsets[batch['documents']] + batch['places'] - 1
-    at = np.clip(at, 0, len(self.nll) - 1)  # Where there is padding.
+    at = np.clip(at, 0, len(self.nll) - 1)  # Padding may be out of range.
     return self.nll[at], self.correct[at]
 
 
 def table(score: likelihood.Score, documents: Sequence[Sequence[int]],
           lay: Callable[..., Iterable[likelihood.Batch]]) -> Table:
-  """Returns what a score gives the tokens of documents.
+  """Returns the table of a score for some documents.
 
   Args:
     score: See `likelihood.evaluate`.
@@ -46,7 +47,7 @@ def table(score: likelihood.Score, documents: Sequence[Sequence[int]],
     lay: Lays them out as batches for this score, such as `carried.Windows`.
 
   Raises:
-    InputError: If the score is none of probabilities.
+    InputError: If the score does not return probabilities.
   """
   if not getattr(score, 'normalised', True):
     raise errors.InputError(
@@ -64,14 +65,15 @@ def table(score: likelihood.Score, documents: Sequence[Sequence[int]],
 
 
 def mix(tables: Sequence[Table], weights: Sequence[float]) -> Table:
-  """Returns a weighted sum of the probabilities that tables give each token.
+  """Returns the table of a weighted sum of probabilities.
 
-  They know the probabilities of the tokens alone, not of what else could have
-  been, so `correct` is that of the heaviest component.
+  Tables hold the probability of the actual tokens only, so the most probable
+  token under the mixture is not known; `correct` is copied from the table of
+  the largest weight.
 
   Args:
-    tables: Of the same documents.
-    weights: Of each table, >= 0, their sum 1; see `fit_weights`.
+    tables: Tables of the same documents.
+    weights: Weight of each table, >= 0, with sum 1; see `fit_weights`.
 
   References:
     Jelinek and Mercer, Interpolated Estimation of Markov Source Parameters
@@ -87,7 +89,7 @@ def mix(tables: Sequence[Table], weights: Sequence[float]) -> Table:
         f'weights should be >= 0 and sum to 1; got {weights.tolist()}.')
   with np.errstate(divide='ignore'):
     logs = np.log(weights)
-  # Finite where one component is, however small the probability.
+  # The sum is finite where one table is, however small the probability.
   total = np.full(len(tables[0].nll), -np.inf)
   for each, log in zip(tables, logs):
     np.logaddexp(total, log - each.nll.astype(np.float64), out=total)
@@ -99,19 +101,19 @@ def fit_weights(tables: Sequence[Table], tolerance: float = 1e-9,
                 steps: int = 10_000) -> np.ndarray:
   """Returns the weights under which held-out documents are most probable.
 
-  The likelihood is concave in the weights, so EM finds the best ones.
+  The log-likelihood is concave in the weights, so EM finds the best ones.
 
   Args:
-    tables: What each score gives text that none was fitted on.
-    tolerance: EM stops when a step gains fewer nats a token.
-    steps: The most steps of EM.
+    tables: Tables of a text that no score was fitted on.
+    tolerance: EM stops when a step gains less than this, in nats per token.
+    steps: Most steps of EM.
 
   Returns:
-    Weights of the scores, >= 0, their sum 1.
+    Weights of the tables, >= 0, with sum 1.
 
   Raises:
-    InputError: If there is nothing to fit on, or a token is impossible, or of
-      no finite loss, under every score.
+    InputError: If there are no tokens to fit on, or the loss of a token is NaN
+      under any score or infinite under every score.
   """
   if not tables or not len(tables[0].nll):
     raise errors.InputError(
@@ -123,7 +125,7 @@ def fit_weights(tables: Sequence[Table], tolerance: float = 1e-9,
         f'{np.count_nonzero(~np.isfinite(low)):,} held-out tokens have no '
         'finite loss under some or every score; add a score that gives each '
         'token some probability, such as baselines.Uniform.')
-  p = np.exp(low - nll)  # Relative to the best score of each token.
+  p = np.exp(low - nll)  # Relative to the largest probability of each token.
   weights, last = np.full(len(tables), 1 / len(tables)), -np.inf
   for _ in range(steps):
     joint = weights[:, None] * p

@@ -1,4 +1,4 @@
-"""Exact likelihood of a text: every token scored once, divided once."""
+"""Exact likelihood of a text, in which every token is scored exactly once."""
 import collections
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import hashlib
@@ -39,40 +39,42 @@ def evaluate(
 ) -> report.Report:
   """Scores every token of `documents` exactly once.
 
-  Losses are float32 from the device and summed in float64 on the host, while
+  Losses are float32 on the device and are summed in float64 on the host, while
   the device already works on the next batch.
 
   Args:
     score: Maps a batch (`inputs`, `targets`, `weights`, `positions`,
       `segments`, each [B, T]) to the loss of each target in nats and to whether
-      it was the most probable token, two arrays [B, T]. A model, an n-gram, or
-      any function. One that has an attribute `fields` is given those instead.
-    documents: Token ids, document by document, BOS and EOS in place.
+      it was the most probable token, two arrays [B, T]. May be a model, an
+      n-gram, or any function. If it has an attribute `fields`, the batch has
+      these fields instead.
+    documents: Token ids, document by document, with BOS and EOS.
     vocab_size: Size of the vocabulary; an id outside it is an error.
-    context: The most tokens a prediction sees.
-    stride: How far a long document's window moves, 1 to `context`.
-    batch_size: Rows scored at a time. Changes the speed, not the result.
-    bos_id: The id that begins every document, and is given, not scored. None
-      if documents begin with text: then a document's first token, which nothing
-      precedes, is charged log(vocab_size).
-    name: What the report calls the model.
+    context: Most tokens that a prediction sees.
+    stride: Tokens by which a long document's window moves, 1 to `context`.
+    batch_size: Rows scored at a time; affects the speed, not the result.
+    bos_id: The id that begins every document, and is not scored. None if
+      documents begin with text: then a document's first token, which has no
+      token before it, is charged log(vocab_size).
+    name: Name of the model in the report.
     text: Size of the original text, for bits/byte and word perplexity.
-    counts: How often each id occurs in the training data, [vocab_size].
-    rule: How the tokenizer treats documents, in a sentence.
-    tokenizer_hash: Of the tokenizer, for the report.
-    parameters_hash: Of the parameters, for the report.
-    packed: Whether short documents share a row, told apart by their segments.
-    lay: Lays documents out as batches, such as `carried.Windows`; None takes
-      `windows.Windows`, as `context`, `stride`, `batch_size` and `packed` say.
+    counts: Number of times each id occurs in the training data, [vocab_size].
+    rule: Sentence that says how the tokenizer treats documents.
+    tokenizer_hash: Hash of the tokenizer, for the report.
+    parameters_hash: Hash of the parameters, for the report.
+    packed: Whether short documents share a row, in separate segments.
+    lay: Lays documents out as batches, such as `carried.Windows`; None uses
+      `windows.Windows` with `context`, `stride`, `batch_size` and `packed`.
 
   Raises:
-    InputError: On an id outside the vocabulary, a document without its one BOS,
-      an impossible context or stride, or nothing to score.
+    InputError: If an id is outside the vocabulary, a document does not begin
+      with its only BOS, the context or stride is out of range, or there is
+      nothing to score.
   """
   start = time.perf_counter()
   read = _Checked(documents, vocab_size, bos_id)
   sums = _Sums(counts)
-  compiled, first = start, 0  # When the first batch was back, and its tokens.
+  compiled, first = start, 0  # End and token count of the first batch.
   batches = (lay(read) if lay is not None else windows.Windows(
       read, context, stride, batch_size, packed))
   for batch, nll_BT, correct_BT in scored(score, batches):
@@ -83,7 +85,7 @@ def evaluate(
 
   lengths = np.asarray(read.lengths, np.int64)
   expected = int(np.maximum(lengths - 1, 0).sum())
-  if sums.tokens != expected:  # The promise of this module, kept or broken.
+  if sums.tokens != expected:  # A bug: each token should be scored once.
     raise RuntimeError(f'{sums.tokens} tokens scored, not {expected}.')
   uncontexted = 0
   if bos_id is None:
@@ -113,11 +115,11 @@ def of_params(scores: Callable[[Any, Batch], tuple[Any, Any]], params: Any,
 
   Args:
     scores: `(params, batch) -> (nll_BT, correct_BT)`, from an objective's
-      `scores(model)`. It is compiled once, whatever parameters come.
+      `scores(model)`. It is compiled once for all parameters.
     params: The parameters.
     devices: Devices that share each batch; their number divides `batch_size`.
-      By default the one where `params` are. If some are of other processes, all
-      call together with the same batches.
+      By default the device that holds `params`. If some devices belong to other
+      processes, all processes call the score together, with the same batches.
   """
   if devices is None:
     score, params = jax.jit(scores), jax.device_put(params)
@@ -126,7 +128,8 @@ def of_params(scores: Callable[[Any, Batch], tuple[Any, Any]], params: Any,
   place = lambda *axes: jax.sharding.NamedSharding(
       mesh, jax.sharding.PartitionSpec(*axes))
   params = jax.tree.map(lambda x: spread.put(x, place()), params)
-  # Of other processes' devices a process sees what is whole on all devices.
+  # With devices of several processes, each process can only read an output
+  # that is replicated on all devices.
   score = jax.jit(scores, out_shardings=(
       None if place().is_fully_addressable else place()))
 
@@ -143,9 +146,9 @@ def of_params(scores: Callable[[Any, Batch], tuple[Any, Any]], params: Any,
 
 def scored(score: Score, batches: Iterable[Batch],
            ahead: int = 1) -> Iterator[tuple[Batch, np.ndarray, np.ndarray]]:
-  """Yields (batch, nll_BT, correct_BT) while the device works `ahead` batches.
+  """Yields (batch, nll_BT, correct_BT), with the device `ahead` batches ahead.
 
-  A batch is handed to `score` before the result of the last one is waited for.
+  A batch is passed to `score` before the result of the one before is awaited.
   """
   pending = collections.deque()
   fields = getattr(score, 'fields', _FIELDS)
@@ -163,7 +166,12 @@ def _fetched(batch, result):
 
 
 class _Checked:
-  """Documents whose ids are in range and begin with their one BOS."""
+  """Iterates over documents, checking that ids are in range and BOS is first.
+
+  Attributes:
+    lengths: Tokens in each document that was read.
+    sha: Hash of the documents that were read.
+  """
 
   def __init__(self, documents, vocab_size, bos_id):
     self._documents = documents
@@ -197,9 +205,10 @@ class _Checked:
 
 
 class _Histogram:
-  """Losses by the power of a number into which a quantity falls.
+  """Mean losses in buckets of a quantity, whose bounds are powers of a number.
 
-  Bucket 0 holds the quantity 0, bucket i > 0 those from power**(i - 1) on.
+  Bucket 0 holds the quantity 0, bucket i > 0 quantities from power**(i - 1) to
+  below power**i.
   """
 
   def __init__(self, power):
@@ -223,7 +232,7 @@ class _Histogram:
 
 
 class _Sums:
-  """Running float64 sums over scored tokens, in all and by document."""
+  """Running float64 sums over scored tokens, in total and by document."""
 
   def __init__(self, counts):
     self._counts = counts
@@ -233,7 +242,7 @@ class _Sums:
     self._nats_of, self._tokens_of = np.zeros((2, 0))  # By document.
 
   def add(self, batch, nll_BT, correct_BT):
-    """Adds the targets that count; what stands elsewhere is never read."""
+    """Adds the targets with a weight above 0; others may hold any value."""
     counted_BT = batch['weights'] > 0
     nll = nll_BT[counted_BT].astype(np.float64)
     self._count(nll, correct_BT[counted_BT], batch['documents'][counted_BT],
@@ -242,7 +251,7 @@ class _Sums:
       self.frequency.add(self._counts[batch['targets'][counted_BT]], nll)
 
   def add_first(self, lengths, vocab_size):
-    """Charges the first token of each document as a uniform guess."""
+    """Charges the first token of each document log(vocab_size) nats."""
     documents = np.flatnonzero(lengths > 0)
     self._count(np.full(len(documents), math.log(vocab_size)),
                 np.full(len(documents), 1 / vocab_size), documents,
@@ -267,9 +276,9 @@ class _Sums:
       self._tokens_of[first:last] += np.bincount(local)
 
   def stderr(self) -> float | None:
-    """Standard error of nats a token with documents as clusters.
+    """Returns the standard error of nats per token, clustered by document.
 
-    The usual linearisation of a ratio of sums, n / (n - 1) corrected.
+    Linearises the ratio of sums, with the correction n / (n - 1).
 
     References:
       Miller, Adding Error Bars to Evals, arXiv:2411.00640, section 2.2.
@@ -286,9 +295,9 @@ class _Sums:
 def _notes(uncontexted, nonfinite, text) -> Iterator[str]:
   if uncontexted:
     yield ('There is no BOS: the first token of each document '
-           f'({uncontexted:,} in all) is charged log(vocab_size).')
+           f'({uncontexted:,} in total) is charged log(vocab_size).')
   if nonfinite:
     yield (f'The loss of {nonfinite:,} tokens is NaN or infinite, and so are '
-           'the means; JSON holds null for them.')
+           'the means, which are null in JSON.')
   if text is None:
     yield 'The size of the original text was not given: no bits/byte.'

@@ -1,4 +1,4 @@
-"""What a frozen vector knows: logistic regression on top of it."""
+"""Linear probes: logistic regression on frozen vectors."""
 from collections.abc import Sequence
 import dataclasses
 
@@ -15,10 +15,10 @@ class Probe:
   """A linear classifier of standardised vectors.
 
   Attributes:
-    mean_D: Subtracted from each vector.
-    scale_D: Then divided by.
-    kernel_DC: The linear map.
-    bias_C: Added.
+    mean_D: Mean of the vectors, which is subtracted.
+    scale_D: Their standard deviation, which then divides them.
+    kernel_DC: Kernel of the linear map.
+    bias_C: Bias of the linear map.
   """
   mean_D: np.ndarray
   scale_D: np.ndarray
@@ -31,7 +31,7 @@ class Probe:
     return x_ND @ self.kernel_DC + self.bias_C[None]
 
   def accuracy(self, x_ND: np.ndarray, labels: Sequence[int]) -> float:
-    """Returns the share of vectors that are put in their class."""
+    """Returns the share of vectors that are classified correctly."""
     return float(np.mean(np.argmax(self(x_ND), axis=1) == np.asarray(labels)))
 
 
@@ -39,16 +39,18 @@ def fit(x_ND: np.ndarray, labels: Sequence[int], *, penalty: float = 1.0,
         steps: int = 100) -> Probe:
   """Fits multinomial logistic regression to vectors by L-BFGS.
 
-  The problem is convex, so that nothing depends on a seed.
+  The problem is convex, so the result does not depend on a seed.
 
   Args:
-    x_ND: A vector an example.
+    x_ND: One vector per example.
     labels: Their classes, from 0.
-    penalty: Of the squared kernel, in nats, against the sum over examples.
-    steps: Of the optimizer at most.
+    penalty: Factor of half the squared norm of the kernel, which is added to
+      the sum of the examples' losses in nats.
+    steps: Steps of the optimizer.
 
   Raises:
-    InputError: If there is not a label for each vector, or but one class.
+    InputError: If the numbers of labels and vectors differ, or there is only
+      one class.
 
   References:
     Alain and Bengio, Understanding Intermediate Layers Using Linear Classifier
@@ -68,7 +70,7 @@ def fit(x_ND: np.ndarray, labels: Sequence[int], *, penalty: float = 1.0,
 
 
 def _minimise(x_ND, labels_N, penalty, *, num_classes, steps):
-  """Returns the kernel and the bias of least penalised loss."""
+  """Returns the kernel and the bias that minimise the penalised loss."""
   def loss(weights):
     kernel_DC, bias_C = weights
     nll_N = optax.softmax_cross_entropy_with_integer_labels(

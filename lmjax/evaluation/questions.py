@@ -6,8 +6,8 @@ A line has one of three shapes:
   {"context_options": [text, ...], "continuation": text, "gold": 0}
   {"context": text, "continuation": text}
 
-`context` and `query` are synonyms, `gold` and `answer` too; the answer may also
-be the text of a choice. The last shape has nothing to choose from: it asks
+`context` and `query` are synonyms, and so are `gold` and `answer`; the answer
+may also be the text of a choice. The last shape has a single option: it asks
 whether greedy decoding would give the continuation, as LAMBADA does.
 """
 import dataclasses
@@ -23,19 +23,26 @@ _FIELDS = ('context', 'query', 'context_options', 'choices', 'continuation',
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-  """One question: a context and a continuation for each of its options."""
+  """One question.
+
+  Attributes:
+    contexts: The context of each option.
+    continuations: The continuation of each option.
+    gold: Index of the right option.
+    source: Its file and line, as file:line, for messages.
+  """
   contexts: tuple[str, ...]
   continuations: tuple[str, ...]
   gold: int
-  source: str  # file:line, for messages.
+  source: str
 
 
 def read(path: str, limit: int | None = None) -> list[Item]:
   """Returns the questions of a JSON lines file.
 
   Raises:
-    InputError: If the file cannot be read, a line is none of the three shapes,
-      or the file mixes questions with continuations to be guessed.
+    InputError: If the file cannot be read, a line has none of the three shapes,
+      or the file mixes questions of one option with questions of several.
   """
   items = []
   for source, row in json_lines.rows(path):
@@ -90,7 +97,7 @@ def _item(row: dict[str, Any], source: str) -> Item:
 
 
 def _get(row: dict[str, Any], source: str, *names: str) -> Any:
-  """Returns the first of the named fields that is there."""
+  """Returns the value of the first of the named fields that the row has."""
   for name in names:
     if name in row:
       return row[name]

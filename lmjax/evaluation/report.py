@@ -1,4 +1,4 @@
-"""What an evaluation found, in every unit the field quotes, with its terms."""
+"""Reports of evaluations: numbers in the usual units, and their conditions."""
 from collections.abc import Iterable, Sequence
 import dataclasses
 import json
@@ -17,11 +17,11 @@ SCHEMA = 'lmjax.report.v1'
 
 @dataclasses.dataclass(frozen=True)
 class TextSize:
-  """The size of original text, before any tokenizer.
+  """The size of the original text, before tokenization.
 
   Attributes:
     bytes: Its UTF-8 bytes.
-    words: Its words, as whitespace separates them.
+    words: Its words, separated by whitespace.
   """
   bytes: int
   words: int
@@ -37,7 +37,7 @@ class TextSize:
 class Bucket:
   """The mean loss of the tokens for which `low <= quantity <= high`.
 
-  `high` is None in the last bucket of an open scale.
+  `high` is None if the bucket has no upper bound.
   """
   low: int
   high: int | None
@@ -47,36 +47,36 @@ class Bucket:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-  """An exact evaluation: each token of the text scored once.
+  """The result of an exact evaluation: each token of the text is scored once.
 
   Attributes:
-    name: What was evaluated, such as 'model' or 'bigram'.
+    name: Name of the model or baseline, such as 'model' or 'bigram'.
     nats_per_token: Mean negative log-likelihood of a token.
-    stderr: Standard error of `nats_per_token`, documents being what is drawn
-      at random (tokens of one document are not independent); None for fewer
-      than two documents.
-    accuracy: How often the most probable token was the right one.
-    tokens: Tokens scored, EOS among them; BOS is given, never scored.
-    documents: Documents they came from.
+    stderr: Standard error of `nats_per_token`, with documents as the sampled
+      units (tokens of one document are not independent); None for fewer than
+      two documents.
+    accuracy: Share of tokens that were the most probable one.
+    tokens: Number of scored tokens, EOS included; BOS is never scored.
+    documents: Number of documents.
     bytes: UTF-8 bytes of the original text; None if not known.
     words: Its whitespace-separated words; None if not known.
-    uncontexted: Tokens that nothing precedes, as where there is no BOS. Each
-      is charged log(vocab_size).
-    nonfinite: Tokens whose loss was NaN or infinite. One of them makes the
-      means NaN or infinite too.
-    by_position: Loss by the number of tokens a prediction could see.
-    by_frequency: Loss by how often the token occurs in the training data.
+    uncontexted: Number of tokens with no token before them, as without BOS.
+      Each is charged log(vocab_size).
+    nonfinite: Number of tokens whose loss was NaN or infinite. One of them
+      makes the means NaN or infinite too.
+    by_position: Loss by the number of tokens that a prediction could see.
+    by_frequency: Loss by the token's count in the training data.
     vocab_size: Size of the vocabulary.
-    context: The most tokens a prediction could see.
-    stride: How far the window moved over long documents.
-    rule: How a document became tokens: BOS, EOS.
-    data_hash: Of the tokens scored, in order.
-    tokenizer_hash: Of the tokenizer; None if not given.
-    parameters_hash: Of the parameters; None if not given.
+    context: Most tokens that a prediction could see.
+    stride: Tokens by which the window moved over long documents.
+    rule: Sentence that says how documents became tokens: BOS, EOS.
+    data_hash: Hash of the scored tokens, in order.
+    tokenizer_hash: Hash of the tokenizer; None if not given.
+    parameters_hash: Hash of the parameters; None if not given.
     seconds: Wall time, compilation included.
-    tokens_per_second: Speed once compiled, that is after the first batch; None
-      if there was but one.
-    notes: What a reader must know to quote the numbers.
+    tokens_per_second: Speed after the first batch, without compilation; None
+      if there was only one batch.
+    notes: Sentences that a reader must know to quote the numbers.
   """
   name: str
   nats_per_token: float
@@ -108,17 +108,17 @@ class Report:
 
   @property
   def perplexity(self) -> float:
-    """Exponential of the nats a token."""
+    """Exponential of the nats per token."""
     return _exp(self.nats_per_token)
 
   @property
   def bits_per_byte(self) -> float | None:
-    """Bits for each UTF-8 byte of the original text; EOS is paid for too."""
+    """Bits of all tokens, EOS included, per UTF-8 byte of the original text."""
     return self.nats / math.log(2) / self.bytes if self.bytes else None
 
   @property
   def word_perplexity(self) -> float | None:
-    """Exponential of all nats, those of EOS included, over the words."""
+    """Exponential of the nats of all tokens, EOS included, per word."""
     return _exp(self.nats / self.words) if self.words else None
 
   def to_dict(self) -> dict[str, Any]:
@@ -129,7 +129,7 @@ class Report:
 
   @classmethod
   def from_dict(cls, tree: dict[str, Any]) -> 'Report':
-    """Returns the report that `to_dict` was called on."""
+    """Returns the report that `to_dict` wrote."""
     fields = {f.name: tree[f.name] for f in dataclasses.fields(cls)}
     for name in ('by_position', 'by_frequency'):
       fields[name] = tuple(Bucket(**_real(bucket)) for bucket in fields[name])
@@ -138,13 +138,13 @@ class Report:
 
 def save(path: str | os.PathLike, reports: Sequence[Report],
          choices: Sequence[Any] = (), **facts: Any) -> None:
-  """Writes `report.json`, whole or not at all.
+  """Writes `report.json` atomically.
 
   Args:
-    path: Of the file.
-    reports: Of the model, then of its baselines.
+    path: Path of the file.
+    reports: Report of the model, then reports of its baselines.
     choices: Results of multiple choice, each with a `to_dict`.
-    **facts: More entries, of JSON types.
+    **facts: Further entries, of JSON types.
   """
   tree = {'schema': SCHEMA,
           'reports': [report.to_dict() for report in reports],
@@ -157,7 +157,7 @@ def load(path: str | os.PathLike) -> list[Report]:
   """Returns the reports in a `report.json`.
 
   Raises:
-    InputError: If it is none.
+    InputError: If the file cannot be read or holds no reports.
   """
   try:
     tree = strict_json.read(path)
@@ -187,7 +187,7 @@ def headings() -> list[str]:
 
 
 def number(value: float | None, decimals: int) -> str:
-  """Returns a number to be read; an absent one is a dash."""
+  """Returns a number formatted for tables; None becomes a dash."""
   if value is None:
     return '-'
   if not math.isfinite(value):
@@ -196,7 +196,7 @@ def number(value: float | None, decimals: int) -> str:
 
 
 def terms(report: Report) -> list[str]:
-  """Returns the sentences under which the numbers hold."""
+  """Returns sentences that state what was scored, and how."""
   lines = [
       f'{report.tokens:,} tokens, each scored once; documents: '
       f'{report.documents:,}; context {report.context}, stride '
@@ -210,7 +210,7 @@ def terms(report: Report) -> list[str]:
 
 
 def table(reports: Sequence[Report]):
-  """Returns a `rich` table of reports made by the same evaluator."""
+  """Returns a `rich` table of reports of one evaluation."""
   return grid(headings(), [cells(report) for report in reports],
               '\n'.join(terms(reports[0])))
 
@@ -239,16 +239,16 @@ def show(reports: Sequence[Report], file=None) -> None:
 
 
 def display(shown: Any, file=None) -> None:
-  """Prints a `rich` table, to standard output unless told where."""
+  """Prints a `rich` table to `file`, by default standard output."""
   from rich import console  # pylint: disable=g-import-not-at-top
   out = console.Console(file=file)
   if not out.is_terminal:
-    out.width = 100  # A file has no margin to keep.
+    out.width = 100  # Columns; without a terminal Rich would assume 80.
   out.print(shown)
 
 
 def finite(tree: Any) -> Any:
-  """Returns JSON types with None in place of what is not finite."""
+  """Returns a tree with None in place of floats that are not finite."""
   if isinstance(tree, dict):
     return {key: finite(value) for key, value in tree.items()}
   if isinstance(tree, (list, tuple)):
@@ -266,6 +266,6 @@ def _exp(x: float) -> float:
 
 
 def _real(fields: dict[str, Any]) -> dict[str, Any]:
-  """Returns NaN again for the means that JSON could only call null."""
+  """Returns the fields with NaN for the means that are null in JSON."""
   return fields | {name: math.nan for name in ('nats_per_token', 'accuracy')
                    if name in fields and fields[name] is None}

@@ -1,8 +1,8 @@
-"""The page of a run: one HTML file that needs nothing else and runs nothing.
+"""The page of a run: one self-contained HTML file without scripts.
 
-Whatever the page shows may have been written by a model or a stranger, so each
-text is stripped of control characters and escaped, and the page's own policy
-forbids scripts and requests.
+The texts on the page may come from a model or an unknown source, so each text
+is escaped and stripped of control characters, and the page's content security
+policy forbids scripts and requests.
 """
 import base64
 from collections.abc import Mapping, Sequence
@@ -72,10 +72,16 @@ summary { cursor: pointer; font-weight: 550; } details dl { margin-top: 12px; }
 
 
 class Table(NamedTuple):
-  """A table whose first column names the rows and whose first row is ours."""
+  """A table whose first column names the rows; the first row is highlighted.
+
+  Attributes:
+    columns: Heads of the columns.
+    rows: Cells of each row.
+    terms: Sentences below the table, such as the conditions of the numbers.
+  """
   columns: Sequence[str]
   rows: Sequence[Sequence[str]]
-  terms: Sequence[str] = ()  # Sentences under which the numbers hold.
+  terms: Sequence[str] = ()
 
 
 def write(
@@ -90,18 +96,18 @@ def write(
     samples: Sequence[tuple[str, str]] = (),
     facts: Mapping[str, Any] | None = None,
 ) -> None:
-  """Writes the page of a run, whole or not at all.
+  """Writes the page of a run atomically.
 
   Args:
-    path: Of the HTML file.
+    path: Path of the HTML file.
     title: Heading of the page.
-    config: The run's config, as `config.to_dict` returns it.
-    reports: Of the model, then of its baselines.
-    curve_png: A picture of the training curve, which goes into the page.
-    pictures: More PNG files, by heading.
-    tables: More tables, by heading.
+    config: The run's config, from `config.to_dict`.
+    reports: Report of the model, then reports of its baselines.
+    curve_png: PNG file of the training curve, which the page embeds.
+    pictures: Further PNG files, by heading.
+    tables: Further tables, by heading.
     samples: Pairs (prompt, generated text).
-    facts: More to say of the run, by name: parameters, time, versions.
+    facts: Further facts of the run, by name: parameters, time, versions.
   """
   reports = list(reports)
   config, facts = secrets.redact(config), secrets.redact(facts or {})
@@ -149,8 +155,8 @@ def write(
 def text(value: Any) -> str:
   """Returns a value as HTML text: escaped, without control characters.
 
-  Of the control, formatting, surrogate and unassigned characters only line
-  break and tab remain: the others can reorder or forge what a reader sees.
+  Drops all control, formatting, surrogate and unassigned characters except
+  line breaks and tabs: they could reorder or forge the text that is displayed.
   """
   shown = ''.join(
       c for c in str(value)
@@ -198,7 +204,7 @@ def _table(table: Table) -> str:
 
 
 def _charts(reports: Sequence[report.Report]) -> str:
-  """Returns a line chart of each breakdown that has two points or more."""
+  """Returns a line chart of each breakdown with at least two points."""
   drawn = ''
   for title, field in (
       ('Nats per token by tokens of context seen', 'by_position'),
@@ -210,7 +216,7 @@ def _charts(reports: Sequence[report.Report]) -> str:
 
 
 def _chart(series: Mapping[str, Sequence[report.Bucket]]) -> str:
-  """Returns an SVG line chart of losses over buckets, the first one marked."""
+  """Returns an SVG line chart of losses by bucket; highlights the first."""
   width, height, left, right, top, bottom = 460, 240, 34, 66, 10, 26
   lows = sorted({b.low for buckets in series.values() for b in buckets} - {0})
   points = {name: [(lows.index(b.low), b.nats_per_token) for b in buckets
@@ -261,7 +267,7 @@ def _short(value: int) -> str:
 
 
 def _list(pairs: Mapping[str, Any]) -> str:
-  """Returns the leaves of a tree of values, a line each."""
+  """Returns the leaves of a tree of values as HTML, one line each."""
   rows = ''
   for name, value in config_lib.leaves(dict(pairs)).items():
     if isinstance(value, (list, tuple)):
@@ -273,7 +279,7 @@ def _list(pairs: Mapping[str, Any]) -> str:
 
 
 def _config(config: Mapping[str, Any]) -> str:
-  """Returns the config's leaves, a foldable card for each part of it."""
+  """Returns a foldable card with the leaves of each part of the config."""
   parts = {'run': {}}
   for name, value in config.items():
     if isinstance(value, dict):

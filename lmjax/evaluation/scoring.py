@@ -1,4 +1,4 @@
-"""How held-out text is scored: the options of all who score it."""
+"""The config of how held-out text is scored."""
 import dataclasses
 
 
@@ -7,15 +7,16 @@ class Scoring:
   """How held-out text is scored.
 
   Attributes:
-    context: Tokens a prediction may see; None takes the model's context.
-    stride: Tokens between windows over a long document: smaller is slower and
-      leaves every token more context. None takes half the context.
-    batch_size: Rows at a time; changes the speed only.
+    context: Most tokens that a prediction sees; None takes the model's context.
+    stride: Tokens by which the window moves over a long document; None takes
+      half the context. A smaller stride is slower and gives every token more
+      context.
+    batch_size: Rows scored at a time; affects the speed only.
     carried: Whether the state of a recurrent model is carried from window to
-      window, so that each token sees its document from the start; runs mixed
+      window, so that each token sees its document from the start. Runs mixed
       with it that have no state are scored in windows.
-    tokens: About how many tokens are scored at the end; None scores all. For
-      likelihoods that take a pass a token, such as a masked model's.
+    tokens: About how many tokens to score at the end; None scores all. Useful
+      for likelihoods that need one pass per token, as of masked models.
   """
   context: int | None = None
   stride: int | None = None
@@ -24,10 +25,10 @@ class Scoring:
   tokens: int | None = None
 
   def settled(self, context: int) -> 'Scoring':
-    """Returns the same with the context and the stride that were left open.
+    """Returns the same with values for a context and stride of None.
 
     Args:
-      context: Tokens that the model can see.
+      context: Most tokens that the model can see.
 
     Example:
       >>> Scoring().settled(256).stride, Scoring(stride=9).settled(256).stride

@@ -7,23 +7,30 @@ import numpy as np
 
 from lmjax.core import errors
 
-_POOL_TOKENS = 1 << 20  # Pieces packed together; bounds the memory used.
+_POOL_TOKENS = 1 << 20  # Tokens packed together; bounds the memory used.
 
 
 class Piece(NamedTuple):
-  """A stretch of one document: n inputs, each with the token after it."""
-  tokens: np.ndarray  # n + 1 ids: inputs are all but the last.
-  unscored: int  # How many targets at its start serve as context alone.
-  document: int  # The number of the document, or of whatever is scored.
-  start: int = 0  # Where in it the stretch begins.
+  """A part of one document: n inputs and n targets.
+
+  Attributes:
+    tokens: n + 1 ids; the inputs are the first n, the targets the last n.
+    unscored: Number of targets at the start that are context only.
+    document: Number of the document, or of another unit that is scored.
+    start: Place in the document at which the piece begins.
+  """
+  tokens: np.ndarray
+  unscored: int
+  document: int
+  start: int = 0
 
 
 def cut(documents: Iterable[Sequence[int]], context: int,
         stride: int) -> Iterator[Piece]:
-  """Yields pieces that score each token but a document's first exactly once.
+  """Yields pieces that score all tokens after a document's first exactly once.
 
   The first piece scores up to `context` tokens; each further one starts
-  `stride` tokens later and scores what its predecessors did not reach. A scored
+  `stride` tokens later and scores the tokens after its predecessor's. A scored
   token therefore sees all tokens before it, or at least `context - stride + 1`.
   """
   for number, tokens in enumerate(documents):
@@ -39,12 +46,12 @@ def pack(lengths: np.ndarray, capacity: int) -> tuple[np.ndarray, ...]:
   """Packs lengths into rows of `capacity` by best fit, longest first.
 
   Returns:
-    For each length its row, its offset in that row, and its number there,
+    For each length its row, its offset in that row, and its number in that row,
     counted from 1: arrays of integers.
   """
   row, offset, number = np.zeros((3, len(lengths)), np.int64)
   rooms = [[] for _ in range(capacity + 1)]  # Rows by the room left in them.
-  filled, some = [], 0  # Pieces in each row; bit r is set if rooms[r] has any.
+  filled, some = [], 0  # Pieces in each row; bit r says if rooms[r] has a row.
   for i in np.argsort(-lengths, kind='stable').tolist():
     length = int(lengths[i])
     fitting = some >> length
@@ -71,12 +78,12 @@ def rows(pieces: Sequence[Piece], length: int,
   Args:
     pieces: Pieces of at most `length` inputs each.
     length: Tokens in a row.
-    packed: Whether pieces may share a row, told apart by their segments. A
-      model that honours segments and positions scores them as if alone.
+    packed: Whether pieces may share a row, in separate segments. A model that
+      respects segments and positions scores them as in separate rows.
 
   Returns:
-    The fields of a batch; `documents`, the number each token belongs to; and
-    `places`, where in it each target stands.
+    The fields of a batch; `documents`, the number of the document of each
+    token; and `places`, the place of each target in its document.
   """
   sizes = np.array([len(piece.tokens) - 1 for piece in pieces])
   unscored = np.array([piece.unscored for piece in pieces])
@@ -146,23 +153,23 @@ def _pools(pieces: Iterable[Piece],
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
-  """Token documents as batches that score each token exactly once.
+  """Documents as batches that score each token exactly once.
 
   Iterating yields dicts of arrays of one fixed shape [batch_size, context]:
-  `inputs`, `targets`, `weights` (1 where a target is scored, else 0),
+  `inputs`, `targets`, `weights` (1 for a scored target, otherwise 0),
   `positions` (from 0 in each window), `segments` (1, 2, ... in a row, 0 for
-  padding), `documents` (which document a token is from) and `places` (where in
-  it the target stands).
+  padding), `documents` (the number of a token's document) and `places` (the
+  place of the target in its document).
 
   Attributes:
     documents: Sequences of token ids. The first token of each is never a
-      target: with a BOS rule it is BOS; without, nothing precedes it.
-    context: The most tokens a prediction sees, and the length of a row.
-    stride: How far a long document's next window starts after the last one,
-      1 to `context`. Smaller is slower and gives each token more context: at
-      least `context - stride + 1` tokens, or all there are.
+      target: it is BOS or has no token before it.
+    context: Most tokens that a prediction sees, and the length of a row.
+    stride: Tokens by which a long document's window moves, 1 to `context`. A
+      smaller stride is slower and gives each token more context: at least
+      `context - stride + 1` tokens, or all tokens before it.
     batch_size: Rows in a batch.
-    packed: Whether short documents share rows, told apart by segments.
+    packed: Whether short documents share rows, in separate segments.
   """
   documents: Iterable[Sequence[int]]
   context: int
