@@ -16,6 +16,7 @@ from absl import flags
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.core import terminal
+from lmjax.evaluation import correlations
 from lmjax.evaluation import embeddings
 from lmjax.evaluation import report
 from lmjax.generation import prompts
@@ -59,8 +60,11 @@ def compare(trained, lines, pooling) -> None:
       raise errors.InputError(
           f'The third column of a pairs file should be numbers: {error}.'
       ) from None
-    print(f'Spearman: {embeddings.spearman(cosines, scores):.4f} over '
-          f'{len(rows)} pairs')
+    found = correlations.spearman(cosines, scores, ('cosines', 'scores'))
+    error = '' if found.stderr is None else f' ± {found.stderr:.4f}'
+    why = found.why and f' (undefined: {found.why})'
+    print(f'Spearman: {report.number(found.value, 4)}{error} over '
+          f'{len(rows)} pairs{why}')
 
 
 def main(_):

@@ -15,6 +15,7 @@ from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.generation import samples
 from lmjax.models import decoder
+from lmjax.models.heads import pooled
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
@@ -24,6 +25,7 @@ from lmjax.run import launch
 from lmjax.tasks import classification
 from lmjax.tasks.readers import in_memory
 from lmjax.tasks.readers import labelled
+from lmjax.tasks import regression
 from lmjax.tasks import rows
 from lmjax.training.optimizers import adamw
 from lmjax.training import options
@@ -96,6 +98,32 @@ def test_from_scratch_it_learns_and_leaves_what_was_promised(tmp_path, capsys):
   again = finetuning.finetune(  # Continues a run that is done.
       other, str(run), launch.Launch(override=('training.seed',)))
   assert again['model'].to_dict() == results['model'].to_dict()
+
+
+def test_numbers_are_learned_beside_their_baselines(tmp_path, capsys):
+  counts = tuple((text, str(10 * text.count('a'))) for text, _ in PAIRS)
+  config = dataclasses.replace(
+      CONFIG, task=regression.Regression(
+          labelled.Labelled(in_memory.InMemory(counts), held_out=0.2),
+          CONFIG.task.features, head=pooled.PooledConfig(dropout=0.0)),
+      training=dataclasses.replace(CONFIG.training, stop=stopping.EarlyStopping(
+          metric='valid/pearson', higher_is_better=True)))
+  results = finetuning.finetune(config, str(tmp_path / 'run'))
+  assert list(results) == ['model', 'mean', 'ridge regression']
+  metrics = results['model'].metrics
+  assert metrics['pearson'].value > 0.9 and metrics['pearson'].stderr < 0.1
+  assert metrics['loss'].value < 0.3 < results['mean'].metrics['loss'].value
+  undefined = 'pearson, spearman of mean: undefined, as all predictions are'
+  assert undefined in capsys.readouterr().out.replace('\n', ' ')
+  run = tmp_path / 'run'
+  report = json.loads((run / 'report.json').read_text())
+  assert report['results']['mean']['pearson'] is None
+  assert any(undefined in note for note in report['notes'])
+  assert (run / 'scatter.png').stat().st_size > 0
+  rows = [json.loads(line) for line in (run / 'predictions.jsonl').open()]
+  errors_N = [row['label'] - row['predicted'] for row in rows]
+  assert sum(error**2 for error in errors_N) / len(rows) == pytest.approx(
+      metrics['mse'].value, rel=1e-4)
 
 
 def test_from_a_run_only_what_matches_trains(pretrained, tmp_path):

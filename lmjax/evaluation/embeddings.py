@@ -77,28 +77,6 @@ def nearest(queries_ND: np.ndarray, texts_MD: np.ndarray, count: int
   return np.take_along_axis(cosines_NM, best, axis=1), best
 
 
-def spearman(a: Sequence[float], b: Sequence[float]) -> float:
-  """Returns Spearman's rank correlation; tied values get their mean rank.
-
-  References:
-    Spearman, The Proof and Measurement of Association, 1904.
-  """
-  if len(a) != len(b) or len(a) < 2:
-    raise errors.InputError(
-        f'A correlation needs two equally long lists of at least 2 numbers; '
-        f'got {len(a)} and {len(b)}.')
-  x, y = _ranks(a), _ranks(b)
-  x, y = x - x.mean(), y - y.mean()
-  return float((x @ y) / np.sqrt((x @ x) * (y @ y)))
-
-
-def _ranks(values: Sequence[float]) -> np.ndarray:
-  _, inverse, counts = np.unique(
-      np.asarray(values), return_inverse=True, return_counts=True)
-  ends = np.cumsum(counts)
-  return (ends - (counts - 1) / 2)[inverse]
-
-
 def _unit(x_ND: np.ndarray) -> np.ndarray:
   x_ND = np.asarray(x_ND, np.float32)
   return x_ND / np.maximum(

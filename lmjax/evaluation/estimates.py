@@ -17,9 +17,11 @@ class Estimate:
     value: The number; None if it is not known.
     stderr: Its standard error for independent examples; None if there are too
       few examples for one.
+    why: Why the number is not known, as half a sentence.
   """
   value: float | None
   stderr: float | None = None
+  why: str = ''
 
 
 def mean(values: Sequence[float] | np.ndarray) -> Estimate:
@@ -56,10 +58,30 @@ def jackknife(value: float, without: np.ndarray,
   return Estimate(value, math.sqrt(variance))
 
 
-def to_dict(metrics: Mapping[str, Estimate]) -> dict[str, float | None]:
-  """Returns {name: value, name_stderr: its standard error}."""
-  return {key: number for name, estimate in metrics.items() for key, number in (
-      (name, estimate.value), (f'{name}_stderr', estimate.stderr))}
+def to_dict(metrics: Mapping[str, Estimate]
+            ) -> dict[str, float | str | None]:
+  """Returns {name: value, name_stderr: its standard error}.
+
+  A value that is not known has a `name_why`, if its reason is known.
+  """
+  return {key: value for name, estimate in metrics.items() for key, value in (
+      (name, estimate.value), (f'{name}_stderr', estimate.stderr),
+      (f'{name}_why', estimate.why)) if key != f'{name}_why' or value}
+
+
+def reasons(results: Mapping[str, Any]) -> list[str]:
+  """Returns sentences that say which metrics are not known, and why.
+
+  Args:
+    results: By name; each has `metrics`, estimates by name.
+  """
+  found = {}
+  for title, result in results.items():
+    for name, estimate in result.metrics.items():
+      if estimate.why:
+        found.setdefault((title, estimate.why), []).append(name)
+  return [f'{", ".join(names)} of {title}: undefined, as {why}.'
+          for (title, why), names in found.items()]
 
 
 def columns(metrics: Mapping[str, Estimate]) -> tuple[str, ...]:

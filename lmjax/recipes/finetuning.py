@@ -2,6 +2,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import json
+import math
 import re
 import time
 from typing import Any
@@ -78,8 +79,9 @@ def finetune(
           outputs, getattr(splits, split), rows[split], splits)
 
     def evaluate(params, _):
-      return {f'valid/{name}': estimate.value for name, estimate in
-              judged(params, 'valid')[1].metrics.items()}
+      metrics = judged(params, 'valid')[1].metrics
+      return {f'valid/{name}': math.nan if found.value is None else found.value
+              for name, found in metrics.items()}
 
     batches = rows['train'].batches(training.seed)
     hashes = {'task.source: examples': splits.digest(),
@@ -246,8 +248,9 @@ def publish(run: directory.RunDir, results: Mapping[str, task_lib.Result],
     notes: Sentences for the report.
     **facts: More entries of `report.json`.
   """
+  notes = [*estimates.reasons(results), *notes]
   tree = {'results': {name: r.to_dict() for name, r in results.items()},
-          'notes': list(notes)}
+          'notes': notes}
   atomic.write(run.report, json.dumps(
       secrets.redact(tree | facts), indent=2) + '\n')
   model, pictures = next(iter(results.values())), {}

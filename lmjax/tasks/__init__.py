@@ -1,6 +1,8 @@
 """Kinds of tasks by name, which `--config.task.kind` chooses."""
 from lmjax.tasks import classification
+from lmjax.tasks import regression
 
 TASKS = {
     'Classification': classification.Classification,
+    'Regression': regression.Regression,
 }

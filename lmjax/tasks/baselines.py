@@ -1,11 +1,13 @@
 """What a classifier must beat: the commonest class, and word counts."""
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import re
 from typing import ClassVar
 
 import numpy as np
 
+from lmjax.core import config
+from lmjax.core import errors
 from lmjax.tasks import task as task_lib
 
 _WORDS = re.compile(r'\w+|[^\w\s]')
@@ -92,6 +94,15 @@ class NaiveBayes:
 
 
 BASELINES = {'majority': Majority, 'naive_bayes': NaiveBayes}
+
+
+def check(names: Sequence[str], table: Mapping[str, type]) -> None:
+  """Refuses a name of `metrics.baselines` that is not in the table."""
+  for name in names:
+    if name not in table:
+      raise errors.InputError(
+          f'metrics.baselines has {name!r}; choose from {sorted(table)}.'
+          f'{config.near(name, table)}')
 
 
 def _features(text: str, ngrams: int) -> list[str]:

@@ -30,12 +30,7 @@ class Metrics:
   baselines: tuple[str, ...] = ('majority', 'naive_bayes')
 
   def __post_init__(self):
-    for name in self.baselines:
-      if name not in baselines_lib.BASELINES:
-        raise errors.InputError(
-            f'metrics.baselines has {name!r}; choose from '
-            f'{sorted(baselines_lib.BASELINES)}.'
-            f'{config.near(name, baselines_lib.BASELINES)}')
+    baselines_lib.check(self.baselines, baselines_lib.BASELINES)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -69,6 +69,7 @@ class Splits:
     labels: The names of the classes or tags; the place of each is its id.
     notes: Sentences that a reader of the numbers should know.
     texts: How many texts an example has: 2 if it is a pair.
+    scale: Mean and standard deviation in training of labels that are numbers.
   """
   train: Sequence[Any]
   valid: Sequence[Any]
@@ -76,6 +77,7 @@ class Splits:
   labels: tuple[Any, ...] = ()
   notes: tuple[str, ...] = ()
   texts: int = 1
+  scale: tuple[float, float] = (0.0, 1.0)
 
   def digest(self) -> str:
     """Returns the SHA-256 of all examples, in their order."""

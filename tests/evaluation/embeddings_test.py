@@ -74,16 +74,6 @@ def test_the_nearest_come_first():
   assert embeddings.nearest(texts, texts, 9)[1].shape == (3, 3)
 
 
-def test_spearman_is_that_of_ranks_with_ties_shared():
-  assert embeddings.spearman([1, 2, 3], [10, 400, 401]) == pytest.approx(1)
-  assert embeddings.spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
-  # Ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4.
-  assert embeddings.spearman([1, 2, 2, 9], [1, 2, 3, 4]) == pytest.approx(
-      4.5 / (4.5 * 5) ** 0.5)
-  with pytest.raises(errors.InputError, match='got 1 and 2'):
-    embeddings.spearman([1], [1, 2])
-
-
 def test_unknown_pooling_and_texts_of_nothing_are_refused():
   model, params = built('decoder')
   with pytest.raises(errors.InputError, match="pooling is 'max'"):

@@ -37,4 +37,18 @@ def test_the_table_has_a_column_for_each_metric_and_its_error():
   assert estimates.rows(results, tuple(one)) == [
       ('model', '0.5000', '0.2500', 'nan', '-'),
       ('other', '1.0000', '-', '-', '-')]
+  assert not estimates.reasons(results)
   assert estimates.to_dict(two) == {'macro_f1': 1.0, 'macro_f1_stderr': None}
+
+
+def test_a_metric_that_is_not_known_says_why():
+  unknown = {name: estimates.Estimate(None, why='all labels are 2')
+             for name in ('pearson', 'spearman')}
+  results = {'model': types.SimpleNamespace(
+      metrics={'loss': estimates.Estimate(1.0)} | unknown)}
+  assert estimates.reasons(results) == [
+      'pearson, spearman of model: undefined, as all labels are 2.']
+  assert estimates.rows(results, ('pearson',)) == [('model', '-', '-')]
+  assert estimates.to_dict({'pearson': unknown['pearson']}) == {
+      'pearson': None, 'pearson_stderr': None,
+      'pearson_why': 'all labels are 2'}

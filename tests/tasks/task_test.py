@@ -7,14 +7,24 @@ import pytest
 
 from lmjax.core import config
 from lmjax import tasks
+from lmjax.tasks.readers import in_memory
+from lmjax.tasks.readers import labelled
 from lmjax.tasks import task
 
 MEMBERS = [name for name in vars(task.Task) if not name.startswith('_')]
+NEEDED = {'source': labelled.Labelled(in_memory.InMemory((('a', '1'),)))}
+
+
+def made(kind):
+  """Returns a task of a kind, with what it cannot do without."""
+  return kind(**{field.name: NEEDED[field.name]
+                 for field in dataclasses.fields(kind)
+                 if config.default(field) is dataclasses.MISSING})
 
 
 @pytest.mark.parametrize('name', sorted(tasks.TASKS))
 def test_every_task_survives_editing_and_freezing(name):
-  value = tasks.TASKS[name]()
+  value = made(tasks.TASKS[name])
   assert config.freeze(type(value), config.to_dict(value)) == value
 
 
@@ -27,7 +37,7 @@ def test_every_task_follows_the_protocol(name):
     theirs, ours = getattr(task.Task, member), getattr(kind, member)
     assert inspect.signature(theirs).parameters.keys() == (
         inspect.signature(ours).parameters.keys()), member
-  value = kind()
+  value = made(kind)
   assert value.batch_size > 0 and value.longest > 0
 
 
@@ -52,10 +62,11 @@ def test_an_example_is_its_texts_and_its_label():
 
 def test_splits_without_their_examples_pass_through_json():
   splits = task.Splits(
-      ['a'], ['b'], ['c'], ('no', 'yes'), ('A note.',), texts=2)
+      ['a'], ['b'], ['c'], ('no', 'yes'), ('A note.',), 2, (1.5, 0.5))
   known = json.loads(json.dumps(splits.known()))
-  assert known == {'labels': ['no', 'yes'], 'texts': 2}
-  assert task.Splits.of(known) == task.Splits((), (), (), ('no', 'yes'), (), 2)
+  assert known == {'labels': ['no', 'yes'], 'texts': 2, 'scale': [1.5, 0.5]}
+  assert task.Splits.of(known) == task.Splits(
+      (), (), (), ('no', 'yes'), (), 2, (1.5, 0.5))
   for wrong in {}, known | {'more': 1}, known | {'labels': 'no'}, (
       known | {'texts': '2'}):
     with pytest.raises(ValueError, match='should hold|labels is|texts is'):

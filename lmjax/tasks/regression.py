@@ -1,0 +1,180 @@
+"""Regression: one number a text, or a pair of texts."""
+from collections.abc import Callable, Iterable, Iterator, Sequence
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax.evaluation import regression
+from lmjax.models.heads import pooled
+from lmjax.objectives import numbers as numbers_lib
+from lmjax.tasks import baselines
+from lmjax.tasks.readers import labelled
+from lmjax.tasks import regression_baselines as baselines_lib
+from lmjax.tasks import rows as rows_lib
+from lmjax.tasks import task as task_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Metrics:
+  """How a regression is judged: correlations and error, beside baselines.
+
+  Attributes:
+    baselines: Names in `regression_baselines.BASELINES`, fitted to the training
+      split.
+  """
+  baselines: tuple[str, ...] = ('mean', 'ridge')
+
+  def __post_init__(self):
+    baselines.check(self.baselines, baselines_lib.BASELINES)
+
+
+@dataclasses.dataclass(frozen=True)
+class Regression:
+  """Regression of texts to a number; a `task.Task`.
+
+  The model learns labels less their mean in training, over their standard
+  deviation there, so that one learning rate does for any unit. Answers and
+  metrics are in the unit of the labels, but for the loss.
+
+  Attributes:
+    source: Where examples come from; their labels are numbers such as '3.8'.
+    features: How texts become rows.
+    head: What turns the backbone into a model of one number.
+    objective: What is minimised.
+    metrics: How the numbers are judged.
+  """
+  source: labelled.Labelled
+  features: rows_lib.Features = rows_lib.Features()
+  head: pooled.PooledConfig = pooled.PooledConfig()
+  objective: numbers_lib.SquaredError = numbers_lib.SquaredError()
+  metrics: Metrics = Metrics()
+
+  @property
+  def batch_size(self) -> int:
+    return self.features.batch_size
+
+  @property
+  def longest(self) -> int:
+    return self.features.longest
+
+  def read(self) -> task_lib.Splits:
+    """See `task.Task`.
+
+    Raises:
+      InputError: If a label is no finite number, or all of training are equal.
+    """
+    found = self.source.divided()
+    for split in found.valid, found.test:
+      numbers(split)
+    labels_N = numbers(found.train)
+    if not labels_N.min() < labels_N.max():
+      raise errors.InputError(
+          'A regression needs labels that differ; all '
+          f'{len(labels_N)} of the train split are {labels_N[0]:g}.')
+    return task_lib.Splits(
+        found.train, found.valid, found.test, notes=found.notes,
+        texts=len(found.test[0].texts),
+        scale=(float(labels_N.mean()), float(labels_N.std())))
+
+  def texts(self, examples: Sequence[task_lib.Example]) -> Iterable[str]:
+    """See `task.Task`."""
+    return (text for e in examples for text in self.features.spelled(e.texts))
+
+  def rows(self, examples: Sequence[task_lib.Example],
+           splits: task_lib.Splits, tokenizer: tokenizer_lib.Tokenizer
+           ) -> rows_lib.Rows:
+    """Returns the rows of texts, with standardised labels.
+
+    Raises:
+      InputError: If a label is no finite number.
+    """
+    mean, spread = splits.scale
+    labels_N = numbers(examples, unknown=mean)
+    return self.features.build(
+        [e.texts for e in examples],
+        ((labels_N - mean) / spread).astype(np.float32), tokenizer)
+
+  def model(self, backbone: Any, splits: task_lib.Splits) -> pooled.Pooled:
+    """See `task.Task`."""
+    return self.head.build(backbone, 1, 'number')
+
+  def loss(self, model: pooled.Pooled) -> numbers_lib.Objective:
+    """See `task.Task`."""
+    return self.objective.build(model)
+
+  def outputs(self, model: pooled.Pooled) -> Callable[[Any, Any], Any]:
+    """Returns a function that gives standardised numbers, [B]."""
+    return lambda params, batch: numbers_lib.predictions(model, params, batch)
+
+  def judge(self, outputs: Sequence[np.ndarray],
+            examples: Sequence[task_lib.Example], rows: rows_lib.Rows,
+            splits: task_lib.Splits) -> regression.Regression:
+    """Returns correlations and squared errors in the unit of the labels."""
+    del rows
+    return regression.Regression.of(
+        numbers(examples), in_unit(outputs, splits), splits.scale[1])
+
+  def answers(self, outputs: Sequence[np.ndarray],
+              examples: Sequence[task_lib.Example], rows: rows_lib.Rows,
+              splits: task_lib.Splits) -> Iterator[dict[str, Any]]:
+    """Yields texts with the predicted number, to 7 digits."""
+    del rows
+    for example, number in zip(examples, in_unit(outputs, splits)):
+      label = {}
+      if example.label is not None:
+        label['label'] = float(example.label)
+      yield task_lib.shown(example) | label | {
+          'predicted': float(f'{number:.7g}')}
+
+  def baselines(self, splits: task_lib.Splits, rows: rows_lib.Rows
+                ) -> dict[str, regression.Regression]:
+    """Returns results of the baselines, fitted to the training split."""
+    del rows
+    labels_N, out = numbers(splits.train), {}
+    for name in self.metrics.baselines:
+      fitted = baselines_lib.BASELINES[name].fit(splits.train, labels_N)
+      out[fitted.name] = regression.Regression.of(
+          numbers(splits.test), fitted(splits.test), splits.scale[1])
+    return out
+
+  def examples(self, texts: Sequence[str], where: str,
+               label: str | None = None) -> list[task_lib.Example]:
+    """See `task.Task`."""
+    return [task_lib.example(texts, where, label)]
+
+
+def numbers(examples: Sequence[task_lib.Example], unknown: float = math.nan
+            ) -> np.ndarray:
+  """Returns the labels of examples as numbers, float64 [examples].
+
+  Args:
+    examples: Their labels are text.
+    unknown: What stands for a label that is None.
+
+  Raises:
+    InputError: If a label is no finite number, with its place.
+  """
+  found = np.full(len(examples), unknown)
+  for i, example in enumerate(examples):
+    if example.label is None:
+      continue
+    try:
+      found[i] = float(example.label)
+    except ValueError:
+      found[i] = math.nan
+    if not math.isfinite(found[i]):
+      raise errors.InputError(
+          f'{example.where}: label {example.label!r} is no finite number, such '
+          'as 3.8, which a regression needs.')
+  return found
+
+
+def in_unit(outputs: Sequence[np.ndarray], splits: task_lib.Splits
+            ) -> np.ndarray:
+  """Returns standardised numbers in the unit of the labels, float64."""
+  mean, spread = splits.scale
+  return np.asarray(outputs, np.float64) * spread + mean
