@@ -1,4 +1,4 @@
-"""Text files written at once: a reader sees all of a file, or none of it."""
+"""Atomic writing of text files: a reader sees the whole file or none of it."""
 from collections.abc import Iterator
 import contextlib
 import os
@@ -6,7 +6,7 @@ from typing import TextIO
 
 
 def write(path: str | os.PathLike[str], text: str) -> None:
-  """Writes `text` to `path` at once."""
+  """Writes `text` to `path` atomically."""
   with opened(path) as file:
     file.write(text)
 
@@ -15,7 +15,7 @@ def write(path: str | os.PathLike[str], text: str) -> None:
 def opened(path: str | os.PathLike[str]) -> Iterator[TextIO]:
   """Opens a text file that appears under `path` when the block ends.
 
-  Until then, and for ever if the block raises, `path` stays what it was.
+  Until then `path` is unchanged; if the block raises, it stays unchanged.
   """
   temporary = f'{os.fspath(path)}.tmp'
   try:

@@ -1,8 +1,9 @@
-"""What differs from a saved run, and whether the run may go on so.
+"""Differences from a saved run, and whether the run may continue with them.
 
-A difference is structural (no checkpoint fits it: another directory is the only
-way), semantic (results depend on it: refused unless a person names the field
-with --override) or cosmetic (told, and accepted).
+A difference is structural, semantic or cosmetic. After a structural change the
+saved checkpoints no longer fit, so the run needs another directory. A semantic
+change affects results, so it is refused unless the user names the field with
+--override. A cosmetic change is reported and accepted.
 """
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
@@ -16,14 +17,15 @@ Changed = Mapping[str, tuple[Any, Any]]
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-  """Which fields are more, and which are less, than semantic.
+  """The fields whose changes are structural or cosmetic; others are semantic.
 
   A name stands for its field and all fields below it.
 
   Attributes:
-    structural: Fields whose saved value no checkpoint can do without.
-    cosmetic: Fields that no result depends on.
-    notes: Pairs of a field and a sentence for whoever wants to change it.
+    structural: Fields that decide the shape of a checkpoint.
+    cosmetic: Fields that do not affect results.
+    notes: Pairs of a field and a sentence that is printed when a change of the
+      field is refused.
   """
   structural: tuple[str, ...] = ()
   cosmetic: tuple[str, ...] = ()
@@ -32,7 +34,7 @@ class Rules:
   def extended(self, structural: tuple[str, ...] = (),
                cosmetic: tuple[str, ...] = (),
                notes: tuple[tuple[str, str], ...] = ()) -> 'Rules':
-    """Returns these rules and those for more fields."""
+    """Returns these rules with more fields and notes."""
     return Rules(self.structural + structural, self.cosmetic + cosmetic,
                  self.notes + notes)
 
@@ -50,17 +52,17 @@ def covered(field: str, names: Iterable[str]) -> bool:
 
 def judge(where: str, changed: Changed, rules: Rules,
           override: Sequence[str] = ()) -> dict[str, str]:
-  """Returns how each difference came to be accepted: field -> why.
+  """Returns why each difference is accepted: {field: 'cosmetic' or 'override'}.
 
   Args:
-    where: What the differences are to: 'runs/demo'.
+    where: The saved run, as messages name it: 'runs/demo'.
     changed: {field: (saved, now)}.
-    rules: Of the config.
-    override: Fields that a person has accepted.
+    rules: The config's rules.
+    override: The fields whose changes the user accepts.
 
   Raises:
-    InputError: If a difference is structural, or is semantic and not accepted;
-      with a table of all such.
+    InputError: If a difference is structural, or semantic and not accepted. The
+      message has a table of these differences.
   """
   structural = {f: v for f, v in changed.items()
                 if covered(f, rules.structural)}
@@ -70,30 +72,30 @@ def judge(where: str, changed: Changed, rules: Rules,
               and not covered(f, override)}
   if structural:
     raise errors.InputError(
-        f'{where} holds a run that cannot go on like this (saved -> now):'
-        f'{table(structural | semantic)}\nNo checkpoint of it fits another '
-        f'{", ".join(_parents(structural))}: use another --workdir, or the '
-        'saved values.')
+        f'{where} holds a run that cannot continue with these changes (saved '
+        f'-> now):{table(structural | semantic)}\nIts checkpoints do not fit '
+        f'another {", ".join(_parents(structural))}: use another --workdir, or '
+        'the saved values.')
   if semantic:
     flags = ' '.join(f'--override={name}' for name in _parents(semantic))
     notes = ''.join(f'\n{text}' for name, text in rules.notes
                     if any(covered(field, [name]) for field in semantic))
     raise errors.InputError(
-        f'{where} holds a run made from something else (saved -> now):'
-        f'{table(semantic)}\nUse another --workdir, or the saved values; to go '
-        f'on with these: {flags}{notes}')
+        f'{where} holds a run of another config or other data (saved -> now):'
+        f'{table(semantic)}\nUse another --workdir, or the saved values; to '
+        f'continue with the new ones: {flags}{notes}')
   return {field: 'cosmetic' if field in cosmetic else 'override'
           for field in changed}
 
 
 def table(changed: Changed) -> str:
-  """Returns `field: saved -> now`, a line each, indented."""
+  """Returns one indented line `field: saved -> now` per difference."""
   return ''.join(f'\n  {line(field, *pair)}'
                  for field, pair in changed.items())
 
 
 def line(field: str, saved: Any, now: Any) -> str:
-  """Returns `field: saved -> now`; of a file, what became of it."""
+  """Returns `field: saved -> now`; for a file, whether it is new or gone."""
   if ': ' not in field:
     return f'{field}: {saved!r} -> {now!r}'
   if saved is None or now is None:
@@ -104,9 +106,9 @@ def line(field: str, saved: Any, now: Any) -> str:
 def between(saved: Mapping[str, str], now: Mapping[str, str]) -> Changed:
   """Returns the digests that differ: {name: (saved, now)}.
 
-  Names are fields, such as 'data.tokenizer', or fields with a part of theirs,
-  such as 'data.source: input.txt'. A field that one side does not know at all
-  is not compared.
+  A name is a field, such as 'data.tokenizer', or a field and one of its files,
+  such as 'data.source: input.txt'. Fields that only one side has are not
+  compared.
   """
   known = {n.partition(':')[0] for n in saved} & {
       n.partition(':')[0] for n in now}
@@ -116,14 +118,14 @@ def between(saved: Mapping[str, str], now: Mapping[str, str]) -> Changed:
 
 
 def check_names(override: Sequence[str], fields: Iterable[str]) -> None:
-  """Refuses names in --override that stand for no field.
+  """Checks that every name in --override is a field or a part of the config.
 
   Args:
-    override: What the user named.
+    override: The names that the user gave.
     fields: All fields: 'data.source.paths', ...
 
   Raises:
-    InputError: With the nearest name.
+    InputError: If a name is unknown; the message suggests the nearest one.
   """
   known = {'.'.join(parts[:n + 1]) for parts in (
       field.partition(':')[0].split('.') for field in fields)
@@ -136,7 +138,8 @@ def check_names(override: Sequence[str], fields: Iterable[str]) -> None:
 
 
 def _parents(changed: Iterable[str]) -> list[str]:
-  """Returns the fields to name: a part whose kind changed, as a whole."""
+  """Returns the fields to name; a part whose kind changed is named as a whole.
+  """
   fields = list(dict.fromkeys(f.partition(':')[0] for f in changed))
   whole = [f.removesuffix('.kind') for f in fields if f.endswith('.kind')]
   names = [next((w for w in whole if covered(f, [w])), f) for f in fields]
@@ -144,5 +147,5 @@ def _parents(changed: Iterable[str]) -> list[str]:
 
 
 def _short(digest: str | None) -> str | None:
-  """Returns the beginning of a SHA-256, and any other text as it is."""
+  """Returns the first 12 digits of a SHA-256; other texts are unchanged."""
   return digest[:12] if digest and len(digest) == 64 else digest

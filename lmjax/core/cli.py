@@ -1,4 +1,4 @@
-"""How a script starts and how it tells a user what went wrong."""
+"""The start of every script, and its messages about a user's mistakes."""
 import _thread
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
@@ -30,8 +30,9 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
   """Parses the flags and runs `main`.
 
   A user's mistake (an `InputError`, an unknown flag or config field) ends the
-  process with one sentence and exit code 2, a run that cannot go on (a
-  `RunError`) with 1; a bug of ours shows its traceback.
+  process with one sentence and exit code 2. A run that cannot continue (a
+  `RunError`) ends it with one sentence and exit code 1. Other exceptions are
+  bugs of lmjax and show their traceback.
   """
   allocator.keep_pages()
   # A machine without a GPU or TPU needs no warning about their backends.
@@ -43,10 +44,11 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
 
 
 def _unraisable(found):
-  """Interrupts again where Python would lose the interrupt.
+  """Repeats an interrupt that Python would otherwise lose.
 
-  JAX has a callback in the garbage collector, and Python only prints what is
-  raised there: a Ctrl-C at that moment would have no effect.
+  JAX registers a callback with the garbage collector. Python prints exceptions
+  that are raised in it but does not propagate them, so a Ctrl-C at that moment
+  would have no effect.
   """
   if isinstance(found.exc_value, KeyboardInterrupt):
     again = threading.Timer(0.05, _thread.interrupt_main)
@@ -61,12 +63,12 @@ def config_flag(
     **shorthands: str) -> Callable[[], T]:
   """Defines --config; returns a function that reads the config from flags.
 
-  Call the function once flags are parsed.
+  Call the returned function after the flags have been parsed.
 
   Args:
     cls: The config's dataclass, or a union of several.
-    default: Path of the config file to use without --config, whose neighbours
-      can be given by name alone; or a config.
+    default: The config to use without --config, or the path of its file. The
+      other files in that folder can be given to --config by name.
     presets: Configs of models, by name, for --config=preset:NAME.
     **shorthands: Flags that set a field: parallel='training.parallel' makes
       --parallel short for --config.training.parallel.
@@ -78,7 +80,7 @@ def config_flag(
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
-  """Parses flags, those of the config among them; answers --help."""
+  """Parses all flags, including the config's, and handles --help."""
   try:
     script, *args = argv
     args = flags.FLAGS.read_flags_from_files(args, force_gnu=True)
@@ -94,7 +96,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
 
 
 def _show_help(config: config_flags.ConfigFlag, args: Sequence[str]) -> None:
-  """Prints the script's flags and its config's tree, and ends the process."""
+  """Prints the script's flags and its config's tree, then exits."""
   with contextlib.suppress(flags.Error):  # A required flag may be missing.
     flags.FLAGS([sys.argv[0], *args])
   app.usage(shorthelp=True, writeto_stdout=True)
@@ -131,14 +133,14 @@ def _code(error):
 
 
 def sentence(error: BaseException) -> str:
-  """Returns the sentence that says why a script ends."""
+  """Returns a sentence with the reason why a script ends."""
   if isinstance(error, KeyboardInterrupt):
     return 'interrupted.'
   return str(error) or type(error).__name__
 
 
 def told(message: str) -> str:
-  """Returns a message without its secrets and control characters."""
+  """Returns a message with secrets hidden and control characters removed."""
   return terminal.printable(secrets.text(message))
 
 
@@ -154,15 +156,18 @@ def _print(text):
 
 
 flags.DEFINE_bool('traceback', False, 'Show the traceback of a user error too.')
-flags.disclaim_key_flags()  # What `config_flag` defines is the script's.
+flags.disclaim_key_flags()  # --help lists `config_flag` under the script.
 
 
 @contextlib.contextmanager
 def writing(path: str | None) -> Iterator[TextIO]:
-  """Gives a file that appears under `path` once all is written, or stdout.
+  """Yields a file that appears under `path` when the block ends, or stdout.
+
+  Args:
+    path: The file's path, the value of --out; None stands for stdout.
 
   Raises:
-    InputError: If it cannot be written.
+    InputError: If the file cannot be written.
   """
   if path is None:
     yield sys.stdout

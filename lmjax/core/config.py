@@ -1,9 +1,9 @@
-"""Frozen dataclasses as experiment configs: their types, and their JSON.
+"""Experiment configs as frozen dataclasses: their types, and their JSON.
 
-A config is a tree of frozen dataclasses. A field may be a union of dataclasses,
-its kinds, each with its own parameters; in JSON `kind` names the one that was
-chosen. `overrides` edits such a tree, `config_flags` does so from a command
-line.
+A config is a tree of frozen dataclasses. The type of a field may be a union of
+dataclasses, called its kinds, each with its own parameters; in JSON the key
+`kind` names the chosen one. `overrides` changes fields of a config, and
+`config_flags` does so from the command line.
 """
 import dataclasses
 import difflib
@@ -19,7 +19,7 @@ T = TypeVar('T')
 
 
 def members(hint: Any) -> tuple[Any, ...]:
-  """Returns the types a hint admits: the members of a union, or itself."""
+  """Returns the types that a hint admits: a union's members, or the hint."""
   is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
   return typing.get_args(hint) if is_union else (hint,)
 
@@ -30,11 +30,11 @@ def optional(hint: Any) -> bool:
 
 
 def kinds(hint: Any) -> dict[str, type]:
-  """Returns the dataclasses a hint admits, by name.
+  """Returns the dataclasses that a hint admits, by name.
 
   Raises:
-    TypeError: If two of them have the same name, so that `kind` cannot tell
-      them apart.
+    TypeError: If two of them have the same name, which would make `kind`
+      ambiguous.
   """
   found = [m for m in members(hint) if dataclasses.is_dataclass(m)]
   named = {m.__name__: m for m in found}
@@ -56,18 +56,23 @@ def hints(cls: type) -> dict[str, Any]:
 
 
 def tuple_of(hint: Any) -> Any:
-  """Returns the tuple that a hint admits, such as tuple[str, ...], or None."""
+  """Returns the tuple type a hint admits, such as tuple[str, ...], or None."""
   return next((m for m in members(hint) if typing.get_origin(m) is tuple), None)
 
 
 def item_hints(hint: Any, length: int) -> tuple[Any, ...]:
-  """Returns the types of a tuple's items; their number is its own if fixed."""
+  """Returns the types of a tuple's items.
+
+  Args:
+    hint: The tuple's type, such as tuple[str, ...] or tuple[int, float].
+    length: The number of items; ignored if the type fixes it.
+  """
   args = typing.get_args(hint)
   return args[:1] * length if args[-1] is ... else args
 
 
 def choices(hint: Any) -> tuple[Any, ...]:
-  """Returns the values of the Literals among the types a hint admits."""
+  """Returns the values of the Literal types that a hint admits."""
   return tuple(value for member in members(hint)
                if typing.get_origin(member) is typing.Literal
                for value in typing.get_args(member))
@@ -85,12 +90,12 @@ def freeze(cls: type[T], tree: Any, path: str = 'config') -> T:
 
   Args:
     cls: The dataclass, union of dataclasses, or other type to build.
-    tree: What `to_dict` returned, perhaps by way of JSON; or a config.
-    path: How messages name the root.
+    tree: A config, or the output of `to_dict`, possibly read back from JSON.
+    path: The name of the root in messages.
 
   Raises:
-    InputError: On an unknown field or kind (the nearest name is suggested), a
-      value of the wrong type, or whatever the dataclass itself refuses.
+    InputError: If a field or kind is unknown (the message suggests the nearest
+      name), a value has the wrong type, or the dataclass rejects its values.
   """
   if tree is None and optional(cls):
     return None
@@ -121,7 +126,11 @@ def freeze(cls: type[T], tree: Any, path: str = 'config') -> T:
 
 
 def kind_of(hint: Any, kind: Any, path: str) -> type:
-  """Returns the dataclass of a name; raises InputError with the nearest."""
+  """Returns the dataclass that a hint admits under the name `kind`.
+
+  Raises:
+    InputError: If there is none; the message suggests the nearest name.
+  """
   named = kinds(hint)
   if not isinstance(kind, str) or kind not in named:
     names = sorted(named) + ['none'] * optional(hint)
@@ -142,9 +151,11 @@ def _fields(variant: type, fields: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def build(variant: type[T], fields: dict[str, Any], path: str) -> T:
-  """Returns `variant(**fields)`; raises InputError for a field it lacks.
+  """Returns `variant(**fields)`.
 
-  The message says which flag to set: a value, or the kind of a part.
+  Raises:
+    InputError: If a field without a default is missing; the message gives the
+      flag that sets its value, or its kind.
   """
   missing = [f.name for f in dataclasses.fields(variant)
              if f.name not in fields and default(f) is dataclasses.MISSING]
@@ -160,13 +171,14 @@ def build(variant: type[T], fields: dict[str, Any], path: str) -> T:
 
 
 def near(name: str, choices: Any) -> str:
-  """Returns ' Did you mean ...?' for the nearest choice, or nothing."""
+  """Returns ' Did you mean ...?' with the nearest choice, or ''."""
   close = difflib.get_close_matches(str(name), [str(c) for c in choices], 1)
   return f' Did you mean {close[0]!r}?' if close else ''
 
 
 def _leaf(hint: Any, value: Any, path: str) -> Any:
-  """Returns a leaf as the type its hint asks for, or says what it should be."""
+  """Returns a leaf as a type that its hint admits; raises InputError if none.
+  """
   if value in choices(hint):
     return value
   for member in members(hint):
@@ -183,7 +195,7 @@ def _leaf(hint: Any, value: Any, path: str) -> Any:
 
 
 def to_dict(config: Any) -> Any:
-  """Returns a config as plain JSON types, each dataclass with its `kind`."""
+  """Returns a config as JSON types; a dataclass is a dict with its `kind`."""
   if dataclasses.is_dataclass(config):
     fields = {f.name: to_dict(getattr(config, f.name))
               for f in dataclasses.fields(config)}
@@ -201,8 +213,8 @@ def dumps(config: Any) -> str:
 def leaves(tree: Any, path: str = '') -> dict[str, Any]:
   """Returns a nested dict flattened to {'model.width': 128, ...}.
 
-  A list of configs is flattened too, to 'sources.0.paths'; another list is a
-  leaf.
+  A list of configs is flattened too, to 'sources.0.paths'; other lists are
+  leaves.
   """
   if isinstance(tree, list) and tree and all(
       isinstance(item, dict) and 'kind' in item for item in tree):

@@ -1,8 +1,8 @@
-"""Fingerprints of arrays: what was saved is what was read, or who differs.
+"""SHA-256 digests of arrays, which show whether saved data has changed.
 
-An item of a checkpoint is described as {path: {sha256, dtype, shape}}, which
-is JSON. SHA-256 of array bytes, not of files, so that they outlive a change of
-file format or topology.
+A checkpoint item is described as {path: {sha256, dtype, shape}}, which is JSON.
+Digests are taken of array bytes, not of files, so that they stay valid when the
+file format or the topology changes.
 """
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
@@ -31,18 +31,19 @@ def describe(tree: Any) -> Description:
 def sha256(array: np.ndarray) -> str:
   """Returns the SHA-256 of an array's bytes in C order, as hex.
 
-  Above 64 MiB it is that of the digests (32 bytes each) of its 64 MiB pieces.
+  An array above 64 MiB is cut into pieces of 64 MiB, and the result is the
+  SHA-256 of the pieces' digests (32 bytes each).
   """
   return next(_sha256s([array]))
 
 
 def damage(tree: Any, saved: Description, prefix: str = '') -> str | None:
-  """Returns what is wrong with a tree that was described as `saved`.
+  """Returns the first difference of a tree from its description, or None.
 
   Args:
     tree: Host arrays.
-    saved: What they should be.
-    prefix: Of the paths in the sentence.
+    saved: The description of the arrays when they were saved.
+    prefix: Text before each path in the returned sentence.
   """
   found = dict(trees.items(tree))
   for path in saved:
@@ -72,15 +73,15 @@ def differences(saved: Description, wanted: Any) -> Iterator[str]:
 
 
 def batch(arrays: Mapping[str, np.ndarray], first: int = 0) -> str:
-  """Returns 8 hex digits that tell a host batch from others.
+  """Returns a digest of a host batch, as 8 hex digits.
 
-  It goes into every row of a run's metrics: two runs that saw the same data
-  have the same column, in however many processes. So it is a sum, of the
-  SHA-256 of each row with its number: see `joined`.
+  A run writes it with the metrics of every step, so that two runs with the same
+  data have the same column. To make it independent of the number of processes,
+  it is a sum over rows of the SHA-256 of a row and its number; see `joined`.
 
   Args:
-    arrays: Arrays [B, ...], all of as many rows.
-    first: Number of the first row, where these are but some rows of a batch.
+    arrays: Arrays [B, ...], all with the same number of rows.
+    first: Number of the first row, if these are only part of a batch.
   """
   arrays = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
   kinds = ''.join(f'{name} {array.dtype} {array.shape[1:]};'
@@ -95,11 +96,11 @@ def batch(arrays: Mapping[str, np.ndarray], first: int = 0) -> str:
 
 
 def joined(parts: Sequence[str]) -> str:
-  """Returns the digest of a batch from those of its parts.
+  """Returns the digest of a batch, computed from the digests of its parts.
 
   Args:
-    parts: Of which some may be the same rows twice, and then have the same
-      digest.
+    parts: The digests of the parts. Parts with the same rows have the same
+      digest and are counted once.
   """
   if len(parts) == 1:
     return parts[0]
@@ -107,17 +108,17 @@ def joined(parts: Sequence[str]) -> str:
 
 
 def signed(facts: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns JSON facts with a SHA-256 of themselves.
+  """Returns JSON facts together with their SHA-256, under 'sha256'.
 
   Raises:
-    TypeError: If they are not JSON.
+    TypeError: If the facts cannot be written as JSON.
   """
-  facts = json.loads(json.dumps(facts))  # As they will be read: no tuples.
+  facts = json.loads(json.dumps(facts))  # Tuples become lists, as when read.
   return facts | {'sha256': _sha256_of_json(facts)}
 
 
 def is_intact(facts: Any) -> bool:
-  """Returns whether these are, to the letter, facts that `signed` returned."""
+  """Returns whether the facts are exactly as `signed` returned them."""
   if not isinstance(facts, dict):
     return False
   rest = {key: value for key, value in facts.items() if key != 'sha256'}
@@ -129,7 +130,8 @@ def _kind(leaf):
 
 
 def _changes(saved, now):
-  """Yields (path, how it changed): a kind first, since it needs no trust."""
+  """Yields (path, how the array changed): dtypes and shapes first, then bytes.
+  """
   for path in saved:
     if _kind(saved[path]) != _kind(now[path]):
       yield path, f'{_kind(saved[path])} became {_kind(now[path])}'
@@ -143,7 +145,7 @@ def _sha256_of_json(facts):
 
 
 def _sha256s(arrays):
-  """Yields digests in order; threads, as hashlib lets go of the interpreter."""
+  """Yields digests in order; uses threads, since hashlib releases the GIL."""
   with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
     pending = []
     for array in arrays:

@@ -1,10 +1,11 @@
-"""Random numbers that do not depend on how many devices draw them.
+"""Random numbers that do not depend on the number of devices.
 
-A device that holds some rows of a batch draws, for these, what one device would
-draw for all: the bits of an element depend on the key and on its index in the
-whole array alone, and can be had for a part at the cost of that part. A
-compiler that divides a program does so by itself. Code that runs on each device
-is told here, by who divides it, which part of the whole it has.
+A device that holds some rows of a batch draws the same numbers for them as a
+single device that holds the whole batch would. The bits of an element depend
+only on the key and on its index in the whole array, so a part of the array
+costs only its share of the work. XLA does this by itself where it partitions a
+program. For code that runs per device, such as inside `jax.shard_map`,
+`divided` declares which part of each axis is on this device.
 """
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
@@ -20,29 +21,29 @@ import numpy as np
 
 
 class Devices(Protocol):
-  """Devices that share an axis, equally and in their order."""
+  """Devices that divide an axis into equal parts, in the order of devices."""
   size: int
 
   def index(self) -> jax.Array:
-    """Returns which of them this one is."""
+    """Returns the index of this device among them."""
 
 
 @struct.dataclass
 class Places:
-  """Which elements of a divided axis are here.
+  """The elements of a divided axis that are on this device.
 
   Attributes:
     index_N: Their indices in the whole axis.
-    total: How long that is.
+    total: The length of the whole axis.
   """
   index_N: jax.Array
   total: int = struct.field(pytree_node=False)
 
 
-# What an axis means -> who shares it: the name of a mapped axis, or several, or
-# what has an index and a size; or the places themselves.
+# From the meaning of an axis to the devices that divide it, given as one or
+# several names of mapped axes or as `Devices`, or to the elements themselves.
 Parts = Mapping[str, str | tuple[str, ...] | Devices | Places]
-# What the axes of attention's weights, [B, K, G, T, S], mean.
+# The meanings of the axes of attention's weights, [B, K, G, T, S].
 ATTENTION = 'rows', 'heads', None, 'queries', 'keys'
 
 _PARTS = contextvars.ContextVar('parts', default={})
@@ -51,11 +52,11 @@ _EVERY = 'every'
 
 @contextlib.contextmanager
 def divided(**parts: Any) -> Iterator[None]:
-  """Lets draws inside be those of a part of the whole.
+  """Makes draws inside the block the draws for one part of the whole array.
 
   Args:
-    **parts: For each meaning of an axis, such as 'rows' or 'heads', which part
-      of it is on this device: see `Parts`. None or () leaves it as it was.
+    **parts: For each meaning of an axis, such as 'rows' or 'heads', the part
+      that is on this device: see `Parts`. None or () leaves it unchanged.
   """
   named = {name: part for name, part in parts.items() if part not in (None, ())}
   token = _PARTS.set(_PARTS.get() | named)
@@ -67,10 +68,10 @@ def divided(**parts: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def every(count: int, index: jax.Array) -> Iterator[None]:
-  """Lets rows inside be every `count`-th of a batch, from `index` on.
+  """Makes the rows inside the block every `count`-th row, from row `index` on.
 
-  For parts of a batch, one after another: what is drawn for a row does not
-  depend on how many parts there are. Devices may divide each part.
+  It serves code that processes a batch in parts, one after another: the draws
+  for a row do not depend on the number of parts. Devices may divide each part.
   """
   token = _PARTS.set(_PARTS.get() | {_EVERY: (count, index)})
   try:
@@ -86,8 +87,8 @@ def bernoulli(key: jax.Array, p: float, shape: Sequence[int],
   Args:
     key: Typed key, the same on every device.
     p: Probability of True.
-    shape: Of the part.
-    axes: What the leading axes mean; None for one that is never divided.
+    shape: The shape of this device's part.
+    axes: The meanings of the leading axes; None if an axis is never divided.
   """
   places = [_places(name, size) for name, size in zip(axes, shape)]
   places += [None] * (len(shape) - len(places))
@@ -98,20 +99,20 @@ def bernoulli(key: jax.Array, p: float, shape: Sequence[int],
     return _taken(jax.random.bernoulli(
         key, p, [index.total for index in indices]), indices)
   bits = _bits(key, indices)
-  # As `jax.random.uniform` makes a float32 of 32 bits.
+  # `jax.random.uniform` makes a float32 from 32 bits in this way.
   one = jnp.float32(1.0).view(jnp.uint32)
   return jax.lax.bitcast_convert_type(
       bits >> 9 | one, jnp.float32) - 1.0 < jnp.float32(p)
 
 
 def of_rows(draw: Callable[[int], jax.Array], rows: int) -> jax.Array:
-  """Returns this device's rows of what is drawn for all.
+  """Returns this device's rows of a draw for all rows.
 
-  For what is small: every device draws the whole.
+  Every device draws the whole array, so the array should be small.
 
   Args:
-    draw: Draws for so many rows, along the first axis.
-    rows: How many this device has.
+    draw: Function from a number of rows to an array with this many rows.
+    rows: The number of rows on this device.
 
   Example:
     >>> key = jax.random.key(0)
@@ -128,14 +129,14 @@ def here(meaning: str, size: int) -> Places:
   """Returns which elements of an axis are on this device.
 
   Args:
-    meaning: Of the axis.
-    size: How many of them are here.
+    meaning: The axis's meaning, such as 'rows'.
+    size: The number of elements on this device.
   """
   return _places(meaning, size) or _all(size)
 
 
 def _places(name, size):
-  """Returns which of a meaning's elements are here; None: all there are."""
+  """Returns the elements of an axis that are here; None stands for all."""
   parts = _PARTS.get()
   found = _shared(parts.get(name), size)
   if name != 'rows' or _EVERY not in parts or isinstance(
@@ -151,7 +152,7 @@ def _all(size):
 
 
 def _shared(part, size):
-  """Returns which elements are here of an axis that devices share."""
+  """Returns the elements on this device of an axis that devices divide."""
   if part is None or isinstance(part, Places):
     return part
   if isinstance(part, str | tuple):
@@ -163,14 +164,14 @@ def _shared(part, size):
 
 
 def _is_counted(key) -> bool:
-  """Returns whether bits are functions of 32 bits of key and an index."""
+  """Returns whether JAX computes an element's bits from key and index alone."""
   return (jax.config.jax_threefry_partitionable
           and not jax.config.jax_enable_x64
           and str(jax.random.key_impl(key)) == 'threefry2x32')
 
 
 def _bits(key, indices):
-  """Returns 32 bits for each element, as JAX draws them.
+  """Returns the 32 random bits of each element, the same as JAX draws.
 
   References:
     Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, 2011 (Threefry).
@@ -192,7 +193,7 @@ def _bits(key, indices):
 
 
 def _product(x_N, factor):
-  """Returns the high and low 32 bits of products with a number below 2^64."""
+  """Returns the high and low 32 bits of `x_N` times a factor below 2^64."""
   high, low = np.uint32(factor >> 32), factor & 0xffffffff
   left, right = np.uint32(low >> 16), np.uint32(low & 0xffff)
   x_high_N, x_low_N = x_N >> 16, x_N & 0xffff

@@ -1,17 +1,17 @@
-"""The one exception that means: what the user gave cannot be used."""
+"""Exceptions whose message is meant for the user, without a traceback."""
 
 
 class InputError(ValueError):
-  """Bad input, told in a sentence that names the field and the fix.
+  """Invalid input; the message is a sentence that names the field and the fix.
 
-  Scripts print the sentence and exit with code 2; any other exception is a bug
-  of ours and keeps its traceback.
+  Scripts print the sentence and exit with code 2. Exceptions other than
+  `InputError` and `RunError` are bugs of lmjax and show their traceback.
   """
 
 
 class RunError(RuntimeError):
-  """A run that cannot go on although its input is right, told in a sentence.
+  """A run with valid input cannot continue; the message is a sentence.
 
-  Such as steps that are bad one after another, or a disk that stays full.
+  Examples are too many consecutive bad steps and a disk that stays full.
   Scripts print the sentence and exit with code 1.
   """

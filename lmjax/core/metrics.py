@@ -10,8 +10,8 @@ import jax.numpy as jnp
 class Mean:
   """A weighted sum and its weight; `value` divides once, at the end.
 
-  Averaging means of unevenly filled batches gives another number than the mean
-  over all tokens. Totals and weights add up exactly, so they are what travels.
+  The average of means of unevenly filled batches differs from the mean over all
+  tokens. Totals and weights add up exactly, so steps and devices pass these on.
   """
   total: jax.Array | float
   weight: jax.Array | float
@@ -20,7 +20,7 @@ class Mean:
   def of(cls, values: jax.Array, weights: jax.Array | float = 1.0) -> 'Mean':
     """Returns the mean of `values` under `weights`, which broadcast.
 
-    A value whose weight is 0 does not count, be it NaN or infinite.
+    A value with weight 0 does not count, even if it is NaN or infinite.
     """
     values = jnp.asarray(values, jnp.float32)
     weights = jnp.broadcast_to(jnp.asarray(weights, jnp.float32), values.shape)
@@ -32,7 +32,7 @@ class Mean:
 
   @property
   def value(self) -> float:
-    """The mean as a Python float; NaN where nothing was counted."""
+    """The mean as a Python float; NaN if the weight is 0."""
     weight = float(self.weight)
     return float(self.total) / weight if weight else float('nan')
 

@@ -1,13 +1,13 @@
-"""Where activations lie while a step that many devices share is traced.
+"""Sharding of activations while a step for many devices is traced.
 
-A compiler that divides a program over devices knows how parameters and batch
-lie and guesses the rest. Where rows and parameters are divided over the same
-devices it may guess wrong, and gather the activations of all rows instead of
-one layer's parameters. A model says `tokens(x_BTD)` where that would happen,
-and `whole` of a parameter that it should gather.
+The compiler that partitions a program knows the sharding of parameters and
+batch and guesses the sharding of activations. If rows and parameters are
+divided over the same devices, it may gather the activations of all rows instead
+of one layer's parameters. A model calls `tokens(x_BTD)` where this would
+happen, and `whole` on a parameter that should be gathered.
 
 Code here and in models names the meaning of an axis, such as 'rows', 'tokens'
-or 'heads'; a table that comes with the mesh names the devices' axes for it.
+or 'heads'; a table that comes with the mesh maps meanings to mesh axes.
 """
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
@@ -18,7 +18,7 @@ from typing import Any
 
 import jax
 
-# What an axis of an array means -> the axes of the mesh it is divided over.
+# From the meaning of an array's axis to the mesh axes it is divided over.
 Table = Mapping[str, tuple[str, ...]]
 
 
@@ -27,10 +27,10 @@ class Place:
   """The devices of a step that is being traced.
 
   Attributes:
-    mesh: They.
-    table: What is divided over which of its axes.
-    microbatches: Parts of a batch that follow each other through stages.
-    sequence: How attention meets all tokens where devices divide them.
+    mesh: The devices.
+    table: The mesh axes over which each meaning is divided.
+    microbatches: Parts of a batch that pass through pipeline stages in turn.
+    sequence: How attention reaches all tokens where devices divide them.
   """
   mesh: jax.sharding.Mesh
   table: Table
@@ -44,13 +44,13 @@ _PLACE = contextvars.ContextVar('place', default=None)
 @contextlib.contextmanager
 def divided(mesh: jax.sharding.Mesh, table: Table, microbatches: int = 1,
             sequence: str = 'ring') -> Iterator[None]:
-  """Lets the functions below act on what is traced inside.
+  """Makes the functions below shard the arrays that are traced in the block.
 
   Args:
     mesh: The devices.
-    table: What is divided over which axes of the mesh.
-    microbatches: Parts of a batch that follow each other through stages.
-    sequence: How attention meets all tokens where devices divide them: see
+    table: The mesh axes over which each meaning is divided.
+    microbatches: Parts of a batch that pass through pipeline stages in turn.
+    sequence: How attention reaches all tokens where devices divide them: see
       `nn.distributed.divided`.
   """
   token = _PLACE.set(Place(mesh, table, microbatches, sequence))
@@ -66,11 +66,12 @@ def current() -> Place | None:
 
 
 def axes(meaning: str, size: int | None = None) -> tuple[str, ...]:
-  """Returns the mesh axes, longer than 1, that an axis of arrays lies over.
+  """Returns the mesh axes, longer than 1, that an array's axis is divided over.
 
   Args:
-    meaning: Of the axis.
-    size: Its size; one that does not divide lies over none.
+    meaning: The axis's meaning, such as 'rows'.
+    size: The axis's size; if the devices do not divide it evenly, the result
+      is empty.
   """
   if (place := _PLACE.get()) is None:
     return ()
@@ -82,54 +83,60 @@ def axes(meaning: str, size: int | None = None) -> tuple[str, ...]:
 
 
 def count(meaning: str) -> int:
-  """Returns into how many parts an axis of that meaning is divided."""
+  """Returns the number of parts that an axis with this meaning is divided into.
+  """
   return 1 if (place := _PLACE.get()) is None else _count(place, axes(meaning))
 
 
 def exchangeable(heads: int, key_heads: int, devices: int) -> bool:
-  """Returns whether devices that share tokens can share heads instead.
+  """Returns whether devices that divide tokens could divide heads instead.
 
-  Query heads have to divide over them; of fewer key heads than devices, as many
-  devices hold each.
+  The number of query heads has to be a multiple of `devices`. The number of key
+  heads has to be a multiple or a divisor of it; in the latter case several
+  devices hold the same key head.
   """
   return heads % devices == 0 and (
       key_heads % devices == 0 or devices % key_heads == 0)
 
 
 def tokens(x: jax.Array) -> jax.Array:
-  """Returns `x`, which is [B, T, ...], divided as rows and tokens are.
+  """Returns `x`, of shape [B, T, ...], divided as rows and tokens are.
 
-  Other axes are left to the compiler, and so is one that does not divide.
-  Outside `divided`, `x` is returned as it is.
+  The compiler chooses the sharding of the other axes, and of an axis that the
+  devices do not divide evenly. Outside `divided`, `x` is returned unchanged.
   """
   return _constrained(x, {
       i: axes(name, x.shape[i]) for i, name in enumerate(('rows', 'tokens'))})
 
 
 def whole(x: jax.Array, axis: int) -> jax.Array:
-  """Returns `x` with one axis whole on every device, the others as they are.
+  """Returns `x` with one axis whole on every device.
 
-  Outside `divided`, `x` is returned as it is.
+  The compiler chooses the sharding of the other axes. Outside `divided`, `x` is
+  returned unchanged.
   """
   return _constrained(x, {axis % x.ndim: None})
 
 
 def over(x: jax.Array, meaning: str, axis: int = 0) -> jax.Array:
-  """Returns `x` with one axis divided as its meaning says, if it divides."""
+  """Returns `x` with one axis divided as its meaning requires.
+
+  An axis that the devices do not divide evenly is left to the compiler.
+  """
   return _constrained(x, {axis: axes(meaning, x.shape[axis])})
 
 
 def mapped(function: Callable[..., Any], inputs: Any, outputs: Any
            ) -> Callable[..., Any]:
-  """Returns `function` as each device computes it on its parts of arrays.
+  """Returns `function` mapped over devices, each with its parts of the arrays.
 
-  Only inside `divided`.
+  It can be called only inside `divided`.
 
   Args:
-    function: Sees what one device has, and may use the mesh's axes by name.
-    inputs: For each argument a tree, like it or a prefix of it, of
-      `PartitionSpec`s: see `spec`.
-    outputs: The same for what it returns.
+    function: Receives the parts on one device; may use mesh axes by name.
+    inputs: For each argument, a tree of `PartitionSpec`s with the argument's
+      structure or a prefix of it: see `spec`.
+    outputs: The same for the returned value.
   """
   return jax.shard_map(
       function, mesh=_PLACE.get().mesh, in_specs=inputs, out_specs=outputs,
@@ -137,11 +144,11 @@ def mapped(function: Callable[..., Any], inputs: Any, outputs: Any
 
 
 def spec(**meanings: int | None) -> jax.sharding.PartitionSpec:
-  """Returns how an array lies whose axes have these meanings and sizes.
+  """Returns the sharding of an array whose axes have these meanings and sizes.
 
   Args:
-    **meanings: For each axis in order, its meaning and its size; one of size
-      None divides in any case.
+    **meanings: For each axis in order, its meaning and its size. If the size is
+      None, the axis is divided without a check that it divides evenly.
   """
   return jax.sharding.PartitionSpec(*(
       axes(name, size) or None for name, size in meanings.items()))
@@ -152,7 +159,7 @@ def _count(place, names):
 
 
 def _constrained(x, cuts):
-  """Divides axes as `cuts` says; () leaves them to the compiler."""
+  """Divides axes as given in `cuts`; the compiler chooses those with ()."""
   cuts = {axis: cut for axis, cut in cuts.items() if cut != ()}
   if (place := _PLACE.get()) is None or not cuts:
     return x

@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, commit, command line and devices."""
+"""The origin of a result: versions, commit, command line and devices."""
 import datetime
 import importlib.metadata
 import os
@@ -14,7 +14,7 @@ from lmjax.core import secrets
 
 
 def describe() -> dict[str, Any]:
-  """Returns what a result depends on besides its config, as JSON types."""
+  """Returns versions, commit, command line and devices, as JSON types."""
   def version(name):
     try:
       return importlib.metadata.version(name)
@@ -38,7 +38,10 @@ def describe() -> dict[str, Any]:
 
 
 def _git_state() -> dict[str, Any] | None:
-  """Returns commit and whether the tree was dirty; None outside a checkout."""
+  """Returns the commit and whether files differ from it.
+
+  The result is None without git or outside a checkout.
+  """
   def git(*args):
     return subprocess.run(
         ['git', *args], cwd=pathlib.Path(__file__).parent, check=True,

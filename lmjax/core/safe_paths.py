@@ -1,4 +1,4 @@
-"""Paths made of names that somebody else chose: never out of their folder."""
+"""Paths built from untrusted names, which must not lead out of their folder."""
 import os
 import pathlib
 import stat
@@ -7,18 +7,18 @@ from lmjax.core import errors
 
 
 def safe_join(root: str | os.PathLike[str], name: str) -> pathlib.Path:
-  """Returns `root / name`, if that is a place within `root`.
+  """Returns `root / name` if it lies within `root`.
 
-  What need not exist yet may be named; what exists is a file or a folder, for
-  to read a pipe or a device may never end. Links count as where they lead.
+  The path need not exist. If it does, it must be a file or a folder, since
+  reading a pipe or a device may never end. Links are followed before the check.
 
   Args:
     root: A folder that the user named; it may itself be a link.
-    name: What an artefact says: a name, or a relative path with slashes.
+    name: A name from an artefact, or a relative path with slashes.
 
   Raises:
-    InputError: On a name that is empty, absolute, has a '..', a NUL or a
-      backslash, or leads out of `root`.
+    InputError: If the name is empty, absolute, contains '..', a NUL or a
+      backslash, leads out of `root`, or is no file or folder.
   """
   problem = _problem_of_name(name)
   if problem is None:
@@ -26,18 +26,19 @@ def safe_join(root: str | os.PathLike[str], name: str) -> pathlib.Path:
   if problem is not None:
     raise errors.InputError(
         f'{name!r} is not a name within {os.fspath(root)!r}: it {problem}. '
-        'Nothing was read; if the files are yours, copy what it stands for '
-        'into the folder.')
+        'Nothing was read; if the files are yours, copy the file or folder it '
+        'refers to into that folder.')
   return pathlib.Path(root, name)
 
 
 def check_tree(root: str | os.PathLike[str], name: str) -> None:
-  """Sees that all below `root / name` lies within `root`, as `safe_join` does.
+  """Checks that everything below `root / name` lies within `root`.
 
-  For folders that a library reads, which would follow every link.
+  It is meant for folders that are passed to a library, which would follow every
+  link. The rules are those in `safe_join`.
 
   Raises:
-    InputError: Naming the first that does not.
+    InputError: If a path does not; the message names the first.
   """
   top = safe_join(root, name)
   for folder, folders, files in os.walk(top):
@@ -49,7 +50,7 @@ def check_tree(root: str | os.PathLike[str], name: str) -> None:
 
 
 def _problem_of_name(name: str) -> str | None:
-  """Returns what is wrong with a name, wherever it may be."""
+  """Returns what is wrong with a name, independent of its root."""
   if not isinstance(name, str):
     return 'is not a text'
   if not name.strip() or name in ('.', './'):
@@ -73,7 +74,7 @@ def _problem_of_place(root: pathlib.Path, path: pathlib.Path) -> str | None:
       return 'is a link that leads out of it'
     mode = real.stat().st_mode
   except FileNotFoundError:
-    return None  # Yet to be made.
+    return None  # It does not exist yet.
   except (OSError, RuntimeError, ValueError) as error:  # A loop of links, ...
     return f'cannot be followed ({getattr(error, "strerror", None) or error})'
   if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

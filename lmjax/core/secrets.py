@@ -1,9 +1,9 @@
-"""Passwords and keys: out of everything that a run writes down.
+"""Hides passwords and keys in everything that a run writes.
 
-What people start runs with, in flags, variables and addresses, may hold
-secrets; what a run leaves behind is copied, published and asked about. So all
-that is written passes through here, and so does what a run is compared with:
-what is hidden is equal to what is hidden.
+Flags, environment variables and addresses that start a run may contain secrets,
+and the files that the run writes are often copied or published. All these files
+are therefore written with secrets replaced by '[redacted]'. The config that a
+saved run is compared with is redacted too, so that two secrets compare equal.
 """
 from collections.abc import Mapping, Sequence
 import functools
@@ -12,14 +12,14 @@ import re
 from typing import Any
 
 HIDDEN = '[redacted]'
-_LEAST = 8  # Characters of a variable's value that is searched for in texts.
+_LEAST = 8  # Shorter values of variables are not searched for in texts.
 
 _SECRET = r'secrets?|passw\w*|passphrase|api_?keys?|apikeys?|authorization'
 _WORDS = re.compile(
     rf'(?:^|_)(?:{_SECRET}|(?:access|private|secret)_?keys?|credentials?)'
     r'(?:_|$)|secret|passw|api_?key|authorization')
 _TOKEN = re.compile(r'(?:^|_)tokens?(?:_|$)')
-# `token` is also what language models are made of.
+# Names with `token` that are about text, not about access.
 _ALLOWED = re.compile(
     r'(?:^|_)(?:(?:bos|eos|pad|unk|mask|cls|sep|special|stop|memory|max|num|new'
     r'|eval|per|of|document|text|train|valid|test|input|output|prompt)_tokens?'
@@ -33,7 +33,7 @@ _USER_INFO = re.compile(r'\b([A-Za-z][A-Za-z0-9+.-]*:/+)[^/\s@\'"<>?#]*@')
 _QUERY = re.compile(r'([?&;])([\w.%-]+)=([^&;\s#\'"<>]*)')
 _SIGNED = re.compile(r'(?:x[-_](?:amz|goog|ms|oss)[-_]\w|sig$|signature|sas$|'
                      r'awsaccesskeyid|googleaccessid|key$|code$|auth$|jwt$)')
-_KNOWN = re.compile(  # How the keys of some services begin.
+_KNOWN = re.compile(  # The prefixes of some services' keys.
     r'\b(?:hf_[A-Za-z0-9_]{6,}|gh[pousr]_[A-Za-z0-9]{20,}'
     r'|github_pat_\w{20,}|sk-[A-Za-z0-9_-]{20,}|xox[abpr]-[A-Za-z0-9-]{10,}'
     r'|AKIA[0-9A-Z]{16}|AIza[\w-]{30,})')
@@ -46,11 +46,11 @@ _BEARER = re.compile(r'(?i)\b(bearer\s+)[\w.~+/=-]{8,}')
 
 
 def is_secret(name: str, value: Any = '') -> bool:
-  """Whether what is called so is not to be shown.
+  """Returns whether a value with this name is a secret.
 
   Args:
-    name: Of a field, flag, variable or parameter, in any spelling.
-    value: Its value: a number is no token, but may be a password.
+    name: The name of a field, flag, variable or parameter, in any spelling.
+    value: Its value; a number can be a password but not a token.
 
   Example:
     >>> is_secret('HF_TOKEN'), is_secret('eval_tokens'), is_secret('tokenizer')
@@ -62,10 +62,10 @@ def is_secret(name: str, value: Any = '') -> bool:
 
 
 def redact(value: Any) -> Any:
-  """Returns JSON types, with what is secret hidden.
+  """Returns JSON types with secrets replaced by '[redacted]'.
 
-  Hidden are all texts and numbers under the name of a secret, and in every
-  other text, keys included, what `text` hides.
+  Texts and numbers under the name of a secret are replaced as a whole. In all
+  other texts, including keys, the parts that `text` recognizes are replaced.
 
   Example:
     >>> redact({'api_key': 'x', 'path': 'https://me:pw@host/a', 'tokens': 5})
@@ -81,11 +81,11 @@ def redact(value: Any) -> Any:
 
 
 def text(value: str) -> str:
-  """Returns a text, with what is secret hidden.
+  """Returns a text with secrets replaced by '[redacted]'.
 
-  That is: the values of environment variables that are named like secrets, the
-  user in an address, parameters that sign one, keys that begin as those of
-  known services do, and what follows `password=` and its like.
+  Secrets are the values of environment variables with the name of a secret, the
+  user and password in an address, its signature parameters, keys with the
+  prefix of a known service, and values after `password=` and similar names.
   """
   for secret in _environment():
     value = value.replace(secret, HIDDEN)
@@ -99,7 +99,7 @@ def text(value: str) -> str:
 
 
 def command(argv: Sequence[str]) -> list[str]:
-  """Returns a command line, with the values of secret flags hidden.
+  """Returns a command line with the values of secret flags hidden.
 
   Example:
     >>> command(['train', '--hf_token=abc', '--password', 'x', '--steps=3'])
@@ -120,7 +120,7 @@ def command(argv: Sequence[str]) -> list[str]:
 
 
 def _is_secret_field(name: Any, value: Any) -> bool:
-  """Whether a key is the name of a secret, and not a path or a sentence."""
+  """Returns whether a key is the name of a secret, not a path or a sentence."""
   return bool(_FLAG.fullmatch(str(name))) and is_secret(name, value)
 
 
@@ -131,7 +131,7 @@ def _is_secret_flag(flag: str, value: str = '') -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _kind(name: str) -> str | None:
-  """Returns 'secret' or 'token' for names of such, None for all others."""
+  """Returns 'secret' or 'token' for a secret's or token's name, or None."""
   name = re.sub(r'[^a-z0-9]+', '_', _CAMEL.sub('_', name).lower())
   if _WORDS.search(name):
     return 'secret'

@@ -5,14 +5,14 @@ import jax
 
 
 def bind(**arrays: jax.Array | None) -> types.SimpleNamespace:
-  """Binds the axis letters in `name_BTD` to sizes, checking every array agrees.
+  """Binds the axis letters in `name_BTD` to sizes and checks that arrays agree.
 
-  The letters are those of `jax.nn.dot_product_attention`: B batch, T queries,
-  S keys, D width, N query heads, K key heads, H head size, V vocabulary.
+  The letters follow `jax.nn.dot_product_attention`: B batch, T queries, S keys,
+  D width, N query heads, K key heads, H head size, V vocabulary.
 
   Args:
-    **arrays: Arrays keyed by a name whose suffix spells their axes, one letter
-      an axis; `None` is skipped, so optional arguments pass as they are.
+    **arrays: Arrays by name; the name's suffix has one letter for each axis.
+      None is skipped, so that optional arguments can be passed directly.
 
   Returns:
     A namespace from letter to size: `bind(x_BTD=x).D` is `x.shape[-1]`.

@@ -1,7 +1,7 @@
 """Arrays spread over the devices of several processes.
 
-A process reaches its own devices alone. It makes its parts of an array, which
-needs no word of the others; to see the whole, all ask for it together.
+A process can reach only its own devices. It makes its parts of an array without
+communication; to read the whole array, all processes have to call `whole`.
 """
 from typing import Any
 
@@ -12,13 +12,13 @@ import numpy as np
 
 def put(array: Any, where: jax.sharding.NamedSharding, start: int = 0,
         rows: int | None = None) -> jax.Array:
-  """Returns an array placed as `where` says.
+  """Returns an array placed on devices.
 
   Args:
-    array: Whole and the same in every process, or rows of it.
-    where: Devices, of other processes too.
-    start: Which row of the whole the first row of `array` is.
-    rows: Rows of the whole; None: `array` is whole.
+    array: The whole array, the same in every process, or some of its rows.
+    where: The sharding, whose devices may belong to other processes.
+    start: The index, in the whole array, of the first row of `array`.
+    rows: The number of rows of the whole array; None if `array` is whole.
   """
   if where.is_fully_addressable:
     return jax.device_put(array, where)
@@ -38,18 +38,18 @@ def put(array: Any, where: jax.sharding.NamedSharding, start: int = 0,
 
 
 def whole(tree: Any) -> Any:
-  """Returns a tree's arrays on the host, whole in every process.
+  """Returns a tree's arrays as host arrays, whole in every process.
 
-  All processes of the arrays' devices call it together. One array at a time
-  is whole on the devices.
+  All processes of the arrays' devices have to call it together. Only one array
+  at a time is gathered on the devices.
   """
   return jax.tree.map(_whole, tree)
 
 
 def joined(tree: Any) -> Any:
-  """Returns host arrays of all processes, one behind the other along axis 0.
+  """Returns the host arrays of all processes, concatenated along axis 0.
 
-  All processes call it together, with arrays of the same shapes.
+  All processes have to call it together, with arrays of the same shapes.
   """
   return multihost_utils.process_allgather(tree, tiled=True)
 

@@ -1,6 +1,7 @@
-"""JSON that others wrote: one meaning, finite numbers, bounded size and depth.
+"""Strict reading of JSON from untrusted files.
 
-What is refused is a `ValueError`, as everything else that is not JSON.
+Keys have to be unique, numbers finite, and size and depth bounded. Text that
+breaks these rules raises `ValueError`, as does text that is not JSON.
 """
 import json
 import math
@@ -8,7 +9,7 @@ import os
 from typing import Any
 
 _MAX_DEPTH = 100
-_MAX_DIGITS = 20  # Of what fits 64 bits.
+_MAX_DIGITS = 20  # The digits of 2**64.
 _MAX_BYTES = 64 << 20
 
 
@@ -20,8 +21,8 @@ def loads(text: str, lenient: bool = False) -> Any:
     lenient: Whether NaN and infinities may occur, as they do in data sets.
 
   Raises:
-    ValueError: If it is not JSON, a key comes twice in an object, a number is
-      not finite, or it is nested more than 100 deep.
+    ValueError: If the text is not JSON, a key occurs twice in an object, a
+      number is not finite, or the value is nested more than 100 deep.
 
   Example:
     >>> loads('{"a": 1, "a": 2}')
@@ -41,8 +42,9 @@ def read(path: str | os.PathLike[str], max_bytes: int = _MAX_BYTES) -> Any:
   """Returns the value of a JSON file; see `loads`.
 
   Raises:
-    ValueError: Also if the file is larger than `max_bytes` or not UTF-8.
-    OSError: If it cannot be read.
+    ValueError: If the file is larger than `max_bytes`, not UTF-8, or holds text
+      that `loads` rejects.
+    OSError: If the file cannot be read.
   """
   with open(path, 'rb') as file:
     raw = file.read(max_bytes + 1)

@@ -1,18 +1,18 @@
-"""What of a model's text may reach a terminal."""
+"""Removal of characters that would control a terminal."""
 import unicodedata
 
-# They reorder the text around them, so that it reads as what it is not.
+# They reorder the text around them, which can disguise its meaning.
 _BIDI = frozenset('\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e'
                   '\u2066\u2067\u2068\u2069')
 
 
 def printable(text: str) -> str:
-  r"""Returns the text without what steers a terminal rather than being read.
+  r"""Returns the text without characters that control a terminal.
 
-  Control characters (C0, DEL and C1, among them the escape that begins every
-  ANSI sequence), surrogates and bidirectional controls go; newlines and tabs
-  stay. Characters are judged one by one, so pieces of a stream can be cleaned
-  as they come.
+  Control characters (C0, DEL and C1, including the escape character that starts
+  every ANSI sequence), surrogates and bidirectional controls are removed;
+  newlines and tabs are kept. Each character is decided on its own, so pieces of
+  a stream can be cleaned one at a time.
 
   Example:
     >>> printable('\x1b]0;title\x07two\n\tlines')

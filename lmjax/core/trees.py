@@ -1,4 +1,4 @@
-"""Parameter trees: readable paths, counts, patterns, digests."""
+"""Parameter trees: readable paths, counts, patterns and digests."""
 from collections.abc import Callable, Iterator, Sequence
 import hashlib
 import re
@@ -16,7 +16,7 @@ def path_of(key_path: tuple[Any, ...]) -> str:
 
 
 def items(tree: Any) -> Iterator[tuple[str, Any]]:
-  """Yields (path, leaf) in the tree's own order."""
+  """Yields (path, leaf) in the order of `jax.tree.leaves`."""
   for key_path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
     yield path_of(key_path), leaf
 
@@ -28,20 +28,24 @@ def map_paths(function: Callable[[str, Any], Any], tree: Any) -> Any:
 
 
 def count(tree: Any) -> int:
-  """Returns the number of scalars in all leaves (arrays or their shapes)."""
+  """Returns the total number of elements of all leaves.
+
+  A leaf is an array or a `jax.ShapeDtypeStruct`.
+  """
   return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree))
 
 
 def match(tree: Any, rules: Sequence[tuple[str, Any]]) -> Any:
-  """Returns a tree with, for each leaf, the value of the first rule it meets.
+  """Returns a tree in which each leaf is the value of the first rule to match.
 
   Args:
     tree: Any tree.
-    rules: Pairs (regular expression, value), searched in each leaf's path in
-      order. `('.*', value)` at the end covers the rest.
+    rules: Pairs of a regular expression, which is searched for in the path of
+      each leaf, and a value. `('.*', value)` at the end covers the rest.
 
   Raises:
-    InputError: If a leaf meets no rule, or a rule is met by no leaf at all.
+    InputError: If a leaf matches no rule, or a rule is the first match of no
+      leaf.
   """
   used = set()
 
@@ -59,8 +63,8 @@ def match(tree: Any, rules: Sequence[tuple[str, Any]]) -> Any:
     if pattern not in used and pattern != '.*':
       some = ', '.join(path for path, _ in list(items(tree))[:4])
       raise errors.InputError(
-          f'Pattern {pattern!r} matches no parameter that an earlier pattern '
-          f'left; the parameters are {some}, ...')
+          f'Pattern {pattern!r} matches no parameter that earlier patterns do '
+          f'not match already; the parameters are {some}, ...')
   return matched
 
 

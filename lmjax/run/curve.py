@@ -11,14 +11,14 @@ def plot(
     metrics_path: str | os.PathLike[str], image_path: str | os.PathLike[str],
     title: str = '', unit: str = 'nats per token',
 ) -> None:
-  """Draws training and held-out loss over steps into a PNG file.
+  """Draws the training and held-out loss over steps into a PNG file.
 
   Args:
-    metrics_path: JSON lines as `writers.JsonLines` leaves them, with 'loss'
-      and 'valid/loss' in nats per token.
+    metrics_path: JSON lines written by `writers.JsonLines`, with 'loss' and
+      'valid/loss'.
     image_path: The PNG file to write.
-    title: Printed above.
-    unit: Of the loss.
+    title: The title above the plot.
+    unit: The unit of the loss, for the axis label.
   """
   from matplotlib import figure  # Slow to import, and only needed here.
   rows = writers.read(metrics_path)
@@ -57,11 +57,11 @@ def _series(rows, name):
 
 
 def _smoothed(values, share=0.05):
-  """Returns means over windows centred on each value, so without a lag."""
+  """Returns means over windows centred on each value, which cause no lag."""
   reach = int(share / 2 * len(values))
   out = []
   for i in range(len(values)):
-    near = min(reach, i, len(values) - 1 - i)  # Shorter towards the ends.
+    near = min(reach, i, len(values) - 1 - i)  # Shorter near the ends.
     window = values[i - near:i + near + 1]
     out.append(sum(window) / len(window))
   return out
@@ -76,7 +76,7 @@ def _mark_lowest(axes, steps, values):
 
 
 def _focus(axes, values):
-  """Leaves the first moments out of the picture where they dwarf the rest."""
+  """Limits the y axis, so that large losses at the start are cut off."""
   ordered = sorted(values)
   low, high = ordered[0], ordered[int(0.98 * (len(ordered) - 1))]
   margin = 0.08 * (high - low) or 0.1

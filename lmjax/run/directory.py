@@ -1,4 +1,4 @@
-"""The run directory: what a run was made of, and where everything lies."""
+"""The run directory: its paths, and the config and facts of the run in it."""
 from collections.abc import Mapping, Sequence
 import dataclasses
 import json
@@ -25,7 +25,7 @@ class RunDir:
 
   Attributes:
     path: The directory itself.
-    resumed: Whether a run with this config had been started in it before.
+    resumed: Whether the directory already held a run.
   """
   path: pathlib.Path
   resumed: bool = False
@@ -44,12 +44,12 @@ class RunDir:
 
   @property
   def events(self) -> pathlib.Path:
-    """What happened at which step, such as one that changed nothing."""
+    """The log of unusual events, such as a skipped step."""
     return self.path / 'events.jsonl'
 
   @property
   def stop(self) -> pathlib.Path:
-    """A file that, once it is there, asks the run to save and stop."""
+    """The file that a user creates to make the run save and stop."""
     return self.path / 'STOP'
 
   @property
@@ -90,16 +90,17 @@ def open_run(
     workdir: str | os.PathLike[str], config: Any,
     hashes: Mapping[str, str] | None = None, override: Sequence[str] = (),
 ) -> RunDir:
-  """Creates a run directory, or opens the one that this config has made.
+  """Creates a run directory, or opens one that holds a run with this config.
 
   Args:
     workdir: The directory; its parents are created too.
-    config: The frozen config of the run; written to config.json. Its class
-      says in `changes`, a `changes.Rules`, what may differ when a run goes on.
-    hashes: Digests of what the run reads, by the field that names it, see
-      `changes.between`; written to run.json with versions, git state, devices,
-      the command line, and what differed and was accepted.
-    override: Fields that may differ although results depend on them.
+    config: The frozen config of the run, which is written to config.json. Its
+      class attribute `changes`, a `changes.Rules`, lists the fields that may
+      differ when a run is resumed.
+    hashes: Digests of the files that the run reads, by field; see
+      `changes.between`. They are written to run.json with versions, git state,
+      devices, the command line and the accepted differences.
+    override: Fields that may differ although they affect results.
 
   Raises:
     InputError: If the directory holds a run with another config or another
@@ -110,7 +111,7 @@ def open_run(
   facts = provenance.describe() | {'hashes': secrets.redact(dict(hashes or {}))}
   if accepted:
     facts['accepted'] = accepted
-    print(terminal.printable('The run goes on with other values: ' + '; '.join(
+    print(terminal.printable('The run continues with changes: ' + '; '.join(
         f'{changes.line(field, *pair)} ({why})'
         for field, (*pair, why) in accepted.items())) + '.', file=sys.stderr)
   starts = strict_json.read(run.facts) if run.facts.exists() else []
@@ -124,21 +125,21 @@ def check(
     workdir: str | os.PathLike[str], config: Any,
     hashes: Mapping[str, str] | None = None, override: Sequence[str] = (),
 ) -> RunDir:
-  """Returns the run directory, touching nothing; see `open_run`.
+  """Makes the checks of `open_run` without writing; returns the directory.
 
-  For a script that has work to do, such as reading its data, before it knows
-  that there will be a run.
+  It is meant for a script that has work to do before the run starts, such as
+  reading its data.
   """
   return _checked(workdir, config, hashes, override)[0]
 
 
 def _checked(workdir, config, hashes, override):
-  """Returns the run directory, and {field: (saved, now, why)} of what differs.
+  """Returns the run directory and its differences, {field: (saved, now, why)}.
   """
   path = pathlib.Path(workdir)
   lock.check_writable(path)
   run = RunDir(path, resumed=RunDir(path).config.exists())
-  now = secrets.redact(config_lib.to_dict(config))  # As it was written.
+  now = secrets.redact(config_lib.to_dict(config))  # config.json is redacted.
   hashes = secrets.redact(dict(hashes or {}))
   if not run.resumed:
     changes.check_names(override, config_lib.leaves(now))

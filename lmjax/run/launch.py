@@ -1,4 +1,4 @@
-"""Starting a run: what one start decides, and what holds while it lasts."""
+"""Starting a run: the options of a start, and training in a run directory."""
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import dataclasses
@@ -31,18 +31,18 @@ from lmjax.training import writers
 
 @dataclasses.dataclass(frozen=True)
 class Launch:
-  """What a person decides when starting a run, or starting it again.
+  """The options of one start of a run.
 
-  No result depends on it, so it is no part of the config.
+  They do not affect results, so they are not part of the config.
 
   Attributes:
-    on_damaged: Where the newest checkpoint is damaged: take the newest sound
-      one ('older'), or 'fail'.
-    takeover: Whether to take the directory from the run that holds it.
+    on_damaged: If the newest checkpoint is damaged, use the newest intact one
+      ('older') or stop with an error ('fail').
+    takeover: Whether to take the directory over from the run that holds it.
     override: Fields of the config that may differ from the saved run's.
-    expect_params: How many parameters the model should have; None: any number.
+    expect_params: Expected number of parameters of the model; None accepts any.
     watchdog_s: Seconds that a step, an evaluation or a batch may take before
-      the run is ended with all its stacks; None waits forever.
+      the run is ended and its stacks are printed; None waits forever.
   """
   on_damaged: Literal['older', 'fail'] = 'older'
   takeover: bool = False
@@ -52,16 +52,16 @@ class Launch:
 
   @contextlib.contextmanager
   def started(self, workdir: str, config: Any) -> Iterator['Started']:
-    """Holds a run directory while inside.
+    """Holds the lock of a run directory inside the block.
 
     Args:
-      workdir: The directory; nothing else may write to it meanwhile.
-      config: Of the run.
+      workdir: The directory, which no other run may write to meanwhile.
+      config: The config of the run.
 
     Raises:
-      InputError: If another process holds the directory, or it has the run of
-        another config in it; or if processes of the run were started with
-        different configs or flags.
+      InputError: If another process holds the directory, it contains a run with
+        another config, or the processes of this run were started with different
+        configs or flags.
     """
     processes.same('config', config_lib.leaves(
         secrets.redact(config_lib.to_dict(config))))
@@ -76,23 +76,23 @@ class Launch:
       yield Started(self, workdir, config, held)
 
   def check_params(self, count: int) -> None:
-    """Raises InputError if a model of `count` parameters is not expected."""
+    """Raises InputError if `count` differs from `expect_params`."""
     if self.expect_params is not None and count != self.expect_params:
       raise errors.InputError(
-          f'The model has {count:,} parameters; --expect_params says '
-          f'{self.expect_params:,}. Look for a field that is not what you '
-          'think with --dry_run.')
+          f'The model has {count:,} parameters, but --expect_params is '
+          f'{self.expect_params:,}. --dry_run prints the config; look for a '
+          'field with an unexpected value.')
 
 
 @dataclasses.dataclass(frozen=True)
 class Started:
-  """A run that has its directory to itself.
+  """A run that holds the lock of its directory.
 
   Attributes:
-    launch: How it was started.
+    launch: The options of this start.
     workdir: The directory.
-    config: Of the run.
-    held: The lock, which process 0 has for all of them.
+    config: The config of the run.
+    held: The lock, in process 0; None in the other processes of the run.
   """
   launch: Launch
   workdir: str
@@ -101,11 +101,11 @@ class Started:
 
   def open_run(self, hashes: Mapping[str, str], tokenizer: Any = None
                ) -> directory.RunDir:
-    """Returns the run directory, with the config in it; see `rundir`.
+    """Writes the config to the run directory; see `directory.open_run`.
 
     Args:
-      hashes: Of what the run reads.
-      tokenizer: Is saved in it.
+      hashes: Digests of the files that the run reads, by field.
+      tokenizer: The tokenizer to save in the directory, or None.
     """
     processes.same('data', hashes)
     with processes.in_turn('run directory'):
@@ -128,14 +128,14 @@ class Started:
       flops_per_token: float | None = None, profile: str | None = None,
       documents: Callable[[int], Any] | None = None,
   ) -> tuple[loop.FitResult, int, Any]:
-    """Trains from where the run stood, as `config.training` says.
+    """Trains from the last checkpoint on, with the options `config.training`.
 
     Args:
-      run: Where checkpoints and metrics go.
-      state: Of step 0; a checkpoint in the directory replaces it.
-      batches: The global batch of a step, of those that a rollback did not
-        leave out; with a method `shard` where there are several processes.
-      pipeline: What the sequence of batches depends on, as JSON.
+      run: The directory of checkpoints and metrics.
+      state: The state at step 0; a checkpoint in the directory replaces it.
+      batches: Function from an index to a global batch. Batches that a rollback
+        skips are not requested. Several processes need its method `shard`.
+      pipeline: JSON facts that determine the sequence of batches.
       objective: See `loop.fit`.
       optimizer: See `loop.fit`.
       parallel: See `loop.fit`.
@@ -143,14 +143,16 @@ class Started:
       learning_rate: See `loop.fit`.
       flops_per_token: See `loop.fit`.
       profile: See `loop.fit`.
-      documents: What a batch was made of, as JSON; for events.
+      documents: Function from an index to the documents in that batch, as JSON;
+        written with events.
 
     Returns:
-      What the run ended with, and the number and the parameters of the best
+      The result of `loop.fit`, then the step and the parameters of the best
       checkpoint.
 
     Raises:
-      SystemExit: If a signal or the file STOP ended it, with the state saved.
+      SystemExit: If a signal or the file STOP ended the run; its state has been
+        saved.
     """
     training, launch = self.config.training, self.launch
     group, parallel = processes.current(), strategy_lib.strategy(parallel)
@@ -202,28 +204,29 @@ class Started:
       if group.first:
         interrupts.obeyed()
         print(f'{fitted.interrupted}: saved step {int(fitted.state.step):,}; '
-              'the same command goes on from there.', file=sys.stderr)
+              'the same command continues from it.', file=sys.stderr)
       raise SystemExit(signals.EXIT_SAVED)
     with processes.in_turn('last checkpoint'):
       return fitted, *store.restore_params(run.checkpoints, 'best')
 
 
 def define_flags() -> Callable[[], Launch]:
-  """Defines the flags of a start; returns what reads them, once parsed."""
+  """Defines the flags of a start; returns a function that reads their values.
+  """
   on_damaged = flags.DEFINE_enum(
       'on_damaged', 'older', ['older', 'fail'],
-      'Where the newest checkpoint is damaged: take an older one, or stop.')
+      'If the newest checkpoint is damaged, use an older one or fail.')
   takeover = flags.DEFINE_bool(
-      'takeover', False, 'Take the directory from the run that holds it.')
+      'takeover', False, 'Take the directory over from the run that holds it.')
   override = flags.DEFINE_multi_string(
       'override', [], 'A field that may differ from the saved run\'s, such as '
       'optimizer.learning_rate; may be repeated.')
   expect_params = flags.DEFINE_integer(
-      'expect_params', None, 'How many parameters the model should have.',
-      lower_bound=1)
+      'expect_params', None, 'Expected number of parameters of the model; any '
+      'other number is an error.', lower_bound=1)
   watchdog_s = flags.DEFINE_float(
       'watchdog_s', 3600, 'Seconds that a step, an evaluation or a batch may '
-      'take; 0 waits forever.', lower_bound=0)
+      'take before the run is ended; 0 waits forever.', lower_bound=0)
   return lambda: Launch(
       on_damaged.value, takeover.value, tuple(override.value),
       expect_params.value, watchdog_s.value or None)

@@ -1,9 +1,10 @@
-"""One writer: a run directory belongs to one process at a time.
+"""The lock of a run directory: only one process at a time may write to it.
 
-The lock is an flock on WORKDIR/LOCK, which ends with its process, however that
-ends. The file's text (pid, host, start) says whose it is: to the user who is
-refused, to a host that does not share our locks, and to a holder from whom the
-directory was taken meanwhile.
+The lock is an flock on WORKDIR/LOCK; the kernel releases it when the process
+ends for any reason. The file's text (pid, host, start) names the holder. It is
+shown to a user who cannot have the directory, it protects the directory from
+hosts that do not see each other's locks, and it shows a former holder that the
+directory was taken over.
 """
 from collections.abc import Iterator
 import contextlib
@@ -22,7 +23,7 @@ from lmjax.core import errors
 
 NAME = 'LOCK'
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-_SETTLE_S = 0.5  # For a holder that is just writing its name.
+_SETTLE_S = 0.5  # The time to wait for a new holder to write its name.
 _descriptors = set()
 
 
@@ -32,12 +33,12 @@ class Lost(errors.RunError):
 
 @dataclasses.dataclass(frozen=True)
 class Holder:
-  """Who holds a lock, as its file says.
+  """The holder of a lock, as recorded in the lock file.
 
   Attributes:
     pid: The process.
-    host: Where it runs.
-    started: When it took the lock, as ISO 8601 in UTC.
+    host: The host on which the process runs.
+    started: The time at which it took the lock, as ISO 8601 in UTC.
   """
   pid: int
   host: str
@@ -49,31 +50,32 @@ class Holder:
 
 
 class Held:
-  """A lock that this process has; made by `held`."""
+  """A lock that this process holds; created by `held`."""
 
   def __init__(self, path: pathlib.Path, holder: Holder, descriptor: int):
     self._path, self._holder, self._descriptor = path, holder, descriptor
 
   def check(self) -> None:
-    """Makes sure that the directory is still ours; call it before a write.
+    """Checks that this process still holds the lock; call it before each write.
 
     Raises:
-      Lost: If another process has taken it over. A file that is gone says the
-        same: whoever removed it may have come and gone.
+      Lost: If another process has taken the directory over, or the lock file is
+        missing, since the process that removed it may have used the directory.
     """
     try:
       text = self._path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
       raise Lost(
-          f'{self._path} is gone: somebody removed it, and may have used the '
-          f'run dir. This process writes nothing more there.') from None
+          f'{self._path} is gone: another process removed it and may have used '
+          f'the run dir. This process writes nothing more there.') from None
     if _parse(text) != self._holder:
       raise Lost(
           f'The run dir was taken over by {_name(text)} ({self._path}). This '
           f'process writes nothing more there.')
 
   def release(self) -> None:
-    """Gives the lock back and removes its file, if it is still ours."""
+    """Releases the lock and, if this process still holds it, removes its file.
+    """
     with contextlib.suppress(OSError, Lost):
       self.check()
       self._path.unlink()
@@ -83,19 +85,20 @@ class Held:
 @contextlib.contextmanager
 def held(
     workdir: str | os.PathLike[str], takeover: bool = False) -> Iterator[Held]:
-  """Holds the lock of a run directory, which is created if need be.
+  """Holds the lock of a run directory, which is created if it does not exist.
 
-  A lock whose process is gone is reclaimed, with a line on stderr. At the end
-  the file is removed, and so are directories made here that are still empty.
+  If the process that left a lock has ended, the lock is reclaimed and a line is
+  printed to stderr. When the block ends, the lock file is removed, as are the
+  directories created here if they are still empty.
 
   Args:
     workdir: The run directory.
-    takeover: Takes the lock even from a process that seems to live; that one
-      notices at its next `check`.
+    takeover: Whether to take the lock even from a process that may be running;
+      that process notices at its next `check`.
 
   Raises:
     InputError: If another process holds the lock, or the directory cannot be
-      written to. Nothing has been changed then.
+      written to. Then nothing has been changed.
   """
   directory = pathlib.Path(workdir)
   check_writable(directory)
@@ -110,16 +113,16 @@ def held(
     try:
       yield lock
     finally:
-      if os.getpid() == pid:  # A forked child that comes here has no lock.
+      if os.getpid() == pid:  # A forked child does not hold the lock.
         lock.release()
   finally:
     with contextlib.suppress(OSError):
       for made in missing:
-        made.rmdir()  # Unless there is something in it.
+        made.rmdir()  # Fails if the directory is not empty.
 
 
 def check_writable(workdir: str | os.PathLike[str]) -> None:
-  """Raises InputError where this is not, or cannot become, a directory."""
+  """Raises InputError if a path cannot be created or used as a directory."""
   path = pathlib.Path(workdir)
   nearest = next(p for p in (path, *path.absolute().parents)
                  if os.path.exists(p))
@@ -134,7 +137,7 @@ def check_writable(workdir: str | os.PathLike[str]) -> None:
 
 
 def _acquire(path, ours, takeover):
-  """Returns the descriptor of the file, locked and in our name."""
+  """Locks the file, writes our name to it and returns its descriptor."""
   deadline = time.monotonic() + _SETTLE_S
   while True:
     try:
@@ -143,14 +146,14 @@ def _acquire(path, ours, takeover):
           path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
       if isinstance(error, FileNotFoundError) and time.monotonic() < deadline:
-        continue  # Its holder has just ended, and removed the directory.
+        continue  # Its last holder has just removed the directory.
       raise _unusable(path, error) from error
     _descriptors.add(descriptor)
     kept = None
     try:
       locked = _flock(descriptor)
       if locked and not _is_at(descriptor, path):
-        continue  # What we have locked has just been removed or replaced.
+        continue  # The file that we locked has just been removed or replaced.
       text = os.pread(descriptor, 4096, 0)
       if _may_have(path, text, locked):
         _claim(descriptor, path, ours)
@@ -174,14 +177,14 @@ def _acquire(path, ours, takeover):
 
 
 def _may_have(path, text, locked):
-  """Returns whether nobody holds a file of this text; says what it reclaims."""
+  """Returns whether the lock is free; prints a line if it is reclaimed."""
   holder = _parse(text)
   if locked is False:
     return False
   if _blank(text):
     return True
   if holder is None or holder.host != socket.gethostname():
-    return False  # A process elsewhere, whose locks may not be seen from here.
+    return False  # A process on another host, whose flock we may not see.
   if locked is None and _lives(holder.pid):
     return False
   _tell(f'{path}: reclaimed from {holder}, which is gone.')
@@ -189,7 +192,7 @@ def _may_have(path, text, locked):
 
 
 def _claim(descriptor, path, ours):
-  """Writes our name into a file that nobody else holds."""
+  """Writes our name into a lock file that no other process holds."""
   try:
     _write(descriptor, ours)
   except OSError:
@@ -198,7 +201,7 @@ def _claim(descriptor, path, ours):
 
 
 def _replace(path, ours):
-  """Puts a new file in the place of one whose holder may still have it."""
+  """Replaces the lock file by a new one, since its holder may have it open."""
   temporary = path.with_name(f'{NAME}.{ours.pid}')
   descriptor = os.open(
       temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)
@@ -214,7 +217,7 @@ def _replace(path, ours):
 
 
 def _flock(descriptor):
-  """Returns whether it was free; None where there is no such thing as flock."""
+  """Returns whether the flock was free; None if flock is not supported."""
   try:
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except BlockingIOError:
@@ -252,11 +255,12 @@ def _parse(text):
 
 
 def _blank(text):
-  return not text.strip(b'\0 \n')  # Zeros: a crash of the machine.
+  return not text.strip(b'\0 \n')  # A crash of the machine can leave zeros.
 
 
 def _unsettled(text):
-  """Whether the holder of a locked file has not yet written its name."""
+  """Returns whether the holder of a locked file has not written its name yet.
+  """
   holder = _parse(text)
   return holder is None or (
       holder.host == socket.gethostname() and not _lives(holder.pid))
@@ -271,7 +275,7 @@ def _lives(pid):
     os.kill(pid, 0)
   except (ProcessLookupError, OverflowError):
     return False
-  except PermissionError:  # It is another user's.
+  except PermissionError:  # It belongs to another user.
     return True
   return True
 
@@ -288,7 +292,7 @@ def _close(descriptor):
 
 
 def _close_in_child():
-  """A forked child that outlives the run must not keep it locked."""
+  """Closes locks in a forked child, which may outlive the run."""
   for descriptor in list(_descriptors):
     _close(descriptor)
 

@@ -1,4 +1,4 @@
-"""Taking a run back to an earlier step, past the batches that spoiled it."""
+"""Rolling a run back to an earlier step, to continue without bad batches."""
 import dataclasses
 import datetime
 import os
@@ -15,14 +15,15 @@ from lmjax.run import skips as skips_lib
 
 @dataclasses.dataclass(frozen=True)
 class Done:
-  """What a rollback has done.
+  """The result of a rollback.
 
   Attributes:
-    to_step: The step that the run will go on from.
-    moved: Checkpoints that were moved aside.
-    rows: How many rows of metrics and events were.
-    folder: Where they are now; None if there were none.
-    batches: Those that will be left out, of all rollbacks of the run.
+    to_step: The step from which the run will continue.
+    moved: The steps of the checkpoints that were moved aside.
+    rows: The number of rows of metrics and events that were moved aside.
+    folder: The folder they were moved to; None if there were none.
+    batches: The batches that the run skips because of this and earlier
+      rollbacks, as pairs (first, one past the last).
   """
   to_step: int
   moved: tuple[int, ...]
@@ -31,8 +32,8 @@ class Done:
   batches: tuple[tuple[int, int], ...]
 
   def describe(self) -> str:
-    """Returns it in sentences."""
-    lines = [f'The run goes on from step {self.to_step} when it is started '
+    """Returns the result in sentences."""
+    lines = [f'The run continues from step {self.to_step} when it is started '
              'again.']
     if self.folder is not None:
       steps = ', '.join(map(str, self.moved)) or 'none'
@@ -40,28 +41,29 @@ class Done:
                    f'of metrics and events are in {self.folder}.')
     if self.batches:
       ranges = ', '.join(f'{a} to {b - 1}' for a, b in self.batches)
-      lines.append(f'Batches left out, counted from 0: {ranges}.')
+      lines.append(f'Skipped batches, counted from 0: {ranges}.')
     return '\n'.join(lines)
 
 
 def rollback(workdir: str | os.PathLike[str], to_step: int,
              skip_batches: int = 0, takeover: bool = False) -> Done:
-  """Takes a run back to a checkpoint; it must not be running.
+  """Rolls a run back to a checkpoint; the run must not be running.
 
-  Nothing is deleted: what is later goes into a dated folder of the run
-  directory. If the process is killed meanwhile, the same call completes it,
-  since the batches are written down last.
+  Nothing is deleted: later checkpoints, metrics and events are moved into a
+  dated folder of the run directory. If the process is killed meanwhile, the
+  same call completes the rollback, since skips.json is written last.
 
   Args:
     workdir: The run directory.
-    to_step: A step with a sound checkpoint.
-    skip_batches: How many batches to leave out from there on: what the steps
-      to_step + 1, ... to_step + skip_batches have seen.
-    takeover: Whether to take the directory from a run that seems to hold it.
+    to_step: A step with an intact checkpoint.
+    skip_batches: The number of batches to skip from there on, namely those of
+      the steps to_step + 1, ... to_step + skip_batches.
+    takeover: Whether to take the directory over from a run that seems to hold
+      it.
 
   Raises:
     InputError: If there is no such run or step, the step is damaged, or the
-      run is running. Nothing has been changed then.
+      run is running. Then nothing has been changed.
   """
   run = directory.RunDir(pathlib.Path(workdir))
   if not run.config.is_file():
@@ -88,13 +90,13 @@ def rollback(workdir: str | os.PathLike[str], to_step: int,
 
 
 def _check(run, to_step):
-  """Refuses a step that is not there as a whole."""
+  """Raises InputError if a step has no checkpoint or a damaged one."""
   steps = reading.steps(run.checkpoints)
   if to_step not in steps:
     raise errors.InputError(
         f'{run.path} has no checkpoint of step {to_step}, only of '
         f'{", ".join(map(str, steps)) or "none"}; choose one of them '
-        '(--config.training.keep_last says how many a run keeps).')
+        '(a run keeps the last --config.training.keep_last checkpoints).')
   try:
     about = reading.about(run.checkpoints, to_step)
     for name in about['arrays']:
@@ -111,14 +113,14 @@ def _cut(path, to_step):
   kept = []
   for number, line in enumerate(lines, 1):
     if not line.endswith('\n'):
-      break  # Of a process that was killed.
+      break  # The process was killed while it wrote this line.
     try:
       if strict_json.loads(line, lenient=True)['step'] <= to_step:
         kept.append(number)
     except (ValueError, LookupError, TypeError) as error:
       raise errors.InputError(
-          f'{path}:{number} is no row of a step ({error!r}); mend or delete '
-          'that line.') from error
+          f'{path}:{number} is not the row of a step ({error!r}); repair or '
+          'delete that line.') from error
   return ([lines[n - 1] for n in kept],
           [line for n, line in enumerate(lines, 1) if n not in set(kept)])
 
@@ -132,7 +134,7 @@ def _folder(path):
 
 
 def _move(run, folder, later, cuts):
-  """Moves checkpoints, the newest first, and writes the rows apart."""
+  """Moves later checkpoints, the newest first, and later rows to `folder`."""
   for step in reversed(later):
     aside = folder / run.checkpoints.name / str(step)
     aside.parent.mkdir(exist_ok=True)

@@ -1,10 +1,10 @@
-"""A run that is told to stop: SIGTERM, SIGINT or a file named STOP.
+"""Requests to stop a run: SIGTERM, SIGINT or a file named STOP.
 
-The first signal only raises a flag, which the loop reads between two steps; the
+The first signal only sets a flag, which the loop reads between two steps; the
 second ends the process. Python runs signal handlers in the main thread, between
-two of its instructions, and the main thread may be compiling for minutes. So a
-thread of its own reads the signals from the descriptor that the interpreter
-writes them to as they arrive (`signal.set_wakeup_fd`).
+two bytecode instructions, but the main thread may be compiling for minutes. A
+separate thread therefore reads the signals from a descriptor to which the
+interpreter writes them as they arrive (`signal.set_wakeup_fd`).
 """
 from collections.abc import Iterator
 import contextlib
@@ -15,26 +15,27 @@ import sys
 import threading
 import time
 
-EXIT_SAVED = 75  # EX_TEMPFAIL of sysexits.h: saved, start me again.
+EXIT_SAVED = 75  # EX_TEMPFAIL of sysexits.h: saved, to be started again.
 NAMES = {signal.SIGTERM: 'SIGTERM', signal.SIGINT: 'SIGINT'}
-# What asks once may signal twice: timeout(1) signals its child and then its
-# group, and a launcher passes on the Ctrl-C that the terminal sent to both.
+# One request may arrive as two signals: timeout(1) signals its child and then
+# its group, and a launcher forwards a Ctrl-C that the terminal sent to both.
 SAME_S = 0.25
 _FIRST = 'the run is saved at the current step and ends with exit code'
 _SECOND = 'A second signal ends the process at once, without saving.'
 _SECOND_INTERACTIVE = 'A second one interrupts at once, without saving.'
 
-_receiver = None  # Of the outermost `watched`; there is one wakeup descriptor.
+# Of the outermost `watched`, since a process has only one wakeup descriptor.
+_receiver = None
 
 
 class Interrupts:
-  """What a run asks between two steps; made by `watched`."""
+  """The requests to stop, which a run reads between steps; see `watched`."""
 
   def __init__(self, receiver: '_Receiver | None', stop_file: str | None):
     self._receiver, self._stop_file = receiver, stop_file
 
   def requested(self) -> str | None:
-    """Returns 'SIGTERM', 'SIGINT' or 'STOP' once that has come, else None."""
+    """Returns the request to stop: 'SIGTERM', 'SIGINT', 'STOP', or None."""
     if self._receiver is not None and self._receiver.name is not None:
       return self._receiver.name
     if self._stop_file is not None and os.path.exists(self._stop_file):
@@ -42,28 +43,28 @@ class Interrupts:
     return None
 
   def obeyed(self) -> None:
-    """Removes the STOP file: the next start is not to be stopped by it."""
+    """Removes the STOP file, so that it does not stop the next start."""
     if self._stop_file is None:
       return
     try:
       os.remove(self._stop_file)
     except FileNotFoundError:
       pass
-    except OSError as error:  # The run is saved; this must not look otherwise.
+    except OSError as error:  # The run is saved, so this is only a message.
       _tell(f'Remove it before the next start: {error}')
 
 
 @contextlib.contextmanager
 def watched(
     stop_file: str | os.PathLike[str] | None = None) -> Iterator[Interrupts]:
-  """Turns SIGTERM and SIGINT into `Interrupts.requested()` while inside.
+  """Makes `Interrupts.requested()` report SIGTERM and SIGINT inside the block.
 
-  The handlers of before are put back at the end. Inside another `watched`, in
-  whatever thread, the signals of that one are seen. Elsewhere, outside the main
-  thread, signals keep their meaning and only the file is looked for.
+  The previous handlers are restored when the block ends. A nested `watched`, in
+  any thread, reports the signals of the outer one. Outside the main thread and
+  not nested, signals keep their previous handlers and only the file is watched.
 
   Args:
-    stop_file: A path; a file that appears there asks to stop as well.
+    stop_file: The path of a file whose existence is a request to stop.
   """
   global _receiver
   stop_file = None if stop_file is None else os.fspath(stop_file)
@@ -79,17 +80,17 @@ def watched(
 
 
 class _Receiver:
-  """Owns the handlers and the thread that reads what arrives.
+  """Owns the signal handlers and the thread that reads arriving signals.
 
   Attributes:
-    name: Of the first signal.
+    name: The name of the first signal, or None.
   """
 
   def __init__(self):
     self.name = None
     self._first_s = None
     self._handled = False
-    self._interactive = hasattr(sys, 'ps1')  # A session that outlives the run.
+    self._interactive = hasattr(sys, 'ps1')  # The session outlives the run.
     self._telling = None
 
   def __enter__(self):
@@ -100,8 +101,8 @@ class _Receiver:
     self._thread.start()
     self._before_fd = signal.set_wakeup_fd(
         self._write.fileno(), warn_on_full_buffer=False)
-    # Installed even where the signal is ignored, as a shell does for SIGINT of
-    # what it starts in the background: who sends it wants the run to stop.
+    # Installed even if the signal is ignored, as a shell arranges for SIGINT in
+    # background processes: a user who sends it wants the run to stop.
     self._before = {n: signal.signal(n, self._handle) for n in NAMES}
     return self
 
@@ -116,27 +117,27 @@ class _Receiver:
     self._write.close()
 
   def restore(self):
-    """Puts back what was there before; also what a forked child does."""
+    """Restores the previous handlers; a forked child does this as well."""
     for number, handler in self._before.items():  # None: not set by Python.
       signal.signal(number, signal.SIG_DFL if handler is None else handler)
     signal.set_wakeup_fd(self._before_fd)
 
   def _handle(self, number, frame):
-    """In the main thread, as soon as it runs Python again."""
+    """Handles a signal in the main thread, once that runs Python again."""
     if self._handled and self._interactive and number == signal.SIGINT:
       signal.default_int_handler(number, frame)
     self._handled = True
     self.name = self.name or NAMES[number]
 
   def _listen(self):
-    """In the thread, whatever the main thread does."""
+    """Reads signals in the separate thread, even if the main thread is busy."""
     while True:
       for number in self._read.recv(4096):
         if number == 0:
           return
         if number in NAMES:
           self._arrived(number)
-        elif self._before_fd != -1:  # Somebody else's, such as asyncio's.
+        elif self._before_fd != -1:  # Forwards other signals, as for asyncio.
           with contextlib.suppress(OSError):
             os.write(self._before_fd, bytes([number]))
 
@@ -147,7 +148,7 @@ class _Receiver:
       self.name = self.name or NAMES[number]
       second = _SECOND_INTERACTIVE if self._interactive else _SECOND
       text = f'{NAMES[number]}: {_FIRST} {EXIT_SAVED}. {second}'
-      # A thread, so that a terminal that does not read cannot block this one.
+      # Printed in a thread, since a terminal that does not read would block.
       self._telling = threading.Thread(target=_tell, args=(text,), daemon=True)
       self._telling.start()
     elif now - self._first_s > SAME_S:
@@ -164,7 +165,7 @@ def _tell(text):
 
 
 def _forget_in_child():
-  """A forked child has no such thread, and must not wake its parent's."""
+  """Restores handlers in a forked child, which must not wake the parent."""
   global _receiver
   if _receiver is not None:
     _receiver.restore()

@@ -1,4 +1,4 @@
-"""Batches that a run leaves out, and so which batch each of its steps sees."""
+"""The batches that a run skips, which decide the batch of each step."""
 from collections.abc import Sequence
 import dataclasses
 import json
@@ -15,10 +15,10 @@ FILE = 'skips.json'
 
 @dataclasses.dataclass(frozen=True)
 class Skips:
-  """The batches left out; the others come in their order.
+  """The skipped batches; the steps see the others in order.
 
   Attributes:
-    ranges: Pairs (first batch, one past the last), in order and apart.
+    ranges: Pairs (first batch, one past the last), ascending and not adjacent.
 
   Example:
     >>> skips = Skips().after(step=10, count=3)
@@ -37,11 +37,10 @@ class Skips:
 
   @classmethod
   def read(cls, workdir: str | os.PathLike[str]) -> 'Skips':
-    """Returns what the run in a directory leaves out; nothing if it says
-    nothing.
+    """Returns the skips of a run directory; without skips.json, there are none.
 
     Raises:
-      InputError: If its skips.json cannot be read.
+      InputError: If skips.json cannot be read.
     """
     path = pathlib.Path(workdir) / FILE
     if not path.exists():
@@ -51,16 +50,16 @@ class Skips:
       return cls(tuple(tuple(map(int, pair)) for pair in found['ranges']))
     except (OSError, ValueError, LookupError, TypeError) as error:
       raise errors.InputError(
-          f'{path} cannot be read ({error}): it says which batches the run '
-          'leaves out, so mend it before the run goes on.') from error
+          f'{path} cannot be read ({error}). It lists the batches that the run '
+          'skips; repair it before the run continues.') from error
 
   def write(self, workdir: str | os.PathLike[str]) -> None:
-    """Writes skips.json, all of it or nothing."""
+    """Writes skips.json atomically."""
     atomic.write(pathlib.Path(workdir) / FILE,
                  json.dumps({'ranges': self.ranges}) + '\n')
 
   def index(self, step: int) -> int:
-    """Returns the batch that update `step`, from 0, sees."""
+    """Returns the index of the batch that update `step`, from 0, sees."""
     for first, stop in self.ranges:
       if step < first:
         break
@@ -68,10 +67,10 @@ class Skips:
     return step
 
   def after(self, step: int, count: int) -> 'Skips':
-    """Returns these skips and those of the next `count` batches after `step`.
+    """Returns these skips and the next `count` batches after `step`.
 
-    What updates step, step + 1, ... would see is left out; earlier updates see
-    what they saw.
+    The batches that updates step, step + 1, ... would see now are skipped;
+    earlier updates keep their batches.
     """
     numbers = [self.index(step + i) for i in range(count)]
     ranges = sorted([*self.ranges, *((n, n + 1) for n in numbers)])
@@ -84,19 +83,19 @@ class Skips:
     return Skips(tuple(joined))
 
   def until(self, step: int) -> 'Skips':
-    """Returns the part that matters to the first `step` updates.
+    """Returns the skips that affect the first `step` updates.
 
-    Two runs have seen the same batches if these parts are the same.
+    Two runs have seen the same batches if these skips are the same.
     """
     last = self.index(step - 1) if step else -1
     return Skips(tuple(pair for pair in self.ranges if pair[0] < last))
 
   def check(self, saved: Sequence[Sequence[int]], step: int) -> None:
-    """Refuses to go on from a step that other batches have led to.
+    """Checks that a saved step has seen the batches of these skips.
 
     Args:
-      saved: The ranges that were left out when the step was made.
-      step: How many updates have been made.
+      saved: The ranges that were skipped when the step was saved.
+      step: The number of updates made until then.
 
     Raises:
       InputError: If these updates would see other batches now.
@@ -104,9 +103,9 @@ class Skips:
     then = Skips(tuple(tuple(pair) for pair in saved))
     if then.until(step) != self.until(step):
       raise errors.InputError(
-          f'{FILE} leaves out the batches {_text(self)}, but step {step} was '
-          f'made without {_text(then)}. Put the file back as it was; '
-          'experiments/rollback.py is what changes it.')
+          f'{FILE} skips the batches {_text(self)}, but up to step {step} the '
+          f'run skipped {_text(then)}. Restore the file; only '
+          'experiments/rollback.py should change it.')
 
 
 def _text(skips: Skips) -> str:

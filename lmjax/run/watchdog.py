@@ -1,4 +1,4 @@
-"""Ends a run that hangs, with the stacks that say where."""
+"""A watchdog that ends a run that hangs and prints its stacks."""
 from collections.abc import Iterator
 import contextlib
 import faulthandler
@@ -10,19 +10,20 @@ import time
 from lmjax.core import errors
 
 EXIT_HUNG = 70  # EX_SOFTWARE of sysexits.h.
-_STOPPED_S = 1.0  # Waking up this late, the process was stopped meanwhile.
-_TELL_S = 10.0  # For a terminal to take the stacks.
+_STOPPED_S = 1.0  # A longer delay in waking up means the process was stopped.
+_TELL_S = 10.0  # The time in which the stacks have to be written.
 
 
 class Watchdog:
-  """Ends the process when something that is being watched takes too long.
+  """Ends the process when a watched piece of work takes too long.
 
-  A context manager: it watches between `with` and its end. The process ends at
-  once, by `os._exit(EXIT_HUNG)`: what hangs cannot be asked to clean up. Time
-  in which the whole process was stopped (Ctrl-Z, kill -STOP) does not count.
+  It is a context manager and active inside its block. It ends the process with
+  `os._exit(EXIT_HUNG)`, without cleanup, because a thread that hangs cannot
+  clean up. Time in which the whole process is stopped (Ctrl-Z, kill -STOP) does
+  not count.
 
-  It runs in a thread, and so depends on the interpreter's lock: a call into C
-  that never gives the lock back is not noticed.
+  The watchdog runs in a thread and needs the GIL: it does not notice a call
+  into C that never releases the GIL.
 
   Example:
     with watchdog.Watchdog(3600.0) as dog:
@@ -34,7 +35,7 @@ class Watchdog:
     """Initializes.
 
     Args:
-      seconds: What is watched may last that long; None never ends anything.
+      seconds: Time limit for watched work; None means no limit.
     """
     if seconds is not None and not seconds > 0:
       raise errors.InputError(
@@ -62,10 +63,10 @@ class Watchdog:
 
   @contextlib.contextmanager
   def watching(self, what: str) -> Iterator[None]:
-    """Watches what is done inside; may be nested, and used in any thread.
+    """Watches the work in the block; may be nested and used in any thread.
 
     Args:
-      what: Names it in the message, such as 'step 500'.
+      what: The name of the work in the message, such as 'step 500'.
     """
     number = next(self._number)
     self._watched[number] = time.monotonic() - self._stopped_s, what
@@ -75,8 +76,8 @@ class Watchdog:
       del self._watched[number]
 
   def _run(self):
-    # Nothing tells this thread that a watch begins: whatever begins while it
-    # sleeps cannot be due before `seconds` from now.
+    # A new watch does not wake this thread, because a watch that begins while
+    # it sleeps cannot expire within the next `seconds`.
     while True:
       now = time.monotonic()
       watched = self._watched.copy()
@@ -88,23 +89,26 @@ class Watchdog:
         return
       slept = time.monotonic() - now
       if slept > sleep + _STOPPED_S:
-        self._stopped_s += slept  # A part of it at least; nobody knows which.
+        self._stopped_s += slept  # The part it was stopped for is unknown.
 
   def _sentence(self, whats):
-    """... says what hangs, from the outermost to the innermost."""
+    """Returns the message, with watches from the outermost to the innermost."""
     return (f'The watchdog ended this run: {" > ".join(whats)} has lasted '
             f'longer than {self._seconds:g} s (--watchdog_s). The stacks of '
-            f'all threads follow; start it again to go on from the last '
-            f'checkpoint.')
+            f'all threads follow; start the run again to continue from its '
+            f'last checkpoint.')
 
 
 def _end(sentence):
-  """Writes to the descriptor itself: a hanging thread may own sys.stderr."""
+  """Prints the stacks and exits.
+
+  It does not write to sys.stderr, since a hanging thread may hold its lock.
+  """
   def tell():
     os.write(2, f'{sentence}\n'.encode())
     faulthandler.dump_traceback(file=2, all_threads=True)
 
   teller = threading.Thread(target=tell, name='watchdog', daemon=True)
   teller.start()
-  teller.join(_TELL_S)  # Ends the process even if nobody reads.
+  teller.join(_TELL_S)  # The process ends even if the output is not read.
   os._exit(EXIT_HUNG)

@@ -25,7 +25,7 @@ def test_a_model_of_another_size_is_refused():
   launch.Launch().check_params(12)
   launch.Launch(expect_params=12).check_params(12)
   with pytest.raises(errors.InputError, match=(
-      '1,200 parameters; --expect_params says 1,000')):
+      '1,200 parameters, but --expect_params is 1,000')):
     launch.Launch(expect_params=1000).check_params(1200)
 
 
@@ -143,7 +143,7 @@ def test_batches_left_out_are_never_asked_for(config, tmp_path):
   begin(config, tmp_path / 'run', batches=asks)
   assert asked == [0, 1, 2, 7, 8, 9, 10, 11]
   (tmp_path / 'run/skips.json').unlink()
-  with pytest.raises(errors.InputError, match='made without 3 to 6'):
+  with pytest.raises(errors.InputError, match='the run skipped 3 to 6'):
     begin(config, tmp_path / 'run')
 
 

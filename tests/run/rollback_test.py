@@ -129,7 +129,7 @@ def test_what_cannot_be_rolled_back_is_refused_untouched(tmp_path):
     with pytest.raises(errors.InputError, match='in use'):
       rollback.rollback(workdir, 5)
   (workdir / 'events.jsonl').write_text('{}\n')
-  with pytest.raises(errors.InputError, match='events.jsonl:1 is no row'):
+  with pytest.raises(errors.InputError, match='events.jsonl:1 is not the row'):
     rollback.rollback(workdir, 5)
   (workdir / 'events.jsonl').unlink()
   assert _files(workdir) == before

@@ -47,9 +47,9 @@ def test_a_step_that_other_batches_led_to_is_refused():
   for step in range(10):
     later.check(saved.ranges, step)  # Up to there they are the same.
   with pytest.raises(errors.InputError, match=(
-      'batches 4 to 5, 11 to 11, but step 10 was made without 4 to 5')):
+      'batches 4 to 5, 11 to 11, but up to step 10 the run skipped 4 to 5')):
     later.check([[4, 6]], 10)
-  with pytest.raises(errors.InputError, match='batches none, but step 7'):
+  with pytest.raises(errors.InputError, match='batches none, but up to step 7'):
     skips_lib.Skips().check(saved.ranges, 7)
   skips_lib.Skips().check(saved.ranges, 4)
 

@@ -1,12 +1,12 @@
-"""Flags of a command line that choose and change a config.
+"""Command-line flags that choose a config and change its fields.
 
-  --config=NAME            the config: see `named`
-  --config.a.kind=Name     another part, with its own defaults
-  --config.a.b=value       a field; also `--config.a.b value`
-  --config.a.b, --noconfig.a.b    a field that is true or false
+  --config=NAME            chooses the config: see `named`
+  --config.a.kind=Name     chooses the kind of a part, with its own defaults
+  --config.a.b=value       sets a field; also `--config.a.b value`
+  --config.a.b, --noconfig.a.b    sets a field to true or false
 
-In any order; they may come from a --flagfile. Of a flag that is given twice the
-last one counts.
+The flags may come in any order and from a --flagfile. If a flag is given twice,
+the last value counts.
 """
 from collections.abc import Mapping, Sequence
 import re
@@ -19,7 +19,7 @@ from lmjax.core.flags import config_help
 from lmjax.core.flags import named as named_lib
 from lmjax.core.flags import overrides
 
-flags.disclaim_key_flags()  # They are the script's, as --help shows them.
+flags.disclaim_key_flags()  # --help lists these flags under the script.
 
 _NAME = 'config'
 _FIELD = re.compile(rf'--?{_NAME}\.([^=]+)(?:=(.*))?', re.DOTALL)
@@ -27,12 +27,12 @@ _FALSE = re.compile(rf'--?no{_NAME}\.([^=]+)')
 
 
 class ConfigFlag(flags.Flag):
-  """The flag --config, with the changes of fields that stand beside it.
+  """The flag --config, together with the --config.PATH flags.
 
   Attributes:
-    named: The configs that it can name.
-    short: {name of a flag: path of the field that it is short for}.
-    changes: {path: text} of the fields that the command line sets.
+    named: The configs that can be chosen by name.
+    short: {name of a shorthand flag: path of the field that it sets}.
+    changes: {path: text} for the fields that the command line sets.
   """
 
   def __init__(self, named: named_lib.Named, short: Mapping[str, str]):
@@ -44,7 +44,7 @@ class ConfigFlag(flags.Flag):
     self.changes: dict[str, str] = {}
 
   def take(self, args: Sequence[str]) -> list[str]:
-    """Keeps the changes among the arguments; returns the other arguments."""
+    """Stores the --config.PATH arguments as changes; returns the others."""
     rest, args = [], list(args)
     while args:
       arg = args.pop(0)
@@ -54,7 +54,7 @@ class ConfigFlag(flags.Flag):
         self.changes[found[1]] = 'false'
       elif found := _FIELD.fullmatch(arg):
         path, value = found.groups()
-        if value is None:  # The next argument is it, or else it is true.
+        if value is None:  # The next argument is the value, if it can be one.
           value = args.pop(0) if args and _is_value(args[0]) else 'true'
         self.changes[path] = value
       else:
@@ -62,11 +62,11 @@ class ConfigFlag(flags.Flag):
     return rest
 
   def config(self) -> Any:
-    """Returns the config as the flags say; prints which parts were replaced.
+    """Returns the config with all changes; prints which parts were replaced.
 
     Raises:
-      InputError: If they name a config, kind or field that is not there, or
-        give a value that it cannot have.
+      InputError: If the flags name an unknown config, kind or field, or give a
+        field an invalid value.
     """
     changes, names = dict(self.changes), {}
     for flag, path in self.short.items():
@@ -87,7 +87,7 @@ def _is_value(arg: str) -> bool:
 
 
 def define(named: named_lib.Named, short: Mapping[str, str]) -> ConfigFlag:
-  """Defines --config and the flags that are short for a field of it."""
+  """Defines --config and its shorthand flags."""
   for flag, path in short.items():
     flags.DEFINE_string(flag, None, f'Short for --config.{path}.')
   flag = ConfigFlag(named, short)
@@ -96,6 +96,6 @@ def define(named: named_lib.Named, short: Mapping[str, str]) -> ConfigFlag:
 
 
 def defined() -> ConfigFlag | None:
-  """Returns the flag --config of this script, if it has one."""
+  """Returns the script's flag --config, or None if it has none."""
   flag = flags.FLAGS[_NAME] if _NAME in flags.FLAGS else None
   return flag if isinstance(flag, ConfigFlag) else None

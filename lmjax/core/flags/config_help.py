@@ -1,4 +1,4 @@
-"""A config as text: every field with its flag, its value and what it is."""
+"""A config as text for --help: every field's flag, value and documentation."""
 from collections.abc import Iterator
 import dataclasses
 import inspect
@@ -11,11 +11,11 @@ from lmjax.core.flags import named as named_lib
 from lmjax.core.flags import values
 
 _WIDTH = 96
-_COLUMN = 44  # Where documentation begins.
+_COLUMN = 44  # The column in which documentation starts.
 
 
 def describe(config: Any, named: named_lib.Named, title: str) -> str:
-  """Returns the tree of a config, and the configs that --config= can name."""
+  """Returns a config's tree as text, and the names that --config= accepts."""
   out = ['', f'--config={title} is this {type(config).__name__}. '
          '--config.PATH=VALUE sets a field;', '--config.PATH.kind=NAME chooses '
          'another part, which comes with its own defaults:']
@@ -26,8 +26,8 @@ def describe(config: Any, named: named_lib.Named, title: str) -> str:
     if names:
       out += ['', f'{what}:', *_wrapped(', '.join(names), '  ')]
   if named.files():
-    out += ['', 'A Python file, FILE.py:NAME, a run directory and its '
-            'config.json do too.']
+    out += ['', '--config= also accepts a Python file, FILE.py:NAME, a run '
+            'directory, or its config.json.']
   return '\n'.join(out)
 
 
@@ -36,9 +36,9 @@ def tree(value: Any, hint: Any, path: str = '', doc: str = '') -> Iterator[str]:
 
   Args:
     value: The part, or the value of a field.
-    hint: Its type.
-    path: Its flag, without `--config.`.
-    doc: Its documentation.
+    hint: The type of `value`.
+    path: The flag, without `--config.`.
+    doc: The documentation of the part or field.
   """
   kinds = list(config_lib.kinds(hint))
   kinds += ['none'] * config_lib.optional(hint)
@@ -70,9 +70,9 @@ def tree(value: Any, hint: Any, path: str = '', doc: str = '') -> Iterator[str]:
 
 
 def documentation(cls: type) -> dict[str, str]:
-  """Returns the first sentence on each field, from `Attributes:` docstrings.
+  """Returns the first sentence about each field, from `Attributes:` sections.
 
-  Those of classes that it inherits from count too.
+  The docstrings of base classes are read too.
   """
   out = {}
   for base in reversed(cls.__mro__):
@@ -91,7 +91,7 @@ def _first_sentence(text: str) -> str:
 
 
 def _told(doc: str, value: Any, hint: Any) -> str:
-  """Returns documentation, with what the field takes where that is unseen."""
+  """Returns documentation, with the accepted values if they are not obvious."""
   if choices := config_lib.choices(hint):
     return f'{doc} One of {", ".join(map(str, choices))}.'.strip()
   if value is None or value == ():

@@ -1,4 +1,4 @@
-"""The configs that --config= can name: files, model presets, and runs."""
+"""The configs that --config= accepts by name: files, model presets and runs."""
 from collections.abc import Iterator, Mapping
 import dataclasses
 import importlib.util
@@ -17,14 +17,13 @@ _PRESET = 'preset:'
 
 @dataclasses.dataclass(frozen=True)
 class Named:
-  """The configs that a script can be given by name.
+  """The configs that a script accepts by name.
 
   Attributes:
-    cls: The dataclass, or union of dataclasses, that the script takes.
-    default: The config file that it takes by default, whose neighbours are
-      known by their names alone; or the default itself.
-    presets: Configs of models, by name; each can take the place of the
-      default's model.
+    cls: The dataclass, or union of dataclasses, that the script accepts.
+    default: The default config, or the path of its file. The other files in
+      that folder are accepted by name.
+    presets: Model configs by name; each can replace the default's model.
   """
   cls: Any
   default: pathlib.Path | Any
@@ -32,23 +31,23 @@ class Named:
 
   @property
   def title(self) -> str:
-    """What the default is called."""
+    """The name of the default config."""
     if isinstance(self.default, pathlib.Path):
       return self.default.stem
     return type(self.default).__name__
 
   def load(self, name: str | None = None) -> Any:
-    """Returns the config of a name, or the default.
+    """Returns the config with a name, or the default.
 
     Args:
       name: The name of a file beside the default, `preset:NAME`, a Python file
         with a `get_config()` that returns a config, a run directory, or its
-        config.json. A config file may hold several: `file.py:name` calls
-        `get_config(name)`.
+        config.json. A config file may hold several configs: `file.py:name`
+        calls `get_config(name)`.
 
     Raises:
-      InputError: If there is no such config, it cannot be read, or is not one
-        that the script takes.
+      InputError: If there is no such config, it cannot be read, or the script
+        does not accept its class.
     """
     if name is None and not isinstance(self.default, pathlib.Path):
       return self._checked(self.default, 'the default')
@@ -69,18 +68,18 @@ class Named:
       return self._of_file(path)
     known = [*self.files(), *(_PRESET + preset for preset in self.presets)]
     raise errors.InputError(
-        f'--config={name} is no config, file or run directory.'
+        f'--config={name} is not a config, file or run directory.'
         f'{config_lib.near(name, known)} --help lists the configs.')
 
   def files(self) -> dict[str, pathlib.Path]:
-    """Returns the config files that are known by name."""
+    """Returns the config files that are accepted by name."""
     if not isinstance(self.default, pathlib.Path):
       return {}
     return {path.stem: path
             for path in sorted(self.default.parent.glob('*.py'))}
 
   def fitting(self) -> Iterator[str]:
-    """Yields the names of the files whose config the script takes."""
+    """Yields the names of the files whose config the script accepts."""
     for name, path in self.files().items():
       try:
         self._of_file(path)
@@ -127,11 +126,11 @@ class Named:
 
 
 def _executed(path: pathlib.Path, name: str | None) -> Any:
-  """Returns what `get_config` of a file returns, called with a name if given.
+  """Returns the result of a file's `get_config()`, or of `get_config(name)`.
 
   Raises:
-    InputError: If the file cannot be read or has no such function, or with the
-      line on which it failed.
+    InputError: If the file cannot be read, has no such function, or fails; then
+      the message has the line.
   """
   if not path.is_file():
     raise errors.InputError(
@@ -155,14 +154,14 @@ def _executed(path: pathlib.Path, name: str | None) -> Any:
     return function(*arguments)
   except errors.InputError:
     raise
-  except Exception as error:  # Whatever the user's own code raises.
+  except Exception as error:  # The user's code may raise any exception.
     raise errors.InputError(
         f'{path}:{_line(error, path)}: {type(error).__name__}: {error}'
     ) from error
 
 
 def _line(error: Exception, path: pathlib.Path) -> int | str:
-  """Returns the last line of a file that an error passed through."""
+  """Returns the last line of the file in an error's traceback."""
   file = str(path.absolute())
   if isinstance(error, SyntaxError) and error.filename == file:
     return error.lineno

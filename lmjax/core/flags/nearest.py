@@ -1,4 +1,4 @@
-"""The field that a user meant by a path that is not there."""
+"""Suggestions for a path that a config does not have."""
 from collections.abc import Iterator
 import dataclasses
 import difflib
@@ -7,37 +7,37 @@ from typing import Any
 from lmjax.core import config as config_lib
 
 _Path = tuple[str, ...]
-_SIMILAR = 0.6  # Of two names, as difflib measures it, to be one for the other.
-_MANY = 3  # Fields of the same name that are all suggested.
+_SIMILAR = 0.6  # The smallest difflib ratio of two names that are similar.
+_MANY = 3  # Up to this number, all fields with the same name are suggested.
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-  """A field that a config has, or could have.
+  """A field that a config has, or would have with parts of other kinds.
 
   Attributes:
-    path: Where it is.
-    needs: The parts that have to be of another kind first, each with its kind.
+    path: The field's path.
+    needs: The parts that have to be of another kind, each with that kind.
   """
   path: _Path
   needs: tuple[tuple[_Path, str], ...] = ()
 
   def flags(self) -> str:
-    """Returns the flags that choose the parts which the field needs."""
+    """Returns the flags that choose the kinds in `needs`."""
     return ' '.join(f'--config.{".".join((*path, "kind"))}={kind}'
                     for path, kind in self.needs)
 
 
 def places(value: Any, hint: Any, path: _Path = (), needs=(), within=()
            ) -> Iterator[Place]:
-  """Yields every field below a part, with those under its other kinds.
+  """Yields every field below a part, including the fields of its other kinds.
 
   Args:
     value: The part, or `dataclasses.MISSING`.
-    hint: Its type.
-    path: Its path.
-    needs: The kinds to choose before the part is there; see `Place`.
-    within: The dataclasses around it, which are not entered again.
+    hint: The part's type.
+    path: The part's path.
+    needs: The kinds to choose so that the part exists; see `Place`.
+    within: The dataclasses around the part, which are not entered again.
   """
   if path:
     yield Place(path, needs)
@@ -69,8 +69,8 @@ def suggestion(path: _Path, config: Any, cls: Any) -> str:
     cls: Its dataclass, or the union of dataclasses that it may be.
 
   Returns:
-    The flag of the field that was meant, with the flags that choose the parts
-    it belongs to; nothing if no field has a similar name.
+    The flag of the most similar field, with the flags that choose the parts it
+    belongs to; '' if no field has a similar name.
   """
   found = list(places(config, cls))
   there = sorted((place for place in found if place.path == path),
@@ -82,7 +82,7 @@ def suggestion(path: _Path, config: Any, cls: Any) -> str:
             f'{there[0].flags()}.')
   scored = {place: score for place in found
             if (score := _score(path, place.path)) is not None}
-  # A field that is there, rather than one that needs another kind.
+  # A field that exists comes before one that needs another kind.
   best = min(scored, key=lambda p: (len(p.needs) > 0) - scored[p], default=None)
   if best is None:
     return ''
@@ -101,7 +101,8 @@ def _either(words: list[str]) -> str:
 
 
 def _score(asked: _Path, path: _Path) -> float | None:
-  """Returns how near a path is to the one that was asked for, or None."""
+  """Returns the similarity of a path to the one that was asked for, or None.
+  """
   name, mine = asked[-1].lower(), path[-1]
   if name == mine:
     near = 3.0

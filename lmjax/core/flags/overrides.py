@@ -1,11 +1,11 @@
-"""Changes to a config, each a path and a value, applied in one pure function.
+"""Changes to a config as pairs of path and value, applied by a pure function.
 
-Flags, notebooks and tests edit a tree of frozen dataclasses by
+Flags, notebooks and tests change a tree of frozen dataclasses by
 
   override(config, {'optimizer.kind': 'Lion', 'optimizer.learning_rate': 3e-4})
 
-A part is chosen before its fields are set, from the outside in, and every
-dataclass is built once, from all that was asked of it.
+The kind of a part is chosen before its fields are set, from the outside in, and
+each dataclass is built once, with all its changes.
 """
 from collections.abc import Callable, Mapping
 import dataclasses
@@ -17,7 +17,7 @@ from lmjax.core.flags import nearest
 from lmjax.core.flags import values
 
 T = TypeVar('T')
-_WHOLE = None  # Key of the value that is given to a path itself.
+_WHOLE = None  # The key of a value given to the path itself.
 
 
 def override(config: T, changes: Mapping[str, Any], cls: Any = None, *,
@@ -25,24 +25,23 @@ def override(config: T, changes: Mapping[str, Any], cls: Any = None, *,
              tell: Callable[[str], None] | None = None) -> T:
   """Returns a config with some of its fields changed.
 
-  `a.kind` chooses the dataclass of the part `a`, with its own defaults: no
-  value of the part that was there is kept, unless it is of that kind already.
-  `a.0.b` is a field of the first item of a tuple, and the index after the last
-  appends an item.
+  `a.kind` chooses the dataclass of the part `a`, with its own defaults. Values
+  of the previous part are kept only if it has that kind already. `a.0.b` is a
+  field of the first item of a tuple; the index after the last item appends one.
 
   Args:
     config: A tree of frozen dataclasses.
-    changes: {path: value}. A value is text, read as the field's type asks (see
-      `values.parse`), or a value of that type.
+    changes: {path: value}. A value is either text, which `values.parse` reads
+      as the field's type, or a value of that type.
     cls: The dataclass, or union of dataclasses, that the config may be; by
-      default the class it has.
-    names: What messages call a path, if not `config.path`.
-    tell: Called with a sentence for every part that is replaced by another
-      kind, which says the defaults that came with it.
+      default its current class.
+    names: {path: its name in messages}; the default name is `config.path`.
+    tell: Function called with a sentence for every part that is replaced by
+      another kind; the sentence lists the new part's defaults.
 
   Raises:
-    InputError: If there is no such field, kind or item, with the nearest; if a
-      value is of the wrong type; or if a dataclass refuses its fields.
+    InputError: If a field, kind or item is unknown (the message suggests the
+      nearest), a value has the wrong type, or a dataclass rejects its fields.
 
   Example:
     >>> @dataclasses.dataclass(frozen=True)
@@ -75,10 +74,10 @@ class _Edit:
   """One call of `override`.
 
   Attributes:
-    root: The config before.
-    cls: What the config may be.
-    names: What messages call a path.
-    tell: Called with a sentence for every part that is replaced.
+    root: The config before the changes.
+    cls: The type that the config may have.
+    names: The names of paths in messages.
+    tell: Function called with a sentence for every part that is replaced.
   """
   root: Any
   cls: Any
@@ -86,7 +85,7 @@ class _Edit:
   tell: Callable[[str], None]
 
   def name(self, path: tuple[str, ...]) -> str:
-    """Returns how messages call a path."""
+    """Returns the name of a path in messages."""
     dotted = '.'.join(path)
     return self.names.get(dotted, f'config.{dotted}' if path else 'config')
 
@@ -95,10 +94,10 @@ class _Edit:
     """Returns the new value of a field.
 
     Args:
-      old: Its value before, `dataclasses.MISSING` if it has none.
-      hint: Its type.
-      change: The changes at and below its path, as a tree.
-      path: Its path.
+      old: The field's value before, or `dataclasses.MISSING`.
+      hint: The field's type.
+      change: The changes at and below the field's path, as a tree.
+      path: The field's path.
     """
     if _WHOLE in change:
       old = self.whole(change[_WHOLE], hint, path)
@@ -133,7 +132,7 @@ class _Edit:
     if str(kind).lower() == 'none' and config_lib.optional(hint):
       return self.value(None, hint, rest, path)
     variant = config_lib.kind_of(hint, kind, self.name(path))
-    if type(old) == variant:  # It is there already, with its values.
+    if type(old) == variant:  # The part has this kind: keep its values.
       return self.value(old, hint, rest, path)
     fields = self.fields(variant, _defaults(variant), rest, path)
     new = config_lib.build(variant, fields, self.name(path))
@@ -173,12 +172,12 @@ class _Edit:
     return tuple(items)
 
   def refuse_unchosen(self, old, hint, path):
-    """Refuses to set a field of a part that is off, or that has no kind yet."""
+    """Raises InputError: the part is none or has no kind yet."""
     named, name = config_lib.kinds(hint), self.name(path)
     state = 'is none' if old is None else 'has no kind yet'
     others = f', or another of {sorted(named)}' if len(named) > 1 else ''
     raise errors.InputError(
-        f'{name} {state}, so that no field of it can be set; choose it too: '
+        f'{name} {state}, so its fields cannot be set; choose its kind too: '
         f'--{name}.kind={next(iter(named))}{others}.')
 
   def unknown(self, owner, path, change, known=()):

@@ -1,4 +1,4 @@
-"""Values of config fields as text, as they are written in flags."""
+"""Values of config fields as text, in the form that flags use."""
 import ast
 import decimal
 import json
@@ -9,25 +9,25 @@ from lmjax.core import config as config_lib
 from lmjax.core import errors
 
 _BOOLS = {'true': True, '1': True, 'false': False, '0': False}
-_DIGITS = 30  # A whole number of more is a slip: 1e300.
+_DIGITS = 30  # A longer whole number, such as 1e300, must be a mistake.
 
 
 def parse(text: str, hint: Any, name: str) -> Any:
-  """Returns the value that a text stands for, of the type that a hint asks for.
+  """Returns the value of a flag's text as a field's type.
 
-  `none` is None where a field may be off. A list is written with commas, or as
-  JSON or a Python tuple if an item holds a comma: `a.txt,b.txt`,
-  `["a, b.txt"]`; nothing at all is no item. Whole numbers may be `1e6` or
-  `1_000_000`; truth is `true`, `false`, `1` or `0`. A text that says none, for
-  a field that may be off, is put in quotes: `"none"`.
+  For an optional field `none` is None, and the text itself is written in
+  quotes: `"none"`. A list is written with commas, or as JSON or a Python tuple
+  if an item contains a comma: `a.txt,b.txt`, `["a, b.txt"]`; an empty text is
+  an empty list. Whole numbers may be written `1e6` or `1_000_000`, and booleans
+  `true`, `false`, `1` or `0`.
 
   Args:
-    text: What the user wrote.
+    text: The text that the user wrote.
     hint: The type of the field.
-    name: What messages call the field.
+    name: The name of the field in messages.
 
   Raises:
-    InputError: If the text stands for no such value.
+    InputError: If the text is not a value of this type.
 
   Example:
     >>> parse('1e6', int | None, 'steps'), parse('a,b', tuple[str, ...], 'x')
@@ -58,7 +58,7 @@ def parse(text: str, hint: Any, name: str) -> Any:
 
 
 def text(value: Any, hint: Any = None) -> str:
-  """Returns the text of a value, which `parse` reads back under its hint."""
+  """Returns the text of a value, from which `parse` returns the value."""
   if value is None:
     return 'none'
   if isinstance(value, bool):
@@ -99,7 +99,7 @@ def _float(text: str) -> float | None:
 
 
 def _structure(text: str) -> Any:
-  """Returns a list, tuple, object or quoted text that is written out, or None.
+  """Returns the list, tuple, object or quoted text that a text spells, or None.
   """
   if text[:1] not in tuple('[{("'):
     return None
@@ -116,12 +116,12 @@ def _structure(text: str) -> Any:
 
 
 def _listed(text: str, hint: Any, name: str) -> tuple[Any, ...]:
-  """Returns the items of a list that is written with commas."""
+  """Returns the items of a list written with commas."""
   items = text.split(',') if text else []
   wanted = config_lib.item_hints(hint, len(items))
   if len(wanted) != len(items):
     raise errors.InputError(
-        f'{name} should be {len(wanted)} values, with commas between them; got '
+        f'{name} should be {len(wanted)} values separated by commas; got '
         f'{text!r}.')
   if any(config_lib.kinds(item) or config_lib.tuple_of(item)
          for item in wanted):
@@ -132,7 +132,7 @@ def _listed(text: str, hint: Any, name: str) -> tuple[Any, ...]:
 
 
 def words(hint: Any) -> str:
-  """Returns what a field takes, in words: 'a whole number or none'.
+  """Returns a description of a type's values, such as 'a whole number or none'.
 
   Example:
     >>> words(int | None), words(tuple[str, ...])
@@ -154,7 +154,7 @@ def words(hint: Any) -> str:
 
 
 def _refusal(text: str, hint: Any, name: str) -> str:
-  """Returns why a text does not do."""
+  """Returns the message that rejects a text as the value of a field."""
   if named := config_lib.kinds(hint):
     names = list(named) + ['none'] * config_lib.optional(hint)
     return (f'{name} is a part, which is chosen by its kind, one of {names}: '

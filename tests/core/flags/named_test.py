@@ -81,10 +81,10 @@ def test_dataclasses_of_a_config_file_are_understood(named):
 
 
 @pytest.mark.parametrize('name, message', [
-    ('demp', r"--config=demp is no config, .*Did you mean 'demo'\?"),
+    ('demp', r"--config=demp is not a config, .*Did you mean 'demo'\?"),
     ('preset:wid', r"no preset 'wid'; choose from \['wide'\].*'wide'\?"),
     ('no.py', '--config=no.py cannot be read: there is no such file.'),
-    ('no/config.json', '--config=no/config.json is no config, file or run'),
+    ('no/config.json', '--config=no/config.json is not a config, file or run'),
     ('demo:b', 'get_config of .*demo.py takes no name'),
     ('other', 'other.py holds Other, but this script takes Run.'),
 ])

@@ -156,8 +156,8 @@ def test_fields_are_checked_together_not_one_after_another():
     ({'optimizer.sign': '0'}, 'config.optimizer.sign is not a field of Adam. '
      'It is a field of Lion; choose it too: --config.optimizer.kind=Lion.'),
     ({'zzz': '0'}, 'config.zzz is not a field of Run. Its fields are model,'),
-    ({'early.beta': '0.5'}, 'config.early is none, so that no field of it can '
-     'be set; choose it too: --config.early.kind=Adam.'),
+    ({'early.beta': '0.5'}, 'config.early is none, so its fields cannot be '
+     'set; choose its kind too: --config.early.kind=Adam.'),
     ({'early.kind': 'none', 'early.beta': '1'}, 'config.early is none'),
     ({'data.kind': 'Text'}, r'config.data \(Text\) needs a value for paths: '
      r'--config.data.paths=\.\.\.'),

@@ -64,8 +64,8 @@ def test_text_is_read_as_its_field_asks(hint, text, value):
     (Literal['train', 'test'], 'tests',
      "x should be 'train' or 'test'; got 'tests'. Did you mean 'test'?"),
     (tuple[float, ...], '1,b', "x.1 should be a number; got 'b'."),
-    (tuple[int, int], '1,2,3', 'x should be 2 values, with commas between '
-     "them; got '1,2,3'."),
+    (tuple[int, int], '1,2,3', "x should be 2 values separated by commas; got "
+     "'1,2,3'."),
     (tuple[int, ...], '["a"]', "x.0 should be int; got 'a'."),
     (tuple[tuple[str, float], ...], 'a,1', 'x should be a list of lists or of '
      "parts, as JSON; got 'a,1'."),
