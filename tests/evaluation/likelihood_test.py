@@ -146,7 +146,7 @@ def test_without_bos_the_first_token_costs_a_uniform_guess():
   assert not_given.tokens == given.tokens + 3
   assert not_given.nats == pytest.approx(given.nats + 3 * math.log(_VOCAB))
   assert not_given.by_position[0].high == 0
-  assert 'first token of each document (3 in all)' in not_given.notes[0]
+  assert 'first token of each document (3 in total)' in not_given.notes[0]
 
 
 def test_uniform_scores_exactly_log_v_and_bits_by_hand():
