@@ -1,4 +1,4 @@
-"""Filling [MASK]: what a model that reads both ways would put in each place."""
+"""Fills [MASK] with the tokens that a masked language model predicts."""
 from collections.abc import Sequence
 import dataclasses
 import functools
@@ -19,11 +19,11 @@ MASK = '[MASK]'
 
 @dataclasses.dataclass(frozen=True)
 class Fill:
-  """What could stand in one place, the most probable first.
+  """The candidates for one [MASK], the most probable first.
 
   Attributes:
-    texts: The candidates.
-    probabilities: Of each, given the text and the other masks.
+    texts: The candidates' texts.
+    probabilities: Their probabilities, given the text and the other masks.
     ids: Their token ids.
   """
   texts: tuple[str, ...]
@@ -33,21 +33,22 @@ class Fill:
 
 def fill(model: nn.Module, params: Any, tokenizer: Any, texts: Sequence[str],
          *, top_k: int = 5) -> list[list[Fill]]:
-  """Returns the likeliest tokens for every [MASK] of each text.
+  """Returns the most probable tokens for every [MASK] of each text.
 
   Several masks of a text are filled independently of each other, as in one pass
   of pretraining. Control ids are never candidates.
 
   Args:
-    model: A module that `models.encoder.Encoder` can stand for, trained to
+    model: A module with the interface of `models.encoder.Encoder`, trained to
       predict masked tokens.
     params: Its parameters.
-    tokenizer: Of the model, with a [MASK].
-    texts: Each with at least one [MASK].
-    top_k: How many candidates to give.
+    tokenizer: The model's tokenizer, with the special [MASK].
+    texts: Texts, each with at least one [MASK].
+    top_k: Number of candidates for each [MASK].
 
   Raises:
-    InputError: If a text has no [MASK] or is too long, or the model cannot.
+    InputError: If a text has no [MASK] or is too long, or the model cannot fill
+      masks.
 
   References:
     Devlin et al., BERT, arXiv:1810.04805, section 3.1, task 1.
@@ -81,10 +82,11 @@ def fill(model: nn.Module, params: Any, tokenizer: Any, texts: Sequence[str],
 
 
 def check(model: nn.Module) -> None:
-  """Refuses a model that cannot fill a mask.
+  """Checks that the model can fill a mask.
 
   Raises:
-    InputError: If it sees only what comes before a token, or predicts none.
+    InputError: If the model does not read both ways, or lacks the head that
+      predicts tokens.
   """
   traits = model.config.traits
   if not traits.both_ways or 'tokens' not in traits.heads:
@@ -95,10 +97,10 @@ def check(model: nn.Module) -> None:
 
 
 def encode(tokenizer: Any, text: str) -> np.ndarray:
-  """Returns a document's ids with [MASK] where the text says so.
+  """Returns a document's ids, with the id of [MASK] for each "[MASK]" in it.
 
-  A space before a mask belongs to the token that fills it, where the tokenizer
-  has tokens that begin with one.
+  A space before a mask belongs to the token that fills it, if the tokenizer has
+  tokens that begin with a space.
 
   Raises:
     InputError: If the text has no [MASK], or the tokenizer none.
@@ -106,7 +108,7 @@ def encode(tokenizer: Any, text: str) -> np.ndarray:
   marked = marked_lib.Marked(tokenizer, [MASK])
   if MASK not in text:
     raise errors.InputError(
-        f'Write {MASK} where something is to be filled in; got {text[:60]!r}.')
+        f'Write {MASK} where a token should be filled in; got {text[:60]!r}.')
   bos, eos = ([] if i is None else [i]
               for i in (tokenizer.bos_id, tokenizer.eos_id))
   return np.concatenate([bos, marked.encode(text), eos]).astype(np.int32)

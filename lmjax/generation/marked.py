@@ -1,4 +1,4 @@
-"""Text in which ids that no text becomes are written by their names."""
+"""Text with special tokens spelled out, such as <extra_id_0>."""
 from collections.abc import Sequence
 import re
 from typing import Any
@@ -7,15 +7,16 @@ import numpy as np
 
 
 class Marked:
-  """A tokenizer that reads and writes specials by name, where it is asked to.
+  """A tokenizer that encodes the names of special tokens as their ids.
 
-  `The <extra_id_0> sat` is then what an encoder of T5's kind reads, and not a
-  text that says so. A space before a name belongs to what stands in its place,
-  where the tokenizer has tokens that begin with one.
+  In `The <extra_id_0> sat` the name becomes one sentinel, as an encoder like T5
+  expects, instead of the ids of its characters. A space before a name belongs
+  to the text that the special stands for, if the tokenizer has tokens that
+  begin with a space.
 
   Args:
-    tokenizer: The one that knows text.
-    names: The specials that have names in text; None: all it has.
+    tokenizer: The tokenizer of the text between names.
+    names: The specials whose names are encoded; None takes all of them.
   """
 
   def __init__(self, tokenizer: Any, names: Sequence[str] | None = None):
@@ -31,8 +32,8 @@ class Marked:
     return getattr(self._tokenizer, name)
 
   def encode(self, text: str) -> np.ndarray:
-    """Returns the ids of the text, 1-D: specials where it names them."""
-    parts = self._split.split(text)  # Text, then name and text by turns.
+    """Returns the ids of the text, 1-D, with specials for their names."""
+    parts = self._split.split(text)  # Text, name, text, name, ..., text.
     ids = []
     for i, part in enumerate(parts):
       if i % 2:
@@ -49,6 +50,6 @@ class Marked:
 
 
 def spaced(tokenizer: Any) -> bool:
-  """Returns whether words carry the space before them."""
+  """Returns whether some tokens begin with the space before a word."""
   return any(len(piece) > 1 and piece[:1] == b' ' for piece in map(
       tokenizer.token_bytes, range(tokenizer.vocab_size)))

@@ -1,13 +1,13 @@
-"""Drawing continuations from a model: prefill, then a loop over its cache.
+"""Samples continuations from a model: prefill, then a loop over its cache.
 
 `generate` runs the whole loop in one compiled call; `decode` runs the same
-steps a few at a time, for those who want the tokens as they come. Both draw the
-same tokens.
+steps a few at a time and yields tokens as they are drawn. Both draw the same
+tokens.
 
 A model is a Flax module such as `models.decoder.Decoder`: it has `empty_cache`,
 the methods `hidden` and `logits`, and `config.context` and `config.vocab_size`.
-One with an encoder, such as `models.encoder_decoder.EncoderDecoder`, also has
-`encode`; it reads the source of each prompt once.
+A model with an encoder, such as `models.encoder_decoder.EncoderDecoder`, also
+has `encode`, which reads the source of each prompt once.
 """
 from collections.abc import Iterator, Sequence
 import dataclasses
@@ -34,12 +34,12 @@ Sampling = transforms_lib.Sampling | Sequence[transforms_lib.Sampling]
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-  """Continuations, one a prompt, without the prompt.
+  """Continuations, one per prompt, without the prompt.
 
   Attributes:
-    tokens: Ids drawn; the last one is EOS where a row finished.
-    logprobs: Natural log-probability the model gave each of them, before any
-      transform.
+    tokens: The drawn ids of each row; the last one is EOS if the row finished.
+    logprobs: Natural log-probability of each drawn id under the model, before
+      any transform.
     finished: Whether each row ended with EOS.
   """
   tokens: list[np.ndarray]
@@ -49,10 +49,10 @@ class Result:
 
 @struct.dataclass
 class State:
-  """A batch between two tokens: all that the next ones depend on.
+  """The state of a batch between two steps, on which the next step depends.
 
-  `tokens_BT` and `logprobs_BT` hold `step` drawn tokens; those of a finished
-  row end after `drawn_B`.
+  The first `step` places of `tokens_BT` and `logprobs_BT` are filled; in a
+  finished row only the first `drawn_B` places count.
   """
   cache: Any
   sampling: sampling_lib.Rows
@@ -79,26 +79,27 @@ def generate(
 ) -> Result:
   """Continues every prompt until EOS or `max_new_tokens`.
 
-  Compiled once for each bucket of prompt length, number of prompts and tokens
-  wanted (see `prompts.pad`), model and transforms, whatever `sampling` is.
+  Compiled once for each bucket of prompt length, number of prompts and
+  `max_new_tokens` (see `prompts.pad`), each model and each `transforms`, but
+  not for each `sampling`.
 
   Args:
     model: The module.
     params: Its parameters.
-    prompts: Token ids, of any lengths; each with what an encoder reads where
-      the model has one, as a `prompts.Prompt`.
-    max_new_tokens: How many tokens to draw at most.
-    sampling: How to draw, for all prompts or one for each; a temperature of 0
-      takes the best token, and by default we sample from the model as it is.
-    transforms: A user's own changes to the logits, in order, before those of
+    prompts: Token ids, of any lengths; for a model with an encoder,
+      `prompts.Prompt`s, which add the source to encode.
+    max_new_tokens: Most tokens to draw for each prompt.
+    sampling: How to draw, for all prompts or one for each. A temperature of 0
+      takes the best token; the default samples from the model's distribution.
+    transforms: Further changes to the logits, applied in order before
       `sampling`; they are compiled into the loop.
-    rng: A seed or a key, from which prompt i draws as number i, or one key for
-      each prompt. What is drawn for a prompt does not depend on the others.
-    eos_id: The token that ends a row; None: none does, but for the prompt's
-      own end.
+    rng: A seed or a key, from which the key of prompt i is folded in, or one
+      key for each prompt. The draws for a prompt do not depend on the others.
+    eos_id: The token that ends a row; with None only the prompt's own `end`,
+      if it has one, ends a row.
 
   Returns:
-    The tokens drawn and their log-probabilities.
+    The drawn tokens and their log-probabilities.
 
   Raises:
     InputError: See `prompts.pad` and `sampling.rows`.
@@ -123,10 +124,11 @@ def decode(
     eos_id: int | None = None,
     chunk: int = 8,
 ) -> Iterator[Result]:
-  """Yields what `generate` returns in pieces, of `chunk` tokens a row.
+  """Yields the result of `generate` in pieces of `chunk` tokens per row.
 
-  The first piece is a single token, as soon as the prompt is read. Arguments
-  are those of `generate`; nothing more is computed once nobody asks.
+  The first piece is a single token, available as soon as the prompt is read.
+  Takes the arguments of `generate` and `chunk`. A piece is computed only when
+  the caller asks for it.
   """
   allocator.keep_pages()
   batch, how = _prepare(model, prompts, max_new_tokens, sampling, rng)
@@ -165,7 +167,7 @@ def start(model, params, batch: prompts_lib.Padded, how: sampling_lib.Rows,
 
 def advance(model, params, state: State, eos: jax.Array, limit: jax.Array,
             transforms) -> State:
-  """Draws tokens until `limit` a row are there or all rows are finished."""
+  """Draws tokens until rows have `limit` tokens or all rows are finished."""
   def unfinished(state):
     return (state.step < limit) & ~jnp.all(state.finished_B)
 
@@ -182,7 +184,7 @@ def advance(model, params, state: State, eos: jax.Array, limit: jax.Array,
 
 def draw(state: State, logits_BV: jax.Array, eos: jax.Array, transforms
          ) -> State:
-  """Draws one token a row and writes it down, unless the row is finished."""
+  """Draws and records one token for each row that is not finished."""
   d = shapes.bind(logits_BV=logits_BV, counts_BV=state.counts_BV)
   changed_BV = logits_BV
   for transform in transforms:
@@ -209,10 +211,10 @@ def draw(state: State, logits_BV: jax.Array, eos: jax.Array, transforms
 
 
 def check(model: nn.Module) -> None:
-  """Refuses a model that cannot continue a prompt.
+  """Checks that the model can continue a prompt.
 
   Raises:
-    InputError: If the model has no trait `cached`.
+    InputError: If the model lacks the trait `cached`.
   """
   if not model.config.traits.cached:
     raise errors.InputError(
@@ -258,7 +260,7 @@ def _prepare(model, prompts, max_new_tokens, sampling, rng):
 
 
 def _keys(rng, count: int, rows: int) -> jax.Array:
-  """Returns a key for each row, those beyond `count` being anything."""
+  """Returns a key for each row; rows beyond `count` are padding."""
   if not isinstance(rng, jax.Array):
     rng = jax.random.key(rng)
   if rng.ndim == 0:
@@ -275,7 +277,7 @@ def _eos(eos_id: int | None) -> jax.Array:
 
 
 def _since(state: State, step: int, count: int) -> Result:
-  """Returns what the first `count` rows drew from `step` on, on the host."""
+  """Returns the first `count` rows' tokens from `step` on, on the host."""
   tokens_BT, logprobs_BT, drawn_B, finished_B = jax.device_get(
       (state.tokens_BT, state.logprobs_BT, state.drawn_B, state.finished_B))
   return Result(

@@ -1,4 +1,4 @@
-"""The samples that a run shows at its end."""
+"""The config of the samples that a run shows at its end."""
 import dataclasses
 
 from lmjax.generation import transforms
@@ -6,13 +6,13 @@ from lmjax.generation import transforms
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-  """The samples a run shows at its end.
+  """The samples that a run shows at its end.
 
   Attributes:
-    prompts: What they begin with; an empty one begins with BOS.
-    max_new_tokens: Their length.
+    prompts: Texts to continue; an empty one starts from BOS.
+    max_new_tokens: Most tokens of a sample.
     sampling: How tokens are drawn.
-    seed: Of the draws.
+    seed: Seed of the draws.
   """
   prompts: tuple[str, ...] = ('', '', '')
   max_new_tokens: int = 80

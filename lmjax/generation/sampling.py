@@ -1,7 +1,7 @@
-"""How each row of a batch draws its tokens, as arrays of one number a row.
+"""Sampling parameters of a batch, as arrays with one number per row.
 
 A loop compiled once serves every temperature, cut and penalty, and the rows of
-a batch may differ in them. What no row asks for is skipped as the loop runs.
+a batch may differ in them. A change that no row uses is skipped at run time.
 """
 from collections.abc import Sequence
 
@@ -17,17 +17,18 @@ from lmjax.generation import transforms
 
 @struct.dataclass
 class Rows:
-  """The numbers of `transforms.Sampling`, and a key, for each of B rows.
+  """The fields of `transforms.Sampling`, and a key, for each of B rows.
 
   Attributes:
-    temperature_B: 0 is greedy: the row then draws no random numbers.
-    top_k_B: At least the size of the vocabulary: all tokens.
-    top_p_B: 1: all tokens.
-    typical_p_B: 1: all tokens.
-    min_p_B: 0: all tokens.
-    repetition_penalty_B: 1: none.
-    presence_penalty_B, frequency_penalty_B: 0: none.
-    keys_B: From which a row's n-th token is drawn as number n.
+    temperature_B: Divides the logits; 0 is greedy, without random numbers.
+    top_k_B: Number of tokens to keep; the vocabulary's size or more keeps all.
+    top_p_B: Probability to keep; 1 keeps all tokens.
+    typical_p_B: Probability of typical tokens to keep; 1 keeps all tokens.
+    min_p_B: Least probability relative to the best token; 0 keeps all tokens.
+    repetition_penalty_B: Factor on tokens that occurred; 1 changes nothing.
+    presence_penalty_B, frequency_penalty_B: Subtracted from tokens that
+      occurred, once or for each time; 0 changes nothing.
+    keys_B: Keys; the n-th token of a row is drawn with n folded into its key.
   """
   temperature_B: jax.Array | np.ndarray
   top_k_B: jax.Array | np.ndarray
@@ -45,12 +46,12 @@ _ALL = dict(top_k=np.iinfo(np.int32).max, top_p=1.0, typical_p=1.0, min_p=0.0)
 
 def rows(samplings: transforms.Sampling | Sequence[transforms.Sampling],
          keys_B: jax.Array, count: int) -> Rows:
-  """Returns how the rows of a batch draw.
+  """Returns the sampling parameters of the rows of a batch.
 
   Args:
-    samplings: One for all rows, or one for each of `count`.
-    keys_B: A key for each row, those that fill up the batch among them.
-    count: How many rows there are without these.
+    samplings: One for all rows, or one for each of `count` rows.
+    keys_B: A key for each row, rows of padding included.
+    count: Number of rows without padding.
 
   Raises:
     InputError: If there are neither one nor `count` samplings.
@@ -80,14 +81,14 @@ def draw(how: Rows, logits_BV: jax.Array, counts_BV: jax.Array,
          drawn_B: jax.Array) -> jax.Array:
   """Returns the next token of each row, `token_B`.
 
-  The penalties come first, then the temperature, then the cuts, each on what
-  the one before has left, as in `transforms.Sampling.build`.
+  Applies the penalties first, then the temperature, then the cuts, each to the
+  result of the one before, as `transforms.Sampling.build` does.
 
   Args:
-    how: The rows' ways of drawing.
-    logits_BV: The model's.
-    counts_BV: How often each token occurred in the prompt and since.
-    drawn_B: How many tokens each row has drawn before.
+    how: The rows' sampling parameters.
+    logits_BV: The model's logits.
+    counts_BV: Number of times each token occurred in the prompt and since.
+    drawn_B: Number of tokens that each row has drawn before.
   """
   d = shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
   logits_BV = _where(
@@ -122,8 +123,8 @@ def draw(how: Rows, logits_BV: jax.Array, counts_BV: jax.Array,
     keys_B = jax.vmap(jax.random.fold_in)(how.keys_B, drawn_B)
     return jax.vmap(jax.random.categorical)(keys_B, x_BV)
 
-  # A batch of one kind is spared the work of the other, such as V random
-  # numbers a row.
+  # A batch without random rows skips their work, such as V random numbers per
+  # row; a batch without greedy rows skips theirs.
   none = lambda: jnp.zeros(d.B, jnp.int32)
   token_B = jax.lax.cond(jnp.any(random_B), at_random, none)
   best_B = jax.lax.cond(
@@ -132,7 +133,7 @@ def draw(how: Rows, logits_BV: jax.Array, counts_BV: jax.Array,
 
 
 def _where(active_B, x_BV, change):
-  """Returns `x_BV`, changed in the active rows; skipped if there are none."""
+  """Returns `x_BV` with `change` in the active rows; skips it without any."""
   return jax.lax.cond(
       jnp.any(active_B),
       lambda x_BV: jnp.where(active_B[:, None], change(x_BV), x_BV),

@@ -1,7 +1,7 @@
-"""The steps of decoding: reading prompts, then one token a row at a time.
+"""The steps of decoding: reads prompts, then one token per row at a time.
 
-A batch need not start together: `prefill` reads a prompt by itself, and
-`nn.caches.insert` puts its row in the place of one that is finished.
+The rows of a batch may start at different times: `prefill` reads a prompt
+alone, and `nn.caches.insert` replaces a finished row by its row.
 """
 from typing import Any
 
@@ -21,10 +21,10 @@ def prefill(model: nn.Module, params: Any, batch: prompts_lib.Padded
   Args:
     model: The module; see `sample`.
     params: Its parameters.
-    batch: The prompts, of one row or several.
+    batch: The padded prompts.
 
   Returns:
-    The cache, with room for `batch.room` tokens more, and the logits of each
+    The cache, with room for `batch.room` more tokens, and the logits of each
     prompt's next token, `logits_BV`.
   """
   d = shapes.bind(inputs_BT=batch.inputs_BT, lengths_B=batch.lengths_B)
@@ -44,9 +44,9 @@ def step(model: nn.Module, params: Any, cache: Any, tokens_B: jax.Array,
   Args:
     model: The module.
     params: Its parameters.
-    cache: Of what the rows have read before.
-    tokens_B: The tokens.
-    positions_B: How many tokens each row has read before.
+    cache: Cache of the tokens that the rows have read before.
+    tokens_B: The tokens to read.
+    positions_B: Number of tokens that each row has read before.
 
   Returns:
     The cache, and the logits of each row's next token, `logits_BV`.
@@ -62,13 +62,13 @@ def step(model: nn.Module, params: Any, cache: Any, tokens_B: jax.Array,
 
 def empty(model: nn.Module, params: Any, row: prompts_lib.Padded, rows: int
           ) -> Any:
-  """Returns a cache of rows yet to be inserted.
+  """Returns an empty cache, into which rows can be inserted.
 
   Args:
     model: The module.
     params: Its parameters.
-    row: A prompt, of the shapes that all inserted rows have.
-    rows: How many rows can be decoded together.
+    row: A padded prompt with the shapes of all rows to be inserted.
+    rows: Number of rows in the cache.
   """
   batch = jax.tree.map(lambda x: jnp.repeat(x, rows, axis=0), row)
   cache, _ = jax.eval_shape(
@@ -77,19 +77,19 @@ def empty(model: nn.Module, params: Any, row: prompts_lib.Padded, rows: int
 
 
 def _mask(batch, positions_BT):
-  """Returns the mask of the prompts, by which their tokens see each other."""
+  """Returns the attention mask of the prompts."""
   segments_BT = (positions_BT >= 0).astype(jnp.int32)
   places_BT = jnp.maximum(positions_BT, 0)
   if batch.both_ways_B is None:
     return masks.make(places_BT, segments_BT)
   mask = masks.prefix(
       places_BT, segments_BT, places_BT < batch.both_ways_B[:, None])
-  return mask.replace(extra_BTS=jnp.pad(  # Keys yet to come are not seen.
+  return mask.replace(extra_BTS=jnp.pad(  # Masks the keys of later tokens.
       mask.extra_BTS, ((0, 0), (0, 0), (0, batch.room))))
 
 
 def _memory(model, params, batch):
-  """Returns what `hidden` is given of the sources: nothing without any."""
+  """Returns the arguments of `hidden` for the encoded sources, if any."""
   if batch.sources_BS is None:
     return {}
   index_1S = jnp.arange(batch.sources_BS.shape[1])[None]

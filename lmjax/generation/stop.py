@@ -1,4 +1,4 @@
-"""Strings that end a text, even where they come in several pieces."""
+"""Stop strings, which end a text even if they arrive in several pieces."""
 from collections.abc import Sequence
 
 from lmjax.core import errors
@@ -7,13 +7,13 @@ from lmjax.core import errors
 class Stopper:
   """Passes text on until a stop string is complete.
 
-  Text that could still become a stop string is held back, so that no part of
-  one is ever shown. The string completed first ends the text, and of several
-  completed at once the longest; what comes out does not depend on how the text
-  was cut into pieces.
+  Text that could become a stop string is held back, so that no part of a stop
+  string is passed on. The string that is completed first ends the text; if
+  several are completed by the same character, the longest does. The output does
+  not depend on how the text is cut into pieces.
 
   Args:
-    strings: The stop strings; none passes everything on.
+    strings: The stop strings; without any, all text is passed on.
 
   Example:
     >>> stopper = Stopper(['END'])
@@ -32,7 +32,7 @@ class Stopper:
     self.stopped = False
 
   def feed(self, text: str) -> str:
-    """Returns what may be shown now that `text` has come as well."""
+    """Returns the text that may be shown after `text` has arrived."""
     if self.stopped:
       return ''
     text = self._held + text
@@ -47,13 +47,13 @@ class Stopper:
     return text[:len(text) - hold]
 
   def flush(self) -> str:
-    """Returns what was held back, once no more text will come."""
+    """Returns the text that is held back; call it after the last piece."""
     held, self._held = self._held, ''
     return held
 
   @staticmethod
   def _overlap(text: str, string: str) -> int:
-    """Returns the length of the longest end of `text` that begins `string`."""
+    """Returns the length of the longest start of `string` that ends `text`."""
     for length in range(min(len(text), len(string) - 1), 0, -1):
       if text.endswith(string[:length]):
         return length

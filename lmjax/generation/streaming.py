@@ -1,7 +1,7 @@
-"""Text as it is drawn: whole characters, up to a stop string.
+"""Streams text while tokens are drawn: whole characters, up to a stop string.
 
-A tokenizer is anything with `token_bytes`, `eos_id` and, for `prompts.encode`,
-`bos_id` and `encode`.
+A tokenizer is any object with `token_bytes`, `eos_id` and, for
+`prompts.encode`, `bos_id` and `encode`.
 """
 from collections.abc import Iterator, Sequence
 import codecs
@@ -20,13 +20,14 @@ from lmjax.generation import transforms as transforms_lib
 
 @dataclasses.dataclass(frozen=True)
 class Completion:
-  """A continuation as text, with the tokens that it took.
+  """A continuation as text, with its tokens.
 
   Attributes:
     text: The text before EOS or the stop string, without the prompt.
-    tokens: Ids drawn, up to the one that ended the text.
-    logprobs: Natural log-probability of each under the model as it is.
-    ended: What ended it: EOS, a stop string, or the limit of tokens.
+    tokens: Drawn ids, up to the one that ended the text.
+    logprobs: Natural log-probability of each id under the model, before any
+      transform.
+    ended: The reason for the end: EOS, a stop string, or the limit of tokens.
   """
   text: str
   tokens: list[int]
@@ -35,12 +36,12 @@ class Completion:
 
 
 class Row:
-  """One continuation being written down.
+  """Collects the tokens of one continuation and decodes them.
 
   Args:
-    tokenizer: Gives the bytes of each token.
+    tokenizer: Tokenizer that returns the bytes of each token.
     stop: Strings that end the text and are not part of it.
-    end: An id that ends it as EOS does; None: no further one.
+    end: An id that ends the text besides EOS, or None.
   """
 
   def __init__(self, tokenizer: Any, stop: Sequence[str] = (),
@@ -53,11 +54,11 @@ class Row:
 
   @property
   def done(self) -> bool:
-    """Whether EOS or a stop string has come."""
+    """Whether EOS or a stop string has ended the text."""
     return self._ended is not None
 
   def feed(self, tokens: Sequence[int], logprobs: Sequence[float]) -> str:
-    """Returns the text that is certain now that more tokens have come."""
+    """Returns the text that is final after these further tokens."""
     before = len(self._pieces)
     for token, logprob in zip(tokens, logprobs):
       if self.done:
@@ -74,7 +75,7 @@ class Row:
     return ''.join(self._pieces[before:])
 
   def close(self) -> str:
-    """Returns the rest of the text, once no more tokens will come."""
+    """Returns the rest of the text; call it after the last token."""
     rest = self._stopper.feed(self._decoder.decode(b'', final=True))
     if self._stopper.stopped and self._ended is None:
       self._ended = 'stop'
@@ -82,7 +83,7 @@ class Row:
     return self._pieces[-1]
 
   def completion(self) -> Completion:
-    """Returns all of it; call `close` before."""
+    """Returns the whole continuation; call `close` first."""
     return Completion(''.join(self._pieces), self._tokens, self._logprobs,
                       self._ended or 'length')
 
@@ -90,21 +91,21 @@ class Row:
 class Stream:
   """Continues one prompt; iterating gives pieces of text as they are drawn.
 
-  The pieces join to `completion.text`, and the tokens are those of
+  The pieces join to `completion.text`, and the tokens are the same as from
   `sample.generate` with the same arguments.
 
   Args:
     model: The module; see `sample`.
     params: Its parameters.
-    tokenizer: Text to ids and back.
-    prompt: What to continue.
-    max_new_tokens: How many tokens to draw at most.
+    tokenizer: The model's tokenizer.
+    prompt: The text to continue.
+    max_new_tokens: Most tokens to draw.
     sampling: How to draw; see `sample.generate`.
-    transforms: A user's own changes to the logits.
+    transforms: Further changes to the logits; see `sample.generate`.
     rng: A seed or a key.
     stop: Strings that end the text.
     chunk: Tokens drawn between two pieces.
-    encode: Makes of tokenizer and prompt what the model continues.
+    encode: Function of tokenizer and prompt that returns the ids to continue.
   """
 
   def __init__(self, model: nn.Module, params: Any, tokenizer: Any,
@@ -131,7 +132,7 @@ class Stream:
 
   @property
   def completion(self) -> Completion:
-    """The continuation, once the pieces have been iterated over."""
+    """The continuation; available after iterating over the pieces."""
     return self._row.completion()
 
 
@@ -142,20 +143,20 @@ def complete(
     rng: jax.Array | int = 0, stop: Sequence[str] = (), chunk: int = 16,
     encode: prompts_lib.Encode = prompts_lib.encode,
 ) -> list[Completion]:
-  """Continues a batch of prompts, until each has met EOS or a stop string.
+  """Continues a batch of prompts, each until EOS, a stop string or the limit.
 
   Args:
     model: The module; see `sample`.
     params: Its parameters.
-    tokenizer: Text to ids and back.
-    prompts: What to continue.
-    max_new_tokens: How many tokens to draw at most for each.
+    tokenizer: The model's tokenizer.
+    prompts: The texts to continue.
+    max_new_tokens: Most tokens to draw for each prompt.
     sampling: How to draw; see `sample.generate`.
-    transforms: A user's own changes to the logits.
+    transforms: Further changes to the logits; see `sample.generate`.
     rng: A seed, a key, or a key for each prompt; see `sample.generate`.
     stop: Strings that end a text.
-    chunk: Tokens drawn before looking for stop strings.
-    encode: Makes of tokenizer and prompt what the model continues.
+    chunk: Tokens drawn between two searches for stop strings.
+    encode: Function of tokenizer and prompt that returns the ids to continue.
 
   Returns:
     A completion for each prompt.
@@ -189,15 +190,15 @@ def samples(
   Args:
     model: The module; see `sample`.
     params: Its parameters.
-    tokenizer: Text to ids and back.
-    prompts: What to continue; all are checked before any is continued.
-    max_new_tokens: How many tokens to draw at most for each.
-    num_samples: Completions of each prompt.
-    seed: Of the draws; a sample depends on it and on the numbers of the prompt
-      and of the sample, not on the size of batches.
-    batch_size: Rows at a time.
-    encode: Makes of tokenizer and prompt what the model continues.
-    **options: As in `complete`.
+    tokenizer: The model's tokenizer.
+    prompts: The texts to continue; all are checked before any is continued.
+    max_new_tokens: Most tokens to draw for each sample.
+    num_samples: Number of completions of each prompt.
+    seed: Seed of the draws; a sample depends on it and on the numbers of its
+      prompt and of the sample, not on the size of batches.
+    batch_size: Rows drawn at a time.
+    encode: Function of tokenizer and prompt that returns the ids to continue.
+    **options: Further arguments of `complete`.
   """
   prompts_lib.pad(
       [encode(tokenizer, prompt) for prompt in prompts],
@@ -213,10 +214,10 @@ def samples(
 
 
 def keys(seed: int, prompts: int, samples: int) -> jax.Array:
-  """Returns a key for every sample of every prompt, `samples` in a run each.
+  """Returns a key for every sample of every prompt, prompt by prompt.
 
-  Sample j of prompt i has the same key whatever the number of either, so that
-  asking for more adds to what was drawn before.
+  The key of sample j of prompt i does not depend on the numbers of samples or
+  prompts, so that a larger number of samples contains the smaller one.
   """
   each = jax.vmap(jax.random.fold_in, (None, 0))
   prompt_keys = each(jax.random.key(seed), np.arange(prompts))

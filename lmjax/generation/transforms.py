@@ -1,9 +1,9 @@
 """Changes to next-token logits before a token is drawn.
 
 A transform is any hashable `f(logits_BV, counts_BV) -> logits_BV`, where
-`counts_BV` says how often each token occurred in the prompt and since. It gives
--inf to what must not be drawn. Transforms compose left to right, and none of
-them ever sorts the vocabulary:
+`counts_BV` is the number of times each token occurred in the prompt and since.
+It sets the logits of excluded tokens to -inf. Transforms compose left to right.
+The transforms below never sort the vocabulary:
 
   transforms = (RepetitionPenalty(1.2), Temperature(0.8), TopK(50), TopP(0.95))
 """
@@ -21,9 +21,9 @@ Transform = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def best(logits_BV: jax.Array) -> jax.Array:
-  """Returns the most probable token of each row; of equals the lowest id.
+  """Returns the most probable token of each row; among ties, the lowest id.
 
-  By two passes that a CPU does in vectors, where XLA's `argmax` does not.
+  Makes two passes that XLA vectorises on a CPU, unlike its `argmax`.
   """
   d = shapes.bind(logits_BV=logits_BV)
   largest_B1 = jnp.max(logits_BV, axis=-1, keepdims=True)
@@ -47,7 +47,7 @@ class Temperature:
 
 @dataclasses.dataclass(frozen=True)
 class Greedy:
-  """Leaves the most probable token only; of equals the one of lowest id."""
+  """Keeps only the most probable token; among ties, the lowest id."""
 
   def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
     d = shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
@@ -57,7 +57,7 @@ class Greedy:
 
 @dataclasses.dataclass(frozen=True)
 class TopK:
-  """Leaves the k most probable tokens, and whatever ties with the k-th.
+  """Keeps the k most probable tokens, and tokens that tie with the k-th.
 
   References:
     Fan et al., Hierarchical Neural Story Generation, arXiv:1805.04833, sec. 5.
@@ -77,10 +77,10 @@ class TopK:
 
 @dataclasses.dataclass(frozen=True)
 class TopP:
-  """Leaves the fewest most probable tokens whose mass reaches `p`.
+  """Keeps the smallest set of most probable tokens with probability >= `p`.
 
-  Tokens as probable as the last of these stay as well. Also called nucleus
-  sampling.
+  Tokens that tie with the least probable of them are kept too. Also called
+  nucleus sampling.
 
   References:
     Holtzman et al., The Curious Case of Neural Text Degeneration,
@@ -93,14 +93,14 @@ class TopP:
 
   def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
     shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
-    if self.p == 1:  # Where sums are rounded, the rarest would go.
+    if self.p == 1:  # Rounded sums could drop the least probable tokens.
       return logits_BV
     return of_mass(logits_BV, self.p)
 
 
 @dataclasses.dataclass(frozen=True)
 class TypicalP:
-  """Leaves the tokens whose surprise is nearest to the expected, of mass `p`.
+  """Keeps tokens with surprisal closest to the entropy, of probability `p`.
 
   References:
     Meister et al., Locally Typical Sampling, arXiv:2202.00666, eq. 10.
@@ -119,7 +119,7 @@ class TypicalP:
 
 @dataclasses.dataclass(frozen=True)
 class MinP:
-  """Leaves the tokens at least `p` times as probable as the best one.
+  """Keeps the tokens at least `p` times as probable as the best one.
 
   References:
     Nguyen et al., Turning Up the Heat: Min-p Sampling, arXiv:2407.01082.
@@ -136,13 +136,14 @@ class MinP:
 
 @dataclasses.dataclass(frozen=True)
 class RepetitionPenalty:
-  """Lowers the logits of tokens that occurred: x / penalty, or x * it if x < 0.
+  """Lowers the logits of tokens that occurred, the prompt included.
 
-  The prompt counts. A penalty of 1 changes nothing.
+  A logit x > 0 becomes x / penalty, another one x * penalty. A penalty of 1
+  changes nothing.
 
   References:
     Keskar et al., CTRL, arXiv:1909.05858, section 4.1; the rule for negative
-    logits is that of the released code.
+    logits is from the released code.
   """
   penalty: float
 
@@ -158,12 +159,12 @@ class RepetitionPenalty:
 class CountPenalty:
   """Lowers the logits of tokens that occurred: x - presence - frequency * n.
 
-  n is how often the token occurred, the prompt included; a token that did not
-  occur keeps its logit. Negative values encourage repetition.
+  n is the number of times the token occurred, the prompt included; a token that
+  did not occur keeps its logit. Negative values encourage repetition.
 
   Attributes:
-    presence: Subtracted once from every token that occurred.
-    frequency: Subtracted for each time that it did.
+    presence: Subtracted once from the logit of each token that occurred.
+    frequency: Subtracted for each time that the token occurred.
   """
   presence: float = 0.0
   frequency: float = 0.0
@@ -182,15 +183,19 @@ class CountPenalty:
 class Sampling:
   """How the tokens of a row are drawn.
 
-  `sampling.Rows` holds these numbers for each row of a batch; `build` gives
+  `sampling.Rows` holds these numbers for each row of a batch; `build` returns
   transforms that do the same to all rows.
 
   Attributes:
-    temperature: 0 is greedy.
-    top_k, top_p, typical_p, min_p: Which tokens stay; None is all.
+    temperature: Divides the logits; 0 is greedy.
+    top_k: Keeps this many most probable tokens; None keeps all; see `TopK`.
+    top_p: Keeps the most probable tokens of this probability; see `TopP`.
+    typical_p: Keeps typical tokens of this probability; see `TypicalP`.
+    min_p: Keeps tokens at least this fraction as probable as the best one.
     repetition_penalty: Above 1 discourages tokens that occurred.
-    presence_penalty, frequency_penalty: Above 0 discourage tokens that
-      occurred, once or for each time; see `CountPenalty`.
+    presence_penalty: Above 0 discourages tokens that occurred; see
+      `CountPenalty`.
+    frequency_penalty: Above 0 discourages tokens for each time they occurred.
   """
   temperature: float = 1.0
   top_k: int | None = None
@@ -209,7 +214,8 @@ class Sampling:
   def build(self) -> tuple[Transform, ...]:
     """Returns the transforms in their customary order.
 
-    That is: penalties, temperature, then the cuts, each on what is left.
+    Penalties come first, then the temperature, then the cuts, each on the
+    tokens that the one before kept.
     """
     chain = []
     if self.repetition_penalty != 1:
@@ -228,11 +234,11 @@ class Sampling:
 
 
 def _check(name: str, value: float, right: bool, wanted: str) -> None:
-  if not right:  # NaN is wrong too: it compares as False.
+  if not right:  # Also for NaN, which compares as False.
     raise errors.InputError(f'{name} should be {wanted}; got {value}.')
 
 
-# -- the arithmetic: a parameter is one number, or an array `_B1` of one a row
+# The arithmetic. A parameter is one number, or an array `_B1` with one per row.
 
 
 def penalized(logits_BV: jax.Array, counts_BV: jax.Array,
@@ -246,21 +252,21 @@ def penalized(logits_BV: jax.Array, counts_BV: jax.Array,
 def counted(logits_BV: jax.Array, counts_BV: jax.Array,
             presence: float | jax.Array, frequency: float | jax.Array
             ) -> jax.Array:
-  """Returns logits less `presence` and, for each occurrence, `frequency`."""
+  """Returns logits minus `presence` and, for each occurrence, `frequency`."""
   return logits_BV - presence * (counts_BV > 0) - frequency * counts_BV
 
 
 def of_rank(logits_BV: jax.Array, k: int | jax.Array) -> jax.Array:
-  """Returns the k largest logits and those that tie with the k-th, else -inf.
+  """Returns the logits with -inf for all below the k-th largest.
 
-  The k-th is found by bisection over the bits of floats, whose order is theirs
-  once those of negative numbers are turned around.
+  Finds the k-th largest by bisection over the bits of floats, which as integers
+  are ordered like the floats once the bits of negative floats are inverted.
   """
   bits_BV = jax.lax.bitcast_convert_type(logits_BV, jnp.int32)
   rank_BV = jnp.where(bits_BV < 0, bits_BV ^ 0x7FFFFFFF, bits_BV)
 
   def halve(_, bounds):
-    low_B1, high_B1 = bounds  # Too many lie above low, and not above high.
+    low_B1, high_B1 = bounds  # Above low lie k or more, above high fewer.
     middle_B1 = (low_B1 >> 1) + (high_B1 >> 1) + (low_B1 & high_B1 & 1)
     above_B1 = jnp.sum(rank_BV > middle_B1, axis=-1, keepdims=True)
     fits_B1 = above_B1 < k
@@ -276,14 +282,14 @@ def of_rank(logits_BV: jax.Array, k: int | jax.Array) -> jax.Array:
 
 
 def of_mass(logits_BV: jax.Array, p: float | jax.Array) -> jax.Array:
-  """Returns the fewest largest logits of probability `p`, else -inf."""
+  """Returns the largest logits, of probability `p`, and -inf for the rest."""
   best_B1 = jnp.max(logits_BV, axis=-1, keepdims=True)
   weights_BV = jnp.exp(logits_BV - best_B1)  # Probabilities up to a factor.
   return jnp.where(_leading(weights_BV, weights_BV, p), logits_BV, -jnp.inf)
 
 
 def of_typical_mass(logits_BV: jax.Array, p: float | jax.Array) -> jax.Array:
-  """Returns logits of typical surprise, of probability `p`, else -inf."""
+  """Returns the typical logits, of probability `p`, and -inf for the rest."""
   logprobs_BV = jax.nn.log_softmax(logits_BV)
   probs_BV = jnp.exp(logprobs_BV)
   entropy_B1 = -jnp.sum(jnp.where(probs_BV > 0, probs_BV * logprobs_BV, 0.0),
@@ -293,7 +299,7 @@ def of_typical_mass(logits_BV: jax.Array, p: float | jax.Array) -> jax.Array:
 
 
 def near_the_best(logits_BV: jax.Array, p: float | jax.Array) -> jax.Array:
-  """Returns logits of at least `p` times the best's probability, else -inf."""
+  """Returns the logits with -inf below `p` times the best's probability."""
   least_B1 = (jnp.max(logits_BV, axis=-1, keepdims=True)
               + jnp.log(jnp.asarray(p, jnp.float32)))
   return jnp.where(logits_BV >= least_B1, logits_BV, -jnp.inf)
@@ -303,21 +309,21 @@ def _leading(weights_BV: jax.Array, rank_BV: jax.Array,
              share: float | jax.Array) -> jax.Array:
   """Returns True for the fewest tokens of highest rank that hold a share.
 
-  A token stays if those ranked strictly above it weigh less than the share,
-  so equals stay together. As that weight falls with the rank, the lowest rank
-  that stays is found by bisection. Non-negative floats are ordered as their
-  bits, which makes it exact after 31 halvings; each is one pass over V, all of
-  them a small part of a sort.
+  A token is kept if the tokens ranked strictly above it weigh less than the
+  share, so tied tokens are kept or dropped together. As that weight falls with
+  the rank, bisection finds the lowest rank that is kept. Non-negative floats
+  are ordered like their bits, so 31 halvings are exact; each is one pass over
+  V, and all of them cost a small part of a sort.
 
   Args:
-    weights_BV: Probabilities up to a factor a row.
-    rank_BV: Non-negative; what tokens are ordered by.
-    share: Of the sum of weights, in (0, 1].
+    weights_BV: Probabilities, up to a factor per row.
+    rank_BV: Non-negative numbers that order the tokens.
+    share: Share of the sum of weights, in (0, 1].
   """
   wanted_B = (share * jnp.sum(weights_BV, axis=-1, keepdims=True))[:, 0]
 
   def halve(_, bounds):
-    low_B, high_B = bounds  # Too much lies above low, and not above high.
+    low_B, high_B = bounds  # Above low lies the share or more, above high less.
     middle_B = low_B + (high_B - low_B) // 2
     rank_B1 = jax.lax.bitcast_convert_type(middle_B, jnp.float32)[:, None]
     above_B = jnp.sum(jnp.where(rank_BV > rank_B1, weights_BV, 0.0), axis=-1)
