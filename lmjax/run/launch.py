@@ -80,8 +80,8 @@ class Launch:
     if self.expect_params is not None and count != self.expect_params:
       raise errors.InputError(
           f'The model has {count:,} parameters, but --expect_params is '
-          f'{self.expect_params:,}. --dry_run prints the config; look for a '
-          'field with an unexpected value.')
+          f'{self.expect_params:,}. Look for a config field with an unexpected '
+          'value; --help lists the values of all fields.')
 
 
 @dataclasses.dataclass(frozen=True)

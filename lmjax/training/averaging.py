@@ -1,4 +1,4 @@
-"""An equal average of parameters, begun when held-out loss stops falling."""
+"""An equal average of parameters, started when held-out loss stops falling."""
 from collections.abc import Sequence
 import dataclasses
 from typing import Any
@@ -8,19 +8,19 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 
-WAITING = -1  # Parameters averaged so far, before the average has begun.
+WAITING = -1  # The count of averaged parameters before the average has begun.
 
 
 @dataclasses.dataclass(frozen=True)
 class NonMonotone:
-  """Begins to average after `patience` evaluations without improvement.
+  """Starts the average after `patience` evaluations without improvement.
 
-  With plain SGD at a constant rate this is NT-ASGD: from then on the average,
-  not the last parameters, is what is evaluated and kept.
+  From then on the average is evaluated and kept in place of the last
+  parameters. With plain SGD at a constant rate this is NT-ASGD.
 
   Attributes:
-    patience: n; an evaluation worse than the best of all but the n before it
-      begins the average.
+    patience: The number n of recent evaluations that are ignored: the average
+      starts when an evaluation is worse than the best one before these n.
 
   References:
     Merity et al., arXiv:1708.02182, section 3, algorithm 1.
@@ -33,7 +33,7 @@ class NonMonotone:
           f'NonMonotone.patience should be at least 1; got {self.patience}.')
 
   def begins(self, scores: Sequence[float]) -> bool:
-    """Returns whether the last of all scores (lower is better) begins it."""
+    """Returns whether the last score (lower is better) starts the average."""
     *before, last = scores
     return (len(before) > self.patience
             and last > min(before[:-self.patience]))
@@ -41,12 +41,12 @@ class NonMonotone:
 
 def update(average: Any, params: Any, count: jax.Array
            ) -> tuple[Any, jax.Array]:
-  """Returns the average with one more tree of parameters, and how many it has.
+  """Returns the average updated with one more parameter tree, and its count.
 
   Args:
-    average: Of `count` trees; before it has begun, what `params` were.
+    average: The average of `count` trees.
     params: The new tree.
-    count: int32; `WAITING` keeps waiting, and returns the parameters.
+    count: int32; if it is `WAITING`, `params` and `WAITING` are returned.
   """
   share = 1 / (jnp.maximum(count, 0) + 1)
   average = jax.tree.map(

@@ -1,4 +1,4 @@
-"""Batches made and sent to the device ahead of the step that uses them."""
+"""Prefetching: batches are made and sent to the device before they are used."""
 from collections.abc import Callable, Iterator
 import collections
 import threading
@@ -6,8 +6,8 @@ from typing import Any
 
 from lmjax.core import errors
 
-_LOOK_S = 5.0  # How often a consumer that waits looks at its workers.
-_JOIN_S = 10.0  # For workers in the middle of a batch when nobody wants it.
+_LOOK_S = 5.0  # The interval at which a waiting consumer checks its workers.
+_JOIN_S = 10.0  # The time for workers to finish their batch when closing.
 
 
 def ahead(
@@ -17,22 +17,23 @@ def ahead(
 ) -> Iterator[tuple[int, Any]]:
   """Yields `(step, place(batches(step)))`, computed in threads.
 
-  The steps come in order, whatever the number of workers, and so does every
-  call of `place`, one at a time.
+  Steps are yielded in order for any number of workers. `place` is also called
+  in order, for one batch at a time.
 
   Args:
-    batches: The batch of a step. With several workers it is called for several
-      steps at once, so it must be a function of the step alone.
+    batches: Function from a step to its batch. Several workers call it
+      concurrently, so its result may depend only on the step.
     start: First step.
     stop: One past the last step.
-    place: Sends a batch to the device; runs in the threads as well.
-    size: How many placed batches may wait; each worker has one more in hand.
-    workers: How many threads make batches.
+    place: Function that sends a batch to the device; runs in the threads too.
+    size: The number of placed batches that may wait to be used; each worker
+      holds one more.
+    workers: The number of threads that make batches.
 
   Raises:
     InputError: If `size` or `workers` is not positive.
-    Exception: Whatever `batches` or `place` raised, at the step it concerns.
-    RuntimeError: If a worker has died without a word.
+    Exception: An exception of `batches` or `place`, raised at its step.
+    RuntimeError: If a worker has died without an exception.
   """
   for name, value in ('size', size), ('workers', workers):
     if value < 1:
@@ -56,27 +57,27 @@ def _stream(feed, workers):
 
 
 class _Feed:
-  """What the workers share; everything below is guarded by `_changed`."""
+  """The state that workers share, guarded by `_changed`."""
 
   def __init__(self, batches, place, steps, size):
     self.steps = steps
     self._batches, self._place, self._size = batches, place, size
     self._changed = threading.Condition()
     self._unclaimed = iter(steps)
-    self._turn = steps.start  # The step that is to be placed next.
+    self._turn = steps.start  # The step that will be placed next.
     self._ready = collections.deque()  # Pairs (batch, error), in order.
     self._closed = False
-    self._finished = 0  # Workers that have come to their end.
+    self._finished = 0  # The number of workers that ended normally.
 
   def work(self):
-    """Makes batches and places each when it is its turn, until all are."""
+    """Makes batches and places each in its turn, until no step is left."""
     while (step := self._claim()) is not None and self._supply(step):
       pass
     with self._changed:
       self._finished += 1
 
   def take(self, threads):
-    """Returns the next batch, or raises what it raised."""
+    """Returns the next batch, or raises its exception."""
     with self._changed:
       while not self._changed.wait_for(lambda: self._ready, _LOOK_S):
         dead = sum(not thread.is_alive() for thread in threads)
@@ -90,7 +91,7 @@ class _Feed:
     return batch
 
   def close(self):
-    """Sends all workers home."""
+    """Makes all workers end."""
     with self._changed:
       self._closed = True
       self._changed.notify_all()
@@ -100,21 +101,21 @@ class _Feed:
       return None if self._closed else next(self._unclaimed, None)
 
   def _supply(self, step):
-    """Returns whether the next step is wanted."""
+    """Makes and places the batch of a step; returns whether to continue."""
     batch, error = _attempt(self._batches, step)
     if not self._wait_for_turn(step):
       return False
-    if error is None:  # Without the lock: nobody else has this turn.
+    if error is None:  # No lock is needed: only this worker has the turn.
       batch, error = _attempt(self._place, batch)
     with self._changed:
       self._ready.append((batch, error))
-      if error is None:  # After an error it is nobody's turn.
+      if error is None:  # After an error no worker gets another turn.
         self._turn += 1
       self._changed.notify_all()
     return error is None
 
   def _wait_for_turn(self, step):
-    """Returns once `step` is to be placed; False if nobody wants it."""
+    """Waits for the turn of `step`; returns False if the feed is closed."""
     with self._changed:
       self._changed.wait_for(lambda: self._closed or (
           self._turn == step and len(self._ready) < self._size))
@@ -122,8 +123,8 @@ class _Feed:
 
 
 def _attempt(function, argument):
-  """Returns (value, None) or (None, what was raised)."""
+  """Returns (value, None), or (None, exception) if the call raises."""
   try:
     return function(argument), None
-  except BaseException as error:  # Told in the consumer's thread.
+  except BaseException as error:  # Raised again in the consumer's thread.
     return None, error

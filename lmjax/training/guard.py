@@ -1,8 +1,9 @@
-"""Guarded updates: a step whose numbers are bad changes nothing.
+"""Guarded updates: a bad step leaves parameters and optimizer state unchanged.
 
-A NaN or infinite loss or gradient, or a loss far above the recent ones where
-that is asked for, leaves parameters and optimizer state as they were, bit by
-bit; the step is counted and the run goes on with the next batch.
+A step is bad if its loss or gradient is NaN or infinite or, with `Spike`, if
+its loss is far above the recent ones. Its update is skipped, so that parameters
+and optimizer state stay the same bit for bit; the step is counted, and the run
+continues with the next batch.
 """
 from collections.abc import Callable
 import dataclasses
@@ -18,16 +19,16 @@ from lmjax.core import errors
 
 @dataclasses.dataclass(frozen=True)
 class Spike:
-  """Which finite losses are too far above the recent ones.
+  """Decides which finite losses are spikes, far above the recent losses.
 
   Attributes:
-    threshold: A loss is a spike where it lies more than so many standard
-      deviations above the median of the window; deviations are taken from the
-      median absolute deviation, which a few spikes do not move.
-    window: How many losses of the past count. Spikes count too, so that a level
-      that the loss has reached for good becomes the usual one; what is not
-      finite never does.
-    at_least: How many losses must have been seen before one is a spike.
+    threshold: Standard deviations above the median of the window at which a
+      loss becomes a spike. The deviation is estimated from the median absolute
+      deviation, which a few spikes hardly change.
+    window: Number of recent losses to compare with. It includes spikes, so that
+      a lasting new level of the loss becomes normal, but no loss that is not
+      finite.
+    at_least: Number of losses that must have been seen before one is a spike.
   """
   threshold: float = 6.0
   window: int = 64
@@ -43,14 +44,14 @@ class Spike:
           f'{self.at_least}, window={self.window}.')
 
   def memory(self) -> 'Losses':
-    """Returns what is remembered before the first step."""
+    """Returns the empty memory before the first step."""
     return Losses(jnp.full((self.window,), jnp.nan), jnp.int32(0))
 
   def judge(self, loss: jax.Array, memory: 'Losses'
             ) -> tuple[jax.Array, 'Losses']:
-    """Returns whether a finite loss is a spike, and the memory with it."""
-    # NaN marks the places that are still empty; the scale 1.4826 makes the
-    # median absolute deviation that of a normal distribution.
+    """Returns whether a loss is a spike, and the memory with the loss added."""
+    # NaN marks empty places. The factor 1.4826 turns the median absolute
+    # deviation of a normal distribution into its standard deviation.
     median = jnp.nanmedian(memory.losses)
     spread = 1.4826 * jnp.nanmedian(jnp.abs(memory.losses - median))
     least = 1e-3 * jnp.abs(median)
@@ -65,11 +66,11 @@ class Spike:
 
 @struct.dataclass
 class Losses:
-  """The last finite losses.
+  """The most recent finite losses.
 
   Attributes:
-    losses: float32 [window], the oldest overwritten first; NaN where none yet.
-    seen: int32, how many there have been.
+    losses: float32 [window], a ring buffer; NaN marks empty places.
+    seen: int32, the number of finite losses so far.
   """
   losses: jax.Array
   seen: jax.Array
@@ -77,11 +78,11 @@ class Losses:
 
 @dataclasses.dataclass(frozen=True)
 class Guard:
-  """When an update is left out, and when that has happened too often.
+  """Decides which updates are skipped and how many skips end the run.
 
   Attributes:
-    max_bad_steps: Bad steps one after another that end the run.
-    spike: Which finite losses are bad as well; None: none.
+    max_bad_steps: Number of consecutive bad steps that end the run.
+    spike: Rule that makes large finite losses bad too; None accepts them.
   """
   max_bad_steps: int = 5
   spike: Spike | None = None
@@ -93,12 +94,12 @@ class Guard:
           f'{self.max_bad_steps}.')
 
   def memory(self) -> Losses | None:
-    """Returns what a state remembers for it."""
+    """Returns the initial memory for the training state, or None."""
     return self.spike and self.spike.memory()
 
   def judge(self, loss: jax.Array, grad_norm: jax.Array,
             memory: Losses | None) -> tuple[jax.Array, Losses | None]:
-    """Returns whether a step is good, and the memory after it."""
+    """Returns whether a step is good, and the updated memory."""
     good = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
     if self.spike is None:
       return good, memory
@@ -111,14 +112,14 @@ class Guard:
 
 
 def unless_bad(good: jax.Array, update: Callable[[], Any], old: Any) -> Any:
-  """Returns the tree `update()` after a good step, else `old`, bit by bit.
+  """Returns the tree `update()` after a good step, otherwise exactly `old`.
 
-  On a CPU by a conditional: a selection of leaves reads every old array once
-  more and keeps some of them alive, which costs 2% of a small model's step and
-  the memory of its parameters twice. Elsewhere by that selection, which is part
-  of the update's own passes over the arrays: of a conditional a GPU writes all
-  results beside the state, as large as that, after it has waited for the host
-  to see which branch it is.
+  On a CPU it uses a conditional. Selecting leaf by leaf would read every old
+  array once more and keep some of them alive, which costs 2% of a small model's
+  step and twice the memory of its parameters. On other platforms it selects
+  leaf by leaf, which XLA fuses with the update's passes over the arrays. A
+  conditional would make a GPU wait until the host has read the branch, and
+  write the results beside the state, into as much memory again.
   """
   return jax.lax.platform_dependent(
       cpu=lambda: jax.lax.cond(good, update, lambda: old),
@@ -132,7 +133,7 @@ def _selected(good, update, old):
 
 
 def reason(loss: float, grad_norm: float) -> str:
-  """Returns what was wrong with a step that was left out."""
+  """Returns why a step with this loss and gradient norm is bad."""
   for name, value in ('loss', loss), ('gradient norm', grad_norm):
     if not math.isfinite(value):
       return f'its {name} is {value:g}'

@@ -1,4 +1,4 @@
-"""Metrics on their way from the device to the writers, without a stall."""
+"""The log: fetches metrics from the device without a stall and writes rows."""
 from collections.abc import Callable, Sequence
 import dataclasses
 import hashlib
@@ -22,12 +22,12 @@ _logger = logging.getLogger(__name__)
 
 
 class BadSteps(errors.RunError):
-  """Too many steps one after another were bad: see `guard.Guard`."""
+  """Too many consecutive steps were bad: see `guard.Guard`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Step:
-  """What is known of a step: its number, its batch's digest, its metrics."""
+  """A step's number, the digest of its batch, and its metrics."""
   number: int
   batch: str
   metrics: Any
@@ -46,8 +46,8 @@ class _Step:
 class Log:
   """Collects device metrics and writes a row for each interval of steps.
 
-  A step's metrics are fetched two steps later, so the device always has work
-  while the host reads, judges, merges and writes.
+  A step's metrics are fetched two steps later, so that the device always has
+  work while the host reads, checks, merges and writes them.
   """
 
   def __init__(
@@ -58,17 +58,17 @@ class Log:
       bad_step: Callable[[int, dict[str, Any]], None] = lambda *_: None,
       group: channel.Group = channel.Group(),
   ):
-    """Starts a log where `progress` stands.
+    """Starts a log that continues from `progress`.
 
     Args:
-      strategy: Brings metrics to the host.
-      meter: Tells tokens per second.
-      progress: Is kept up to date; its open interval is continued.
-      writers: Given every row.
-      learning_rate: The schedule; with it `learning_rate` is logged.
-      guard: Says how many bad steps end the run.
-      bad_step: Called with the number of a bad step and what is known of it.
-      group: The processes that read a batch together.
+      strategy: Fetches metrics from the devices.
+      meter: Measures tokens per second.
+      progress: Updated by the log, which continues its open interval.
+      writers: Receive every row.
+      learning_rate: The schedule; if given, `learning_rate` is logged.
+      guard: Sets the number of consecutive bad steps that end the run.
+      bad_step: Function called with a bad step's number and its facts.
+      group: The processes that read the parts of each batch.
     """
     self._group = group
     self.rows = []
@@ -82,19 +82,19 @@ class Log:
     self._first = None
 
   def add(self, number: int, batch: str, metrics: Any) -> None:
-    """Takes the metrics of a step that was just dispatched.
+    """Adds the metrics of a step that was just dispatched.
 
     Args:
-      number: Of the step, from 1.
-      batch: Digest of its batch, or of those rows that this process reads.
-      metrics: On the device.
+      number: The number of the step, from 1.
+      batch: The digest of its batch, or of the rows that this process reads.
+      metrics: The metrics, on the device.
 
     Raises:
-      BadSteps: If too many steps were bad, the last of them two steps ago.
+      BadSteps: If too many consecutive steps were bad, up to two steps ago.
     """
     self._group.post(f'batch {number}', batch)
     self._flying.append(_Step(number, batch, metrics))
-    if self._first is None:  # Its time is compilation; it sets no rate.
+    if self._first is None:  # Its time is mostly compilation: not measured.
       jax.block_until_ready(metrics)
       self._first = number
       self.meter.start()
@@ -102,11 +102,11 @@ class Log:
       self._land(1)
 
   def cut(self) -> None:
-    """Ends the interval; the next `flush` writes it."""
+    """Ends the interval, which the next `flush` writes."""
     self._closed = True
 
   def flush(self) -> None:
-    """Fetches and writes the interval that was cut, if any."""
+    """Fetches and writes the interval that `cut` has ended, if any."""
     if not self._closed:
       return
     self._land(len(self._flying))
@@ -119,7 +119,7 @@ class Log:
     row['batch'] = digest([step.batch for step in steps])
     if len(good) < len(steps):
       row['skipped'] = len(steps) - len(good)
-    if self._learning_rate:  # Of the last update; bad steps are none.
+    if self._learning_rate:  # Of the last update; bad steps do not count.
       updates = steps[-1].number - self._progress.skipped
       row['learning_rate'] = float(self._learning_rate(max(updates - 1, 0)))
     timed = _tokens(step for step in good if step.number != self._first)
@@ -128,7 +128,7 @@ class Log:
     self.write(steps[-1].number, row)
 
   def pause(self) -> None:
-    """Puts the open interval into `progress`, which is about to be saved."""
+    """Stores the open interval in `progress`, before that is saved."""
     self._land(len(self._flying))
     self._progress.interval = [
         [step.number, step.batch,
@@ -136,13 +136,13 @@ class Log:
           for name, mean in step.metrics.items()}] for step in self._landed]
 
   def write(self, step: int, row: dict[str, Any]) -> None:
-    """Hands a row to all writers."""
+    """Passes a row to all writers."""
     self.rows.append({'step': step} | row)
     for writer in self._writers:
       writer.write(step, row)
 
   def _land(self, count):
-    """Fetches the oldest steps and judges them, one after another."""
+    """Fetches the `count` oldest steps and checks them one by one."""
     landing, self._flying = self._flying[:count], self._flying[count:]
     found = self._strategy.fetch([step.metrics for step in landing])
     for step, metrics in zip(landing, found):
@@ -170,9 +170,9 @@ class Log:
           f'Step {step.number} is bad step {progress.bad_in_a_row} in a row: '
           f'{reason}. Parameters and optimizer state are as before the '
           'first of them. Look at the batches in events.jsonl (--replay_step='
-          f'{step.number} shows one), go back with experiments/rollback.py '
+          f'{step.number} prints one), go back with experiments/rollback.py '
           '--skip_batches, lower learning_rate or clip_norm, or raise '
-          'training.guard.max_bad_steps; JAX_DEBUG_NANS=1 shows the operation.')
+          'training.guard.max_bad_steps; JAX_DEBUG_NANS=1 finds the operation.')
 
 
 def _tokens(steps) -> float:
@@ -180,13 +180,13 @@ def _tokens(steps) -> float:
 
 
 def digest(batches: Sequence[str]) -> str:
-  """Returns what a row says of the digests of its steps' batches."""
+  """Returns the digest of a row, from the digests of its steps' batches."""
   return batches[0] if len(batches) == 1 else hashlib.sha256(
       ''.join(batches).encode()).hexdigest()[:8]
 
 
 def _steps(interval) -> list[_Step]:
-  """Returns the steps of `Progress.interval`, in the precision they had."""
+  """Returns the steps of `Progress.interval`, in their original precision."""
   return [_Step(number, batch, {
       name: metrics_lib.Mean(np.float32(total), np.float32(weight))
       for name, (total, weight) in metrics.items()})

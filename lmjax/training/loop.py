@@ -1,4 +1,4 @@
-"""The training loop: handed a state, a function and batches, it trains."""
+"""The training loop: trains a state on batches, evaluates and saves."""
 from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import dataclasses
@@ -29,33 +29,33 @@ from lmjax.training import writers as writers_lib
 
 
 class Checkpoints(Protocol):
-  """Where states are saved, such as `checkpoints.store.Checkpoints`.
+  """A store of states, such as `checkpoints.store.Checkpoints`.
 
-  It is a context manager; leaving it waits for what is still being saved.
+  It is a context manager, whose exit waits until all saves have ended.
   """
 
   def __enter__(self) -> 'Checkpoints':
-    """Begins."""
+    """Opens the store."""
 
   def __exit__(self, *error: Any) -> None:
-    """Waits."""
+    """Waits until all saves have ended."""
 
   def save(self, step: int, state: step_lib.TrainState,
            progress: stopping.Progress, score: float | None) -> None:
-    """Saves a state; `score` is that of its evaluation, if there was one."""
+    """Saves a state; `score` is its evaluation's score, or None without one."""
 
 
 @dataclasses.dataclass(frozen=True)
 class FitResult:
-  """What a run ended with.
+  """The result of `fit`.
 
   Attributes:
-    state: The last state, one copy of it.
+    state: The last state, without the copies for several devices.
     best_step: The step with the best held-out metric; None if never evaluated.
-    rows: Every row written, each with its 'step'.
-    progress: Tokens, best score and patience, as checkpoints hold them.
-    stopped_early: Whether patience ended the run.
-    interrupted: The signal that ended it, at a step that was saved, or None.
+    rows: All rows written, each with its 'step'.
+    progress: Tokens, best score and patience, as saved in checkpoints.
+    stopped_early: Whether early stopping ended the run.
+    interrupted: The request that ended the run at a saved step, or None.
   """
   state: step_lib.TrainState
   best_step: int | None
@@ -88,33 +88,38 @@ def fit(
   """Trains from `state.step` until `steps` updates have been made.
 
   Args:
-    state: From `step.init_state` or a checkpoint. Its memory is reused: the
-      result's state replaces it.
-    batches: The batch of a step, of which several processes each give the
-      strategy's `share`; called ahead of time in a thread.
-    objective: `objective(params, batch, rng=key)` -> dict of `Mean`, of which
+    state: The state from `step.init_state` or a checkpoint. Its memory is
+      donated; use the result's state in its place.
+    batches: Function from a step to its batch, called ahead of time in a
+      thread. With several processes it returns this process's share of the
+      rows, which is the strategy's `share`.
+    objective: `objective(params, batch, rng=key)` -> dict of `Mean`; its entry
       'loss' is differentiated.
     optimizer: An optax transformation.
-    steps: Updates in all, those before a resume included.
-    parallel: 'jit', 'pmap', 'mesh' or a strategy of `parallel`.
+    steps: Total number of updates, including those before a resume.
+    parallel: 'jit', 'pmap', 'mesh', or a strategy from `parallel`.
     microbatches: Parts that each device's share of a batch is cut into.
-    ema_decay: Keeps a moving average, which is then what is evaluated.
-    average: When an equal average begins, which is then what is evaluated.
-    guard: Which steps are bad, and change nothing, and how many end the run.
+    ema_decay: Decay rate of a moving average of the parameters, which is then
+      evaluated in their place; None keeps no average.
+    average: Rule that starts an equal average of the parameters, which is then
+      evaluated in their place; None keeps no average.
+    guard: Decides which steps are bad and skipped, and how many end the run.
     evaluate: `evaluate(params, step)` -> {'valid/loss': ...}.
     eval_every: Steps between evaluations; the last step is always evaluated.
-    stop: Which of these numbers says what is best, and when to give up.
-    checkpoints: Where to save; the best and the last step always are.
-    save_every: Steps between saves; None saves where it evaluates.
-    save_minutes: Minutes after which it saves besides; None: by steps alone.
-    writers: Given every row.
+    stop: The metric that decides the best step, and when to stop early.
+    checkpoints: Store for states; the best and the last step are always saved.
+    save_every: Steps between saves; None saves at every evaluation.
+    save_minutes: Minutes since the last save after which to save as well; None
+      saves only by steps.
+    writers: Receive every row.
     log_every: Steps between rows.
-    progress: From the checkpoint when a run continues.
-    learning_rate: The schedule; with it `learning_rate` is logged.
-    flops_per_token: Of a training step; with it `mfu` is logged.
+    progress: The progress from the checkpoint if a run is resumed.
+    learning_rate: The schedule; if given, `learning_rate` is logged.
+    flops_per_token: FLOPs of a training step per token; if given, `mfu` is
+      logged.
     profile: Directory for a profiler trace of five steps.
-    workers: Threads that make batches.
-    supervision: What may stop the run, and is told of bad steps.
+    workers: Number of threads that make batches.
+    supervision: Requests to stop, the watchdog, and the log of events.
 
   Returns:
     A `FitResult`.
@@ -170,12 +175,12 @@ def fit(
         log.add(step, batch_digest, metrics)
       evaluates = step % eval_every == 0 or step == steps
       saves = step % save_every == 0 or step == steps
-      # Rows end where they would without interruptions, so they never differ.
+      # Interruptions do not end a row, so rows are the same with and without.
       if step % log_every == 0 or evaluates or saves:
         log.cut()
       votes = agree([supervision.requested(), visits.overdue()])
       interrupted = next((name for name, _ in votes if name), None)
-      overdue = bool(votes) and votes[0][1]  # By one clock.
+      overdue = bool(votes) and votes[0][1]  # By the clock of process 0.
       visits.check_replicas(step, state)
       if evaluates or saves or interrupted or overdue:
         state = visits.visit(
@@ -188,7 +193,7 @@ def fit(
 
 
 def _digested(strategy):
-  """Returns what sends a batch to the device, and keeps its digest."""
+  """Returns a function from a batch to its digest and the batch on devices."""
   def place(batch):
     first = strategy.share[0] * rows_lib.count(batch)
     return digests.batch(batch, first), strategy.shard(batch)
@@ -197,7 +202,7 @@ def _digested(strategy):
 
 @dataclasses.dataclass
 class _Visits:
-  """The stops a run makes, to look after its state."""
+  """The evaluations, saves and checks between steps."""
   strategy: parallel_lib.Strategy
   log: log_lib.Log
   progress: stopping.Progress
@@ -212,7 +217,7 @@ class _Visits:
     self._saved = time.monotonic()
 
   def overdue(self) -> bool:
-    """Returns whether the last save is too long ago; says so once."""
+    """Returns whether the last save is too long ago; then resets the clock."""
     now = time.monotonic()
     if (self.save_minutes is None
         or now - self._saved <= 60 * self.save_minutes):
@@ -221,7 +226,7 @@ class _Visits:
     return True
 
   def check_replicas(self, step: int, state: Any) -> None:
-    """Raises RunError if it is time to look and devices differ."""
+    """Raises RunError if the devices differ at a step that is checked."""
     every = self.supervision.replicas_every
     if every is None or step % every:
       return
@@ -233,9 +238,9 @@ class _Visits:
           'device should compute the same from the summed gradients).')
 
   def visit(self, step, state, evaluates, saves):
-    """Evaluates and saves `state`; the best step is saved in any case.
+    """Evaluates and saves `state`; the best step is always saved.
 
-    Returns the state to go on with: the average may begin.
+    Returns the state to continue with, in which an average may have started.
     """
     self.log.flush()
     score, placed = None, state

@@ -1,4 +1,4 @@
-"""How a model trains: the options that pretraining and fine-tuning share."""
+"""Training options that pretraining and fine-tuning share."""
 import dataclasses
 from typing import Literal
 
@@ -10,8 +10,8 @@ from lmjax.training import averaging
 from lmjax.training import guard as guard_lib
 from lmjax.training import stopping
 
-# What the arrays of a checkpoint are like, and what is only watched or kept.
-# (On another mesh numbers differ by rounding.)
+# Structural fields change the arrays of a checkpoint; cosmetic ones change only
+# logs, saves and placement. (On another mesh numbers differ by rounding.)
 CHANGES = changes.Rules(
     structural=(
         'optimizer.kind', 'optimizer.freeze', 'optimizer.moments',
@@ -26,53 +26,56 @@ CHANGES = changes.Rules(
     notes=(
         ('training.steps',
          'training.steps: the schedules Cosine, Linear, WarmupStableDecay and '
-         'StepDecay stretch over the run, so with another number of steps the '
-         'learning rate jumps where the run goes on; with Constant and '
+         'StepDecay span the whole run, so with another number of steps the '
+         'learning rate jumps where the run continues; with Constant and '
          'InverseSquareRoot it does not.'),))
 
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-  """How long a model trains, where, and what is watched meanwhile.
+  """How long and where a model trains, and how it is logged and saved.
 
   Attributes:
-    steps: Updates.
-    seed: Of initial parameters and dropout.
-    parallel: 'jit' on one device, 'pmap' data-parallel on all of them,
-      'mesh' on all of them along named axes.
-    mesh: Sizes of the mesh's axes, such as 'data:2,fsdp:2,tensor:2': `data`
-      shares the rows of a batch, `fsdp` these and parameters at rest, `expert`
-      these and the experts of a mixture, `sequence` the tokens of a row,
-      `tensor` every product, `stage` the layers. None: all devices along fsdp.
-    sequence: How attention meets all tokens of a row that devices divide: in a
-      'ring' their keys go round; with 'ulysses' devices exchange tokens for
-      heads, which have to divide, and attend by the platform's kernel.
-    offload: What waits in the host's memory between steps, under jit and mesh:
-      the 'optimizer' or 'none'; costs its way there and back at every step.
-    microbatches: Parts a device's rows are cut into, to save memory; gradients
-      are summed over their tokens, so the update stays the same. Over stages
-      the parts follow each other, so that all stages have work.
-    ema_decay: What a moving average of the parameters keeps at each step; the
-      average is then what is evaluated and sampled from. None keeps none.
-    average: When an equal average of the parameters begins, which is then what
-      is evaluated and sampled from, as in NT-ASGD. None never begins.
-    guard: Which steps are bad and change nothing, and how many of them in a row
-      end the run.
+    steps: Number of updates.
+    seed: Seed of initial parameters and dropout.
+    parallel: 'jit' on one device, 'pmap' data-parallel on all devices, 'mesh'
+      on all devices along named axes.
+    mesh: Sizes of the mesh's axes, such as 'data:2,fsdp:2,tensor:2', by default
+      all devices along fsdp. `data` divides the rows of a batch, `fsdp` rows
+      and stored parameters, `expert` rows and the experts of a mixture,
+      `sequence` the tokens of a row, `tensor` every matrix product, and `stage`
+      the layers.
+    sequence: How attention reaches all tokens of a row that devices divide. In
+      a 'ring', keys pass from device to device; with 'ulysses', devices
+      exchange tokens for heads, whose number they have to divide, and use the
+      platform's attention kernel.
+    offload: What to keep in host memory between steps, under jit and mesh: the
+      state of the 'optimizer' or 'none'; it is copied in and out at every step.
+    microbatches: Parts a device's rows are cut into, to save memory. Gradients
+      are summed over their tokens, so the update is the same. With stages, the
+      parts follow each other, so that all stages have work.
+    ema_decay: Decay rate of a moving average of the parameters, which is then
+      evaluated and sampled from; None keeps no average.
+    average: Rule that starts an equal average of the parameters, as in NT-ASGD,
+      which is then evaluated and sampled from; None keeps no average.
+    guard: Decides which steps are bad and skipped, and how many in a row end
+      the run.
     log_every: Steps between rows of `metrics.jsonl`.
-    eval_every: Steps between evaluations on held-out text; None only at the
-      end.
-    eval_tokens: Held-out tokens scored then; the report at the end scores all.
+    eval_every: Steps between evaluations on held-out text; None evaluates only
+      at the end.
+    eval_tokens: Held-out tokens that an evaluation scores; the report at the
+      end scores all.
     save_every: Steps between checkpoints; None saves at evaluations.
-    save_minutes: Minutes after which there is one besides; None: by steps
-      alone.
-    keep_last: Newest checkpoints kept.
-    keep_best: Best checkpoints kept besides.
-    max_failed_saves: Saves in a row that may fail, as on a full disk, before
+    save_minutes: Minutes since the last checkpoint after which to save as well;
+      None saves only by steps.
+    keep_last: Number of newest checkpoints to keep.
+    keep_best: Number of best checkpoints to keep as well.
+    max_failed_saves: Consecutive saves that may fail, as on a full disk, before
       the run ends.
     replicas_every: Steps between checks that all devices hold the same state,
       under pmap and mesh; None never checks.
-    workers: Threads that make batches.
-    stop: When to give up on improvement.
+    workers: Number of threads that make batches.
+    stop: When to stop early.
   """
   steps: int = 1000
   seed: int = 0
@@ -119,9 +122,10 @@ class Training:
           f'training.ema_decay should be in (0, 1); got {self.ema_decay}.')
 
   def mesh_sizes(self, devices: int) -> dict[str, int]:
-    """Returns the sizes of the mesh's axes, on so many devices if not given.
+    """Returns the sizes of the mesh's axes.
 
-    Under pmap, all devices share the rows of a batch.
+    Args:
+      devices: The number of devices, for pmap and for a mesh that is None.
     """
     if self.parallel == 'jit':
       return sharding.parse('data:1')
@@ -130,6 +134,6 @@ class Training:
     return sharding.parse(self.mesh or f'fsdp:{devices}')
 
   def strategy(self) -> strategy_lib.Strategy:
-    """Returns where it trains; raises InputError where that does not fit."""
+    """Returns the strategy; raises InputError if the devices do not fit it."""
     return strategy_lib.strategy(
         self.parallel, self.mesh, self.offload, self.sequence)

@@ -24,16 +24,16 @@ class TrainState:
   """Everything an update reads and writes.
 
   Attributes:
-    step: Updates made so far, int32.
+    step: Number of updates so far, int32.
     params: The parameters.
-    opt_state: What the optimizer remembers.
-    rng: Typed key; each step folds its own number in, it never changes.
+    opt_state: The state of the optimizer.
+    rng: Typed key, which never changes; each step folds its number into it.
     ema: Exponential moving average of the parameters, or None.
-    averaged: None; or `ema` is an equal average of so many parameters, see
-      `averaging`.
-    carry: What the objective hands from one batch to the next, such as the
+    averaged: None, or the number of parameter trees of which `ema` is the equal
+      average, see `averaging`.
+    carry: Value that the objective passes from batch to batch, such as the
       states of a recurrent model, or None.
-    losses: The recent ones, if the guard looks for spikes, or None.
+    losses: Recent losses if the guard looks for spikes, or None.
   """
   step: jax.Array
   params: Any
@@ -57,13 +57,12 @@ def init_state(
   Args:
     params: Parameter tree.
     optimizer: Any optax transformation.
-    rng: A key (`jax.random.key(0)`) or a seed, for dropout and the like.
+    rng: A key (`jax.random.key(0)`) or a seed, for dropout and other noise.
     ema: Whether to keep a moving average of the parameters.
-    carry: What an objective that carries something begins with: see
-      `train_step`.
-    equal: Whether to keep an equal average, which `loop.fit` begins when its
-      `average` says so.
-    guard: That of `train_step`.
+    carry: Initial carry of an objective that has one: see `train_step`.
+    equal: Whether to keep an equal average, which the `average` of `loop.fit`
+      starts.
+    guard: The guard that `train_step` will get.
   """
   if isinstance(rng, int):
     rng = jax.random.key(rng)
@@ -90,24 +89,25 @@ def train_step(
   """One update: differentiates the objective's loss and applies the optimizer.
 
   Totals and weights are summed first and divided once, so one device, many
-  devices and microbatches give the same update however the tokens fall. A step
-  that the guard finds bad is counted and changes nothing else.
+  devices and microbatches give the same update, however tokens are distributed
+  over them. If the guard finds a step bad, only the step count and the recent
+  losses change.
 
   Args:
     state: Parameters, optimizer state and key.
     batch: Arrays whose first axis is the row.
     objective: `objective(params, batch, rng=key)` -> dict of `Mean`; the entry
-      'loss' is differentiated. All devices and microbatches get the same key:
-      what is drawn for rows is drawn by `core.draws`, as one device would draw
-      it for all rows. If the state has a carry, it is called with
-      `carry=...` and returns (that dict, the carry after the batch); gradients
-      do not flow into what was carried.
+      'loss' is differentiated. All devices and microbatches get the same key;
+      `core.draws` draws the same numbers for a row as one device would. If the
+      state has a carry, the objective is called with `carry=...` and returns
+      (the dict, the carry after the batch); gradients do not flow into the
+      carry.
     optimizer: An optax transformation.
-    axis_name: The mapped axis if devices each hold a share of the batch.
-    microbatches: Parts the batch is cut into, one after another, so that only
-      one part's activations are in memory.
-    ema_decay: What the moving average keeps at a step; None leaves it alone.
-    guard: What a bad step is.
+    axis_name: The mapped axis if each device holds a share of the batch.
+    microbatches: Parts of the batch that are processed one after another, so
+      that only one part's activations are in memory.
+    ema_decay: Decay rate of the moving average; None leaves it unchanged.
+    guard: Decides whether a step is bad.
 
   Returns:
     The next state, and the objective's metrics over the whole batch with
@@ -115,8 +115,8 @@ def train_step(
     added.
 
   Raises:
-    InputError: If rows do not divide into microbatches, or a batch that is
-      carried on would be divided at all.
+    InputError: If rows do not divide into microbatches, or the state has a
+      carry and the batch is divided over devices or microbatches.
   """
   rng = jax.random.fold_in(state.rng, state.step)
   if state.carry is not None and (axis_name is not None or microbatches > 1):
@@ -134,13 +134,13 @@ def train_step(
     return metrics['loss'].total, (metrics, carry)
 
   gradient = _in_parts(jax.grad(total_loss, has_aux=True), microbatches)
-  with draws.divided(rows=axis_name):  # Drawn as one device draws for all.
+  with draws.divided(rows=axis_name):  # The same draws as on one device.
     grads, (metrics, carry) = gradient(state.params, batch)
   grads, metrics = _as_float32((grads, metrics))
   if axis_name is not None:  # Each device holds a share of the sums.
     grads, metrics = jax.lax.psum((grads, metrics), axis_name)
   weight = metrics['loss'].weight
-  divisor = jnp.maximum(weight, 1e-9)  # If all is padding.
+  divisor = jnp.maximum(weight, 1e-9)  # The weight is 0 if all is padding.
   grads = jax.tree.map(lambda g: g / divisor, grads)
 
   grad_norm = optax.tree.norm(grads)
@@ -173,7 +173,7 @@ def _as_float32(tree):
 
 
 def _in_parts(gradient, parts):
-  """Returns `gradient(params, batch)`, summed over pieces of the batch."""
+  """Returns `gradient(params, batch)` computed as a sum over microbatches."""
   if parts == 1:
     return gradient
 
@@ -184,7 +184,7 @@ def _in_parts(gradient, parts):
       raise errors.InputError(
           f'{rows} rows a device do not divide into {parts} microbatches; '
           f'microbatches can be one of {choices}.')
-    # Every part takes some rows of each device, where rows lie on several.
+    # Every part has rows of all devices, if devices divide the rows.
     pieces = jax.tree.map(
         lambda x: x.reshape(rows // parts, parts, *x.shape[1:]).swapaxes(0, 1),
         batch)

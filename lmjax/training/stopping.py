@@ -1,4 +1,4 @@
-"""The best step so far, and when to give up hoping for a better one."""
+"""Early stopping, and the progress that is saved with every checkpoint."""
 import dataclasses
 import math
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from lmjax.core import errors
 
 @dataclasses.dataclass(frozen=True)
 class EarlyStopping:
-  """Ends a run whose held-out metric has stopped improving.
+  """Ends a run when a held-out metric has stopped improving.
 
   Attributes:
-    metric: One of the names that `evaluate` returns.
-    patience: Evaluations without improvement before the run ends; None never
-      ends it, and only remembers the best step.
-    min_delta: What counts as an improvement.
-    higher_is_better: For an accuracy rather than a loss.
+    metric: Name of the metric, one of those that `evaluate` returns.
+    patience: Number of evaluations without improvement that end the run; None
+      only keeps track of the best step.
+    min_delta: Smallest change of the metric that counts as an improvement.
+    higher_is_better: Whether a higher metric is better, as for an accuracy.
   """
   metric: str = 'valid/loss'
   patience: int | None = None
@@ -38,18 +38,18 @@ class EarlyStopping:
 
 @dataclasses.dataclass
 class Progress:
-  """What a run knows besides its state; saved with every checkpoint.
+  """The progress of a run outside its state; saved with every checkpoint.
 
   Attributes:
-    tokens: Trained on so far.
-    best: Lowest score, see `EarlyStopping.score`.
-    best_step: Its step.
-    waited: Evaluations since then.
-    scores: Of all evaluations so far.
-    skipped: Bad steps so far, which changed nothing.
-    bad_in_a_row: Those since the last good one.
-    interval: The steps that no row has been written of yet: [number, digest of
-      the batch, {name: [total, weight]}].
+    tokens: Number of tokens trained on so far.
+    best: Lowest score so far, see `EarlyStopping.score`.
+    best_step: Step of the lowest score.
+    waited: Number of evaluations since the best step.
+    scores: Scores of all evaluations so far.
+    skipped: Number of bad steps so far, whose updates were skipped.
+    bad_in_a_row: Number of bad steps since the last good one.
+    interval: Steps whose metrics are not in a row yet: [number, digest of the
+      batch, {name: [total, weight]}].
   """
   tokens: float = 0.0
   best: float | None = None
@@ -61,7 +61,7 @@ class Progress:
   interval: list[list[Any]] = dataclasses.field(default_factory=list)
 
   def update(self, step: int, score: float, rule: EarlyStopping) -> bool:
-    """Takes in an evaluation; returns whether it is the best so far."""
+    """Adds an evaluation's score; returns whether it is the best so far."""
     self.scores = [*self.scores, score]
     if self.best is None or score < self.best - rule.min_delta:
       self.best, self.best_step, self.waited = score, step, 0

@@ -1,4 +1,4 @@
-"""What watches over a run from outside its arithmetic."""
+"""Supervision of a run: requests to stop, a watchdog, events and processes."""
 from collections.abc import Callable
 import contextlib
 import dataclasses
@@ -9,10 +9,10 @@ from lmjax.training import writers
 
 
 class Interrupts(Protocol):
-  """Says whether something asks the run to stop, such as a signal."""
+  """A source of requests to stop, such as signals."""
 
   def requested(self) -> str | None:
-    """Returns what asks the run to save and stop, or None."""
+    """Returns the name of a request to save and stop, or None."""
 
 
 def _unwatched(what: str) -> contextlib.AbstractContextManager[None]:
@@ -22,15 +22,15 @@ def _unwatched(what: str) -> contextlib.AbstractContextManager[None]:
 
 @dataclasses.dataclass(frozen=True)
 class Supervision:
-  """What `loop.fit` consults and tells; by default nothing does anything.
+  """The supervision that `loop.fit` uses; by default there is none.
 
   Attributes:
-    interrupts: Whether the run should save and stop now.
-    watching: `watching('step 3')` is a context; what is inside may not take
-      too long.
-    events: Is told what happened at which step, such as a bad one.
-    documents: From a step (counted from 0) to what its batch was made of, as
-      JSON; for the events.
+    interrupts: Source of requests to save and stop.
+    watching: Function from a name, such as 'step 3', to a context manager that
+      limits the time spent inside it.
+    events: Writer of unusual events, such as bad steps.
+    documents: Function from a step (counted from 0) to the documents in its
+      batch, as JSON; written with events.
     replicas_every: Steps between checks that all devices hold the same state;
       None never checks.
     group: The processes of the run, which stop at the same step.
@@ -43,7 +43,7 @@ class Supervision:
   group: channel.Group = channel.Group()
 
   def bad_step(self, step: int, known: dict[str, Any]) -> None:
-    """Writes the event of a step that changed nothing."""
+    """Writes the event of a bad step, whose update was skipped."""
     if self.events is None:
       return
     documents = {} if self.documents is None else {
@@ -51,5 +51,5 @@ class Supervision:
     self.events.write(step, {'event': 'bad step'} | known | documents)
 
   def requested(self) -> str | None:
-    """Returns what asks the run to save and stop, or None."""
+    """Returns the name of a request to save and stop, or None."""
     return self.interrupts and self.interrupts.requested()

@@ -1,4 +1,4 @@
-"""Tokens per second, and the share of the machine's peak that they use."""
+"""Throughput: tokens per second, and the fraction of peak FLOP/s they use."""
 import functools
 import time
 
@@ -9,11 +9,11 @@ from lmjax.parallel import devices as devices_lib
 
 
 def peak_flops(devices: list[jax.Device]) -> float | None:
-  """Returns the peak FLOP/s of some devices together; None where unknown.
+  """Returns the total peak FLOP/s of devices, or None if it is unknown.
 
-  GPUs and TPUs: the data sheet's bfloat16 peak. CPU: the rate of a float32
-  1024^3 matrix product, measured once; host devices share the same cores and
-  count once.
+  For GPUs and TPUs it is the bfloat16 peak from the data sheet. For a CPU it is
+  the measured rate of a float32 1024^3 matrix product; several CPU devices
+  count once, since they share the same cores.
   """
   device = devices[0]
   if device.platform == 'cpu':
@@ -24,7 +24,7 @@ def peak_flops(devices: list[jax.Device]) -> float | None:
 
 @functools.cache
 def _measured_peak(size: int = 1024, repeats: int = 5) -> float:
-  """Returns FLOP/s of the best of some float32 matrix products on the CPU."""
+  """Returns the best FLOP/s of several float32 matrix products on the CPU."""
   device = jax.local_devices(backend='cpu')[0]
   x = jax.device_put(jnp.ones((size, size), jnp.float32), device)
   product = jax.jit(lambda x: x @ x)
@@ -38,7 +38,8 @@ def _measured_peak(size: int = 1024, repeats: int = 5) -> float:
 
 
 class Meter:
-  """Divides tokens by the time spent training, leaving out all other time."""
+  """Measures tokens per second of training time, without evaluations and saves.
+  """
 
   def __init__(
       self, devices: list[jax.Device], flops_per_token: float | None = None):
@@ -47,17 +48,17 @@ class Meter:
     self._begin = None
 
   def start(self) -> None:
-    """Starts, or starts again after an evaluation or the like."""
+    """Starts the clock, or restarts it after an evaluation or a save."""
     self._begin = time.perf_counter()
 
   def read(self, tokens: float) -> dict[str, float]:
     """Returns the rates since the last `start` or `read`.
 
     Args:
-      tokens: Trained on in that time.
+      tokens: The number of tokens trained on in that time.
 
     Returns:
-      `tokens_per_s`, and `mfu` where FLOPs a token and the peak are known.
+      `tokens_per_s`, and `mfu` if FLOPs per token and the peak are known.
     """
     now = time.perf_counter()
     rate = tokens / max(now - self._begin, 1e-9)

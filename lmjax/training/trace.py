@@ -3,10 +3,10 @@ import jax
 
 
 class Trace:
-  """Records steps `first` to `first + count` of this process's run.
+  """Records `count` steps of this process, after its first `first` steps.
 
-  View it with TensorBoard's profile plugin, xprof or Perfetto. The first steps
-  are left out: they compile.
+  View the trace with TensorBoard's profile plugin, xprof or Perfetto. The first
+  steps are not recorded, because they include compilation.
   """
 
   def __init__(self, directory: str, first: int = 10, count: int = 5):
@@ -15,7 +15,7 @@ class Trace:
     self._running = False
 
   def before_step(self) -> None:
-    """Starts or stops the recording where it is time."""
+    """Starts or stops the recording at the right steps; call it before each."""
     if self._seen == self._first:
       jax.profiler.start_trace(self._directory)
       self._running = True
@@ -24,7 +24,7 @@ class Trace:
     self._seen += 1
 
   def close(self) -> None:
-    """Ends a recording that is still going on."""
+    """Ends the recording if it is running."""
     if self._running:
       jax.profiler.stop_trace()
       self._running = False

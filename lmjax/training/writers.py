@@ -1,4 +1,4 @@
-"""Where the rows of a run go: a JSON lines file, TensorBoard, the terminal."""
+"""Writers of a run's rows: a JSON lines file, TensorBoard and the terminal."""
 from collections.abc import Iterator, Mapping
 import contextlib
 import json
@@ -17,29 +17,29 @@ from lmjax.core import errors
 from lmjax.core import strict_json
 
 _logger = logging.getLogger(__name__)
-_FLUSH_S = 60.0  # TensorBoard's files: they wait for the disk.
+_FLUSH_S = 60.0  # Time between flushes of TensorBoard's files, which are slow.
 _NOT_FINITE = ('nan', 'inf', '-inf')
 
 
 class Writer(Protocol):
-  """Takes rows of numbers; `loop.fit` calls it, its owner closes it."""
+  """Writes rows of numbers; `loop.fit` calls `write`, and the owner `close`."""
 
   def write(self, step: int, row: Mapping[str, float]) -> None:
-    """Takes the numbers of a step."""
+    """Writes the row of a step."""
 
   def close(self) -> None:
-    """Makes sure that all is written."""
+    """Writes any buffered rows and closes the writer."""
 
 
 class JsonLines:
-  """One JSON object a line: the record that curves and reports are made from.
+  """Writes one JSON object per line, for curves and reports to read.
 
-  Opened to continue a run, it drops the rows after the step that the run
-  continues from: they will be written again.
+  When a run is resumed, rows after the step from which it continues are
+  dropped, since they will be written again.
   """
 
   def __init__(self, path: str | os.PathLike[str], start: int = 0):
-    """Opens `path`; keeps the rows of steps up to `start`."""
+    """Opens `path`, keeping the rows of steps up to `start`."""
     kept = [row for row in read(path) if row['step'] <= start]
     with atomic.opened(path) as file:
       file.writelines(_line(row) for row in kept)
@@ -49,7 +49,7 @@ class JsonLines:
     """Writes a row to the disk.
 
     Raises:
-      RunError: If that cannot be done, as when the disk is full.
+      RunError: If the file cannot be written, as when the disk is full.
     """
     try:
       self._file.write(_line({'step': step, **row}))
@@ -57,18 +57,18 @@ class JsonLines:
     except OSError as error:
       raise errors.RunError(
           f'Step {step} cannot be written to {self._file.name} '
-          f'({error.strerror}). Make room; the same command then goes on from '
-          'the last checkpoint.') from error
+          f'({error.strerror}). Make room; the same command then continues '
+          'from the last checkpoint.') from error
 
   def close(self) -> None:
-    with contextlib.suppress(OSError):  # Of what `write` has told of.
+    with contextlib.suppress(OSError):  # `write` has already raised it.
       self._file.close()
 
 
 def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-  """Returns the rows of a JSON lines file; none if it does not exist.
+  """Returns the rows of a JSON lines file, or [] if it does not exist.
 
-  A last line cut short, as when a process is killed, is left out.
+  An incomplete last line, left by a process that was killed, is ignored.
   """
   if not os.path.exists(path):
     return []
@@ -80,17 +80,17 @@ def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
       try:
         row = strict_json.loads(line)
         if type(row['step']) is not int:
-          raise ValueError('its step is no number')
+          raise ValueError('its step is not a whole number')
         rows.append({key: float(value) if value in _NOT_FINITE else value
                      for key, value in row.items()})
       except (ValueError, TypeError, LookupError) as error:
         raise errors.InputError(
-            f'{path}:{number} is not a JSON object ({error}); mend or delete '
+            f'{path}:{number} is not a JSON object ({error}); repair or delete '
             f'that line.') from error
   return rows
 
 
-def _line(row) -> str:  # JSON has no NaN; a string is what `read` turns back.
+def _line(row) -> str:  # JSON has no NaN: written as text, which `read` parses.
   def plain(value):
     if isinstance(value, float) and not math.isfinite(value):
       return str(value)
@@ -99,18 +99,18 @@ def _line(row) -> str:  # JSON has no NaN; a string is what `read` turns back.
 
 
 class TensorBoard:
-  """TensorBoard event files; where they cannot be written, a run does without.
+  """Writes TensorBoard event files; if that fails, the run continues without.
   """
 
   def __init__(self, directory: str | os.PathLike[str], start: int = 0):
     """Opens `directory`; hides events of earlier processes after `start`."""
-    with _hidden('torch'):  # 1.3 s, which it imports where it finds it.
-      from tensorboardX import event_file_writer  # Here, as nobody else does.
+    with _hidden('torch'):  # tensorboardX would import it, which takes 1.3 s.
+      from tensorboardX import event_file_writer  # Imported only where needed.
       from tensorboardX.proto import event_pb2
     self._event = event_pb2.Event
     os.makedirs(directory, exist_ok=True)
-    # Below tensorboardX's SummaryWriter, whose thread a full disk would end,
-    # and then hold up whoever waits for that thread.
+    # SummaryWriter is not used: on a full disk its thread would end, and later
+    # calls would wait for that thread.
     self._events = event_file_writer.EventsWriter(
         os.path.join(directory, 'events'))
     self._flushed = time.monotonic()
@@ -143,13 +143,13 @@ class TensorBoard:
     except OSError as error:
       self._events = None
       _logger.warning(
-          'TensorBoard files cannot be written (%s); the run goes on without.',
-          error.strerror)
+          'TensorBoard files cannot be written (%s); the run continues '
+          'without them.', error.strerror)
 
 
 @contextlib.contextmanager
 def _hidden(name: str) -> Iterator[None]:
-  """Makes a module that is not yet imported look absent."""
+  """Makes a module look absent inside the block, unless it is imported."""
   if name in sys.modules:
     yield
     return
@@ -161,10 +161,10 @@ def _hidden(name: str) -> Iterator[None]:
 
 
 class Terminal:
-  """A live bar where there is a terminal, else now and then a plain line."""
+  """A progress bar on a terminal, or a line every few seconds elsewhere."""
 
   def __init__(self, steps: int, start: int = 0, file=None, every_s: float = 5):
-    """Shows a run of `steps` steps, continued from `start`."""
+    """Starts the display of a run of `steps` steps, resumed at `start`."""
     self._steps, self._every_s, self._said = steps, every_s, -math.inf
     self._shown = {}
     self._console = rich.console.Console(file=file or sys.stderr)
@@ -202,7 +202,7 @@ def opened(
     metrics_path: str | os.PathLike[str], events: str | os.PathLike[str],
     steps: int, start: int = 0,
 ) -> Iterator[tuple[Writer, ...]]:
-  """Opens all three writers of a run of `steps`, continued from `start`."""
+  """Opens all three writers of a run of `steps` steps, resumed at `start`."""
   with contextlib.ExitStack() as stack:
     yield tuple(
         stack.enter_context(contextlib.closing(writer)) for writer in (
@@ -211,7 +211,7 @@ def opened(
 
 
 def summary(row: Mapping[str, float]) -> str:
-  """Returns the numbers of a row that a person follows, on one line."""
+  """Returns the most important numbers of a row, as one line of text."""
   parts = [f'{name.replace("/", " ")} {row[name]:.4f}'
            for name in ('loss', 'valid/loss') if name in row]
   if 'tokens_per_s' in row:

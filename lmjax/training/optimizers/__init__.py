@@ -1,4 +1,4 @@
-"""Optimizers by name; each is a config that builds an optax transformation."""
+"""Optimizers by name, each a config that builds an optax transformation."""
 from typing import Union
 
 from lmjax.training.optimizers import adafactor

@@ -1,4 +1,4 @@
-"""Adafactor: Adam in sublinear memory."""
+"""Adafactor: factored second moments, which need sublinear memory."""
 import dataclasses
 
 import optax
@@ -8,16 +8,17 @@ from lmjax.training.optimizers import optimizer
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Adafactor(optimizer.Optimizer):
-  """Second moments kept as row and column means; sublinear memory.
+  """Keeps second moments as row and column means, in sublinear memory.
 
   References:
     Shazeer and Stern, Adafactor, arXiv:1804.04235, algorithm 4.
 
   Attributes:
-    decay_power: The second moment forgets as 1 - step^-decay_power.
-    clip_update: Largest root mean square of one parameter's update.
-    min_factored: Smaller axes are not factored.
-    scale_by_size: Multiplies updates by the parameter's root mean square.
+    decay_power: The decay rate of the second moment is 1 - step^-decay_power.
+    clip_update: Largest root mean square of an update of one parameter.
+    min_factored: Smallest size of an axis that is factored.
+    scale_by_size: Whether updates are multiplied by the parameter's root mean
+      square.
   """
   learning_rate: float = 1e-2
   decay_power: float = 0.8

@@ -1,4 +1,4 @@
-"""Adam, with weight decay, if any, added to the gradient."""
+"""Adam, with weight decay added to the gradient."""
 import dataclasses
 
 import optax
@@ -8,12 +8,12 @@ from lmjax.training.optimizers import optimizer
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Adam(optimizer.Optimizer):
-  """Adam; weight decay, if any, is added to the gradient (L2).
+  """Adam, with weight decay added to the gradient (L2 regularization).
 
   Attributes:
     b1: Decay rate of the average of gradients.
     b2: Decay rate of the average of squared gradients.
-    eps: Added to the root of that average, so that nothing divides by 0.
+    eps: Added to the root of the average of squares, to avoid division by 0.
 
   References:
     Kingma and Ba, Adam, arXiv:1412.6980, algorithm 1.

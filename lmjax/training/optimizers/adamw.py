@@ -13,7 +13,7 @@ class AdamW(optimizer.Optimizer):
   Attributes:
     b1: Decay rate of the average of gradients.
     b2: Decay rate of the average of squared gradients.
-    eps: Added to the root of that average, so that nothing divides by 0.
+    eps: Added to the root of the average of squares, to avoid division by 0.
 
   References:
     Loshchilov and Hutter, Decoupled Weight Decay Regularization,

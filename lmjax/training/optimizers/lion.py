@@ -1,4 +1,4 @@
-"""Lion: the sign of a momentum."""
+"""Lion: updates by the sign of a momentum."""
 import dataclasses
 
 import optax
@@ -8,10 +8,10 @@ from lmjax.training.optimizers import optimizer
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lion(optimizer.Optimizer):
-  """The sign of an interpolated momentum, with decoupled weight decay.
+  """Updates by the sign of an interpolated momentum; weight decay is decoupled.
 
   Attributes:
-    b1: Share of the momentum, beside the gradient, in the update.
+    b1: Weight of the momentum in the update; the gradient has weight 1 - b1.
     b2: Decay rate of the momentum.
 
   References:

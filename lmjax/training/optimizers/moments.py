@@ -1,9 +1,9 @@
-"""Optimizer state in bfloat16, at half the memory, rounded at random.
+"""Optimizer state in bfloat16 with stochastic rounding, at half the memory.
 
-A moment changes by a small share of itself at a step: by 0.001 of it where b2
-is 0.999. bfloat16 has 8 bits, so that rounding to the nearest number would undo
-every such change. Rounded up or down with the odds that make the mean right,
-small changes add up.
+A step changes a moment by a small fraction of its value: by 0.001 if b2 is
+0.999. bfloat16 has 8 bits of precision, so rounding to nearest would undo each
+of these changes. Stochastic rounding keeps the mean right, so small changes add
+up.
 """
 from typing import Any, NamedTuple
 
@@ -15,11 +15,11 @@ from lmjax.core import trees
 
 
 class Rounded(NamedTuple):
-  """The state of an optimizer whose moments are bfloat16.
+  """The state of an optimizer with bfloat16 moments.
 
   Attributes:
-    count: Updates made so far: what the roundings are drawn by.
-    state: That of the optimizer.
+    count: Number of updates so far, which seeds the rounding.
+    state: The state of the optimizer.
   """
   count: jax.Array
   state: Any
@@ -27,15 +27,15 @@ class Rounded(NamedTuple):
 
 def in_bfloat16(
     optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
-  """Returns `optimizer` with what it keeps of each parameter in bfloat16.
+  """Returns `optimizer` with its state for each parameter kept in bfloat16.
 
-  An update is computed in float32, from the moments before they are rounded.
-  The roundings depend on the step alone, not on seed or devices, so that a run
-  that is resumed or divided makes the same.
+  Updates are computed in float32, from the new moments before these are
+  rounded. The rounding depends only on the step, not on seed or devices, so
+  that resumed runs and runs on several devices round in the same way.
 
   Args:
-    optimizer: Any whose state holds trees of the parameters' names and shapes;
-      arrays of other shapes stay as they are.
+    optimizer: An optimizer whose state contains trees with the names and shapes
+      of the parameters. Arrays with other shapes are left unchanged.
 
   References:
     Gupta et al., Deep Learning with Limited Numerical Precision,
@@ -51,7 +51,7 @@ def in_bfloat16(
     state = _map_moments(
         lambda leaf, _: leaf.astype(jnp.float32), rounded.state, updates)
     updates, state = optimizer.update(updates, state, params)
-    # The generator whose bits do not depend on how an array is divided.
+    # With this generator, bits do not depend on how an array is divided.
     key = jax.random.fold_in(
         jax.random.key(0, impl='threefry2x32'), rounded.count)
     state = _map_moments(
@@ -63,10 +63,10 @@ def in_bfloat16(
 
 
 def stochastically(x: jax.Array, key: jax.Array) -> jax.Array:
-  """Returns float32 numbers as one of the two bfloat16 ones around each.
+  """Rounds float32 numbers to one of the two neighbouring bfloat16 numbers.
 
-  The nearer one is the likelier, so that the mean is `x`. Infinities and NaN
-  stay what they are.
+  The nearer neighbour is more likely, such that the expected value is `x`.
+  Infinities and NaN are kept.
   """
   bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
   noise = jax.random.bits(key, x.shape, jnp.uint16).astype(jnp.uint32)
@@ -77,7 +77,7 @@ def stochastically(x: jax.Array, key: jax.Array) -> jax.Array:
 
 
 def _map_moments(function, state, params):
-  """Maps `function(leaf, index)` over what is kept of each parameter."""
+  """Maps `function(leaf, index)` over the leaves that belong to a parameter."""
   shapes = {path: leaf.shape for path, leaf in trees.items(params)}
   index = 0
 

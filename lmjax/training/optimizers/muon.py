@@ -12,8 +12,8 @@ from lmjax.training.optimizers import optimizer
 class Muon(optimizer.Optimizer):
   """Orthogonalised momentum for hidden matrices, Adam for everything else.
 
-  Updates are scaled to the root mean square that Adam's have, so that one
-  learning rate and weight decay serve both.
+  Updates are scaled to the root mean square of Adam's updates, so that both use
+  the same learning rate and weight decay.
 
   References:
     Jordan et al., Muon: an optimizer for hidden layers in neural networks,
@@ -23,11 +23,11 @@ class Muon(optimizer.Optimizer):
   Attributes:
     momentum: Decay rate of the momentum of the orthogonalised matrices.
     iterations: Newton-Schulz steps that orthogonalise a matrix.
-    b1: Decay rate of the average of gradients, under Adam.
-    b2: Decay rate of the average of squared gradients, under Adam.
-    eps: Added to the root of that average, so that nothing divides by 0.
-    hidden: Pattern of the matrices that are orthogonalised, over their last two
-      axes; earlier axes (scanned layers) are a batch of matrices.
+    b1: Decay rate of Adam's average of gradients.
+    b2: Decay rate of Adam's average of squared gradients.
+    eps: Added to the root of the average of squares, to avoid division by 0.
+    hidden: Pattern of the paths of the matrices to orthogonalise. A matrix is
+      the last two axes; earlier axes, as of scanned layers, are a batch.
     rms: Root mean square of an orthogonalised update.
   """
   momentum: float = 0.95

@@ -1,9 +1,9 @@
-"""What all optimizers share: a frozen dataclass that builds an optax one.
+"""The base class of optimizers: a frozen dataclass that builds an optax one.
 
-Each optimizer names its own rule and parameters; learning rate, schedule,
-clipping, weight decay and freezing are the same for all. Decay and freezing go
-by patterns on parameter paths (see `rules`). Any other optax transformation can
-be handed to `loop.fit` in their place.
+Each optimizer defines its own rule and parameters. Learning rate, schedule,
+clipping, weight decay and freezing are common to all. Decay and freezing select
+parameters by patterns on their paths (see `rules`). `loop.fit` also accepts any
+other optax transformation.
 """
 import dataclasses
 from typing import Any, Literal
@@ -23,11 +23,13 @@ class Optimizer:
   Attributes:
     learning_rate: The peak of the schedule.
     schedule: The shape of the learning rate over the run.
-    clip_norm: Largest global norm of the gradient of what trains; None = off.
-    weight_decay: Times the multiplier that `decay` gives a parameter.
-    decay: Pairs (pattern, multiplier): the first that meets a path counts.
-    freeze: Patterns of parameters that do not train.
-    moments: What is kept of each parameter; bfloat16 halves its memory, see
+    clip_norm: Largest global norm of the gradient, without frozen parameters;
+      None turns clipping off.
+    weight_decay: Weight decay of a parameter whose multiplier in `decay` is 1.
+    decay: Pairs (pattern, multiplier) for weight decay; the first pattern that
+      matches a path counts.
+    freeze: Patterns of the paths of parameters that do not train.
+    moments: Type of the optimizer's state; bfloat16 halves its memory, see
       `moments`.
   """
   learning_rate: float = 1e-3
@@ -64,12 +66,12 @@ class Optimizer:
     """Returns the optax transformation.
 
     Args:
-      params: The parameters or their shapes; only paths and ranks are read.
-      steps: Length of the run, over which the schedule stretches.
+      params: The parameters or their shapes; only paths are read.
+      steps: Length of the run, to which the schedule is scaled.
 
     Raises:
-      InputError: If a pattern meets no parameter, or the schedule does not fit
-        the run.
+      InputError: If a pattern matches no parameter, or the schedule does not
+        fit the run.
     """
     decay = rules.decay(params, self.weight_decay, self.decay)
     clip = (optax.identity() if self.clip_norm is None
@@ -83,10 +85,10 @@ class Optimizer:
 
   def rule(self, decay: optax.GradientTransformation
            ) -> optax.GradientTransformation:
-    """Returns what becomes of a gradient, before the learning rate scales it.
+    """Returns the transformation of gradients before the learning rate.
 
     Args:
-      decay: Adds the weight decay; the rule says where.
+      decay: The transformation that adds weight decay, for the rule to place.
     """
     raise NotImplementedError
 

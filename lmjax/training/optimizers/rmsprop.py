@@ -1,4 +1,4 @@
-"""RMSProp: gradients over their running root mean square."""
+"""RMSProp: gradients divided by their running root mean square."""
 import dataclasses
 
 import optax
@@ -8,12 +8,14 @@ from lmjax.training.optimizers import optimizer
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RMSProp(optimizer.Optimizer):
-  """Gradients over a running root mean square; decay is added to the gradient.
+  """Divides gradients by their running root mean square.
+
+  Weight decay is added to the gradient.
 
   Attributes:
     b2: Decay rate of the average of squared gradients.
-    eps: Added to the root of that average, so that nothing divides by 0.
-    momentum: Decay rate of the momentum; 0 is none.
+    eps: Added to the root of the average of squares, to avoid division by 0.
+    momentum: Decay rate of the momentum, 0 for none.
 
   References:
     Tieleman and Hinton, Coursera: Neural networks for machine learning,

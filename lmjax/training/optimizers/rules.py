@@ -1,7 +1,7 @@
-"""Which parameters train and which decay: rules by parameter path.
+"""Rules by parameter path for weight decay and freezing.
 
-Paths, not ranks, decide: in a stack of scanned layers every bias has two axes
-and every kernel three, so a rule such as "decay what has rank 2" is wrong.
+Rules use paths rather than ranks: in a stack of scanned layers every bias has
+two axes and every kernel three, so "decay parameters of rank 2" would be wrong.
 """
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,10 +24,11 @@ def decay(
   Args:
     params: Parameters or their shapes.
     rate: The weight decay.
-    rules: Pairs (pattern, multiplier); the first that meets a path counts.
+    rules: Pairs (pattern, multiplier); the first pattern that matches a path
+      counts.
 
   Raises:
-    InputError: If a parameter meets no rule, or a rule meets no parameter.
+    InputError: If a parameter matches no rule, or a rule no parameter.
   """
   if not rate:
     return optax.identity()
@@ -45,10 +46,10 @@ def decay(
 
 
 def frozen(params: Any, patterns: Sequence[str]) -> Any:
-  """Returns a tree of booleans: True where a parameter is not to train.
+  """Returns a tree of booleans, True for parameters that do not train.
 
   Raises:
-    InputError: If a pattern meets no parameter, or nothing is left to train.
+    InputError: If a pattern matches no parameter, or all parameters are frozen.
   """
   still = trees.match(params, [(p, True) for p in patterns] + [('.*', False)])
   if all(jax.tree.leaves(still)):
@@ -61,9 +62,9 @@ def train_only_unfrozen(
     optimizer: optax.GradientTransformation, params: Any,
     patterns: Sequence[str],
 ) -> optax.GradientTransformation:
-  """Returns `optimizer` restricted to parameters that meet no pattern.
+  """Returns `optimizer` restricted to parameters that match no pattern.
 
-  Frozen parameters have no optimizer state and come out bit for bit the same.
+  Frozen parameters have no optimizer state and stay the same bit for bit.
   """
   if not patterns:
     return optimizer
@@ -73,7 +74,7 @@ def train_only_unfrozen(
 
 
 def _keep() -> optax.GradientTransformation:
-  """Updates by -0.0, the one number that changes no bit of another."""
+  """Updates by -0.0, since x + -0.0 has the bits of x for every x."""
   return optax.stateless(lambda updates, params: jax.tree.map(
       lambda u: jnp.full_like(u, -0.0), updates))
 
@@ -81,11 +82,11 @@ def _keep() -> optax.GradientTransformation:
 def without_gradient(
     objective: Callable[..., Any], patterns: Sequence[str]
 ) -> Callable[..., Any]:
-  """Returns `objective` with no gradient into parameters meeting a pattern.
+  """Returns `objective` without gradients for parameters that match a pattern.
 
-  The optimizer leaves frozen parameters alone in any case; this also spares
-  the backward pass and the gradient's memory, and `grad_norm` then measures
-  only what trains.
+  The optimizer does not change frozen parameters anyway. Without gradients the
+  backward pass also needs less time and memory, and `grad_norm` measures only
+  the parameters that train.
   """
   if not patterns:
     return objective

@@ -1,7 +1,7 @@
 """Learning-rate schedules, as frozen dataclasses that build optax schedules.
 
-Each is a shape between 0 and 1; `build` scales it by the peak learning rate
-and stretches it over the run: `Cosine(warmup=100).build(3e-4, 1000)`.
+Each is a shape between 0 and 1. `build` scales it to the peak learning rate and
+the length of the run: `Cosine(warmup=100).build(3e-4, 1000)`.
 """
 import dataclasses
 
@@ -70,7 +70,7 @@ class Linear:
 
 @dataclasses.dataclass(frozen=True)
 class InverseSquareRoot:
-  """Falls as sqrt(warmup / step) after warm-up; does not depend on the end.
+  """Falls as sqrt(warmup / step) after warm-up, for a run of any length.
 
   Attributes:
     warmup: Steps in which the rate rises from 0 to its peak.
@@ -98,7 +98,7 @@ class WarmupStableDecay:
 
   Attributes:
     warmup: Steps in which the rate rises from 0 to its peak.
-    decay: Fraction of the run that the final fall takes.
+    decay: Length of the final fall, as a fraction of the run.
     final: The last rate, as a fraction of the peak.
 
   References:
@@ -130,16 +130,16 @@ class WarmupStableDecay:
 
 @dataclasses.dataclass(frozen=True)
 class StepDecay:
-  """The run in equal periods (epochs, say), each at a constant rate.
+  """A constant rate in each of several equal periods, such as epochs.
 
-  The peak for the first `hold` periods, then `factor` of the rate before at
-  the start of each further one.
+  The first `hold` periods have the peak rate. At the start of each further
+  period the rate is multiplied by `factor`.
 
   Attributes:
     warmup: Steps in which the rate rises from 0 to its peak.
-    periods: How many periods the run has.
-    hold: Periods at the peak.
-    factor: What each further period multiplies the rate by.
+    periods: Number of periods in the run.
+    hold: Number of periods at the peak rate.
+    factor: Factor by which each further period multiplies the rate.
 
   References:
     Zaremba et al., Recurrent Neural Network Regularization, arXiv:1409.2329,
@@ -173,8 +173,8 @@ Schedule = (Constant | Cosine | Linear | InverseSquareRoot | WarmupStableDecay
 def _warmed(after, learning_rate, warmup):
   """Returns `after`, preceded by a linear rise over `warmup` steps.
 
-  Step 0 already moves: the rise goes from 1/warmup to 1, as a rate of 0 would
-  waste the first batch.
+  The rise goes from 1/warmup to 1, because a rate of 0 at step 0 would waste
+  the first batch.
   """
   if not warmup:
     return after

@@ -8,11 +8,11 @@ from lmjax.training.optimizers import optimizer
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SGD(optimizer.Optimizer):
-  """Gradient descent with (Nesterov) momentum; decay is added to the gradient.
+  """Gradient descent with momentum; weight decay is added to the gradient.
 
   Attributes:
-    momentum: Decay rate of the momentum; 0 is none.
-    nesterov: Whether the gradient is taken where the momentum leads.
+    momentum: Decay rate of the momentum, 0 for none.
+    nesterov: Whether to use Nesterov momentum.
 
   References:
     Sutskever et al., On the importance of initialization and momentum, 2013.
