@@ -1,4 +1,4 @@
-"""Rows that go on where those of the step before ended, for carried states."""
+"""Rows that continue the rows of the step before, for carried states."""
 import dataclasses
 
 import numpy as np
@@ -14,16 +14,16 @@ class Continuous:
   """The text as parallel streams, of which a step reads the next T tokens.
 
   The documents, joined in order, are cut into `streams` parts of equal length.
-  Row i of step s holds the tokens from s T on of part i, so a model that
+  Row i of step s holds T tokens of part i from token s T on, so a model that
   carries its state from step to step reads every document without a break.
-  Every token but the first of a document is predicted once an epoch.
+  Every token except the first of a document is predicted once per epoch.
 
-  Positions count from the document's begin, or the part's where that is later:
-  0 is where a state begins anew, and so does every epoch. Segments number the
-  documents of a row; the end of each part is padded to a whole row.
+  Positions count from the start of the document, or of the part if that is
+  later; a new state begins at position 0, and at every epoch. Segments number
+  the documents of a row; the end of each part is padded to a whole row.
 
   Attributes:
-    streams: How many there are; the data's `batch_size`.
+    streams: Number of streams, which should equal the data's `batch_size`.
 
   References:
     Mikolov et al., Recurrent neural network based language model, 2010, section
@@ -37,7 +37,7 @@ class Continuous:
           f'Continuous.streams should be at least 1; got {self.streams}.')
 
   def check(self, batch_size: int) -> None:
-    """Refuses a batch size that would not give each stream its row."""
+    """Checks that a batch has one row for each stream."""
     if batch_size != self.streams:
       raise errors.InputError(
           f'Continuous.streams is {self.streams}, but batch_size is '
@@ -56,7 +56,7 @@ class _Streams:
 
   def __init__(self, store: store_lib.TokenStore, length: int, streams: int):
     self._store, self._length, self._streams = store, length, streams
-    pairs = store.num_tokens - 1  # Of an input and the token after it.
+    pairs = store.num_tokens - 1  # Pairs of an input and its target.
     self._part = -(-pairs // streams)
     if length < 1:
       raise errors.InputError(f'length should be at least 1; got {length}.')
@@ -67,7 +67,7 @@ class _Streams:
     self.num_rows = -(-self._part // length) * streams
 
   def rows(self, epoch: int, indices: np.ndarray) -> dict[str, np.ndarray]:
-    """See `packing.Rows`; epochs are alike."""
+    """See `packing.Rows`; all epochs are equal."""
     del epoch
     return self._cut(indices)[1]
 
@@ -78,10 +78,10 @@ class _Streams:
 
   def _cut(self, indices: np.ndarray
            ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Returns where the tokens of rows are in the store, and the rows."""
+    """Returns the places of the rows' tokens in the store, and the rows."""
     step, stream = np.divmod(np.asarray(indices, np.int64), self._streams)
     column = np.arange(self._length + 1)
-    within = (step * self._length)[:, None] + column  # Of the part.
+    within = (step * self._length)[:, None] + column  # Place in the part.
     begin = (stream * self._part)[:, None]
     place = begin + within
     last = self._store.num_tokens - 1

@@ -1,7 +1,8 @@
-"""Documents transformed while training, by grain; an extra: `lmjax[data]`.
+"""Transforms documents during training, by grain; needs `lmjax[data]`.
 
-Where rows can be made once, `pipeline` is simpler and faster. This is for what
-must differ each epoch: augmentation, random spans, sampled templates.
+`pipeline` is simpler and faster for rows that can be made once. This module is
+for rows that differ in each epoch: augmentation, random spans, sampled
+templates.
 """
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,16 +19,16 @@ def batches(documents: Sequence[Any],
             shuffle: bool = True) -> Callable[[int], dict[str, np.ndarray]]:
   """Returns a function from a step to its batch of transformed documents.
 
-  The random generator a document gets belongs to (seed, epoch, document), so a
-  batch is a function of the step and a run resumes exactly from its number.
+  The random generator of a document depends on (seed, epoch, document), so a
+  batch is a function of the step and a run resumes exactly from its step.
 
   Args:
-    documents: Anything that can be indexed: a list of texts or of features.
-    transform: From a document and a generator to a dict of arrays, whose
+    documents: Documents that can be indexed: a list of texts or of features.
+    transform: Maps a document and a generator to a dict of arrays, whose
       shapes are the same for every document.
-    batch_size: Documents a batch.
-    seed: Of the order and of the generators.
-    shuffle: Whether to permute the documents, differently each epoch.
+    batch_size: Documents in a batch.
+    seed: Seed of the order and of the generators.
+    shuffle: Whether to permute the documents, differently in each epoch.
 
   Raises:
     InputError: If grain is not installed, or there are too few documents.

@@ -1,7 +1,7 @@
-"""Rows of equal length out of documents of any length.
+"""Packs documents of any length into rows of equal length.
 
-All three ways give `inputs`, `targets`, `weights`, `positions` and `segments`
-of shape [rows, length]; a row is a function of (seed, epoch, index) alone.
+All three configs make `inputs`, `targets`, `weights`, `positions` and
+`segments` of shape [rows, length]; a row is a function of (seed, epoch, index).
 """
 import dataclasses
 import functools
@@ -18,34 +18,34 @@ class Rows(Protocol):
   """Rows that can be drawn in any order.
 
   Attributes:
-    num_rows: Rows in an epoch.
+    num_rows: Number of rows in an epoch.
   """
   num_rows: int
 
   def rows(self, epoch: int, indices: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns the rows `indices` of an epoch, each array [len(indices), T]."""
+    """Returns the rows `indices` of an epoch as arrays [len(indices), T]."""
 
   def documents(self, epoch: int, indices: np.ndarray) -> np.ndarray:
-    """Returns which document of the store each token of these rows is from.
+    """Returns the number in the store of the document of each token of rows.
 
-    int64 [len(indices), T + 1]: those of the inputs, then that of the last
-    target. -1 where there is none: padding, special ids, and a last target
-    that does not count.
+    int64 [len(indices), T + 1]: documents of the inputs, then of the last
+    target. -1 stands for no document: padding, special ids, and a last target
+    whose weight is 0.
     """
 
 
 @dataclasses.dataclass(frozen=True)
 class Packed:
-  """Documents packed tightly, none of which sees another.
+  """Documents packed without padding between them, each seeing only itself.
 
   Every epoch permutes the documents, joins them and cuts the stream into rows
-  of T inputs and their targets. Segments tell the documents of a row apart and
-  positions restart with each, so attention never crosses; predicting the first
-  token of a document from the one before has weight 0. All other tokens are
-  predicted exactly once an epoch.
+  of T inputs and their targets. Segments number the documents of a row and
+  positions restart with each, so attention never crosses borders; the first
+  token of a document has weight 0 as the target of the token before it. All
+  other tokens are predicted exactly once per epoch.
 
   Attributes:
-    shuffle: Whether to permute documents and rows; else they come in order.
+    shuffle: Whether to permute documents and rows; if not, they stay in order.
   """
   shuffle: bool = True
 
@@ -58,13 +58,13 @@ class Packed:
 
 @dataclasses.dataclass(frozen=True)
 class Concatenated:
-  """Documents concatenated and cut, attending across their borders.
+  """Documents concatenated and cut, with attention across their borders.
 
-  The rows of `Packed` without segments: a document also sees, and is predicted
-  from, whatever stands before it in the row.
+  The rows are the rows of `Packed` with a single segment: the tokens of a
+  document also see, and are predicted from, the documents before it in the row.
 
   Attributes:
-    shuffle: Whether to permute documents and rows; else they come in order.
+    shuffle: Whether to permute documents and rows; if not, they stay in order.
   """
   shuffle: bool = True
 
@@ -79,8 +79,9 @@ class Concatenated:
 class Crops:
   """Windows at random places of the whole text, as nanoGPT draws them.
 
-  Places are uniform and independent, so an epoch (as many tokens as the text
-  has) meets some tokens twice and others never. Borders are ignored.
+  Places are uniform and independent, so an epoch, which has as many tokens as
+  the text, reads some tokens several times and others never. Borders between
+  documents are ignored.
   """
 
   def build(self, store: store_lib.TokenStore, length: int, seed: int,
@@ -94,7 +95,7 @@ Config = Packed | Concatenated | Crops
 
 
 class _Stream:
-  """Rows cut from the documents joined in an order that changes by epoch."""
+  """Rows cut from documents that are joined in a new order each epoch."""
 
   def __init__(self, store: store_lib.TokenStore, length: int, seed: int,
                shuffle: bool, crosses: bool):
@@ -107,8 +108,11 @@ class _Stream:
     self._order = functools.lru_cache(maxsize=2)(self._order)
 
   def _order(self, epoch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns where documents begin in the stream, a shift for each to its
-    place in the store, and the order of rows."""
+    """Returns starts and shifts of the documents, and the order of rows.
+
+    A document starts at `starts` in the stream, and at `starts` + `shifts` in
+    the store.
+    """
     offsets = np.asarray(self._store.offsets)
     if not self._shuffle:
       starts, shifts = offsets, np.zeros_like(offsets)
@@ -117,7 +121,7 @@ class _Stream:
     documents = random.permutation(self._store.num_documents)
     starts = np.zeros_like(offsets)
     np.cumsum(np.diff(offsets)[documents], out=starts[1:])
-    shifts = np.zeros_like(offsets)  # The last is for what pads the last row.
+    shifts = np.zeros_like(offsets)  # The last one is for padding.
     shifts[:-1] = offsets[documents] - starts[:-1]
     return starts, shifts, random.permutation(self.num_rows)
 
@@ -131,11 +135,11 @@ class _Stream:
 
   def _cut(self, epoch: int, indices: np.ndarray
            ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Returns where the tokens of rows are in the store, and the rows.
+    """Returns the places of the rows' tokens in the store, and the rows.
 
-    The work is a few vector operations whatever the documents: pieces are the
-    parts of documents that a row of T + 1 tokens holds, in order; what is known
-    of a piece is repeated over its tokens.
+    A few vector operations do the work for any number of documents. A row of
+    T + 1 tokens consists of pieces, each a part of one document; the numbers of
+    a piece are repeated over its tokens.
     """
     starts, shifts, order = self._order(epoch)
     span = self._length + 1
@@ -176,7 +180,7 @@ class _Stream:
 
 
 class _Windows:
-  """Rows at places drawn for every epoch at once."""
+  """Rows at random places; the places of an epoch are drawn together."""
 
   def __init__(self, store: store_lib.TokenStore, length: int, seed: int):
     _check(store, length)
@@ -208,9 +212,9 @@ def owners(store: store_lib.TokenStore, places: np.ndarray,
   """Returns the document of each token of a batch; see `Rows.documents`.
 
   Args:
-    store: Where the tokens are from.
-    places: Where each is in the store, [B, T + 1].
-    batch: The rows, which say what of them is real.
+    store: The store of the tokens.
+    places: Place of each token in the store, [B, T + 1].
+    batch: The rows, whose segments and weights mark padding.
   """
   real = np.concatenate(
       [batch['segments'] > 0, batch['weights'][:, -1:] > 0], axis=1)
@@ -219,7 +223,7 @@ def owners(store: store_lib.TokenStore, places: np.ndarray,
 
 
 def _batch(tokens, weights, positions, segments) -> dict[str, np.ndarray]:
-  """Returns T inputs and T targets from rows of T + 1."""
+  """Returns rows of T inputs and T targets from rows of T + 1 tokens."""
   return {
       'inputs': np.ascontiguousarray(tokens[:, :-1]),
       'targets': np.ascontiguousarray(tokens[:, 1:]),
@@ -239,6 +243,6 @@ def _check(store: store_lib.TokenStore, length: int) -> None:
 
 
 def _generator(seed: int, epoch: int) -> np.random.Generator:
-  """Returns a counter-based generator that belongs to (seed, epoch) alone."""
+  """Returns a counter-based generator, a function of (seed, epoch)."""
   sequence = np.random.SeedSequence([seed, epoch])
   return np.random.Generator(np.random.Philox(sequence))

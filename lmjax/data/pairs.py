@@ -1,9 +1,9 @@
-"""Rows of two texts, [CLS] A [SEP] B [SEP], that belong together or do not.
+"""Rows of two texts, [CLS] A [SEP] B [SEP], labelled as a true pair or not.
 
 A document's tokens, without BOS and EOS, are cut into stretches that fill a
-row, and each stretch at a random place into A and B: token stores know no
-sentences, so "sentence" here means, as in BERT, any stretch of text. All is a
-function of (seed, epoch, index) alone.
+row, and each stretch is divided at a random place into A and B. Token stores do
+not record sentences, so "sentence" means any stretch of text, as in BERT. A row
+is a function of (seed, epoch, index).
 """
 import dataclasses
 import functools
@@ -15,18 +15,19 @@ from lmjax.data import packing
 from lmjax.data import token_store as store_lib
 from lmjax.data.tokenizers import vocabulary
 
-_AROUND = 3  # [CLS] and twice [SEP].
+_AROUND = 3  # Special tokens in a row: [CLS] and two [SEP].
 
 
 @dataclasses.dataclass(frozen=True)
 class NextSentence:
-  """Half of the rows have a B from another document: label 1, else 0.
+  """B comes from another document in half of the rows (label 1, otherwise 0).
 
-  Such a B is as long as the one it replaces, if its document is, so that
-  length does not tell. Needs the specials [CLS] and [SEP].
+  Such a B has the length of the one it replaces, unless its document is
+  shorter, so that length does not reveal the label. Needs the specials [CLS]
+  and [SEP].
 
   Attributes:
-    shuffle: Whether to permute rows; else they come in order.
+    shuffle: Whether to permute rows; if not, they stay in order.
 
   References:
     Devlin et al., BERT, arXiv:1810.04805, section 3.1, task 2.
@@ -38,20 +39,20 @@ class NextSentence:
     """Returns rows of `length` tokens of the store.
 
     Raises:
-      InputError: If a special is missing, rows are too short, or there are no
-        two documents to take texts from.
+      InputError: If a special is missing, rows are too short, or fewer than two
+        documents have enough tokens.
     """
     return _Pairs(store, length, seed, tokenizer, self.shuffle, swaps=False)
 
 
 @dataclasses.dataclass(frozen=True)
 class SentenceOrder:
-  """Half of the rows have A and B exchanged: label 1, else 0.
+  """A and B are exchanged in half of the rows (label 1, otherwise 0).
 
   Needs the specials [CLS] and [SEP].
 
   Attributes:
-    shuffle: Whether to permute rows; else they come in order.
+    shuffle: Whether to permute rows; if not, they stay in order.
 
   References:
     Lan et al., ALBERT, arXiv:1909.11942, section 3.1.
@@ -128,7 +129,7 @@ class _Pairs:
     return out | {'targets': out['inputs'].copy(), 'weights': weights}
 
   def documents(self, epoch: int, indices: np.ndarray) -> np.ndarray:
-    """See `packing.Rows`; the target after the last token is itself."""
+    """See `packing.Rows`; targets are the inputs, so the last column is -1."""
     order, numbers = self._epoch(epoch)
     offsets = np.asarray(self._store.offsets)
     out = np.full((len(indices), self._length + 1), -1, np.int64)
@@ -142,7 +143,7 @@ class _Pairs:
     return out
 
   def _pair(self, stretch, numbers):
-    """Returns where A and B begin and end in the store, and the label."""
+    """Returns (start, end) of A and of B in the store, and the label."""
     start, end = self._starts[stretch], self._ends[stretch]
     cut = start + 1 + int(numbers[0] * (end - start - 1))
     first, second = (start, cut), (cut, end)
@@ -154,11 +155,11 @@ class _Pairs:
     return first, second, label
 
   def _elsewhere(self, stretch, count, numbers):
-    """Returns where `count` tokens of another document are, if it has them."""
+    """Returns (start, end) of `count` tokens, or fewer, of another document."""
     low, high = np.searchsorted(
         self._documents, self._documents[stretch] + np.arange(2))
     other = int(numbers[0] * (self.num_rows - (high - low)))
-    other += (high - low) * (other >= low)  # Over those of this document.
+    other += (high - low) * (other >= low)  # Skips stretches of this document.
     start, end = self._starts[other], self._ends[other]
     start += int(numbers[1] * (end - start))
     first, last = (ends[self._documents[other]] for ends in self._texts)
@@ -167,7 +168,7 @@ class _Pairs:
 
 
 def _texts(store, tokenizer):
-  """Returns where the text of each document begins and ends in the store."""
+  """Returns starts and ends of the documents' texts in the store."""
   offsets = np.asarray(store.offsets)
   starts, ends = offsets[:-1].copy(), offsets[1:].copy()
   if tokenizer.bos_id is not None:

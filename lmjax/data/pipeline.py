@@ -1,4 +1,4 @@
-"""From a source of text to batches that are a function of the step."""
+"""Turns a source of text into batches that are a function of the step."""
 from collections.abc import Iterator, Mapping
 import dataclasses
 import pathlib
@@ -30,22 +30,22 @@ _PURPOSES = {'train': 'train on', 'valid': 'validate on', 'test': 'test on'}
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-  """What a language model is trained and tested on.
+  """The data that a language model is trained and tested on.
 
   Attributes:
     source: Where text comes from.
-    split: What is held out of it; None trains on all of it.
+    split: How documents are held out; None trains on all of them.
     tokenizer: How text becomes ids.
-    specials: Ids beyond text that an objective asks for, such as '[MASK]'.
-    sentinels: How many ids <extra_id_0>, ... follow them, for denoising.
+    specials: Special tokens that an objective needs, such as '[MASK]'.
+    sentinels: Number of ids <extra_id_0>, ... after them, for denoising.
     packing: How documents become rows.
-    corruption: What makes a task of each row, such as hiding spans of it; rows
-      are then cut so that what comes of them fits `length`. None: nothing.
-    length: Tokens a row; None takes the model's context.
-    batch_size: Rows a step, over all devices and microbatches.
-    seed: Of the order of documents and rows.
-    cache: Folder of tokenized text, which runs share; None puts it beside the
-      run.
+    corruption: How each row becomes a task, for example by hiding spans; rows
+      are then cut so that the result fits `length`. None leaves rows unchanged.
+    length: Tokens in a row; None takes the model's context.
+    batch_size: Rows in a step, over all devices and microbatches.
+    seed: Seed of the order of documents and rows.
+    cache: Folder of tokenized text, which runs can share; None puts it into the
+      run's directory.
   """
   source: text_lib.Config = sources.Embedded()
   split: splits.Config | None = splits.HashSplit()
@@ -72,13 +72,13 @@ class DataConfig:
   def build(self, directory: str | pathlib.Path,
             tokenizer: tokenizer_lib.Tokenizer | None = None,
             length: int | None = None) -> 'Data':
-    """Tokenizes what the cache does not have; returns the data, ready.
+    """Returns the data, after tokenizing splits that are not in the cache.
 
     Args:
-      directory: Where the cache goes if `cache` is None.
-      tokenizer: One to use instead of building what the config says, such as
-        that of a pretrained model.
-      length: Tokens a row where the config leaves it open.
+      directory: Parent folder of the cache if `cache` is None.
+      tokenizer: Tokenizer to use instead of building the config's, such as the
+        tokenizer of a pretrained model.
+      length: Tokens in a row if the config's `length` is None.
 
     Raises:
       InputError: If the text cannot be read, split, encoded or packed.
@@ -93,13 +93,13 @@ class DataConfig:
     return Data(self, tokenizer, self.length or length, **stores)
 
   def part(self, name: str) -> documents_lib.Source | None:
-    """Returns the source of one split, or None where there is none."""
+    """Returns the source of one split, or None if there is no such split."""
     if self.split is None:
       return self.source if name == 'train' else None
     return self.split.select(self.source, name)
 
   def build_tokenizer(self) -> tokenizer_lib.Tokenizer:
-    """Builds the tokenizer on the part of the text that it may learn from."""
+    """Returns the tokenizer, built on the splits that it may learn from."""
     names = {'nothing': (), 'train': ('train',), 'all': splits.NAMES}
     parts = [self.part(name) for name in names[self.tokenizer.needs]]
     tokenizer = self.tokenizer.build(
@@ -115,9 +115,9 @@ class Data:
   """Tokenized splits and the tokenizer that made them.
 
   Attributes:
-    config: What they were built from.
-    tokenizer: Text to ids and back.
-    length: Tokens a row, or None if it is still open.
+    config: The config that they were built from.
+    tokenizer: The tokenizer.
+    length: Tokens in a row, or None if not known.
     train: The ids to train on.
     valid: The ids to validate on, or None.
     test: The ids of the final test, or None.
@@ -130,7 +130,7 @@ class Data:
   test: store_lib.TokenStore | None
 
   def batches(self, split: str = 'train') -> 'Batches':
-    """Returns the batches of a split, as training sees them."""
+    """Returns the batches of a split for training."""
     if self.length is None:
       raise errors.InputError(
           'length is open: set it in the data config, or give build a length.')
@@ -150,8 +150,10 @@ class Data:
         tokenizer=self.tokenizer)
 
   def hashes(self) -> dict[str, str]:
-    """Returns digests of the tokenizer, the tokens of each split, and every
-    file they are from, each by the field of the run's config that names it."""
+    """Returns digests of the tokenizer, each split's tokens, and its files.
+
+    Keys begin with the field of the run's config that chooses the part.
+    """
     names = [name for name in splits.NAMES if getattr(self, name) is not None]
     return {key: value for name in names
             for key, value in self._contents(name).items()}
@@ -185,22 +187,21 @@ class Data:
 
 @dataclasses.dataclass(frozen=True)
 class Batches:
-  """Training batches, each a function of the step: call it with one.
+  """Training batches; a batch is a function of the step: `batches(step)`.
 
-  Nothing is remembered between steps, so a run resumes exactly from its step
-  number, and processes that feed different devices need not talk.
+  There is no state between steps, so a run resumes exactly from its step
+  number, and processes that feed different devices need not communicate.
 
   Attributes:
     source: The rows to draw from.
-    batch_size: Rows of a global batch.
-    length: Tokens a row.
-    vocab_size: Ids must be below it.
-    fingerprint: What the sequence of batches depends on, by the field of the
-      run's config that says it; runs that differ in any of it see other
-      batches.
-    index: Which shard of each global batch this gives.
-    count: How many shards there are.
-    tokenizer: What the ids are of, to say more where one is wrong.
+    batch_size: Rows in a global batch.
+    length: Tokens in a row.
+    vocab_size: Number of ids; a larger id is an error.
+    fingerprint: Everything that the sequence of batches depends on, by the
+      field of the run's config; runs that differ in it see other batches.
+    index: Number of the shard of each global batch that is returned.
+    count: Number of shards.
+    tokenizer: Tokenizer of the ids, for messages about a wrong id.
   """
   source: packing_lib.Rows
   batch_size: int
@@ -215,7 +216,7 @@ class Batches:
     """Returns the batch of a step: arrays [batch_size / count, length].
 
     Raises:
-      InputError: If it holds an id that the vocabulary has not.
+      InputError: If it holds an id that is not in the vocabulary.
     """
     parts = [self.source.rows(*part) for part in self._parts(step)]
     batch = parts[0] if len(parts) == 1 else {
@@ -227,7 +228,7 @@ class Batches:
     return batch
 
   def _refuse(self, step: int, name: str, ids: np.ndarray) -> None:
-    """Raises InputError that says which id it is, and where."""
+    """Raises an InputError that names the first wrong id and its place."""
     row, column = np.argwhere((ids < 0) | (ids >= self.vocab_size))[0]
     around = ids[row, max(0, column - 8):column + 8].tolist()
     raise errors.InputError(
@@ -240,7 +241,7 @@ class Batches:
         'to have it built again.')
 
   def _text(self, ids: list[int]) -> str:
-    """Returns what ids say, with ? for those that say nothing."""
+    """Returns the text of ids for a message, with ? for ids without text."""
     if self.tokenizer is None:
       return ''
     raw = b''.join(self.tokenizer.token_bytes(i) if 0 <= i < min(
@@ -250,16 +251,16 @@ class Batches:
   def documents(self, step: int) -> list[list[int]]:
     """Returns the documents of each row of a step's batch.
 
-    They are numbers in the token store, in the order in which the row has
-    them: those of its inputs, and of the target after the last input where it
-    counts.
+    A document is its number in the token store. A row's list follows the order
+    of its inputs, and includes the document of the last target if that has a
+    weight.
     """
     rows = [row for part in self._parts(step)
             for row in self.source.documents(*part).tolist()]
     return [[n for n in dict.fromkeys(row) if n >= 0] for row in rows]
 
   def _parts(self, step: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields the epoch, and the rows of it, that a batch is made of."""
+    """Yields (epoch, indices of its rows) for each epoch a batch draws from."""
     size = self.batch_size // self.count
     first = step * self.batch_size + self.index * size
     epochs, indices = np.divmod(
@@ -268,7 +269,7 @@ class Batches:
       yield int(epoch), indices[epochs == epoch]
 
   def shard(self, index: int, count: int) -> 'Batches':
-    """Returns shard `index` of `count`; all joined are the global batch."""
+    """Returns shard `index` of `count`; all shards make the global batch."""
     if count < 1 or self.batch_size % count:
       raise errors.InputError(
           f'batch_size={self.batch_size} should be a multiple of the {count} '
@@ -279,7 +280,7 @@ class Batches:
 
   @property
   def tokens_per_batch(self) -> int:
-    """Positions of a global batch, padding and document starts included."""
+    """Tokens in a global batch, padding and document starts included."""
     return self.batch_size * self.length
 
   @property

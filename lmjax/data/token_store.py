@@ -1,8 +1,9 @@
 """Token stores: a corpus as one memory-mapped array of ids.
 
 A store is a folder of four files: `tokens.bin` (the ids of all documents, one
-after the other, little-endian), `offsets.npy` (where each begins, and the
-end), `sizes.npy` (its UTF-8 bytes and words, before tokenization), `meta.json`.
+after the other), `offsets.npy` (where each document begins, and the end),
+`sizes.npy` (UTF-8 bytes and words of each document, before tokenization) and
+`meta.json`.
 """
 import array
 import collections
@@ -26,20 +27,20 @@ from lmjax.core import strict_json
 from lmjax.data.text import documents as documents_lib
 from lmjax.data.tokenizers import vocabulary
 
-_VERSION = 3  # Of the files; another version is built anew.
-_PART = 1 << 20  # Characters gathered before they are encoded.
+_VERSION = 3  # Version of the files; stores of other versions are rebuilt.
+_PART = 1 << 20  # Characters that are encoded together.
 
 
 @dataclasses.dataclass(frozen=True)
 class TokenStore:
-  """The ids of a corpus, indexable without being read into memory.
+  """The ids of a corpus, which can be indexed without reading them to memory.
 
   Attributes:
     tokens: All ids, 1-D, memory-mapped.
     offsets: int64; document i is `tokens[offsets[i]:offsets[i + 1]]`.
-    text_bytes: int64; the UTF-8 bytes of each document's original text.
-    words: int64; its words, by whitespace.
-    meta: What `meta.json` says: counts, digests, and what it was built from.
+    text_bytes: int64; UTF-8 bytes of each document's original text.
+    words: int64; words of each document, separated by whitespace.
+    meta: Contents of `meta.json`: counts, digests, and the store's identity.
   """
   tokens: np.ndarray
   offsets: np.ndarray
@@ -57,7 +58,7 @@ class TokenStore:
 
   @property
   def digest(self) -> str:
-    """SHA-256 over ids and offsets: what a model can see of the corpus."""
+    """SHA-256 of ids and offsets: all that a model can see of the corpus."""
     return self.meta['digest']
 
   def document(self, index: int) -> np.ndarray:
@@ -69,16 +70,16 @@ class TokenStore:
 
 def cached(source: documents_lib.Source, tokenizer: vocabulary.Tokenizer,
            cache: str | pathlib.Path) -> TokenStore:
-  """Returns the store of a source, building it where the cache has none.
+  """Returns the store of a source, building it if the cache does not have it.
 
-  The name of a store within the cache is a hash of the source's fingerprint
-  and the tokenizer's digest: text that changed is tokenized again, and a store
-  is never taken for another's. A build that is killed leaves nothing that a
-  later one would accept, and processes that want the same store build it once.
+  The name of a store in the cache is a hash of the source's fingerprint and the
+  tokenizer's digest, so text that changed is tokenized again, and different
+  stores never share a name. A build that is killed leaves no store behind, and
+  processes that need the same store build it once.
 
   Args:
     source: The documents.
-    tokenizer: What encodes them, each by `encode_document`.
+    tokenizer: The tokenizer that encodes them.
     cache: A folder for stores.
   """
   identity = {
@@ -90,7 +91,7 @@ def cached(source: documents_lib.Source, tokenizer: vocabulary.Tokenizer,
   directory = pathlib.Path(cache) / f'tokens-{name}'
   if not directory.exists():
     with _lock(directory):
-      if not directory.exists():  # Another process may have been faster.
+      if not directory.exists():  # Another process may have built it.
         build(directory, source, tokenizer, identity)
   return load(directory)
 
@@ -98,11 +99,11 @@ def cached(source: documents_lib.Source, tokenizer: vocabulary.Tokenizer,
 def load(directory: str | pathlib.Path) -> TokenStore:
   """Returns the store in a folder, memory-mapped.
 
-  All of it is read once, at over 1 GB/s, to compare it with its digest: a bit
-  that flips on a disk would else be trained on.
+  Reads all files once, at over 1 GB/s, to compare them with their digests;
+  otherwise we would train on corrupted data.
 
   Raises:
-    InputError: If it is no store, or its files are not what was written.
+    InputError: If the folder is not a store, or its files were changed.
   """
   directory = pathlib.Path(directory)
   try:
@@ -126,7 +127,7 @@ def load(directory: str | pathlib.Path) -> TokenStore:
         and sizes.shape == (2, meta['num_documents'])
         and offsets[0] == 0 and offsets[-1] == meta['num_tokens']
         and bool(np.all(offsets[:-1] <= offsets[1:])))
-  except Exception as error:  # NumPy raises whatever its parsers raise.
+  except Exception as error:  # NumPy's parsers raise errors of many types.
     raise errors.InputError(
         f'{str(directory)!r} is no intact token store ({error}); delete the '
         'folder to have it built again.') from None
@@ -138,8 +139,9 @@ def load(directory: str | pathlib.Path) -> TokenStore:
         'built again.')
   if damaged := _damaged(paths, meta):
     raise errors.InputError(
-        f'{damaged} is damaged: its SHA-256 is not that of what was written; '
-        f'delete the folder {str(directory)!r} to have it built again.')
+        f'{damaged} is damaged: its SHA-256 differs from the one recorded when '
+        f'it was written; delete the folder {str(directory)!r} to have it '
+        'built again.')
   tokens = np.memmap(paths[1], dtype, mode='r')
   return TokenStore(tokens, offsets, sizes[0], sizes[1], meta)
 
@@ -149,20 +151,20 @@ def build(directory: str | pathlib.Path, source: documents_lib.Source,
           identity: dict[str, Any] | None = None) -> TokenStore:
   """Tokenizes a source into a new folder, in one pass and little memory.
 
-  The folder appears under its name only when all is written.
+  The folder gets its name only when all files are written.
 
   Args:
     directory: The folder to create.
     source: The documents.
-    tokenizer: What encodes them.
-    identity: What the store is built from, kept in its `meta.json`.
+    tokenizer: The tokenizer that encodes them.
+    identity: Everything that the store depends on, kept in its `meta.json`.
 
   Raises:
     InputError: If the source cannot be read or encoded, or has no tokens.
   """
   directory = pathlib.Path(directory)
   unfinished = directory.with_name(directory.name + '.unfinished')
-  shutil.rmtree(unfinished, ignore_errors=True)  # Of a build that was killed.
+  shutil.rmtree(unfinished, ignore_errors=True)  # From a build that was killed.
   unfinished.mkdir(parents=True)
   try:
     counts = collections.Counter()
@@ -195,7 +197,7 @@ def build(directory: str | pathlib.Path, source: documents_lib.Source,
 
 def _damaged(paths: Sequence[pathlib.Path], meta: dict[str, Any]
              ) -> pathlib.Path | None:
-  """Returns which file is not what was written, if one is."""
+  """Returns the first file whose digest is wrong, or None."""
   _, tokens, *others = paths
   for path in others:
     if _sha256(path).hexdigest() != meta['files'].get(path.name):
@@ -206,7 +208,7 @@ def _damaged(paths: Sequence[pathlib.Path], meta: dict[str, Any]
 
 
 def _sha256(path: pathlib.Path, before: bytes = b'') -> Any:
-  """Returns the SHA-256 of some bytes and a file after them."""
+  """Returns the SHA-256 of some bytes followed by a file."""
   sha = hashlib.sha256(before)
   with open(path, 'rb') as file:
     return hashlib.file_digest(file, lambda: sha)
@@ -214,7 +216,7 @@ def _sha256(path: pathlib.Path, before: bytes = b'') -> Any:
 
 def _write(file: Any, documents: Iterator[str],
            tokenizer: vocabulary.Tokenizer) -> tuple[np.ndarray, Any]:
-  """Writes all ids; returns tokens, bytes and words a document, and a hash."""
+  """Writes all ids; returns tokens, bytes, words per document, and a hash."""
   columns = tuple(array.array('q') for _ in range(3))
   sha = hashlib.sha256(tokenizer.dtype.name.encode())
   for texts in _parts(documents):
@@ -224,7 +226,7 @@ def _write(file: Any, documents: Iterator[str],
     file.write(raw)
     sha.update(raw)
     for text, length in zip(texts, lengths.tolist()):
-      if length:  # Else a normaliser left nothing of it.
+      if length:  # A normaliser may leave no token of a document.
         columns[0].append(length)
         columns[1].append(len(text) if text.isascii() else len(text.encode()))
         columns[2].append(len(text.split()))
@@ -235,7 +237,7 @@ def _write(file: Any, documents: Iterator[str],
 
 
 def _parts(documents: Iterator[str]) -> Iterator[list[str]]:
-  """Yields documents in lists that are worth encoding at once."""
+  """Yields documents in lists that are large enough to encode at once."""
   part, size = [], 0
   for text in documents:
     part.append(text)
@@ -248,18 +250,18 @@ def _parts(documents: Iterator[str]) -> Iterator[list[str]]:
 
 
 def _to_disk(file: Any) -> None:
-  """Waits until the disk has the file, so that a rename cannot come first."""
+  """Waits until the file is on disk, so that a later rename finds it whole."""
   file.flush()
   os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
 def _lock(directory: pathlib.Path) -> Iterator[None]:
-  """Lets one process at a time build a folder; a dead one lets go."""
+  """Lets one process at a time build a folder; a dead one frees the lock."""
   directory.parent.mkdir(parents=True, exist_ok=True)
   try:
     import fcntl
-  except ImportError:  # Windows: two first runs at once may do the work twice.
+  except ImportError:  # Windows: two runs at once may both build the folder.
     yield
     return
   with open(directory.with_name(directory.name + '.lock'), 'w') as file:

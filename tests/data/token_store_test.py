@@ -179,7 +179,7 @@ def test_a_digest_that_is_not_that_of_the_ids_is_noticed(tmp_path):
   store = _build(tmp_path)
   path = tmp_path / 'store/meta.json'
   path.write_text(path.read_text().replace(store.digest, 'a' * 64))
-  with pytest.raises(errors.InputError, match='SHA-256 is not that'):
+  with pytest.raises(errors.InputError, match='SHA-256 differs'):
     store_lib.load(tmp_path / 'store')
 
 

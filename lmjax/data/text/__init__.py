@@ -1,4 +1,4 @@
-"""Sources of text by name: configs that all yield documents."""
+"""The table of sources of text, configs that yield documents."""
 from typing import Union
 
 from lmjax.data.synthetic import LANGUAGES

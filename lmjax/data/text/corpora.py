@@ -1,4 +1,4 @@
-"""Text that every CPython carries, so that a first run needs no download."""
+"""Texts that come with every CPython, so that a first run needs no download."""
 from collections.abc import Iterator
 import hashlib
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 from lmjax.core import errors
 
-# Not the library itself: tests, generated grammars of lib2to3, what pip put.
+# Not the library itself: tests, generated grammars of lib2to3, pip packages.
 _SKIPPED = frozenset({
     'test', 'tests', 'idle_test', 'site-packages', 'dist-packages',
     '__pycache__', 'lib2to3'})
@@ -18,7 +18,7 @@ _SKIPPED = frozenset({
 def python_docs() -> Iterator[str]:
   """Yields the pages of the language reference: English, about 0.5 to 0.8 MB.
 
-  They are what `help('topics')` shows, in the order of their names.
+  They are the pages of `help('topics')`, in the order of their names.
   """
   topics = _topics()
   for name in sorted(topics):
@@ -32,7 +32,7 @@ def python_stdlib() -> Iterator[str]:
 
 
 def fingerprint(name: str) -> dict[str, Any]:
-  """Returns what identifies an embedded corpus: it differs between Pythons."""
+  """Returns the identity of an embedded corpus, which differs by Python."""
   if name == 'python-docs':
     entries = [(key, len(text)) for key, text in sorted(_topics().items())]
   else:

@@ -1,4 +1,4 @@
-"""What every source of text gives: documents, one str each."""
+"""The interface of sources of text, which yield documents, one str each."""
 import collections
 from collections.abc import Iterator
 from typing import Any
@@ -7,23 +7,23 @@ from lmjax.core import errors
 
 
 class Source:
-  """Text as documents: the interface of all configs in `sources`.
+  """A source of text: the base class of all configs in `sources`.
 
-  A subclass is a frozen dataclass that reads text in `_read` and tells by
-  `fingerprint` when that text has changed. Reading twice gives the same
+  A subclass is a frozen dataclass that reads text in `_read` and whose
+  `fingerprint` changes when the text does. Reading twice gives the same
   documents in the same order.
   """
 
   def documents(
       self, counts: collections.Counter | None = None) -> Iterator[str]:
-    """Yields each document; those that hold no visible character are dropped.
+    """Yields each document; drops documents without a visible character.
 
     Args:
-      counts: Receives how many documents came, and what was dropped or
-        repaired on the way, by a plain name each.
+      counts: Receives the number of documents, and the numbers of dropped and
+        repaired ones, each under a readable name.
 
     Raises:
-      InputError: If the text cannot be read, or there is none at all.
+      InputError: If the text cannot be read, or no document is left.
     """
     counts = collections.Counter() if counts is None else counts
     is_empty = True
@@ -41,18 +41,18 @@ class Source:
           f'{self.describe()} holds no text; give it at least one document.')
 
   def fingerprint(self) -> dict[str, Any]:
-    """Returns JSON that differs when the documents may differ."""
+    """Returns JSON types that differ when the documents may differ."""
     raise TypeError(f'{type(self).__name__} should define fingerprint.')
 
   def contents(self) -> dict[str, str]:
-    """Returns what the text is in, by name: size and hash of each file.
+    """Returns {name: size and hash} of each file with text.
 
-    It reads all of them, so it is for when the text is read anyway.
+    Reads all files, so call it only when the text is read anyway.
     """
     return {}
 
   def describe(self) -> str:
-    """Returns the source as a person would name it."""
+    """Returns the source's name for messages."""
     return repr(self)
 
   def _read(self, counts: collections.Counter) -> Iterator[str]:
@@ -64,11 +64,11 @@ def utf8(text: str, name: str = 'The text') -> bytes:
 
   Args:
     text: Any str.
-    name: How a message names it.
+    name: Name of the text in messages.
 
   Raises:
-    InputError: On a lone surrogate, which JSON escapes and broken file names
-      can bring into a str although no UTF-8 text can hold it.
+    InputError: If the text has a lone surrogate, which JSON escapes and broken
+      file names can bring into a str, but which UTF-8 cannot encode.
   """
   try:
     return text.encode('utf-8')

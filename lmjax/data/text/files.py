@@ -1,4 +1,4 @@
-"""Reading text files, compressed or not, and saying exactly what is wrong."""
+"""Reads text files, compressed or not, with errors that name line and byte."""
 import collections
 from collections.abc import Iterator, Sequence
 import difflib
@@ -13,16 +13,16 @@ import zlib
 from lmjax.core import errors
 
 OnBadText = Literal['fail', 'replace', 'skip']
-_MAX_FILE_BYTES = 1 << 30  # Of a document that is a whole file.
+_MAX_FILE_BYTES = 1 << 30  # Largest document that is a whole file.
 _PART_BYTES = 1 << 24
-_END_BYTES = 1 << 16  # Of each end of a file, in its fingerprint.
+_END_BYTES = 1 << 16  # Bytes of each end of a file that the fingerprint hashes.
 
 
 def expand(paths: Sequence[str]) -> list[str]:
   """Returns the files that paths and globs name, each once, globs sorted.
 
   Raises:
-    InputError: If a path names no file, or an empty one.
+    InputError: If a path names no file, or an empty file.
   """
   if not paths:
     raise errors.InputError('paths is empty; name a file or a glob.')
@@ -49,9 +49,9 @@ def read(path: str, on_bad_text: OnBadText,
 
   Args:
     path: A file; gzip if its name ends in `.gz`.
-    on_bad_text: What to do with bytes that are not UTF-8: 'fail', 'replace'
-      each by U+FFFD, or 'skip' their lines.
-    counts: Receives how much was replaced or skipped.
+    on_bad_text: How to handle bytes that are not UTF-8: 'fail', 'replace' each
+      by U+FFFD, or 'skip' their lines.
+    counts: Receives the numbers of repaired and skipped lines.
 
   Raises:
     InputError: If the file is damaged, binary or, under 'fail', not UTF-8.
@@ -75,8 +75,9 @@ def lines(path: str, on_bad_text: OnBadText, max_line_bytes: int,
           counts: collections.Counter) -> Iterator[tuple[int, str]]:
   """Yields (line number from 1, text without its line end) of a file.
 
-  Memory stays bounded by `max_line_bytes`; see `read` for the rest. A longer
-  line fails or, under 'replace' and 'skip', is skipped and counted.
+  Memory is bounded by `max_line_bytes`. A longer line is an error or, with
+  'replace' and 'skip', is skipped and counted. See `read` for the other
+  arguments.
   """
   number, offset = 0, 0
   with _open(path) as file:
@@ -105,7 +106,7 @@ def lines(path: str, on_bad_text: OnBadText, max_line_bytes: int,
 
 
 def check_limit(max_line_bytes: int) -> None:
-  """Refuses a limit that no line keeps."""
+  """Checks that a limit on the length of lines is at least 1."""
   if max_line_bytes < 1:
     raise errors.InputError(
         f'max_line_bytes should be at least 1; got {max_line_bytes}.')
@@ -114,7 +115,7 @@ def check_limit(max_line_bytes: int) -> None:
 def fingerprint(paths: Sequence[str]) -> list[dict[str, Any]]:
   """Returns name, size, time of change and a hash of both ends of each file.
 
-  It reads 128 kB a file, however large, so it is cheap enough for every start.
+  Reads at most 128 kB per file, so it is cheap enough for every start.
   """
   rows = []
   for path in expand(paths):
@@ -130,8 +131,10 @@ def fingerprint(paths: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def contents(paths: Sequence[str]) -> dict[str, str]:
-  """Returns size and SHA-256 of each file, by its name below the folder that
-  holds them all."""
+  """Returns {name: size and SHA-256} of each file.
+
+  Names are relative to the folder that holds all files.
+  """
   found = expand(paths)
   folder = os.path.commonpath(
       [os.path.dirname(os.path.abspath(path)) for path in found])
@@ -153,7 +156,7 @@ def _open(path: str):
 
 
 def _whole(path: str, file: Any) -> bytes:
-  """Returns all bytes; a small archive may hold more than memory does."""
+  """Returns all bytes; fails on a file that would not fit into memory."""
   parts, size = [], 0
   while part := file.read(_PART_BYTES):
     parts.append(part)
@@ -166,7 +169,7 @@ def _whole(path: str, file: Any) -> bytes:
 
 
 def _guarded(path: str, file: Any, read_some: Any) -> bytes:
-  """Returns what `read_some` reads, or says how the file is damaged."""
+  """Returns the result of `read_some`; raises InputError for a damaged file."""
   try:
     return read_some()
   except EOFError:
@@ -190,7 +193,7 @@ def _refuse_nul(path: str, raw: bytes, start: int) -> None:
 def _decoded(path: str, number: int, start: int, raw: bytes,
              on_bad_text: OnBadText,
              counts: collections.Counter) -> str | None:
-  """Returns a line as text, or None if it is to be skipped."""
+  """Returns a line as text, or None to skip it."""
   try:
     return raw.decode('utf-8')
   except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Where text comes from: configs that all yield the same thing, documents."""
+"""Sources of text: configs that yield documents."""
 import collections
 from collections.abc import Iterator
 import dataclasses
@@ -19,7 +19,11 @@ _SURROGATES = re.compile('[\ud800-\udfff]')
 
 @dataclasses.dataclass(frozen=True)
 class Embedded(documents.Source):
-  """A corpus inside every CPython: 'python-docs' or 'python-stdlib'."""
+  """A corpus that comes with CPython.
+
+  Attributes:
+    name: 'python-docs', its documentation, or 'python-stdlib', its source code.
+  """
   name: Literal['python-docs', 'python-stdlib'] = 'python-docs'
 
   def __post_init__(self):
@@ -43,7 +47,7 @@ class Embedded(documents.Source):
 
 @dataclasses.dataclass(frozen=True)
 class InMemory(documents.Source):
-  """Texts at hand, for notebooks and tests.
+  """Texts in memory, for notebooks and tests.
 
   Attributes:
     texts: The documents.
@@ -77,11 +81,12 @@ class TextFiles(documents.Source):
 
   Attributes:
     paths: Files and globs.
-    split_on: What a document is: a 'file', a 'line', or a 'paragraph' (lines
-      up to a blank one, with their line ends between them).
-    on_bad_text: What to do with bytes that are not UTF-8: 'fail', 'replace'
-      them by U+FFFD, or 'skip' their lines. What was done is counted.
-    max_line_bytes: Longer lines are bad text too, unless documents are files.
+    split_on: The unit of a document: a 'file', a 'line', or a 'paragraph'
+      (lines up to a blank line, joined by line breaks).
+    on_bad_text: How to handle bytes that are not UTF-8: 'fail', 'replace' them
+      by U+FFFD, or 'skip' their lines. Repaired and skipped lines are counted.
+    max_line_bytes: Lines with more bytes are bad text too, unless documents are
+      files.
   """
   paths: tuple[str, ...]
   split_on: Literal['file', 'line', 'paragraph'] = 'file'
@@ -109,13 +114,13 @@ class TextFiles(documents.Source):
 
 @dataclasses.dataclass(frozen=True)
 class JsonLines(documents.Source):
-  """JSON lines, plain or `.gz`: an object a line, a document an object.
+  """JSON lines, plain or `.gz`: each line is an object with one document.
 
   Attributes:
     paths: Files and globs.
-    field: The key of the object under which its text is.
+    field: The key of the text in the object.
     on_bad_text: As in `TextFiles`; lone surrogates are bad text as well.
-    max_line_bytes: Longer lines are bad text too.
+    max_line_bytes: Lines with more bytes are bad text too.
   """
   paths: tuple[str, ...]
   field: str = 'text'

@@ -1,4 +1,4 @@
-"""Which documents are trained on, and which are held out."""
+"""Splits of a source into documents to train on and held-out documents."""
 import collections
 from collections.abc import Iterator
 import dataclasses
@@ -16,13 +16,13 @@ NAMES = ('train', 'valid', 'test')
 class HashSplit:
   """Holds out documents by a hash of their text.
 
-  Where a document goes depends on nothing but its text: not on its neighbours,
-  the order of files, or a seed. Copies of a text go to the same side, so none
-  is both trained on and tested.
+  The split of a document depends only on its text: not on its neighbours, the
+  order of files, or a seed. Copies of a text get the same split, so a text is
+  never both trained on and tested.
 
   Attributes:
     valid: The expected fraction of documents for validation.
-    test: The expected fraction for the final test.
+    test: The expected fraction of documents for the final test.
   """
   valid: float = 0.05
   test: float = 0.05
@@ -38,7 +38,7 @@ class HashSplit:
     return _Hashed(source, self, name)
 
   def name_of(self, text: str) -> str:
-    """Returns which split a document belongs to."""
+    """Returns the name of a document's split."""
     raw = hashlib.sha256(documents.utf8(text)).digest()
     place = int.from_bytes(raw[:8], 'big') / 2**64
     if place < self.test:
@@ -48,14 +48,15 @@ class HashSplit:
 
 @dataclasses.dataclass(frozen=True)
 class PositionSplit:
-  """Holds out the end of the text, by characters: the way of one long text.
+  """Holds out the end of the text, by characters; made for one long text.
 
-  Of n characters the first int(n * (1 - valid - test)) are trained on, so 0.1
-  is the common split of Tiny Shakespeare. The document at a cut is divided.
+  Of n characters the first int(n * (1 - valid - test)) are trained on, so
+  valid=0.1 is the common split of Tiny Shakespeare. A document at a cut is
+  divided.
 
   Attributes:
     valid: The fraction of characters for validation.
-    test: The fraction after that for the final test.
+    test: The fraction of characters, at the end, for the final test.
   """
   valid: float = 0.1
   test: float = 0.0
@@ -71,7 +72,7 @@ class PositionSplit:
     return _Positioned(source, self, name)
 
   def bounds(self, characters: int, name: str) -> tuple[int, int]:
-    """Returns where a split starts and stops within so many characters."""
+    """Returns the first character of a split and the first after it."""
     first = int(characters * (1 - self.valid - self.test))
     second = int(characters * (1 - self.test))
     return {'train': (0, first), 'valid': (first, second),
@@ -80,11 +81,11 @@ class PositionSplit:
 
 @dataclasses.dataclass(frozen=True)
 class Separate:
-  """Trains on the whole source; others are held out, as a data set shipped.
+  """Takes held-out text from sources of its own, as data sets provide them.
 
   Attributes:
-    valid_source: Where validation text comes from.
-    test_source: Where the text of the final test comes from.
+    valid_source: Source of the validation text.
+    test_source: Source of the text of the final test.
   """
   valid_source: text_lib.Config
   test_source: text_lib.Config | None = None
@@ -126,7 +127,7 @@ class _Hashed(_Part):
         yield text
       else:
         counts['documents of other splits'] += 1
-    del whole['documents']  # Those of this split are counted as they pass.
+    del whole['documents']  # `documents` counts the ones of this split.
     counts.update(whole)
 
 

@@ -1,4 +1,4 @@
-"""Columns of CSV and TSV files, and a column as a source of text."""
+"""Reads columns of CSV and TSV files; a column can be a source of text."""
 import collections
 from collections.abc import Iterator, Sequence
 import csv
@@ -23,15 +23,15 @@ def columns(
   Args:
     path: A file in UTF-8, plain or `.gz`.
     fields: Names of columns in the header, or their numbers from 0.
-    delimiter: What separates columns, a single character; `\\t` may be spelled.
+    delimiter: The character between columns; a tab may be written as `\\t`.
     header: Whether the first row names the columns.
-    quoted: Whether `"` quotes values that hold delimiters, line ends or, twice,
-      quotes. Without, a quote is a character like any other.
+    quoted: Whether `"` quotes values that hold delimiters, line breaks or
+      doubled quotes. If not, a quote is an ordinary character.
     counts: Receives 'blank rows dropped'.
 
   Raises:
-    InputError: If a column is missing, or a row has not as many columns as the
-      first one.
+    InputError: If a column is missing, or a row and the first row have
+      different numbers of columns.
   """
   counts = collections.Counter() if counts is None else counts
   rows = _rows(path, delimiter, quoted)
@@ -84,7 +84,7 @@ def _rows(path: str, delimiter: str, quoted: bool
 
 def _place(path: str, field: str, first: list[str], header: bool,
            delimiter: str) -> int:
-  """Returns the number of a column."""
+  """Returns the index of a column."""
   if header and field in first:
     return first.index(field)
   if field.isdecimal() and int(field) < len(first):
@@ -97,12 +97,12 @@ def _place(path: str, field: str, first: list[str], header: bool,
 
 @dataclasses.dataclass(frozen=True)
 class Delimited(documents.Source):
-  """One column of CSV or TSV files; a document is a row.
+  """One column of CSV or TSV files; each row is a document.
 
   Attributes:
     paths: Files and globs.
     field: The column with the text: its name, or its number from 0.
-    delimiter: What separates columns.
+    delimiter: The character between columns; a tab may be written as \\t.
     header: Whether the first row names the columns.
     quoted: Whether `"` quotes values.
   """
