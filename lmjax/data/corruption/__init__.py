@@ -1,4 +1,4 @@
-"""Corruptions by name: tasks made of plain text, whose rows change length."""
+"""The table of corruptions, which make tasks of plain rows."""
 from typing import Union
 
 from lmjax.data.corruption import denoisers

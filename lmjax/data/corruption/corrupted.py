@@ -1,4 +1,4 @@
-"""What all corruptions share: rows that are corrupted as they are drawn."""
+"""The base of all corruptions: rows are corrupted when they are drawn."""
 from collections.abc import Callable
 import dataclasses
 from typing import Any
@@ -12,12 +12,12 @@ from lmjax.data import packing
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-  """What a corruption makes of a prompt, as of a text but for its target.
+  """A prompt in the form of a training text, except that its target is open.
 
   Attributes:
-    source: Ids that are read; empty where the prompt is simply continued.
-    start: Ids that the target begins with, and which are given.
-    end: The id that the target ends with; None: EOS, if anything.
+    source: Ids of the source; empty if the prompt is simply continued.
+    start: Given ids with which the target begins.
+    end: The id that ends the target; None is EOS, if the tokenizer has it.
   """
   source: np.ndarray
   start: np.ndarray
@@ -25,18 +25,20 @@ class Task:
 
 
 class Corruption:
-  """A way to make a task of plain text: the base of the configs.
+  """A way to turn plain text into source and target: the base of the configs.
 
-  A subclass says `sizes` and `corrupt`; `layout` and `last` where they differ.
+  A subclass defines `sizes` and `corrupt`, and overrides `layout` and `last` if
+  they differ.
 
   Attributes:
-    joined: Whether source and target make one row, for a decoder alone.
+    joined: Whether source and target form one row, for a decoder alone.
+    last: Whether the target of a row's last token belongs to the text.
   """
   joined = False
-  last = False  # Whether the target of a row's last token belongs to it.
+  last = False
 
   def sizes(self, length: int) -> pieces.Sizes:
-    """Returns how long rows become that had `length` tokens."""
+    """Returns the sizes of the rows made of plain rows of `length` tokens."""
     raise TypeError(f'{type(self).__name__} should define sizes.')
 
   def corrupt(self, tokenizer: Any, length: int) -> pieces.Corrupt:
@@ -48,14 +50,17 @@ class Corruption:
     raise TypeError(f'{type(self).__name__} should define corrupt.')
 
   def layout(self) -> Callable[..., dict[str, np.ndarray]]:
-    """Returns what makes a batch of source and target."""
+    """Returns the function that lays out a batch of source and target."""
     return pieces.joined if self.joined else pieces.pairs
 
   def raw_length(self, limit: int) -> int:
-    """Returns the longest rows that corrupted still fit in `limit` tokens.
+    """Returns the length of the longest plain rows that fit when corrupted.
+
+    Args:
+      limit: Most tokens of a corrupted row, or of its source or target.
 
     Raises:
-      InputError: If there are none.
+      InputError: If even rows of one token do not fit.
     """
     for length in range(limit, 0, -1):
       sizes = self.sizes(length)
@@ -68,28 +73,29 @@ class Corruption:
         'a larger --config.data.length.')
 
   def prompt(self, tokenizer: Any, ids: np.ndarray) -> Task:
-    """Returns what a model trained on this is given to go on from a prompt.
+    """Returns the task by which a model trained on this continues a prompt.
 
     Args:
-      tokenizer: Whose special ids are used.
-      ids: The beginning of a document, or one with special ids where something
-        is missing.
+      tokenizer: The tokenizer, with its special ids.
+      ids: The beginning of a document, or a document with special ids in place
+        of missing parts.
 
     Raises:
-      InputError: If the tokenizer lacks an id, or the ids make no sense.
+      InputError: If the tokenizer lacks a special id, or the special ids of the
+        prompt are in the wrong order.
     """
     del tokenizer
     return Task(ids[:0], ids)
 
   def build(self, rows: packing.Rows, tokenizer: Any, length: int, seed: int
             ) -> packing.Rows:
-    """Returns rows that are corrupted as they are drawn.
+    """Returns rows that are corrupted when they are drawn.
 
     Args:
       rows: Plain rows of `length` tokens.
-      tokenizer: Whose special ids are used.
-      length: Tokens a plain row.
-      seed: Of the corruption, with the epoch and the index of each row.
+      tokenizer: The tokenizer, with its special ids.
+      length: Tokens in a plain row.
+      seed: Seed of the corruption, with the epoch and the index of each row.
 
     Raises:
       InputError: See `corrupt`.
@@ -109,7 +115,7 @@ class Corrupted:
     self._sizes, self._seed, self._last = sizes, seed, last
 
   def rows(self, epoch: int, indices: np.ndarray) -> dict[str, np.ndarray]:
-    """See `packing.Rows`; arrays are as long as `Corruption.sizes` says."""
+    """See `packing.Rows`; `Corruption.sizes` gives the lengths of arrays."""
     batch = self._rows.rows(epoch, indices)
     texts = pieces.of_rows(batch, self._last)
     draws = pieces.Draws(
@@ -118,9 +124,9 @@ class Corrupted:
     return self._layout(source, target, len(indices), self._sizes)
 
   def documents(self, epoch: int, indices: np.ndarray) -> np.ndarray:
-    """See `packing.Rows`: of the tokens before they are corrupted.
+    """See `packing.Rows`; columns are the tokens before the corruption.
 
-    A text of which nothing is left in the row counts as none.
+    The tokens of a text that is not in the corrupted row have document -1.
     """
     found = self._rows.documents(epoch, indices)
     if not self._last:
@@ -137,7 +143,7 @@ class Corrupted:
 
 
 def check_rate(name: str, rate: float, least: bool = False) -> None:
-  """Refuses a share that is not in [0, 1], or (0, 1) if `least`."""
+  """Checks that a share is in [0, 1], or in (0, 1) if `least`."""
   if not (0 < rate < 1 if least else 0 <= rate <= 1):
     raise errors.InputError(
         f'corruption.{name} should be '
@@ -145,7 +151,7 @@ def check_rate(name: str, rate: float, least: bool = False) -> None:
 
 
 def check_documents(documents: int) -> None:
-  """Refuses room for no document at all."""
+  """Checks that there is room for at least one document."""
   if documents < 1:
     raise errors.InputError(
         f'corruption.documents should be at least 1; got {documents}.')
@@ -155,7 +161,7 @@ def sentinels(tokenizer: Any, needed: int, what: str) -> np.ndarray:
   """Returns the first `needed` sentinel ids of the tokenizer.
 
   Raises:
-    InputError: If it has fewer.
+    InputError: If the tokenizer has fewer sentinels.
   """
   ids = np.asarray(tokenizer.sentinel_ids, np.int64)
   if len(ids) < needed:
@@ -166,15 +172,15 @@ def sentinels(tokenizer: Any, needed: int, what: str) -> np.ndarray:
 
 
 def hidden(tokenizer: Any, ids: np.ndarray) -> Task:
-  """Returns the task of telling what sentinels hide: by default, what follows.
+  """Returns the task of predicting the text that sentinels stand for.
 
   Args:
-    tokenizer: Whose sentinels they are.
-    ids: A text with the first sentinels in their order; without any, the first
-      is put at its end.
+    tokenizer: The tokenizer, with sentinels.
+    ids: A text with the first sentinels in their order; if it has none, the
+      first sentinel is added at its end, so that the text is continued.
 
   Raises:
-    InputError: If they are out of order, or the tokenizer has none.
+    InputError: If the sentinels are out of order, or the tokenizer has none.
   """
   every = sentinels(tokenizer, max(1, len(tokenizer.sentinel_ids)),
                     'Asking for what is missing')

@@ -13,19 +13,19 @@ from lmjax.data.corruption import spans
 
 @dataclasses.dataclass(frozen=True)
 class UL2(corrupted.Corruption):
-  """Each row is corrupted by one of several denoisers, by their shares.
+  """Each row is corrupted by one of several denoisers, drawn by their shares.
 
-  R hides short spans as T5 does, X hides long ones or many, and S hides the
-  end. The i-th denoiser is the i-th entry of each field. What it corrupts
-  begins with its mode token: [R], [S] or [X].
+  R hides short spans as T5 does, X hides long or many spans, and S hides the
+  end. The i-th denoiser is the i-th entry of each field. A source that it
+  corrupts begins with its mode token: [R], [S] or [X].
 
   Attributes:
-    modes: 'R', 'S' or 'X' of each denoiser.
-    rates: Share of a row's tokens that it hides.
-    mean_lengths: Tokens of its spans, on average; not used by S.
-    shares: How often it is drawn, in proportion.
-    documents: So many texts of a row are corrupted, as in `SpanCorruption`.
-    joined: Whether source and target make one row, for a decoder alone.
+    modes: Mode of each denoiser: 'R', 'S' or 'X'.
+    rates: Share of a row's tokens that each denoiser hides.
+    mean_lengths: Average tokens of each denoiser's spans; not used by S.
+    shares: Relative frequency of each denoiser.
+    documents: Most texts of a row that are corrupted; see `SpanCorruption`.
+    joined: Whether source and target form one row, for a decoder alone.
 
   References:
     Tay et al., UL2: Unifying Language Learning Paradigms, arXiv:2205.05131,
@@ -56,7 +56,7 @@ class UL2(corrupted.Corruption):
     self.denoisers()
 
   def denoisers(self) -> list[spans.SpanCorruption | prefixes.PrefixLM]:
-    """Returns the parts of the mixture, as for an encoder-decoder."""
+    """Returns the denoisers of the mixture, for an encoder-decoder."""
     return [
         prefixes.PrefixLM(rate) if mode == 'S' else spans.SpanCorruption(
             rate, mean, self.documents)
@@ -65,7 +65,7 @@ class UL2(corrupted.Corruption):
   def sizes(self, length: int) -> pieces.Sizes:
     """See `corrupted.Corruption`."""
     parts = [denoiser.sizes(length) for denoiser in self.denoisers()]
-    # In a joined row an end hidden behind a sentinel is longer by two of them.
+    # In a joined row, a text whose end is hidden has two sentinels more.
     joined = max([part.joined for part in parts] + [
         length + self.documents])
     return pieces.Sizes(
@@ -100,8 +100,8 @@ class UL2(corrupted.Corruption):
   def prompt(self, tokenizer: Any, ids: np.ndarray) -> corrupted.Task:
     """See `corrupted.Corruption`.
 
-    The prompt's mode is the one it names, or else S to go on, and R or X where
-    sentinels hide spans.
+    The mode is the prompt's own mode token, if it has one; otherwise R or X if
+    the prompt has sentinels, and S, which continues it, if not.
     """
     of_mode = {mode: tokenizer.special(f'[{mode}]') for mode in self.modes}
     names = np.isin(ids, list(of_mode.values()))
@@ -113,7 +113,7 @@ class UL2(corrupted.Corruption):
     return dataclasses.replace(task, source=np.concatenate([mode, task.source]))
 
   def _part(self, denoiser, tokenizer, length):
-    """Returns the function of one denoiser, limited to `documents` texts."""
+    """Returns the `corrupt` of one denoiser, limited to `documents` texts."""
     if isinstance(denoiser, spans.SpanCorruption):
       return denoiser.corrupt(tokenizer, length)
     sentinel = corrupted.sentinels(tokenizer, 1, 'The denoiser S')
@@ -127,7 +127,7 @@ class UL2(corrupted.Corruption):
 
 
 def _begun(source, target, mode):
-  """Returns the sources with a mode token before those that have a target."""
+  """Returns the sources; those with a target begin with the mode token."""
   index = np.arange(len(source.lengths))
   return pieces.Chunks.of(
       index, (len(source.tokens), (target.lengths > 0).astype(np.int64)),
@@ -136,7 +136,7 @@ def _begun(source, target, mode):
 
 
 def _gathered(texts, parts):
-  """Returns parts of the texts, [(which, texts)], as one in their old order."""
+  """Returns parts of the texts, [(indices, texts)], joined in the old order."""
   chunks, base = [], 0
   for mine, part in parts:
     chunks.append(pieces.Chunks.of(mine, (base + part.offsets, part.lengths)))

@@ -1,4 +1,4 @@
-"""Fill-in-the-middle: text reordered so that its middle comes last."""
+"""Fill-in-the-middle: reorders a text so that its middle comes last."""
 from collections.abc import Callable
 import dataclasses
 from typing import Any
@@ -11,19 +11,19 @@ from lmjax.data.corruption import pieces
 
 @dataclasses.dataclass(frozen=True)
 class FillInTheMiddle(corrupted.Corruption):
-  """A share of the texts is cut at two places, and the middle moved last.
+  """Cuts a share of the texts at two places and moves the middle to the end.
 
   With ids [PRE], [SUF] and [MID] a text becomes `[PRE] prefix [SUF] suffix
   [MID] middle`, or `[PRE] [SUF] suffix [MID] prefix middle` (SPM). All tokens
-  are predicted, as in any text for a decoder alone. BOS stays first, and EOS
-  last, where it tells that the middle has met the suffix; if the row cut the
-  text's end off, EOS is added.
+  are predicted, as in any text for a decoder alone. BOS stays first and EOS
+  last, where it signals that the middle has reached the suffix; if the row cuts
+  off the end of a text, EOS is added.
 
   Attributes:
     rate: Share of the texts that is reordered.
-    spm_rate: Share of these that has the suffix first.
-    documents: So many texts of a row are reordered at most; rows are longer by
-      4 tokens for each.
+    spm_rate: Share of these texts that has the suffix first.
+    documents: Most texts of a row that are reordered; each adds up to 4 tokens
+      to the row.
 
   References:
     Bavarian et al., Efficient Training of Language Models to Fill in the
@@ -45,7 +45,7 @@ class FillInTheMiddle(corrupted.Corruption):
     return pieces.Sizes(0, 0, length + 4 * self.documents)
 
   def layout(self) -> Callable[..., dict[str, np.ndarray]]:
-    """Returns what makes a batch of plain rows."""
+    """Returns the function that lays out a batch of plain rows."""
     return pieces.plain
 
   def corrupt(self, tokenizer: Any, length: int) -> pieces.Corrupt:
@@ -81,8 +81,8 @@ class FillInTheMiddle(corrupted.Corruption):
     low, high, first = low[i], high[i], first[i]
     prefix, middle = (start, low), (start + low, high - low)
     suffix = start + high, size - high
-    early = prefix[0], np.where(first, 0, low)  # PSM has the prefix here,
-    late = prefix[0], np.where(first, low, 0)  # SPM here.
+    early = prefix[0], np.where(first, 0, low)  # The prefix in PSM.
+    late = prefix[0], np.where(first, low, 0)  # The prefix in SPM.
     return pieces.Chunks.of(
         i, (bos, begins[i]), (pre, 1), early, (suf, 1), suffix, (mid, 1), late,
         middle, (eos, int(ends)))

@@ -1,4 +1,4 @@
-"""BART's noise: a text is damaged in several ways, and all of it asked for."""
+"""BART's noise: damages a text in several ways; the target is all of it."""
 import dataclasses
 import math
 from typing import Any
@@ -14,23 +14,24 @@ _STOPS = (b'.', b'!', b'?', b'\n')
 
 @dataclasses.dataclass(frozen=True)
 class Bart(corrupted.Corruption):
-  """The source is a damaged text, the target the text as it was.
+  """The source is a damaged text, the target the original text.
 
-  Sentences are permuted, then tokens masked and deleted, then spans replaced
-  by one [MASK] each, then the text rotated; the defaults are those of the
-  paper's large model. BOS, EOS and other control ids stay where they are. The
-  decoder starts from the text's BOS, or from BOS, or else EOS, before it.
+  First sentences are permuted, then tokens masked and deleted, then spans
+  replaced by one [MASK] each, then the text is rotated; the defaults are the
+  values of the paper's large model. BOS at the start and EOS at the end of a
+  text stay there. The decoder starts from the text's BOS; if the text does not
+  begin with BOS, BOS is put before it, or EOS if the tokenizer has no BOS.
 
   Attributes:
     rate: Share of the tokens in infilled spans, to the nearest token.
-    mean_length: Of the Poisson lengths of spans; one of length 0 puts a [MASK]
-      where nothing is missing.
-    permute: Whether sentences come in a random order. A sentence ends with an
-      id whose text ends in a full stop, '!', '?' or a line break.
-    mask_rate: Chance of each token to become [MASK].
-    delete_rate: Chance of each token to vanish.
-    rotate_rate: Chance of each text to begin at a random token.
-    joined: Whether source and target make one row, for a decoder alone.
+    mean_length: Mean of the spans' Poisson lengths; a span of length 0 inserts
+      a [MASK] and hides nothing.
+    permute: Whether sentences are permuted. A sentence ends with an id whose
+      text ends in a full stop, '!', '?' or a line break.
+    mask_rate: Probability that a token becomes [MASK].
+    delete_rate: Probability that a token is deleted.
+    rotate_rate: Probability that a text begins at a random token.
+    joined: Whether source and target form one row, for a decoder alone.
 
   References:
     Lewis et al., BART, arXiv:1910.13461, sections 2.2 and 5.1, figure 2.
@@ -82,8 +83,8 @@ class Bart(corrupted.Corruption):
   def prompt(self, tokenizer: Any, ids: np.ndarray) -> corrupted.Task:
     """See `corrupted.Corruption`.
 
-    The whole text is written anew; without a [MASK] in it, one at its end asks
-    for more.
+    The model writes the whole text; a prompt without [MASK] gets one at its
+    end, so that it is continued.
     """
     mask = tokenizer.special('[MASK]')
     after = [] if mask in ids else [mask]
@@ -139,14 +140,14 @@ def permuted(texts: pieces.Texts, draws: pieces.Draws, stops: np.ndarray
 
 def masked(texts: pieces.Texts, draws: pieces.Draws, rate: float, mask: int
            ) -> pieces.Texts:
-  """Returns the texts with some tokens replaced by `mask`, each by chance."""
+  """Returns the texts with each token replaced by `mask` at a rate."""
   hit = draws.each(texts) < rate
   return dataclasses.replace(texts, tokens=np.where(hit, mask, texts.tokens))
 
 
 def deleted(texts: pieces.Texts, draws: pieces.Draws, rate: float
             ) -> pieces.Texts:
-  """Returns the texts without some of their tokens, each by chance."""
+  """Returns the texts with each token deleted at a rate."""
   keep = draws.each(texts) >= rate
   owner = np.repeat(np.arange(len(texts.lengths)), texts.lengths)
   return dataclasses.replace(
@@ -158,12 +159,13 @@ def infilled(texts: pieces.Texts, draws: pieces.Draws, rate: float,
              mean_length: float, mask: int) -> pieces.Texts:
   """Returns the texts with spans replaced by one `mask` each.
 
-  Lengths are Poisson, of as many spans as reach the share `rate`, the last
-  being cut to it; where they lie is uniform.
+  Spans have Poisson lengths and are drawn until they reach the share `rate`;
+  the last one is cut to it. Their places are uniform.
   """
   noise = np.floor(rate * texts.lengths + 0.5).astype(np.int64)
   index = np.arange(len(noise))
-  # No text has more spans than hidden tokens: the source is never longer.
+  # There are at most as many spans as hidden tokens, so that the source is
+  # never longer than the text.
   owner = np.repeat(index, noise)
   lengths = poisson(draws.each(texts, noise), mean_length)
   before = np.cumsum(lengths) - lengths
@@ -177,7 +179,7 @@ def infilled(texts: pieces.Texts, draws: pieces.Draws, rate: float,
   owner, lengths = owner[used], lengths[used]
 
   counts = np.bincount(owner, minlength=len(noise))
-  room = (texts.lengths - noise)[owner] + 1  # Gaps between what stays.
+  room = (texts.lengths - noise)[owner] + 1  # Gaps around the kept tokens.
   gap = np.floor(draws.each(texts, counts) * room).astype(np.int64)
   order = np.lexsort((gap, owner))
   gap = gap[order]  # Owners keep their places; lengths are in random order.
@@ -194,7 +196,7 @@ def infilled(texts: pieces.Texts, draws: pieces.Draws, rate: float,
 
 
 def poisson(u: np.ndarray, mean: float) -> np.ndarray:
-  """Returns Poisson numbers of that mean from uniform ones."""
+  """Returns Poisson numbers of a mean, from uniform numbers `u`."""
   k = np.arange(int(mean + 12 * math.sqrt(mean)) + 20)
   logs = k * math.log(mean) - mean - np.array(
       [math.lgamma(i + 1) for i in k])
@@ -203,7 +205,7 @@ def poisson(u: np.ndarray, mean: float) -> np.ndarray:
 
 def rotated(texts: pieces.Texts, draws: pieces.Draws, rate: float
             ) -> pieces.Texts:
-  """Returns the texts, some of which now begin at a random token."""
+  """Returns the texts, a share of them rotated to begin at a random token."""
   hit = draws.of_texts(texts) < rate
   place = np.floor(draws.of_texts(texts) * texts.lengths).astype(np.int64)
   place = np.where(hit, place, 0)

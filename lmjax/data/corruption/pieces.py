@@ -1,26 +1,26 @@
-"""Rows taken apart into their texts, rearranged, and laid out as rows again.
+"""Takes rows apart into their texts, rearranges these, and lays them out again.
 
-A corruption is a list of chunks: which stretch of the old tokens, or which
-special id, comes next in which text. Whatever a row says is then somewhere in
-its chunks, and a batch takes a few vector operations however many texts it has.
+A corruption is a list of chunks. Each chunk is a stretch of the old tokens, or
+a special id, and the text that it comes next in. So a batch of any number of
+texts takes a few vector operations.
 """
 from collections.abc import Callable, Sequence
 import dataclasses
 
 import numpy as np
 
-_TAG = 0xC0  # Keeps these draws apart from those that order the rows.
+_TAG = 0xC0  # Separates these draws from the ones that order rows.
 
 
 @dataclasses.dataclass(frozen=True)
 class Texts:
-  """Texts one after the other, P of them, in the order of their rows.
+  """P texts, one after the other, in the order of their rows.
 
   Attributes:
-    tokens: The ids of all, 1-D.
-    lengths: How many each text has, [P].
-    rows: The row of the batch each is from, [P].
-    segments: Its segment in that row, [P].
+    tokens: The ids of all texts, 1-D.
+    lengths: Number of ids in each text, [P].
+    rows: Index of each text's row in the batch, [P].
+    segments: Segment of each text in its row, [P].
   """
   tokens: np.ndarray
   lengths: np.ndarray
@@ -29,12 +29,11 @@ class Texts:
 
   @property
   def offsets(self) -> np.ndarray:
-    """Where each text begins in `tokens`, [P]."""
+    """The place in `tokens` at which each text begins, [P]."""
     return np.cumsum(self.lengths) - self.lengths
 
   def in_row(self, values: np.ndarray) -> np.ndarray:
-    """Returns for each text the sum of `values` over those before it in its
-    row, [P]."""
+    """Returns the sum of `values` over the texts before each in its row."""
     before = np.cumsum(values) - values
     first = np.searchsorted(self.rows, self.rows)
     return before - before[first]
@@ -45,8 +44,8 @@ def of_rows(batch: dict[str, np.ndarray], last: bool = False) -> Texts:
 
   Args:
     batch: `inputs`, `targets`, `weights` and `segments`, [B, T].
-    last: Whether the target of a row's last token belongs to its text, where
-      it counts.
+    last: Whether the target of a row's last token belongs to its text, if it
+      has a weight.
   """
   tokens, segments = batch['inputs'], batch['segments']
   if last:
@@ -64,15 +63,15 @@ def of_rows(batch: dict[str, np.ndarray], last: bool = False) -> Texts:
 
 
 class Draws:
-  """Random numbers of each row, a function of (seed, epoch, index) alone.
+  """Random numbers of each row, a function of (seed, epoch, index).
 
-  Every draw takes as many numbers from a row's generator whatever the other
-  rows are, and none where the row takes no part.
+  A draw takes the same number of values from each row's generator, whatever the
+  other rows are, and none from rows without texts.
   """
 
   def __init__(self, seed: int, epoch: int, indices: Sequence[int],
                width: int):
-    """Begins the generators of rows that ask for at most `width` at once."""
+    """Seeds a generator for each row; a draw takes at most `width` numbers."""
     self._width = width
     self._generators = [
         np.random.Generator(np.random.PCG64(
@@ -88,7 +87,7 @@ class Draws:
 
     Args:
       texts: The texts.
-      lengths: How many numbers each gets instead of its length, [P].
+      lengths: Number of values for each text, [P]; None takes its length.
     """
     lengths = texts.lengths if lengths is None else lengths
     rows, row = np.unique(texts.rows, return_inverse=True)
@@ -97,7 +96,7 @@ class Draws:
     return u.reshape(-1, self._width)[np.repeat(row, lengths), column]
 
   def of_texts(self, texts: Texts) -> np.ndarray:
-    """Returns one number a text, [P]."""
+    """Returns one number for each text, [P]."""
     return self.each(texts, np.ones_like(texts.lengths))
 
 
@@ -114,12 +113,12 @@ def arange(lengths: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Chunks:
-  """Stretches of a buffer in the order in which they make new texts.
+  """Stretches of a buffer that, in their order, form new texts.
 
   Attributes:
-    starts: Where each begins in the buffer, [C].
-    lengths: How long each is, [C].
-    texts: Which text each belongs to, [C].
+    starts: Place in the buffer at which each chunk begins, [C].
+    lengths: Length of each chunk, [C].
+    texts: Index of the text of each chunk, [C].
   """
   starts: np.ndarray
   lengths: np.ndarray
@@ -127,7 +126,7 @@ class Chunks:
 
   @classmethod
   def of(cls, texts: np.ndarray, *parts: tuple) -> 'Chunks':
-    """Returns the same parts for each text: pairs (starts, lengths)."""
+    """Returns chunks of the same parts, (starts, lengths), for each text."""
     shape = (len(texts), len(parts))
     starts, lengths = (
         np.stack([np.broadcast_to(part[i], shape[:1]) for part in parts], 1)
@@ -135,7 +134,7 @@ class Chunks:
     return cls(starts.ravel(), lengths.ravel(), np.repeat(texts, len(parts)))
 
   def join(self, *others: 'Chunks') -> 'Chunks':
-    """Returns all chunks, those of a text in the order given."""
+    """Returns all chunks by text, in the given order within each text."""
     parts = (self, *others)
     texts = np.concatenate([part.texts for part in parts])
     order = np.argsort(texts, kind='stable')
@@ -144,7 +143,7 @@ class Chunks:
         np.concatenate([part.lengths for part in parts])[order], texts[order])
 
   def read(self, buffer: np.ndarray, like: Texts) -> Texts:
-    """Returns the texts that the chunks spell out of the buffer."""
+    """Returns the texts that the chunks of the buffer form."""
     place = np.repeat(self.starts, self.lengths) + arange(self.lengths)
     lengths = np.bincount(
         self.texts, self.lengths, len(like.lengths)).astype(np.int64)
@@ -153,7 +152,7 @@ class Chunks:
 
 def stripped(texts: Texts, bos_id: int | None, eos_id: int | None
              ) -> tuple[np.ndarray, np.ndarray, Texts]:
-  """Returns whether each text begins with BOS, ends in EOS, and its rest."""
+  """Returns whether texts begin with BOS, whether they end in EOS, the rest."""
   first = texts.tokens[texts.offsets]
   last = texts.tokens[texts.offsets + texts.lengths - 1]
   begins = first == (-1 if bos_id is None else bos_id)
@@ -170,11 +169,11 @@ def pairs(source: Texts, target: Texts, num_rows: int,
   """Returns a batch for an encoder-decoder.
 
   Args:
-    source: What the encoder reads.
-    target: What the decoder reads and predicts, but for the first id, which is
-      given; empty where there is nothing to predict.
+    source: Texts that the encoder reads.
+    target: Texts that the decoder predicts, except their first ids, which are
+      given; empty for texts without a target.
     num_rows: Rows of the batch.
-    sizes: Tokens a row.
+    sizes: Tokens in a row.
   """
   read = _laid(source, num_rows, sizes.source, {'inputs': source.tokens})
   return {f'encoder_{name}': read[name] for name in (
@@ -185,7 +184,7 @@ def pairs(source: Texts, target: Texts, num_rows: int,
 
 def plain(source: Texts, target: Texts, num_rows: int,
           sizes: 'Sizes') -> dict[str, np.ndarray]:
-  """Returns a batch that predicts each token of the targets but the first."""
+  """Returns a batch that predicts all tokens of targets after the first."""
   del source
   ends = np.cumsum(target.lengths)[target.lengths > 0]
   is_input = np.ones(len(target.tokens), bool)
@@ -203,8 +202,8 @@ def joined(source: Texts, target: Texts, num_rows: int,
            sizes: 'Sizes') -> dict[str, np.ndarray]:
   """Returns a batch for a decoder alone: source and target in one text.
 
-  Weights are on the targets, and `prefix` is True for the source. A source of
-  one token without a target, which leaves nothing to predict, is left out.
+  Targets have weights, and `prefix` is True for the source. A source of one
+  token without a target is left out.
   """
   index = np.arange(len(source.lengths))
   chunks = Chunks.of(
@@ -214,7 +213,7 @@ def joined(source: Texts, target: Texts, num_rows: int,
   batch = plain(source, whole, num_rows, sizes)
   count = np.maximum(whole.lengths - 1, 0)
   place, read = arange(count), np.repeat(source.lengths, count)
-  # The target after the last of the source is the id that is given.
+  # The target of the source's last token is the given id: no weight.
   counts = (place >= read) & np.repeat(target.lengths > 0, count)
   flags = _laid(dataclasses.replace(source, lengths=count), num_rows,
                 sizes.joined, {'prefix': place < read, 'weights': counts})
@@ -224,11 +223,13 @@ def joined(source: Texts, target: Texts, num_rows: int,
 
 def _laid(texts: Texts, num_rows: int, length: int,
           values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Returns values by token as arrays [num_rows, length], with positions and
-  segments."""
+  """Returns values of tokens as arrays [num_rows, length].
+
+  Adds the arrays `positions` and `segments`.
+  """
   before = texts.in_row(texts.lengths)
   if len(before) and (before + texts.lengths).max() > length:
-    raise RuntimeError(  # The sizes promised that this cannot be.
+    raise RuntimeError(  # A bug: `sizes` should exclude this.
         f'A row of {(before + texts.lengths).max()} tokens exceeds {length}.')
   positions = arange(texts.lengths)
   place = np.repeat(texts.rows * length + before, texts.lengths) + positions
@@ -246,12 +247,12 @@ def _laid(texts: Texts, num_rows: int, length: int,
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-  """Tokens a row, at most: what every batch of a run is filled up to.
+  """Most tokens in a row, to which every batch of a run is padded.
 
   Attributes:
-    source: Of what an encoder reads.
-    target: Of what its decoder predicts.
-    joined: Of both in one row.
+    source: Tokens that an encoder reads.
+    target: Tokens that its decoder predicts.
+    joined: Tokens of both in one row.
   """
   source: int
   target: int

@@ -1,4 +1,4 @@
-"""A text divided once: what is read, and what continues it."""
+"""Divides a text into a prefix to read and a continuation to predict."""
 import dataclasses
 from typing import Any
 
@@ -10,16 +10,16 @@ from lmjax.data.corruption import pieces
 
 @dataclasses.dataclass(frozen=True)
 class PrefixLM(corrupted.Corruption):
-  """Each text is divided at a random place; its second part is the target.
+  """Divides each text at a random place; the second part is the target.
 
-  For an encoder-decoder the encoder reads the prefix and the first sentinel,
-  from which the decoder starts. For a decoder alone the row stays what it was,
-  with `prefix` on the tokens that see each other and weights on the rest; the
-  token at the division is read and not predicted.
+  For an encoder-decoder, the encoder reads the prefix and the first sentinel,
+  from which the decoder starts. For a decoder alone, the row is not changed;
+  `prefix` marks the tokens that see each other, and the tokens after the
+  division have weights. The first token after it is read and not predicted.
 
   Attributes:
     rate: Share of a text that is predicted; None draws the place uniformly.
-    joined: Whether source and target make one row, for a decoder alone.
+    joined: Whether source and target form one row, for a decoder alone.
 
   References:
     Raffel et al., T5, arXiv:1910.10683, section 3.2.1, figure 4 (right).
@@ -33,7 +33,7 @@ class PrefixLM(corrupted.Corruption):
 
   @property
   def last(self) -> bool:
-    """A row for a decoder keeps all its targets."""
+    """Whether rows keep their last target: only rows for a decoder do."""
     return self.joined
 
   def sizes(self, length: int) -> pieces.Sizes:
@@ -51,15 +51,15 @@ class PrefixLM(corrupted.Corruption):
     return corrupt
 
   def prompt(self, tokenizer: Any, ids: np.ndarray) -> corrupted.Task:
-    """See `corrupted.Corruption`; a joined prompt's last id begins the rest."""
+    """See `corrupted.Corruption`; the start is a joined prompt's last id."""
     if self.joined:
       return corrupted.Task(ids[:-1], ids[-1:])
     return dataclasses.replace(corrupted.hidden(tokenizer, ids), end=None)
 
   def places(self, texts: pieces.Texts, draws: pieces.Draws) -> np.ndarray:
-    """Returns how many tokens of each text are its prefix, [P]."""
-    # At least one is read and one predicted; in a joined row the first of the
-    # target is not predicted, but read.
+    """Returns the number of tokens in each text's prefix, [P]."""
+    # At least one token is read and one predicted. In a joined row the first
+    # token of the target is read, so the prefix may be empty.
     low = 0 if self.joined else 1
     high = texts.lengths - (1 if self.joined else 0)
     if self.rate is None:
@@ -78,10 +78,10 @@ def divide(texts: pieces.Texts, places: np.ndarray, sentinel: np.ndarray | None
 
   Args:
     texts: The texts.
-    places: How many tokens of each are the source, [P]; all of them leave its
-      target empty.
-    sentinel: One id, which ends the source and begins the target; None leaves
-      it out.
+    places: Number of tokens of each text's source, [P]; the whole length leaves
+      the target empty.
+    sentinel: Array of one id that ends the source and begins the target; None
+      leaves it out.
   """
   index = np.arange(len(places))
   marked = (places < texts.lengths) & (sentinel is not None)

@@ -1,4 +1,4 @@
-"""Span corruption: stretches of text are hidden behind sentinels (T5)."""
+"""Span corruption: hides spans of a text behind sentinels (T5)."""
 import dataclasses
 from typing import Any
 
@@ -11,22 +11,22 @@ from lmjax.data.corruption import pieces
 
 @dataclasses.dataclass(frozen=True)
 class SpanCorruption(corrupted.Corruption):
-  """Random spans leave a sentinel each, and the target is what they held.
+  """Replaces random spans by one sentinel each; the target is their text.
 
-  `Thank you <X> to your party <Y>` asks for `<X> for inviting me <Y> last
-  week <Z>`, where `<X>`, `<Y>`, `<Z>` are the tokenizer's sentinels in order.
-  Of each row the share `rate` is noise, to the nearest token, and the number of
-  spans follows from it; where they lie is uniform among all ways to divide
-  the noise, and what remains, into so many parts. As in the paper's code a text
-  begins with what remains and ends with noise. The decoder starts from `<X>`
-  instead of being asked to predict it.
+  The source `Thank you <X> to your party <Y>` has the target `<X> for inviting
+  me <Y> last week <Z>`, where `<X>`, `<Y>`, `<Z>` are the tokenizer's sentinels
+  in order. The share `rate` of each row is noise, to the nearest token, which
+  determines the number of spans; all ways to divide the noise, and the other
+  tokens, into that many parts are equally likely. As in the paper's code, a
+  text begins with tokens that are kept and ends with noise. The decoder starts
+  from `<X>`, which it does not predict.
 
   Attributes:
     rate: Share of the tokens that is noise.
-    mean_length: Tokens of a span, on average.
-    documents: So many texts of a row are corrupted; any further ones (packed
-      rows of very short documents have them) are read, but not predicted.
-    joined: Whether source and target make one row, for a decoder alone.
+    mean_length: Average tokens of a span.
+    documents: Most texts of a row that are corrupted; further texts (of packed
+      rows of very short documents) are read, but not predicted.
+    joined: Whether source and target form one row, for a decoder alone.
 
   References:
     Raffel et al., T5, arXiv:1910.10683, sections 3.1.4 and 3.3.4, figure 2.
@@ -47,7 +47,7 @@ class SpanCorruption(corrupted.Corruption):
   def sizes(self, length: int) -> pieces.Sizes:
     """See `corrupted.Corruption`."""
     noise = int(_nearest(self.rate * length))
-    # Each document rounds its number of spans, by less than one upwards.
+    # Each document may round its number of spans up, by less than one.
     spans = min(noise, int(noise / self.mean_length) + self.documents)
     return pieces.Sizes(
         length, max(noise + spans, 1), length + 2 * spans)
@@ -66,11 +66,11 @@ class SpanCorruption(corrupted.Corruption):
     return corrupt
 
   def prompt(self, tokenizer: Any, ids: np.ndarray) -> corrupted.Task:
-    """See `corrupted.Corruption`; spans are hidden where sentinels stand."""
+    """See `corrupted.Corruption`; the prompt's sentinels mark hidden spans."""
     return corrupted.hidden(tokenizer, ids)
 
   def counts(self, texts: pieces.Texts) -> tuple[np.ndarray, np.ndarray]:
-    """Returns how much of each text is noise, and in how many spans, [P]."""
+    """Returns each text's number of noise tokens and number of spans, [P]."""
     before = texts.in_row(texts.lengths)
     noise = (_nearest(self.rate * (before + texts.lengths))
              - _nearest(self.rate * before))
@@ -88,9 +88,10 @@ def hide(texts: pieces.Texts, draws: pieces.Draws, noise: np.ndarray,
   Args:
     texts: The texts.
     draws: Random numbers of their rows.
-    noise: Tokens to hide in each, [P], fewer than it has.
-    spans: In how many spans, [P]; 0 leaves a text whole, its target empty.
-    sentinels: Ids, one more than the most spans of a text.
+    noise: Number of tokens to hide in each text, [P], below its length.
+    spans: Number of spans in each text, [P]; 0 hides nothing, and the target is
+      empty.
+    sentinels: Ids of the sentinels, one more than the most spans of a text.
 
   Returns:
     Source and target.
@@ -100,7 +101,7 @@ def hide(texts: pieces.Texts, draws: pieces.Draws, noise: np.ndarray,
       texts, draws, np.where(spans > 0, texts.lengths - noise, 0), spans)
   owner, rank = np.repeat(np.arange(len(spans)), spans), pieces.arange(spans)
   both = hidden + shown
-  within = np.cumsum(both) - both  # Among the texts that have spans.
+  within = np.cumsum(both) - both  # Place in the texts that have spans.
   missing = np.cumsum(np.where(spans > 0, 0, texts.lengths))[owner]
   begin = within + missing
 
@@ -118,18 +119,19 @@ def composition(texts: pieces.Texts, draws: pieces.Draws, totals: np.ndarray,
                 parts: np.ndarray) -> np.ndarray:
   """Returns lengths, each at least 1, that add up to the totals.
 
-  All ways to write a total as a sum of so many parts are equally likely.
+  All ways to write a total as a sum of the given number of parts are equally
+  likely.
 
   Args:
     texts: The texts, [P].
     draws: Random numbers of their rows.
-    totals: What the parts of each text add up to, [P].
-    parts: How many there are, [P], at most the total.
+    totals: The sum of each text's parts, [P].
+    parts: Number of parts of each text, [P], at most the total.
   """
   group, within = np.repeat(np.arange(len(totals)), totals), pieces.arange(
       totals)
   u = draws.each(texts, totals)
-  # The first unit begins a part; so do those of the smallest numbers.
+  # The first unit begins a part, and so do the units of the smallest numbers.
   order = np.argsort(np.where(within == 0, group, group + 0.25 + u / 2))
   rank = np.empty_like(within)
   rank[order] = within

@@ -1,10 +1,10 @@
-"""Synthetic languages by name: sources whose optimum is known exactly.
+"""The table of synthetic languages, sources whose optimum is known exactly.
 
     --config.data.source.kind=MarkovChain --config.data.source.order=2
     --config.data.tokenizer.kind=Characters
 
-`language.optimal_score(tokenizer)` is the Bayes-optimal predictor, to be given
-to `evaluation.likelihood.evaluate` like a model; `language.entropy()` is its
+`language.optimal_score(tokenizer)` is the Bayes-optimal predictor, which
+`evaluation.likelihood.evaluate` takes like a model; `language.entropy()` is its
 expected loss, computed from the law.
 
 Example:

@@ -2,9 +2,9 @@
 
 Documents of both have N >= 1 symbols with P(N = n) = (1 - e)^(n-1) e, where
 e = 1 / mean_length: after every symbol the document ends with probability e,
-whatever came before. Chains start in their stationary distribution. Every part
-of a document is then like any other, so the optimum is well defined for windows
-that begin inside one, too.
+independently of the symbols. Chains start in their stationary distribution. So
+all parts of a document have the same distribution, and the optimum is also
+defined for windows that begin inside a document.
 """
 import dataclasses
 import functools
@@ -17,22 +17,23 @@ from lmjax.data.synthetic import language
 
 _MOST_PROBABILITIES = 1 << 22
 _MOST_PATHS = 1 << 21
-_UNIFORM = 0.01  # Its share in every distribution: nothing is impossible.
+_UNIFORM = 0.01  # Share of the uniform distribution: no probability is 0.
 
 
 @dataclasses.dataclass(frozen=True)
 class MarkovChain(language.Language):
-  """Each symbol depends on the `order` before it, by a random table.
+  """Each symbol depends on the `order` symbols before it, by a random table.
 
   Attributes:
-    order: How many symbols back the law looks; 0 draws them independently.
-    symbols: How many there are, A; the first of 'a'..'z', 'A'..'Z', '0'..'9'.
-    concentration: Of the Dirichlet distribution of the table's rows; smaller
-      makes the next symbol surer, and the entropy lower.
-    mean_length: Average symbols of a document.
-    num_documents: How many there are.
-    law: Seed of the table: which chain.
-    seed: Of the documents.
+    order: Number of symbols that the next one depends on; 0 draws symbols
+      independently.
+    symbols: Number of symbols, A; the first of 'a'..'z', 'A'..'Z', '0'..'9'.
+    concentration: Parameter of the Dirichlet distribution of the table's rows;
+      a smaller one makes the next symbol more certain, and the entropy lower.
+    mean_length: Average number of symbols in a document.
+    num_documents: Number of documents.
+    law: Seed of the table, which determines the chain.
+    seed: Seed of the documents.
 
   References:
     Shannon, A Mathematical Theory of Communication, 1948, section 7; Cover and
@@ -61,7 +62,10 @@ class MarkovChain(language.Language):
 
   @functools.cached_property
   def transitions(self) -> np.ndarray:
-    """P(next | context), [A ** order, A]; the latest symbol counts least."""
+    """P(next | context), [A ** order, A].
+
+    A context is a number in base A, with the latest symbol as its last digit.
+    """
     return _table(self, self.symbols**self.order, self.symbols)
 
   @functools.cached_property
@@ -76,7 +80,7 @@ class MarkovChain(language.Language):
 
   @functools.cached_property
   def tables(self) -> list[np.ndarray]:
-    """P(next | the j latest symbols, nothing else known) for j = 0..order."""
+    """P(next | the j latest symbols) for j = 0..order."""
     known = [self.contexts.reshape(self.symbols**j, -1).sum(axis=1)
              for j in range(self.order + 1)]
     return [joint.reshape(-1, self.symbols) / before[:, None]
@@ -93,7 +97,7 @@ class MarkovChain(language.Language):
     n = len(symbols)
     context = np.zeros(n + 1, np.int64)
     p = np.repeat(self.tables[0], n + 1, axis=0)
-    for j in range(1, self.order + 1):  # Now the j latest symbols are known.
+    for j in range(1, self.order + 1):  # The j latest symbols are known.
       if j > n:
         break
       context[j:] += symbols[:n - j + 1] * self.symbols**(j - 1)
@@ -106,7 +110,7 @@ class MarkovChain(language.Language):
       return symbol, (context * self.symbols + symbol) % len(self.contexts)
     lengths = random.geometric(1 / self.mean_length, count)
     first = _choose(np.repeat(self.contexts[None], count, 0), random)
-    # The first context is itself the first symbols, oldest first.
+    # The digits of the first context are the first symbols, oldest first.
     start = [first // self.symbols**j % self.symbols
              for j in reversed(range(self.order))]
     rest = _run(step, first, np.maximum(lengths - self.order, 0), random)
@@ -119,18 +123,18 @@ class MarkovChain(language.Language):
 class HiddenMarkov(language.Language):
   """A chain of hidden states, each of which emits a symbol.
 
-  The optimum remembers the whole past, through the probability of each state
-  (the forward algorithm). Its entropy rate has no closed form; it lies between
-  H(Y_n | Y_1..Y_{n-1}, X_1) and H(Y_n | Y_1..Y_{n-1}), which meet quickly.
+  The optimum depends on the whole past, through the probability of each state
+  (the forward algorithm). The entropy rate has no closed form; it lies between
+  H(Y_n | Y_1..Y_{n-1}, X_1) and H(Y_n | Y_1..Y_{n-1}), which converge quickly.
 
   Attributes:
-    states: How many hidden states there are, K.
-    symbols: How many symbols, A.
-    concentration: Of the Dirichlet distribution of both tables' rows.
-    mean_length: Average symbols of a document.
-    num_documents: How many there are.
-    law: Seed of the tables: which model.
-    seed: Of the documents.
+    states: Number of hidden states, K.
+    symbols: Number of symbols, A.
+    concentration: Parameter of the Dirichlet distribution of both tables' rows.
+    mean_length: Average number of symbols in a document.
+    num_documents: Number of documents.
+    law: Seed of the tables, which determines the model.
+    seed: Seed of the documents.
 
   References:
     Rabiner, A Tutorial on Hidden Markov Models, 1989, eq. 19-21; Cover and
@@ -168,7 +172,7 @@ class HiddenMarkov(language.Language):
 
   @functools.cached_property
   def stationary(self) -> np.ndarray:
-    """The probability of each state where nothing is known, [K]."""
+    """The stationary probability of each state, [K]."""
     return _fixed_point(lambda p: p @ self.transitions, self.states)
 
   def entropy(self) -> language.Entropy:
@@ -214,25 +218,25 @@ def _check_concentration(source) -> None:
 
 
 def _table(source, rows: int, columns: int, number: int = 0) -> np.ndarray:
-  """Returns random distributions, [rows, columns], without a 0 in them."""
+  """Returns random distributions, [rows, columns], with no probability 0."""
   random = np.random.default_rng([source.law, rows, columns, number])
   p = random.dirichlet(np.full(columns, source.concentration), rows)
   return (1 - _UNIFORM) * p + _UNIFORM / columns
 
 
 def _fixed_point(step, size: int) -> np.ndarray:
-  """Returns the distribution that `step` leaves as it is."""
+  """Returns the distribution that `step` maps to itself."""
   p, change = np.full(size, 1 / size), math.inf
   for _ in range(100_000):
     p, old = step(p), p
     last, change = change, np.abs(p - old).sum()
-    if change < 1e-12 and change >= last:  # Only rounding is left.
+    if change < 1e-12 and change >= last:  # Only rounding errors remain.
       break
   return p / p.sum()
 
 
 def _with_end(p, begins: bool, mean_length: float) -> np.ndarray:
-  """Returns the probabilities with the end's; no document ends before it is."""
+  """Returns the probabilities with the end's, which is 0 at the very start."""
   end = np.full((len(p), 1), 1 / mean_length)
   if begins:
     end[0] = 0.0
@@ -241,7 +245,14 @@ def _with_end(p, begins: bool, mean_length: float) -> np.ndarray:
 
 def _of_document(first: list[float], rate: float, mean_length: float,
                  error: float = 0.0) -> language.Entropy:
-  """Returns the entropy from nats of the first symbols and of all others."""
+  """Returns the entropy of documents.
+
+  Args:
+    first: Nats of each of the first symbols.
+    rate: Nats of each later symbol.
+    mean_length: Average number of symbols in a document.
+    error: Largest error of `rate`.
+  """
   end = 1 / mean_length
   reached = (1 - end) ** np.arange(len(first) + 1)  # P(N > i).
   symbols = float(reached[:-1] @ np.array(first)) + rate * reached[-1] / end
@@ -258,7 +269,7 @@ def _choose(p: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 def _run(step, state: np.ndarray, lengths: np.ndarray,
          random: np.random.Generator) -> list[np.ndarray]:
-  """Returns symbols of documents that go on for so many steps, in parallel."""
+  """Returns the symbols of documents of the given lengths, run in parallel."""
   order = np.argsort(-lengths, kind='stable')
   state, left = state[order], lengths[order]
   out = np.zeros((len(lengths), left.max(initial=0)), np.int64)

@@ -1,4 +1,4 @@
-"""Nested languages: context-free grammars with probabilities, and brackets."""
+"""Nested languages: probabilistic context-free grammars, and brackets."""
 import dataclasses
 import functools
 import re
@@ -16,17 +16,17 @@ class Grammar(language.Language):
   """A probabilistic context-free grammar; a document is one sentence.
 
   A rule is written 'S 0.3 -> [SOS]': left side, probability, right side.
-  Capital letters are replaced, every other character is a symbol. Each right
-  side begins with a symbol (Greibach's normal form, which all context-free
-  languages without the empty text have), so what remains to be written is a
-  stack and the optimum is a distribution over stacks, updated exactly symbol by
-  symbol: the ratios of Jelinek and Lafferty's prefix probabilities.
+  Capital letters are nonterminals, every other character is a symbol. Each
+  right side begins with a symbol (Greibach's normal form, which all
+  context-free languages without the empty text have). So the rest of a sentence
+  is a stack, and the optimum is a distribution over stacks, updated exactly
+  symbol by symbol: the ratios of Jelinek and Lafferty's prefix probabilities.
 
   Attributes:
-    rules: The rules; the first one's left side starts every sentence. By
-      default bracketed expressions such as '[a+[b*a]]'.
-    num_documents: How many there are.
-    seed: Of the documents.
+    rules: The rules; the left side of the first one starts every sentence. The
+      default makes bracketed expressions such as '[a+[b*a]]'.
+    num_documents: Number of documents.
+    seed: Seed of the documents.
 
   References:
     Jelinek and Lafferty, Computation of the Probability of Initial Substring
@@ -47,7 +47,7 @@ class Grammar(language.Language):
 
   @functools.cached_property
   def productions(self) -> dict[str, list[tuple[float, str]]]:
-    """From each left side to its (probability, right side) pairs."""
+    """{left side: its pairs (probability, right side)}."""
     productions = {}
     for rule in self.rules:
       match = _RULE.fullmatch(rule.strip())
@@ -67,13 +67,13 @@ class Grammar(language.Language):
 
   @property
   def is_simple(self) -> bool:
-    """Whether each symbol tells the rule: then no sentence is ambiguous."""
+    """Whether symbols determine rules, so that no sentence is ambiguous."""
     return all(len({right[0] for _, right in rules}) == len(rules)
                for rules in self.productions.values())
 
   @functools.cached_property
   def expected(self) -> dict[str, float]:
-    """How often a sentence uses each left side, on average."""
+    """{left side: the average number of times a sentence uses it}."""
     names = list(self.productions)
     uses = np.zeros((len(names), len(names)))
     for i, name in enumerate(names):
@@ -83,14 +83,14 @@ class Grammar(language.Language):
     if np.abs(np.linalg.eigvals(uses)).max() >= 1 - 1e-9:
       raise errors.InputError(
           'Sentences of Grammar.rules go on without end: lower the '
-          'probabilities of rules that hold capital letters.')
+          'probabilities of rules whose right sides have capital letters.')
     start = np.eye(len(names))[0]
     return dict(zip(names, np.linalg.solve(np.eye(len(names)) - uses.T, start)))
 
   def entropy(self) -> language.Entropy:
     if not self.is_simple:
       raise errors.InputError(
-          'The entropy is exact where the rules of a letter begin with '
+          'The entropy is only known if the rules of each letter begin with '
           'different symbols; otherwise average `optimal_score` over text.')
     nats, tokens = 0.0, 1.0
     for name, rules in self.productions.items():
@@ -165,20 +165,20 @@ def _check_rules(grammar: Grammar) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Dyck(language.Language):
-  """Balanced brackets of several kinds: what closes is what opened last.
+  """Balanced brackets of several kinds.
 
-  Inside a bracket the next symbol opens another with probability `open`, its
-  kind drawn evenly, or closes the innermost one; at `max_depth` it closes.
-  Where all is closed the document ends with probability `end`. The stack is
-  known at every place, and so is the optimum.
+  Inside a bracket the next symbol opens a bracket of a random kind with
+  probability `open`, and otherwise closes the innermost one; at `max_depth` it
+  always closes. When all brackets are closed, the document ends with
+  probability `end`. A prefix determines the stack, and so the optimum.
 
   Attributes:
-    kinds: How many kinds of brackets, 1 to 4: (), [], {}, <>.
-    open: Chance to go deeper.
-    end: Chance that a document ends where it can.
-    max_depth: The most brackets open at once.
-    num_documents: How many there are.
-    seed: Of the documents.
+    kinds: Number of kinds of brackets, 1 to 4: (), [], {}, <>.
+    open: Probability of another bracket inside a bracket.
+    end: Probability that a document ends when all brackets are closed.
+    max_depth: Most brackets open at once.
+    num_documents: Number of documents.
+    seed: Seed of the documents.
 
   References:
     Hewitt et al., RNNs Can Generate Bounded Hierarchical Languages with
@@ -208,7 +208,8 @@ class Dyck(language.Language):
     return '([{<'[:self.kinds] + ')]}>'[:self.kinds]
 
   def entropy(self) -> language.Entropy:
-    # Visits of each depth after the first bracket: v = at depth 1 + v Q.
+    # Expected visits of each depth after the first bracket: v = e_1 + v Q, for
+    # the transitions Q between depths.
     deepest = self.max_depth
     next_depth = np.zeros((deepest + 1, deepest + 1))
     nats = np.zeros(deepest + 1)
@@ -239,7 +240,7 @@ class Dyck(language.Language):
       out[i, :self.kinds] = opens / self.kinds
       out[i, self.kinds + stack[-1] if stack else -1] = 1 - opens
       if i == len(symbols) or not out[i, symbols[i]]:
-        break  # The end, or no prefix of a document: all others stay 0.
+        break  # The end, or not a prefix of a document: later rows stay 0.
       if symbols[i] < self.kinds:
         stack.append(int(symbols[i]))
       else:

@@ -1,9 +1,9 @@
-"""Languages whose best possible score is known: what synthetic sources share.
+"""The base of synthetic languages, whose best possible score is known.
 
-A text is made of symbols, one character each; a document ends where its law
-says so. For every prefix the law gives the probability of each next symbol and
-of the end, so no predictor has a lower expected loss, and what a model loses
-beyond it is its own: the excess.
+A document is a sequence of symbols, one character each, and an end. For every
+prefix, the law of a language gives the probability of each next symbol and of
+the end. No predictor has a lower expected loss than the law; the difference of
+a model's loss to it is the model's excess.
 """
 import collections
 from collections.abc import Callable, Iterator, Mapping
@@ -26,14 +26,14 @@ Score = Callable[[Mapping[str, np.ndarray]], tuple[np.ndarray, np.ndarray]]
 
 @dataclasses.dataclass(frozen=True)
 class Entropy:
-  """What the best predictor loses on average, in nats.
+  """The expected loss of the best predictor.
 
   Attributes:
-    document: Nats a document.
-    tokens: Tokens of a document that are scored: its symbols and its end.
-    rate: Nats a symbol far from the document's begin, its end aside; None
-      where documents have no such middle.
-    error: `document` is off by at most this; 0 where it is exact.
+    document: Nats per document.
+    tokens: Average number of scored tokens per document: symbols and the end.
+    rate: Nats per symbol far from the document's start, without the end; None
+      if it is not defined.
+    error: Largest error of `document`; 0 if it is exact.
   """
   document: float
   tokens: float
@@ -42,16 +42,16 @@ class Entropy:
 
   @property
   def per_token(self) -> float:
-    """Nats a scored token, which `evaluation.likelihood` reports."""
+    """Nats per scored token, the unit of `evaluation.likelihood`."""
     return self.document / self.tokens
 
 
 class Language(documents.Source):
-  """A source of made-up documents with a known law.
+  """A source of random documents with a known law.
 
   A subclass is a frozen dataclass with `num_documents` and `seed`; it defines
   `alphabet`, `entropy`, `_draw` and `predictions`. Document i is a function of
-  the config alone: reading twice gives the same texts.
+  the config, so reading twice gives the same texts.
   """
   num_documents: int
   seed: int
@@ -70,12 +70,12 @@ class Language(documents.Source):
 
     Args:
       symbols: Numbers of n successive symbols of a document.
-      begins: Whether the first is the document's first. Otherwise what stands
-        before it is unknown; then row 0 means nothing.
+      begins: Whether the first symbol begins the document. If not, the symbols
+        before it are unknown, and row 0 has no meaning.
 
     Returns:
-      In row i the probabilities of the A symbols, and last of the end, after i
-      symbols. After a prefix that the language does not have they are all 0.
+      Row i has the probabilities of the A symbols, and then of the end, after i
+      symbols. They are all 0 after a prefix that is not in the language.
 
     Raises:
       InputError: If `begins` is False and the law needs the whole document.
@@ -83,24 +83,25 @@ class Language(documents.Source):
     raise TypeError(f'{type(self).__name__} should define predictions.')
 
   def optimal_score(self, tokenizer: vocabulary.Tokenizer) -> Score:
-    """Returns the Bayes-optimal predictor as evaluators call a model.
+    """Returns the Bayes-optimal predictor, a score like a model's.
 
     `evaluation.likelihood.evaluate(language.optimal_score(tokenizer), ...)`
-    gives the lowest loss that a predictor of these documents can expect; a
-    model's report minus it is the model's excess.
+    reports the lowest loss that a predictor of these documents can expect; the
+    difference of a model's loss to it is the model's excess.
 
     Args:
-      tokenizer: One id a character, with BOS and EOS: `Characters` or `Bytes`.
+      tokenizer: A tokenizer with one id per character, BOS and EOS:
+        `Characters` or `Bytes`.
 
     Returns:
       `score(batch) -> (nll_BT, correct_BT)`: the loss of each target in nats
-      (infinite for a text outside the language) and the chance that the most
-      probable token, ties drawn by lot, is the target.
+      (infinite for a text outside the language) and the probability that the
+      most probable token, with ties broken at random, is the target.
 
     Raises:
-      InputError: If the tokenizer has no BOS or no EOS. The score raises it on
-        an id that is none of the symbols, and on a row that begins inside a
-        document where the law needs its begin.
+      InputError: If the tokenizer has no BOS or no EOS. The score raises it for
+        an id that is not a symbol, and for a row that begins inside a document
+        if the law needs the document's start.
     """
     if tokenizer.bos_id is None or tokenizer.eos_id is None:
       raise errors.InputError(
@@ -122,12 +123,12 @@ class Language(documents.Source):
 
   def _draw(self, random: np.random.Generator,
             count: int) -> list[np.ndarray]:
-    """Returns the symbols of so many documents."""
+    """Returns the symbols of `count` documents."""
     raise TypeError(f'{type(self).__name__} should define _draw.')
 
 
 class _Optimum:
-  """A language's predictor, on batches of a tokenizer's ids."""
+  """The score of a language's predictor, for batches of a tokenizer's ids."""
 
   def __init__(self, language: Language, tokenizer: vocabulary.Tokenizer):
     self._language, self._tokenizer = language, tokenizer
@@ -136,7 +137,7 @@ class _Optimum:
     for symbol, letter in enumerate(language.alphabet):
       try:
         ids = tokenizer.encode(letter)
-      except errors.InputError:  # A symbol that no document happened to use.
+      except errors.InputError:  # No document contains the symbol.
         continue
       if len(ids) == 1:
         self._symbols[ids[0]] = symbol
@@ -179,17 +180,17 @@ class _Optimum:
 
 def _runs(segments_T: np.ndarray, inputs_T: np.ndarray,
           eos_id: int) -> Iterator[slice]:
-  """Yields where each document stands in a row, its EOS as input left out."""
+  """Yields the slice of each document in a row, without EOS as an input."""
   edges = np.flatnonzero(np.diff(segments_T, prepend=0, append=0))
   for start, stop in zip(edges, edges[1:]):
-    if inputs_T[stop - 1] == eos_id:  # In packed rows; it predicts nothing.
+    if inputs_T[stop - 1] == eos_id:  # In packed rows; it has no target.
       stop -= 1
     if segments_T[start] > 0 and stop > start:
       yield slice(start, stop)
 
 
 def whole(begins: bool, name: str) -> None:
-  """Refuses to predict a document whose begin is not seen."""
+  """Raises InputError if a document's start is not seen."""
   if not begins:
     raise errors.InputError(
         f'The optimum of {name} needs whole documents in a row; set '
@@ -197,7 +198,7 @@ def whole(begins: bool, name: str) -> None:
 
 
 def check(language: Language, **least: int) -> None:
-  """Refuses fields below what each should be at least."""
+  """Checks that fields are at least their given lower bounds."""
   for field, bound in dict(num_documents=1, seed=0, **least).items():
     value = getattr(language, field)
     if value < bound:
@@ -207,7 +208,7 @@ def check(language: Language, **least: int) -> None:
 
 
 def letters(count: int, field: str) -> str:
-  """Returns `count` different characters, or refuses more than there are."""
+  """Returns `count` different characters; raises InputError above 62."""
   if not 1 <= count <= len(LETTERS):
     raise errors.InputError(
         f'{field} should be from 1 to {len(LETTERS)}, the letters and digits '

@@ -1,8 +1,8 @@
 """Texts with an answer: copying, recall, parity, modular addition.
 
-Every document is made of even choices, which nobody can foresee, and of symbols
-that follow from them, which cost the optimum nothing. `excess` over it is the
-price of not having found the rule.
+Every document consists of uniform random choices, which cannot be predicted,
+and of symbols that follow from them, which cost the optimum 0 nats. A model has
+an excess over the optimum if it has not learned the rule.
 """
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from lmjax.data.synthetic import language
 
 
 class _Puzzle(language.Language):
-  """A language given by `_next`, the even choices after a prefix."""
+  """A language defined by `_next`, the possible characters after a prefix."""
 
   def predictions(self, symbols, begins):
     language.whole(begins, type(self).__name__)
@@ -26,7 +26,7 @@ class _Puzzle(language.Language):
       for letter, p in choices.items():
         out[i, alphabet.index(letter) if letter else -1] = p
       if i < len(symbols) and text[i:i + 1] not in choices:
-        break  # Not a text of this language: all that follows stays 0.
+        break  # Not a text of this language: later rows stay 0.
     return out
 
   def _next(self, prefix: str) -> dict[str, float]:
@@ -45,9 +45,14 @@ def _even(letters: str) -> dict[str, float]:
 
 def _word(prefix: str, letters: str, least: int, most: int,
           stop: str) -> dict[str, float]:
-  """Returns what follows in a word of `least` to `most` letters, then `stop`.
+  """Returns the probability of each next character of a word and its end.
 
-  All lengths are equally probable: of those still possible, one is this.
+  Args:
+    prefix: The letters before it.
+    letters: The letters of words.
+    least: Fewest letters of a word; all lengths are equally probable.
+    most: Most letters of a word.
+    stop: The character after the word.
   """
   n = len(prefix)
   stops = 1 / (most - n + 1) if n >= least else 0.0
@@ -64,7 +69,13 @@ def _check_lengths(source) -> None:
 
 
 def _words_entropy(source, letters: int, tokens: float) -> language.Entropy:
-  """Returns the entropy of a word of a random length and what it implies."""
+  """Returns the entropy of a random word whose length is random too.
+
+  Args:
+    source: Config with `min_length` and `max_length`.
+    letters: Number of different letters.
+    tokens: Average number of tokens in a document.
+  """
   mean = (source.min_length + source.max_length) / 2
   lengths = source.max_length - source.min_length + 1
   return language.Entropy(mean * math.log(letters) + math.log(lengths), tokens)
@@ -75,11 +86,11 @@ class Copy(_Puzzle):
   """A random word, a bar, and the word again: 'dgab|dgab'.
 
   Attributes:
-    symbols: How many letters there are.
-    min_length: Letters of the shortest word; all lengths are as probable.
-    max_length: Letters of the longest word.
-    num_documents: How many there are.
-    seed: Of the documents.
+    symbols: Number of different letters.
+    min_length: Fewest letters of a word; all lengths are equally probable.
+    max_length: Most letters of a word.
+    num_documents: Number of documents.
+    seed: Seed of the documents.
 
   References:
     Graves et al., Neural Turing Machines, arXiv:1410.5401, section 4.1.
@@ -118,18 +129,18 @@ class Copy(_Puzzle):
 
 @dataclasses.dataclass(frozen=True)
 class AssociativeRecall(_Puzzle):
-  """Pairs of a key and its value, a bar, and keys to be answered: 'a3c1|c1a3'.
+  """Pairs of key and value, a bar, and queries with answers: 'a3c1|c1a3'.
 
   Multi-query associative recall: keys are different letters in random order,
-  values are digits, and each query is one of the keys shown, drawn evenly.
+  values are digits, and each query is one of the given keys, drawn uniformly.
 
   Attributes:
-    keys: How many letters keys are drawn from.
-    values: How many digits values are drawn from.
-    pairs: Pairs in a document.
-    queries: Queries in a document.
-    num_documents: How many there are.
-    seed: Of the documents.
+    keys: Number of letters that keys are drawn from.
+    values: Number of digits that values are drawn from.
+    pairs: Number of pairs in a document.
+    queries: Number of queries in a document.
+    num_documents: Number of documents.
+    seed: Seed of the documents.
 
   References:
     Arora et al., Zoology, arXiv:2312.04927, section 3.1 (MQAR).
@@ -191,10 +202,10 @@ class Parity(_Puzzle):
   """Random bits and whether the number of ones is odd: '10110=1'.
 
   Attributes:
-    min_length: Bits of the shortest document; all lengths are as probable.
-    max_length: Bits of the longest.
-    num_documents: How many there are.
-    seed: Of the documents.
+    min_length: Fewest bits of a document; all lengths are equally probable.
+    max_length: Most bits of a document.
+    num_documents: Number of documents.
+    seed: Seed of the documents.
 
   References:
     Hahn, Theoretical Limitations of Self-Attention, arXiv:1906.06755, sec. 3.
@@ -230,9 +241,9 @@ class ModularAddition(_Puzzle):
   """Sums modulo p in decimal digits, with leading zeros: '07+95=05'.
 
   Attributes:
-    modulus: p; both operands are drawn evenly from 0 to p - 1.
-    num_documents: How many there are, with repetition.
-    seed: Of the documents.
+    modulus: p; both operands are drawn uniformly from 0 to p - 1.
+    num_documents: Number of documents, which may repeat.
+    seed: Seed of the documents.
 
   References:
     Power et al., Grokking, arXiv:2201.02177, section 2.
@@ -247,7 +258,7 @@ class ModularAddition(_Puzzle):
 
   @property
   def digits(self) -> int:
-    """Digits a number is written with."""
+    """Number of digits of each number."""
     return len(str(self.modulus - 1))
 
   def entropy(self) -> language.Entropy:
@@ -262,7 +273,7 @@ class ModularAddition(_Puzzle):
     if number == 2:
       total = (int(prefix[:digits]) + int(prefix[digits + 1:2 * digits + 1]))
       return {f'{total % self.modulus:0{digits}d}'[place]: 1.0}
-    size = 10 ** (digits - place - 1)  # Numbers that share one more digit.
+    size = 10 ** (digits - place - 1)  # Numbers for each next digit.
     low = int(written or '0') * 10 * size
     counts = {str(d): min(max(self.modulus - low - d * size, 0), size)
               for d in range(10)}

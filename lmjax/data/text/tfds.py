@@ -1,4 +1,4 @@
-"""TensorFlow Datasets as a source, without TensorFlow where possible."""
+"""TensorFlow Datasets as a source, without TensorFlow if possible."""
 import collections
 from collections.abc import Iterator, Sequence
 import dataclasses
@@ -10,7 +10,7 @@ from lmjax.core import errors
 from lmjax.data.text import documents
 from lmjax.data.text import files
 
-_ROWS = 1024  # Read at once: ten times faster than one by one.
+_ROWS = 1024  # Rows read at a time, ten times faster than one by one.
 _EXTRA = "pip install 'lmjax[tensorflow]'"
 
 
@@ -18,15 +18,16 @@ _EXTRA = "pip install 'lmjax[tensorflow]'"
 class Tfds(documents.Source):
   """A data set of TensorFlow Datasets; a document is a text field of a row.
 
-  Data prepared as array_record are read without TensorFlow; what is not yet
-  prepared is prepared so where its builder allows it. Everything else goes
-  through `tfds.load`, which needs TensorFlow, an extra of this package.
+  Data sets prepared as array_record are read without TensorFlow; a data set
+  that is not prepared is prepared as array_record if its builder allows it.
+  Other data sets are read by `tfds.load`, which needs TensorFlow, an extra of
+  this package.
 
   Attributes:
-    name: As TFDS names it: 'lm1b', 'wikipedia/20230601.en', 'glue/sst2'.
+    name: Name in TFDS: 'lm1b', 'wikipedia/20230601.en', 'glue/sst2'.
     split: A split or a slice of one: 'train', 'train[:10%]', 'test'.
     field: The feature that holds the text.
-    data_dir: Where prepared data are; TFDS's own default if None.
+    data_dir: Folder of prepared data; None takes the default of TFDS.
   """
   name: str
   split: str = 'train'
@@ -44,7 +45,7 @@ class Tfds(documents.Source):
     return files.contents(self._files(self._builder().info))
 
   def _files(self, info: Any) -> list[str]:
-    """Returns the files of the whole split, a slice of which is read."""
+    """Returns all files of the split, even if only a slice of it is read."""
     self._check(info, (self.field,))
     split = info.splits[self.split.partition('[')[0]]
     return [str(path) for path in split.filepaths]
@@ -102,7 +103,7 @@ class Tfds(documents.Source):
       for start in range(0, len(rows), _ROWS):
         part = rows.__getitems__(
             list(range(start, min(start + _ROWS, len(rows)))))
-        # A truncated file may read as rows of which every feature is None.
+        # A truncated file may yield rows whose features are all None.
         if any(all(v is None for v in row.values()) for row in part):
           raise ValueError(f'a row after the first {start:,} is missing')
         yield from part
@@ -117,7 +118,7 @@ class Tfds(documents.Source):
     import tensorflow_datasets
     try:
       import tensorflow as tf
-      tf.config.set_visible_devices([], 'GPU')  # The accelerator is JAX's.
+      tf.config.set_visible_devices([], 'GPU')  # Leaves the GPU to JAX.
     except ImportError:
       raise errors.InputError(
           f'{self.name!r} is prepared in a format that only TensorFlow reads: '
@@ -142,7 +143,7 @@ class Tfds(documents.Source):
 
 
 def _damage(paths: Sequence[Any], lengths: Sequence[int]) -> str | None:
-  """Returns which array_record file is damaged, and how, if one is."""
+  """Returns a sentence on the first damaged array_record file, or None."""
   from array_record.python import array_record_module
   for path, length in zip(map(pathlib.Path, paths), lengths):
     if not path.exists():
@@ -162,7 +163,7 @@ def _damage(paths: Sequence[Any], lengths: Sequence[int]) -> str | None:
 
 
 def _text(value: Any) -> Any:
-  """Returns bytes as the text they are, and anything else as it is."""
+  """Returns bytes decoded as UTF-8, and any other value unchanged."""
   return value.decode('utf-8') if isinstance(value, bytes) else value
 
 
@@ -174,6 +175,6 @@ def _formats(builder: Any) -> list[str]:
 
 
 def _known() -> list[str]:
-  """Returns the names TFDS knows, for a suggestion."""
+  """Returns the names of all data sets in TFDS, for a suggestion."""
   from tensorflow_datasets.core import registered
   return registered.list_imported_builders()

@@ -1,7 +1,7 @@
-"""A TensorFlow Datasets builder that turns any of our sources into a data set.
+"""A TensorFlow Datasets builder that turns any source into a data set.
 
-Importing this module registers the data set `text_corpus` with TFDS. Nothing
-else here imports it, so TFDS is loaded only by those who prepare data.
+Importing this module registers the data set `text_corpus` with TFDS. No other
+module imports it, so TFDS is only loaded to prepare data.
 """
 from collections.abc import Iterator, Mapping
 import dataclasses
@@ -18,7 +18,7 @@ _VERSION = '1.0.0'
 
 @dataclasses.dataclass(eq=False)
 class TextCorpusConfig(tensorflow_datasets.core.BuilderConfig):
-  """One corpus among those that `TextCorpus` prepares.
+  """The config of one corpus that `TextCorpus` prepares.
 
   Attributes:
     splits: The source of each split, by the split's name.
@@ -28,7 +28,7 @@ class TextCorpusConfig(tensorflow_datasets.core.BuilderConfig):
 
 
 class TextCorpus(tensorflow_datasets.core.GeneratorBasedBuilder):
-  """Documents of our sources as rows {'text': ...}, in their own order."""
+  """Documents of sources as rows {'text': ...}, in the order of the source."""
   VERSION = tensorflow_datasets.core.Version(_VERSION)
   RELEASE_NOTES = {_VERSION: 'One row a document.'}
 
@@ -38,7 +38,7 @@ class TextCorpus(tensorflow_datasets.core.GeneratorBasedBuilder):
         description='Text documents, prepared by lmjax from local sources.',
         features=tensorflow_datasets.features.FeaturesDict(
             {'text': tensorflow_datasets.features.Text()}),
-        disable_shuffling=True)  # Readers shuffle; the source's order stays.
+        disable_shuffling=True)  # Keeps the source's order; readers shuffle.
 
   def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
     del dl_manager  # Nothing is downloaded.
@@ -55,19 +55,19 @@ def prepare(name: str, splits: Mapping[str, documents.Source],
             data_dir: str | pathlib.Path) -> str:
   """Writes sources as a prepared TFDS data set, in array_record files.
 
-  Any TFDS reader can read it: ours as `Tfds(returned name, data_dir=...)`,
-  which needs no TensorFlow, `tfds.load` elsewhere.
+  Any TFDS reader can read it: `Tfds(returned name, data_dir=...)`, which does
+  not need TensorFlow, or `tfds.load`.
 
   Args:
-    name: What to call the corpus.
+    name: Name of the corpus.
     splits: The source of each split: {'train': TextFiles(('a.txt',))}.
     data_dir: The folder of TFDS data to add it to.
 
   Returns:
-    The data set's name within TFDS: 'text_corpus/<name>'.
+    The data set's name in TFDS: 'text_corpus/<name>'.
 
   Raises:
-    InputError: If a corpus of this name is there, or a source has no text.
+    InputError: If a corpus of this name exists, or a source has no text.
   """
   builder = TextCorpus(
       config=TextCorpusConfig(name=name, splits=splits), data_dir=data_dir)

@@ -1,4 +1,4 @@
-"""Tokenizers by name: configs that are built on text."""
+"""The table of tokenizers, configs that are built on text."""
 from typing import Union
 
 from lmjax.data.tokenizers import subwords

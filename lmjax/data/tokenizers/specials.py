@@ -1,6 +1,6 @@
-"""Ids beyond text: [MASK], [CLS], the sentinels of T5, added to any tokenizer.
+"""Adds special tokens to any tokenizer: [MASK], [CLS], the sentinels of T5.
 
-They follow the ids of the tokenizer they extend, so those stay what they are.
+Their ids follow the ids of the tokenizer, which do not change.
 """
 import collections
 from collections.abc import Iterable, Sequence
@@ -13,16 +13,16 @@ from lmjax.data.tokenizers import vocabulary
 
 
 class Extended(vocabulary.Tokenizer):
-  """A tokenizer with further ids, which no text ever becomes.
+  """A tokenizer with special tokens, whose ids no text is encoded to.
 
   Args:
-    tokenizer: The one that knows text.
-    specials: Names of the further ids, in their order.
-    sentinels: How many more follow, named <extra_id_0>, <extra_id_1>, ... as in
-      T5 (Raffel et al., arXiv:1910.10683, section 3.1.4).
+    tokenizer: The tokenizer to extend.
+    specials: Names of the special tokens, in the order of their ids.
+    sentinels: Number of sentinels after them, named <extra_id_0>, <extra_id_1>,
+      ... as in T5 (Raffel et al., arXiv:1910.10683, section 3.1.4).
 
   Raises:
-    InputError: If a name comes twice, or there are fewer than 0 sentinels.
+    InputError: If a name occurs twice, or `sentinels` is negative.
   """
 
   def __init__(self, tokenizer: vocabulary.Tokenizer, specials: Sequence[str],

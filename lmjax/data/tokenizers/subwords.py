@@ -1,4 +1,4 @@
-"""SentencePiece: subword tokenizers, trained losslessly or loaded.
+"""SentencePiece: lossless subword tokenizers to train, or models to load.
 
 References:
   Kudo and Richardson, SentencePiece, arXiv:1808.06226.
@@ -22,23 +22,23 @@ from lmjax.data.text import documents as documents_lib
 from lmjax.data.tokenizers import vocabulary
 
 _FILE = 'tokenizer.model'
-_SPACE = '\u2581'  # How SentencePiece writes a space within its pieces.
-_LONGEST = 2000  # Characters of a training sentence; longer ones are cut.
+_SPACE = '\u2581'  # SentencePiece's character for a space in its pieces.
+_LONGEST = 2000  # Most characters of a training sentence; longer ones are cut.
 
 
 @dataclasses.dataclass(frozen=True)
 class SentencePiece:
   """Subwords, learned from the training split or read from a model file.
 
-  What is trained here loses nothing: text is not normalised, every whitespace
-  is kept, and characters too rare for the vocabulary are written as bytes.
+  A model trained here is lossless: text is not normalised, all whitespace is
+  kept, and characters too rare for the vocabulary are written as bytes.
 
   Attributes:
-    vocab_size: Ids to learn, control ids and 256 bytes included. A corpus too
-      small for so many gives fewer.
-    model: 'unigram' or 'bpe'.
-    path: A `.model` file to use instead of training; `vocab_size` and `model`
-      are then its own.
+    vocab_size: Number of ids to learn, control ids and 256 bytes included; a
+      small corpus may give fewer.
+    model: The algorithm, 'unigram' or 'bpe'.
+    path: A `.model` file to use instead of training, which ignores `vocab_size`
+      and `model`.
     bos: Whether a document begins with the model's BOS.
     eos: Whether a document ends with the model's EOS.
   """
@@ -48,13 +48,13 @@ class SentencePiece:
   bos: bool = True
   eos: bool = True
 
-  needs = 'train'  # Of the text, to be built.
+  needs = 'train'  # Splits that `build` reads.
 
   def build(self, documents: Iterable[str]) -> 'SubwordTokenizer':
     """Returns the tokenizer, trained on documents unless `path` is set.
 
-    Training sees each document once, as a stream, and is deterministic byte
-    for byte.
+    Training reads each document once, as a stream, and is bitwise
+    deterministic.
 
     Raises:
       InputError: If the model file is missing or damaged, or if the documents
@@ -76,7 +76,7 @@ class SentencePiece:
     return SubwordTokenizer.restore(state, directory)
 
   def _train(self, documents: Iterable[str]) -> bytes:
-    import sentencepiece  # Only those who use it wait for its import.
+    import sentencepiece  # Slow to import, and not needed by other tokenizers.
     written = io.BytesIO()
     sentences = _Sentences(documents)
     try:
@@ -99,10 +99,10 @@ class SentencePiece:
 
 
 class _Sentences:
-  """The lines of documents, cut where the trainer would drop them unseen.
+  """The lines of documents, cut where the trainer would drop them silently.
 
-  An exception of the source is kept here, for the trainer turns any into its
-  own.
+  Keeps an exception of the source in `error`, because the trainer replaces it
+  by one of its own.
   """
 
   def __init__(self, documents: Iterable[str]):
@@ -128,7 +128,7 @@ class SubwordTokenizer(vocabulary.Tokenizer):
     model: The bytes of a SentencePiece model file.
     bos: Whether documents begin with its BOS.
     eos: Whether documents end with its EOS.
-    path: How messages name the model.
+    path: Name of the model in messages.
   """
 
   def __init__(self, model: bytes, bos: bool, eos: bool,
@@ -139,14 +139,14 @@ class SubwordTokenizer(vocabulary.Tokenizer):
       self.vocab_size = self._processor.vocab_size()
       self._bytes = [self._piece_bytes(i) for i in range(self.vocab_size)]
       probe = self._processor.encode('a', out_type=str)
-    except (RuntimeError, OSError, ValueError) as error:  # Not UTF-8, ...
+    except (RuntimeError, OSError, ValueError) as error:  # E.g. not UTF-8.
       raise errors.InputError(
           f'{path!r} is not a readable SentencePiece model: {_reason(error)}'
       ) from None
     self._model = model
     self.bos_id = self._control('BOS', self._processor.bos_id(), bos, path)
     self.eos_id = self._control('EOS', self._processor.eos_id(), eos, path)
-    # A model of others may put a space before all text; decoding removes it.
+    # A loaded model may put a space before all text; `decode` removes it.
     self._prefixes_space = bool(probe) and probe[0].startswith(_SPACE)
     ids = [self._processor.piece_to_id(f'<0x{byte:02X}>')
            for byte in _SPACE.encode()]
@@ -176,7 +176,7 @@ class SubwordTokenizer(vocabulary.Tokenizer):
     return piece.replace(_SPACE, ' ').encode()
 
   def encode(self, text: str) -> np.ndarray:
-    documents_lib.utf8(text)  # The library's own message helps nobody.
+    documents_lib.utf8(text)  # Has a clearer message than the library.
     if _SPACE in text and self._space_ids is not None:
       return np.array(self._with_spaces(text), self.dtype)
     return np.array(self._processor.encode(text), self.dtype)
@@ -195,9 +195,10 @@ class SubwordTokenizer(vocabulary.Tokenizer):
     return ids, lengths
 
   def _with_spaces(self, text: str) -> list[int]:
-    """Returns ids of text that holds what stands for a space in pieces.
+    """Returns the ids of a text that contains `_SPACE`.
 
-    It would come back as a space, so it is written as its bytes.
+    A piece with this character would decode as a space, so we encode it as its
+    bytes.
     """
     ids = []
     for i, part in enumerate(text.split(_SPACE)):
@@ -235,7 +236,7 @@ class SubwordTokenizer(vocabulary.Tokenizer):
 
 
 def _reason(error: Exception) -> str:
-  """Returns the last sentence of a SentencePiece error, without C++ lines."""
+  """Returns the last sentence of a SentencePiece error, without C++ source."""
   text = (str(error).strip().splitlines() or ['it gives no reason'])[-1]
   text = text.rpartition('] ')[2].partition(' or decrease character_cov')[0]
   return text.strip().removesuffix('.') + '.'

@@ -1,4 +1,4 @@
-"""Tokenizers without merges: one id a byte, or one id a character."""
+"""Tokenizers without merges: one id per byte, or one id per character."""
 from collections.abc import Iterable
 import dataclasses
 from typing import Any
@@ -12,9 +12,10 @@ from lmjax.data.tokenizers import vocabulary
 
 @dataclasses.dataclass(frozen=True)
 class Bytes:
-  """One id a UTF-8 byte, 0 to 255; then BOS and EOS where they are wanted.
+  """One id per UTF-8 byte, 0 to 255, followed by BOS and EOS.
 
-  It can write any text, and bits per byte need no conversion.
+  It can encode any text. Tokens are bytes, so that bits per byte need no
+  conversion.
 
   Attributes:
     bos: Whether a document begins with BOS.
@@ -22,10 +23,10 @@ class Bytes:
   """
   bos: bool = True
   eos: bool = True
-  needs = 'nothing'  # Of the text, to be built.
+  needs = 'nothing'  # Splits that `build` reads.
 
   def build(self, documents: Iterable[str] = ()) -> 'ByteTokenizer':
-    """Returns the tokenizer; there is nothing to learn from documents."""
+    """Returns the tokenizer; it does not depend on the documents."""
     del documents
     return ByteTokenizer(self.bos, self.eos)
 
@@ -37,10 +38,10 @@ class Bytes:
 
 @dataclasses.dataclass(frozen=True)
 class Characters:
-  """One id a character of the corpus, in code-point order; then BOS and EOS.
+  """One id per character of the corpus, in code-point order, then BOS and EOS.
 
-  The alphabet is that of all splits: nothing is estimated from it. Text with
-  another character is refused, so use it for corpora that are closed.
+  The alphabet comes from all splits, but no statistics do. Encoding a text with
+  another character raises an error, so use it for closed corpora.
 
   Attributes:
     bos: Whether a document begins with BOS.
@@ -48,10 +49,10 @@ class Characters:
   """
   bos: bool = True
   eos: bool = True
-  needs = 'all'  # Of the text, to be built.
+  needs = 'all'  # Splits that `build` reads.
 
   def build(self, documents: Iterable[str]) -> 'CharacterTokenizer':
-    """Returns the tokenizer whose alphabet is what the documents use."""
+    """Returns the tokenizer of the characters in the documents."""
     alphabet = set()
     for text in documents:
       alphabet.update(text)
@@ -109,9 +110,9 @@ class CharacterTokenizer(vocabulary.Tokenizer):
   """See `Characters`.
 
   Args:
-    alphabet: The characters; the place of each is its id.
-    bos: Whether documents begin with an id of their own.
-    eos: Whether documents end with one.
+    alphabet: The characters; the index of a character is its id.
+    bos: Whether documents begin with BOS.
+    eos: Whether documents end with EOS.
   """
   name = 'characters'
 
@@ -122,7 +123,7 @@ class CharacterTokenizer(vocabulary.Tokenizer):
     self.eos_id = size + bos if eos else None
     self.vocab_size = size + bos + eos
     self._codes = _codes(alphabet)
-    # From a code point to its id; the last entry stands for all above.
+    # Maps a code point to its id; the last entry is for all larger ones.
     self._ids = np.full(int(self._codes.max()) + 2, -1, np.int32)
     self._ids[self._codes] = np.arange(size)
 
@@ -142,7 +143,7 @@ class CharacterTokenizer(vocabulary.Tokenizer):
     try:
       return self.encode(''.join(texts)), lengths
     except errors.InputError:
-      for text in texts:  # Tells the place within its own document.
+      for text in texts:  # Raises with the position in the text itself.
         self.encode(text)
       raise
 
@@ -170,6 +171,6 @@ class CharacterTokenizer(vocabulary.Tokenizer):
 
 
 def _codes(text: str) -> np.ndarray:
-  """Returns the code points of the text, one uint32 a character."""
+  """Returns the code points of the text, one uint32 per character."""
   raw = text.encode('utf-32-le', errors='surrogatepass')
   return np.frombuffer(raw, '<u4')

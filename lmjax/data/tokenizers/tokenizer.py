@@ -1,4 +1,4 @@
-"""Loading a saved tokenizer."""
+"""Loads a saved tokenizer."""
 import pathlib
 from typing import Any
 
@@ -19,7 +19,7 @@ def load(directory: str | pathlib.Path) -> Tokenizer:
   """Returns the tokenizer that `Tokenizer.save` wrote into the directory.
 
   Raises:
-    InputError: If it is not there, or is not what was saved.
+    InputError: If it is missing or was changed after it was saved.
   """
   path = safe_paths.safe_join(directory, vocabulary.FILE)
   try:
@@ -49,7 +49,7 @@ def load(directory: str | pathlib.Path) -> Tokenizer:
 
 
 def _check_specials(names: Any, sentinels: Any) -> None:
-  """Raises ValueError if they are not what `specials.Extended` writes."""
+  """Raises ValueError if the state is not one of `specials.Extended`."""
   if not isinstance(names, list) or not all(
       isinstance(name, str) for name in names):
     raise ValueError('specials should be a list of names')
@@ -58,7 +58,7 @@ def _check_specials(names: Any, sentinels: Any) -> None:
 
 
 def _restore(state: dict[str, Any], path: pathlib.Path) -> Tokenizer:
-  """Returns the tokenizer of a state, before anything extends it."""
+  """Returns the tokenizer of a state, without special tokens."""
   kind = state['kind']
   if kind not in TOKENIZERS:
     raise errors.InputError(

@@ -1,4 +1,4 @@
-"""What every tokenizer does: text to ids and back, and where documents end."""
+"""The interface of tokenizers: encode and decode texts and documents."""
 from collections.abc import Iterable, Mapping, Sequence
 import hashlib
 import json
@@ -14,15 +14,15 @@ FILE = 'tokenizer.json'
 
 
 class Tokenizer:
-  """Text to ids and back: the interface of `symbols` and `subwords`.
+  """The base class of tokenizers, which map text to ids and back.
 
   Attributes:
-    vocab_size: How many ids there are; ids are 0 .. vocab_size - 1.
+    vocab_size: Number of ids; ids are 0 .. vocab_size - 1.
     bos_id: The id put before every document, or None.
     eos_id: The id put after every document, or None.
-    specials: Ids by name that no text becomes, such as '[MASK]'; BOS and EOS
-      are not among them. `specials.Extended` adds them.
-    sentinel_ids: Those of them named <extra_id_0>, <extra_id_1>, ...
+    specials: Ids by name that no text is encoded to, such as '[MASK]', without
+      BOS and EOS. `specials.Extended` adds them.
+    sentinel_ids: Ids of the specials <extra_id_0>, <extra_id_1>, ...
   """
   vocab_size: int
   bos_id: int | None
@@ -33,41 +33,41 @@ class Tokenizer:
   def encode(self, text: str) -> np.ndarray:
     """Returns the ids of the text alone, 1-D of `dtype`.
 
-    Whatever the text says, it never becomes BOS, EOS or another control id.
+    No text is encoded to BOS, EOS or another control id.
     """
     raise TypeError(f'{type(self).__name__} should define encode.')
 
   def decode(self, ids: Iterable[int]) -> str:
-    """Returns the text of the ids; control ids are silent.
+    """Returns the text of the ids; control ids have none.
 
-    Ids that stop within a character give U+FFFD in its place.
+    Ids that end within a character give U+FFFD in its place.
 
     Raises:
-      InputError: On an id outside the vocabulary.
+      InputError: If an id is outside the vocabulary.
     """
     raise TypeError(f'{type(self).__name__} should define decode.')
 
   def token_bytes(self, token: int) -> bytes:
-    """Returns the UTF-8 bytes that one id stands for; none for control ids.
+    """Returns the UTF-8 bytes of one id, which are empty for control ids.
 
-    Bytes of successive ids join to the text, so a stream can be printed as it
-    comes through an incremental UTF-8 decoder.
+    The bytes of successive ids join to the text, so an incremental UTF-8
+    decoder can print a stream of ids.
     """
     raise TypeError(f'{type(self).__name__} should define token_bytes.')
 
   def encode_document(self, text: str) -> np.ndarray:
-    """Returns the ids of a whole document: [BOS] text [EOS], as described."""
+    """Returns the ids of a whole document: [BOS] text [EOS]; see `describe`."""
     bos = [] if self.bos_id is None else [self.bos_id]
     eos = [] if self.eos_id is None else [self.eos_id]
     return np.concatenate([bos, self.encode(text), eos], dtype=self.dtype,
-                          casting='unsafe')  # An empty list is of floats.
+                          casting='unsafe')  # An empty list has float dtype.
 
   def encode_documents(
       self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Returns the ids of documents, one after the other, and their lengths.
 
-    The same as `encode_document` for each, at a fraction of its time where
-    documents are short.
+    The ids are the same as from `encode_document`, in a fraction of the time
+    for short documents.
     """
     ids, lengths = self.encode_all(texts)
     before, after = self.bos_id is not None, self.eos_id is not None
@@ -88,16 +88,16 @@ class Tokenizer:
 
   def encode_all(
       self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the ids of texts joined, without BOS and EOS, and the lengths."""
+    """Returns the joined ids of texts, without BOS and EOS, and the lengths."""
     rows = [self.encode(text) for text in texts]
     lengths = np.array([len(row) for row in rows], np.int64)
     return np.concatenate(rows), lengths
 
   def special(self, name: str) -> int:
-    """Returns the id of a special, such as '[MASK]'.
+    """Returns the id of a special token, such as '[MASK]'.
 
     Raises:
-      InputError: If the tokenizer has none of that name.
+      InputError: If the tokenizer has no special token of that name.
     """
     if name not in self.specials:
       raise errors.InputError(
@@ -108,7 +108,7 @@ class Tokenizer:
 
   @property
   def control_ids(self) -> tuple[int, ...]:
-    """Ids that are no text: BOS, EOS and all specials."""
+    """Ids that stand for no text: BOS, EOS and all specials."""
     ends = [i for i in (self.bos_id, self.eos_id) if i is not None]
     return (*ends, *self.specials.values())
 
@@ -116,8 +116,8 @@ class Tokenizer:
   def word_starts(self) -> np.ndarray:
     """Whether each id begins a word, bool [vocab_size].
 
-    A word is whitespace and what follows it, up to the next whitespace; an id
-    that is no text stands alone.
+    A word begins with whitespace and ends before the next whitespace; a control
+    id is a word of its own.
     """
     control = set(self.control_ids)
     return np.array([i in control or self.token_bytes(i)[:1].isspace()
@@ -130,34 +130,34 @@ class Tokenizer:
 
   @property
   def name(self) -> str:
-    """The tokenizer as a person would name it."""
+    """The tokenizer's name for messages and reports."""
     raise TypeError(f'{type(self).__name__} should define name.')
 
   def describe(self) -> str:
-    """Returns one line: what it is, how many ids, and the document rule."""
+    """Returns one line: the name, the number of ids, and the document rule."""
     before = '' if self.bos_id is None else f'BOS ({self.bos_id}) + '
     after = '' if self.eos_id is None else f' + EOS ({self.eos_id})'
     return (f'{self.name}, {self.vocab_size:,} ids; a document is '
             f'{before}tokens{after}')
 
   def state(self) -> dict[str, Any]:
-    """Returns all that defines the tokenizer, as JSON, but for its files."""
+    """Returns JSON types that, with `files`, define the tokenizer."""
     raise TypeError(f'{type(self).__name__} should define state.')
 
   def files(self) -> dict[str, bytes]:
-    """Returns the files, by name, that the state needs beside it."""
+    """Returns {name: content} of the files that define the tokenizer."""
     return {}
 
   @property
   def digest(self) -> str:
-    """SHA-256 over all that defines the tokenizer."""
+    """SHA-256 of the state and the files."""
     sha = hashlib.sha256(json.dumps(self.state(), sort_keys=True).encode())
     for name, content in sorted(self.files().items()):
       sha.update(name.encode() + content)
     return sha.hexdigest()
 
   def save(self, directory: str | pathlib.Path) -> None:
-    """Writes `tokenizer.json`, and what it needs, into the directory."""
+    """Writes `tokenizer.json` and the files into the directory."""
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     for name, content in self.files().items():
@@ -166,7 +166,7 @@ class Tokenizer:
     (directory / FILE).write_text(json.dumps(state, indent=2) + '\n')
 
   def check(self, ids: Iterable[int]) -> np.ndarray:
-    """Returns ids as an int64 array, or says which is out of the vocabulary."""
+    """Returns ids as an int64 array; raises InputError for ids out of range."""
     if not isinstance(ids, (np.ndarray, list, tuple)):
       ids = list(ids)
     ids = np.asarray(ids, np.int64)

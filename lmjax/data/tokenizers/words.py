@@ -1,4 +1,4 @@
-"""One id a word, as the classic word-level data sets are scored."""
+"""Word-level tokenizers, as used by the classic word-level data sets."""
 import collections
 from collections.abc import Iterable
 import dataclasses
@@ -10,33 +10,33 @@ from lmjax.core import errors
 from lmjax.data.text import documents as documents_lib
 from lmjax.data.tokenizers import vocabulary
 
-_LINE_END = '\n'  # A word of its own: <eos> in the literature.
+_LINE_END = '\n'  # A word, called <eos> in the literature.
 
 
 @dataclasses.dataclass(frozen=True)
 class Words:
-  """One id a word of the training text, the most frequent first.
+  """One id per word of the training text, the most frequent first.
 
-  Words are what whitespace separates, and the end of a line is one too. This
-  is the vocabulary of text prepared by words, such as the Penn Treebank's
-  10,000 (Mikolov et al., 2010) or WikiText's (Merity et al., arXiv:1609.07843):
-  a line " a b c \\n" is a, b, c and the line's end, and comes back as it was.
-  Other whitespace becomes a single space.
+  Whitespace separates words, and the end of a line is a word too. This is the
+  vocabulary of data sets that are split into words, such as the Penn Treebank
+  with 10,000 words (Mikolov et al., 2010) or WikiText (Merity et al.,
+  arXiv:1609.07843): a line " a b c \\n" becomes a, b, c and the line's end, and
+  is decoded to the same text. Other whitespace becomes a single space.
 
-  A word that is not among them becomes `unk`, and its letters are lost: where
-  that happens, bits a byte are those of the text with the mark.
+  Any other word becomes `unk`, and its letters are lost; bits per byte then
+  refer to the text with `unk` in its place.
 
   Attributes:
-    max_size: The most words, line end and `unk` among them; None takes all.
-    unk: What stands for unknown words; in the text it is itself.
-    bos: Whether documents begin with an id of their own.
-    eos: Whether documents end with one, besides their last line's end.
+    max_size: Most words, line end and `unk` included; None takes all.
+    unk: The word that replaces unknown words; in a text it stands for itself.
+    bos: Whether documents begin with BOS.
+    eos: Whether documents end with EOS, in addition to their last line's end.
   """
   max_size: int | None = None
   unk: str = '<unk>'
   bos: bool = False
   eos: bool = False
-  needs = 'train'  # Of the text, to be built.
+  needs = 'train'  # Splits that `build` reads.
 
   def __post_init__(self):
     if self.max_size is not None and self.max_size < 2:
@@ -48,7 +48,7 @@ class Words:
           f'Words.unk should be a single word; got {self.unk!r}.')
 
   def build(self, documents: Iterable[str]) -> 'WordTokenizer':
-    """Returns the tokenizer of the words that the documents use most."""
+    """Returns the tokenizer of the most frequent words of the documents."""
     counts = collections.Counter()
     for text in documents:
       counts.update(_split(documents_lib.utf8(text).decode()))
@@ -74,10 +74,10 @@ class WordTokenizer(vocabulary.Tokenizer):
   """See `Words`.
 
   Args:
-    words: The words; the place of each is its id.
-    unk: Which of them stands for unknown ones.
-    bos: Whether documents begin with an id of their own.
-    eos: Whether documents end with one.
+    words: The words; the index of a word is its id.
+    unk: The one of them that replaces unknown words.
+    bos: Whether documents begin with BOS.
+    eos: Whether documents end with EOS.
   """
   name = 'words'
 
@@ -123,7 +123,7 @@ class WordTokenizer(vocabulary.Tokenizer):
 
 
 def _split(text: str) -> list[str]:
-  """Returns the words of a text, each end of a line among them."""
+  """Returns the words of a text, line ends included."""
   first, *others = text.split(_LINE_END)
   words = first.split()
   for line in others:
