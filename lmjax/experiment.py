@@ -25,6 +25,7 @@ from lmjax.parallel import divisions
 from lmjax.parallel import sharding
 from lmjax import tasks
 from lmjax.tasks import classification
+from lmjax.tasks import together
 from lmjax.training import optimizers
 from lmjax.training import options
 from lmjax.training.optimizers import adamw
@@ -135,7 +136,8 @@ class Evaluate:
   checkpoint: str = 'best'
 
 
-Task = Union[tuple(tasks.TASKS.values())]
+# Tasks that are trained together are of the other kinds, and above them.
+Task = Union[(*tasks.TASKS.values(), together.Together)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,12 @@
 """experiments/finetune.py: from scratch, from a run, resumed, and bad input."""
+import collections
 import dataclasses
 import importlib.util
 import json
+import os
 import pathlib
+import subprocess
+import sys
 
 from lmjax.checkpoints import store
 from lmjax.core import config as config_lib
@@ -15,6 +19,7 @@ from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.generation import samples
 from lmjax.models import decoder
+from lmjax.models import encoder
 from lmjax.models.heads import pooled
 from lmjax.nn import attention
 from lmjax.nn import block
@@ -27,6 +32,7 @@ from lmjax.tasks.readers import in_memory
 from lmjax.tasks.readers import labelled
 from lmjax.tasks import regression
 from lmjax.tasks import rows
+from lmjax.tasks import together
 from lmjax.training.optimizers import adamw
 from lmjax.training import options
 from lmjax.training import stopping
@@ -124,6 +130,81 @@ def test_numbers_are_learned_beside_their_baselines(tmp_path, capsys):
   errors_N = [row['label'] - row['predicted'] for row in rows]
   assert sum(error**2 for error in errors_N) / len(rows) == pytest.approx(
       metrics['mse'].value, rel=1e-4)
+
+
+def test_two_tasks_are_learned_by_one_encoder(tmp_path, capsys):
+  counts = tuple((text, str(10 * text.count('a'))) for text, _ in PAIRS)
+  features = rows.Features(lengths=(12,), batch_size=8)
+  head = pooled.PooledConfig(dropout=0.0)
+  config = dataclasses.replace(
+      CONFIG, task=together.Together((
+          dataclasses.replace(CONFIG.task, features=features, head=head),
+          regression.Regression(
+              labelled.Labelled(in_memory.InMemory(counts), held_out=0.2),
+              features, head)), ('has_a', 'how_many')),
+      model=encoder.EncoderConfig(
+          context=16, width=16, num_layers=1, tokens=None, block=MODEL.block),
+      training=dataclasses.replace(
+          CONFIG.training, steps=60, eval_every=30, stop=stopping.EarlyStopping(
+              metric='valid/has_a/accuracy', higher_is_better=True)))
+  results = finetuning.finetune(config, str(tmp_path / 'run'))
+  best = {metric: max(result.metrics[metric].value or 0.0
+                      for name, result in results.items()
+                      if name != 'model' and metric in result.metrics)
+          for metric in ('has_a/accuracy', 'how_many/pearson')}
+  found = results['model'].metrics
+  assert found['has_a/accuracy'].value > max(0.9, best['has_a/accuracy'])
+  assert found['how_many/pearson'].value > max(0.9, best['how_many/pearson'])
+
+  shown = capsys.readouterr().out
+  assert 'has_a' in shown and 'naive Bayes' in shown and 'ridge' in shown
+  run = tmp_path / 'run'
+  page = (run / 'report.html').read_text()
+  assert 'Test split has_a' in page and 'Test split how_many' in page
+  report = json.loads((run / 'report.json').read_text())
+  assert [*report['results']['model']['tasks']] == ['has_a', 'how_many']
+  for name in 'has_a-confusion.png', 'how_many-scatter.png':
+    assert (run / name).stat().st_size > 0
+  answers = [json.loads(line) for line in (run / 'predictions.jsonl').open()]
+  by_task = collections.Counter(answer['task'] for answer in answers)
+  assert by_task == {name: result.examples for name, result in
+                     results['model'].parts.items()}
+  metrics = [json.loads(line) for line in (run / 'metrics.jsonl').open()]
+  trained = {key for row in metrics for key in row}
+  assert {'has_a/accuracy', 'how_many/loss', 'valid/loss', 'valid/has_a/loss',
+          'valid/how_many/spearman'} <= trained
+
+
+@pytest.mark.slow
+def test_flags_train_tasks_together_and_a_stopped_run_goes_on(tmp_path):
+  for name, column in ('has', 1), ('count', 2):
+    (tmp_path / f'{name}.csv').write_text('text,label\n' + ''.join(
+        f'{text},{(label, text.count("a"))[column - 1]}\n'
+        for text, label in PAIRS))
+  task = [f'--config.task.tasks.{place}.{flag}' for place, kind, name in (
+      (0, 'Classification', 'has'), (1, 'Regression', 'count')) for flag in (
+          f'kind={kind}', 'source.kind=Labelled', 'source.held_out=0.2',
+          'source.train.kind=Delimited', f'source.train.paths={name}.csv',
+          'features.lengths=12', 'features.batch_size=8')]
+  def run(steps):
+    return subprocess.run(
+        [sys.executable, str(_SCRIPTS / 'finetune.py'), '--workdir=run', *task,
+         '--config.task.kind=Together', '--config.task.names=has,count',
+         '--config.task.temperature=2', '--config.tokenizer.kind=Bytes',
+         '--config.model.kind=EncoderConfig', '--config.model.context=12',
+         '--config.model.width=8', '--config.model.num_layers=1',
+         '--config.optimizer.schedule.kind=Constant',
+         '--config.training.stop.metric=valid/count/pearson',
+         '--config.training.stop.higher_is_better=true',
+         f'--config.training.steps={steps}', '--override=training.steps'],
+        capture_output=True, text=True, timeout=500, check=False, cwd=tmp_path,
+        env=os.environ | {'JAX_PLATFORMS': 'cpu',
+                          'PYTHONPATH': str(_SCRIPTS.parent)})
+  first, second = run(3), run(5)
+  assert first.returncode == second.returncode == 0, first.stderr
+  assert 'ridge regression' in first.stdout and 'naive Bayes' in first.stdout
+  kept = [json.loads(line) for line in (tmp_path / 'run/metrics.jsonl').open()]
+  assert [row['step'] for row in kept if 'valid/has/accuracy' in row] == [3, 5]
 
 
 def test_from_a_run_only_what_matches_trains(pretrained, tmp_path):

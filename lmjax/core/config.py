@@ -161,13 +161,15 @@ def build(variant: type[T], fields: dict[str, Any], path: str) -> T:
              if f.name not in fields and default(f) is dataclasses.MISSING]
   if not missing:
     return variant(**fields)
-  name, named = missing[0], kinds(hints(variant)[missing[0]])
   asks = f'{path} ({variant.__name__}) needs a value for {", ".join(missing)}: '
-  if named:
+  hint, flag = hints(variant)[missing[0]], f'--{path}.{missing[0]}'
+  if tuple_of(hint) and kinds(item_hints(tuple_of(hint), 1)[0]):
+    hint, flag = item_hints(tuple_of(hint), 1)[0], f'{flag}.0'
+  if named := kinds(hint):
     raise errors.InputError(
-        f'{asks}--{path}.{name}.kind={next(iter(named))}, or another of '
+        f'{asks}{flag}.kind={next(iter(named))}, or another of '
         f'{sorted(named)}.')
-  raise errors.InputError(f'{asks}--{path}.{name}=...')
+  raise errors.InputError(f'{asks}{flag}=...')
 
 
 def near(name: str, choices: Any) -> str:

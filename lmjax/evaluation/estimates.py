@@ -84,6 +84,29 @@ def reasons(results: Mapping[str, Any]) -> list[str]:
           for (title, why), names in found.items()]
 
 
+def tables(results: Mapping[str, Any]
+           ) -> dict[str, tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+  """Returns the head and the rows of each table of results, by its heading.
+
+  A metric called 'a/b' is in the table 'a' as 'b', and so is a result called
+  'a/c' as 'c'; others are in the table ''. A table has those of the first
+  result's metrics that belong there, and the results that have any of them.
+
+  Args:
+    results: By name; each has `metrics`, estimates by name.
+  """
+  first, found = next(iter(results.values())).metrics, {}
+  for heading in dict.fromkeys(name.rpartition('/')[0] for name in first):
+    names = tuple(name for name in first
+                  if name.rpartition('/')[0] == heading)
+    short = lambda name, start=f'{heading}/': name.removeprefix(start)
+    found[heading] = (
+        columns({short(name): first[name] for name in names}),
+        rows({short(title): result for title, result in results.items()
+              if result.metrics.keys() & {*names}}, names))
+  return found
+
+
 def columns(metrics: Mapping[str, Estimate]) -> tuple[str, ...]:
   """Returns the column heads of a table of results: metrics and errors."""
   return ('', *(head for name in metrics for head in (

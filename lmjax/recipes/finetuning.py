@@ -260,14 +260,17 @@ def publish(run: directory.RunDir, results: Mapping[str, task_lib.Result],
   curve.plot(run.metrics, run.curve, title=run.path.name, unit='per example')
   atomic.write(run.path / 'predictions.jsonl', ''.join(
       json.dumps(answer) + '\n' for answer in answers))
-  columns = estimates.columns(model.metrics)
-  cells = estimates.rows(results, tuple(model.metrics))
+  tables = estimates.tables(results)
   run_page.write(
       run.page, title=run.path.name, config=json.loads(run.config.read_text()),
       curve_png=run.curve, pictures=pictures,
-      tables={'Test split': run_page.Table(columns, cells, notes)},
+      tables={f'Test split {heading}'.strip(): run_page.Table(
+          *table, () if heading else notes)
+              for heading, table in tables.items()},
       facts=facts | json.loads(run.facts.read_text())[-1])
-  report.display(report.grid(columns, cells, f'{model.examples:,} examples.'))
+  for heading, table in tables.items():
+    report.display(report.grid(
+        *table, heading or f'{model.examples:,} examples.'))
   for line in notes:
     print(terminal.printable(line))
   shown = pictures | {'Curve': run.curve, 'Report': run.page}

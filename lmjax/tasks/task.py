@@ -70,6 +70,7 @@ class Splits:
     notes: Sentences that a reader of the numbers should know.
     texts: How many texts an example has: 2 if it is a pair.
     scale: Mean and standard deviation in training of labels that are numbers.
+    parts: The splits of each task, of tasks that are trained together.
   """
   train: Sequence[Any]
   valid: Sequence[Any]
@@ -78,6 +79,7 @@ class Splits:
   notes: tuple[str, ...] = ()
   texts: int = 1
   scale: tuple[float, float] = (0.0, 1.0)
+  parts: tuple['Splits', ...] = ()
 
   def digest(self) -> str:
     """Returns the SHA-256 of all examples, in their order."""
@@ -92,7 +94,8 @@ class Splits:
 
     A run keeps it as JSON, and `of` reads it back.
     """
-    return {field: getattr(self, field) for field in _known_fields()}
+    return {field: getattr(self, field) for field in _known_fields()} | {
+        'parts': [part.known() for part in self.parts]}
 
   @classmethod
   def of(cls, known: Mapping[str, Any]) -> 'Splits':
@@ -108,6 +111,7 @@ class Splits:
       wanted = list | tuple if isinstance(default, tuple) else type(default)
       if not isinstance(known[name], wanted):
         raise ValueError(f'{name} is {known[name]!r:.60}')
+    known = {**known, 'parts': [cls.of(part) for part in known['parts']]}
     return cls((), (), (), **{
         name: tuple(value) if isinstance(value, list) else value
         for name, value in known.items()})

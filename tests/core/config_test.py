@@ -62,6 +62,11 @@ class Mixed:
   either: Text | tuple[Text, ...] | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Several:
+  parts: tuple[Text | Adam, ...]
+
+
 @pytest.mark.parametrize('run', [
     Run(), RUN, Run(optimizer=Lion(sign=False)), Mixed(),
     Mixed((Text(('a',)), Adam(beta=0.5), Text(('b',), 'test')),
@@ -82,6 +87,8 @@ def test_the_saved_text_reads_back():
 @pytest.mark.parametrize('tree, message', [
     ({'kind': 'Run', 'data': {'kind': 'Text'}},
      r'config.data \(Text\) needs a value for paths: --config.data.paths=\.'),
+    ({'kind': 'Several'}, r'config \(Several\) needs a value for parts: '
+     r"--config.parts.0.kind=Text, or another of \['Adam', 'Text'\]"),
     ({'kind': 'Mixed', 'sources': [{'kind': 'Tex', 'paths': ['a']}]},
      r"config.sources.0.kind is 'Tex'; .*Did you mean 'Text'"),
     ({'kind': 'Mixed', 'sources': [{'paths': ['a']}]},
@@ -97,7 +104,7 @@ def test_the_saved_text_reads_back():
 ])
 def test_what_is_unknown_is_refused_and_never_passed_on(tree, message):
   with pytest.raises(errors.InputError, match=message):
-    config.freeze(Run | Mixed, tree)
+    config.freeze(Run | Mixed | Several, tree)
 
 
 def test_a_part_in_code_is_checked_as_one_in_json_is():

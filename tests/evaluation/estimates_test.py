@@ -52,3 +52,18 @@ def test_a_metric_that_is_not_known_says_why():
   assert estimates.to_dict({'pearson': unknown['pearson']}) == {
       'pearson': None, 'pearson_stderr': None,
       'pearson_why': 'all labels are 2'}
+
+
+def test_metrics_of_parts_have_tables_of_their_own():
+  number = lambda value: estimates.Estimate(value, 0.5)
+  results = {
+      'model': types.SimpleNamespace(metrics={
+          'loss': number(1.0), 'a/loss': number(2.0), 'a/f1': number(3.0),
+          'b/loss': number(4.0)}),
+      'a/other': types.SimpleNamespace(metrics={'a/f1': number(5.0)})}
+  assert estimates.tables(results) == {
+      '': (('', 'loss', '±'), [('model', '1.0000', '0.5000')]),
+      'a': (('', 'loss', '±', 'F1', '±'), [
+          ('model', '2.0000', '0.5000', '3.0000', '0.5000'),
+          ('other', '-', '-', '5.0000', '0.5000')]),
+      'b': (('', 'loss', '±'), [('model', '4.0000', '0.5000')])}

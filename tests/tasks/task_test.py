@@ -7,12 +7,16 @@ import pytest
 
 from lmjax.core import config
 from lmjax import tasks
+from lmjax.tasks import classification
 from lmjax.tasks.readers import in_memory
 from lmjax.tasks.readers import labelled
 from lmjax.tasks import task
+from lmjax.tasks import together
 
 MEMBERS = [name for name in vars(task.Task) if not name.startswith('_')]
-NEEDED = {'source': labelled.Labelled(in_memory.InMemory((('a', '1'),)))}
+KINDS = tasks.TASKS | {'Together': together.Together}
+NEEDED = {'source': labelled.Labelled(in_memory.InMemory((('a', '1'),))),
+          'tasks': (classification.Classification(),) * 2}
 
 
 def made(kind):
@@ -22,15 +26,15 @@ def made(kind):
                  if config.default(field) is dataclasses.MISSING})
 
 
-@pytest.mark.parametrize('name', sorted(tasks.TASKS))
+@pytest.mark.parametrize('name', sorted(KINDS))
 def test_every_task_survives_editing_and_freezing(name):
-  value = made(tasks.TASKS[name])
+  value = made(KINDS[name])
   assert config.freeze(type(value), config.to_dict(value)) == value
 
 
-@pytest.mark.parametrize('name', sorted(tasks.TASKS))
+@pytest.mark.parametrize('name', sorted(KINDS))
 def test_every_task_follows_the_protocol(name):
-  kind = tasks.TASKS[name]
+  kind = KINDS[name]
   assert kind.__name__ == name  # What `kind` in flags and files says.
   assert len(MEMBERS) > 9
   for member in MEMBERS:
@@ -62,12 +66,17 @@ def test_an_example_is_its_texts_and_its_label():
 
 def test_splits_without_their_examples_pass_through_json():
   splits = task.Splits(
-      ['a'], ['b'], ['c'], ('no', 'yes'), ('A note.',), 2, (1.5, 0.5))
+      ['a'], ['b'], ['c'], ('no', 'yes'), ('A note.',), 2, (1.5, 0.5),
+      (task.Splits(['a'], [], [], ('x',)),))
   known = json.loads(json.dumps(splits.known()))
-  assert known == {'labels': ['no', 'yes'], 'texts': 2, 'scale': [1.5, 0.5]}
+  part, = known['parts']
+  assert part == {'labels': ['x'], 'texts': 1, 'scale': [0.0, 1.0], 'parts': []}
+  assert known == {'labels': ['no', 'yes'], 'texts': 2, 'scale': [1.5, 0.5],
+                   'parts': [part]}
   assert task.Splits.of(known) == task.Splits(
-      (), (), (), ('no', 'yes'), (), 2, (1.5, 0.5))
-  for wrong in {}, known | {'more': 1}, known | {'labels': 'no'}, (
-      known | {'texts': '2'}):
+      (), (), (), ('no', 'yes'), (), 2, (1.5, 0.5),
+      (task.Splits((), (), (), ('x',)),))
+  for wrong in ({}, known | {'more': 1}, known | {'labels': 'no'},
+                known | {'texts': '2'}, known | {'parts': [{}]}):
     with pytest.raises(ValueError, match='should hold|labels is|texts is'):
       task.Splits.of(wrong)
