@@ -1,11 +1,14 @@
-"""Orbax in one process of several: it would wait for all at every file."""
+"""Options that let Orbax work in one process of several without the others."""
 from typing import Any
 
 import jax
 
 
 def options() -> dict[str, Any]:
-  """Returns arguments of Orbax' classes that make it act for one process."""
+  """Returns arguments for Orbax's classes to act for this process alone.
+
+  By default they would wait for all processes at every file.
+  """
   import orbax.checkpoint as ocp
   if jax.process_count() == 1:
     return {}

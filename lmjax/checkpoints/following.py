@@ -1,14 +1,14 @@
-"""Checkpoints as those processes of a run see them that do not write."""
+"""Checkpoints for the processes of a run that do not write."""
 from typing import Any
 
 from lmjax.checkpoints import store
 
 
 class Following(store.Checkpoints):
-  """Reads and verifies what another process of the same run has saved."""
+  """Reads and verifies checkpoints that another process of the run saves."""
 
   def preflight(self, state: Any) -> None:
-    """Leaves it to the process that saves."""
+    """Does nothing; the process that saves checks the disk."""
 
   def save(self, *args: Any, **kwargs: Any) -> None:
-    """Leaves it to the process that saves."""
+    """Does nothing; another process saves."""

@@ -1,7 +1,7 @@
-"""A training state as the items of a checkpoint, and back.
+"""Conversion of a training state to the items of a checkpoint, and back.
 
-The items are `params`, `ema` and `carry` (if kept), each readable alone, and
-`rest`: step, key, optimizer state and whatever else the state has.
+The items are `params`, `ema` and `carry` (if the state has them), each of which
+can be read alone, and `rest`: step, key, optimizer state and all other fields.
 """
 import dataclasses
 from typing import Any
@@ -17,7 +17,7 @@ _ALONE = ('params', 'ema', 'carry')
 
 
 def of(state: step_lib.TrainState) -> dict[str, Any]:
-  """Returns the items of a state; its typed key as that key's data."""
+  """Returns the items of a state, in which the typed key is its key data."""
   fields = {field.name: getattr(state, field.name)
             for field in dataclasses.fields(state)}
   fields['rng'] = jax.random.key_data(state.rng)
@@ -27,7 +27,7 @@ def of(state: step_lib.TrainState) -> dict[str, Any]:
 
 
 def to_host(state: step_lib.TrainState) -> dict[str, Any]:
-  """Returns copies of the items as nested dicts, one level a path's part."""
+  """Returns host copies of the items, as dicts nested by the parts of paths."""
   def nested(tree):
     root = {}
     for path, leaf in trees.items(tree):
@@ -52,8 +52,8 @@ def to_state(
   """Returns items as a state of the target's structure.
 
   Args:
-    found: What `to_host` returned, read back; emptied leaf by leaf, so that no
-      array is in memory twice for long.
+    found: The output of `to_host`, read back. Its leaves are removed one by
+      one, so that few arrays are in memory twice.
     target: A state or its shapes.
   """
   filled = {}
@@ -68,19 +68,19 @@ def to_state(
 
 
 def size(state: step_lib.TrainState) -> int:
-  """Returns the bytes of a state's arrays."""
+  """Returns the size of a state's arrays in bytes."""
   return sum(leaf.size * leaf.dtype.itemsize
              for leaf in jax.tree.leaves(jax.eval_shape(of, state)))
 
 
 def _key_impl(key):
-  """Returns how a typed key, or its shape, makes random bits."""
+  """Returns the PRNG implementation of a typed key, or of its shape."""
   found = []
   jax.eval_shape(lambda key: found.append(jax.random.key_impl(key)), key)
   return found[0]
 
 
 def _shares_memory(leaf) -> bool:
-  """Returns whether what `device_get` returns is the device's own memory."""
+  """Returns whether `jax.device_get` may return the leaf's own memory."""
   return not isinstance(leaf, jax.Array) or any(
       device.platform == 'cpu' for device in leaf.devices())

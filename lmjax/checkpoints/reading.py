@@ -1,10 +1,10 @@
-"""Checkpoints as they lie on disk: which there are, and which are sound.
+"""Reading of checkpoints: lists, verifies and reads the steps on disk.
 
-Nothing here writes, so it works on a copy that cannot be written to. Orbax does
-not notice a flipped bit and never tries an older step: here digests notice,
-and the next older step is tried.
+Nothing here writes, so read-only copies can be used. Orbax does not detect a
+flipped bit and never tries an older step. Here digests detect damage, and the
+next older step is tried.
 
-Orbax is imported where it is used: it doubles the time of `--help`.
+Orbax is imported only where it is used, as it doubles the time of `--help`.
 """
 from collections.abc import Callable
 import logging
@@ -25,33 +25,33 @@ _logger = logging.getLogger(__name__)
 
 
 class Damaged(Exception):
-  """A step that cannot be trusted; says which part of it and why."""
+  """A step is damaged; the message has the part and the reason."""
 
 
 def steps(directory: pathlib.Path) -> list[int]:
-  """Returns the committed steps; one being written has another name."""
+  """Returns the complete steps; a step being written has another name."""
   if not directory.is_dir():
     return []
   return sorted(int(p.name) for p in directory.iterdir() if p.name.isdigit())
 
 
 def by_score(directory: pathlib.Path) -> list[tuple[float, int]]:
-  """Returns (score, step), best first, the newest of equals first.
+  """Returns pairs (score, step), the best first and newer before older steps.
 
-  Steps that have no score, or cannot say it, count as worst.
+  Steps without a score, or with an unreadable one, count as worst.
   """
   return _ranked(directory, math.inf)
 
 
 def about(directory: pathlib.Path, step: int) -> dict[str, Any]:
-  """Returns what a step says of itself.
+  """Returns the description of a step, the JSON item 'about'.
 
   Raises:
-    Damaged: If that is not what was written.
-    InputError: If the step has links to what is not in `directory`.
+    Damaged: If the description is not as it was written.
+    InputError: If the step has links that lead out of `directory`.
   """
   safe_paths.check_tree(directory, str(step))  # Readers follow every link.
-  try:  # As Orbax's JsonSave writes it.
+  try:  # Orbax's JsonSave writes this file.
     facts = strict_json.read(directory / str(step) / 'about/metadata')
   except (OSError, ValueError) as error:
     raise Damaged(f'its description cannot be read: {error!r}') from error
@@ -71,13 +71,13 @@ def item(
   """Returns an item as nested dicts of NumPy arrays, verified.
 
   Args:
-    directory: Where the steps lie.
-    step: Which.
-    name: Of the item.
-    facts: What `about` returned.
+    directory: The directory of the steps.
+    step: The step.
+    name: The name of the item, such as 'params'.
+    facts: The step's description, from `about`.
 
   Raises:
-    Damaged: If an array is not what was written.
+    Damaged: If an array is not as it was written.
   """
   import orbax.checkpoint as ocp
   stragglers.silence()
@@ -88,9 +88,9 @@ def item(
       tree = reader.restore(safe_paths.safe_join(
           directory / str(step), name))
     reason = digests.damage(tree, facts['arrays'][name], f'{name}/')
-  except MemoryError:  # No fault of the files.
+  except MemoryError:  # The files may be intact.
     raise
-  except Exception as error:  # Orbax raises whatever its parsers raise.
+  except Exception as error:  # Orbax's parsers raise many kinds of exceptions.
     first = (str(error).splitlines() or [''])[0][:200]
     raise Damaged(
         f'{name} cannot be read: {type(error).__name__}: {first}') from error
@@ -103,22 +103,21 @@ def first_sound(
     directory: pathlib.Path, step: int | str, read: Callable[[int], T],
     on_damaged: str = 'older', hint: str = '',
 ) -> tuple[int, T, tuple[tuple[int, str], ...]]:
-  """Returns the first step that can be read, and how.
+  """Reads the first of several steps that is not damaged.
 
   Args:
-    directory: Where the steps lie.
-    step: A number, 'best' or 'latest'. The words fall back to the next best
-      or next older step where one is damaged.
-    read: Reads a step or raises `Damaged`.
-    on_damaged: 'older', or 'fail' to try no other step.
-    hint: Ends the warning about damaged steps.
+    directory: The directory of the steps.
+    step: A number, 'best' or 'latest'. If the best or latest step is damaged,
+      the next best or next older step is read.
+    read: Function that reads a step or raises `Damaged`.
+    on_damaged: 'older', or 'fail' to try only the first step.
+    hint: Text at the end of the warning about damaged steps.
 
   Returns:
-    The step, what `read` returned, and (step, reason) of damaged ones.
+    The step, the output of `read`, and pairs (step, reason) for damaged steps.
 
   Raises:
-    InputError: If there is no such step or it is damaged, and so are all that
-      could stand in for it.
+    InputError: If there is no such step, or all steps to try are damaged.
   """
   candidates = _candidates(directory, step)
   skipped = []
@@ -142,10 +141,10 @@ def first_sound(
         f'{steps(directory)}.')
   if len(skipped) < len(candidates):
     raise errors.InputError(
-        f'In {directory}, {_listed(skipped)}. With --on_damaged=older the next '
-        f'of {candidates[1:]} that is sound is used.')
+        f'In {directory}, {_listed(skipped)}. With --on_damaged=older the '
+        f'first intact step of {candidates[1:]} is used.')
   raise errors.InputError(
-      f'No sound checkpoint is left in {directory}: {_listed(skipped)}.')
+      f'No intact checkpoint is left in {directory}: {_listed(skipped)}.')
 
 
 def _ranked(directory, unknown):
@@ -165,7 +164,7 @@ def _candidates(directory, step):
     raise errors.InputError(f'There are no checkpoints in {directory}.')
   if step == 'latest':
     return there[::-1]
-  if step == 'best':  # One that cannot say its score may have been it.
+  if step == 'best':  # A step with an unreadable score may be the best.
     return [number for _, number in _ranked(directory, -math.inf)]
   if step in there:
     return [step]

@@ -1,10 +1,10 @@
-"""Checkpoints: what a run needs to go on exactly where it was, or not at all.
+"""Checkpoints of a run, from which it resumes exactly.
 
-A step is one Orbax composite, there as a whole or not: the state's arrays (see
-`items`), and `about`, a JSON text with the SHA-256 of every array,
-the run's progress, config and data pipeline, the versions of the code, and the
-SHA-256 of that text itself. Restoring checks every digest, and goes back a step
-where one is wrong.
+A step is one Orbax composite, which is either complete or absent. It contains
+the arrays of the state (see `items`) and `about`, a JSON text with the SHA-256
+of every array, the run's progress, config and data pipeline, the versions of
+the code, and the SHA-256 of the text itself. Restoring verifies all digests; if
+one is wrong, the step before is used.
 """
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
@@ -36,15 +36,16 @@ FailedSaves = writing.FailedSaves
 
 @dataclasses.dataclass(frozen=True)
 class Restored:
-  """A checkpoint read back.
+  """A restored checkpoint.
 
   Attributes:
-    step: The step it was saved at.
+    step: The step at which it was saved.
     state: The training state.
-    progress: What the run knew besides.
-    facts: Those that `Checkpoints` was opened with.
-    code: Versions and git state of what wrote it, see `provenance.describe`.
-    skipped: Steps tried before it that were damaged: (step, reason).
+    progress: The progress of the run.
+    facts: The facts that `Checkpoints` was opened with.
+    code: Versions and git state of the code that wrote it, see
+      `provenance.describe`.
+    skipped: Damaged steps that were tried before it, as (step, reason).
   """
   step: int
   state: step_lib.TrainState
@@ -55,13 +56,13 @@ class Restored:
 
 
 class Checkpoints:
-  """The checkpoints of one run; use it in a `with` block.
+  """The checkpoints of one run, to be used in a `with` block.
 
-  Saving is asynchronous: the arrays are copied before `save` returns, hashed
-  and written behind the training steps that follow. Leaving the block, however
-  that happens, waits for them; from Python 3.12 on a save outside a block waits
-  itself. Until the first `save` nothing on disk changes but what a killed run
-  left unfinished.
+  Saving is asynchronous: `save` copies the arrays, which are then hashed and
+  written while training continues. The end of the block always waits for the
+  last save. Outside a block, `save` itself waits from Python 3.12 on. Before
+  the first `save`, nothing on disk changes except that incomplete steps of a
+  killed run are removed.
   """
 
   def __init__(
@@ -70,16 +71,18 @@ class Checkpoints:
       on_damaged: Literal['older', 'fail'] = 'older',
       max_failed_saves: int = 3, before_save: Callable[[], None] | None = None,
   ):
-    """Names the directory; what is written creates it.
+    """Initializes the store; the directory is created by the first write.
 
     Args:
-      directory: Where the steps lie.
-      keep_last: Newest steps to keep.
-      keep_best: Steps with the lowest score to keep besides.
+      directory: The directory of the steps.
+      keep_last: Number of newest steps to keep.
+      keep_best: Number of steps with the lowest scores to keep as well.
       facts: JSON facts stored with every step: 'config', 'pipeline', ...
-      on_damaged: Where the newest step is damaged: use an 'older', or 'fail'.
-      max_failed_saves: Saves in a row that may fail before the run ends.
-      before_save: Called before each save; what it raises prevents the save.
+      on_damaged: If the newest step is damaged, use an 'older' one or 'fail'.
+      max_failed_saves: Number of consecutive saves that may fail before the run
+        ends.
+      before_save: Function called before each save, which prevents the save by
+        raising an exception.
     """
     if on_damaged not in ('older', 'fail'):
       raise errors.InputError(
@@ -93,8 +96,8 @@ class Checkpoints:
     self._before_save = before_save
     self._writer = writing.Writer(
         self._directory, keep_last, keep_best, max_failed_saves)
-    self._damaged = ()  # Steps in the way of those to come.
-    self._blocks = 0  # That wait for the last save when they are left.
+    self._damaged = ()  # Damaged steps, to be moved aside before a save.
+    self._blocks = 0  # The number of open `with` blocks.
 
   def __enter__(self) -> 'Checkpoints':
     self._blocks += 1
@@ -103,19 +106,19 @@ class Checkpoints:
   def __exit__(self, kind, error, trace) -> None:
     self._blocks -= 1
     if error is None or isinstance(error, SystemExit):
-      self.close()  # An exit that claims success must not hide a failure.
+      self.close()  # Raises if the last save failed, rather than hide it.
     else:
-      self._writer.join()  # Told when it failed; `error` is what ends the run.
+      self._writer.join()  # A failed save was logged; `error` is raised.
 
   def preflight(self, state: step_lib.TrainState) -> None:
     """Checks that all steps to be kept will fit on the disk.
 
     Args:
-      state: What will be saved, or its shapes.
+      state: The state that will be saved, or its shapes.
 
     Raises:
-      InputError: If not, with the bytes needed and free; or if the directory
-        cannot be written to.
+      InputError: If they do not fit, with the bytes needed and free; or if the
+        directory cannot be written to.
     """
     self._writer.join()
     self._writer.open()
@@ -136,20 +139,21 @@ class Checkpoints:
       progress: stopping.Progress = stopping.Progress(),
       score: float | None = None,
   ) -> None:
-    """Starts writing a step, once the save before is done.
+    """Starts writing a step, after the previous save has ended.
 
-    A save that fails later, as on a full disk, is told and counted; the steps
-    before it stay whole.
+    If the save fails later, as on a full disk, this is logged and counted; the
+    steps before it stay intact.
 
     Args:
-      step: Its number, above all saved so far.
-      state: The state, one copy of it (see `parallel`'s `gather`).
-      progress: What to get back with it.
-      score: What 'best' goes by: lower is better. None counts as worst.
+      step: The number of the step, higher than all saved steps.
+      state: The state as one copy (see `gather` in `parallel`).
+      progress: The progress of the run.
+      score: The score that decides the best step; lower is better, and None is
+        worst.
 
     Raises:
-      InputError: If the step, or a newer one, is there already.
-      FailedSaves: If `max_failed_saves` in a row have failed.
+      InputError: If the step, or a newer one, has been saved already.
+      FailedSaves: If `max_failed_saves` consecutive saves have failed.
     """
     self._writer.join()
     if self._before_save is not None:
@@ -168,8 +172,8 @@ class Checkpoints:
     self._writer.start(items_lib.to_host(state), {
         'step': step, 'score': score, 'facts': self._facts,
         'progress': progress})
-    # A process that ends lets no thread start another any more: then it would
-    # be too late to wait.
+    # From Python 3.12 on, threads cannot start other threads at the end of the
+    # process, so that a save could not be completed then.
     if not self._blocks and sys.version_info >= (3, 12):
       self._writer.join()
 
@@ -179,22 +183,23 @@ class Checkpoints:
     return reading.steps(self._directory)
 
   def restore_latest(self, target: step_lib.TrainState) -> Restored | None:
-    """Returns the newest step that is sound; None if there is no step."""
+    """Returns the newest intact step, or None if there are no steps."""
     return self.restore(target, 'latest') if self.steps() else None
 
   def resume(
       self, state: step_lib.TrainState, override: Sequence[str] = ()
   ) -> tuple[step_lib.TrainState, stopping.Progress]:
-    """Returns where the run stopped; `state` itself if the run is new.
+    """Returns the state and progress of the newest step, or of a new run.
 
     Args:
-      state: Where it starts if it is new; else the structure of what is there.
-      override: Fields of the 'pipeline' among the facts, such as 'data.seed',
-        that may differ from the saved ones, see `changes`.
+      state: The initial state, which is returned if there are no steps;
+        otherwise the structure to restore into.
+      override: Fields of the fact 'pipeline', such as 'data.seed', that may
+        differ from the saved ones, see `changes`.
 
     Raises:
-      InputError: As `restore`, or if the run would see other batches than the
-        saved one, with a table of what differs.
+      InputError: If `restore` raises it, or if the run would see other batches
+        than the saved one, with a table of the differences.
     """
     if not self.steps():
       return state, stopping.Progress()
@@ -209,18 +214,18 @@ class Checkpoints:
 
     Args:
       target: A state (or its shapes) with the structure to restore into.
-      step: A number, 'best' or 'latest'. The words fall back to the next best
-        or next older step where one is damaged.
+      step: A number, 'best' or 'latest'. If the best or latest step is damaged,
+        the next best or next older step is restored.
 
     Raises:
       InputError: If there is no such step, all are damaged, or arrays have
-        other names, shapes or types than the target's.
+        other names, shapes or types than in the target.
     """
     self._writer.join()
     return self._restore(target, step, lambda about: None)
 
   def wait(self) -> None:
-    """Returns when all saves are on disk.
+    """Waits until all saves are on disk.
 
     Raises:
       FailedSaves: If the last one failed.
@@ -229,7 +234,7 @@ class Checkpoints:
     self._writer.check()
 
   def close(self) -> None:
-    """As `wait`; never leave a process without it."""
+    """Calls `wait`; has to be called before the process ends."""
     self.wait()
 
   def _restore(self, target, step, check):
@@ -261,26 +266,27 @@ class Checkpoints:
                   changes.Rules(), override)
     if changed:
       _logger.warning(
-          'Goes on with other batches, as --override says (saved -> now):%s',
-          changes.table(changed))
+          'Continues with other batches because of --override (saved -> now):'
+          '%s', changes.table(changed))
 
 
 def restore_params(
     directory: str | os.PathLike[str], step: int | str = 'best',
     average: bool = True,
 ) -> tuple[int, dict[str, Any]]:
-  """Returns (step, parameters) of a run; needs neither model nor optimizer.
+  """Returns the parameters of a step, without a model or optimizer.
 
   Args:
-    directory: Where `Checkpoints` kept them; it need not be writable.
+    directory: The directory of `Checkpoints`; it need not be writable.
     step: A number, 'best' or 'latest', as in `Checkpoints.restore`.
-    average: Whether to return the moving average where the run kept one.
+    average: Whether to return the moving average if the run kept one.
 
   Returns:
-    The step's number, and the nested dict of NumPy arrays, verified.
+    The number of the step, and its parameters as nested dicts of verified NumPy
+    arrays.
 
   Raises:
-    InputError: If there is no such step, or none is sound.
+    InputError: If there is no such step, or all steps to try are damaged.
   """
   directory = pathlib.Path(directory).absolute()
 
@@ -294,7 +300,7 @@ def restore_params(
 
 
 def best_step(directory: str | os.PathLike[str]) -> int | None:
-  """Returns the step with the lowest score; None if none has one."""
+  """Returns the step with the lowest score, or None if no step has one."""
   ranked = reading.by_score(pathlib.Path(directory).absolute())
   return ranked[0][1] if ranked and ranked[0][0] < math.inf else None
 
@@ -304,7 +310,7 @@ def _progress(step, about) -> stopping.Progress:
   if unknown := about['progress'].keys() - known:
     raise errors.InputError(
         f'Step {step} was saved by another version of lmjax: its progress has '
-        f'{sorted(unknown)}, which this one does not know.')
+        f'the fields {sorted(unknown)}, which this version does not have.')
   return stopping.Progress(**about['progress'])
 
 

@@ -1,9 +1,9 @@
-"""Silence for arrays whose read or write has failed already.
+"""Filters for error reports of reads and writes that have already failed.
 
-Orbax reads or writes all arrays of a step at once, in an event loop that it
-closes with the first failure. TensorStore's threads still report to that loop,
-and arrays that fail later are nobody's any more: each would be a traceback on
-stderr, of a failure that has been told.
+Orbax reads or writes all arrays of a step concurrently, in an event loop that
+it closes at the first failure. TensorStore's threads still report later
+failures to that loop, and each would print a traceback to stderr, although the
+failure has been reported already.
 """
 from collections.abc import Callable
 import functools
@@ -13,13 +13,13 @@ import sys
 
 @functools.cache
 def silence() -> None:
-  """Drops these reports from now on; all others are shown as before."""
+  """Suppresses these reports from now on; all others are shown as before."""
   sys.unraisablehook = without_closed_loops(sys.unraisablehook)
   logging.getLogger('asyncio').addFilter(is_news)
 
 
 def is_news(record: logging.LogRecord) -> bool:
-  """Returns False of an array that failed when nobody waited for it."""
+  """Returns False for a log record about an array that failed too late."""
   text, error = record.getMessage(), record.exc_info and record.exc_info[1]
   return not (text.startswith('Task exception was never retrieved')
               and ('_wrap_awaitable' in text or 'orbax' in text)

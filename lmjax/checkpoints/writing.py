@@ -1,19 +1,19 @@
-"""Writes the steps of a run, one at a time, behind the training steps.
+"""Writing of a run's steps, one at a time, while training continues.
 
-A step is hashed and written by a thread of its own, so that training waits only
-until the arrays are copied. It is written under another name and renamed when
-it is whole. A failure (a full disk) costs that step and no other.
+A separate thread hashes and writes a step, so that training waits only until
+the arrays are copied. The step is written under another name and renamed when
+it is complete. A failure, as on a full disk, affects only the step being saved.
 
   20/            a step
-  30.saving.*/   one being written, or what a kill or a failure left of it
-  10.deleted/    one being deleted
-  damaged/25/    moved aside, so that step 25 can be saved again
+  30.saving.*/   a step being written, or the remains of a failed save
+  10.deleted/    a step being deleted
+  damaged/25/    a step moved aside, so that step 25 can be saved again
 
-Orbax is imported where it is used: it doubles the time of `--help`.
+Orbax is imported only where it is used, as it doubles the time of `--help`.
 """
 from collections.abc import Iterable
-import concurrent.futures.thread  # Registers its exit hook, see below.
 import functools
+import importlib
 import itertools
 import logging
 import os
@@ -36,12 +36,11 @@ _LEFTOVER = re.compile(r'\d+\.(saving\..*|deleted)')
 
 
 class FailedSaves(errors.RunError):
-  """Checkpoints could not be written, and the run should not go on like that.
-  """
+  """Too many consecutive saves failed, or the last one of a run."""
 
 
 class Writer:
-  """Writes steps into a directory and deletes those not to be kept."""
+  """Writes steps into a directory and deletes steps that are not kept."""
 
   def __init__(
       self, directory: pathlib.Path, keep_last: int, keep_best: int,
@@ -58,14 +57,14 @@ class Writer:
 
   @property
   def most_steps(self) -> int:
-    """Steps on disk at most: the one being written included."""
+    """The largest number of steps on disk, including one being written."""
     return self._keep_last + self._keep_best + 1
 
   def open(self) -> None:
-    """Creates the directory and removes what a killed run left unfinished.
+    """Creates the directory and removes incomplete steps of a killed run.
 
     Raises:
-      InputError: If it cannot be written to.
+      InputError: If the directory cannot be written to.
     """
     try:
       self._directory.mkdir(parents=True, exist_ok=True)
@@ -80,7 +79,7 @@ class Writer:
           'write there.')
 
   def set_aside(self, steps: Iterable[int]) -> None:
-    """Moves steps to damaged/, where they are in nobody's way."""
+    """Moves steps to damaged/, so that their numbers can be saved again."""
     for step in steps:
       aside = self._directory / 'damaged'
       aside.mkdir(exist_ok=True)
@@ -91,14 +90,14 @@ class Writer:
       _logger.warning('Moved the damaged step %d to %s.', step, target)
 
   def start(self, items: dict[str, Any], about: dict[str, Any]) -> None:
-    """Starts writing a step; `join` first.
+    """Starts writing a step; call `join` before.
 
     Args:
-      items: Host arrays that nobody changes any more.
-      about: JSON facts, 'step' among them.
+      items: Host arrays, which must not change any more.
+      about: JSON facts, including 'step'.
 
     Raises:
-      FailedSaves: If too many have failed in a row.
+      FailedSaves: If too many consecutive saves have failed.
     """
     if self._failed >= self._max_failed:
       self.check()
@@ -107,7 +106,7 @@ class Writer:
     self._thread.start()
 
   def join(self) -> None:
-    """Returns when nothing is being written."""
+    """Waits until no step is being written."""
     if self._thread is not None:
       self._thread.join()
       self._thread = None
@@ -118,18 +117,18 @@ class Writer:
       there = reading.steps(self._directory)
       count = f'{self._failed} saves' if self._failed > 1 else 'save'
       raise FailedSaves(
-          f'The last {count} failed: {self._last_failure} Whole steps there: '
+          f'The last {count} failed: {self._last_failure} Complete steps: '
           f'{there or "none"}.')
 
   def _run(self, items, about):
     step = about['step']
     try:
       self._write(step, items, about)
-    except Exception as error:  # Whatever it is, it waits for `check`.
+    except Exception as error:  # Any exception is reported by `check`.
       self._failed += 1
       self._last_failure = self._describe(step, items, error)
       _logger.error(
-          '%s Training goes on; failed saves in a row: %d of at most %d.',
+          '%s Training continues; failed saves in a row: %d of at most %d.',
           self._last_failure, self._failed, self._max_failed)
       self._sweep()
     else:
@@ -146,12 +145,12 @@ class Writer:
     about = about | {
         'code': _code(),
         'arrays': {name: digests.describe(t) for name, t in items.items()}}
-    # Weights hardly get smaller, and compressing takes longer than all else.
+    # Compression hardly makes weights smaller and takes most of the time.
     one = alone.options()
     handlers = {name: ocp.PyTreeCheckpointHandler(
         use_compression=False, **one) for name in items}
     args = {name: ocp.args.PyTreeSave(tree) for name, tree in items.items()}
-    # A name for each attempt: threads of a failed one may still be writing.
+    # Each attempt has its own name: threads of a failed one may still write.
     path = self._directory / f'{step}.saving.{next(self._names)}'
     with ocp.Checkpointer(ocp.CompositeCheckpointHandler(
         composite_options=ocp.CompositeOptions(**one),
@@ -161,7 +160,7 @@ class Writer:
     os.rename(path, self._directory / str(step))  # Fails if none was written.
 
   def _retain(self):
-    """Deletes steps; each vanishes at once, though its files take a while."""
+    """Deletes steps: renames each first, since deleting files takes a while."""
     there = reading.steps(self._directory)
     best = [step for _, step in reading.by_score(self._directory)]
     keep = {*there[-self._keep_last:], *best[:self._keep_best]}
@@ -172,7 +171,7 @@ class Writer:
         shutil.rmtree(away)
 
   def _sweep(self):
-    """Removes what is unfinished; where something resists, next time."""
+    """Removes incomplete steps; if a file cannot be removed, it is left."""
     for path in self._directory.glob('*'):
       if _LEFTOVER.fullmatch(path.name):
         # Threads of a failed save may still be writing there.
@@ -184,9 +183,9 @@ class Writer:
     try:
       room = f'{shutil.disk_usage(self._directory).free:,} are free'
     except OSError as unknown:
-      room = f'the free ones cannot be counted ({unknown})'
+      room = f'the number of free bytes is unknown ({unknown})'
     reason = (str(error).splitlines() or [''])[0]
-    if len(reason) > 200:  # TensorStore puts paths first, and the cause last.
+    if len(reason) > 200:  # TensorStore puts paths first and the cause last.
       reason = f'{reason[:40]} ... {reason[-120:]}'
     return (f'Step {step} could not be saved in {self._directory} '
             f'({type(error).__name__}: {reason}); it takes {needed:,} bytes, '
@@ -194,12 +193,14 @@ class Writer:
 
 
 def _join_before_exit(writer):
-  """Lets a process that ends without `close` finish its last save.
+  """Finishes the last save of a process that ends without `close`.
 
-  `atexit` is too late: by then no thread of Orbax may start another one. Hooks
-  run in reverse, so the one of `concurrent.futures`, after which it starts no
-  thread either, has to be there before ours: this module imports it.
+  `atexit` is too late, because by then Orbax's threads cannot start other
+  threads. The hooks of `threading` run in reverse order. The hook of
+  `concurrent.futures` also prevents new threads, so it has to be registered
+  before ours; the import does so.
   """
+  importlib.import_module('concurrent.futures.thread')
   reference = weakref.ref(writer)
 
   def join():
@@ -210,7 +211,7 @@ def _join_before_exit(writer):
 
 
 def _is_news(record):
-  """Drops the traces of Orbax's threads: their errors also reach `_run`."""
+  """Returns False for tracebacks of Orbax's threads, which `_run` reports."""
   return '_SignalingThread.run() raised' not in record.getMessage()
 
 
@@ -222,6 +223,6 @@ def _leaves(tree):
 
 @functools.cache
 def _code() -> dict[str, Any]:
-  """Returns what wrote a step: versions of packages and the git commit."""
+  """Returns the versions of packages and the git commit, for a step."""
   facts = provenance.describe()
   return {name: facts[name] for name in ('versions', 'git')}

@@ -1,10 +1,10 @@
-"""A line between the processes of a run, beside that of their devices.
+"""Messages between the processes of a run, over TCP rather than collectives.
 
-Devices exchange arrays in collectives, which wait forever for a process that
-is gone, and whose order all must keep. What processes have to say to each
-other (which config, which batch, whether to stop) goes over TCP instead: each
-is connected to a hub in process 0, values are matched by name, and a
-connection that breaks or falls silent names the process that has died.
+A collective waits forever for a process that has died, and all processes must
+call collectives in the same order. Processes therefore exchange other facts
+(the config, digests of batches, whether to stop) over TCP. Each process is
+connected to a hub in process 0, and values are matched by name. A connection
+that breaks or falls silent shows which process has died.
 """
 from collections.abc import Callable
 import json
@@ -16,23 +16,23 @@ from typing import Any
 
 from lmjax.core import errors
 
-_BEAT_S = 5.0  # How often everybody says that they live.
-SILENCE_S = 30.0  # Without a word for so long, a process is taken for dead.
-_GRACE_S = 5.0  # For the process that writes, to end in an orderly way.
+_BEAT_S = 5.0  # The interval of the heartbeats of each process.
+SILENCE_S = 30.0  # A process that is silent for so long is considered dead.
+_GRACE_S = 5.0  # The time that process 0 has to end in an orderly way.
 _KILLED = 'it was killed, or its host is gone'
-EXIT_DIED = 1  # As of a `RunError`.
+EXIT_DIED = 1  # The same as for a `RunError`.
 
 
 class Group:
-  """Processes that work on one run; of one process, it costs nothing.
+  """The processes of one run; a group of one process communicates nothing.
 
-  A value is posted under a name and collected later, when all have posted
-  theirs. Names are used once.
+  A process posts a value under a name and collects the values of all processes
+  later. A name can be used only once.
 
   Attributes:
-    index: Which process this is.
-    count: How many there are.
-    failure: Why the run cannot go on in all of them, or None.
+    index: The index of this process.
+    count: The number of processes.
+    failure: The exception that ends the run in all processes, or None.
   """
 
   def __init__(self, index: int = 0, count: int = 1):
@@ -44,21 +44,21 @@ class Group:
 
   @property
   def first(self) -> bool:
-    """Whether this is the process that writes."""
+    """Whether this is process 0, which writes and prints."""
     return self.index == 0
 
   def post(self, name: str, value: Any) -> None:
-    """Gives a JSON value; does not wait."""
+    """Posts a JSON value under a name, without waiting."""
     if self._socket is None:
       self._values[name] = [value]
     else:
       self._send({'name': name, 'value': value})
 
   def collect(self, name: str) -> list[Any]:
-    """Returns what all have posted under a name, by process; waits for it.
+    """Waits for and returns the values of all processes under a name, by index.
 
     Raises:
-      RunError: If one of them has ended.
+      RunError: If a process has ended.
     """
     with self._changed:
       self._changed.wait_for(
@@ -68,7 +68,7 @@ class Group:
       return self._values.pop(name)
 
   def gather(self, name: str, value: Any) -> list[Any]:
-    """Posts a value and returns those of all processes."""
+    """Posts a value and returns the values of all processes."""
     self.post(name, value)
     return self.collect(name)
 
@@ -78,46 +78,51 @@ class Group:
     return self._hub.port, self._hub.password
 
   def connect(self, host: str, port: int, password: str) -> None:
-    """Connects to the hub, at `host` and what `listen` returned there.
+    """Connects to the hub in process 0.
+
+    Args:
+      host: The host of process 0.
+      port: The port that `listen` returned there.
+      password: The password that `listen` returned there.
 
     Raises:
-      RunError: If it cannot be reached.
+      RunError: If the hub cannot be reached.
     """
     try:
       self._socket = socket.create_connection((host, port), timeout=SILENCE_S)
     except OSError as error:
       raise errors.RunError(
           f'Process {self.index} cannot reach process 0 at {host}:{port} '
-          f'({error}). Processes of a run talk over TCP: let their hosts reach '
-          'each other.') from error
+          f'({error}). The processes of a run communicate over TCP: let their '
+          'hosts reach each other.') from error
     self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     self._send({'index': self.index, 'password': password})
     for work in self._receive, self._beat:
       threading.Thread(target=work, name='channel', daemon=True).start()
 
   def leave(self) -> None:
-    """Returns when all processes want to leave."""
+    """Waits until all processes have called `leave`."""
     self.gather('leave', None)
     self._left.set()
 
   def fail(self, sentence: str, code: int) -> None:
-    """Tells the others that this process ends, and why; returns once told.
+    """Ends the run in the other processes; returns when they know.
 
     Args:
-      sentence: What they say.
+      sentence: The message that they print.
       code: The exit code that they end with.
     """
     self._left.set()
     if self._socket is None or self.failure is not None:
       return
     self._send({'sentence': sentence, 'code': code})
-    with self._changed:  # It, or what ended another, comes from the hub.
+    with self._changed:  # The hub returns it, or another process's failure.
       self._changed.wait_for(lambda: self.failure is not None, _GRACE_S)
-    if self._hub is not None:  # JAX would abort whoever outlives process 0.
+    if self._hub is not None:  # JAX aborts processes that outlive process 0.
       self._hub.wait_for_others(_GRACE_S)
 
   def why(self, seconds: float) -> Exception | None:
-    """Returns `failure`, waiting for it so long."""
+    """Waits up to `seconds` for `failure` and returns it."""
     with self._changed:
       self._changed.wait_for(lambda: self.failure is not None, seconds)
       return self.failure
@@ -127,7 +132,7 @@ class Group:
       with self._sending:
         self._socket.sendall(json.dumps(message).encode() + b'\n')
     except OSError:
-      pass  # Whoever reads from the connection notices, and says so.
+      pass  # The thread that reads from the connection reports it.
 
   def _beat(self):
     while not self._left.wait(_BEAT_S):
@@ -151,7 +156,7 @@ class Group:
     self._end(died(0, reason), EXIT_DIED)
 
   def _end(self, sentence, code):
-    """Ends this process: it may be waiting in a collective for another."""
+    """Ends this process, which may be waiting in a collective for another."""
     ending = self._left.is_set()
     with self._changed:
       kind = errors.InputError if code == 2 else errors.RunError
@@ -164,13 +169,13 @@ class Group:
 
 
 class _Hub:
-  """Where all are connected: passes on what all have posted, and who ended."""
+  """The server in process 0, which distributes posted values and failures."""
 
   def __init__(self, count):
     self._count, self._values = count, {}
     self._connections, self._lock = {}, threading.Lock()
     self._there, self._fewer = set(), threading.Condition()
-    self._done = None  # What ended the run; {} if nothing did.
+    self._done = None  # The message that ended the run; {} for a normal end.
     self._server = socket.create_server(('', 0), backlog=count)
     self.port = self._server.getsockname()[1]
     self.password = secrets.token_hex(16)
@@ -190,11 +195,11 @@ class _Hub:
       for message in _messages(connection):
         if index is None:
           if message.get('password') != self.password:
-            break  # A stranger's.
+            break  # The connection is not from a process of this run.
           index = message['index']
           self._there.add(index)
           self._connections[index] = connection, threading.Lock()
-          if self._done is not None:  # It has come too late.
+          if self._done is not None:  # The run has already ended.
             self._send(index, self._done)
         elif 'sentence' in message:
           self._tell_end(message)
@@ -204,7 +209,7 @@ class _Hub:
           self._send(index, {})
     except TimeoutError:
       reason = f'nothing was heard from it for {SILENCE_S:g} s'
-    except (OSError, ValueError, AttributeError):  # Broken, or no JSON object.
+    except (OSError, ValueError, AttributeError):  # Broken, or not JSON.
       pass
     if index is None:
       connection.close()
@@ -215,7 +220,7 @@ class _Hub:
       self._tell_end({'sentence': died(index, reason), 'code': EXIT_DIED})
 
   def wait_for_others(self, seconds: float) -> None:
-    """Returns when process 0 is the only one left, or after so long."""
+    """Waits up to `seconds` until process 0 is the only one left."""
     with self._fewer:
       self._fewer.wait_for(lambda: self._there <= {0}, seconds)
 
@@ -239,7 +244,7 @@ class _Hub:
     self._send_all(message)
 
   def _send_all(self, message):
-    """Sends to process 0 last: its end is what the others would notice."""
+    """Sends to process 0 last, since the others would notice its end."""
     for index in sorted(self._connections, reverse=True):
       self._send(index, message)
 
@@ -249,28 +254,29 @@ class _Hub:
       with sending:
         connection.sendall(json.dumps(message).encode() + b'\n')
     except OSError:
-      pass  # Its reader notices.
+      pass  # The thread that reads from the connection notices.
 
 
 def died(index: int, reason: str) -> str:
-  """Returns what the others say of a process that is gone."""
+  """Returns the message that other processes print about one that died."""
   return (f'Process {index} of this run has died: {reason}. The others end as '
-          'well; start all again, as many as you like, and the run goes on '
-          'from its last checkpoint.')
+          'well. Start all processes again, in any number, and the run '
+          'continues from its last checkpoint.')
 
 
 def lagged(group: Group, name: str, lag: int = 2
            ) -> Callable[[Any], list[Any]]:
-  """Returns what tells all the values that all processes gave it a while ago.
+  """Returns a function that exchanges values between processes with a delay.
 
-  Called in turn with a value a step, it returns those of `lag` steps before,
-  which have arrived long since; nobody waits. In a group of one it returns the
-  value of now.
+  Every process calls it once per step with a value. It returns the values that
+  all processes gave `lag` calls before, which have usually arrived by then, so
+  that no process waits; the first `lag` calls return []. With one process there
+  is no delay.
 
   Args:
     group: The processes.
-    name: Distinguishes it from others.
-    lag: How many calls ago.
+    name: The name of the exchange, different from all others.
+    lag: The delay, in calls.
   """
   if group.count == 1:
     return lambda value: [value]
@@ -285,7 +291,7 @@ def lagged(group: Group, name: str, lag: int = 2
 
 
 def _messages(connection):
-  """Yields what arrives, until the other side closes."""
+  """Yields messages as they arrive, until the other side closes."""
   buffer = b''
   while part := connection.recv(1 << 16):
     *lines, buffer = (buffer + part).split(b'\n')

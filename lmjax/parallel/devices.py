@@ -1,4 +1,4 @@
-"""What accelerators can do at best, by their makers' data sheets."""
+"""Peak rates and memory of accelerators, from the vendors' data sheets."""
 import dataclasses
 
 from lmjax.core import config
@@ -10,15 +10,15 @@ class Device:
   """An accelerator.
 
   Attributes:
-    bfloat16: Dense FLOP/s of bfloat16 (older GPUs: float16) products.
-    float32: The same as JAX computes float32 products by default: TF32 where a
-      GPU has it, one bfloat16 pass on a TPU.
-    bandwidth: Bytes a second from and to its memory.
-    memory: Bytes of it.
-    link: Bytes a second that it can send to its neighbours.
-    island: How many devices these links join.
-    network: Bytes a second that it can send beyond.
-    source: Where the figures are from.
+    bfloat16: Dense FLOP/s of bfloat16 products (float16 on older GPUs).
+    float32: Dense FLOP/s of float32 products with JAX's default precision,
+      which is TF32 on GPUs that have it and one bfloat16 pass on a TPU.
+    bandwidth: Bytes per second of the device's memory.
+    memory: Bytes of the device's memory.
+    link: Bytes per second that the device can send over its fast links.
+    island: Number of devices that these links connect.
+    network: Bytes per second that the device can send beyond the island.
+    source: Source of the figures.
   """
   bfloat16: float
   float32: float
@@ -30,10 +30,10 @@ class Device:
   source: str
 
 
-# Dense peak in FLOP/s by what JAX calls the kind of a device: bfloat16 (older
-# GPUs: float16) with float32 accumulation, from the vendors' data sheets
-# (NVIDIA without sparsity; TPU per device as JAX counts them). The first name
-# that is part of a kind counts.
+# Dense peak FLOP/s by `jax.Device.device_kind`, in bfloat16 (float16 on older
+# GPUs) with float32 accumulation, from the vendors' data sheets (NVIDIA without
+# sparsity; TPU per device as JAX counts them). The first name that is part of a
+# kind counts.
 _PEAKS = {
     'B200': 2250e12, 'GH200': 989e12, 'H200': 989e12, 'H100 PCIe': 756e12,
     'H100': 989e12, 'A100': 312e12, 'A10G': 70e12, 'A10': 125e12,
@@ -47,7 +47,7 @@ _GIB = 2**30
 _NIC = 50e9  # 400 Gbit/s a GPU, as in NVIDIA's DGX H100 and H200.
 _TPU = 'Cloud TPU documentation, system architecture of the '
 
-# Links count one direction: half of what data sheets give for both.
+# Links count one direction, half of the data sheets' figures for both.
 DEVICES: dict[str, Device] = {
     'b200': Device(
         _PEAKS['B200'], 1125e12, 8.0e12, 180e9, 900e9, 8, _NIC,
@@ -89,10 +89,10 @@ DEVICES: dict[str, Device] = {
 
 
 def named(name: str) -> Device:
-  """Returns a device of the table.
+  """Returns the device with a name from the table.
 
   Raises:
-    InputError: If there is none of that name.
+    InputError: If the name is unknown.
   """
   if name not in DEVICES:
     raise errors.InputError(
@@ -102,10 +102,10 @@ def named(name: str) -> Device:
 
 
 def peak(kind: str) -> float | None:
-  """Returns the peak FLOP/s in bfloat16 of a kind of device; None if unknown.
+  """Returns the bfloat16 peak FLOP/s of a kind of device, or None if unknown.
 
   Args:
-    kind: What JAX calls it, `jax.Device.device_kind`.
+    kind: JAX's name for it, `jax.Device.device_kind`.
 
   Example:
     >>> peak('NVIDIA H100 80GB HBM3')

@@ -1,4 +1,4 @@
-"""What divides over a mesh: said of a config, before anything is compiled."""
+"""Checks that a config divides over a mesh, before anything is compiled."""
 from collections.abc import Iterator, Mapping
 import dataclasses
 from typing import Any
@@ -16,14 +16,15 @@ def check(model: Any, sizes: Mapping[str, int], *, rows: int,
 
   Args:
     model: A model's config.
-    sizes: Of the mesh axes, from `sharding.parse`.
-    rows: Of a batch.
-    microbatches: Parts a batch is cut into.
-    length: Tokens of a row, where it is known.
-    sequence: How attention meets all tokens that devices divide.
+    sizes: The sizes of the mesh axes, from `sharding.parse`.
+    rows: The number of rows of a batch.
+    microbatches: The number of parts that a batch is cut into.
+    length: The number of tokens of a row, or None if unknown.
+    sequence: How attention reaches all tokens that devices divide.
 
   Raises:
-    InputError: If something does not divide, with the nearest that does.
+    InputError: If a size does not divide; the message has the nearest size
+      that does.
   """
   check_rows(rows, microbatches, sizes)
   check_tokens(length, sizes)
@@ -43,30 +44,30 @@ def check_rows(rows: int, microbatches: int, sizes: Mapping[str, int]) -> None:
 
 
 def check_tokens(length: int | None, sizes: Mapping[str, int]) -> None:
-  """Raises InputError unless rows of so many tokens divide over `sequence`."""
+  """Raises InputError unless rows of `length` tokens divide over `sequence`."""
   parts = sizes['sequence']
   if length is not None and parts > 1 and length % (2 * parts):
     raise errors.InputError(
-        f'Rows of {length} tokens do not divide over sequence:{parts}, each '
-        f'of whose devices takes two equal pieces; the nearest length that '
-        f'does is {rows_lib.nearest(length, 2 * parts)}.')
+        f'Rows of {length} tokens do not divide over sequence:{parts}, where '
+        f'each device takes two equal pieces; the nearest length that does is '
+        f'{rows_lib.nearest(length, 2 * parts)}.')
 
 
-# Fields of configs that count what one of these axes divides.
+# Fields of configs whose number has to divide over a mesh axis.
 _COUNTED = {'num_heads': 'tensor', 'num_kv_heads': 'tensor',
             'num_experts': 'expert'}
 
 
 def check_counts(model: Any, sizes: Mapping[str, int]) -> None:
-  """Checks that no head is cut through, and that experts divide.
+  """Checks that whole heads and experts divide over their mesh axes.
 
   Args:
-    model: A model's config; all configs in it are looked at.
-    sizes: Of the mesh axes.
+    model: A model's config; all configs in it are checked.
+    sizes: The sizes of the mesh axes.
 
   Raises:
-    InputError: If heads do not divide over the axis tensor, or experts over the
-      axis expert, or there are none.
+    InputError: If heads do not divide over the axis `tensor`, experts do not
+      divide over the axis `expert`, or that axis is given and there are none.
   """
   has_experts = False
   for path, part in _parts(model, 'model'):
@@ -82,16 +83,17 @@ def check_counts(model: Any, sizes: Mapping[str, int]) -> None:
             f'nearest {name} is {rows_lib.nearest(count, parts)}.')
   if sizes['expert'] > 1 and not has_experts:
     raise errors.InputError(
-        f'expert:{sizes["expert"]} divides the experts of a mixture, and the '
+        f'expert:{sizes["expert"]} divides the experts of a mixture, but the '
         'model has none: set --config.model.block.mlp.kind=MixtureOfExperts, '
         'or use the axis data instead.')
 
 
 def check_exchange(model: Any, sizes: Mapping[str, int]) -> None:
-  """Checks that devices which share tokens can exchange them for heads.
+  """Checks that devices that divide tokens can exchange them for heads.
 
   Raises:
-    InputError: If the heads that `tensor` leaves do not divide over `sequence`.
+    InputError: If the heads on each device along `tensor` do not divide over
+      `sequence`.
   """
   count, tensor = sizes['sequence'], sizes['tensor']
   for path, part in _parts(model, 'model'):
@@ -108,14 +110,15 @@ def check_exchange(model: Any, sizes: Mapping[str, int]) -> None:
           f'but the {heads} query and {keys} key heads that {path} has on each '
           f'device along tensor do not divide over sequence:{count}; the '
           f'nearest mesh that fits has sequence:{able[-1]}. Or set '
-          '--config.training.sequence=ring, which needs no heads.')
+          '--config.training.sequence=ring, which works with any heads.')
 
 
 def check_stages(model: Any, sizes: Mapping[str, int]) -> None:
-  """Checks that a model is a stack of layers that can pass on a batch.
+  """Checks that a model's layers can be divided into pipeline stages.
 
   Raises:
-    InputError: If the layers are not scanned, or do not divide.
+    InputError: If the layers are not scanned, have a mixture of experts, or do
+      not divide over `stage`.
   """
   stages = sizes['stage']
   if stages == 1:
@@ -127,8 +130,8 @@ def check_stages(model: Any, sizes: Mapping[str, int]) -> None:
         f'{type(model).__name__} with scan={_fields(model).get("scan")}.')
   if model.traits.mixture is not None:
     raise errors.InputError(
-        f'stage:{stages} does not go with a mixture of experts, whose losses '
-        'come from all layers at once; use expert, fsdp and tensor for it.')
+        f'stage:{stages} cannot be combined with a mixture of experts, whose '
+        'losses come from all layers at once; use expert, fsdp and tensor.')
   if model.num_layers % stages:
     best = max(n for n in range(1, stages + 1) if model.num_layers % n == 0)
     raise errors.InputError(

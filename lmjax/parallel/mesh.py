@@ -1,9 +1,9 @@
-"""Devices as a grid with named axes: the compiler divides one step among them.
+"""Devices as a grid with named axes, over which the compiler partitions a step.
 
-The step sees whole arrays. Which device holds which part of them at rest is a
-table (see `sharding`); a batch comes divided by rows and tokens; what is
-exchanged while computing is the compiler's to find, but for attention and for
-experts, of which each device is told its part (see `core.placement`).
+The step sees whole arrays. A table decides which part of each stored array a
+device holds (see `sharding`), and batches are divided by rows and tokens. The
+compiler chooses the communication, except in attention and mixtures of experts,
+which define the part of each device themselves (see `core.placement`).
 """
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import math
@@ -28,10 +28,10 @@ class Mesh:
   """All devices along named axes, `sharding.AXES`.
 
   Attributes:
-    sizes: Of the axes.
+    sizes: The sizes of the axes.
     mesh: JAX's mesh.
-    devices: All of them.
-    share: As of `parallel.Jit`: the rows that this process' devices need.
+    devices: All devices of the mesh.
+    share: The part of a batch's rows that this process reads: index, count.
   """
   name = 'mesh'
 
@@ -40,14 +40,16 @@ class Mesh:
                rules: sharding.Rules = sharding.RULES,
                offload: bool = False,
                sequence: Literal['ring', 'ulysses'] = 'ring'):
-    """Lays out the devices.
+    """Initializes the mesh.
 
     Args:
-      devices: The devices; None: all.
-      sizes: Such as 'data:2,fsdp:2,tensor:2'; None: all devices along fsdp.
-      rules: How parameters are cut.
-      offload: Whether the optimizer's state waits in the host's memory.
-      sequence: How attention meets all tokens of a row that devices divide:
+      devices: The devices; None takes all.
+      sizes: The sizes of the axes, such as 'data:2,fsdp:2,tensor:2'; None puts
+        all devices along fsdp.
+      rules: The rules by which parameters are divided.
+      offload: Whether to keep the optimizer's state in host memory between
+        steps.
+      sequence: How attention reaches all tokens of a row that devices divide:
         see `nn.distributed.divided`.
 
     Raises:
@@ -73,25 +75,26 @@ class Mesh:
         self._rows, sharding.shards_of_batch(self.sizes), jax.process_index())
 
   def shardings(self, tree: Any) -> Any:
-    """Returns where the parts of a state or of parameters lie, as a tree."""
+    """Returns the shardings of a state or of parameters between steps."""
     where = self._shardings(tree)
     return offload_lib.at_rest(where) if self._offload else where
 
   def _shardings(self, tree):
-    """Returns where they lie on the devices."""
+    """Returns the shardings in device memory."""
     cuts = sharding.specs(tree, self.sizes, self._rules)
     return trees.map_paths(
         lambda path, _: self._named(sharding.partition(cuts[path])), tree)
 
   def _fetched(self, tree):
-    """Returns a tree of which all is on the devices."""
+    """Returns a tree with all arrays in device memory."""
     if not self._offload:
       return tree
     return offload_lib.fetched(tree, self._shardings(tree))
 
   def compile(self, step: Callable[..., Any], microbatches: int = 1
               ) -> Callable[..., Any]:
-    """As `parallel.Jit.compile`; over stages, parts follow one another."""
+    """See `parallel.Jit.compile`; with stages, microbatches pass through them.
+    """
     parts = 1
     if self.sizes['stage'] > 1:
       parts, microbatches = microbatches, 1
@@ -111,23 +114,22 @@ class Mesh:
     return jax.jit(placed, donate_argnums=0)
 
   def place(self, tree: Any) -> Any:
-    """Returns a state or parameters, each device with its parts."""
-    # By way of the host: of no array is there a whole copy on any device.
+    """Returns a state or parameters, divided over the devices."""
+    # They are copied from the host, so that no device holds a whole array.
     return jax.tree.map(self._put, tree, self.shardings(tree))
 
   def gather(self, tree: Any) -> Any:
-    """Returns one whole copy, on the host, of what `place` or a step returned.
-    """
+    """Returns a placed tree as whole host arrays."""
     return jax.tree.map(
         lambda x: _key(x) if _is_key(x) else spread.whole(x),
         self._fetched(tree))
 
   def drifted(self, tree: Any) -> list[str]:
-    """Returns the paths of parts that devices hold alike, but differently."""
+    """Returns the paths of arrays whose copies differ between devices."""
     return replicas.differing_shards(self._fetched(tree))
 
   def fetch(self, metrics: Any) -> Any:
-    """Returns metrics of steps on the host; waits for them."""
+    """Waits for the metrics of steps and returns them on the host."""
     return jax.device_get(metrics)
 
   def shard(self, batch: Batch) -> Any:
@@ -145,7 +147,7 @@ class Mesh:
             for name, x in batch.items()}
 
   def map_batches(self, function: Callable[[Any, Any], Any]):
-    """As `parallel.Jit.map_batches`, parameters and rows divided."""
+    """See `parallel.Jit.map_batches`; parameters and rows are divided."""
     def divided(params, batch):
       with self._placed():
         return function(params, batch)
@@ -157,7 +159,7 @@ class Mesh:
         sharding.shards_of_batch(self.sizes))
 
   def of_batch(self, shape: Sequence[int]) -> jax.sharding.NamedSharding:
-    """Returns where an array [B, T, ...] or [B, ...] of a batch lies."""
+    """Returns the sharding of an array [B, T, ...] or [B, ...] of a batch."""
     names = sharding.LOGICAL['tokens']
     parts = math.prod(self.sizes[axis] for axis in names)
     if len(shape) < 2 or shape[1] % parts:
@@ -189,13 +191,13 @@ def _key(leaf):
 
 
 def _misfit(sizes: Mapping[str, int], count: int) -> str:
-  """Returns what to say of sizes that are not so many devices."""
+  """Returns the message for sizes whose product is not `count`."""
   choices = [dict(zip(sharding.AXES, found))
              for found in _factorings(count, len(sharding.AXES))]
 
   def distance(other):
     return sum(abs(math.log2(other[name] / size))
-               + 0.5 * (size == 1 < other[name])  # An axis nobody asked for.
+               + 0.5 * (size == 1 < other[name])  # An axis not asked for.
                for name, size in sizes.items())
 
   nearest = min(choices, key=distance)
@@ -206,7 +208,7 @@ def _misfit(sizes: Mapping[str, int], count: int) -> str:
 
 
 def _factorings(count: int, parts: int) -> Iterator[tuple[int, ...]]:
-  """Yields all ways to write a number as a product of so many."""
+  """Yields all ways to write `count` as a product of `parts` factors."""
   if parts == 1:
     yield (count,)
     return
@@ -217,6 +219,6 @@ def _factorings(count: int, parts: int) -> Iterator[tuple[int, ...]]:
 
 
 def _written(sizes: Mapping[str, int]) -> str:
-  """Returns sizes as a person writes them."""
+  """Returns sizes in the form of the flag --mesh."""
   named = [f'{name}:{size}' for name, size in sizes.items() if size > 1]
   return ','.join(named) or 'data:1'

@@ -1,8 +1,9 @@
-"""The optimizer's state in the host's memory, where it waits between updates.
+"""The optimizer's state in host memory between updates.
 
-Moments are twice as large as the parameters and needed once a step. In pinned
-memory of the host they leave the device's to activations; they come and go
-within the step, so that the compiler can do so behind other work.
+Adam's moments are twice as large as the parameters and needed once per step. In
+pinned host memory they leave device memory to activations. The step itself
+copies them in and out, so that the compiler can overlap the copies with other
+work.
 """
 from collections.abc import Sequence
 import functools
@@ -16,20 +17,21 @@ MEMORY = 'pinned_host'
 
 
 def check(devices: Sequence[jax.Device]) -> None:
-  """Raises InputError unless the devices reach memory of their host."""
+  """Raises InputError unless the devices can use pinned host memory."""
   kinds = [memory.kind for memory in devices[0].addressable_memories()]
   if MEMORY not in kinds:
     raise errors.InputError(
-        f'training.offload keeps the optimizer in memory of the kind {MEMORY}; '
-        f'{devices[0].device_kind} has {", ".join(kinds)}. Set '
+        f'training.offload keeps the optimizer in memory of kind {MEMORY}, but '
+        f'{devices[0].device_kind} has only {", ".join(kinds)}. Set '
         '--config.training.offload=none.')
 
 
 def at_rest(shardings: Any) -> Any:
-  """Returns where a state lies between steps, from where it is computed with.
+  """Returns the shardings of a state between steps.
 
   Args:
-    shardings: As a tree like the state; of parameters alone, nothing changes.
+    shardings: The shardings of the state within a step, as a tree like it.
+      Shardings of parameters alone are returned unchanged.
   """
   if not hasattr(shardings, 'opt_state'):
     return shardings
@@ -38,12 +40,12 @@ def at_rest(shardings: Any) -> Any:
 
 
 def fetched(state: Any, shardings: Any) -> Any:
-  """Returns a state whose optimizer's is on the devices, to compute with."""
+  """Returns a state with the optimizer's state in device memory."""
   return _moved(state, shardings, 'device')
 
 
 def put_back(state: Any, shardings: Any) -> Any:
-  """Returns a state whose optimizer's is on the host."""
+  """Returns a state with the optimizer's state in host memory."""
   return _moved(state, shardings, MEMORY)
 
 

@@ -1,8 +1,9 @@
-"""One run in many processes, each with devices of its own.
+"""One run in several processes, each with its own devices.
 
-Every process runs the same script on the same config. They train as one: the
-devices of all form one mesh, each process reads its own rows of a batch, and
-process 0 alone writes and prints. The run directory is one that all can read.
+Every process runs the same script with the same config. The devices of all
+processes form one mesh, each process reads its own rows of a batch, and only
+process 0 writes and prints. All processes must be able to read the run
+directory.
 """
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
@@ -24,33 +25,33 @@ from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.parallel import channel
 
-_START_S = 120  # For all processes to be there.
-_ADDRESS = 512  # Bytes, of where process 0 can be reached.
+_START_S = 120  # The time in which all processes have to start.
+_ADDRESS = 512  # Bytes for the address of process 0.
 _current = channel.Group()
 
 
 def current() -> channel.Group:
-  """Returns the processes of this run: this one alone outside `joined`."""
+  """Returns the processes of this run; outside `joined`, only this one."""
   return _current
 
 
 @contextlib.contextmanager
 def joined(coordinator: str | None = None, num_processes: int | None = None,
            process_id: int | None = None) -> Iterator[channel.Group]:
-  """Makes this process one of several while inside.
+  """Joins this process with the other processes of a run inside the block.
 
-  To be entered before JAX is asked for its devices. In all processes but the
-  first nothing is printed but errors.
+  It has to be entered before JAX's devices are used. All processes except the
+  first print only errors.
 
   Args:
-    coordinator: host:port at which process 0 can be reached; None takes what
-      SLURM or the machine (a TPU pod) says of itself, 'none' ignores it.
-    num_processes: How many there are.
-    process_id: Which one this is, from 0.
+    coordinator: The host:port of process 0. None uses the settings of SLURM or
+      of a TPU pod if there are any; 'none' ignores them.
+    num_processes: The number of processes.
+    process_id: The index of this process, from 0.
 
   Raises:
-    InputError: If these do not fit together.
-    RunError: If not all processes come, or one of them ends.
+    InputError: If the arguments do not fit together.
+    RunError: If a process does not start, or ends.
   """
   global _current
   given = check(coordinator, num_processes, process_id)
@@ -72,18 +73,18 @@ def joined(coordinator: str | None = None, num_processes: int | None = None,
 
 def check(coordinator: str | None, num_processes: int | None,
           process_id: int | None) -> bool:
-  """Returns whether processes were named by hand.
+  """Returns whether the arguments of `joined` describe several processes.
 
   Raises:
-    InputError: If they were named by half, or wrongly.
+    InputError: If the arguments are incomplete or invalid.
   """
   if coordinator in (None, 'none') and num_processes is process_id is None:
     return False
   if None in (coordinator, num_processes, process_id) or coordinator == 'none':
     raise errors.InputError(
-        '--coordinator, --num_processes and --process_id come together, as in '
-        '--coordinator=10.0.0.1:8476 --num_processes=2 --process_id=0; got '
-        f'{coordinator}, {num_processes} and {process_id}.')
+        '--coordinator, --num_processes and --process_id have to be given '
+        'together, as in --coordinator=10.0.0.1:8476 --num_processes=2 '
+        f'--process_id=0; got {coordinator}, {num_processes} and {process_id}.')
   host, _, port = coordinator.rpartition(':')
   if not host or not port.isdigit():
     raise errors.InputError(
@@ -97,14 +98,15 @@ def check(coordinator: str | None, num_processes: int | None,
 
 
 def same(what: str, facts: Mapping[str, Any]) -> None:
-  """Makes sure that all processes of this run were given the same.
+  """Checks that all processes of this run were started with the same values.
 
   Args:
-    what: They are, such as 'config'.
-    facts: As JSON, by the name of a field.
+    what: The name of the values, such as 'config'.
+    facts: The values, as JSON, by field.
 
   Raises:
-    InputError: If not, in all of them, naming the field and both values.
+    InputError: If values differ, in all processes; the message has the fields
+      and both values.
   """
   for index, other in enumerate(found := _current.gather(what, dict(facts))):
     changed = config_lib.difference(found[0], other)
@@ -118,9 +120,9 @@ def same(what: str, facts: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def in_turn(what: str) -> Iterator[None]:
-  """Lets process 0 pass first, and the others when it is done.
+  """Runs the block in process 0 first, then in the other processes.
 
-  For what one process makes and all read, such as a cache.
+  It is meant for files that process 0 makes and all read, such as a cache.
   """
   if not _current.first:
     _current.gather(what, None)
@@ -131,25 +133,24 @@ def in_turn(what: str) -> Iterator[None]:
 
 def together(main: Callable[[Sequence[str]], None]
              ) -> Callable[[Sequence[str]], None]:
-  """Defines the flags of a process; returns `main` run in all processes.
+  """Defines the flags of a process; returns `main` wrapped in `joined`.
 
-  However one of them ends, the others end as well, and say why.
+  If one process ends for any reason, the others end as well and print why.
   """
   coordinator = flags.DEFINE_string(
-      'coordinator', None, 'host:port of process 0, where several processes '
-      'share a run; found by itself on SLURM and TPU pods, none: not looked '
-      'for.')
+      'coordinator', None, 'host:port of process 0, if several processes share '
+      'a run; detected on SLURM and TPU pods unless it is none.')
   num_processes = flags.DEFINE_integer(
-      'num_processes', None, 'How many processes share the run.')
+      'num_processes', None, 'Number of processes that share the run.')
   process_id = flags.DEFINE_integer(
-      'process_id', None, 'Which of them this is, from 0.')
+      'process_id', None, 'Index of this process, from 0.')
 
   def run(argv: Sequence[str]) -> None:
     with joined(coordinator.value, num_processes.value, process_id.value
                 ) as group:
       try:
         main(argv)
-      except BaseException as error:  # Whatever it is ends all of them.
+      except BaseException as error:  # Any exception ends all processes.
         if group.count == 1:
           raise
         _end(group, error)
@@ -158,13 +159,13 @@ def together(main: Callable[[Sequence[str]], None]
 
 
 def _end(group, error):
-  """Ends all processes for what was raised in this one."""
-  if isinstance(error, SystemExit):  # All have agreed to stop.
+  """Ends all processes because of an exception in this one."""
+  if isinstance(error, SystemExit):  # All processes stop at the same step.
     group.leave()
     raise error
   if not isinstance(error, (
       errors.InputError, errors.RunError, KeyboardInterrupt)):
-    # A collective fails where another process is gone: say that instead.
+    # A collective fails when another process has died: report that instead.
     error = group.why(_patience(error)) or error
   code = cli.tell(error)
   group.fail(
@@ -172,28 +173,28 @@ def _end(group, error):
       f'{cli.told(cli.sentence(error))}', code)
   sys.stdout.flush()
   sys.stderr.flush()
-  os._exit(code)  # At exit JAX would wait for the other processes.
+  os._exit(code)  # A normal exit of JAX would wait for the other processes.
 
 
 def _patience(error):
-  """Returns how long to wait for news of a process that may have died."""
+  """Returns the seconds to wait for the report that a process has died."""
   fault = isinstance(error, jax.errors.JaxRuntimeError)
   return channel.SILENCE_S + 5 if fault else 0
 
 
 def _absent(coordinator, count):
-  """Ends this process: JAX' wait for the others cannot be interrupted."""
+  """Ends this process, since JAX's wait for others cannot be interrupted."""
   os.write(2, (
       f'Error: After {_START_S:g} s not all {count or "the"} processes of the '
       f'run have met at {coordinator or "the host of process 0"}. Start them '
       'all with the same --coordinator and --num_processes, each with another '
-      '--process_id; look at what those that are missing have printed.\n'
+      '--process_id, and look at the output of the missing processes.\n'
       ).encode())
   os._exit(channel.EXIT_DIED)
 
 
 def _detected(coordinator):
-  """Returns whether this is one of many by what its surroundings say."""
+  """Returns whether SLURM or a TPU pod has started several processes."""
   if coordinator == 'none':
     return False
   return (int(os.environ.get('SLURM_STEP_NUM_TASKS') or 1) > 1
@@ -202,10 +203,10 @@ def _detected(coordinator):
 
 def _connected(coordinator, num_processes, process_id):
   """Starts JAX's runtime; returns the group of all processes."""
-  # Its handler of SIGTERM would take the place of ours.
+  # JAX's handler of SIGTERM would replace ours.
   jax.config.update('jax_enable_preemption_service', False)
-  # After its own time-outs JAX aborts the process with a stack of C++: ours
-  # come first, and say what has happened.
+  # After its own timeouts JAX aborts the process with a C++ stack. Our timeouts
+  # are shorter and print a sentence.
   late = threading.Timer(_START_S, _absent, [coordinator, num_processes])
   late.start()
   try:

@@ -1,8 +1,8 @@
-"""Whether all devices still hold the same state, bit for bit.
+"""Checks that all devices hold the same state, bit for bit.
 
-Under data parallelism each device updates a copy of its own. Nothing compares
-the copies: a faulty device, or an update that is not the same everywhere, lets
-them drift apart, and the loss only looks a little worse.
+Under data parallelism each device updates its own copy of the state. If a
+device is faulty, or an update differs between devices, the copies drift apart,
+which training does not notice: the loss only gets a little worse.
 """
 import collections
 from collections.abc import Sequence
@@ -21,20 +21,20 @@ def differing(tree: Any, devices: Sequence[jax.Device] | None = None
               ) -> list[str]:
   """Returns the arrays whose copies differ, such as `head/kernel on cpu:3`.
 
-  Each device computes checksums of its own copy, of which 64 bits an array are
-  fetched; one changed element is seen for certain, and anything else but for a
-  chance of 2^-64. Bits are compared: NaN is equal to the same NaN, and 0.0 is
-  not -0.0.
+  Each device computes checksums of its own copy, and 64 bits per array are
+  fetched. A change of one element is always detected; other changes are missed
+  with a probability of 2^-64. The comparison is of bits: NaN equals the same
+  NaN, and 0.0 differs from -0.0.
 
   Args:
-    tree: Arrays of any type, keys included, with a leading axis, the device,
-      as `parallel.Pmap.place` makes them.
-    devices: All of them, where this process has but some; all processes then
-      ask together.
+    tree: Arrays of any type, including keys, with a leading device axis, as
+      `parallel.Pmap.place` returns them.
+    devices: All devices of all processes, if there are several processes; then
+      all of them have to call it together.
 
   Returns:
-    For each array that differs its path and the devices that disagree with most
-    of the others; of two devices, the second.
+    For each array that differs, its path and the devices that disagree with the
+    majority; of two devices, the second.
   """
   leaves = [leaf for _, leaf in trees.items(tree)]
   if not leaves:
@@ -49,11 +49,11 @@ def differing(tree: Any, devices: Sequence[jax.Device] | None = None
 
 
 def differing_shards(tree: Any) -> list[str]:
-  """As `differing`, of arrays that are divided over a mesh.
+  """The same as `differing`, for arrays that are divided over a mesh.
 
   Args:
-    tree: Arrays on one mesh. Each device compares its part of an array with
-      those of the devices that should hold the same part.
+    tree: Arrays on one mesh. Each part of an array is compared between the
+      devices that should hold this part.
   """
   leaves = [leaf for _, leaf in trees.items(tree)]
   if not leaves:
@@ -77,7 +77,8 @@ def differing_shards(tree: Any) -> list[str]:
 
 
 def _odd(devices, sums):
-  """Returns the names of devices whose checksums most others do not have."""
+  """Returns the names of devices whose checksums differ from the most common.
+  """
   sums = [tuple(row) for row in sums]
   (usual, _), = collections.Counter(sums).most_common(1)
   return [f'{device.platform}:{device.id}'
@@ -104,7 +105,8 @@ def _checksums(leaves):
 def _checksum(x):
   words_DN = _words(x)
   place_DN = jax.lax.broadcasted_iota(jnp.uint32, words_DN.shape, 1)
-  # Both are one-to-one in the word, for any place: one change is always seen.
+  # Both are bijections of the word at each place, so that a single change is
+  # always detected.
   first_DN = _mix(words_DN ^ (place_DN * np.uint32(0x9E3779B1)))
   second_DN = _mix(first_DN ^ np.uint32(0x7F4A7C15))
   return jnp.stack([jnp.sum(h_DN, axis=1, dtype=jnp.uint32)
@@ -119,13 +121,13 @@ def _words(x):
     x = jnp.stack([x.real, x.imag], axis=-1)
   if x.dtype == jnp.bool_:
     x = x.astype(jnp.uint8)
-  bits = min(jax.dtypes.itemsize_bits(x.dtype), 32)  # 64 become two words.
+  bits = min(jax.dtypes.itemsize_bits(x.dtype), 32)  # 64 bits are two words.
   x = jax.lax.bitcast_convert_type(x, jnp.dtype(f'uint{bits}'))
   return x.astype(jnp.uint32).reshape(len(x), -1)
 
 
 def _mix(x):
-  """The finalizer of MurmurHash3 (Austin Appleby, public domain)."""
+  """Applies the finalizer of MurmurHash3 (Austin Appleby, public domain)."""
   x ^= x >> 16
   x *= np.uint32(0x85EBCA6B)
   x ^= x >> 13

@@ -1,4 +1,4 @@
-"""Rows of a batch: how they divide over devices, and what fills them up."""
+"""Rows of a batch: division over devices, and padding of short batches."""
 from collections.abc import Callable, Mapping
 import functools
 from typing import Any
@@ -15,7 +15,7 @@ def count(batch: Mapping[str, Any]) -> int:
 
 
 def part(batch: Mapping[str, Any], index: int, parts: int) -> dict[str, Any]:
-  """Returns part `index` of a batch whose rows are cut into so many."""
+  """Returns part `index` of a batch whose rows are cut into `parts` parts."""
   size = count(batch) // parts
   return {name: x[index * size:(index + 1) * size]
           for name, x in batch.items()}
@@ -23,22 +23,21 @@ def part(batch: Mapping[str, Any], index: int, parts: int) -> dict[str, Any]:
 
 def share(where: jax.sharding.Sharding, parts: int, process: int
           ) -> tuple[int, int]:
-  """Returns which part of a batch's rows a process needs: index, count.
+  """Returns the part of a batch's rows that a process needs, as (index, count).
 
-  Processes that need the same rows, because their devices share the work on
-  them, have the same index.
+  Processes whose devices share the work on the same rows need the same part.
 
   Args:
-    where: How the rows are divided over all devices.
-    parts: Into how many parts.
-    process: Its index.
+    where: The sharding of the rows over all devices.
+    parts: The number of parts that the rows are divided into.
+    process: The index of the process.
   """
   needs = {}
   for device, (rows,) in where.devices_indices_map((parts,)).items():
     first, stop, _ = rows.indices(parts)
     low, high = needs.get(device.process_index, (parts, 0))
     needs[device.process_index] = min(low, first), max(high, stop)
-  # As many shares as there can be, of which each process needs one.
+  # The largest number of equal parts such that each process needs only one.
   count = next(
       count for count in range(parts, 0, -1) if parts % count == 0 and all(
           low * count // parts == (high - 1) * count // parts
@@ -57,7 +56,13 @@ def nearest(number: int, multiple: int) -> int:
 
 
 def check(rows: int, parts: int, what: str) -> None:
-  """Raises InputError unless `rows` divide into `parts`, which are `what`."""
+  """Raises InputError unless `rows` divide evenly over `parts`.
+
+  Args:
+    rows: The number of rows of a batch.
+    parts: The number of parts.
+    what: The name of the parts in the message, such as 'devices'.
+  """
   if rows % parts:
     raise errors.InputError(
         f'A batch of {rows} rows does not divide over {parts} {what}; the '
@@ -65,7 +70,7 @@ def check(rows: int, parts: int, what: str) -> None:
 
 
 def in_parts(step: Callable[..., Any], microbatches: int) -> Callable[..., Any]:
-  """Returns a step that cuts its batch into so many parts; 1 leaves it."""
+  """Returns a step that cuts its batch into microbatches, or `step` for 1."""
   if microbatches == 1:
     return step
   return functools.partial(step, microbatches=microbatches)
@@ -73,14 +78,15 @@ def in_parts(step: Callable[..., Any], microbatches: int) -> Callable[..., Any]:
 
 def filled(function: Callable[[Any, Any], Any], multiple: int
            ) -> Callable[[Any, Mapping[str, np.ndarray]], Any]:
-  """Returns `function(params, batch)` for batches whose last ones are short.
+  """Returns `function(params, batch)` that pads short batches.
 
-  They are filled up with rows of zeros to the largest batch seen and to a
-  multiple, rather than compiled anew; the results are cut and are NumPy arrays.
+  Batches are padded with rows of zeros to the size of the largest batch so far,
+  so that a shorter last batch needs no compilation. The results are NumPy
+  arrays without the padding.
 
   Args:
-    function: Returns a tree of arrays whose first axis is the batch's.
-    multiple: What the number of rows should divide by.
+    function: Returns a tree of arrays whose first axis is the row.
+    multiple: The padded number of rows is a multiple of this.
   """
   largest = 0
 

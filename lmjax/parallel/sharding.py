@@ -1,14 +1,16 @@
-"""Which axis of which array is cut along which axis of a mesh of devices.
+"""The division of arrays over the axes of a mesh of devices.
 
-Two tables say it: the path of a parameter names the meaning of its axes, and
-the meaning names the mesh axis; models name the meaning of activations' axes
-themselves (see `core.placement`). Every other array of a training state that
-belongs to a parameter (moments, averages) is cut as that parameter is.
+Two tables define it: one maps the path of a parameter to the meanings of its
+axes, the other maps a meaning to mesh axes. Models name the meanings of the
+axes of activations themselves (see `core.placement`). Arrays of a training
+state that belong to a parameter (moments, averages) are divided in the same way
+as the parameter.
 
-A parameter that meets no rule is cut over `fsdp` along its largest axis that
-divides; where none does, every device holds a copy. A rule's axis that does
-not divide stays whole, and if that was the one over `fsdp`, the largest other
-axis that divides takes its place. Scanned layers are cut over `stage`.
+A parameter that matches no rule is divided over `fsdp` along its largest axis
+that divides evenly; if there is none, every device holds a copy. An axis that a
+rule names but that does not divide evenly stays whole; if it was to be divided
+over `fsdp`, the largest other axis that divides evenly is divided instead.
+Scanned layers are divided over `stage`.
 """
 from collections.abc import Mapping, Sequence
 import math
@@ -21,15 +23,16 @@ from lmjax.core import config
 from lmjax.core import errors
 from lmjax.core import trees
 
-# stage: devices that share the layers, a batch passing through one after the
-# other. data: that share only the rows of a batch. fsdp: that share the rows,
-# and what is at rest. expert: that share the rows, and the experts of a
-# mixture. sequence: that share the tokens of a row. tensor: that share every
-# product. The last are nearest neighbours.
+# Devices along `stage` divide the layers, and a batch passes through them in
+# turn. Devices along `data` divide only the rows of a batch; along `fsdp` the
+# rows and the stored state; along `expert` the rows and the experts of a
+# mixture; along `sequence` the tokens of a row; along `tensor` every matrix
+# product. Devices along the last axis are nearest neighbours.
 AXES = ('stage', 'data', 'fsdp', 'expert', 'sequence', 'tensor')
 EXAMPLE = '--mesh=data:2,fsdp:2,tensor:2'
 
-# What an axis means -> the mesh axes it is cut over; of a parameter's, one.
+# From the meaning of an axis to the mesh axes it is divided over. An axis of a
+# parameter is divided over one mesh axis.
 LOGICAL: dict[str, tuple[str, ...]] = {
     'embed': ('fsdp',),
     'vocab': ('tensor',),
@@ -38,14 +41,14 @@ LOGICAL: dict[str, tuple[str, ...]] = {
     'experts': ('expert',),
     'layers': ('stage',),
     'width': (),
-    # Of batches and activations:
+    # For batches and activations:
     'rows': ('data', 'fsdp', 'expert'),
     'tokens': ('sequence',),
     'whole_rows': ('data', 'fsdp', 'expert', 'sequence'),
 }
 
-# Pattern of a path -> what the last axes mean; () keeps the array whole. The
-# first that meets counts.
+# Pairs of a pattern of paths and the meanings of the last axes; () keeps the
+# array whole. The first pattern that matches counts.
 Rules = Sequence[tuple[str, tuple[str, ...]]]
 RULES: Rules = (
     (r'(^|/)embed/embedding$', ('vocab', 'embed')),
@@ -61,10 +64,10 @@ RULES: Rules = (
     (r'experts/(in|gate)/bias$', ('experts', 'hidden')),
     (r'experts/out/kernel$', ('experts', 'hidden', 'embed')),
     (r'experts/out/bias$', ('experts', 'width')),
-    # To gather a vector costs more than the few bytes that it is.
+    # Gathering a vector costs more than the few bytes that dividing it saves.
     (r'(^|/)(bias|scale)$', ()),
 )
-_STACKED = re.compile(r'(^|/)layers/')  # Has a leading axis, the layer.
+_STACKED = re.compile(r'(^|/)layers/')  # These have a leading layer axis.
 
 Spec = tuple[str | None, ...]  # The mesh axis of each axis of an array.
 
@@ -73,11 +76,11 @@ def parse(text: str) -> dict[str, int]:
   """Returns the sizes of all mesh axes, in the order of `AXES`.
 
   Args:
-    text: Such as 'data:2,fsdp:2,tensor:2'; axes left out have size 1.
+    text: Sizes such as 'data:2,fsdp:2,tensor:2'; missing axes have size 1.
 
   Raises:
-    InputError: If an axis is unknown or named twice, or a size is no number
-      above 0.
+    InputError: If an axis is unknown or named twice, or a size is not a whole
+      number above 0.
 
   Example:
     >>> parse('fsdp:4,tensor:2')
@@ -102,7 +105,7 @@ def parse(text: str) -> dict[str, int]:
 
 
 def shards_of_batch(sizes: Mapping[str, int]) -> int:
-  """Returns into how many parts the rows of a batch are cut."""
+  """Returns the number of parts that the rows of a batch are divided into."""
   return math.prod(sizes[name] for name in LOGICAL['rows'])
 
 
@@ -111,10 +114,10 @@ def spec(path: str, shape: Sequence[int], sizes: Mapping[str, int],
   """Returns the mesh axis of each axis of a parameter.
 
   Args:
-    path: Of the parameter.
-    shape: Its shape.
-    sizes: Of the mesh axes; over those of size 1 nothing is cut.
-    rules: Pairs of a pattern and what the last axes mean.
+    path: The path of the parameter.
+    shape: The shape of the parameter.
+    sizes: The sizes of the mesh axes; axes of size 1 divide nothing.
+    rules: Pairs of a pattern and the meanings of the last axes.
 
   Example:
     >>> spec('layers/mlp/in/kernel', (4, 8, 32), parse('fsdp:2,tensor:2'))
@@ -144,14 +147,15 @@ def specs(tree: Any, sizes: Mapping[str, int], rules: Rules = RULES
           ) -> dict[str, Spec]:
   """Returns the `spec` of every array of parameters or of a training state.
 
-  An array of a state whose path ends in that of a parameter is cut like it,
-  or, if it is the parameter reduced along one axis (as the factors of a second
-  moment), like the axes that are left. All else is whole on every device.
+  An array of a state whose path ends in the path of a parameter is divided like
+  the parameter. If it is the parameter reduced along one axis (as the factors
+  of a second moment), it is divided like the remaining axes. Other arrays are
+  whole on every device.
 
   Args:
     tree: Parameters, or a state with an attribute `params`; arrays or shapes.
-    sizes: Of the mesh axes.
-    rules: As in `spec`.
+    sizes: The sizes of the mesh axes.
+    rules: See `spec`.
   """
   owners = {path: (tuple(leaf.shape), spec(path, leaf.shape, sizes, rules))
             for path, leaf in trees.items(getattr(tree, 'params', tree))}
@@ -161,7 +165,7 @@ def specs(tree: Any, sizes: Mapping[str, int], rules: Rules = RULES
 
 def _follow(path: str, shape: tuple[int, ...], owners: Mapping[str, Any]
             ) -> Spec:
-  """Returns how an array is cut that may belong to one of the parameters."""
+  """Returns the spec of an array, which may belong to one of the parameters."""
   whole = (None,) * len(shape)
   parts = path.split('/')
   owner = next((owners['/'.join(parts[i:])] for i in range(len(parts))
@@ -178,7 +182,7 @@ def _follow(path: str, shape: tuple[int, ...], owners: Mapping[str, Any]
 
 
 def partition(cut: Spec) -> jax.sharding.PartitionSpec:
-  """Returns a spec as JAX's; trailing axes that are whole are left out."""
+  """Returns a spec as a JAX `PartitionSpec`, without trailing Nones."""
   names = list(cut)
   while names and names[-1] is None:
     names.pop()
@@ -187,12 +191,12 @@ def partition(cut: Spec) -> jax.sharding.PartitionSpec:
 
 def bytes_per_device(tree: Any, sizes: Mapping[str, int], rules: Rules = RULES
                      ) -> dict[str, int]:
-  """Returns what one device holds of every array, in bytes.
+  """Returns the bytes of each array that one device holds, by path.
 
   Args:
-    tree: As in `specs`.
-    sizes: Of the mesh axes.
-    rules: As in `spec`.
+    tree: See `specs`.
+    sizes: The sizes of the mesh axes.
+    rules: See `spec`.
 
   Example:
     >>> kernel = jax.ShapeDtypeStruct((8, 32), 'float32')

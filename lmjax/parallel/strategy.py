@@ -1,8 +1,8 @@
-"""Where a step runs: one device, or all there are, as replicas or as a mesh.
+"""Strategies to run a step: on one device, on replicas, or on a mesh.
 
-A strategy compiles the step, places the state and the batches, and brings
-state and metrics back. The step is the same function under each, and so are
-the numbers.
+A strategy compiles the step, places states and batches on devices, and fetches
+states and metrics. The step is the same function under each strategy and gives
+the same numbers.
 """
 from collections.abc import Callable, Mapping
 import functools
@@ -24,17 +24,19 @@ Batch = Mapping[str, np.ndarray]
 
 
 class Jit:
-  """One device."""
+  """Runs the step on one device."""
   name = 'jit'
-  share = 0, 1  # Which part of a batch's rows this process reads, of how many.
+  share = 0, 1  # The part of a batch's rows that this process reads, of 1.
 
   def __init__(self, devices: list[jax.Device] | None = None,
                offload: bool = False):
-    """Takes the first device.
+    """Initializes the strategy.
 
     Args:
-      devices: Of which it is the first; None: all local ones.
-      offload: Whether the optimizer's state waits in the host's memory.
+      devices: A list of which the first device is used; None takes the first
+        local device.
+      offload: Whether to keep the optimizer's state in host memory between
+        steps.
     """
     self.devices = list(devices or jax.local_devices())[:1]
     self._offload = offload
@@ -43,11 +45,11 @@ class Jit:
 
   def compile(self, step: Callable[..., Any], microbatches: int = 1
               ) -> Callable[..., Any]:
-    """Returns `step(state, batch)` compiled; it consumes the state.
+    """Returns `step(state, batch)` compiled; it donates the state.
 
     Args:
-      step: Takes `microbatches` as well, if there are several.
-      microbatches: Parts into which the batch is cut to save memory.
+      step: The step; called with `microbatches` too if there are several.
+      microbatches: Number of parts that the batch is cut into, to save memory.
     """
     step = rows_lib.in_parts(step, microbatches)
     if not self._offload:
@@ -70,34 +72,34 @@ class Jit:
     return jax.tree.map(lambda _: here, tree)
 
   def gather(self, tree: Any) -> Any:
-    """Returns one copy of what `place` or a step returned."""
+    """Returns a placed tree as one copy in device memory."""
     if self._offload:
       return offload_lib.fetched(tree, self._shardings(tree))
     return tree
 
   def drifted(self, tree: Any) -> list[str]:
-    """Returns what differs between devices: nothing on a single one."""
+    """Returns [], since a single device has no other copies."""
     del tree
     return []
 
   def fetch(self, metrics: Any) -> Any:
-    """Returns metrics of steps on the host; waits for them."""
+    """Waits for the metrics of steps and returns them on the host."""
     return jax.device_get(metrics)
 
   def shard(self, batch: Batch) -> Any:
-    """Returns a host batch [B, ...], this process' share, on the device."""
+    """Returns a host batch [B, ...] on the device."""
     return jax.device_put(dict(batch), self.devices[0])
 
   def map_batches(self, function: Callable[[Any, Any], Any]):
     """Returns `function(params, batch)` compiled, for evaluation.
 
     Args:
-      function: Returns a tree of arrays whose first axis is the batch's.
+      function: Returns a tree of arrays whose first axis is the row.
 
     Returns:
-      A function of placed parameters and a host batch, returning NumPy arrays.
-      Batches may shrink (the last one does): they are filled up with rows of
-      zeros, which are cut off again, rather than compiled anew.
+      A function from placed parameters and a host batch to NumPy arrays. A
+      batch shorter than previous ones is padded, so that it needs no
+      compilation; the results have no padding.
     """
     compiled = jax.jit(function)
     return rows_lib.filled(
@@ -105,10 +107,10 @@ class Jit:
 
 
 class Pmap:
-  """All devices: replicated state, each device a share of the rows.
+  """Runs the step on all devices: each has the whole state and some rows.
 
-  Arrays gain a leading axis, the device; a process has those of its own.
-  Gradients and metrics are summed over the axis named 'data' inside the step.
+  Placed arrays have a leading axis for the devices of this process. Gradients
+  and metrics are summed over the axis named 'data' inside the step.
   """
   name = 'pmap'
 
@@ -128,12 +130,12 @@ class Pmap:
 
   def compile(self, step: Callable[..., Any], microbatches: int = 1
               ) -> Callable[..., Any]:
-    """As `Jit.compile`: `step(..., axis_name='data')` on each device."""
+    """See `Jit.compile`; each device runs `step(..., axis_name='data')`."""
     step = functools.partial(step, axis_name='data')
     return self._map(rows_lib.in_parts(step, microbatches), donate_argnums=0)
 
   def place(self, tree: Any) -> Any:
-    """Returns a state or parameters with a copy on every device, [D, ...]."""
+    """Returns a state or parameters as arrays [D, ...], a copy per device."""
     count = len(self._local)
     repeat = jax.jit(
         functools.partial(jax.tree.map, lambda x: jnp.broadcast_to(
@@ -146,16 +148,16 @@ class Pmap:
     return jax.tree.map(lambda x: x.addressable_data(0)[0], tree)
 
   def drifted(self, tree: Any) -> list[str]:
-    """Returns the paths of a placed tree that differ between devices."""
+    """Returns the paths of arrays whose copies differ between devices."""
     return replicas.differing(tree, self.devices)
 
   def fetch(self, metrics: Any) -> Any:
-    """Returns metrics, the same on every device, on the host."""
+    """Waits for the metrics of steps and returns one copy on the host."""
     shards = jax.tree.map(lambda x: x.addressable_data(0), metrics)
     return jax.tree.map(lambda x: x[0], jax.device_get(shards))
 
   def shard(self, batch: Batch) -> Any:
-    """Returns a host batch [B, ...] as [D, B / D, ...], a row on one device."""
+    """Returns a host batch [B, ...] as arrays [D, B / D, ...] on devices."""
     count, (_, shares) = len(self._local), self.share
     rows = rows_lib.count(batch)
     rows_lib.check(rows * shares, count * shares, 'devices')
@@ -164,7 +166,7 @@ class Pmap:
          for k, v in batch.items()}, self._split)
 
   def map_batches(self, function: Callable[[Any, Any], Any]):
-    """As `Jit.map_batches`, each device on its share of the rows."""
+    """See `Jit.map_batches`; each device processes its share of the rows."""
     compiled = self._map(function)
 
     def mapped(params, batch):
@@ -188,19 +190,19 @@ Strategy = Jit | Pmap | mesh_lib.Mesh
 
 def strategy(parallel: str | Strategy, mesh: str | None = None,
              offload: str = 'none', sequence: str = 'ring') -> Strategy:
-  """Returns the strategy of that name over all devices, or itself.
+  """Returns the strategy with a name, over all devices.
 
   Args:
-    parallel: A name of `PARALLEL`, or a strategy.
-    mesh: Sizes of the axes of 'mesh', such as 'data:2,fsdp:4'; None: all
+    parallel: A name from `PARALLEL`, or a strategy, which is returned.
+    mesh: Sizes of the axes of 'mesh', such as 'data:2,fsdp:4'; None puts all
       devices along fsdp.
-    offload: What waits in the host's memory between steps: 'none', or the
-      'optimizer'.
-    sequence: How attention meets all tokens of a row that devices divide.
+    offload: What to keep in host memory between steps: 'none', or the state of
+      the 'optimizer'.
+    sequence: How attention reaches all tokens of a row that devices divide.
 
   Raises:
-    InputError: If there is no such strategy, the sizes do not fit, or the
-      devices have no such memory.
+    InputError: If the name is unknown, the sizes do not fit the devices, or the
+      devices cannot use host memory.
   """
   if not isinstance(parallel, str):
     return parallel
@@ -210,7 +212,7 @@ def strategy(parallel: str | Strategy, mesh: str | None = None,
         f'{config.near(parallel, PARALLEL)}')
   if parallel == 'jit' and jax.process_count() > 1:
     raise errors.InputError(
-        f'parallel is \'jit\', which is one device, but the run has '
+        f'parallel is \'jit\', which uses one device, but the run has '
         f'{jax.process_count()} processes; choose pmap or mesh.')
   if parallel == 'mesh':
     return mesh_lib.Mesh(
@@ -219,7 +221,8 @@ def strategy(parallel: str | Strategy, mesh: str | None = None,
     return PARALLEL[parallel]()
   if parallel == 'pmap':
     raise errors.InputError(
-        'Under pmap the optimizer cannot wait on the host (training.offload = '
-        f'{offload}); --parallel=mesh --mesh=data:{len(jax.devices())} divides '
-        'the same work, or fsdp the optimizer as well.')
+        'Under pmap the optimizer cannot be kept on the host (training.offload '
+        f'= {offload}). Use --parallel=mesh --mesh=data:{len(jax.devices())}, '
+        'which divides the work in the same way, or the axis fsdp in place of '
+        'data, which divides the optimizer too.')
   return Jit(offload=True)

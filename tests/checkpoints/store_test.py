@@ -316,14 +316,14 @@ def test_another_pipeline_is_refused_with_a_table(toy, tmp_path, caplog):
       "source.sha: 'abc' -> 'xyz'",
       '--override=seed --override=source.sha'):
     assert text in str(refused.value)
-  with pytest.raises(errors.InputError, match='these: --override=seed$'):
+  with pytest.raises(errors.InputError, match='ones: --override=seed$'):
     resume(other, 'source')
-  with pytest.raises(errors.InputError, match='these: --override=source.sha$'):
+  with pytest.raises(errors.InputError, match='ones: --override=source.sha$'):
     resume(other, 'seed', 'sour')
   assert everything(tmp_path) == before
   for override in [('seed', 'source.sha'), ('seed', 'source')]:
     same(resume(other, *override), make(toy, 4))
-    assert 'as --override says' in caplog.messages[-1]
+    assert 'because of --override' in caplog.messages[-1]
 
 
 def test_whoever_must_agree_is_asked_before_each_save(toy, tmp_path):

@@ -78,7 +78,7 @@ def test_a_full_disk_costs_one_step(tmp_path, caplog):
   assert 'it takes 160,000 bytes, ' in message and ' are free' in message
   assert 'failed saves in a row: 1 of at most 2' in message
   with pytest.raises(
-      writing.FailedSaves, match=r'last save .*steps there: \[1\]'):
+      writing.FailedSaves, match=r'last save .*Complete steps: \[1\]'):
     writer.check()
   write(writer, 3)
   writer.check()

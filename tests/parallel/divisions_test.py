@@ -49,7 +49,7 @@ def test_what_divides_passes(model, mesh, options):
     (GPT, 'stage:2', {}, 'model.scan=True.*got DecoderConfig with scan=False'),
     (encoder_decoder.EncoderDecoderConfig(scan=True), 'stage:2', {},
      'got EncoderDecoderConfig'),
-    (MIXTURE, 'stage:2', {}, 'does not go with a mixture'),
+    (MIXTURE, 'stage:2', {}, 'cannot be combined with a mixture'),
     (SCANNED, 'stage:3', {},
      'num_layers is 4.*stage:3.*has stage:2.*num_layers is 3')])
 def test_what_does_not_is_refused(model, mesh, options, says):

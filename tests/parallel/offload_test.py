@@ -56,7 +56,7 @@ def test_devices_without_such_memory_are_refused():
   device = types.SimpleNamespace(
       device_kind='toaster',
       addressable_memories=lambda: [types.SimpleNamespace(kind='crumbs')])
-  with pytest.raises(errors.InputError, match='toaster has crumbs.*=none'):
+  with pytest.raises(errors.InputError, match='toaster has only crumbs.*=none'):
     offload.check([device])
 
 

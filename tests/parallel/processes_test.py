@@ -31,8 +31,8 @@ def test_processes_are_named_wholly_or_not_at_all():
   assert not processes.check('none', None, None)
   assert processes.check('10.0.0.1:8476', 2, 1)
   for given, words in (
-      (('10.0.0.1:8476', 2, None), 'come together'),
-      ((None, 2, 0), 'come together'), (('none', 2, 0), 'come together'),
+      (('10.0.0.1:8476', 2, None), 'given together'),
+      ((None, 2, 0), 'given together'), (('none', 2, 0), 'given together'),
       (('10.0.0.1', 2, 0), 'should be host:port'),
       (('10.0.0.1:8476', 2, 2), 'from 0 to 1')):
     with pytest.raises(errors.InputError, match=words):
