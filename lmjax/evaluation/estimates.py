@@ -8,6 +8,8 @@ import numpy as np
 
 from lmjax.evaluation import report
 
+_MOST_ACROSS = 4  # Metrics in a row of the table.
+
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
@@ -58,6 +60,26 @@ def jackknife(value: float, without: np.ndarray,
   return Estimate(value, math.sqrt(variance))
 
 
+def ratio(part_N: np.ndarray, whole_N: np.ndarray) -> Estimate:
+  """Returns the sum of a part over that of a whole; 0 if there is no whole.
+
+  Its standard error is the jackknife's.
+
+  Args:
+    part_N: Of each example.
+    whole_N: Of each example.
+
+  Example:
+    >>> ratio(np.array([1, 0]), np.array([1, 3])).value
+    0.25
+  """
+  parts = np.append(part_N.sum() - part_N, part_N.sum()).astype(np.float64)
+  wholes = np.append(whole_N.sum() - whole_N, whole_N.sum())
+  found = np.divide(
+      parts, wholes, out=np.zeros(len(parts)), where=wholes > 0)
+  return jackknife(float(found[-1]), found[:-1])
+
+
 def to_dict(metrics: Mapping[str, Estimate]
             ) -> dict[str, float | str | None]:
   """Returns {name: value, name_stderr: its standard error}.
@@ -100,11 +122,22 @@ def tables(results: Mapping[str, Any]
     names = tuple(name for name in first
                   if name.rpartition('/')[0] == heading)
     short = lambda name, start=f'{heading}/': name.removeprefix(start)
-    found[heading] = (
+    found[heading] = _fitting(
         columns({short(name): first[name] for name in names}),
         rows({short(title): result for title, result in results.items()
               if result.metrics.keys() & {*names}}, names))
   return found
+
+
+def _fitting(heads: tuple[str, ...], cells: list[tuple[str, ...]]
+             ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+  """Returns a table of results, with a row a metric if its rows are too long.
+  """
+  if len(heads) <= 1 + 2 * _MOST_ACROSS:
+    return heads, cells
+  turned = [(head, *(number for row in cells for number in row[i:i + 2]))
+            for i, head in enumerate(heads) if i % 2]
+  return ('', *(head for row in cells for head in (row[0], '±'))), turned
 
 
 def columns(metrics: Mapping[str, Estimate]) -> tuple[str, ...]:

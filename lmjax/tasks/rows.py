@@ -84,10 +84,18 @@ class Features:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-  """The ids of an example, their types, and whether tokens were cut."""
+  """The ids of an example.
+
+  Attributes:
+    ids: Its tokens.
+    types: Which text each token is from.
+    cut: Whether tokens were cut.
+    spans: The columns in which each text begins and ends.
+  """
   ids: np.ndarray
   types: np.ndarray
   cut: bool
+  spans: tuple[tuple[int, int], ...]
 
 
 def layout(parts: Sequence[np.ndarray], longest: int,
@@ -107,13 +115,15 @@ def layout(parts: Sequence[np.ndarray], longest: int,
     between = after = [tokenizer.specials['[SEP]']]
   around = len(before) + len(after) + len(between) * (len(parts) - 1)
   sizes = shares([len(part) for part in parts], longest - around)
-  pieces, types = [before], len(before) * [0]
+  pieces, types, spans = [before], len(before) * [0], []
   for number, (part, size) in enumerate(zip(parts, sizes)):
     end = after if number == len(parts) - 1 else between
+    spans.append((len(types), len(types) + size))
     pieces += [part[:size], end]
     types += [number] * (size + len(end))
   return Row(np.concatenate(pieces).astype(np.int32),
-             np.array(types, np.int32), sum(sizes) < sum(map(len, parts)))
+             np.array(types, np.int32), sum(sizes) < sum(map(len, parts)),
+             tuple(spans))
 
 
 def shares(sizes: Sequence[int], room: int) -> list[int]:

@@ -67,3 +67,28 @@ def test_metrics_of_parts_have_tables_of_their_own():
           ('model', '2.0000', '0.5000', '3.0000', '0.5000'),
           ('other', '-', '-', '5.0000', '0.5000')]),
       'b': (('', 'loss', '±'), [('model', '4.0000', '0.5000')])}
+
+
+def test_a_table_of_many_metrics_has_a_row_for_each_of_them():
+  many = {f'm_{i}': estimates.Estimate(i / 10, 0.5) for i in range(5)}
+  results = {'model': types.SimpleNamespace(metrics=many),
+             'other': types.SimpleNamespace(metrics={'m_1': many['m_0']})}
+  heads, cells = estimates.tables(results)['']
+  assert heads == ('', 'model', '±', 'other', '±')
+  assert len(cells) == 5
+  assert cells[1] == ('m-1', '0.1000', '0.5000', '0.0000', '0.5000')
+  assert cells[2] == ('m-2', '0.2000', '0.5000', '-', '-')
+  del many['m_4']
+  heads, cells = estimates.tables(results)['']
+  assert heads == estimates.columns(many)
+  assert cells == estimates.rows(results, tuple(many))
+
+
+def test_the_error_of_a_ratio_is_the_jackknifes():
+  part, whole = np.array([1, 0, 2, 5]), np.array([3, 0, 2, 9])
+  found = estimates.ratio(part, whole)
+  assert found.value == pytest.approx(8 / 14)
+  without = np.array([7 / 11, 8 / 14, 6 / 12, 3 / 5])
+  expected = math.sqrt(3 / 4 * np.square(without - without.mean()).sum())
+  assert found.stderr == pytest.approx(expected)
+  assert estimates.ratio(np.zeros(3), np.zeros(3)).value == 0.0

@@ -2,6 +2,7 @@
 import dataclasses
 import inspect
 import json
+import typing
 
 import pytest
 
@@ -10,18 +11,23 @@ from lmjax import tasks
 from lmjax.tasks import classification
 from lmjax.tasks.readers import in_memory
 from lmjax.tasks.readers import labelled
+from lmjax.tasks.readers import spaced
+from lmjax.tasks.readers import tagged
 from lmjax.tasks import task
 from lmjax.tasks import together
 
 MEMBERS = [name for name in vars(task.Task) if not name.startswith('_')]
 KINDS = tasks.TASKS | {'Together': together.Together}
-NEEDED = {'source': labelled.Labelled(in_memory.InMemory((('a', '1'),))),
-          'tasks': (classification.Classification(),) * 2}
+TEXTS = in_memory.InMemory((('a', '1'),))
+NEEDED = {kind: kind(reader) for kind, reader in (
+    (labelled.Labelled, TEXTS), (tagged.Tagged, spaced.Spaced(TEXTS)))}
+NEEDED[typing.get_type_hints(together.Together)['tasks']] = (
+    classification.Classification(),) * 2
 
 
 def made(kind):
   """Returns a task of a kind, with what it cannot do without."""
-  return kind(**{field.name: NEEDED[field.name]
+  return kind(**{field.name: NEEDED[typing.get_type_hints(kind)[field.name]]
                  for field in dataclasses.fields(kind)
                  if config.default(field) is dataclasses.MISSING})
 

@@ -41,6 +41,7 @@ class Extended(vocabulary.Tokenizer):
     first = tokenizer.vocab_size
     self.vocab_size = first + len(names)
     self.bos_id, self.eos_id = tokenizer.bos_id, tokenizer.eos_id
+    self.word_prefix = tokenizer.word_prefix
     self.specials = {name: first + i for i, name in enumerate(names)}
     self.sentinel_ids = tuple(range(first + len(specials), self.vocab_size))
 

@@ -148,6 +148,7 @@ class SubwordTokenizer(vocabulary.Tokenizer):
     self.eos_id = self._control('EOS', self._processor.eos_id(), eos, path)
     # A loaded model may put a space before all text; `decode` removes it.
     self._prefixes_space = bool(probe) and probe[0].startswith(_SPACE)
+    self.word_prefix = '' if self._prefixes_space else ' '
     ids = [self._processor.piece_to_id(f'<0x{byte:02X}>')
            for byte in _SPACE.encode()]
     is_lossless = self._processor.is_byte(ids[0]) and not self._prefixes_space

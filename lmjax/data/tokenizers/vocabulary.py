@@ -23,12 +23,16 @@ class Tokenizer:
     specials: Ids by name that no text is encoded to, such as '[MASK]', without
       BOS and EOS. `specials.Extended` adds them.
     sentinel_ids: Ids of the specials <extra_id_0>, <extra_id_1>, ...
+    word_prefix: What to put before a word that is encoded alone, so that it
+      gets the ids that it has within a text: a space, or nothing where the
+      tokenizer itself puts a space before every text.
   """
   vocab_size: int
   bos_id: int | None
   eos_id: int | None
   specials: Mapping[str, int] = types.MappingProxyType({})
   sentinel_ids: tuple[int, ...] = ()
+  word_prefix: str = ' '
 
   def encode(self, text: str) -> np.ndarray:
     """Returns the ids of the text alone, 1-D of `dtype`.

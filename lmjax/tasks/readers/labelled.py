@@ -8,11 +8,12 @@ from lmjax.tasks.readers import division
 from lmjax.tasks.readers import in_memory
 from lmjax.tasks.readers import json_lines
 from lmjax.tasks.readers import label_first
+from lmjax.tasks.readers import parallel_files
 from lmjax.tasks.readers import tfds
 from lmjax.tasks import task as task_lib
 
 Reader = (delimited.Delimited | json_lines.JsonLines | label_first.LabelFirst
-          | tfds.Tfds | in_memory.InMemory)
+          | parallel_files.ParallelFiles | tfds.Tfds | in_memory.InMemory)
 
 
 @dataclasses.dataclass(frozen=True)

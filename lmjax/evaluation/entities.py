@@ -1,0 +1,138 @@
+"""Entities in sequences of tags: read as conlleval does, written in BIO."""
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from lmjax.core import errors
+
+PREFIXES = 'BIESLU'  # Of IOB1, BIO (IOB2), IOBES and BILOU.
+_CLOSING = 'ESLU'  # Nothing of an entity follows these.
+_OPENING = 'OBSU'  # Nothing of an entity precedes these.
+
+
+class Entity(NamedTuple):
+  """Neighbouring words that name something.
+
+  Attributes:
+    type: What it is, such as 'person'; '' where tags do not say.
+    start: The place of its first word.
+    end: The place after its last word.
+  """
+  type: str
+  start: int
+  end: int
+
+
+def split(tag: str) -> tuple[str, str]:
+  """Returns prefix and type of a tag.
+
+  Example:
+    >>> split('B-creative-work'), split('O')
+    (('B', 'creative-work'), ('O', ''))
+  """
+  prefix, _, kind = tag.partition('-')
+  return prefix, kind
+
+
+def check(tag: str, where: str) -> None:
+  """Refuses what is no tag; `where` is its place.
+
+  Raises:
+    InputError: If it is neither 'O' nor a prefix and a type.
+  """
+  prefix, kind = split(tag)
+  if tag != 'O' and (not prefix or len(prefix) > 1 or prefix not in PREFIXES
+                     or tag == f'{prefix}-'):
+    raise errors.InputError(
+        f'{where}: {tag!r} is no tag of an entity; tags are O, or one of '
+        f'{", ".join(PREFIXES)} with a type, such as B-person.')
+
+
+def read(tags: Iterable[str]) -> list[Entity]:
+  """Returns the entities of tags, for BIO exactly those that conlleval counts.
+
+  It is lenient: an entity begins at B, and also at an I, E or L that continues
+  no entity of its type.
+
+  Args:
+    tags: Those of a sentence, in IOB1, BIO, IOBES or BILOU.
+
+  Example:
+    >>> [tuple(entity) for entity in read(['I-x', 'I-y', 'B-y', 'O'])]
+    [('x', 0, 1), ('y', 1, 2), ('y', 2, 3)]
+
+  References:
+    Tjong Kim Sang and Buchholz, Introduction to the CoNLL-2000 Shared Task:
+    Chunking, 2000, and its script conlleval.
+  """
+  found, start, before = [], None, ('O', '')
+  for i, tag in enumerate((*tags, 'O')):
+    prefix, kind = split(tag)
+    if start is not None and (
+        before[0] in _CLOSING or prefix in _OPENING or kind != before[1]):
+      found.append(Entity(before[1], start, i))
+      start = None
+    if start is None and prefix != 'O':
+      start = i
+    before = prefix, kind
+  return found
+
+
+def read_strictly(tags: Sequence[str]) -> list[Entity]:
+  """Returns the entities of BIO tags; each begins with a B.
+
+  What `read` finds to begin with an I is none.
+
+  References:
+    Nakayama, seqeval, 2018, mode 'strict' with the scheme IOB2.
+  """
+  return [entity for entity in read(tags)
+          if split(tags[entity.start])[0] == 'B']
+
+
+def bio(entities: Iterable[Entity], length: int) -> tuple[str, ...]:
+  """Returns the BIO tags of a sentence of `length` words.
+
+  Example:
+    >>> bio([Entity('person', 1, 3)], 4)
+    ('O', 'B-person', 'I-person', 'O')
+  """
+  tags = ['O'] * length
+  for kind, start, end in entities:
+    after = f'-{kind}' if kind else ''
+    tags[start:end] = [f'B{after}', *[f'I{after}'] * (end - start - 1)]
+  return tuple(tags)
+
+
+def best_valid(log_p_WC: np.ndarray, tags: Sequence[str]) -> np.ndarray:
+  """Returns the most probable tags among the sequences that are valid BIO.
+
+  A sequence is valid if each I follows a B or an I of its type. Words are
+  independent otherwise; the best sequence is Viterbi's.
+
+  Args:
+    log_p_WC: Log-probability of each tag for each word.
+    tags: What the C tags are called, 'O' among them.
+
+  Returns:
+    The number of each word's tag, [W].
+  """
+  parts = [split(tag) for tag in tags]
+  is_inside_C = np.array([prefix == 'I' for prefix, _ in parts])
+  goes_on_CC = np.array([[prefix != 'O' and kind == other
+                          for _, other in parts] for prefix, kind in parts])
+  step_CC = np.where(is_inside_C[None] & ~goes_on_CC, -np.inf, 0.0)
+  score_C = np.where(is_inside_C, -np.inf, 0.0)
+  back_WC = np.zeros(log_p_WC.shape, int)
+  for word, log_p_C in enumerate(log_p_WC):
+    if word:
+      paths_CC = score_C[:, None] + step_CC
+      back_WC[word] = paths_CC.argmax(axis=0)
+      score_C = paths_CC.max(axis=0)
+    score_C = score_C + log_p_C
+  best = np.zeros(len(log_p_WC), int)
+  best[-1:] = score_C.argmax()
+  for word in range(len(best) - 1, 0, -1):
+    best[word - 1] = back_WC[word, best[word]]
+  return best

@@ -1,0 +1,144 @@
+"""How well entities are found: precision, recall and F1 of whole entities."""
+from collections.abc import Callable, Sequence
+import dataclasses
+import functools
+import os
+from typing import Any
+
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.evaluation import classification
+from lmjax.evaluation import entities
+from lmjax.evaluation import estimates
+
+
+@dataclasses.dataclass(frozen=True)
+class Tagging:
+  """Predicted tags against true ones, N sentences with K types of entities.
+
+  An entity is right if its first word, its last word and its type are. Standard
+  errors are those of sentences drawn independently, by the jackknife.
+
+  Attributes:
+    types: What the types are called.
+    lenient_NK3: Entities that are there, were found, and both, as conlleval
+      reads tags.
+    strict_NK3: The same where an entity has to begin with a B.
+    words: Predicted tags against true ones, word by word.
+    right_N: Words whose tag is right.
+    sizes_N: Words.
+    nll_N: Negative log-likelihood of the true tags in nats; None if there are
+      no probabilities.
+    scored_N: How many words that is over.
+
+  References:
+    Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 Shared Task,
+    2003, section 2.4.
+  """
+  types: tuple[str, ...]
+  lenient_NK3: np.ndarray
+  strict_NK3: np.ndarray
+  words: classification.Classification
+  right_N: np.ndarray
+  sizes_N: np.ndarray
+  nll_N: np.ndarray | None = None
+  scored_N: np.ndarray | None = None
+
+  @classmethod
+  def of(cls, true: Sequence[Sequence[str]],
+         predicted: Sequence[Sequence[str]], names: Sequence[str],
+         nll: Sequence[float] | None = None,
+         scored: Sequence[int] | None = None) -> 'Tagging':
+    """Counts entities and words.
+
+    Args:
+      true: The tags of each sentence, in BIO.
+      predicted: The predicted tags, in the same order.
+      names: Tags in the order of the confusion matrix; others follow.
+      nll: See `nll_N`.
+      scored: See `scored_N`.
+
+    Raises:
+      InputError: If sentences differ in length, or there is no word.
+    """
+    sizes, others = ([len(tags) for tags in x] for x in (true, predicted))
+    if sizes != others or not sum(sizes):
+      raise errors.InputError(
+          'Each sentence should have as many predicted tags as true ones; got '
+          f'{len(sizes)} sentences of {sum(sizes)} tags and {len(others)} of '
+          f'{sum(others)}.')
+    seen = {tag for tags in (*true, *predicted) for tag in tags}
+    names = (*names, *sorted(seen - set(names)))
+    types = tuple(dict.fromkeys(
+        entities.split(tag)[1] for tag in names if tag != 'O'))
+    place = {tag: i for i, tag in enumerate(names)}
+    flat = lambda x: [place[tag] for tags in x for tag in tags]
+    count = lambda read: np.array([
+        _counts(read(a), read(b), types) for a, b in zip(true, predicted)])
+    return cls(
+        types, count(entities.read), count(entities.read_strictly),
+        classification.Classification.of(flat(true), flat(predicted), names),
+        np.array([sum(map(str.__eq__, a, b)) for a, b in zip(true, predicted)]),
+        np.array(sizes), None if nll is None else np.asarray(nll, np.float64),
+        None if scored is None else np.asarray(scored))
+
+  @property
+  def examples(self) -> int:
+    """How many sentences there are."""
+    return len(self.sizes_N)
+
+  @functools.cached_property
+  def metrics(self) -> dict[str, estimates.Estimate]:
+    """F1, precision and recall, strict F1, accuracy, and the loss if known."""
+    found = _rates(self.lenient_NK3.sum(axis=1)) | {
+        'strict_f1': _rates(self.strict_NK3.sum(axis=1))['f1'],
+        'accuracy': estimates.ratio(self.right_N, self.sizes_N)}
+    if self.nll_N is None:
+      return found
+    loss = estimates.Estimate(
+        None, why='no word has a tag that training shows')
+    if self.scored_N.sum():
+      loss = estimates.ratio(self.nll_N, self.scored_N)
+    return found | {'loss': loss}
+
+  def pictures(self) -> dict[str, Callable[[str | os.PathLike, str], None]]:
+    """Returns a function that draws the confusion matrix of the tags."""
+    return {'Confusion': lambda path, title: classification.plot(
+        path, self.words, f'{title}, word by word')}
+
+  def to_dict(self) -> dict[str, Any]:
+    """Returns JSON types."""
+    kinds = []
+    for i, name in enumerate(self.types):
+      there, found, right = self.lenient_NK3[:, i].sum(axis=0).tolist()
+      strict = _rates(self.strict_NK3[:, i])['f1']
+      kinds.append(
+          {'name': name, 'entities': there, 'found': found, 'right': right}
+          | estimates.to_dict(
+              _rates(self.lenient_NK3[:, i]) | {'strict_f1': strict}))
+    return {
+        'examples': self.examples, 'words': int(self.sizes_N.sum()),
+        **estimates.to_dict(self.metrics), 'types': kinds,
+        'tags': list(self.words.names),
+        'confusion': self.words.confusion_CC.tolist()}
+
+
+def _counts(true: Sequence[entities.Entity],
+            found: Sequence[entities.Entity],
+            types: Sequence[str]) -> np.ndarray:
+  """Returns how many are there, were found, and both, for each type, [K, 3]."""
+  place = {kind: i for i, kind in enumerate(types)}
+  counts_K3 = np.zeros((len(types), 3), int)
+  for column, group in enumerate((true, found, set(true) & set(found))):
+    for entity in group:
+      counts_K3[place[entity.type], column] += 1
+  return counts_K3
+
+
+def _rates(counts_N3: np.ndarray) -> dict[str, estimates.Estimate]:
+  """Returns F1, precision and recall of what each sentence has."""
+  there_N, found_N, right_N = counts_N3.T
+  return {'f1': estimates.ratio(2 * right_N, there_N + found_N),
+          'precision': estimates.ratio(right_N, found_N),
+          'recall': estimates.ratio(right_N, there_N)}

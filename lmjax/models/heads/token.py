@@ -1,0 +1,90 @@
+"""A backbone with a head that reads the vector of each token."""
+from collections.abc import Callable
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from lmjax.core import errors
+from lmjax.core import shapes
+from lmjax.nn import attend as attend_lib
+from lmjax.nn import layers
+from lmjax.nn import readout
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenConfig:
+  """How each token's hidden state becomes C outputs.
+
+  Attributes:
+    causal: Whether a decoder's tokens see only what came before them, as in
+      pretraining; without, it reads in both directions, as an encoder does.
+    dropout: Rate on the hidden states.
+    init_std: Standard deviation of the head's initial kernel.
+
+  References:
+    Devlin et al., BERT, arXiv:1810.04805, section 5.3 (a linear layer on each
+    word's first subword).
+  """
+  causal: bool = False
+  dropout: float = 0.1
+  init_std: float = 0.02
+
+  def __post_init__(self):
+    if not 0 <= self.dropout < 1:
+      raise errors.InputError(
+          f'head.dropout should be in [0, 1); got {self.dropout}.')
+
+  def build(self, backbone: Any, outputs: int, head: str = 'tags',
+            attend: Callable[..., jax.Array] = attend_lib.best) -> 'Token':
+    """Returns the module.
+
+    Args:
+      backbone: The config of any trained model, with its vocabulary.
+      outputs: C, the number of outputs a token.
+      head: The name under which the head's parameters are.
+      attend: Replaces the arithmetic of attention.
+    """
+    return Token(self, backbone, outputs, head, attend)
+
+
+class Token(nn.Module):
+  """Token ids in, C logits a token out.
+
+  Parameters: those of the backbone under the backbone's own names, without an
+  untied output layer, and the head's, such as `tags/kernel` [D, C] and
+  `tags/bias`.
+  """
+  config: TokenConfig
+  backbone: Any
+  outputs: int
+  head: str = 'tags'
+  attend: Callable[..., jax.Array] = attend_lib.best
+
+  @nn.compact
+  def __call__(self, inputs_BT: jax.Array, positions_BT: jax.Array,
+               segments_BT: jax.Array, *, train: bool = False) -> jax.Array:
+    """Reads each row.
+
+    Args:
+      inputs_BT: Token ids.
+      positions_BT: Their positions, from 0.
+      segments_BT: 1 for real tokens, 0 for padding.
+      train: Whether dropout is on; it then draws from the 'dropout' rng.
+
+    Returns:
+      Float32 `logits_BTC`; those of padding are finite.
+    """
+    config = self.config
+    shapes.bind(inputs_BT=inputs_BT, positions_BT=positions_BT,
+                segments_BT=segments_BT)
+    body = self.backbone.build(attend=self.attend)
+    nn.share_scope(self, body)  # `layer_0/...`, not `backbone/layer_0/...`.
+    x_BTD = readout.states(body, inputs_BT, positions_BT, segments_BT,
+                           causal=config.causal, train=train)
+    x_BTD = layers.Dropout(
+        config.dropout, deterministic=not train, name='token_dropout')(x_BTD)
+    policy = layers.Policy(self.backbone.dtype, config.init_std)
+    return layers.Head(
+        self.outputs, policy, use_bias=True, name=self.head)(x_BTD)

@@ -1,0 +1,90 @@
+"""Tagged words in columns, a line a word: the files of CoNLL's shared tasks."""
+import collections
+from collections.abc import Iterator
+import dataclasses
+
+from lmjax.core import errors
+from lmjax.data.text import files
+from lmjax.evaluation import entities
+from lmjax.tasks import sentences
+
+_MAX_LINE_BYTES = 1 << 20
+_DOCUMENT = '-DOCSTART-'  # A line that begins so is no word.
+
+
+@dataclasses.dataclass(frozen=True)
+class Conll:
+  """Files with a word a line, and a blank line after each sentence.
+
+  Columns are separated by a TAB where a line has one, and else by spaces. Lines
+  that begin with -DOCSTART- are left out.
+
+  Attributes:
+    paths: Files and globs.
+    word: The column with the word, from 0; from the end if negative.
+    tag: The column with its tag, likewise.
+    comments: What begins lines that are left out, such as '#'; '' for none.
+  """
+  paths: tuple[str, ...]
+  word: int = 0
+  tag: int = -1
+  comments: str = ''
+
+  def examples(self) -> Iterator[sentences.Sentence]:
+    """Yields the sentences.
+
+    Raises:
+      InputError: If a line lacks a column, or its tag is none of an entity.
+    """
+    for path in files.expand(self.paths):
+      words, tags, first, columns = [], [], 0, None
+      for number, line in self._lines(path):
+        if line is None:
+          if words:
+            yield sentences.Sentence(
+                tuple(words), tuple(tags), f'{path}:{first}')
+          words, tags = [], []
+          continue
+        values = _values(line)
+        columns = columns or (len(values), number)
+        word, tag = self._of(values, f'{path}:{number}', *columns)
+        first = first if words else number
+        words.append(word)
+        tags.append(tag)
+
+  def _lines(self, path: str) -> Iterator[tuple[int, str | None]]:
+    """Yields (number, line) of each word, None after each sentence."""
+    number = 0
+    for number, line in files.lines(
+        path, 'fail', _MAX_LINE_BYTES, collections.Counter()):
+      if self.comments and line.startswith(self.comments):
+        continue
+      is_word = line.strip() and not line.startswith(_DOCUMENT)
+      yield number, line if is_word else None
+    yield number, None
+
+  def _of(self, values: list[str], where: str, count: int, line: int
+          ) -> tuple[str, str]:
+    """Returns word and tag of a line, which has as many columns as the first.
+    """
+    if len(values) != count:
+      raise errors.InputError(
+          f'{where}: {len(values)} columns, but line {line} has {count}; '
+          'a line is a word, its tag and whatever else, separated by TABs or '
+          'spaces.')
+    for field in ('word', 'tag'):
+      place = getattr(self, field)
+      if not -count <= place < count:
+        raise errors.InputError(
+            f'{where}: there is no column {place} for the {field} among '
+            f'{count} columns, counted from 0.')
+      if not values[place].strip():
+        raise errors.InputError(f'{where}: the {field} is empty.')
+    entities.check(values[self.tag].strip(), where)
+    return values[self.word], values[self.tag].strip()
+
+
+def _values(line: str) -> list[str]:
+  if '\t' in line:
+    return line.split('\t')
+  return [value for value in line.split(' ') if value]

@@ -1,0 +1,54 @@
+"""Labelled text in two files: a text a line, and its label a line."""
+import collections
+from collections.abc import Iterator
+import dataclasses
+import itertools
+
+from lmjax.core import errors
+from lmjax.data.text import files
+from lmjax.tasks.readers import columns
+from lmjax.tasks import task as task_lib
+
+_MAX_LINE_BYTES = 16 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class ParallelFiles:
+  """Pairs of files, one with the texts and one with their labels.
+
+  Attributes:
+    paths: Files and globs of the texts.
+    labels: Those of the labels, in the same order; line for line.
+    rename: What labels are called here: ('0=negative', '1=positive').
+  """
+  paths: tuple[str, ...]
+  labels: tuple[str, ...]
+  rename: tuple[str, ...] = ()
+
+  def examples(self) -> Iterator[task_lib.Example]:
+    """Yields the examples, line by line; lines blank in both are left out.
+
+    Raises:
+      InputError: If files or lines have no counterpart.
+    """
+    name_of = columns.renamed(self.rename)
+    texts, labels = (files.expand(x) for x in (self.paths, self.labels))
+    if len(texts) != len(labels):
+      raise errors.InputError(
+          f'paths has {len(texts)} files and labels {len(labels)}: {texts}, '
+          f'{labels}; give one for each.')
+    for path, other in zip(texts, labels):
+      for text, label in itertools.zip_longest(_lines(path), _lines(other)):
+        if text is None or label is None:
+          longer, shorter, (number, _) = (
+              (other, path, label) if text is None else (path, other, text))
+          raise errors.InputError(
+              f'{longer}:{number} has no counterpart: {shorter} ends at line '
+              f'{number - 1}.')
+        if text[1].strip() or label[1].strip():
+          yield task_lib.Example(
+              text[1], name_of(label[1]), f'{path}:{text[0]}')
+
+
+def _lines(path: str) -> Iterator[tuple[int, str]]:
+  return files.lines(path, 'fail', _MAX_LINE_BYTES, collections.Counter())

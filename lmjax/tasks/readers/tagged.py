@@ -1,0 +1,98 @@
+"""The three splits of a task on tagged words."""
+import collections
+from collections.abc import Iterable, Sequence
+import dataclasses
+
+from lmjax.core import errors
+from lmjax.evaluation import entities
+from lmjax.tasks.readers import conll
+from lmjax.tasks.readers import division
+from lmjax.tasks.readers import spaced
+from lmjax.tasks import sentences
+from lmjax.tasks import task as task_lib
+
+Reader = conll.Conll | spaced.Spaced
+
+
+@dataclasses.dataclass(frozen=True)
+class Tagged:
+  """The three splits of a task on tagged words, each from a reader of its own.
+
+  Tags may be in IOB1, BIO, IOBES or BILOU, and are BIO from here on.
+
+  Attributes:
+    train: The training sentences.
+    test: The test sentences; None holds some of `train` out.
+    valid: The sentences for early stopping; None holds some of `train` out.
+    held_out: The expected share of `train` for each split held out. A hash of
+      the words says where a sentence goes, so copies stay together.
+    drop_shared: Whether training sentences that are also in another split are
+      dropped; either way they are counted.
+  """
+  train: Reader
+  test: Reader | None = None
+  valid: Reader | None = None
+  held_out: float = 0.1
+  drop_shared: bool = True
+
+  def read(self) -> task_lib.Splits:
+    """Returns the splits, with O and the tags of training as labels.
+
+    A tag that training does not show is told, and can only be missed.
+
+    Raises:
+      InputError: If a file or split is empty or malformed, or if training has
+        no entity.
+    """
+    given = {name: reader and _sentences(name, reader) for name, reader in (
+        ('train', self.train), ('valid', self.valid), ('test', self.test))}
+    rewritten = sum(
+        mine != theirs for found in given.values() for sentence in found or ()
+        for mine, theirs in zip(sentence.tags, sentence.in_bio().tags))
+    divided = division.divide(
+        {name: found and [sentence.in_bio() for sentence in found]
+         for name, found in given.items()},
+        held_out=self.held_out, drop_shared=self.drop_shared)
+    labels = label_names((*divided.train, *divided.dropped))
+    notes = [*divided.notes]
+    if rewritten:
+      notes.append(f'{rewritten:,} tags were not in BIO and were rewritten.')
+    for name in ('valid', 'test'):
+      notes += unseen(name, getattr(divided, name), labels)
+    return task_lib.Splits(
+        divided.train, divided.valid, divided.test, labels, tuple(notes))
+
+
+def label_names(examples: Iterable[sentences.Sentence]) -> tuple[str, ...]:
+  """Returns the tags of sentences: O, and then B and I of each type.
+
+  Raises:
+    InputError: If there is no entity.
+  """
+  found = {tag for sentence in examples for tag in sentence.tags} - {'O'}
+  if not found:
+    raise errors.InputError(
+        'The training sentences have no entity: every tag is O.')
+  return ('O', *sorted(found, key=lambda tag: entities.split(tag)[::-1]))
+
+
+def unseen(split: str, examples: Sequence[sentences.Sentence],
+           labels: Sequence[str]) -> list[str]:
+  """Returns a note if a split has tags that are no labels."""
+  counts = collections.Counter(
+      tag for sentence in examples for tag in sentence.tags
+      if tag not in labels)
+  if not counts:
+    return []
+  return [f'The {split} split has tags that training never shows, which count '
+          'as missed: '
+          + ', '.join(f'{tag} ({n})' for tag, n in sorted(counts.items()))
+          + '.']
+
+
+def _sentences(name: str, reader: Reader) -> list[sentences.Sentence]:
+  """Returns the sentences of a split."""
+  found = list(reader.examples())
+  if not found:
+    raise errors.InputError(f'The {name} split, {reader}, has no sentence.')
+  return found

@@ -1,0 +1,60 @@
+"""What a tagger must beat: the commonest tag, and that of each word."""
+import collections
+from collections.abc import Sequence
+import dataclasses
+from typing import ClassVar
+
+from lmjax.tasks import sentences as sentences_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Majority:
+  """Tags every word by the commonest tag of training.
+
+  Attributes:
+    tag: That tag.
+  """
+  tag: str
+  name: ClassVar[str] = 'majority'
+
+  @classmethod
+  def fit(cls, examples: Sequence[sentences_lib.Sentence]) -> 'Majority':
+    """Counts the tags of training."""
+    return cls(_commonest(collections.Counter(
+        tag for sentence in examples for tag in sentence.tags)))
+
+  def __call__(self, words: Sequence[str]) -> tuple[str, ...]:
+    """Returns the tags of a sentence."""
+    return (self.tag,) * len(words)
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+  """Tags each word by its commonest tag of training, unknown words by O.
+
+  Attributes:
+    tags: The tag of each word.
+  """
+  tags: dict[str, str]
+  name: ClassVar[str] = 'memory'
+
+  @classmethod
+  def fit(cls, examples: Sequence[sentences_lib.Sentence]) -> 'Memory':
+    """Counts the tags of each word of training."""
+    counts = collections.defaultdict(collections.Counter)
+    for sentence in examples:
+      for word, tag in zip(sentence.words, sentence.tags):
+        counts[word][tag] += 1
+    return cls({word: _commonest(found) for word, found in counts.items()})
+
+  def __call__(self, words: Sequence[str]) -> tuple[str, ...]:
+    """Returns the tags of a sentence."""
+    return tuple(self.tags.get(word, 'O') for word in words)
+
+
+BASELINES = Majority, Memory
+
+
+def _commonest(counts: collections.Counter) -> str:
+  """Returns the most frequent tag; of several, the first by alphabet."""
+  return min(counts, key=lambda tag: (-counts[tag], tag))

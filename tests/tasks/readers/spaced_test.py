@@ -1,0 +1,40 @@
+"""Tagged words from readers of labelled text."""
+import pytest
+
+from lmjax.core import errors
+from lmjax.tasks.readers import in_memory
+from lmjax.tasks.readers import parallel_files
+from lmjax.tasks.readers import spaced
+
+
+def found(*pairs):
+  return list(spaced.Spaced(in_memory.InMemory(pairs)).examples())
+
+
+def test_lists_may_be_json():
+  sentence, = found(('["New York", "!"]', '["B-loc", "O"]'))
+  assert sentence[:2] == (('New York', '!'), ('B-loc', 'O'))
+
+
+def test_words_and_tags_are_matched():
+  first, second = found(('play  Jo ', 'O B-per'), ('no', 'O'))
+  assert first.words == ('play', 'Jo') and first.tags == ('O', 'B-per')
+  assert second.where == 'example 1'
+
+
+@pytest.mark.parametrize('pair, message', [
+    (('a b', 'O'), 'example 0: 2 words, but 1 tags'),
+    (('a b', 'O VB'), "example 0: 'VB' is no tag")])
+def test_other_numbers_and_what_is_no_tag_are_refused(pair, message):
+  with pytest.raises(errors.InputError, match=message):
+    found(pair)
+
+
+def test_snips_files(shared_data):
+  files = [(str(shared_data / 'snips/test' / name),)
+           for name in ('seq.in', 'seq.out')]
+  sentences = list(spaced.Spaced(
+      parallel_files.ParallelFiles(*files)).examples())
+  assert len(sentences) == 700
+  assert sentences[0].words[:3] == ('add', 'sabrina', 'salerno')
+  assert sentences[0].tags[:3] == ('O', 'B-artist', 'I-artist')

@@ -1,0 +1,117 @@
+"""Words as subwords: where labels are, and which words are lost."""
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.data.tokenizers import specials
+from lmjax.data.tokenizers import subwords
+from lmjax.data.tokenizers import symbols
+from lmjax.data.tokenizers import words as words_tokenizer
+from lmjax.tasks import rows as rows_lib
+from lmjax.tasks import sentences as sentences_lib
+from lmjax.tasks import words
+
+BYTES = symbols.Bytes().build()
+BOS, EOS = BYTES.bos_id, BYTES.eos_id
+TEXT = 'Jo Xu visits New York and Paris in 2017 !'
+
+
+def built(texts, labels=None, tokenizer=BYTES, **options):
+  features = rows_lib.Features(
+      **{'lengths': (16, 64), 'batch_size': 2, 'prefix': ' '} | options)
+  sentences = [sentences_lib.Sentence(tuple(text.split(' ')), None, f'f:{i}')
+               for i, text in enumerate(texts)]
+  labels = labels or [list(range(1, len(s.words) + 1)) for s in sentences]
+  return words.build(features, sentences, labels, tokenizer)
+
+
+def test_the_label_is_on_the_first_subword_of_each_word():
+  rows = built(['ab c def'])
+  assert rows.tokens[0, :11].tolist() == [BOS, *b' ab c def', EOS][:11]
+  assert rows.columns == ((1, 4, 6),)
+  _, batch = next(rows.once())
+  assert batch['labels'][0].tolist() == [0, 1, 0, 0, 2, 0, 3] + [0] * 9
+  assert batch['weights'][0].tolist() == [0, 1, 0, 0, 1, 0, 1] + [0] * 9
+  assert not batch['weights'][1].any()  # A row without a sentence.
+  assert batch['labels'].dtype == np.int32
+  assert batch['weights'].dtype == np.float32
+
+
+def test_words_that_are_cut_have_no_column_and_are_told():
+  rows = built(['abcd efgh ijkl', 'a b'], lengths=(12,))
+  # BOS, 10 bytes, EOS: the second word fits, the third does not.
+  assert rows.columns == ((1, 6, None), (1, 3))
+  assert 'keep their head; 1 of 5 words' in rows.describe()
+  assert rows.by_token['weights'].sum() == 4
+  assert 'words' not in built(['a b']).describe()
+
+
+def test_a_word_whose_first_subword_was_kept_counts_though_it_was_cut():
+  rows = built(['abcd efghijkl'], lengths=(9,))
+  assert rows.tokens.tolist() == [[BOS, *b' abcd e', EOS]]
+  assert rows.columns == ((1, 6),)
+
+
+def test_words_without_a_token_have_no_column():
+  tokenizer = words_tokenizer.Words().build(['a b c'])
+  rows = built(['a \u2003 c'], tokenizer=tokenizer)
+  assert rows.columns == ((0, None, 1),)
+  assert '1 of 3 words' in rows.describe()
+  with pytest.raises(errors.InputError, match='f:0: no word.*becomes a token'):
+    built(['\u2003'], tokenizer=tokenizer)
+
+
+def test_words_of_unknown_label_have_no_weight():
+  rows = built(['a b c'], [[1, None, 2]])
+  assert rows.by_token['weights'][0].sum() == 2
+  assert built(['a b c'], [[]]).by_token['weights'].sum() == 0
+  assert len(built([])) == 0
+
+
+def trained(model):
+  texts = [TEXT, 'New York and Jo', 'Paris visits Xu in'] * 20
+  return subwords.SentencePiece(vocab_size=320, model=model).build(texts)
+
+
+@pytest.mark.parametrize('tokenizer', [
+    BYTES, symbols.Characters().build([' ' + TEXT]),
+    words_tokenizer.Words(bos=True, eos=True).build([TEXT]),
+    trained('unigram'), trained('bpe'),
+    specials.Extended(trained('bpe'), ('[CLS]', '[SEP]')),
+], ids=['bytes', 'characters', 'words', 'unigram', 'bpe', 'extended'])
+def test_words_have_the_ids_that_they_have_within_the_text(tokenizer):
+  rows = built([TEXT], tokenizer=tokenizer)
+  expected = tokenizer.encode_document(' ' + TEXT)
+  assert rows.tokens[0, :rows.sizes[0]].tolist() == expected.tolist()
+  ends = [*rows.columns[0][1:], rows.sizes[0] - 1]
+  found = [tokenizer.decode(expected[start:end]).strip()
+           for start, end in zip(rows.columns[0], ends)]
+  assert found == TEXT.split()
+
+
+@pytest.mark.parametrize('name', [
+    'llama2/tokenizer.model', 'sp_test/test_model.model'])
+def test_a_tokenizer_that_puts_a_space_before_text_does_so_once(
+    name, shared_data):
+  tokenizer = subwords.SentencePiece(
+      path=str(shared_data / 'tokenizers' / name)).build(())
+  assert tokenizer.word_prefix == ''
+  for prefix in ('', ' '):
+    rows = built([TEXT], tokenizer=tokenizer, prefix=prefix)
+    assert rows.tokens[0, :rows.sizes[0]].tolist() == (
+        tokenizer.encode_document(TEXT).tolist())
+
+
+def test_the_first_word_follows_the_prefix():
+  assert built(['ab c'], prefix='').columns == ((1, 3),)
+  assert built(['ab c'], prefix='> ').tokens[0, :7].tolist() == [
+      BOS, *b'> ab c']
+
+
+def test_token_dropout_moves_labels_with_their_tokens():
+  rows = built(['ab ' * 15 + 'ab'] * 4, [[7] * 16] * 4, token_dropout=0.4)
+  batch = rows.batches(seed=0)(0)
+  marked = batch['weights'] > 0
+  assert (batch['labels'][marked] == 7).all()
+  assert (batch['inputs'][marked] == ord(' ')).all()  # A word's first byte.
+  assert 0 < marked.sum() < 32
