@@ -3,7 +3,7 @@ __version__ = '0.1.0'
 
 
 def __getattr__(name):
-  """Returns `lmjax.load`, which reads a run; imported when it is asked for."""
+  """Returns `lmjax.load`, which reads a run; imports it on first use."""
   if name == 'load':
     from lmjax.recipes import trained
     return trained.load

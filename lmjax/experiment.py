@@ -1,4 +1,4 @@
-"""The configs of the scripts: what a run is made of."""
+"""The configs of the scripts."""
 import dataclasses
 from typing import ClassVar, Literal, Union
 
@@ -30,7 +30,7 @@ from lmjax.training import optimizers
 from lmjax.training import options
 from lmjax.training.optimizers import adamw
 
-# A student's teacher is a run, and runs are read above the objectives.
+# `Taught` is in `interop` because it reads a run, which objectives may not.
 Objective = Union[(*OBJECTIVES.values(), taught.Taught)]
 
 _SEED = (
@@ -44,17 +44,18 @@ class Pretrain:
   """A run of `experiments/pretrain.py`.
 
   Attributes:
-    data: What the model is trained and tested on.
+    data: The data that the model is trained and tested on.
     model: The model.
-    vectors: Static word vectors that are learned first, of the model's width,
-      and that its embedding begins with; None begins at random.
-    objective: What is minimised.
-    optimizer: How.
-    training: How long, and what is watched meanwhile.
+    vectors: Static word vectors to learn first, of the model's width, which
+      initialise its embedding; None initialises it at random.
+    objective: The loss to minimise.
+    optimizer: The optimizer.
+    training: The length of training, and its metrics, saves and checks.
     scoring: How held-out text is scored.
-    samples: What is sampled at the end.
-    changes: What may differ when a run goes on. How text is scored meanwhile
-      (`scoring.context`, `scoring.carried`) says which checkpoint is best.
+    samples: The samples drawn at the end.
+    changes: Which fields are structural or cosmetic; see `changes.Rules`.
+      `scoring.context` and `scoring.carried` are neither, as they determine
+      which checkpoint is the best.
   """
   data: pipeline.DataConfig = pipeline.DataConfig()
   model: models.Config = decoder.DecoderConfig()
@@ -92,15 +93,15 @@ class Pretrain:
 
 @dataclasses.dataclass(frozen=True)
 class Count:
-  """A run of `experiments/pretrain.py` whose model is counted.
+  """A run of `experiments/pretrain.py` with a model that counts.
 
   Attributes:
-    data: What it counts and is tested on.
-    model: The n-gram model, or the hidden Markov model, which counts in
-      expectation, several times.
-    scoring: How held-out text is scored; by default so that every token sees
-      all that the model can use of its document.
-    changes: What may differ when the directory is used again.
+    data: The data that the model counts and is tested on.
+    model: The n-gram model, or the hidden Markov model, which takes expected
+      counts several times.
+    scoring: How held-out text is scored; by default every token sees all of its
+      document that the model can use.
+    changes: Which fields are structural or cosmetic.
   """
   data: pipeline.DataConfig = pipeline.DataConfig()
   model: counted.Config = ngram.NgramConfig()
@@ -112,20 +113,20 @@ class Count:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-  """What `experiments/evaluate.py` asks of a pretrained run.
+  """An evaluation of a pretrained run by `experiments/evaluate.py`.
 
   Attributes:
-    data: Text to score, all of it. None takes what the run itself held out, or
-      no text at all if there are `choices`.
-    split: Which part of the run's own text that is.
+    data: A text to score completely. None takes the run's own held-out text, or
+      no text if there are `choices`.
+    split: The split of the run's own text to score.
     scoring: How text is scored.
-    baselines: Whether unigram and bigram, counted on the run's training text,
-      stand beside the model.
-    mix: Directories of other runs of the same tokenizer: their probabilities
-      and the model's are interpolated, under weights fitted on the validation
-      text of the run.
-    choices: Questions, answered by likelihood.
-    checkpoint: A step, 'best' or 'latest'.
+    baselines: Whether to add a unigram and a bigram, counted on the run's
+      training text.
+    mix: Directories of other runs with the same tokenizer, whose probabilities
+      are interpolated with the model's; weights are fitted on the run's
+      validation text.
+    choices: Multiple-choice questions, answered by likelihood.
+    checkpoint: The checkpoint to read: a step, 'best' or 'latest'.
   """
   data: text.Config | None = None
   split: Literal['train', 'valid', 'test'] = 'valid'
@@ -145,19 +146,21 @@ class Finetune:
   """A run of `experiments/finetune.py`.
 
   Attributes:
-    task: What to learn.
+    task: The task to learn.
     init: A run directory of `experiments/pretrain.py`; None starts from
       scratch.
-    tokenizer: How text becomes ids; from scratch only, as `init` has its own.
-    model: The backbone; likewise.
-    dropout: Rate in the backbone, on embeddings and both branches of a block;
-      None keeps the backbone's own.
-    train_only: Patterns of the parameters that train, such as ('layer_3/',
-      'classes/'); none trains all that `optimizer.freeze` does not hold.
-    optimizer: How it trains.
-    training: How long, and what is watched meanwhile: 'valid/loss' or another
-      metric of the task, such as 'valid/accuracy' or 'valid/macro_f1'.
-    changes: What may differ when a run goes on.
+    tokenizer: How text becomes ids, if there is no `init`, which has a
+      tokenizer.
+    model: The backbone, if there is no `init`, which has a model.
+    dropout: Dropout rate of the backbone's embeddings and of both branches of
+      its blocks; None keeps the backbone's rates.
+    train_only: Patterns of the parameters to train, such as ('layer_3/',
+      'classes/'); () trains all that `optimizer.freeze` does not freeze.
+    optimizer: The optimizer.
+    training: The length of training, and its metrics, saves and checks; the
+      metric for the best checkpoint is 'valid/loss' or another metric of the
+      task, such as 'valid/accuracy' or 'valid/macro_f1'.
+    changes: Which fields are structural or cosmetic.
   """
   task: Task = classification.Classification()
   init: str | None = None

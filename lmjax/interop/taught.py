@@ -1,4 +1,4 @@
-"""Distillation from a run, by the name of its directory."""
+"""Distillation from a run, which is given by its directory."""
 import dataclasses
 
 import flax.linen as nn
@@ -16,7 +16,8 @@ class Taught(distill.Distillation):
   """Distillation from a run.
 
   Attributes:
-    teacher: Its directory; its tokenizer should be the student's.
+    teacher: Directory of the teacher's run; it should have the student's
+      tokenizer.
   """
   teacher: str = ''
 
@@ -25,7 +26,7 @@ class Taught(distill.Distillation):
     """Returns the objective; see `distill.Distillation`.
 
     Raises:
-      InputError: If there is no teacher, or it reads text by another tokenizer.
+      InputError: If there is no teacher, or it has another tokenizer.
     """
     if not self.teacher:
       raise errors.InputError(

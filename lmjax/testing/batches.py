@@ -1,4 +1,4 @@
-"""Small batches of made-up documents: each alone in its row, or packed."""
+"""Small batches of random documents, one per row or packed."""
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,12 +9,13 @@ Batch = dict[str, np.ndarray]
 def documents(
     lengths: Sequence[int], vocab_size: int, seed: int = 0
 ) -> list[np.ndarray]:
-  """Returns documents of random ids, each with so many tokens to predict.
+  """Returns documents of random ids, with given numbers of tokens to predict.
 
   Args:
-    lengths: How many tokens of each are predicted; it has one id more.
+    lengths: Number of tokens to predict in each document, which has one id
+      more.
     vocab_size: Ids are drawn from [0, vocab_size).
-    seed: Of the draw.
+    seed: Seed of the draw.
 
   Example:
     >>> [len(document) for document in documents([3, 1], vocab_size=10)]
@@ -25,11 +26,11 @@ def documents(
 
 
 def alone(docs: Sequence[np.ndarray], length: int | None = None) -> Batch:
-  """Returns a batch with a document a row, padded on the right.
+  """Returns a batch with one document per row, padded on the right.
 
   Args:
     docs: Arrays of ids.
-    length: Tokens a row; by default those of the longest document.
+    length: Tokens in a row; by default as many as the longest document needs.
 
   Example:
     >>> alone([np.array([7, 8, 9]), np.array([5, 6])])['targets'].tolist()
@@ -40,12 +41,12 @@ def alone(docs: Sequence[np.ndarray], length: int | None = None) -> Batch:
 
 
 def packed(docs: Sequence[np.ndarray], length: int | None = None) -> Batch:
-  """Returns a batch with as many documents a row as fit, in order.
+  """Returns a batch with as many documents per row as fit, in order.
 
   Args:
     docs: Arrays of ids.
-    length: Tokens a row; by default all documents share one row, which ends in
-      two tokens of padding.
+    length: Tokens in a row; by default all documents share one row, which ends
+      in two tokens of padding.
 
   Example:
     >>> batch = packed([np.array([7, 8, 9]), np.array([5, 6])])
@@ -87,7 +88,7 @@ def _filled(rows: Sequence[Sequence[np.ndarray]], length: int) -> Batch:
 
 
 def scrambled(batch: Batch, vocab_size: int, seed: int = 0) -> Batch:
-  """Returns the batch with random ids and positions wherever it is padding."""
+  """Returns the batch with random ids and positions at all padding."""
   rng = np.random.default_rng(seed)
   padding = batch['segments'] == 0
   length = padding.shape[1]
@@ -100,5 +101,5 @@ def scrambled(batch: Batch, vocab_size: int, seed: int = 0) -> Batch:
 
 
 def rows(batch: Batch, start: int, stop: int) -> Batch:
-  """Returns some of the rows of a batch."""
+  """Returns the rows from `start` to before `stop` of a batch."""
   return {name: array[start:stop] for name, array in batch.items()}

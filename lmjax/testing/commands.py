@@ -1,4 +1,4 @@
-"""Commands under test: started, watched, signalled, and gone afterwards."""
+"""Runs commands under test: starts, watches, signals and cleans them up."""
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
@@ -20,8 +20,9 @@ class Ended:
 
   Attributes:
     returncode: Its exit code; -9 if SIGKILL ended it.
-    output: All it printed, both streams.
-    seconds: From the last signal, or else from its start, to its end.
+    output: Everything it printed to both streams.
+    seconds: Time from the last signal, or from its start if it got none, to its
+      end.
   """
   returncode: int
   output: str
@@ -35,7 +36,7 @@ class Running:
     self.pid = process.pid
     self._process, self._printed = process, bytearray()
     self._since = time.monotonic()
-    # Through a pipe and not a file, which a full disk would silence.
+    # Reads from a pipe because a full disk would truncate a file.
     self._reader = threading.Thread(target=self._read, daemon=True)
     self._reader.start()
 
@@ -45,7 +46,7 @@ class Running:
         self._printed += part
 
   def output(self) -> str:
-    """Returns what it has printed so far."""
+    """Returns everything that the command has printed so far."""
     return self._printed.decode(errors='replace')
 
   def ended(self) -> bool:
@@ -55,7 +56,7 @@ class Running:
     """Waits until `due()` holds; returns False if the command ended first.
 
     Raises:
-      AssertionError: If neither happened in time, with what it printed.
+      AssertionError: If neither happened in time; the message has the output.
     """
     deadline = time.monotonic() + timeout_s
     while not due():
@@ -68,15 +69,15 @@ class Running:
     return True
 
   def send(self, signal: int) -> None:
-    """Sends a signal, if there is still somebody to receive it."""
+    """Sends a signal, if the process still runs."""
     self._since = time.monotonic()
     self._process.send_signal(signal)
 
   def wait(self, timeout_s: float = 300) -> Ended:
-    """Waits for the end.
+    """Waits until the command ends.
 
     Raises:
-      AssertionError: If it does not come in time, with what it printed.
+      AssertionError: If it did not end in time; the message has the output.
     """
     try:
       code = self._process.wait(timeout_s)
@@ -84,17 +85,17 @@ class Running:
       raise AssertionError(
           f'Not ended after {timeout_s:g} s:\n{self.output()}') from None
     seconds = time.monotonic() - self._since
-    self._reader.join(_LAST_WORDS_S)  # Its children may go on printing.
+    self._reader.join(_LAST_WORDS_S)  # Child processes may still print.
     return Ended(code, self.output(), seconds)
 
 
 @contextlib.contextmanager
 def started(command: Sequence[str], **options: Any) -> Iterator[Running]:
-  """Starts a command; whoever leaves the block leaves no process behind.
+  """Starts a command; at the end of the block kills it and its children.
 
   Args:
     command: The program and its arguments.
-    **options: Of `subprocess.Popen`, such as `env` or `cwd`.
+    **options: Arguments of `subprocess.Popen`, such as `env` or `cwd`.
   """
   process = subprocess.Popen(
       list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -103,16 +104,17 @@ def started(command: Sequence[str], **options: Any) -> Iterator[Running]:
   try:
     yield running
   finally:
-    with contextlib.suppress(ProcessLookupError):  # And its children.
-      os.killpg(process.pid, signal_lib.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+      os.killpg(process.pid, signal_lib.SIGKILL)  # Child processes as well.
     process.wait()
 
 
 def last_step(path: str | os.PathLike[str]) -> int:
-  """Returns the 'step' of the last whole line of a JSON lines file, or 0."""
+  """Returns the 'step' of the last complete line of a JSON lines file, or 0."""
   with contextlib.suppress(OSError), open(path, 'rb') as file:
     file.seek(max(0, os.fstat(file.fileno()).st_size - (1 << 16)))
-    for line in file.read().split(b'\n')[-2::-1]:  # After the last \n: a part.
+    # The part after the last line break is an incomplete line, or empty.
+    for line in file.read().split(b'\n')[-2::-1]:
       with contextlib.suppress(ValueError, KeyError, TypeError):
         return int(json.loads(line)['step'])
   return 0

@@ -1,4 +1,4 @@
-"""Compares trees of arrays and says what differs, by how much, and where."""
+"""Compares trees of arrays and reports where they differ, and by how much."""
 from typing import Any
 
 import jax
@@ -9,18 +9,19 @@ from lmjax.core import trees
 
 
 def identical(what: str, got: Any, want: Any, why: str) -> None:
-  """Raises unless two trees hold exactly the same values.
+  """Raises AssertionError unless two trees hold exactly the same values.
 
-  -0.0 equals 0.0, and NaN equals nothing: two NaNs hide what they stand for.
+  -0.0 equals 0.0. NaN differs from everything, NaN included, because a NaN may
+  hide a difference.
 
   Args:
-    what: The quantity, as the subject of a sentence.
+    what: Name of the quantity, the subject of the error's sentence.
     got: A tree of arrays.
-    want: What it should be.
-    why: What a difference means and where to look.
+    want: The expected tree.
+    why: Sentences that say what a difference means and where to look.
 
   Raises:
-    AssertionError: Naming the first leaf and place that differ.
+    AssertionError: If trees differ; names the first leaf and place.
 
   Example:
     >>> identical('The loss', np.ones(2), np.ones(2), 'Look at the mask.')
@@ -33,21 +34,23 @@ def identical(what: str, got: Any, want: Any, why: str) -> None:
 
 
 def close(what: str, got: Any, want: Any, tolerance: float, why: str) -> None:
-  """Raises unless every leaf is within `tolerance` of what it should be.
+  """Raises AssertionError unless every leaf is within a relative tolerance.
 
   The error of a leaf is the Euclidean norm of the difference over the norm of
-  the leaf, or over a thousandth of the largest leaf's norm if that is larger:
-  some gradients are zero but for rounding, as that of a key's bias.
+  the expected leaf, or over a thousandth of the largest leaf's norm if that is
+  larger: some gradients, such as the gradient of a key's bias, are zero except
+  for rounding errors.
 
   Args:
-    what: The quantity, as the subject of a sentence.
+    what: Name of the quantity, the subject of the error's sentence.
     got: A tree of arrays.
-    want: What it should be.
+    want: The expected tree.
     tolerance: Largest relative error.
-    why: What a difference means and where to look.
+    why: Sentences that say what a difference means and where to look.
 
   Raises:
-    AssertionError: Naming the worst leaf, its error, and its worst place.
+    AssertionError: If an error exceeds the tolerance; names the worst leaf, its
+      error, and its worst place.
 
   Example:
     >>> close('The loss', np.ones(2), np.ones(2) + 1e-7, 1e-5, 'Look there.')

@@ -1,7 +1,7 @@
-"""Two programs that must compute the same, checked on anybody's code.
+"""Checks that two programs compute the same, for any code.
 
-As in `invariance`, the arguments are plain functions, and a failure says what
-differs, by how much, where, and what that usually means.
+As in `invariance`, the arguments are plain functions, and a failure reports the
+difference, its place, and its usual causes.
 """
 from collections.abc import Callable, Sequence
 import functools
@@ -22,13 +22,13 @@ def accumulation_equals_big_batch(
     update: Callable[[Any, int], Any], batch: Any, *,
     parts: Sequence[int] = (2, 4), tolerance: float = _TOLERANCE,
 ) -> None:
-  """Checks that microbatches give the update of the whole batch.
+  """Checks that microbatches give the same update as the whole batch.
 
   Args:
     update: `(batch, parts) -> tree`: loss, gradients or new parameters, from
-      the batch cut into so many parts along its rows.
-    batch: A batch whose rows count unequally many tokens; full rows would hide
-      the commonest mistake, a mean of means.
+      the batch cut into a number of parts along its rows.
+    batch: A batch whose rows have unequal sums of weights; full rows would hide
+      the most common mistake, a mean of means.
     parts: The numbers of parts to try.
     tolerance: Largest relative error.
 
@@ -62,14 +62,14 @@ def remat_equals_none(
   Args:
     remat: `(params, batch) -> loss` (any form that `gradients.sums` takes)
       with rematerialisation.
-    plain: The same without.
+    plain: The same function without rematerialisation.
     params: Parameters of both.
     batch: A batch.
     tolerance: Largest relative error of loss and gradient.
 
   Raises:
-    AssertionError: Also if the differentiated program holds no checkpoint, or
-      the backward pass keeps as many bytes as without.
+    AssertionError: If results differ, the differentiated program contains no
+      checkpoint, or its backward pass does not keep fewer bytes.
 
   Example:
     >>> import jax.numpy as jnp
@@ -101,7 +101,7 @@ def remat_equals_none(
 
 
 def _kept_bytes(function, params):
-  """Returns the bytes that the backward pass of `function` holds on to."""
+  """Returns the bytes that are kept for the backward pass of `function`."""
   kept = jax.eval_shape(lambda params: jax.vjp(function, params)[1], params)
   return sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize
              for leaf in jax.tree.leaves(kept))
@@ -131,18 +131,18 @@ def scan_equals_loop(
     to_scan: Callable[[Any], Any], batch: Any, *,
     tolerance: float = _TOLERANCE,
 ) -> None:
-  """Checks that scanned layers compute what looped ones do, backwards too.
+  """Checks that scanned and looped layers have the same loss and gradient.
 
   Args:
     scan: `(params, batch) -> loss`, any form that `gradients.sums` takes.
-    loop: The same with a Python loop over layers.
-    loop_params: Parameters of the loop.
-    to_scan: Converts parameters (and so gradients) of the loop to the scan's.
+    loop: The same function with a Python loop over layers.
+    loop_params: Parameters of `loop`.
+    to_scan: Converts parameters (and gradients) of `loop` to those of `scan`.
     batch: A batch.
     tolerance: Largest relative error of loss and gradient.
 
   Raises:
-    AssertionError: Also if the scanned program holds no scan.
+    AssertionError: If results differ, or the scanned program contains no scan.
 
   Example:
     >>> import jax.numpy as jnp
@@ -174,20 +174,21 @@ def scan_equals_loop(
 def jit_equals_no_jit(
     function: Callable[..., Any], *args: Any, tolerance: float = _TOLERANCE
 ) -> None:
-  """Checks that compiling changes nothing, and that calls leave no trace.
+  """Checks that `jit` does not change a function, and that it has no state.
 
   Args:
-    function: Any function of arrays to a tree of arrays.
+    function: Any function of arrays that returns a tree of arrays.
     *args: Its arguments.
-    tolerance: Largest relative error between compiled and not.
+    tolerance: Largest relative error between the compiled function and it.
 
   Raises:
-    AssertionError: Also if two calls with the same arguments differ by a bit.
+    AssertionError: If results differ, or if two compiled calls with the same
+      arguments differ in any bit.
 
   Example:
     >>> jit_equals_no_jit(lambda x: x * 2, np.arange(3.0))
   """
-  compiled = jax.jit(lambda *args: function(*args))  # A cache of its own.
+  compiled = jax.jit(lambda *args: function(*args))  # Has its own jit cache.
   first, again = compiled(*args), compiled(*args)
   compare.identical(
       'The result of a second call', again, first,
@@ -207,23 +208,24 @@ def devices_equal_one(
     devices: Sequence[jax.Device] | None = None,
     tolerance: float = _TOLERANCE,
 ) -> None:
-  """Checks that a step on many devices is the step on one.
+  """Checks that a step on many devices equals the step on one device.
 
-  Run it on a CPU with `jax.config.update('jax_num_cpu_devices', 8)` before any
-  other use of JAX.
+  On a CPU, call `jax.config.update('jax_num_cpu_devices', 8)` before any other
+  use of JAX.
 
   Args:
     step: `(state, batch, axis_name) -> tree`. With a name, each device holds a
-      share of the rows and the step sums over that axis; with None it holds
-      all.
-    state: The same on every device.
-    batch: Its rows divide over the devices; they should count unequally many
-      tokens.
-    devices: By default all local ones.
+      share of the rows and the step sums over that axis; with None the device
+      holds all rows.
+    state: The state, the same on every device.
+    batch: A batch whose rows the devices can share evenly; the rows should have
+      unequal sums of weights.
+    devices: The devices; by default all local devices.
     tolerance: Largest relative error.
 
   Raises:
-    AssertionError: Also if devices end up with different results.
+    AssertionError: If results differ from the single device's, or between
+      devices.
 
   Example:
     >>> def step(state, batch, axis_name):

@@ -1,8 +1,8 @@
-"""What devices of a compiled step exchange: which kind, how much, how often.
+"""Lists the collectives of a compiled step: their kinds, sizes and counts.
 
-A compiler that guessed wrong where arrays should lie still computes the right
-numbers, only slowly: it gathers a parameter, or sums a gradient at every turn
-of a loop. A test can read here that it did not.
+If the compiler chooses the wrong sharding of an array, the numbers are still
+right but the step is slow: it gathers a parameter, or sums a gradient in every
+iteration of a loop. With this list a test can show that it does not.
 """
 import collections
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ KINDS = ('all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all',
 
 @dataclasses.dataclass(frozen=True)
 class Exchange:
-  """One instruction that devices execute together.
+  """A collective: one instruction that devices execute together.
 
   Attributes:
     kind: One of `KINDS`.
-    shapes: Of the arrays that come out of it on a device.
-    size: Their bytes.
-    devices: How many take part together.
-    times: How often a step executes it.
+    shapes: Shapes of its output arrays on a device.
+    size: Bytes of its output arrays on a device.
+    devices: Number of devices that exchange data with one another.
+    times: Number of times that a step executes it.
   """
   kind: str
   shapes: tuple[tuple[int, ...], ...]
@@ -33,7 +33,7 @@ class Exchange:
 
   @property
   def sent(self) -> float:
-    """Bytes a device sends a step, if the devices stand in a ring.
+    """Bytes that a device sends per step, if the devices form a ring.
 
     References:
       Thakur et al., Optimization of Collective Communication Operations in
@@ -42,20 +42,20 @@ class Exchange:
     others = self.devices - 1
     share = {'all-reduce': 2 * others / self.devices,
              'all-gather': others / self.devices,
-             'reduce-scatter': others,  # What comes out is a share already.
+             'reduce-scatter': others,  # Its output is already a share.
              'all-to-all': others / self.devices,
              'collective-permute': 1}
     return self.times * self.size * share[self.kind]
 
 
 def of_step(text: str, devices: int) -> list[Exchange]:
-  """Returns all exchanges of a compiled program, none among single devices.
+  """Returns all exchanges of a compiled program between at least two devices.
 
   Both branches of a condition count, and a loop of unknown length counts once.
 
   Args:
-    text: What `jax.jit(...).lower(...).compile().as_text()` returned.
-    devices: How many it is compiled for.
+    text: The program, from `jax.jit(...).lower(...).compile().as_text()`.
+    devices: Number of devices that it is compiled for.
 
   Example:
     >>> import jax, jax.numpy as jnp
@@ -82,7 +82,7 @@ _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 
 
 def _computations(text: str) -> dict[str, list[str]]:
-  """Returns the instructions of each computation, those of the entry too."""
+  """Returns the instructions of each computation, the entry included."""
   found, name = {}, None
   for line in text.splitlines():
     if match := _HEAD.match(line.strip()):
@@ -94,7 +94,7 @@ def _computations(text: str) -> dict[str, list[str]]:
 
 
 def _times(computations: dict[str, list[str]]) -> dict[str, int]:
-  """Returns how often each computation is executed."""
+  """Returns the number of times each computation is executed."""
   calls = {name: list(_calls(lines)) for name, lines in computations.items()}
   times = collections.Counter()
 
@@ -126,7 +126,7 @@ def _exchange(line: str, devices: int, times: int) -> Iterator[Exchange]:
     return
   kind, begun = match[2], match[3]
   arrays = _ARRAY.findall(match[1])
-  if begun and kind != 'all-reduce':  # Names what goes in, then what comes out.
+  if begun and kind != 'all-reduce':  # Lists the inputs, then the outputs.
     arrays = arrays[len(arrays) // 2:]
   shapes = tuple(tuple(int(n) for n in shape.split(',') if n)
                  for _, _, shape in arrays)
@@ -136,7 +136,7 @@ def _exchange(line: str, devices: int, times: int) -> Iterator[Exchange]:
 
 
 def _together(line: str, kind: str, devices: int) -> int:
-  """Returns the size of the groups of devices of an instruction."""
+  """Returns the size of the device groups of an instruction."""
   if kind == 'collective-permute':
     pairs = re.findall(r'\{(\d+),(\d+)\}', line)
     return 2 if any(a != b for a, b in pairs) else 1
@@ -147,7 +147,7 @@ def _together(line: str, kind: str, devices: int) -> int:
   if match := re.search(
       r'replica_groups=mesh\[([^\]]*)\][^{]*\{([^}]*)\}', line):
     sizes = dict(re.findall(r"'(\w+)'=(\d+)", match[1]))
-    return math.prod(  # Of an axis, or of the part of it that is named.
+    return math.prod(  # Sizes of whole axes, or of named parts of them.
         int(part or sizes[axis]) for axis, part in re.findall(
             r"'(\w+)'(?::\(\d+\)(\d+))?", match[2]))
   return devices

@@ -1,8 +1,8 @@
 """Faults for a training loop: kills, damaged files, a full disk, NaN batches.
 
-Nothing here knows lmjax's own loop: a program under test is a command, a file
-that it writes, or a function from the step to a batch. Is a run that was
-killed eight times the run that was never killed?
+This module works with any training loop: a program under test is a command, a
+file that it writes, or a function from the step to a batch. For example, check
+that a run that was killed eight times equals one that was never killed:
 
   from lmjax.testing import faults
 
@@ -15,9 +15,9 @@ killed eight times the run that was never killed?
       kills=8)
   faults.assert_bitwise(load('killed'), load('whole'))
 
-`metrics.jsonl` is what `train.py` writes a line to at every step: a JSON object
-with a 'step'. Log the `batch_hash` of each step there too; where data are
-skipped or repeated after a kill, it says at which step, when the loss does not.
+`train.py` writes a line to `metrics.jsonl` at every step, a JSON object with a
+'step'. Let it write the `batch_hash` of each step too: if data are skipped or
+repeated after a kill, the hashes show at which step, which the loss may not.
 """
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 import contextlib
@@ -45,7 +45,7 @@ def flip_bit(path: str | os.PathLike[str], rng: np.random.Generator) -> int:
 
   Args:
     path: A file that is not empty.
-    rng: Draws the bit.
+    rng: Generator that draws the bit.
 
   Example:
     >>> flip_bit('checkpoints/20/params/d/0', rng)  # doctest: +SKIP
@@ -62,11 +62,11 @@ def flip_bit(path: str | os.PathLike[str], rng: np.random.Generator) -> int:
 
 
 def truncate(path: str | os.PathLike[str], keep: float = 0.5) -> int:
-  """Cuts a file's end off, in place; returns the bytes that are left.
+  """Cuts off the end of a file, in place; returns its new size in bytes.
 
   Args:
     path: A file.
-    keep: The share of its bytes that stays: 0 empties it.
+    keep: The share of its bytes to keep; 0 empties it.
   """
   if not 0 <= keep <= 1:
     raise ValueError(f'keep should be between 0 and 1; got {keep}.')
@@ -77,7 +77,7 @@ def truncate(path: str | os.PathLike[str], keep: float = 0.5) -> int:
 
 def damage(path: str | os.PathLike[str], how: str,
            rng: np.random.Generator) -> None:
-  """Damages a file: 'delete', 'empty', 'half' or 'flip' (one bit of it)."""
+  """Damages a file: 'delete', 'empty', 'half' or 'flip' (a random bit)."""
   if how not in DAMAGES:
     raise ValueError(f'how should be among {DAMAGES}; got {how!r}.')
   if how == 'delete':
@@ -94,17 +94,17 @@ def damaged(
 ) -> Iterator[str]:
   """Damages every file below a directory in every way, one at a time.
 
-  While the caller looks at what an iteration yields, the file is damaged; then
-  it is mended again, also if it was moved or the caller raised.
+  A file is damaged during one iteration and then restored, even if it was moved
+  or the caller raised an error.
 
   Args:
-    directory: Where the files lie.
-    rng: Draws the bits to flip.
-    damages: Among 'delete', 'empty', 'half' and 'flip'.
+    directory: The directory of the files.
+    rng: Generator that draws the bits to flip.
+    damages: Some of 'delete', 'empty', 'half' and 'flip'.
 
   Yields:
-    What is wrong, such as 'flip params/d/0'. A damage that changes nothing, as
-    emptying an empty file, is left out.
+    The damage and the file, such as 'flip params/d/0'. A damage that would
+    change nothing, such as emptying an empty file, is left out.
 
   Example:
     >>> for what in damaged('checkpoints/20', rng):  # doctest: +SKIP
@@ -135,18 +135,18 @@ def kill_at_step(
 
   Args:
     command: The program and its arguments.
-    step: When the signal goes out; 0 sends it after `delay_s` alone.
-    reached: What tells the last step: a function, or the JSON lines file that
-      the command logs to (see `processes.last_step`).
-    signal: What to send.
-    delay_s: How much later than that; a random one also hits what happens
-      between two rows, such as a save.
-    timeout_s: How long the step, and then the end, may take.
-    **options: Of `subprocess.Popen`.
+    step: The step to wait for; 0 only waits for `delay_s`.
+    reached: Function that returns the last step, or the JSON lines file that
+      the command logs to (see `commands.last_step`).
+    signal: The signal to send.
+    delay_s: Seconds to wait after the step; a random delay also hits events
+      between two lines of the log, such as a save.
+    timeout_s: Most seconds to wait for the step, and then for the end.
+    **options: Arguments of `subprocess.Popen`.
 
   Returns:
-    How the command ended, be it by the signal or, having never reached the
-    step, by itself.
+    How the command ended: by the signal, or by itself before it reached the
+    step.
 
   Example:
     >>> ended = kill_at_step(['sleep', '9'], 0, lambda: 0)
@@ -168,24 +168,24 @@ def run_with_kills(
     apart: tuple[int, int] = (1, 12), delay_s: float = 0.05,
     timeout_s: float = 300, **options: Any,
 ) -> list[commands.Ended]:
-  """Starts a command again and again, kills it at random, lets it end at last.
+  """Starts a command, kills it and restarts it several times, then lets it end.
 
   Args:
-    command: The program and its arguments: the same for every start.
-    reached: What tells the last step, as in `kill_at_step`.
-    rng: Draws when to kill.
-    kills: How often to kill it with SIGKILL.
-    apart: Least and most steps from where it was killed to the next kill.
-    delay_s: Most seconds that a kill is late, so as to hit saves too.
+    command: The program and its arguments, the same for every start.
+    reached: Function or file that gives the last step, as in `kill_at_step`.
+    rng: Generator that draws when to kill.
+    kills: Number of times to kill it with SIGKILL.
+    apart: Fewest and most steps between two kills.
+    delay_s: Most seconds by which a kill is delayed, to hit saves too.
     timeout_s: Most seconds that a start may take.
-    **options: Of `subprocess.Popen`.
+    **options: Arguments of `subprocess.Popen`.
 
   Returns:
-    How each start ended, the last one by itself.
+    How each start ended; the last one ends by itself.
 
   Raises:
-    AssertionError: If the command ended with another code than 0, or finished
-      before it could be killed so often: then give it more steps.
+    AssertionError: If the command ended with an exit code other than 0, or
+      finished before the last kill; in that case, give it more steps.
   """
   now = reached if callable(reached) else lambda: commands.last_step(reached)
   ends = []
@@ -208,22 +208,23 @@ def run_with_kills(
 
 @contextlib.contextmanager
 def fill_disk(largest_file: int, pid: int = 0) -> Iterator[None]:
-  """Lets no file of a process grow beyond a size, as on a full disk.
+  """Limits the size of a process's files, to act like a full disk.
 
-  By the limit RLIMIT_FSIZE: writing more raises OSError ('File too large')
-  in place of 'No space left on device'. It needs no privileges and harms
-  nobody else; children that are started within inherit it.
+  Sets the limit RLIMIT_FSIZE: writing more raises OSError ('File too large')
+  instead of 'No space left on device'. It needs no privileges and does not
+  affect other processes; child processes started in the block inherit it.
 
   Args:
-    largest_file: Bytes: above what the process logs, below what it saves.
-    pid: Of another process (Linux only); 0 is this one.
+    largest_file: Limit in bytes; choose it above the size of logs and below the
+      size of saves.
+    pid: Id of another process (Linux only); 0 is this process.
   """
-  import resource  # Not on Windows, nor is the limit.
+  import resource  # Windows has neither the module nor the limit.
 
   def limit(*values):
     if pid:
       return resource.prlimit(pid, resource.RLIMIT_FSIZE, *values)
-    if values:  # Python itself ignores the signal that comes with the error.
+    if values:  # Python ignores the signal that accompanies the error.
       resource.setrlimit(resource.RLIMIT_FSIZE, *values)
     return resource.getrlimit(resource.RLIMIT_FSIZE)
 
@@ -239,16 +240,16 @@ def fill_disk(largest_file: int, pid: int = 0) -> Iterator[None]:
 def inject_nan(batches: Any, steps: Container[int]) -> Any:
   """Returns batches whose float entries are NaN at some steps.
 
-  A causal model reads no floats but the weights of its targets; they are
-  enough: the loss and every gradient become NaN.
+  The only floats that a causal model reads are the weights of targets. NaN
+  weights make the loss and every gradient NaN.
 
   Args:
     batches: A function from the step to a batch, or an iterable of batches,
       counted from 0. A batch is any tree of arrays.
-    steps: Where the NaN are.
+    steps: The steps whose batches become NaN.
 
   Returns:
-    The same kind of thing; a function keeps its attributes.
+    A function or an iterable, like `batches`; a function keeps its attributes.
 
   Example:
     >>> batches = inject_nan(lambda step: {'weights': np.ones(2)}, {3})
@@ -264,16 +265,16 @@ def inject_nan(batches: Any, steps: Container[int]) -> Any:
 
 
 def assert_bitwise(got: Any, want: Any) -> None:
-  """Raises unless two trees hold the same bits under the same names and types.
+  """Raises AssertionError unless trees have the same paths, types and bits.
 
-  Stricter than equality: 0.0 is not -0.0, and a NaN is itself.
+  Unlike equality, 0.0 differs from -0.0, and a NaN is equal to itself.
 
   Args:
-    got: A tree of arrays; keys of `jax.random` count as their data.
-    want: What it should be.
+    got: A tree of arrays; keys of `jax.random` are compared by their data.
+    want: The expected tree.
 
   Raises:
-    AssertionError: Naming the first path that differs, and how.
+    AssertionError: If trees differ; names the first path and the difference.
 
   Example:
     >>> assert_bitwise({'a': np.float32(0)}, {'a': np.float32(-0.0)})

@@ -1,4 +1,4 @@
-"""The total of a loss and its gradient, whichever form the loss returns."""
+"""The total of a loss and its gradient, for all forms that losses return."""
 from collections.abc import Callable, Mapping
 import functools
 from typing import Any
@@ -16,11 +16,11 @@ def sums(loss: Loss, params: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
   """Returns the summed loss of a batch and the weight to divide it by.
 
   Args:
-    loss: An objective that returns a dict with a `Mean` called 'loss', one
-      that returns a `Mean` (anything with `total` and `weight`) or the pair,
-      or one that returns the scalar mean over `batch['weights']`.
-    params: Its parameters.
-    batch: Its batch.
+    loss: An objective that returns a dict with a `Mean` called 'loss', or a
+      `Mean` (any object with `total` and `weight`), or a pair (total, weight),
+      or the scalar mean over `batch['weights']`.
+    params: The parameters.
+    batch: The batch.
 
   Example:
     >>> batch = {'weights': np.array([1., 1., 0.])}
@@ -38,16 +38,16 @@ def sums(loss: Loss, params: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
   return jnp.asarray(value) * weight, weight
 
 
-@functools.lru_cache(maxsize=16)  # Checks of one loss share what is compiled.
+@functools.lru_cache(maxsize=16)  # Checks of one loss share the compilation.
 def with_gradient(loss: Loss) -> Callable[..., dict[str, Any]]:
-  """Returns a compiled function to the sums of a loss and their gradient.
+  """Returns a compiled function of the sums of a loss and the gradient.
 
   Args:
     loss: As in `sums`.
 
   Returns:
-    `f(params, batch) -> {'total', 'weight', 'gradient'}`, the gradient being
-    that of the total.
+    `f(params, batch) -> {'total', 'weight', 'gradient'}`, with the gradient of
+    the total.
   """
   @jax.jit
   def compiled(params, batch):
@@ -69,7 +69,7 @@ def with_gradient(loss: Loss) -> Callable[..., dict[str, Any]]:
 
 
 def alive(what: str, result: dict[str, Any]) -> None:
-  """Raises if a gradient is zero everywhere: nothing could be wrong with it."""
+  """Raises AssertionError if a gradient is all zero, which proves nothing."""
   if not any(np.any(leaf) for leaf in jax.tree.leaves(result['gradient'])):
     raise AssertionError(
         f'{what} proves nothing: the gradient is zero everywhere. Does the '

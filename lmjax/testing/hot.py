@@ -11,18 +11,19 @@ _BIASES = ('bias', 'beta')
 
 
 def hot_params(params: Any, seed: int = 0, std: float = 0.15) -> Any:
-  """Returns parameters of the same shapes, drawn so that no part is idle.
+  """Returns parameters of the same shapes, drawn so that all of them matter.
 
-  Freshly initialised models hide their bugs: with a standard deviation of 0.02
-  attention is all but uniform, norm scales are one and biases zero, so that a
-  wrong rotary layout moves the logits by 6e-3 and the wrong GELU by 1e-5. Here
+  Freshly initialised models hide bugs: with a standard deviation of 0.02
+  attention is almost uniform, norm scales are 1 and biases 0, so that a wrong
+  rotary layout changes the logits by 6e-3 and the wrong GELU by 1e-5. Here
   kernels and embeddings are N(0, std^2), scales 1 + N(0, 0.1^2) and biases
-  N(0, 0.1^2), and a wrong sign, order or constant anywhere shows.
+  N(0, 0.1^2), so that a wrong sign, order or constant changes the output
+  visibly.
 
   Args:
-    params: Arrays or their shapes. What a leaf is, its name tells: `scale` or
-      `gamma`, `bias` or `beta`; all others are kernels.
-    seed: Of the draw, which depends on nothing else but names and shapes.
+    params: Arrays or their shapes. A leaf named `scale` or `gamma` is a scale,
+      one named `bias` or `beta` a bias; all others are kernels.
+    seed: Seed of the draw, which also depends on names and shapes.
     std: Standard deviation of kernels and embeddings.
 
   Example:

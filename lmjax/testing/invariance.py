@@ -1,12 +1,12 @@
-"""Changes of the input that must not matter, checked on anybody's model.
+"""Checks that changes of the input do not change the output, for any model.
 
-Every check takes small functions, never our classes: point them at a Flax
-module of your own. A model is a function of a batch, a dict of [B, T] arrays:
+Every check takes small functions instead of lmjax's classes, so that it works
+with any Flax module. A model is a function of a batch, a dict of [B, T] arrays:
 `inputs`, `targets`, `weights` (1 counts, 0 does not), `positions` (from 0 in
 each document) and `segments` (documents from 1 in each row; 0 is padding). Use
-the entries your model needs. A check passes silently or raises an
-AssertionError that says what differs, by how much, where, and what that
-usually means. Give them `hot.hot_params`: fresh ones hide mistakes.
+the entries that your model needs. A check passes silently or raises an
+AssertionError that reports the difference, its place, and its usual causes. Use
+parameters of `hot.hot_params`: freshly initialised ones hide mistakes.
 """
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,16 +25,16 @@ TOLERANCE = 5e-5  # Float32 rounding stays below 1e-5; bugs are above 4e-4.
 def no_future_leakage(
     apply: Callable[[Any], jax.Array], inputs: Any, *, seed: int = 0
 ) -> None:
-  """Checks that no output depends on a later input: not by a single bit.
+  """Checks that no bit of an output depends on a later input.
 
-  For each place, everything after it is replaced and the outputs up to it must
-  stay bit-identical. For real-valued inputs the gradient of each output with
-  respect to all later inputs must be exactly zero as well.
+  For each place, all inputs after it are replaced, and the outputs up to it
+  must stay bit-identical. For real-valued inputs the gradient of each output
+  with respect to all later inputs must be exactly zero as well.
 
   Args:
-    apply: Inputs to outputs `[B, T, ...]`, the parameters already bound.
+    apply: Function from inputs to outputs `[B, T, ...]`, with bound parameters.
     inputs: Token ids [B, T], or real numbers [B, T, D], T >= 2.
-    seed: Of the replacements.
+    seed: Seed of the replacements.
 
   Example:
     >>> no_future_leakage(lambda x: jnp.cumsum(x, axis=1), np.ones((2, 5, 3)))
@@ -93,23 +93,24 @@ def cached_decode_equals_full(
     lengths: Sequence[int] = (5, 2, 6), tolerance: float = TOLERANCE,
     seed: int = 0,
 ) -> None:
-  """Checks that decoding with a cache equals reading everything at once.
+  """Checks that decoding with a cache equals reading whole rows.
 
   Prompts of different lengths are padded on the left (segment 0, position 0)
-  and read in one call; then follow tokens one by one and at last two at once.
+  and read in one call; the next two calls read one token each, the last reads
+  two.
 
   Args:
-    decode: `(batch, cache) -> (logits_BTV, cache)`, reading `inputs`,
-      `positions` and `segments` of the new tokens; without a cache (None) it
-      reads whole rows.
-    empty_cache: `(rows, length) -> cache` with room for so many tokens.
-    vocab_size: Ids are drawn below it.
+    decode: `(batch, cache) -> (logits_BTV, cache)`, of the `inputs`,
+      `positions` and `segments` of new tokens; with None as the cache, of whole
+      rows.
+    empty_cache: `(rows, length) -> cache` with room for `length` tokens.
+    vocab_size: Ids are drawn from [0, vocab_size).
     lengths: Tokens of each prompt.
     tolerance: Largest relative error.
-    seed: Of the ids.
+    seed: Seed of the ids.
 
   Example:
-    A running sum of ids remembers one number a row:
+    The cache of a running sum of ids is one number per row:
 
     >>> def decode(batch, cache):
     ...   real = jnp.where(batch['segments'] > 0, batch['inputs'], 0)
@@ -160,18 +161,18 @@ def padding_invariance(
 ) -> None:
   """Checks that padding changes neither the loss nor its gradient.
 
-  Random inputs, targets and positions at padded places change no bit; longer
-  rows and rows of nothing but padding change no more than rounding; a batch of
-  padding alone has weight, loss and gradient zero.
+  Random inputs, targets and positions at padding must not change any bit.
+  Longer rows and rows of padding only may change rounding. A batch of padding
+  only must have weight, loss and gradient 0.
 
   Args:
     loss: `(params, batch) ->` an objective's dict with a `Mean` called 'loss',
       a `Mean`, a pair (total, weight), or the scalar mean.
     params: The parameters.
-    vocab_size: Ids are drawn below it.
-    lengths: Tokens of each document; one a row.
+    vocab_size: Ids are drawn from [0, vocab_size).
+    lengths: Tokens of each document; each has its own row.
     tolerance: Largest relative error.
-    seed: Of the ids.
+    seed: Seed of the ids.
 
   Example:
     >>> def loss(params, batch):
@@ -208,15 +209,15 @@ def packing_invariance(
     lengths: Sequence[int] = (5, 1, 8, 3), tolerance: float = TOLERANCE,
     seed: int = 0,
 ) -> None:
-  """Checks that documents packed in one row are as if each were alone.
+  """Checks that packing documents into one row changes no loss or gradient.
 
   Args:
     loss: As in `padding_invariance`.
     params: The parameters.
-    vocab_size: Ids are drawn below it.
+    vocab_size: Ids are drawn from [0, vocab_size).
     lengths: Tokens of each document.
     tolerance: Largest relative error.
-    seed: Of the ids.
+    seed: Seed of the ids.
 
   Example:
     >>> def loss(params, batch):
@@ -240,17 +241,17 @@ def batch_invariance(
     lengths: Sequence[int] = (5, 1, 8, 3), tolerance: float = TOLERANCE,
     seed: int = 0,
 ) -> None:
-  """Checks that a row's loss and gradient do not depend on its neighbours.
+  """Checks that a row's loss and gradient do not depend on other rows.
 
-  The sums over a batch are the sums over its rows one at a time.
+  The sums over a batch must equal the sums over its rows, read one at a time.
 
   Args:
     loss: As in `padding_invariance`.
     params: The parameters.
-    vocab_size: Ids are drawn below it.
-    lengths: Tokens of each document; one a row.
+    vocab_size: Ids are drawn from [0, vocab_size).
+    lengths: Tokens of each document; each has its own row.
     tolerance: Largest relative error.
-    seed: Of the ids.
+    seed: Seed of the ids.
 
   Example:
     >>> def loss(params, batch):

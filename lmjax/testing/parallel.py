@@ -1,7 +1,7 @@
-"""Whether a model trains the same on one device and on many, however divided.
+"""Checks that a model trains the same on one device and on any mesh of devices.
 
-As in `invariance`, the arguments are plain functions, and a failure says what
-differs, by how much, where, and what that usually means.
+As in `invariance`, the arguments are plain functions, and a failure reports the
+difference, its place, and its usual causes.
 """
 from collections.abc import Callable, Mapping, Sequence
 import functools
@@ -29,30 +29,30 @@ def assert_parallel_invariant(
     sequence: Literal['ring', 'ulysses'] = 'ring',
     loss_tolerance: float = _LOSS, parameter_tolerance: float = _PARAMETERS,
 ) -> None:
-  """Checks that training on any mesh of devices is training on one.
+  """Checks that training on any mesh of devices equals training on one device.
 
-  Dropout may be on: it draws the same bits if it is drawn by `core.draws`, as
-  the layers here do.
+  Dropout may be on: masks drawn by `core.draws`, as in lmjax's layers, are the
+  same on every mesh.
 
   Args:
     objective: `objective(params, batch, rng=key) -> {'loss': Mean, ...}`, with
-      a Mean of total and weight, as `train_step` takes it.
-    params: What to begin with.
-    batches: The batch of a step. Rows should count unequally many tokens: full
-      rows would hide the commonest mistake, a mean of means.
+      a Mean of total and weight, as in `train_step`.
+    params: The initial parameters.
+    batches: Function from a step to its batch. Rows should have unequal sums of
+      weights: full rows would hide the most common mistake, a mean of means.
     over: Meshes, such as 'data:2,fsdp:4', and 'pmap'. By default each axis
-      alone over all devices, and products of them.
-    optimizer: By default AdamW at a rate of 1e-3.
-    steps: Updates to compare.
-    microbatches: Parts into which many devices cut each batch.
-    rules: How parameters are cut, see `sharding`.
-    sequence: How attention meets all tokens that devices divide.
+      alone over all devices, and products of axes.
+    optimizer: The optimizer; by default AdamW with learning rate 1e-3.
+    steps: Number of updates to compare.
+    microbatches: Number of parts into which a mesh cuts each batch.
+    rules: How parameters are sharded; see `sharding`.
+    sequence: How attention sees all tokens if devices share a sequence.
     loss_tolerance: Largest relative difference of a loss.
     parameter_tolerance: Largest absolute difference of a parameter at the end.
 
   Raises:
-    AssertionError: Naming the mesh and the first step, or the parameter, that
-      differs; or if the check would prove nothing.
+    AssertionError: If training differs; names the mesh and the first step, or
+      the parameter. Also if the check would prove nothing.
 
   Example:
     >>> import jax.numpy as jnp
@@ -99,14 +99,14 @@ _WHY = {
 
 
 def _meshes() -> list[str]:
-  """Returns each axis over all devices, and products that fit."""
+  """Returns meshes of each axis over all devices, and products that fit."""
   count = jax.local_device_count()
   if count == 1:
     raise AssertionError(
         'assert_parallel_invariant proves nothing on one device. On a CPU, '
         "jax.config.update('jax_num_cpu_devices', 8) before JAX starts makes "
         'several.')
-  # Only certain models have experts, or layers that follow one another.
+  # Only some models have experts, or layers that can be cut into stages.
   meshes = [f'{axis}:{count}' for axis in sharding.AXES
             if axis not in ('expert', 'stage')]
   if count % 2 == 0 and count > 2:

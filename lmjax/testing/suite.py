@@ -1,4 +1,4 @@
-"""All checks of a decoder-like model in one call."""
+"""Runs all checks of a decoder-like model in one call."""
 from collections.abc import Callable
 from typing import Any
 
@@ -18,24 +18,24 @@ def check_all(
     empty_cache: Callable[[int, int], Any] | None = None,
     tolerance: float = invariance.TOLERANCE,
 ) -> list[str]:
-  """Checks a causal language model for all that should not matter to it.
+  """Runs all invariance checks of a causal language model.
 
   Args:
-    logits: `(params, batch) -> logits_BTV`, evaluating (no dropout) and reading
-      `inputs`, `positions` and `segments` of the batch.
-    params: The parameters; `hot.hot_params` makes checks sharp.
-    vocab_size: Ids are drawn below it.
+    logits: `(params, batch) -> logits_BTV`, without dropout, of the `inputs`,
+      `positions` and `segments` of the batch.
+    params: The parameters; `hot.hot_params` makes the checks more sensitive.
+    vocab_size: Ids are drawn from [0, vocab_size).
     length: Tokens of the longest document; the model reads 2 * length + 2.
     decode: `(params, batch, cache) -> (logits_BTV, cache)`; None skips the
       check of cached decoding.
-    empty_cache: `(rows, length) -> cache`, with `decode`.
+    empty_cache: `(rows, length) -> cache`; needed with `decode`.
     tolerance: Largest relative error where bits may differ.
 
   Returns:
-    The names of the checks that were made.
+    The names of the checks that ran.
 
   Raises:
-    AssertionError: After all checks, with the message of each that failed.
+    AssertionError: If checks failed; has the messages of all that failed.
 
   Example:
     >>> def logits(params, batch):  # A bigram model.
