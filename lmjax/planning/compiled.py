@@ -1,9 +1,9 @@
-"""A run's training step, compiled for devices that are not there.
+"""Compiles a run's training step for devices that this machine does not have.
 
-The compilers of TPUs and of NVIDIA's GPUs need no device: told what kind and
-how many, they compile the step as they would there, and say what memory each
-device has to hold. That is the step itself, on abstract arrays, with the
-kernels of its platform: what `estimate` estimates, known.
+The compilers for TPUs and NVIDIA GPUs need no device: given the kind and number
+of devices, they compile the step and report the memory that it takes on each
+device. The step is compiled with abstract arrays and the kernels of the target
+platform, so the memory is exact where `estimate` only estimates it.
 """
 from collections.abc import Callable, Mapping
 import dataclasses
@@ -29,15 +29,15 @@ from lmjax.training import step as step_lib
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-  """What a compiled step holds on each device.
+  """The memory of a compiled step on each device.
 
   Attributes:
-    device: Which device.
-    count: How many.
-    memory: Bytes, by what they are.
-    seconds: That it took to compile.
-    text: The compiled program, in which `testing.exchanges` reads what GPUs
-      exchange (those of TPUs hide it in kernels).
+    device: The kind of device.
+    count: The number of devices.
+    memory: Bytes on each device, by use.
+    seconds: Time to compile, in seconds.
+    text: The compiled program, from which `testing.exchanges` reads the
+      communication of GPUs (programs for TPUs hide it in kernels).
   """
   device: devices_lib.Device
   count: int
@@ -52,21 +52,21 @@ class Compiled:
 
 def compile_step(config: experiment.Pretrain, name: str,
                  sizes: Mapping[str, int]) -> Compiled:
-  """Compiles a step of a run.
+  """Compiles a training step of a run.
 
-  Not for a process that trains on TPUs itself: TPUs' compiler is told, by the
-  environment, that there are none.
+  It must not be called in a process that trains on TPUs, because it sets
+  environment variables that let the TPU compiler work without TPUs.
 
   Args:
-    config: The run; its model's vocabulary has to be a number, its objective
-      one that reads rows of text and needs no tokenizer.
-    name: Of the device, such as 'h100' or 'tpu-v5p'.
-    sizes: Of the axes of the mesh, from `sharding.parse`; all kinds.
+    config: The run. Its model's vocabulary has to be a number, and its
+      objective has to read rows of text without a tokenizer.
+    name: The name of the device, such as 'h100' or 'tpu-v5p'.
+    sizes: The sizes of all mesh axes, from `sharding.parse`.
 
   Raises:
     InputError: If the compiler is not installed or does not know the device,
-      rows, heads or the like do not divide, or the step does not fit and the
-      compiler stops for that, as that of TPUs does.
+      sizes such as rows or heads do not divide, or the compiler stops because
+      the step does not fit into memory, as the TPU compiler does.
   """
   device = devices_lib.named(name)
   prepared.check_sized(config)
@@ -88,7 +88,7 @@ def compile_step(config: experiment.Pretrain, name: str,
     if 'RESOURCE_EXHAUSTED' not in str(error):
       raise
     raise errors.InputError(
-        f'The step does not fit {name}, says its compiler, which then stops: '
+        f'The step does not fit {name}, and its compiler has stopped: '
         f'{str(error).splitlines()[0]} Divide it over more devices, or set '
         '--config.model.remat=full or more --config.training.microbatches.'
     ) from error
@@ -124,28 +124,28 @@ def _check_offload(config, platform):
   for field, found in waits.items():
     if found and platform == 'gpu':
       raise errors.InputError(
-          f'{field} keeps arrays in the memory of the host, which a GPU that '
-          'is not there does not tell from its own. Compile for a TPU, or set '
+          f'{field} keeps arrays in host memory, which the GPU compiler counts '
+          'as device memory if there is no GPU. Compile for a TPU, or set '
           f'--config.{field}=none.')
 
 
 def _lying(tree, where):
-  """Returns shapes that say where they lie."""
+  """Returns the shapes of a tree with their shardings."""
   return jax.tree.map(lambda x, where: jax.ShapeDtypeStruct(
       x.shape, x.dtype, sharding=where), tree, where)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Gpu:
-  """What a compiler is told of a GPU, beside memory and bandwidth.
+  """Facts about a GPU that its compiler needs, without memory and bandwidth.
 
   Attributes:
-    capability: Compute capability, major and minor.
-    cores: Multiprocessors.
-    units: float32 units of each.
-    shared: Bytes of shared memory of each.
-    cache: Bytes of the second-level cache.
-    clock: GHz.
+    capability: Compute capability, as (major, minor).
+    cores: Number of multiprocessors.
+    units: Number of float32 units per multiprocessor.
+    shared: Bytes of shared memory per multiprocessor.
+    cache: Bytes of the L2 cache.
+    clock: Clock rate in GHz.
   """
   capability: tuple[int, int]
   cores: int
@@ -155,18 +155,18 @@ class _Gpu:
   clock: float
 
 
-# NVIDIA's architecture white papers, and what the devices say of themselves.
+# From NVIDIA's architecture white papers and the devices' own properties.
 _HOPPER = _Gpu((9, 0), 132, 128, 228 * 1024, 50 * 2**20, 1.98)
 _AMPERE = _Gpu((8, 0), 108, 64, 164 * 1024, 40 * 2**20, 1.41)
 _GPUS = {
     'b200': _Gpu((10, 0), 148, 128, 228 * 1024, 132644864, 1.965),
     'h200': _HOPPER, 'h100': _HOPPER, 'a100-80': _AMPERE, 'a100-40': _AMPERE}
-# How the compiler calls them, and whether slices of them have 2 or 3 axes.
+# The compiler's name of each device, and the number of axes of its slices.
 _TPUS = {'tpu-v5e': ('v5e', 2), 'tpu-v5p': ('v5p', 3), 'tpu-v6e': ('v6e', 2)}
 
 
 def _devices(name, count):
-  """Returns the platform, and so many of its devices that are not there."""
+  """Returns the platform and `count` abstract devices of it."""
   if name in _TPUS:
     return 'tpu', _asked('tpu', _slice(*_TPUS[name], count))[:count]
   if name in _GPUS:
@@ -175,13 +175,12 @@ def _devices(name, count):
         'cuda', name, target_config=_target(name),
         topology=f'1x{-(-count // island)}x{min(count, island)}')[:count]
   raise errors.InputError(
-      f'No compiler is known that needs no {name} to compile for it; it is '
-      f'known of {", ".join((*_GPUS, *_TPUS))}. Without --compile, a plan '
-      'estimates.')
+      f'--compile needs a {name} to compile for it; without one, it works for '
+      f'{", ".join((*_GPUS, *_TPUS))}. Omit --compile to estimate instead.')
 
 
 def _asked(platform, name, **options):
-  # Of a machine without TPUs there is nothing to be asked over the network.
+  # Without these, libtpu would query the metadata server for the TPUs.
   for key, value in (
       ('TPU_SKIP_MDS_QUERY', '1'), ('TPU_ACCELERATOR_TYPE', 'v5litepod-4'),
       ('TPU_WORKER_ID', '0'), ('TPU_WORKER_HOSTNAMES', 'localhost'),
@@ -193,12 +192,12 @@ def _asked(platform, name, **options):
   except (RuntimeError, ValueError) as error:
     raise errors.InputError(
         f'The compiler of {platform} was not found or does not know {name}: '
-        f"pip install '.[{platform}]' installs it, devices are not needed. It "
-        f'said: {str(error).splitlines()[0]}') from error
+        f"pip install '.[{platform}]' installs it; no devices are needed. Its "
+        f'error: {str(error).splitlines()[0]}') from error
 
 
 def _slice(kind, axes, count):
-  """Returns the smallest slice with so many TPUs: its axes double in turn."""
+  """Returns the smallest slice with `count` TPUs, doubling its axes in turn."""
   sides = [2, 2, 1][:axes]
   while math.prod(sides) < count:
     sides[sides.index(min(sides))] *= 2
@@ -207,7 +206,7 @@ def _slice(kind, axes, count):
 
 
 def _target(name):
-  """Returns what XLA calls a target config, as text."""
+  """Returns XLA's target config of a GPU, as text."""
   gpu, device = _GPUS[name], devices_lib.DEVICES[name]
   major, minor = gpu.capability
   return f"""
@@ -231,12 +230,12 @@ def _target(name):
 
 def show(found: Compiled, name: str,
          console: rich.console.Console | None = None) -> None:
-  """Prints what a compiled step holds.
+  """Prints the memory of a compiled step.
 
   Args:
-    found: It.
-    name: Of its device.
-    console: Where to print.
+    found: The compiled step.
+    name: The name of its device.
+    console: The console to print to; None prints to stdout.
   """
   console = console or rich.console.Console()
   estimate.show_memory(
@@ -244,5 +243,5 @@ def show(found: Compiled, name: str,
       console)
   console.print(
       f'Compiled by JAX {jax.__version__} in {found.seconds:.0f} s, with the '
-      'kernels of the platform. What XLA keeps in reserve while it runs, and '
-      'fragments, come on top.', highlight=False, soft_wrap=True)
+      "kernels of the platform. XLA's reserve and fragmentation are not "
+      'included.', highlight=False, soft_wrap=True)

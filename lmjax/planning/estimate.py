@@ -1,12 +1,13 @@
-"""Whether a run fits a machine one does not have, and how fast it could be.
+"""Estimates whether a run fits a machine, and how fast it could be there.
 
-Everything is told from shapes: no array is made and nothing is compiled. (What
-compilers say that can be asked is in `ahead`.) Time is a bound by data sheets,
-not a forecast.
+The estimate uses only shapes: no array is created and nothing is compiled. (For
+the memory that a compiler reports, see `compiled`.) Times are bounds from data
+sheets, not forecasts.
 
-Memory is an accelerator's. Where tests hold it to what XLA says on a CPU, they
-let attention in bfloat16 write its logits, as a kernel would not; products of
-bfloat16 that XLA there computes in float32 are not planned.
+Memory is estimated for an accelerator. The tests compare it with XLA's figures
+on a CPU. For this they let attention in bfloat16 write its logits, which a
+kernel would not do. Products of bfloat16 that XLA computes in float32 on a CPU
+are not part of the estimate.
 """
 from collections.abc import Mapping
 import dataclasses
@@ -35,19 +36,19 @@ from lmjax.recipes import prepared
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """What a training step takes of each device, in bytes, FLOPs and seconds.
+  """The memory, work and time of a training step, per device unless stated.
 
   Attributes:
-    device: Which device.
-    sizes: Of the mesh's axes.
-    tokens: Of a step, on all devices.
-    model_flops: Of a step on all devices, without what is computed twice.
-    memory: Bytes held, by what they are.
-    flops: Of matrix products.
+    device: The kind of device.
+    sizes: The sizes of the mesh axes.
+    tokens: Tokens of a step, on all devices.
+    model_flops: FLOPs of a step on all devices, without recomputation.
+    memory: Bytes held, by use.
+    flops: FLOPs of matrix products.
     traffic: Bytes read from and written to memory.
-    sent: Bytes sent, by axis.
-    speeds: Bytes a second at which they are, by axis.
-    peak: FLOP/s of the device in the model's dtype.
+    sent: Bytes sent, by mesh axis.
+    speeds: Bytes per second of the links, by mesh axis.
+    peak: Peak FLOP/s of the device in the model's dtype.
   """
   device: devices.Device
   sizes: Mapping[str, int]
@@ -70,7 +71,7 @@ class Plan:
 
   @property
   def seconds(self) -> dict[str, float]:
-    """The time of each kind of work, if the device did nothing else."""
+    """The seconds of each kind of work at its peak rate."""
     return {'products': self.flops / self.peak,
             'memory': self.traffic / self.device.bandwidth,
             'exchange': sum(bytes_ / self.speeds[axis]
@@ -78,27 +79,27 @@ class Plan:
 
   @property
   def best(self) -> float:
-    """Seconds of a step in which all kinds of work go on at once."""
+    """The seconds of a step if all kinds of work overlap fully."""
     return max(self.seconds.values())
 
   @property
   def worst(self) -> float:
-    """Seconds of a step in which they follow one another, each at its peak."""
+    """The seconds of a step if the kinds of work do not overlap at all."""
     return sum(self.seconds.values())
 
 
 def plan(config: experiment.Pretrain, device: devices.Device,
          sizes: Mapping[str, int]) -> Plan:
-  """Plans a step of a run.
+  """Estimates a training step of a run.
 
   Args:
     config: The run; its model's vocabulary has to be a number.
-    device: One of the devices.
-    sizes: Of the axes of the mesh, from `sharding.parse`.
+    device: The kind of device.
+    sizes: The sizes of the mesh axes, from `sharding.parse`.
 
   Raises:
-    InputError: If rows, heads or the like do not divide, or nothing is known of
-      the kind of model or objective.
+    InputError: If sizes such as rows or heads do not divide, or the kind of
+      model, objective or mesh is not supported.
   """
   prepared.check_sized(config)
   _check(config, sizes)
@@ -147,41 +148,41 @@ def _check(config, sizes):
   mixture = config.model.traits.mixture
   if mixture is not None:
     raise errors.InputError(
-        f'A plan knows dense MLPs; got {type(mixture).__name__}.')
-  host = 'A plan is of a device\'s memory, not of its host; '
+        f'A plan supports only dense MLPs; got {type(mixture).__name__}.')
+  host = 'A plan covers the memory of devices, not of hosts; '
   if config.training.offload != 'none':
     raise errors.InputError(
-        f'{host}plan this with --config.training.offload=none: of optimizer '
-        'and activations a device then holds the larger, at best, not both.')
+        f'{host}plan this with --config.training.offload=none. With offload, a '
+        'device holds, at best, only the larger of optimizer and activations.')
   if config.model.traits.offloads:
     raise errors.InputError(
-        f'{host}plan this with --config.model.remat=dots, which keeps on the '
-        'device what would wait on the host.')
+        f'{host}plan this with --config.model.remat=dots, which keeps the same '
+        'arrays on the device.')
   unknown = [axis for axis in ('stage', 'expert') if sizes[axis] > 1]
   if unknown:
     raise errors.InputError(
-        f'A plan knows the axes data, fsdp, sequence and tensor, not '
+        f'A plan supports the axes data, fsdp, sequence and tensor, not '
         f'{" and ".join(unknown)}; --dry_run on a machine with the devices '
-        'tells what a device holds.')
+        'prints the memory of a device.')
   if sizes['sequence'] > 1 and config.training.sequence != 'ring':
     raise errors.InputError(
-        'A plan over the axis sequence knows rings; got training.sequence = '
-        f'{config.training.sequence}. --compile asks the compiler.')
+        'A plan over the axis sequence supports rings; got training.sequence = '
+        f'{config.training.sequence}. Use --compile to ask the compiler.')
   for axis in 'sequence', 'tensor':
     if sizes[axis] > 1:
       _check_attends(config.model, axis)
 
 
 def _check_attends(model, axis):
-  # What a device computes and sends is worked out of a decoder's fields.
+  # The work and messages of a device are computed from a decoder's fields.
   if not isinstance(model, decoder.DecoderConfig) or not model.traits.attends:
     raise errors.InputError(
-        f'A plan over the axis {axis} knows decoders with attention; got '
+        f'A plan over the axis {axis} supports decoders with attention; got '
         f'{type(model).__name__}. Plan it with data and fsdp.')
 
 
 def _rows(config, sizes):
-  """Returns the rows that a device reads at once."""
+  """Returns the number of rows that a device processes at once."""
   parts = sharding.shards_of_batch(sizes) * config.training.microbatches
   if config.data.batch_size % parts:
     nearest = max(1, round(config.data.batch_size / parts)) * parts
@@ -192,7 +193,7 @@ def _rows(config, sizes):
 
 
 def _bytes_per_device(tree: Any, sizes: Mapping[str, int]) -> dict[str, float]:
-  """Returns by path what a device holds of each array."""
+  """Returns the bytes of each array that a device holds, by path."""
   cuts = sharding.specs(tree, sizes)
   return {path: math.prod(leaf.shape) * leaf.dtype.itemsize / math.prod(
       sizes[axis] for axis in cuts[path] if axis)
@@ -200,13 +201,14 @@ def _bytes_per_device(tree: Any, sizes: Mapping[str, int]) -> dict[str, float]:
 
 
 def _divided(params, held):
-  """Returns by shape what gradients occupy: they are summed where they lie."""
+  """Returns the bytes of gradients, by shape; they are divided like parameters.
+  """
   return {(leaf.shape, leaf.dtype): held[path]
           for path, leaf in trees.items(params)}
 
 
 def _share(model, tensor):
-  """Returns the config of what one of the devices along `tensor` computes."""
+  """Returns the config of the part that one device along `tensor` computes."""
   if tensor == 1:
     return model
   mixer, mlp = model.block.mixer, model.block.mlp
@@ -232,7 +234,7 @@ def _share(model, tensor):
 
 def _kernel(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, dropout=0.0,
             dropout_rng=None, **options):
-  """Attends as a GPU's or TPU's kernel does: without T times S logits."""
+  """Attends like a GPU or TPU kernel, which does not write T x S logits."""
   if bias_BNTS is not None or (dropout and dropout_rng is not None):
     return attend_lib.plain(
         q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS=bias_BNTS, dropout=dropout,
@@ -243,7 +245,7 @@ def _kernel(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, dropout=0.0,
 
 
 def _gathered(params, model):
-  """Returns the bytes of the largest layer whole, and of the next to come."""
+  """Returns the bytes of two whole layers: the current and the next one."""
   groups = {}
   for path, leaf in trees.items(params):
     name = path.partition('/')[0]
@@ -254,15 +256,15 @@ def _gathered(params, model):
 
 
 def _sent(config, local, params, sizes, tokens):
-  """Returns the bytes that a device sends in a step, by axis.
+  """Returns the bytes that a device sends in a step, by mesh axis.
 
-  Collectives go round a ring: of n devices each sends (n - 1) / n of an array
-  that is gathered or scattered, and twice that of one that is summed. Along
-  fsdp parameters are gathered forward and backward and gradients scattered,
-  at every microbatch; along data and sequence gradients are summed, which the
-  compiler does at every microbatch as well; along tensor each block's two sums
-  of activations come forward and backward, and once more where blocks are
-  computed again. Along sequence keys and values go round as well: see `_round`.
+  Collectives use a ring: each of n devices sends (n - 1) / n of the bytes of an
+  array that is gathered or scattered, and twice as much if it is summed. In
+  every microbatch, parameters are gathered along fsdp in the forward and the
+  backward pass and gradients are scattered, and gradients are summed along data
+  and sequence. Along tensor, two arrays of activations per block are summed in
+  the forward and the backward pass, and one more if blocks are recomputed.
+  Along sequence, keys and values are also sent: see `_round`.
   """
   repeats = config.training.microbatches
   others = lambda axis: (sizes[axis] - 1) / sizes[axis]
@@ -289,23 +291,24 @@ def _sent(config, local, params, sizes, tokens):
 
 
 def _round(model, devices, tokens, width):
-  """Returns the bytes a device sends in a layer's attention over a ring.
+  """Returns the bytes that a device sends in a layer's attention over a ring.
 
-  Forward, keys and values go to all devices but the first; backward again, and
-  their gradients, in float32, back home. Before and after, forward and
-  backward, tokens are dealt for equal work and collected.
+  In the forward pass, keys and values are sent to all other devices. In the
+  backward pass they are sent again, and their gradients return in float32.
+  Before and after each pass, tokens are exchanged so that devices have equal
+  work.
   """
   mixer = model.block.mixer
   heads = mixer.size(model.width) * tokens
   keys, queries = 2 * mixer.kv_heads * heads, mixer.num_heads * heads
   passes = 2 + (model.remat == 'full')
-  dealt = 0.5 if devices == 2 else 1  # Of two, each keeps the half it has.
+  dealt = 0.5 if devices == 2 else 1  # Two devices each keep one half.
   return ((devices - 1) * passes * keys * width + devices * keys * 4
           + dealt * passes * (2 * queries + keys) * width)
 
 
 def _speeds(device, sizes):
-  """Returns the bytes a second along each axis; the last one's lie nearest."""
+  """Returns the bytes per second along each axis; the last is the nearest."""
   speeds, span = {}, 1
   for axis in reversed(sharding.AXES):
     span *= sizes[axis]
@@ -319,31 +322,31 @@ def show(found: Plan, name: str,
 
   Args:
     found: The plan.
-    name: Of its device.
-    console: Where to print.
+    name: The name of its device.
+    console: The console to print to; None prints to stdout.
   """
   console = console or rich.console.Console()
   count = math.prod(found.sizes.values())
   show_memory(f'{name}, each of {count}', found.memory, found.device, console)
   say = lambda text: console.print(text, highlight=False, soft_wrap=True)
-  say(f'{found.flops / 1e12:,.2f} TFLOPs of products a step and device, '
-      f'{found.model_flops / count / 1e12:,.2f} without what is computed '
-      f'twice; {found.traffic / 1e9:,.1f} GB of memory traffic.')
+  say(f'{found.flops / 1e12:,.2f} TFLOPs of products per step and device, '
+      f'{found.model_flops / count / 1e12:,.2f} without recomputation; '
+      f'{found.traffic / 1e9:,.1f} GB of memory traffic.')
   for axis, size in found.sent.items():
     say(f'{size / 1e9:,.2f} GB sent along {axis}, at '
         f'{found.speeds[axis] / 1e9:,.0f} GB/s.')
-  say('Seconds a step: ' + ', '.join(
+  say('Seconds per step: ' + ', '.join(
       f'{kind} {value:.4f}' for kind, value in found.seconds.items()) + '.')
-  say(f'At best {found.best:.4f} s a step if all goes on at once, '
-      f'{found.tokens / found.best:,.0f} tokens a second and '
+  say(f'At best {found.best:.4f} s per step if all work overlaps, '
+      f'{found.tokens / found.best:,.0f} tokens per second and '
       f'{found.model_flops / count / found.best / found.peak:.0%} of the peak; '
-      f'{found.worst:.4f} s if nothing does.')
-  say(f'Figures of the device: {found.device.source}.')
+      f'{found.worst:.4f} s if no work overlaps.')
+  say(f'Source of the device\'s figures: {found.device.source}.')
 
 
 def show_memory(title: str, memory: Mapping[str, float],
                 device: devices.Device, console: rich.console.Console) -> None:
-  """Prints what of a device's memory is held by what, and whether it fits."""
+  """Prints the memory of a device by use, and whether it fits."""
   total = sum(memory.values())
   table = rich.table.Table(title=title, title_justify='left')
   table.add_column('of')

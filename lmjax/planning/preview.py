@@ -1,4 +1,4 @@
-"""What a run would do, told before it does it: `--dry_run`."""
+"""A preview of a run, which `--dry_run` prints: size, cost and first batch."""
 from collections.abc import Mapping
 
 import jax
@@ -15,14 +15,15 @@ from lmjax.recipes import targets
 
 def show(config: experiment.Pretrain | experiment.Count, workdir: str,
          console: rich.console.Console | None = None) -> None:
-  """Prints size, cost and the first batch of a run, and computes nothing else.
+  """Prints the size, the cost and the first batch of a run, without a step.
 
-  Of a counted model, which has neither, it prints the data.
+  For a counted model it prints only the data.
 
   Args:
-    config: The run; its model's vocabulary may still be the tokenizer's.
-    workdir: Its directory, for tokenized text if `config.data.cache` is None.
-    console: Where to print.
+    config: The run; its model's vocabulary may be None, for the tokenizer's.
+    workdir: The directory of the run, for tokenized text if `config.data.cache`
+      is None.
+    console: The console to print to; None prints to stdout.
   """
   console = console or rich.console.Console()
   if isinstance(config, experiment.Count):
@@ -52,8 +53,8 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
   flops = parts.flops_per_token
   tokens = batches.tokens_per_batch
   console.print(
-      f'{flops / 1e6:,.2f} MFLOPs a token, {flops * tokens / 1e9:,.2f} GFLOPs '
-      f'a step of {tokens:,} tokens, {config.training.steps:,} steps: '
+      f'{flops / 1e6:,.2f} MFLOPs per token, {flops * tokens / 1e9:,.2f} '
+      f'GFLOPs per step of {tokens:,} tokens, {config.training.steps:,} steps: '
       f'{config.training.steps / batches.steps_per_epoch:,.2f} epochs.',
       highlight=False)
 
@@ -63,7 +64,7 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
 
   console.print(
       f'First batch, row 0 of {len(first["inputs"])}; '
-      f'{first["weights"].mean():.1%} of all targets count. Targets that do '
+      f'{first["weights"].mean():.1%} of all targets count. Targets that count '
       'are green, the others red:')
   console.print(targets.text_of(first, 0, parts.tokenizer))
   for name, array in first.items():
@@ -72,7 +73,7 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
 
 
 def _memory(config, parts, first, sizes, held) -> rich.table.Table:
-  """Returns what a device holds of the state, and of a step on its rows."""
+  """Returns a table of a device's memory for the state and for a step."""
   divisor = config.training.microbatches * sharding.shards_of_batch(sizes)
   rows = max(1, config.data.batch_size // divisor)
   activations = cost.memory(
@@ -96,17 +97,17 @@ def _memory(config, parts, first, sizes, held) -> rich.table.Table:
 
 
 def _of_mesh(sizes: Mapping[str, int]) -> str:
-  """Returns what the numbers of a device on a mesh are, and are not."""
+  """Returns a note on the memory of a device on a mesh."""
   mesh = ', '.join(
       f'{name} {size}' for name, size in sizes.items() if size > 1)
-  return (f'Mesh: {mesh or "one device"}. Activations are those of the rows of '
-          'a device, before the axes sequence, tensor and stage divide some of '
-          'them; while a layer computes, its parameters are gathered along '
-          'fsdp besides.')
+  return (f'Mesh: {mesh or "one device"}. Activations are for the rows of a '
+          'device, before the axes sequence, tensor and stage divide some of '
+          'them. The parameters of a layer, which are gathered along fsdp '
+          'while it computes, are not included.')
 
 
 def _of_part(held: Mapping[str, int], part: str) -> int:
-  """Returns the bytes of parameters under a top-level name, blocks as one."""
+  """Returns the bytes of parameters under a top-level name; blocks are one."""
   def belongs(path):
     field, _, rest = path.partition('/')
     name = rest.partition('/')[0]
@@ -116,7 +117,7 @@ def _of_part(held: Mapping[str, int], part: str) -> int:
 
 
 def _under(held: Mapping[str, int], start: str) -> int:
-  """Returns the bytes of all arrays whose path starts so."""
+  """Returns the bytes of all arrays whose path starts with `start`."""
   return sum(size for path, size in held.items() if path.startswith(start))
 
 

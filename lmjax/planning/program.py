@@ -1,11 +1,11 @@
-"""What a program multiplies, moves and holds, estimated from its trace.
+"""Estimates the FLOPs, memory traffic and peak memory of a program's trace.
 
-Nothing is compiled. The trace is read as a compiler would fuse it: matrix
-products, gathers, sorts and loops read and write arrays in memory, reductions
-write theirs; what is elementwise becomes part of whoever reads it, and is
-written only where an operation reads it that cannot compute it in passing, or
-where it is costly and read twice. Each array is held from the operation that
-writes it to the last one that reads it.
+Nothing is compiled. The trace is read as a compiler would fuse it. Matrix
+products, gathers, sorts and loops read and write arrays in memory, and
+reductions write their results. An elementwise operation is fused into its
+readers; its result is written only if a reader cannot be fused with it, or if
+it is costly and read twice. An array is held from the operation that writes it
+to the last one that reads it.
 """
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
@@ -15,38 +15,38 @@ from typing import Any
 import jax
 import jax.extend
 
-# Renamings of the same memory.
+# Operations whose result is the same memory as their operand.
 _ALIASES = frozenset({
     'reshape', 'squeeze', 'expand_dims', 'copy', 'copy_p', 'name',
     'sharding_constraint', 'stop_gradient', 'optimization_barrier'})
-# Elementwise, but never computed twice.
+# Elementwise operations that are too costly to compute twice.
 _COSTLY = frozenset({
     'exp', 'exp2', 'log', 'log1p', 'expm1', 'tanh', 'logistic', 'erf', 'rsqrt',
     'sqrt', 'div', 'pow', 'sin', 'cos', 'threefry2x32', 'random_bits', 'rem'})
-# Read and write whole arrays.
+# Operations that read and write whole arrays.
 _WHOLE = frozenset({
     'dot_general', 'ragged_dot_general', 'conv_general_dilated', 'gather',
     'scatter', 'scatter-add', 'scatter_add', 'sort', 'top_k', 'cumsum',
     'cumlogsumexp', 'cummax', 'scan', 'while', 'cond', 'all_to_all', 'ppermute',
     'fused'})
-# Of these, what changes an array at some places.
+# Those of them that update an array in place.
 _UPDATES = frozenset({'scatter', 'scatter-add', 'scatter_add'})
-# Arrays of many sizes do not fit together without gaps, and some operands are
-# laid out anew: what XLA plans on a CPU over the sum of the arrays.
+# XLA's memory on a CPU, divided by the sum of the arrays: arrays of different
+# sizes leave gaps, and some operands are copied to another layout.
 _PACKING = 1.15
 
 
-Shape = tuple[tuple[int, ...], Any]  # And dtype.
+Shape = tuple[tuple[int, ...], Any]  # A shape and a dtype.
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-  """What it takes to run a program once.
+  """The cost of running a program once.
 
   Attributes:
-    flops: Of matrix products.
+    flops: FLOPs of matrix products.
     traffic: Bytes read from and written to memory.
-    peak: Most bytes held at once, the program's inputs aside.
+    peak: Largest number of bytes held at once, without the program's inputs.
   """
   flops: float
   traffic: float
@@ -59,11 +59,11 @@ def cost(function: Callable[..., Any], *args: Any,
   """Returns the cost of `function(*args)`.
 
   Args:
-    function: Any that can be traced.
+    function: A function that JAX can trace.
     *args: Arrays or their shapes.
-    held: What an array of a shape and dtype occupies, where that differs from
-      its size: those divided over devices.
-    axes: Names and sizes of axes of devices over which it exchanges arrays.
+    held: Bytes of an array by shape and dtype, for arrays that are divided over
+      devices and so occupy less than their size.
+    axes: Names and sizes of the mapped axes that the function uses.
   """
   trace = jax.make_jaxpr(
       function, axis_env=list((axes or {}).items()))(*args).jaxpr
@@ -73,11 +73,11 @@ def cost(function: Callable[..., Any], *args: Any,
 def fused(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
   """Returns `function(operands, rest)` as a kernel that is one operation.
 
-  It keeps nothing for its gradient but the operands, and its gradient is one
-  operation as well, that computes again what it needs.
+  It saves only the operands for its gradient. The gradient is one operation
+  too, which recomputes all other values.
 
   Args:
-    function: Differentiated by its operands alone.
+    function: The function, which is differentiated only by its operands.
   """
   def gradient(cotangent, operands, rest):
     return jax.vjp(lambda operands: function(operands, rest), operands)[1](
@@ -91,8 +91,9 @@ def fused(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
   return run
 
 
-# Not a call that JAX sees through: it would take what depends on `rest` alone
-# out of a loop over layers, masks as large as all logits.
+# An opaque primitive rather than a call: JAX would move computations that
+# depend only on `rest`, such as masks as large as the logits, out of the loop
+# over layers.
 _FUSED = jax.extend.core.Primitive('fused')
 _FUSED.multiple_results = True
 _FUSED.def_abstract_eval(lambda *_, trace: trace.out_avals)
@@ -115,13 +116,13 @@ class _Operation:
   reads: list[int]
   writes: list[int]
   flops: float = 0.0
-  inner: Cost | None = None  # Of one turn of a loop, one branch.
+  inner: Cost | None = None  # Of one iteration of a loop, or of one branch.
   turns: int = 1
-  carried: Sequence[tuple[int, int]] = ()  # A loop's: what becomes of what.
+  carried: Sequence[tuple[int, int]] = ()  # A loop's pairs of input and output.
 
 
 class _Program:
-  """A trace with all calls inlined; arrays are numbers."""
+  """A trace with all calls inlined, in which arrays are numbered."""
 
   def __init__(self, trace, held, body=False):
     self.held = held
@@ -132,7 +133,7 @@ class _Program:
     self._inline(trace, names)
     found = [self._canonical(names.get(id(var))) for var in trace.outvars]
     self.outputs = {v for v in found if v is not None}
-    self.body = body  # Of a loop: its results go where the last ones were.
+    self.body = body  # A loop's body, which overwrites its last results.
     self._prune()
 
   def _new(self, names, var):
@@ -187,12 +188,12 @@ class _Program:
       operation.flops = _Program(inner[0], self.held).cost().flops
     elif inner:
       costs = [_Program(each, self.held, body=True).cost() for each in inner]
-      operation.inner = Cost(  # Packed once, outside.
+      operation.inner = Cost(  # `_PACKING` is applied once, by the outer cost.
           max(c.flops for c in costs), max(c.traffic for c in costs),
           max(c.peak for c in costs) / _PACKING)
       operation.turns = equation.params.get('length', 1)
     if name == 'scan':
-      # Constants come first, then what is carried: as large inside as outside.
+      # Constants come first, then the carry; both are as large as outside.
       count = _as_large(equation.outvars, inner[0].outvars)
       first = _as_large(equation.invars, inner[0].invars) - count
       operation.carried = [
@@ -201,7 +202,7 @@ class _Program:
     return operation
 
   def _prune(self):
-    """Leaves out operations whose results nobody reads."""
+    """Removes operations whose results are not used."""
     wanted, kept = set(self.outputs), []
     for operation in reversed(self.operations):
       if wanted & set(operation.writes):
@@ -229,8 +230,9 @@ class _Program:
   def cost(self) -> Cost:
     """Returns the cost of one run."""
     written = self._written()
-    sources = {v: frozenset([v]) for v in self.inputs}  # What it is read from.
-    runs = []  # (operation, what it reads, what it writes)
+    # From a value to the written arrays that it is computed from.
+    sources = {v: frozenset([v]) for v in self.inputs}
+    runs = []  # Triples of an operation, the arrays it reads and it writes.
     for operation in self.operations:
       read = frozenset().union(
           *(sources.get(v, frozenset()) for v in operation.reads))
@@ -262,14 +264,14 @@ class _Program:
       peak = max(peak, held + extra - self._in_place(operation, new, dying))
       held -= sum(self.bytes[v] for v in dying)
       alive -= dying
-      for value in new:  # Written and read by nobody.
+      for value in new:  # These are written but never read.
         if last.get(value, -1) < 0:
           held -= self.bytes[value]
           alive.discard(value)
     return Cost(flops, traffic, _PACKING * peak)
 
   def _in_place(self, operation, new, dying):
-    """Returns the bytes written over what is read for the last time."""
+    """Returns the bytes written over arrays that are read for the last time."""
     if operation.carried:
       return sum(self.bytes[write] for read, write in operation.carried
                  if read in dying and write in new)
@@ -286,7 +288,7 @@ class _Program:
 
 
 def _as_large(outside, inside):
-  """Returns how many variables of a loop are not cut into its turns."""
+  """Returns how many variables of a loop are not sliced per iteration."""
   return sum(len(outer.aval.shape) == len(inner.aval.shape)
              for outer, inner in zip(outside, inside, strict=True))
 

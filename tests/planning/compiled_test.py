@@ -49,7 +49,7 @@ def test_slices_are_the_smallest_that_hold_all():
 
 @pytest.mark.parametrize('device, mesh, changes, words', [
     ('h101', 'data:1', {}, 'choose from'),
-    ('t4', 'data:1', {}, 'known of b200, .*tpu-v6e. Without --compile'),
+    ('t4', 'data:1', {}, 'works for b200, .*tpu-v6e. Omit --compile'),
     ('tpu-v5e', 'data:3', {}, 'the nearest batch size that does is 9'),
     ('tpu-v5e', 'tensor:3', {}, 'num_heads'),
     ('tpu-v5e', 'data:1', {'vocab_size': None}, 'config.model.vocab_size'),

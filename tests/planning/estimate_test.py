@@ -167,7 +167,7 @@ def test_llama_3_8b_on_64_chips_is_planned_at_once():
     ('sequence:3', {}, '32 tokens do not divide over sequence:3.*is 30'),
     ('tensor:4', {}, 'num_kv_heads = 2 .* that does is tensor:2'),
     ('data:1', {'vocab_size': None}, 'set --config.model.vocab_size'),
-    ('data:1', {'remat': 'offload'}, 'not of its host; .*model.remat=dots'),
+    ('data:1', {'remat': 'offload'}, 'not of hosts; .*model.remat=dots'),
 ])
 def test_what_does_not_divide_is_refused(mesh, changes, words):
   with pytest.raises(errors.InputError, match=words):
@@ -177,14 +177,14 @@ def test_what_does_not_divide_is_refused(mesh, changes, words):
 def test_what_waits_on_the_host_is_refused():
   config = dataclasses.replace(CONFIG, training=dataclasses.replace(
       CONFIG.training, offload='optimizer'))
-  with pytest.raises(errors.InputError, match='not of its host; .*=none'):
+  with pytest.raises(errors.InputError, match='not of hosts; .*=none'):
     planned(config=config)
 
 
 def test_exchanges_of_heads_are_refused():
   config = dataclasses.replace(CONFIG, training=dataclasses.replace(
       CONFIG.training, sequence='ulysses'))
-  with pytest.raises(errors.InputError, match='knows rings; .*--compile'):
+  with pytest.raises(errors.InputError, match='supports rings; .*--compile'):
     planned('sequence:2', config=config)
 
 

@@ -3,7 +3,6 @@ import dataclasses
 import io
 import re
 
-import numpy as np
 import pytest
 import rich.console
 
@@ -40,14 +39,14 @@ def test_tells_size_cost_and_the_first_batch(tmp_path):
   text = shown(CONFIG, tmp_path)
   sized = dataclasses.replace(CONFIG.model, vocab_size=258)
   assert f'{trees.count(cost.shapes(sized)):,}' in text
-  assert 'optimizer' in text and 'MFLOPs a token' in text
+  assert 'optimizer' in text and 'MFLOPs per token' in text
   assert '<BOS>' in text and '<EOS>' in text
   first = data.batches()(0)
   assert str(first['inputs'][0, :12].tolist())[1:-1] in text
   assert '\x1b' not in text
   share = first['weights'].mean()
   assert share < 1 and f'{share:.1%} of all targets count' in text
-  flops = float(re.search(r'([\d.]+) MFLOPs a token', text)[1])
+  flops = float(re.search(r'([\d.]+) MFLOPs per token', text)[1])
   whole = float(re.search(r'([\d.]+) GFLOPs', text)[1])
   assert abs(whole - flops * 96 / 1e3) < 0.01  # Two rows of 48.
   epochs = CONFIG.training.steps / data.batches().steps_per_epoch
