@@ -2,9 +2,9 @@
 
   python experiments/pretrain.py --workdir=runs/demo
 
-Expected on Python 3.11's reference: 1.67 bits a byte on held-out text, within
-0.02, where a bigram has 2.03. 87 s in all on 2 cores of an Intel Xeon. Another
-Python carries another text, and other numbers.
+Expected on the reference of Python 3.11: 1.67 bits per byte on held-out text,
+within 0.02; a bigram has 2.03. Takes 87 s in total on 2 cores of an Intel Xeon.
+Other versions of Python have other texts, and so other numbers.
 """
 from lmjax.data import pipeline
 from lmjax.data.text import sources

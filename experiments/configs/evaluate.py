@@ -1,4 +1,4 @@
-r"""Scores a run on what it held out: the start of any other evaluation.
+r"""Scores a run on its held-out text; flags make other evaluations of it.
 
   python experiments/evaluate.py --workdir=runs/demo
   python experiments/evaluate.py --workdir=runs/demo \

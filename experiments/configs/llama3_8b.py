@@ -1,14 +1,14 @@
-"""Llama 3 8B from scratch, on text of your own, at 8,192 tokens a row.
+"""Llama 3 8B from scratch, on your own text, in rows of 8,192 tokens.
 
   python experiments/plan.py --device=h100 --mesh=fsdp:64 --config=llama3_8b
 
-Planned and compiled, not run. Expected of the command above: 14.6 GiB of the
-74.5 GiB of each of 64 H100, and between 1.9 s (all that is exchanged goes on
-beside the products) and 3.5 s (nothing does) a step of a million tokens. With
---compile the compiler of the H100 says 10.3 GiB, after 5 s on 2 cores of an
-Intel Xeon, and that of the TPU v5p (--device=tpu-v5p) 16.05 GiB, after 46 s.
-The model's sizes are published: Dubey et al., The Llama 3 Herd of Models,
-arXiv:2407.21783, table 3; the batch is a fourth of theirs at its smallest.
+Planned and compiled, but not run. Expected from the command above: 14.6 GiB of
+the 74.5 GiB of each of 64 H100, and 1.9 s (if all communication overlaps with
+computation) to 3.5 s (if none does) per step of a million tokens. With
+--compile, the compiler for the H100 reports 10.3 GiB, after 5 s on 2 cores of
+an Intel Xeon, and the compiler for the TPU v5p (--device=tpu-v5p) 16.05 GiB,
+after 46 s. The model's sizes are published: Dubey et al., The Llama 3 Herd of
+Models, arXiv:2407.21783, table 3; the batch is a fourth of their smallest one.
 """
 import dataclasses
 

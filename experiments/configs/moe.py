@@ -1,15 +1,15 @@
-"""A mixture of experts on the Python language reference, beside the demo.
+"""The demo with a mixture of experts in place of each MLP.
 
   python experiments/pretrain.py --workdir=runs/moe --config=moe
 
-The demo, but each MLP is 8 experts of half its width, of which a token uses 2:
-the same FLOPs for a token but for the router's.
+Each MLP becomes 8 experts of half its width, of which a token uses 2, so a
+token takes the same FLOPs, except for the router.
 
-Measured beside the demo for 33 steps, as many as both made in 50 s of a busy
-machine: 2,757,760 parameters of which a token uses 988,288 (the demo: 984,192);
-6.71 MFLOPs a token in training (6.68); 5.31 nats a token over steps 21 to 30 on
-text not seen before (5.18); 1.6 times the processor time for a step. So early
-the experts help nothing; all 450 steps were not measured.
+Measured with the demo for 33 steps, which both took in 50 s on a busy machine:
+2,757,760 parameters, of which a token uses 988,288 (the demo: 984,192);
+6.71 MFLOPs per token in training (6.68); 5.31 nats per token over steps 21 to
+30 on unseen text (5.18); 1.6 times the processor time per step. The experts do
+not help so early; the whole run of 450 steps was not measured.
 """
 from lmjax.data import pipeline
 from lmjax.data.text import sources

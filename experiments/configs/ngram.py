@@ -1,12 +1,12 @@
-r"""N-gram models by words or subwords, counted in one pass.
+r"""N-gram models of words or subwords, counted in one pass.
 
   python experiments/pretrain.py --workdir=runs/kn5 --config=ngram \
       --config.data.source.paths=input.txt --config.model.order=5
 
-Expected, modified Kneser-Ney, on the held-out text: words of Tiny Shakespeare
-(5,000 kinds, the last tenth held out, perplexity a token, line ends and <unk>
-among them), and 1,024 subwords of Python's reference (bits a byte; in place of
-the paths
+Expected on the held-out text, with modified Kneser-Ney smoothing: words of Tiny
+Shakespeare (5,000 different words, the last tenth held out; perplexity per
+token, line ends and <unk> included), and 1,024 subwords of Python's reference
+(bits per byte; replace the paths by
 
       --config.data.source.kind=Embedded --config.data.split.kind=HashSplit \
       --config.data.split.valid=0.1 --config.data.split.test=0 \
@@ -16,7 +16,7 @@ the paths
 
   order                       1      2      3      4      5      6
   Shakespeare, perplexity  181.25  83.85  79.85  78.37  78.19  78.15
-  reference, bits a byte    2.803  2.074  1.755  1.659  1.625  1.612
+  reference, bits per byte  2.803  2.074  1.755  1.659  1.625  1.612
 
 Counting takes 0.2 to 0.5 s for the 218,024 words, on one core of an Intel Xeon.
 """

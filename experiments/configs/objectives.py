@@ -3,14 +3,15 @@ r"""Every model with every objective that makes sense for it, on the same data.
   python experiments/pretrain.py --workdir=runs/mlm \
       --config=objectives:encoder_mlm --config.data.source.paths=input.txt
 
-What follows the colon is a name of `PAIRS`. Data, tokenizer, width, depth,
-batch and optimizer are those of `BASE` throughout: the speeches of Tiny
-Shakespeare, the last tenth held out, as characters, in rows of 128.
-experiments/compare_objectives.py trains them all and writes a table. One seed, 2
-minutes of processor time a pair on an Intel Xeon (bits a byte of the kind of
-likelihood named, exact ones on all held-out text, the others on its first 5,000
-tokens; accuracy of the probe, standard error 0.02, where the commonest speaker
-has 0.256, an untrained decoder 0.287 and naive Bayes 0.312):
+The name after the colon is a key of `PAIRS`. All pairs have the data,
+tokenizer, width, depth, batch size and optimizer of `BASE`: the speeches of
+Tiny Shakespeare as characters, in rows of 128, with the last tenth held out.
+experiments/compare_objectives.py trains all pairs and writes a table. With one
+seed and 2 minutes of processor time per pair on an Intel Xeon (bits per byte
+under the named kind of likelihood, exact ones on all held-out text, the others
+on its first 5,000 tokens; accuracy of the probe with standard error 0.02, where
+the most common speaker has 0.256, an untrained decoder 0.287 and naive Bayes
+0.312):
 
   pair                    steps  likelihood   bits/byte  probe
   ngram                       -  exact            2.227      -
@@ -40,11 +41,11 @@ has 0.256, an untrained decoder 0.287 and naive Bayes 0.312):
   electra                   186  none                 -  0.289
   encoder_contrastive       128  none                 -  0.270
 
-So little training tells how fast each begins, not how far it gets: no probe but
-those of the LSTMs is beyond chance above an untrained model's, and T5's long
-continuations are unlike the spans it was trained on. With 4 minutes instead:
-rotary_causal 2.580, ssm_causal 2.467, lstm_truncated 2.696, lstm_causal 2.705,
-decoder_causal 2.830.
+Such short training shows how fast each pair starts, not how good it becomes:
+only the LSTMs' probes are significantly better than an untrained model's, and
+T5 is scored on long continuations, unlike the spans it was trained on. With 4
+minutes: rotary_causal 2.580, ssm_causal 2.467, lstm_truncated 2.696,
+lstm_causal 2.705, decoder_causal 2.830.
 """
 import dataclasses
 
@@ -114,7 +115,7 @@ TEXTS = ('[MASK]', '[CLS]', '[SEP]')
 
 def pair(model, objective, specials=(), sentinels=0, **data):
   """Returns `BASE` with another model, objective and data fields."""
-  # A likelihood that takes a pass a token is taken of a part of the text.
+  # Likelihoods that take a pass per token score only a part of the text.
   tokens = None if objective.likelihood == 'exact' else 5000
   return dataclasses.replace(
       BASE, model=model, objective=objective,

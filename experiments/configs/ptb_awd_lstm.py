@@ -1,4 +1,4 @@
-r"""The Penn Treebank by words: the AWD-LSTM of Merity et al.
+r"""The Penn Treebank as words: the AWD-LSTM of Merity et al.
 
   python experiments/pretrain.py --workdir=runs/ptb_awd --config=ptb_awd_lstm \
       --config.data.source.paths=ptb.train.txt \
@@ -8,12 +8,12 @@ r"""The Penn Treebank by words: the AWD-LSTM of Merity et al.
       --config.split=test --config.scoring.carried=True \
       --config.scoring.context=500
 
-The files are Mikolov's: a sentence a line, 10,000 words, <unk> for the rest.
+The files are Mikolov's: one sentence per line, 10,000 words, others as <unk>.
 Published: perplexity 60.0 on the validation text, 57.3 on the test text
-(arXiv:1708.02182, table 1); 61.2 and 58.8 by the authors' released run.
+(arXiv:1708.02182, table 1); 61.2 and 58.8 from the authors' released run.
 
-Rows are 70 tokens throughout, where the authors draw a length near 70 for each
-batch and scale the rate with it. 500 epochs of 664 steps.
+All rows have 70 tokens; the authors draw a length near 70 for each batch and
+scale the learning rate with it. 500 epochs of 664 steps.
 """
 from lmjax.data import continuous
 from lmjax.data import pipeline

@@ -1,4 +1,4 @@
-r"""The Penn Treebank by words: a 5-gram with modified Kneser-Ney smoothing.
+r"""The Penn Treebank as words: a 5-gram with modified Kneser-Ney smoothing.
 
   python experiments/pretrain.py --workdir=runs/ptb_kn5 --config=ptb_kn5 \
       --config.data.source.paths=ptb.train.txt \
@@ -6,11 +6,12 @@ r"""The Penn Treebank by words: a 5-gram with modified Kneser-Ney smoothing.
       --config.data.split.test_source.paths=ptb.test.txt
   python experiments/evaluate.py --workdir=runs/ptb_kn5 --config.split=test
 
-The files are Mikolov's: a sentence a line, 10,000 words, <unk> for the rest; a
-line is a document, so that no context crosses its end, as in SRILM and KenLM.
-Published: perplexity 141.2 on the test text (Mikolov, Statistical Language
-Models Based on Neural Networks, 2012, table 4.1), by Kneser-Ney smoothing with
-one discount an order; modified Kneser-Ney should be a little better.
+The files are Mikolov's: one sentence per line, 10,000 words, others as <unk>.
+Each line is a document, so that no context crosses its end, as in SRILM and
+KenLM. Published: perplexity 141.2 on the test text (Mikolov, Statistical
+Language Models Based on Neural Networks, 2012, table 4.1), with Kneser-Ney
+smoothing of one discount per order; modified Kneser-Ney should be a little
+better.
 """
 from lmjax.data import pipeline
 from lmjax.data.text import sources

@@ -1,4 +1,4 @@
-r"""The Penn Treebank by words: the medium LSTM of Zaremba et al.
+r"""The Penn Treebank as words: the medium LSTM of Zaremba et al.
 
   python experiments/pretrain.py --workdir=runs/ptb_medium \
       --config=ptb_lstm_medium --config.data.source.paths=ptb.train.txt \
@@ -8,14 +8,14 @@ r"""The Penn Treebank by words: the medium LSTM of Zaremba et al.
       --config.split=test --config.scoring.carried=True \
       --config.scoring.context=500
 
-The files are Mikolov's: a sentence a line, 10,000 words, <unk> for the rest.
+The files are Mikolov's: one sentence per line, 10,000 words, others as <unk>.
 Published: perplexity 86.16 on the validation text, 82.07 on the test text
 (TensorFlow's ptb_word_lm).
 
-Zaremba et al. (arXiv:1409.2329) take the loss as a sum over the 35 steps of a
-row, with rate 1 and the gradient's norm clipped to 5. Here it is a mean over
-tokens, so the same update has rate 35 and clips at 5 / 35. 39 epochs of 1,328
-steps.
+Zaremba et al. (arXiv:1409.2329) sum the loss over the 35 steps of a row, with
+learning rate 1 and the gradient's norm clipped to 5. Here the loss is a mean
+over tokens, so the same update has learning rate 35 and clips at 5 / 35. 39
+epochs of 1,328 steps.
 """
 from lmjax.data import continuous
 from lmjax.data import pipeline

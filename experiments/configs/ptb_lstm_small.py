@@ -1,4 +1,4 @@
-r"""The Penn Treebank by words: the small LSTM of Zaremba et al.
+r"""The Penn Treebank as words: the small LSTM of Zaremba et al.
 
   python experiments/pretrain.py --workdir=runs/ptb_small \
       --config=ptb_lstm_small --config.data.source.paths=ptb.train.txt \
@@ -8,16 +8,16 @@ r"""The Penn Treebank by words: the small LSTM of Zaremba et al.
       --config.split=test --config.scoring.carried=True \
       --config.scoring.context=500
 
-The files are Mikolov's: a sentence a line, 10,000 words, <unk> for the rest.
+The files are Mikolov's: one sentence per line, 10,000 words, others as <unk>.
 Published: perplexity 121.39 on the validation text, 115.91 on the test text
 (TensorFlow's ptb_word_lm); 115 on the test text (the authors' code).
 
-Zaremba et al. (arXiv:1409.2329) take the loss as a sum over the 20 steps of a
-row, with rate 1 and the gradient's norm clipped to 5. Here it is a mean over
-tokens, so the same update has rate 20 and clips at 5 / 20. 13 epochs of 2,324
-steps. A machine of 2 Intel Xeon cores reads 7,200 tokens/s (timed on other text
-of the same vocabulary size): 28 minutes in all. The treebank itself is licensed,
-and the run on it is still to be made here.
+Zaremba et al. (arXiv:1409.2329) sum the loss over the 20 steps of a row, with
+learning rate 1 and the gradient's norm clipped to 5. Here the loss is a mean
+over tokens, so the same update has learning rate 20 and clips at 5 / 20. 13
+epochs of 2,324 steps. 2 cores of an Intel Xeon read 7,200 tokens/s (timed on
+another text with the same vocabulary size), which makes 28 minutes in total.
+The treebank is licensed, and this config has not been run on it yet.
 """
 from lmjax.data import continuous
 from lmjax.data import pipeline

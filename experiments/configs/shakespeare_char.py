@@ -1,13 +1,13 @@
-r"""Tiny Shakespeare by characters: nanoGPT's recipe for a CPU.
+r"""Tiny Shakespeare as characters: nanoGPT's recipe for a CPU.
 
   python experiments/pretrain.py --workdir=runs/char --config=shakespeare_char \
       --config.data.source.paths=input.txt
 
-Published: 1.88 nats a character, on random crops of the validation split
-(nanoGPT's README). Expected, on all of that split, means of seeds 0, 1 and 2:
+Published: 1.88 nats per character, on random crops of the validation split
+(nanoGPT's README). Expected on the whole split, as means of seeds 0, 1 and 2:
 1.888 with stride 32 (1.883, 1.896, 1.883), 1.913 with disjoint windows (stride
-64: 1.907, 1.922, 1.910); a tolerance of 0.02 covers another seed. 76 s of
-training, 95 s in all, on 2 cores of an Intel Xeon.
+64: 1.907, 1.922, 1.910); tolerance for other seeds 0.02. Takes 76 s of
+training, 95 s in total, on 2 cores of an Intel Xeon.
 """
 from lmjax.data import packing
 from lmjax.data import pipeline

@@ -1,15 +1,16 @@
-r"""Tiny Shakespeare by characters: what four minutes on two cores can reach.
+r"""Tiny Shakespeare as characters: the best of four minutes on two cores.
 
   python experiments/pretrain.py --workdir=runs/better \
       --config=shakespeare_char_better --config.data.source.paths=input.txt
 
-Expected, on all of the validation split (the last tenth), seed 0: 1.487 nats a
-character with stride 16, 1.510 with disjoint windows (stride 128). 221 s of
-training, 254 s in all, on 2 cores of an Intel Xeon. nanoGPT's recipe for a GPU,
-ten times the size, is published with 1.4697 on random crops of 256 characters.
+Expected on the whole validation split (the last tenth), with seed 0: 1.487 nats
+per character with stride 16, 1.510 with disjoint windows (stride 128). Takes
+221 s of training, 254 s in total, on 2 cores of an Intel Xeon. The published
+value of nanoGPT's recipe for a GPU, with a model ten times as large, is 1.4697
+on random crops of 256 characters.
 
-Against `shakespeare_char.py`: Muon for the matrices, rotary positions, SwiGLU,
-RMSNorm, a context of 128, and a learning rate that falls to zero.
+Differences to `shakespeare_char.py`: Muon for the matrices, rotary positions,
+SwiGLU, RMSNorm, a context of 128, and a learning rate that falls to zero.
 """
 from lmjax.data import packing
 from lmjax.data import pipeline
