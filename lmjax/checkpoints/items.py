@@ -28,22 +28,13 @@ def of(state: step_lib.TrainState) -> dict[str, Any]:
 
 def to_host(state: step_lib.TrainState) -> dict[str, Any]:
   """Returns host copies of the items, as dicts nested by the parts of paths."""
-  def nested(tree):
-    root = {}
-    for path, leaf in trees.items(tree):
-      *parents, name = path.split('/')
-      node = root
-      for parent in parents:
-        node = node.setdefault(parent, {})
-      node[name] = leaf
-    return root
-
   items = of(state)
   shared = jax.tree.map(_shares_memory, items)
   items = jax.tree.map(  # The next step reuses the memory of the state.
       lambda leaf, copy: np.array(leaf) if copy else np.asarray(leaf),
       jax.device_get(items), shared)
-  return {name: nested(tree) for name, tree in items.items()}
+  return {name: trees.nested(trees.items(tree))
+          for name, tree in items.items()}
 
 
 def to_state(

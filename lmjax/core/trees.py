@@ -1,5 +1,5 @@
 """Parameter trees: readable paths, counts, patterns and digests."""
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import hashlib
 import re
 from typing import Any
@@ -25,6 +25,26 @@ def map_paths(function: Callable[[str, Any], Any], tree: Any) -> Any:
   """Maps `function(path, leaf)` over a tree."""
   return jax.tree_util.tree_map_with_path(
       lambda key_path, leaf: function(path_of(key_path), leaf), tree)
+
+
+def nested(leaves: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+  """Returns leaves as nested dicts, a level for each part of their paths.
+
+  Args:
+    leaves: Pairs (path, leaf), such as `items` yields of any tree.
+
+  Example:
+    >>> nested({'mlp/in/kernel': 1, 'mlp/out/kernel': 2}.items())
+    {'mlp': {'in': {'kernel': 1}, 'out': {'kernel': 2}}}
+  """
+  root: dict[str, Any] = {}
+  for path, leaf in leaves:
+    *parents, name = path.split('/')
+    node = root
+    for parent in parents:
+      node = node.setdefault(parent, {})
+    node[name] = leaf
+  return root
 
 
 def count(tree: Any) -> int:

@@ -16,7 +16,9 @@ from lmjax.nn import block as block_lib
 from lmjax.nn import caches
 from lmjax.nn import layers
 from lmjax.nn import masks
+from lmjax.nn import pattern as pattern_lib
 from lmjax.nn import positions as positions_lib
+from lmjax.nn import stack as stack_lib
 from lmjax.nn import taps
 
 
@@ -30,6 +32,7 @@ class DecoderConfig(vocabulary.Sized):
     width: D, the size of the residual stream.
     num_layers: How many blocks.
     block: The block, with its mixer, MLP and norms.
+    pattern: How layers differ in their blocks; None: all are alike.
     positions: How positions enter.
     final_norm: The norm before the head; None where blocks end in one.
     causal: Whether it is trained to see only what came before a token, and so
@@ -57,6 +60,7 @@ class DecoderConfig(vocabulary.Sized):
   width: int = 128
   num_layers: int = 4
   block: block_lib.Config = block_lib.PreNorm()
+  pattern: pattern_lib.Pattern | None = None
   positions: positions_lib.Positions = positions_lib.Learned()
   final_norm: layers.Norm | None = layers.LayerNorm()
   causal: bool = True
@@ -75,7 +79,7 @@ class DecoderConfig(vocabulary.Sized):
       if getattr(self, field) < 1:
         raise errors.InputError(
             f'model.{field} should be at least 1; got {getattr(self, field)}.')
-    self.block.mixer.size(self.width)
+    self.arrangement.check_width(self.width)
 
   @property
   def policy(self) -> layers.Policy:
@@ -84,12 +88,19 @@ class DecoderConfig(vocabulary.Sized):
         self.init_std / (2 * self.num_layers) ** 0.5)
 
   @property
+  def arrangement(self) -> pattern_lib.Arrangement:
+    """The layers in order."""
+    return pattern_lib.arrange(
+        self.pattern, self.block, self.num_layers, self.positions)
+
+  @property
   def traits(self) -> model.Traits:
+    arrangement = self.arrangement
     return model.Traits(
         causal=self.causal, both_ways=not self.causal,
-        attends=self.block.mixer.attends, cached=self.causal, blocks=True,
-        stages=self.scan, offloads=self.remat == 'offload',
-        mixture=self.block.mlp.mixture)
+        attends=arrangement.attends, cached=self.causal, blocks=True,
+        stages=arrangement.stages if self.scan else 0,
+        offloads=self.remat == 'offload', mixture=arrangement.mixture)
 
   def build(self, attend: Callable[..., jax.Array] = attend_lib.best
             ) -> 'Decoder':
@@ -112,9 +123,8 @@ class Decoder(nn.Module):
     self.embed = layers.Embedding(config.vocab_size, config.width, policy)
     if not config.tied:
       self.head = layers.Head(config.vocab_size, policy, config.head_bias)
-    self.stack = block_lib.Stack(
-        config.block, config.num_layers, policy, config.positions, self.attend,
-        config.scan, config.remat)
+    self.stack = stack_lib.Stack(
+        config.arrangement, policy, self.attend, config.scan, config.remat)
     nn.share_scope(self, self.stack)  # `layer_0/...`, not `stack/layer_0/...`.
 
   def __call__(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
@@ -191,11 +201,9 @@ class Decoder(nn.Module):
       raise errors.InputError(
           f'A cache of {length} tokens exceeds model.context = '
           f'{config.context}.')
-    layer = config.block.mixer.empty_cache(
-        batch, length, config.width, config.dtype)
-    each = (layer,) * config.num_layers
-    if config.scan:
-      each = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    each = stack_lib.empty_caches(
+        config.arrangement, config.scan, lambda block: block.mixer.empty_cache(
+            batch, length, config.width, config.dtype))
     return caches.Tokens.empty(each, batch, length)
 
 

@@ -15,7 +15,9 @@ from lmjax.nn import attend as attend_lib
 from lmjax.nn import block as block_lib
 from lmjax.nn import layers
 from lmjax.nn import masks
+from lmjax.nn import pattern as pattern_lib
 from lmjax.nn import positions as positions_lib
+from lmjax.nn import stack as stack_lib
 from lmjax.nn import taps
 
 NORM = layers.LayerNorm(epsilon=1e-12)
@@ -76,6 +78,7 @@ class EncoderConfig(vocabulary.Sized):
     width: D, the size of the residual stream.
     num_layers: How many blocks.
     block: The block, with its mixer, MLP and norms.
+    pattern: How layers differ in their blocks; None: all are alike.
     positions: How positions enter.
     position_offset: The number of the first position (2 in RoBERTa, whose
       first two rows of the table are never read).
@@ -86,7 +89,6 @@ class EncoderConfig(vocabulary.Sized):
     embed_norm: The norm of the summed embeddings, or None.
     embed_dropout: Rate of dropout after it.
     shared_layers: Whether all layers are one, applied `num_layers` times.
-    alternating: Which layers attend locally; None lets all see everything.
     final_norm: The norm after the last block; None where blocks end in one.
     tokens: The head of `logits`, or None.
     pooler: What makes `pooled` and `pair_logits`, or None.
@@ -110,6 +112,7 @@ class EncoderConfig(vocabulary.Sized):
   num_layers: int = 4
   block: block_lib.Config = block_lib.PostNorm(
       mlp=layers.MLPConfig(activation='gelu'), norm=NORM)
+  pattern: pattern_lib.Pattern | None = None
   positions: positions_lib.Positions = positions_lib.Learned()
   position_offset: int = 0
   embedding_size: int | None = None
@@ -117,7 +120,6 @@ class EncoderConfig(vocabulary.Sized):
   embed_norm: layers.Norm | None = NORM
   embed_dropout: float = 0.0
   shared_layers: bool = False
-  alternating: block_lib.Alternating | None = None
   final_norm: layers.Norm | None = None
   tokens: TokenHead | None = TokenHead()
   pooler: Pooler | None = None
@@ -135,16 +137,12 @@ class EncoderConfig(vocabulary.Sized):
       if value is not None and value < minimum:
         raise errors.InputError(
             f'model.{field} should be at least {minimum}; got {value}.')
-    if not self.block.mixer.attends:
+    self.arrangement.check_attends('An encoder reads both ways')
+    self.arrangement.check_width(self.width)
+    if self.pattern is not None and self.shared_layers:
       raise errors.InputError(
-          'An encoder reads both ways, which '
-          f'{type(self.block.mixer).__name__} cannot; set '
-          '--config.model.block.mixer.kind=AttentionConfig.')
-    self.block.mixer.size(self.width)
-    if self.alternating is not None and (self.scan or self.shared_layers):
-      raise errors.InputError(
-          'model.alternating makes layers unlike each other, so they can '
-          'neither be scanned nor shared: set --config.model.scan=False and '
+          'model.pattern makes layers unlike each other, so that they cannot '
+          'be shared: set --config.model.pattern.kind=none or '
           '--config.model.shared_layers=False.')
 
   @property
@@ -157,14 +155,21 @@ class EncoderConfig(vocabulary.Sized):
     return layers.Policy(self.dtype, self.init_std, self.init_std)
 
   @property
+  def arrangement(self) -> pattern_lib.Arrangement:
+    """The layers in order."""
+    return pattern_lib.arrange(
+        self.pattern, self.block, self.num_layers, self.positions)
+
+  @property
   def traits(self) -> model.Traits:
+    arrangement = self.arrangement
     heads = {'tokens': self.tokens, 'pooler': self.pooler,
              'pairs': self.pooler and self.pooler.pairs,
              'replaced': self.replaced}
     return model.Traits(
         both_ways=True, attends=True, blocks=True, types=self.num_types,
-        stages=self.scan and not self.shared_layers,
-        offloads=self.remat == 'offload', mixture=self.block.mlp.mixture,
+        stages=arrangement.stages * (self.scan and not self.shared_layers),
+        offloads=self.remat == 'offload', mixture=arrangement.mixture,
         heads=frozenset(name for name, head in heads.items() if head))
 
   def build(self, attend: Callable[..., jax.Array] = attend_lib.best
@@ -226,9 +231,9 @@ class Encoder(nn.Module):
 
   def setup(self):
     config, policy = self.config, self.config.policy
-    self.stack = block_lib.Stack(
-        config.block, config.num_layers, policy, config.positions, self.attend,
-        config.scan, config.remat, config.shared_layers, config.alternating)
+    self.stack = stack_lib.Stack(
+        config.arrangement, policy, self.attend, config.scan, config.remat,
+        config.shared_layers)
     nn.share_scope(self, self.stack)  # `layer_0/...`, not `stack/layer_0/...`.
     self.table = self.embeddings
     if self.embeddings is None:

@@ -1,7 +1,7 @@
 """The encoder-decoder Transformer: the original one, T5, and their kin."""
 from collections.abc import Callable
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 from flax import struct
 import flax.linen as nn
@@ -19,7 +19,9 @@ from lmjax.nn import cross
 from lmjax.nn import decoder_block
 from lmjax.nn import layers
 from lmjax.nn import masks
+from lmjax.nn import pattern as pattern_lib
 from lmjax.nn import positions as positions_lib
+from lmjax.nn import stack as stack_lib
 from lmjax.nn import taps
 
 _ROOM = 2  # Positions beyond the context, for ids that frame a text.
@@ -47,6 +49,8 @@ class EncoderDecoderConfig(vocabulary.Sized):
     num_decoder_layers: How many the decoder has; None means as many.
     block: The blocks of both; the decoder's also have cross-attention, which
       is configured as the mixer is.
+    pattern: How layers differ in their blocks, on each side; None: all are
+      alike.
     positions: How positions enter, on each side; the relative ones of the
       encoder tell both directions apart.
     final_norm: The norm after each stack; None where blocks end in one.
@@ -76,6 +80,7 @@ class EncoderDecoderConfig(vocabulary.Sized):
   num_layers: int = 2
   num_decoder_layers: int | None = None
   block: block_lib.Config = block_lib.PreNorm()
+  pattern: pattern_lib.Pattern | None = None
   positions: positions_lib.Positions = positions_lib.Relative()
   final_norm: layers.Norm | None = layers.LayerNorm()
   tied: bool = True
@@ -94,19 +99,34 @@ class EncoderDecoderConfig(vocabulary.Sized):
       if value is not None and value < 1:
         raise errors.InputError(
             f'model.{field} should be at least 1; got {value}.')
-    if not self.block.mixer.attends:
-      raise errors.InputError(
-          'An encoder-decoder reads both ways and across, which '
-          f'{type(self.block.mixer).__name__} cannot; set '
-          '--config.model.block.mixer.kind=AttentionConfig.')
-    self.block.mixer.size(self.width)
-    decoder_block.WithCross(self.block).module()
+    encoder = self.encoder_arrangement()
+    encoder.check_attends('An encoder-decoder reads both ways and across')
+    encoder.check_width(self.width)
+    for layer in self.decoder_arrangement().layers:
+      layer.block.module()
 
   @property
   def traits(self) -> model.Traits:
     return model.Traits(
         attends=True, encodes=True, reads_source=True, cached=True, blocks=True,
-        offloads=self.remat == 'offload', mixture=self.block.mlp.mixture)
+        offloads=self.remat == 'offload',
+        mixture=self.encoder_arrangement().mixture)
+
+  def encoder_arrangement(self) -> pattern_lib.Arrangement:
+    """Returns the encoder's layers in order."""
+    return self._arrange(self.num_layers, bidirectional=True)
+
+  def decoder_arrangement(self) -> pattern_lib.Arrangement:
+    """Returns the decoder's layers in order, which read a memory."""
+    return self._arrange(self.decoder_layers, bidirectional=False).map_blocks(
+        decoder_block.WithCross)
+
+  def _arrange(self, num_layers, bidirectional):
+    positions = self.positions
+    if isinstance(positions, positions_lib.Relative):
+      positions = dataclasses.replace(positions, bidirectional=bidirectional)
+    return pattern_lib.arrange(
+        self.pattern, self.block, num_layers, positions)
 
   @property
   def decoder_layers(self) -> int:
@@ -128,10 +148,8 @@ class EncoderDecoderConfig(vocabulary.Sized):
 class Side(nn.Module):
   """Positions, a stack and the final norm: the encoder, or the decoder."""
   config: EncoderDecoderConfig
-  block: block_lib.Config | decoder_block.WithCross
-  num_layers: int
+  arrangement: pattern_lib.Arrangement
   branches: int
-  positions: positions_lib.Positions
   attend: Callable[..., jax.Array]
 
   @nn.compact
@@ -149,12 +167,13 @@ class Side(nn.Module):
     config = self.config
     policy = config.policy(self.branches)
     drop = layers.Dropout(config.embed_dropout, deterministic=not train)
-    x_BTD = self.positions.embed(
+    positions = self.arrangement.positions
+    x_BTD = positions.embed(
         x_BTD, own.query_positions_BT, config.context + _ROOM, policy)
-    bias_BNTS = self.positions.bias(own, config.block.mixer.num_heads)
-    stack = block_lib.Stack(
-        self.block, self.num_layers, policy, self.positions, self.attend,
-        config.scan, config.remat, name='stack')
+    bias_BNTS = positions.bias(own, config.block.mixer.num_heads)
+    stack = stack_lib.Stack(
+        self.arrangement, policy, self.attend, config.scan, config.remat,
+        name='stack')
     nn.share_scope(self, stack)  # `encoder/layer_0`, not `.../stack/layer_0`.
     x_BTD = taps.tap(self, 'embedding', drop(x_BTD))
     x_BTD, cache = stack(x_BTD, cache, sight, bias_BNTS, slots_B, train)
@@ -181,16 +200,12 @@ class EncoderDecoder(nn.Module):
         else dataclasses.replace(policy, init_std=config.embed_std))
     if not config.tied:
       self.head = layers.Head(config.vocab_size, policy)
-    positions, both_ways = config.positions, config.positions
-    if isinstance(positions, positions_lib.Relative):
-      positions = dataclasses.replace(positions, bidirectional=False)
-      both_ways = dataclasses.replace(positions, bidirectional=True)
     self.encoder = Side(
-        config, config.block, config.num_layers, 2 * config.num_layers,
-        both_ways, self.attend)
+        config, config.encoder_arrangement(), 2 * config.num_layers,
+        self.attend)
     self.decoder = Side(
-        config, decoder_block.WithCross(config.block), config.decoder_layers,
-        3 * config.decoder_layers, positions, self.attend)
+        config, config.decoder_arrangement(), 3 * config.decoder_layers,
+        self.attend)
 
   def __call__(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
                encoder_inputs_BS: jax.Array | None = None,
@@ -286,11 +301,10 @@ class EncoderDecoder(nn.Module):
       raise errors.InputError(
           f'A cache of {length} tokens exceeds model.context = '
           f'{config.context}.')
-    layer = decoder_block.Cache(config.block.mixer.empty_cache(
-        batch, length, config.width, config.dtype))
-    each: Any = (layer,) * config.decoder_layers
-    if config.scan:
-      each = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    each = stack_lib.empty_caches(
+        config.decoder_arrangement(), config.scan,
+        lambda block: decoder_block.Cache(block.mixer.empty_cache(
+            batch, length, config.width, config.dtype)))
     return Cache.empty(each, batch, length)
 
   def _embedded(self, inputs_BT, mask, causal):

@@ -33,11 +33,13 @@ class Traits:
     cached: The model satisfies `Cached`: it can continue a text.
     carries_state: The cache is a state that can be carried to the next batch,
       and a method `outputs` gives the last layer before and after dropout.
-    blocks: The config has the fields of a Transformer of blocks, so that
-      dropout can be set to one rate in all of them.
-    stages: Devices can hold some of the layers each.
+    blocks: The config has the fields of a Transformer of blocks, `block` and
+      `pattern`, so that dropout can be set to one rate in all of them.
+    stages: Into how many parts that are alike the layers can be cut, one after
+      the other, for devices to hold some each; 0: they cannot.
     offloads: Activations wait in the host's memory for the backward pass.
-    mixture: The config of the mixture of experts in its blocks, or None.
+    mixture: The config of the mixture of experts in its blocks, of the first
+      that has one; or None.
     heads: What the model computes from hidden states: 'tokens' (`logits`),
       'pooler' (`pooled`), 'pairs' (`pair_logits`), 'replaced'
       (`replaced_logits`), 'ahead' (`ahead`, for further tokens), 'generator'
@@ -53,7 +55,7 @@ class Traits:
   cached: bool = False
   carries_state: bool = False
   blocks: bool = False
-  stages: bool = False
+  stages: int = 0
   offloads: bool = False
   mixture: experts.MixtureOfExperts | None = None
   heads: frozenset[str] = frozenset({'tokens'})

@@ -10,8 +10,9 @@ from lmjax.core import errors
 from lmjax.models import decoder
 from lmjax.models import model
 from lmjax.nn import attend as attend_lib
-from lmjax.nn import block as block_lib
 from lmjax.nn import masks
+from lmjax.nn import pattern as pattern_lib
+from lmjax.nn import stack as stack_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +65,7 @@ class MultiTokenConfig:
   def traits(self) -> model.Traits:
     trunk = self.trunk.traits
     return dataclasses.replace(
-        trunk, blocks=False, stages=False, heads=trunk.heads | {'ahead'})
+        trunk, blocks=False, stages=0, heads=trunk.heads | {'ahead'})
 
   def with_vocab(self, tokenizer_size: int) -> 'MultiTokenConfig':
     """Returns the config with its vocabulary settled by the tokenizer's."""
@@ -141,9 +142,10 @@ class _Head(nn.Module):
   def __call__(self, x_BTD, mask, train):
     config = self.config
     bias_BNTS = config.positions.bias(mask, config.block.mixer.num_heads)
-    x_BTD, _ = block_lib.Stack(
-        config.block, 1, config.policy, config.positions, self.attend,
-        name='stack')(x_BTD, None, mask, bias_BNTS, None, train)
+    x_BTD, _ = stack_lib.Stack(
+        pattern_lib.arrange(None, config.block, 1, config.positions),
+        config.policy, self.attend, name='stack')(
+            x_BTD, None, mask, bias_BNTS, None, train)
     if config.final_norm is not None:
       x_BTD = config.final_norm.build('final_norm')(x_BTD)
     return x_BTD

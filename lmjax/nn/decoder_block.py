@@ -1,6 +1,6 @@
 """Transformer blocks that also read a memory: mixer, cross-attention, MLP.
 
-`block.Stack` loops or scans them as it does any block; what it hands on as
+`stack.Stack` loops or scans them as it does any block; what it hands on as
 their mask is a `Sight`, and as their cache a `Cache`.
 """
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from lmjax.nn import cross
 from lmjax.nn import layers
 from lmjax.nn import masks
 from lmjax.nn import positions as positions_lib
+from lmjax.nn.residual import branches
 from lmjax.nn import taps
 
 
@@ -44,6 +45,11 @@ class WithCross:
   Cross-attention is configured as the mixer is: heads, sizes, biases, scale.
   """
   block: block_lib.Config
+
+  @property
+  def mixer(self) -> branches.Mixer:
+    """The mixer of the tokens among themselves."""
+    return self.block.mixer
 
   def module(self) -> type[nn.Module]:
     kinds = {block_lib.PreNorm: PreNormDecoderBlock,

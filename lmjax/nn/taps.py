@@ -76,7 +76,7 @@ def capture(model: nn.Module, names: Collection[str], *,
   method, and returns what the method does, and the values: a tree in the layout
   of the parameters, with places for names. For a scanned model, its layers'
   values have a leading axis of layers, as their parameters do, and
-  `unstack_layers` makes of them what the looped model gives.
+  `core.layouts.looped` makes of them what the looped model gives.
 
   Args:
     model: The module.

@@ -117,34 +117,43 @@ def check_stages(model: Any, sizes: Mapping[str, int]) -> None:
   """Checks that a model's layers can be divided into pipeline stages.
 
   Raises:
-    InputError: If the layers are not scanned, have a mixture of experts, or do
-      not divide over `stage`.
+    InputError: If the layers are not scanned, are not in whole periods that are
+      alike, have a mixture of experts, or do not divide over `stage`.
   """
-  stages = sizes['stage']
+  stages, alike = sizes['stage'], model.traits.stages
   if stages == 1:
     return
-  if not model.traits.stages:
+  if not alike:
     raise errors.InputError(
         f'stage:{stages} divides scanned layers: choose a decoder or an '
-        'encoder, with --config.model.scan=True and layers of their own; got '
-        f'{type(model).__name__} with scan={_fields(model).get("scan")}.')
+        'encoder, with --config.model.scan=True, layers of their own, and if '
+        'they differ by a pattern, whole periods of it; got '
+        f'{type(model).__name__} with scan={_fields(model).get("scan")} and '
+        f'{model.num_layers} layers.')
   if model.traits.mixture is not None:
     raise errors.InputError(
         f'stage:{stages} cannot be combined with a mixture of experts, whose '
         'losses come from all layers at once; use expert, fsdp and tensor.')
-  if model.num_layers % stages:
-    best = max(n for n in range(1, stages + 1) if model.num_layers % n == 0)
+  if alike % stages:
+    best = max(n for n in range(1, stages + 1) if alike % n == 0)
+    period = model.num_layers // alike
+    nearest = rows_lib.nearest(model.num_layers, stages * period)
+    periods = '' if period == 1 else f', in periods of {period},'
     raise errors.InputError(
-        f'model.num_layers is {model.num_layers}, which does not divide over '
-        f'stage:{stages}; the nearest mesh that fits has stage:{best}, the '
-        f'nearest num_layers is {rows_lib.nearest(model.num_layers, stages)}.')
+        f'model.num_layers is {model.num_layers}, which{periods} does not '
+        f'divide over stage:{stages}; the nearest mesh that fits has stage:'
+        f'{best}, the nearest num_layers is {nearest}.')
 
 
 def _parts(config: Any, path: str) -> Iterator[tuple[str, Any]]:
   """Yields (path, dataclass) for a config and all configs in it."""
-  yield path, config
-  for name, value in _fields(config).items():
-    if dataclasses.is_dataclass(value):
+  if isinstance(config, tuple):
+    fields = {str(index): value for index, value in enumerate(config)}
+  else:
+    yield path, config
+    fields = _fields(config)
+  for name, value in fields.items():
+    if dataclasses.is_dataclass(value) or isinstance(value, tuple):
       yield from _parts(value, f'{path}.{name}')
 
 

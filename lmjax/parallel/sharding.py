@@ -21,6 +21,7 @@ import jax
 
 from lmjax.core import config
 from lmjax.core import errors
+from lmjax.core import layouts
 from lmjax.core import trees
 
 # Devices along `stage` divide the layers, and a batch passes through them in
@@ -67,7 +68,6 @@ RULES: Rules = (
     # Gathering a vector costs more than the few bytes that dividing it saves.
     (r'(^|/)(bias|scale)$', ()),
 )
-_STACKED = re.compile(r'(^|/)layers/')  # These have a leading layer axis.
 
 Spec = tuple[str | None, ...]  # The mesh axis of each axis of an array.
 
@@ -129,8 +129,8 @@ def spec(path: str, shape: Sequence[int], sizes: Mapping[str, int],
   names = [next(iter(LOGICAL[m]), None) for m in (meanings or ())]
   names = names[-len(shape):] if shape else []
   names = [None] * (len(shape) - len(names)) + names
-  stacked = bool(_STACKED.search(path))
-  if stacked:
+  stacked = layouts.stacked(path) is not None
+  if stacked:  # It has a leading axis, the layer.
     names[0] = LOGICAL['layers'][0]
   cut = [name if name and sizes[name] > 1 and size % sizes[name] == 0 else None
          for name, size in zip(names, shape)]

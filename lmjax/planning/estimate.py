@@ -20,6 +20,7 @@ import rich.console
 import rich.table
 
 from lmjax.core import errors
+from lmjax.core import layouts
 from lmjax.core import trees
 from lmjax import experiment
 from lmjax.models import cost
@@ -27,6 +28,7 @@ from lmjax.models import decoder
 from lmjax.nn import attend as attend_lib
 from lmjax.nn.distributed import divided
 from lmjax.nn.distributed import ring
+from lmjax.nn import pattern as pattern_lib
 from lmjax.parallel import devices
 from lmjax.parallel import divisions
 from lmjax.parallel import sharding
@@ -130,7 +132,7 @@ def plan(config: experiment.Pretrain, device: devices.Device,
       'gradients': gradients * min(2, training.microbatches),
       'activations': max(0.0, once.peak - gradients)}
   if sizes['fsdp'] > 1:
-    memory['gathered'] = _gathered(cost.shapes(local), model)
+    memory['gathered'] = _gathered(cost.shapes(local))
   plain = config.objective.build(model.build(attend=attend_lib.plain))
   return Plan(
       device, sizes, config.data.batch_size * length,
@@ -211,7 +213,16 @@ def _share(model, tensor):
   """Returns the config of the part that one device along `tensor` computes."""
   if tensor == 1:
     return model
-  mixer, mlp = model.block.mixer, model.block.mlp
+  vocab = model.vocab_size
+  return dataclasses.replace(
+      pattern_lib.with_blocks(
+          model, lambda block: _share_of_block(block, tensor, model.width)),
+      vocab_size=vocab if vocab % tensor else vocab // tensor)
+
+
+def _share_of_block(block, tensor, width):
+  """Returns the config of the block that such a device computes."""
+  mixer, mlp = block.mixer, block.mlp
   for name, count in (('mixer.num_heads', mixer.num_heads),
                       ('mixer.num_kv_heads', mixer.kv_heads),
                       ('mlp.hidden', mlp.hidden)):
@@ -220,16 +231,11 @@ def _share(model, tensor):
       raise errors.InputError(
           f'{name} = {count} does not divide over tensor:{tensor}; the nearest '
           f'smaller size that does is tensor:{fitting}.')
-  vocab = model.vocab_size
   return dataclasses.replace(
-      model, vocab_size=vocab if vocab % tensor else vocab // tensor,
-      block=dataclasses.replace(
-          model.block,
-          mlp=dataclasses.replace(mlp, hidden=mlp.hidden // tensor),
-          mixer=dataclasses.replace(
-              mixer, num_heads=mixer.num_heads // tensor,
-              num_kv_heads=mixer.kv_heads // tensor,
-              head_size=mixer.size(model.width))))
+      block, mlp=dataclasses.replace(mlp, hidden=mlp.hidden // tensor),
+      mixer=dataclasses.replace(
+          mixer, num_heads=mixer.num_heads // tensor,
+          num_kv_heads=mixer.kv_heads // tensor, head_size=mixer.size(width)))
 
 
 def _kernel(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, dropout=0.0,
@@ -244,14 +250,14 @@ def _kernel(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, dropout=0.0,
   return run((q_BTNH, k_BSKH, v_BSKH), mask)
 
 
-def _gathered(params, model):
+def _gathered(params):
   """Returns the bytes of two whole layers: the current and the next one."""
   groups = {}
   for path, leaf in trees.items(params):
-    name = path.partition('/')[0]
-    size = math.prod(leaf.shape) * leaf.dtype.itemsize
-    groups[name] = groups.get(name, 0) + (
-        size / model.num_layers if name == 'layers' else size)
+    stacked = layouts.stacked(path)
+    name = stacked or path.partition('/')[0]
+    size = math.prod(leaf.shape[1:] if stacked else leaf.shape)
+    groups[name] = groups.get(name, 0) + size * leaf.dtype.itemsize
   return 2.0 * max(groups.values())
 
 
@@ -281,8 +287,9 @@ def _sent(config, local, params, sizes, tokens):
       sent[axis] += 2 * repeats * others(axis) * size
   width = 4 if local.dtype == 'float32' else 2
   if sizes['sequence'] > 1:
-    sent['sequence'] += repeats * local.num_layers * _round(
-        local, sizes['sequence'], tokens, width)
+    sent['sequence'] += repeats * sum(
+        _round(layer.block.mixer, local, sizes['sequence'], tokens, width)
+        for layer in local.arrangement.layers)
   if sizes['tensor'] > 1:
     sums = 4 + (local.remat == 'full')
     sent['tensor'] = 2 * others('tensor') * repeats * (
@@ -290,7 +297,7 @@ def _sent(config, local, params, sizes, tokens):
   return {axis: size for axis, size in sent.items() if size}
 
 
-def _round(model, devices, tokens, width):
+def _round(mixer, model, devices, tokens, width):
   """Returns the bytes that a device sends in a layer's attention over a ring.
 
   In the forward pass, keys and values are sent to all other devices. In the
@@ -298,7 +305,6 @@ def _round(model, devices, tokens, width):
   Before and after each pass, tokens are exchanged so that devices have equal
   work.
   """
-  mixer = model.block.mixer
   heads = mixer.size(model.width) * tokens
   keys, queries = 2 * mixer.kv_heads * heads, mixer.num_heads * heads
   passes = 2 + (model.remat == 'full')

@@ -23,6 +23,7 @@ from lmjax.evaluation import run_page
 from lmjax import experiment
 from lmjax import models
 from lmjax.models.heads import warm_start
+from lmjax.nn import pattern as pattern_lib
 from lmjax.parallel import divisions
 from lmjax.parallel import processes
 from lmjax.parallel import sharding
@@ -158,9 +159,11 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
           f'config.dropout = {config.dropout} sets the rates of a Transformer '
           f'of blocks, which {type(found.backbone).__name__} is not; leave it '
           'None and set the model\'s own rates in pretraining.')
-    block = dataclasses.replace(found.backbone.block, dropout=config.dropout)
+    backbone = pattern_lib.with_blocks(
+        found.backbone, lambda block: dataclasses.replace(
+            block, dropout=config.dropout))
     found = dataclasses.replace(found, backbone=dataclasses.replace(
-        found.backbone, block=block, embed_dropout=config.dropout))
+        backbone, embed_dropout=config.dropout))
   if config.training.mesh is not None:
     divisions.check(
         found.backbone, sharding.parse(config.training.mesh),

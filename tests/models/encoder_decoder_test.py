@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.core import layouts
 from lmjax.core import trees
+from lmjax.models import cost
 from lmjax.models import decoder
 from lmjax.models import encoder_decoder
 from lmjax.models.presets import encoder_decoders as presets
-from lmjax.nn import block
 from lmjax.nn import masks
 from lmjax.testing import batches
 from lmjax.testing import equivalence
@@ -154,9 +155,8 @@ def test_without_masks_rows_are_one_text(t5):
 def test_scanned_rematerialised_and_looped_agree(t5):
   _, params = t5
   want = forward(T5.build(), params, BATCH, READ)
-  stacked = params | {
-      side: block.stack_layers(params[side]) for side in ('encoder', 'decoder')}
   config = dataclasses.replace(T5, scan=True, remat='full')
+  stacked = layouts.like(params, cost.shapes(config))
   got = forward(config.build(), stacked, BATCH, READ)
   np.testing.assert_allclose(got, want, atol=1e-4)
   found = equivalence.primitives(jax.grad(lambda p: forward(

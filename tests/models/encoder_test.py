@@ -1,5 +1,6 @@
 """The encoder's contract, whatever its style."""
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +10,15 @@ import pytest
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.core.flags import overrides
+from lmjax.core import layouts
 from lmjax.core import trees
+from lmjax.models import cost
 from lmjax.models import encoder
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
 from lmjax.nn import masks
+from lmjax.nn import pattern
 from lmjax.nn import positions
 from lmjax.nn import ssm
 from lmjax.testing import batches
@@ -35,7 +39,9 @@ NORM = layers.LayerNorm(bias=False)
 MODERN = dataclasses.replace(
     BERT, positions=positions.Rotary(), num_types=0, final_norm=NORM,
     embed_norm=NORM, embed_dropout=0.0, pooler=None, replaced=None,
-    alternating=block.Alternating(window=3, every=2),
+    pattern=pattern.LocalGlobal(
+        window=3, every=2, global_layer='first',
+        local_positions=positions.Rotary(theta=100.0)),
     tokens=encoder.TokenHead(norm=NORM, bias=False),
     block=block.PreNorm(
         mixer=attention.AttentionConfig(4, bias=False, out_bias=False),
@@ -122,9 +128,9 @@ def test_config_survives_json_and_flags(styled):
   tree = config_lib.to_dict(config)
   assert config_lib.freeze(encoder.EncoderConfig, tree) == config
   changed = overrides.override(
-      config, {'dtype': 'bfloat16', 'alternating.kind': 'none'})
+      config, {'dtype': 'bfloat16', 'pattern.kind': 'none'})
   assert changed == dataclasses.replace(
-      config, dtype='bfloat16', alternating=None)
+      config, dtype='bfloat16', pattern=None)
 
 
 def test_half_precision_keeps_float32_where_it_counts(styled):
@@ -192,7 +198,8 @@ def test_scanned_is_looped():
   scanned = dataclasses.replace(config, scan=True).build()
   equivalence.scan_equals_loop(
       loss_of(scanned), loss_of(config.build()), params_of(config),
-      block.stack_layers, BATCH)
+      functools.partial(
+          layouts.like, target=cost.shapes(scanned.config)), BATCH)
 
 
 def test_parameters_have_the_names_that_are_api():
@@ -236,9 +243,10 @@ def test_a_pooler_without_pair_logits_is_told():
     (dict(num_types=-1), 'model.num_types should be at least 0; got -1'),
     (dict(embedding_size=0), 'model.embedding_size should be at least 1'),
     (dict(width=18), 'model.width = 18 does not divide'),
-    (dict(alternating=block.Alternating(), scan=True), 'model.scan=False'),
-    (dict(alternating=block.Alternating(), shared_layers=True), 'nor shared'),
+    (dict(pattern=pattern.LocalGlobal(), shared_layers=True), 'be shared'),
     (dict(block=block.PreNorm(mixer=ssm.SSMConfig())), 'SSMConfig cannot'),
+    (dict(pattern=pattern.Periodic((pattern.Layer(), pattern.Layer(
+        block.PreNorm(mixer=ssm.SSMConfig()))))), 'SSMConfig cannot'),
 ])
 def test_impossible_configs_are_refused(changes, message):
   with pytest.raises(errors.InputError, match=message):

@@ -141,7 +141,7 @@ def test_tokens_see_what_comes_after_them_only_if_they_read_both_ways(name):
 
 @pytest.mark.parametrize('changes, traits', [
     (dict(causal=False), dict(causal=False, both_ways=True, cached=False)),
-    (dict(scan=True), dict(stages=True)),
+    (dict(scan=True), dict(stages=4)),
     (dict(remat='offload'), dict(offloads=True)),
     (dict(block=block.PreNorm(ssm.SSMConfig(2))), dict(attends=False)),
     (dict(block=block.PreNorm(mlp=experts.MixtureOfExperts())),

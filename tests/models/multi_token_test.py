@@ -13,6 +13,8 @@ from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
 from lmjax.nn import masks
+from lmjax.nn import pattern
+from lmjax.nn import stack
 from lmjax.testing import hot
 
 TRUNK = decoder.DecoderConfig(
@@ -54,8 +56,9 @@ def test_a_head_is_a_block_and_a_norm_on_the_trunk(params):
   x, got = ahead(params)
   for number, one in zip((2, 3), got):
     own = params[f'ahead_{number}']
-    y, _ = jax.jit(block.Stack(
-        TRUNK.block, 1, TRUNK.policy, TRUNK.positions).apply)(
+    y, _ = jax.jit(stack.Stack(
+        pattern.arrange(None, TRUNK.block, 1, TRUNK.positions),
+        TRUNK.policy).apply)(
             {'params': own['stack']}, x, None, masks.of_length(6))
     want = TRUNK.final_norm.build().apply({'params': own['final_norm']}, y)
     np.testing.assert_allclose(one, want, atol=1e-5)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.core import layouts
 from lmjax.core import placement
 from lmjax.models import cost
 from lmjax.models.presets import decoders
 from lmjax.models.presets import encoder_decoders
 from lmjax.models.presets import encoders
-from lmjax.nn import block
 from lmjax.nn import taps
 from lmjax.parallel import sharding
 from lmjax.testing import hot
@@ -21,7 +21,7 @@ from lmjax.testing import hot
 LOOPED = decoders.gpt2(16, 2, 2, vocab_size=13, context=16)
 SCANNED = dataclasses.replace(LOOPED, scan=True)
 PARAMS = hot.hot_params(cost.shapes(LOOPED))
-STACKED = block.stack_layers(PARAMS)
+STACKED = layouts.like(PARAMS, cost.shapes(SCANNED))
 IDS = jax.random.randint(jax.random.key(0), (4, 6), 0, 13)
 NAMES = ('embedding', 'input', 'after_mixer', 'after_mlp', 'queries', 'keys',
          'values', 'weights', 'final', 'logits')
@@ -67,7 +67,7 @@ def test_a_scanned_model_gives_the_same_values_under_jit(looped, remat):
   (logits, _), values = jax.jit(taps.capture(model, NAMES))(STACKED, IDS)
   np.testing.assert_allclose(logits, looped[0][0], atol=1e-5)
   assert values['layers']['input'].shape == (2, 4, 6, 16)
-  same(block.unstack_layers(values), looped[1])
+  same(layouts.looped(values), looped[1])
 
 
 def test_values_can_be_read_within_a_gradient(looped):
@@ -94,7 +94,7 @@ def test_layers_on_different_devices_give_the_same_values(
           SCANNED.build(), NAMES, patches=patches)(params, IDS)
   (logits, _), values = jax.jit(read)(STACKED)
   np.testing.assert_allclose(logits, looped[0][0], atol=1e-5)
-  same(block.unstack_layers(values), looped[1])
+  same(layouts.looped(values), looped[1])
   patches = {'layers': {'input': taps.Patch(jnp.zeros((2, 4, 6, 16)))}}
   with pytest.raises(errors.InputError, match='read but not written'):
     jax.eval_shape(read, STACKED, patches)
@@ -127,7 +127,7 @@ def test_a_value_of_another_run_is_written_where_it_is_wanted(scan, looped):
     places = {'layers': {'input': taps.Patch(jnp.stack(both), where)}}
   (logits, _), values = jax.jit(taps.capture(
       model, ['input'], patches=places))(STACKED if scan else PARAMS, IDS)
-  values = block.unstack_layers(values) if scan else values
+  values = layouts.looped(values) if scan else values
   before, after = looped[1]['layer_1']['input'], values['layer_1']['input']
   np.testing.assert_allclose(after[:, :5], before[:, :5], atol=1e-5)
   np.testing.assert_allclose(

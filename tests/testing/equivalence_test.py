@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from lmjax.nn import block
+from lmjax.core import layouts
 from lmjax.objectives import lm
 from lmjax.testing import batches
 from lmjax.testing import equivalence
@@ -113,20 +113,24 @@ def test_remat_of_another_function_is_caught(toy):
 # -- scan
 
 
+def stacked(params):
+  return layouts.like(params, {'layers': {}})
+
+
 def test_our_scan_equals_the_loop_with_and_without_remat(objectives):
   params, losses = objectives
   equivalence.scan_equals_loop(
-      losses['scan'], losses['plain'], params, block.stack_layers, BATCH)
+      losses['scan'], losses['plain'], params, stacked, BATCH)
   equivalence.remat_equals_none(
-      losses['scan_full'], losses['scan'], block.stack_layers(params), BATCH)
+      losses['scan_full'], losses['scan'], stacked(params), BATCH)
 
 
 def test_layers_in_the_wrong_order_are_caught(objectives):
   params, losses = objectives
   def backwards(params):
-    stacked = block.stack_layers(params)
-    return stacked | {
-        'layers': jax.tree.map(lambda x: x[::-1], stacked['layers'])}
+    right = stacked(params)
+    return right | {
+        'layers': jax.tree.map(lambda x: x[::-1], right['layers'])}
   caught('scanned layers', equivalence.scan_equals_loop, losses['scan'],
          losses['plain'], params, backwards, BATCH)
 

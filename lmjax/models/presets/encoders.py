@@ -10,6 +10,7 @@ from lmjax.models import encoder
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
+from lmjax.nn import pattern as pattern_lib
 from lmjax.nn import positions
 
 
@@ -84,7 +85,9 @@ def modern(width: int, num_layers: int, num_heads: int, hidden: int, *,
           mlp=layers.MLPConfig(hidden, 'gelu', gated=True, bias=False),
           norm=norm),
       positions=positions.Rotary(theta=160_000.0), num_types=0,
-      alternating=block.Alternating(window=65, every=3, theta=10_000.0),
+      pattern=pattern_lib.LocalGlobal(
+          window=65, every=3, global_layer='first',
+          local_positions=positions.Rotary(theta=10_000.0)),
       embed_norm=norm, final_norm=norm,
       tokens=encoder.TokenHead('gelu', norm, bias=False))
   return dataclasses.replace(config, **changes)
@@ -94,7 +97,9 @@ PRESETS: dict[str, encoder.EncoderConfig] = {
     'tiny_bert': bert(128, 4, 4, vocab_size=None, context=256),
     'tiny_modern': modern(
         128, 5, 4, 192, vocab_size=None, context=256,
-        alternating=block.Alternating(window=33)),
+        pattern=pattern_lib.LocalGlobal(
+            window=33, every=3, global_layer='first',
+            local_positions=positions.Rotary(theta=10_000.0))),
     'bert_base': bert(768, 12, 12),
     'bert_large': bert(1024, 24, 16),
     'distilbert': bert(768, 6, 12, num_types=0, pooler=None),

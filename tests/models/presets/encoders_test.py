@@ -13,6 +13,7 @@ from lmjax.models import encoder
 from lmjax.models.presets import encoders
 from lmjax.nn import block
 from lmjax.nn import layers
+from lmjax.nn import pattern
 from lmjax.nn import positions
 from lmjax.testing import hot
 
@@ -55,9 +56,8 @@ def test_every_published_size_is_checked():
 
 @pytest.mark.parametrize('name', BARE)
 def test_full_size_has_the_published_number_of_parameters(name):
-  preset = encoders.PRESETS[name]
-  if preset.alternating is None:  # One block is traced instead of dozens.
-    preset = dataclasses.replace(preset, scan=True)
+  # One block is traced instead of dozens.
+  preset = dataclasses.replace(encoders.PRESETS[name], scan=True)
   assert trees.count(shapes_of(preset)) == PRETRAINING[name]
   pooler = preset.pooler and encoder.Pooler(pairs=False)
   bare = dataclasses.replace(preset, tokens=None, replaced=None, pooler=pooler)
@@ -95,7 +95,9 @@ ALBERT = encoders.albert(
     32, 3, 4, vocab_size=61, context=48, embedding_size=12)
 MODERN = encoders.modern(
     32, 4, 4, 24, vocab_size=61, context=48,
-    alternating=block.Alternating(window=6, every=3, theta=50.0),
+    pattern=pattern.LocalGlobal(
+        window=6, every=3, global_layer='first',
+        local_positions=positions.Rotary(theta=50.0)),
     positions=positions.Rotary(theta=900.0))
 STYLES = {'bert': BERT, 'roberta': ROBERTA, 'albert': ALBERT, 'modern': MODERN}
 
@@ -157,9 +159,9 @@ def replace(config, path, value):
         BERT.block.mixer, BERT.block.mlp, BERT.block.norm)),
     ('albert', 'num_layers', 2),
     ('modern', 'positions.theta', 905.0),
-    ('modern', 'alternating.theta', 50.5),
-    ('modern', 'alternating.window', 7),
-    ('modern', 'alternating.every', 2),
+    ('modern', 'pattern.local_positions.theta', 50.5),
+    ('modern', 'pattern.window', 7),
+    ('modern', 'pattern.every', 2),
 ])
 def test_parity_would_see_the_smallest_mistake(name, path, value):
   mutated = replace(STYLES[name], path, value)

@@ -11,7 +11,9 @@ import pytest
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.core.flags import overrides
+from lmjax.core import layouts
 from lmjax.core import trees
+from lmjax.models import cost
 from lmjax.models import decoder
 from lmjax.nn import attention
 from lmjax.nn import block
@@ -267,13 +269,13 @@ def test_what_stands_in_padding_changes_nothing(kind):
 
 def test_scanned_experts_are_looped_ones():
   scan = dataclasses.replace(MODEL, scan=True)
+  to_scan = functools.partial(layouts.like, target=cost.shapes(scan))
   equivalence.scan_equals_loop(
-      loss_of(scan), loss_of(MODEL), model_params(), block.stack_layers,
-      BATCH)
+      loss_of(scan), loss_of(MODEL), model_params(), to_scan, BATCH)
   metrics = [jax.jit(lambda params, config=config: lm.causal(
       config.build(), params, BATCH, rng=jax.random.key(0)))(params)
              for config, params in (
-                 (scan, block.stack_layers(model_params())),
+                 (scan, to_scan(model_params())),
                  (MODEL, model_params()))]
   for name in metrics[0]:
     assert metrics[0][name].value == pytest.approx(

@@ -1,0 +1,200 @@
+"""A stack of blocks: looped or scanned, with remat, caches and stages."""
+from collections.abc import Callable
+from typing import Any, Literal
+
+import flax.core.scope
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.core import placement
+from lmjax.nn import attend as attend_lib
+from lmjax.nn.distributed import stages
+from lmjax.nn import layers as layers_lib
+from lmjax.nn import pattern as pattern_lib
+from lmjax.nn import taps
+
+REMAT = {  # What the backward pass may keep instead of computing it again.
+    'full': jax.checkpoint_policies.nothing_saveable,
+    'dots': jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    # As 'dots', kept in the host's memory meanwhile.
+    'offload': jax.checkpoint_policies.offload_dot_with_no_batch_dims(
+        'device', 'pinned_host'),
+}
+
+
+class Stack(nn.Module):
+  """L blocks, one after the other.
+
+  Looped, layer i owns the parameters `layer_i/...`. Scanned, the layers of the
+  arrangement's period are under `layers/...` with a leading axis, the
+  repetitions, so that compile time does not grow with L: under `layers/...`
+  itself where a period is one layer, or else under `layers/place_j/...` for the
+  j-th layer of a period. Layers apart and left over are `layer_i/...` as in a
+  loop. Shared, there is one `layer_0/...` that is applied L times, either way.
+
+  `core.layouts` converts parameters from one form to the other.
+  """
+  arrangement: pattern_lib.Arrangement
+  policy: layers_lib.Policy
+  attend: Callable[..., jax.Array] = attend_lib.best
+  scan: bool = False
+  remat: Literal['none', 'full', 'dots', 'offload'] = 'none'
+  shared: bool = False  # Of layers that are alike.
+
+  @nn.compact
+  def __call__(self, x_BTD, cache, mask, bias_BNTS=None, index=None,
+               train=False):
+    """Returns the residual stream and the blocks' caches.
+
+    Args:
+      x_BTD: Embedded tokens.
+      cache: None, or what `empty_caches` makes.
+      mask: Which keys each token may see.
+      bias_BNTS: Added to the attention logits of all layers that have the
+        model's own positions.
+      index: The cache slot of each row's first of the T tokens.
+      train: Whether dropout is on.
+    """
+    arrangement, caches = self.arrangement, []
+    for layer, module in self._modules():
+      before = None if cache is None else cache[len(caches)]
+      if layer is not None:
+        bias = arrangement.bias(layer, bias_BNTS)
+        x_BTD, after = module(x_BTD, before, mask, bias, index, train)
+      elif self._divided():
+        x_BTD, after = self._pipelined(x_BTD, (mask, bias_BNTS), train), None
+      else:
+        x_BTD, after = module(x_BTD, before, mask, bias_BNTS, index, train)
+      caches.append(after)
+    return x_BTD, None if cache is None else tuple(caches)
+
+  def _modules(self):
+    """Returns (layer, module) in order; the scanned one is of no one layer."""
+    arrangement = self.arrangement
+    layers = arrangement.layers
+    if self.shared and not self.scan:
+      return [(layers[0], self._layer(0))] * len(layers)
+    if not self.scan or not arrangement.repeats:
+      return [(layer, self._layer(i)) for i, layer in enumerate(layers)]
+    begin, end = len(arrangement.first), len(layers) - arrangement.left
+    return [*((layers[i], self._layer(i)) for i in range(begin)),
+            (None, self._scanned()),
+            *((layers[i], self._layer(i)) for i in range(end, len(layers)))]
+
+  def _layer(self, number):
+    """Returns the block of a layer that is not scanned."""
+    layer = self.arrangement.layers[number]
+    return _block(layer, self.remat)(
+        layer.block, self.policy, layer.positions, self.attend,
+        name=f'layer_{number}')
+
+  def _scanned(self):
+    """Returns the scan over periods."""
+    return nn.scan(
+        Period, length=self.arrangement.repeats,
+        variable_axes={'intermediates': 0, 'losses': 0, 'metrics': 0}
+        | taps.SCANNED | ({} if self.shared else {'params': 0}),
+        variable_broadcast='params' if self.shared else False,
+        split_rngs={'params': not self.shared, 'dropout': True},
+        in_axes=(0, nn.broadcast, nn.broadcast, nn.broadcast, nn.broadcast),
+        # Traced once, so that keys are those that one layer makes: stages
+        # then drop the same.
+        check_constancy_invariants=self.is_initializing(),
+        metadata_params={nn.PARTITION_NAME: 'layers'})(
+            *self._period, name='layer_0' if self.shared else 'layers')
+
+  @property
+  def _period(self):
+    return self.arrangement, self.policy, self.attend, self.remat
+
+  def _divided(self):
+    """Returns whether scanned layers lie on different devices."""
+    return placement.axes('layers') and not self.shared and (
+        not self.is_initializing())
+
+  def _pipelined(self, x_BTD, others, train):
+    """Returns the residual stream, by layers that lie on different devices."""
+    module = Period(*self._period, parent=None)
+
+    # As `nn.scan` makes them, so that both drop the same.
+    rng = self.scope.rngs['dropout'] if train else None
+    keys_L = None if rng is None else jax.random.split(
+        rng.rng, self.arrangement.repeats)
+
+    if self.variables.get(taps.WRITE, {}).get('layers'):
+      raise errors.InputError(
+          'Layers that are divided over devices can be read but not written '
+          'to: write without a mesh that has stages.')
+
+    def period(params, x_BTD, others, key):
+      mask, bias_BNTS = others
+      (x_BTD, _), found = module.apply(
+          {'params': params}, x_BTD, None, mask, bias_BNTS, None, train,
+          rngs={} if key is None else {
+              'dropout': flax.core.scope.LazyRng(key, (*rng.suffix, 'layers'))
+          }, mutable=[taps.READ])
+      return x_BTD, found
+
+    x_BTD, found = stages.run(
+        period, self.variables['params']['layers'], x_BTD, others, keys_L)
+    for name, values in found.items():
+      self.put_variable(name, 'layers', values)
+    return x_BTD
+
+
+class Period(nn.Module):
+  """The layers of a period, one after the other.
+
+  Parameters: those of its block if it is one layer, else `place_0/...`, ...
+  """
+  arrangement: pattern_lib.Arrangement
+  policy: layers_lib.Policy
+  attend: Callable[..., jax.Array] = attend_lib.best
+  remat: str = 'none'
+
+  @nn.compact
+  def __call__(self, x_BTD, cache, mask, bias_BNTS, index, train):
+    """Returns the residual stream, `x_BTD`, and the layers' caches."""
+    layers = self.arrangement.period
+    caches = []
+    for place, layer in enumerate(layers):
+      block = _block(layer, self.remat, scanned=True)(
+          layer.block, self.policy, layer.positions, self.attend,
+          name=f'place_{place}')
+      if len(layers) == 1:
+        nn.share_scope(self, block)
+      x_BTD, after = block(
+          x_BTD, None if cache is None else cache[place], mask,
+          self.arrangement.bias(layer, bias_BNTS), index, train)
+      caches.append(after)
+    return x_BTD, None if cache is None else tuple(caches)
+
+
+def empty_caches(arrangement: pattern_lib.Arrangement, scan: bool,
+                 empty: Callable[[Any], Any]) -> tuple[Any, ...]:
+  """Returns the caches of a stack before it has read a token.
+
+  Args:
+    arrangement: Of its layers.
+    scan: Whether they are scanned: there is then one cache for all repetitions
+      of the period, a tuple of its layers' with a leading axis.
+    empty: Returns the empty cache of a layer's block.
+  """
+  if not scan or not arrangement.repeats:
+    return tuple(empty(layer.block) for layer in arrangement.layers)
+  period = tuple(empty(layer.block) for layer in arrangement.period)
+  return (*(empty(layer.block) for layer in arrangement.first),
+          jax.tree.map(lambda leaf: jnp.stack([leaf] * arrangement.repeats),
+                       period),
+          *period[:arrangement.left])
+
+
+def _block(layer, remat, scanned=False):
+  """Returns the class of a layer's block, under its policy of remat."""
+  block = layer.block.module()
+  if remat == 'none':
+    return block
+  return nn.remat(block, prevent_cse=not scanned, static_argnums=(6,),
+                  policy=REMAT[remat])
