@@ -7,8 +7,10 @@ from lmjax.core import errors
 from lmjax.models import decoder
 from lmjax.models import encoder_decoder
 from lmjax.models.presets import decoders
+from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn.mixture import experts
+from lmjax.nn import pattern
 from lmjax.parallel import divisions
 from lmjax.parallel import sharding
 
@@ -16,6 +18,12 @@ GPT = decoder.DecoderConfig()
 SCANNED = dataclasses.replace(GPT, scan=True)
 MIXTURE = decoder.DecoderConfig(
     scan=True, block=block.PreNorm(mlp=experts.MixtureOfExperts(num_experts=6)))
+WIDE = pattern.Layer(block.PreNorm(attention.AttentionConfig(6)))
+PERIODS = dataclasses.replace(
+    SCANNED, width=96, num_layers=6, pattern=pattern.Periodic(
+        (pattern.Layer(), WIDE)))
+APART = dataclasses.replace(
+    SCANNED, pattern=pattern.LocalGlobal(every=2, first=(pattern.Layer(),)))
 
 
 @pytest.mark.parametrize('model, mesh, options', [
@@ -26,7 +34,8 @@ MIXTURE = decoder.DecoderConfig(
     (MIXTURE, 'expert:3', dict(rows=6)),
     (GPT, 'sequence:2,tensor:2', dict(sequence='ulysses')),
     (decoders.PRESETS['tiny_llama'], 'sequence:4', dict(sequence='ulysses')),
-    (SCANNED, 'stage:4', {})])
+    (SCANNED, 'stage:4', {}),
+    (PERIODS, 'stage:3,tensor:2', {})])
 def test_what_divides_passes(model, mesh, options):
   divisions.check(model, sharding.parse(mesh), **dict(rows=8) | options)
 
@@ -51,7 +60,12 @@ def test_what_divides_passes(model, mesh, options):
      'got EncoderDecoderConfig'),
     (MIXTURE, 'stage:2', {}, 'cannot be combined with a mixture'),
     (SCANNED, 'stage:3', {},
-     'num_layers is 4.*stage:3.*has stage:2.*num_layers is 3')])
+     'num_layers is 4.*stage:3.*has stage:2.*num_layers is 3'),
+    (PERIODS, 'tensor:4', {},
+     r'model.pattern.period.1.block.mixer.num_heads is 6.*has tensor:3'),
+    (PERIODS, 'stage:2', {},
+     'is 6, which, in periods of 2, does .*has stage:1, .*num_layers is 8'),
+    (APART, 'stage:2', {}, 'by a pattern, whole periods.*and 4 layers')])
 def test_what_does_not_is_refused(model, mesh, options, says):
   with pytest.raises(errors.InputError, match=says):
     divisions.check(model, sharding.parse(mesh), **dict(rows=8) | options)

@@ -24,6 +24,7 @@ from lmjax.models.presets import decoders
 from lmjax.nn import attend
 from lmjax.nn.distributed import divided
 from lmjax.nn.mixture import experts
+from lmjax.nn import pattern
 from lmjax.objectives import lm
 from lmjax.objectives import mlm
 from lmjax.parallel import devices
@@ -109,6 +110,33 @@ def test_of_two_devices_each_keeps_half_of_what_is_dealt():
   keys, queries = 2 * 16 * 16 * 2 * 16 * 4, 16 * 16 * 4 * 16 * 4
   assert planned('sequence:2').sent['sequence'] == pytest.approx(
       2 * 1 / 2 * size + 2 * (4 * keys + 2 / 2 * (2 * queries + keys)))
+
+
+def test_layers_that_differ_count_as_what_they_are():
+  """A wider MLP first, then a local and a global layer twice over."""
+  small = CONFIG.model.block
+  wide = dataclasses.replace(small, mlp=dataclasses.replace(
+      small.mlp, hidden=512))
+  grouped = dataclasses.replace(small, mixer=dataclasses.replace(
+      small.mixer, num_kv_heads=4))
+  layers = dict(num_layers=5, pattern=pattern.Periodic(
+      first=(pattern.Layer(wide),),
+      period=(pattern.Layer(), pattern.Layer(grouped))))
+  found = planned('fsdp:2', **layers)
+  assert found.model_flops == planned(scan=False, **layers).model_flops
+  # The largest layer whole, and the next.
+  kernels = 64 * (64 + 2 * 32 + 64) + 3 * 64 * 512
+  assert found.memory['gathered'] == 2 * 4 * (kernels + 2 * 64)
+  size = 4 * trees.count(cost.shapes(dataclasses.replace(
+      CONFIG.model, **layers)))
+  # As above, of 16 of 32 tokens; two layers have 4 key heads.
+  token = 16 * 16 * 16 * 4
+  keys, more, queries = 2 * 2 * token, 2 * 4 * token, 4 * token
+  assert planned('sequence:2', **layers).sent['sequence'] == pytest.approx(
+      2 * 1 / 2 * size + 3 * (4 * keys + 2 * queries + keys)
+      + 2 * (4 * more + 2 * queries + more))
+  half = planned('tensor:2', **layers)
+  assert half.flops == pytest.approx(found.model_flops / 2, rel=1e-6)
 
 
 def test_links_are_as_fast_as_their_reach():

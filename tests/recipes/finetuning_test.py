@@ -6,6 +6,8 @@ from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models import decoder
 from lmjax.models import encoder
+from lmjax.nn import block
+from lmjax.nn import pattern
 from lmjax.parallel import strategy
 from lmjax.recipes import finetuning
 from lmjax.tasks import classification
@@ -78,6 +80,13 @@ def test_dropout_replaces_the_backbones_rates():
   assert (backbone.embed_dropout, backbone.block.dropout) == (0.25, 0.25)
   backbone = finetuning.start(CONFIG, SPLITS).backbone
   assert (backbone.embed_dropout, backbone.block.dropout) == (0.0, 0.0)
+  other = pattern.Layer(block.PostNorm())
+  config = dataclasses.replace(config, model=dataclasses.replace(
+      config.model, num_layers=2,
+      pattern=pattern.Periodic((pattern.Layer(), other))))
+  backbone = finetuning.start(config, SPLITS).backbone
+  assert {layer.block.dropout for layer in backbone.arrangement.layers} == {
+      0.25}
 
 
 def test_features_must_fit_the_context():
