@@ -1,13 +1,14 @@
-r"""Trains every model with every objective for the same compute; one table.
+r"""Compares pairs of model and objective that train with the same compute.
 
   python experiments/compare_objectives.py --workdir=runs/compare \
       --text=input.txt --cpu_minutes=10
 
-The pairs are those of experiments/configs/objectives.py; --pairs=a,b takes some
-of them. Each is trained for so many minutes of processor time (of all threads,
-without compilation), scored by the likelihood its objective defines, and probed:
-a linear classifier of its frozen vectors should tell who speaks. Writes
-`table.json` and `table.png`. The same command again continues where it stopped.
+The pairs are defined in experiments/configs/objectives.py; --pairs=a,b selects
+some of them. Each pair trains for --cpu_minutes of processor time (of all
+threads, without compilation). It is scored by the likelihood that its objective
+defines, and probed by a linear classifier that predicts the speaker from the
+model's frozen vectors. The script writes `table.json` and `table.png`. The same
+command continues a comparison that was stopped.
 """
 import dataclasses
 import pathlib
@@ -68,9 +69,10 @@ if __name__ == '__main__':
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Folder of all runs.', required=True)
   _TEXT = flags.DEFINE_string(
-      'text', None, 'A play: a speech a paragraph, under a name and a colon.',
-      required=True)
-  _PAIRS = flags.DEFINE_list('pairs', [], 'Which pairs; all by default.')
+      'text', None, 'File with a play: one speech per paragraph, whose first '
+      'line is the speaker and a colon.', required=True)
+  _PAIRS = flags.DEFINE_list('pairs', [], 'Names of pairs; all by default.')
   _MINUTES = flags.DEFINE_float(
-      'cpu_minutes', 10, 'Processor time of each.', lower_bound=0.01)
+      'cpu_minutes', 10, 'Minutes of processor time to train each pair.',
+      lower_bound=0.01)
   cli.run(main)

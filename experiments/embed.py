@@ -1,4 +1,4 @@
-r"""Turns texts into vectors, and finds the texts that are alike.
+r"""Turns texts into vectors, and finds similar texts.
 
   python experiments/embed.py --workdir=runs/demo --texts_file=texts.txt \
       --out=vectors.npy
@@ -6,9 +6,9 @@ r"""Turns texts into vectors, and finds the texts that are alike.
       --query='a list of names' --top_k=3
   python experiments/embed.py --workdir=runs/demo --pairs_file=sts.tsv
 
-The run may be of any model; its hidden states are pooled. A pairs file has two
-texts a line, separated by a tab, and perhaps a third column, a human score:
-then Spearman's correlation of cosines with scores is printed as well.
+The run may have any model; its hidden states are pooled. Each line of a pairs
+file has two texts, separated by a tab, and optionally a human score as a third
+column; then Spearman's correlation of cosines and scores is printed too.
 """
 import pathlib
 
@@ -41,13 +41,13 @@ def neighbours(trained, texts, query, pooling, top_k) -> None:
 
 
 def compare(trained, lines, pooling) -> None:
-  """Prints the cosine of each pair, and how they rank beside the scores."""
+  """Prints the cosine of each pair, and the correlation with given scores."""
   rows = [line.split('\t') for line in lines]
   widths = {len(row) for row in rows}
   if len(widths) > 1 or not widths <= {2, 3}:
     raise errors.InputError(
-        'A pairs file should have two texts a line, or two and a score, '
-        f'separated by tabs; got lines of {sorted(widths)} columns.')
+        'Each line of a pairs file should have two texts, or two texts and a '
+        f'score, separated by tabs; got lines of {sorted(widths)} columns.')
   a, b = (embed(trained, [row[i] for row in rows], pooling) for i in (0, 1))
   cosines = [float(embeddings.similarity(x[None], y[None])[0, 0])
              for x, y in zip(a, b)]
@@ -88,13 +88,13 @@ if __name__ == '__main__':
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Directory of the run.', required=True)
   _STEP = flags.DEFINE_enum(
-      'step', 'best', ['best', 'latest'], 'Which checkpoint.')
+      'step', 'best', ['best', 'latest'], 'Which checkpoint to use.')
   _TEXTS = flags.DEFINE_string(
-      'texts_file', None, 'File of texts, a line each, or - for stdin.')
+      'texts_file', None, 'File with one text per line, or - for stdin.')
   _PAIRS = flags.DEFINE_string('pairs_file', None, 'File of pairs of texts.')
-  _QUERY = flags.DEFINE_string('query', None, 'Find the texts nearest to this.')
-  _TOP_K = flags.DEFINE_integer('top_k', 5, 'Neighbours to find.')
+  _QUERY = flags.DEFINE_string('query', None, 'Text whose neighbours to find.')
+  _TOP_K = flags.DEFINE_integer('top_k', 5, 'Number of neighbours to find.')
   _POOLING = flags.DEFINE_enum(
-      'pooling', 'mean', sorted(embeddings.POOLING), 'How tokens become one.')
-  _OUT = flags.DEFINE_string('out', None, 'File for the vectors, .npy.')
+      'pooling', 'mean', sorted(embeddings.POOLING), 'How to pool tokens.')
+  _OUT = flags.DEFINE_string('out', None, 'The .npy file for the vectors.')
   cli.run(main)

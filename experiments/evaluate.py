@@ -1,4 +1,4 @@
-"""Evaluates a pretrained run: likelihood of text, and multiple choice.
+"""Evaluates a pretrained run on the likelihood of text and multiple choice.
 
   python experiments/evaluate.py --workdir=runs/demo
   python experiments/evaluate.py --workdir=runs/demo \
@@ -7,8 +7,8 @@
   python experiments/evaluate.py --workdir=runs/demo \
       --config.choices.paths=piqa.jsonl --config.choices.delimiter='Answer: '
 
-Every token is scored exactly once. The tables are printed, and written with
-hashes of data, tokenizer and parameters as report.json.
+Every token is scored exactly once. The tables are printed and, with hashes of
+data, tokenizer and parameters, written to report.json.
 """
 import pathlib
 
@@ -24,12 +24,12 @@ import jax
 
 
 def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
-  """Returns the reports on text and those on multiple choice, in two lists.
+  """Returns the list of reports on texts and the list on multiple choice.
 
   Args:
-    config: What to evaluate.
-    workdir: A run of `experiments/pretrain.py`.
-    out: Folder for `report.json`; by default `evaluation` in `workdir`.
+    config: The texts and questions to evaluate on, and the scoring.
+    workdir: The directory of a run of `experiments/pretrain.py`.
+    out: The folder for `report.json`; by default `evaluation` in `workdir`.
   """
   step = int(config.checkpoint) if config.checkpoint.isdigit() else (
       config.checkpoint)
@@ -49,7 +49,7 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
         tokens=scoring.tokens, lay=lay,
         stride=scoring.stride, **shared)
     report.show(texts)
-  if scoring.carried:  # Each question is read from a new state.
+  if scoring.carried:  # Each question starts from a new state.
     score = run.score(jax.local_devices())
   answers = config.choices.evaluate(score, run.tokenizer, **shared)
   if answers:

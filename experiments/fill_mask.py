@@ -1,11 +1,11 @@
-r"""Fills the masks of a text with a model that reads both ways.
+r"""Fills the masks in a text with a bidirectional model.
 
   python experiments/fill_mask.py --workdir=runs/mlm --text='The [MASK] sat.'
   python experiments/fill_mask.py --workdir=runs/mlm --texts_file=texts.txt \
       --top_k=3 --json
 
-The run is one of experiments/pretrain.py with the objective MaskedLM or
-another that masks. --json writes a line for each text instead of a table.
+The run has to be made by experiments/pretrain.py with MaskedLM or another
+objective that masks. --json prints a line for each text instead of a table.
 """
 import dataclasses
 import json
@@ -22,7 +22,7 @@ from lmjax.recipes import trained as trained_lib
 
 def fill_mask(trained: trained_lib.Trained, texts: list[str], top_k: int = 5
               ) -> list[list[fill.Fill]]:
-  """Returns candidates for every mask of each text, the likeliest first."""
+  """Returns candidates for every mask of each text, the most likely first."""
   return fill.fill(trained.model, trained.params, trained.tokenizer, texts,
                    top_k=top_k)
 
@@ -54,10 +54,10 @@ if __name__ == '__main__':
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Directory of the run.', required=True)
   _STEP = flags.DEFINE_enum(
-      'step', 'best', ['best', 'latest'], 'Which checkpoint.')
+      'step', 'best', ['best', 'latest'], 'Which checkpoint to use.')
   _TEXT = flags.DEFINE_string('text', None, 'A text with [MASK] in it.')
   _TEXTS = flags.DEFINE_string(
-      'texts_file', None, 'File of such texts, a line each, or - for stdin.')
-  _TOP_K = flags.DEFINE_integer('top_k', 5, 'Candidates for each mask.')
-  _JSON = flags.DEFINE_bool('json', False, 'Write JSON lines.')
+      'texts_file', None, 'File with one such text per line, or - for stdin.')
+  _TOP_K = flags.DEFINE_integer('top_k', 5, 'Number of candidates per mask.')
+  _JSON = flags.DEFINE_bool('json', False, 'Print JSON lines.')
   cli.run(main)

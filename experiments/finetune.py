@@ -5,10 +5,10 @@
   python experiments/finetune.py --workdir=runs/head --config.init=runs/demo \\
       --config.train_only=layer_3/,final_norm,classes/
 
-Reports the metrics of the task on its test split, with standard errors and
-beside baselines. --config.a.b=value sets a field of the config,
---config.a.kind=Name chooses another part. The same command again continues a
-run that was stopped.
+The script reports the metrics of the task on its test split, with standard
+errors and baselines. --config.a.b=value sets a field of the config, and
+--config.a.kind=Name chooses another part. The same command continues a run that
+was stopped.
 """
 import pathlib
 

@@ -1,4 +1,4 @@
-"""Says whether a run fits a machine, and how fast it could be, without either.
+"""Estimates whether a run fits a machine and how fast it could be there.
 
   python experiments/plan.py --device=h100 --mesh=fsdp:64 --config=llama3_8b
   python experiments/plan.py --device=l4 --config.model.vocab_size=4096
@@ -6,10 +6,11 @@
   python experiments/plan.py --device=tpu-v5p --mesh=fsdp:64 --compile \\
       --config=llama3_8b
 
-Prints what each device holds of parameters, optimizer, gradients and
-activations, what it computes, moves and sends in a step, and the time that this
-takes at the peaks of its data sheet. With --compile it asks the device's own
-compiler what the step holds. No array is made, and no device is needed.
+The script prints the memory of each device for parameters, optimizer, gradients
+and activations, the work and communication of a step, and the time that they
+take at the peak rates of the data sheet. With --compile it asks the device's
+compiler for the memory of the step instead. No arrays are created, and none of
+the devices are needed.
 """
 import pathlib
 
@@ -25,7 +26,7 @@ from lmjax.planning import estimate
 
 
 def main(_):
-  jax.config.update('jax_platforms', 'cpu')  # No device here is needed.
+  jax.config.update('jax_platforms', 'cpu')  # No accelerator is needed.
   config, device, sizes = _CONFIG(), _DEVICE.value, sharding.parse(_MESH.value)
   if _COMPILE.value:
     compiled.show(compiled.compile_step(config, device, sizes), device)
@@ -38,10 +39,10 @@ if __name__ == '__main__':
       experiment.Pretrain | experiment.Count,
       pathlib.Path(__file__).parent / 'configs/demo.py', presets.PRESETS)
   _DEVICE = flags.DEFINE_string(
-      'device', 'h100', 'One of ' + ', '.join(devices.DEVICES) + '.')
+      'device', 'h100', 'Kind of device: ' + ', '.join(devices.DEVICES) + '.')
   _MESH = flags.DEFINE_string(
-      'mesh', 'data:1', 'Sizes of the mesh, such as fsdp:8,tensor:2.')
+      'mesh', 'data:1', 'Sizes of the mesh axes, such as fsdp:8,tensor:2.')
   _COMPILE = flags.DEFINE_bool(
       'compile', False, 'Whether to ask the compiler of the device instead of '
-      "estimating; it comes with pip install '.[cuda]' or '.[tpu]'.")
+      "estimating; pip install '.[cuda]' or '.[tpu]' installs it.")
   cli.run(main)

@@ -1,13 +1,12 @@
-r"""Pretrains a language model, measures it exactly, and samples from it.
+r"""Pretrains a language model, evaluates it exactly, and samples from it.
 
   python experiments/pretrain.py --workdir=runs/demo
   python experiments/pretrain.py --workdir=runs/char --config=shakespeare_char \
       --config.data.source.paths=input.txt --config.training.steps=500
 
 --config chooses a config, --config.a.b=value sets a field of it, and
---config.a.kind=Name chooses another part, with its own defaults. The same
-command again continues a run that was stopped; touching WORKDIR/STOP, or a
-signal, stops it.
+--config.a.kind=Name chooses another part, with its own defaults. A signal or
+`touch WORKDIR/STOP` stops a run, and the same command continues it.
 """
 import pathlib
 
@@ -45,10 +44,10 @@ if __name__ == '__main__':
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Directory of the run.', required=True)
   _DRY_RUN = flags.DEFINE_bool(
-      'dry_run', False, 'Print size, cost and the first batch, and stop.')
+      'dry_run', False, 'Print size, cost and the first batch, then exit.')
   _REPLAY_STEP = flags.DEFINE_integer(
-      'replay_step', None, 'Show the batch of a step of the run in workdir, '
-      'run the step again, and stop.', lower_bound=1)
+      'replay_step', None, 'Print the batch of a step of the run in workdir, '
+      'run the step again, then exit.', lower_bound=1)
   _PROFILE = flags.DEFINE_string(
       'profile', None, 'Directory for a profiler trace of five steps.')
   cli.run(processes.together(main))

@@ -1,10 +1,10 @@
-"""Takes a run back to an earlier checkpoint, past the batches that spoiled it.
+"""Rolls a run back to an earlier checkpoint, to continue without bad batches.
 
   python experiments/rollback.py --workdir=runs/demo --to_step=1000 \\
       --skip_batches=50
 
-Then start the run again with its own command: it goes on from step 1000 with
-the batch after those that steps 1001 to 1050 saw. Later checkpoints and rows of
+Then start the run again with its own command: it continues from step 1000 and
+skips the batches that steps 1001 to 1050 saw. Later checkpoints and rows of
 metrics are moved to WORKDIR/rolled_back, not deleted.
 """
 from absl import flags
@@ -24,7 +24,7 @@ if __name__ == '__main__':
   _TO_STEP = flags.DEFINE_integer(
       'to_step', None, 'The checkpoint to go back to.', required=True)
   _SKIP_BATCHES = flags.DEFINE_integer(
-      'skip_batches', 0, 'How many batches to leave out from there on.')
+      'skip_batches', 0, 'Number of batches to skip from there on.')
   _TAKEOVER = flags.DEFINE_bool(
-      'takeover', False, 'Take the directory from the run that holds it.')
+      'takeover', False, 'Take the directory over from the run that holds it.')
   cli.run(main)

@@ -1,11 +1,11 @@
-r"""Trains a tokenizer on the training split of a corpus and says how it does.
+r"""Trains a tokenizer on the training split of a corpus and reports on it.
 
   python experiments/train_tokenizer.py --output=runs/tokenizer \
       --config.source.kind=TextFiles --config.source.paths='data/*.txt' \
       --config.tokenizer.vocab_size=8000 --config.tokenizer.model=bpe
 
-The folder is what `data.tokenizers.tokenizer.load` reads; `tokenizer.model` in
-it is a SentencePiece model for --config.data.tokenizer.path.
+`data.tokenizers.tokenizer.load` reads the folder. Its file `tokenizer.model` is
+a SentencePiece model, which --config.data.tokenizer.path accepts.
 """
 from collections.abc import Sequence
 import dataclasses
@@ -27,11 +27,11 @@ from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 
 @dataclasses.dataclass(frozen=True)
 class TrainTokenizer:
-  """Which tokenizer to train, on what.
+  """The tokenizer to train, and the text to train it on.
 
   Attributes:
     source: Where text comes from.
-    split: What is held out, never seen by training; None trains on all.
+    split: What is held out from training; None trains on all text.
     tokenizer: The tokenizer to train.
   """
   source: text_lib.Config = sources.Embedded()
@@ -55,7 +55,7 @@ def train_tokenizer(
 
 def report(config: TrainTokenizer, tokenizer: tokenizer_lib.Tokenizer,
            limit: int = 1000) -> str:
-  """Returns how many bytes a token holds, and the beginning of a document."""
+  """Returns a report: bytes per token, and the first tokens of a document."""
   data = pipeline.DataConfig(source=config.source, split=config.split)
   name = 'train' if data.part('valid') is None else 'valid'
   texts = list(itertools.islice(data.part(name).documents(), limit))
@@ -72,11 +72,11 @@ def report(config: TrainTokenizer, tokenizer: tokenizer_lib.Tokenizer,
 
 
 def main(argv: Sequence[str]) -> None:
-  """Trains what the flags say."""
+  """Trains the tokenizer of the flags."""
   del argv
   config = _CONFIG()
   if flags.FLAGS.output is None:
-    raise errors.InputError('Say where to write: --output=FOLDER.')
+    raise errors.InputError('Give a folder to write to: --output=FOLDER.')
   tokenizer = train_tokenizer(config, flags.FLAGS.output)
   print(tokenizer.describe())
   print(report(config, tokenizer))
