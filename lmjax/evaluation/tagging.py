@@ -1,4 +1,4 @@
-"""How well entities are found: precision, recall and F1 of whole entities."""
+"""Scores of tagging: precision, recall and F1 of whole entities."""
 from collections.abc import Callable, Sequence
 import dataclasses
 import functools
@@ -15,22 +15,22 @@ from lmjax.evaluation import estimates
 
 @dataclasses.dataclass(frozen=True)
 class Tagging:
-  """Predicted tags against true ones, N sentences with K types of entities.
+  """Compares predicted tags with true ones in N sentences, for K entity types.
 
-  An entity is right if its first word, its last word and its type are. Standard
-  errors are those of sentences drawn independently, by the jackknife.
+  A predicted entity is correct if its first word, its last word and its type
+  are. Standard errors are the jackknife's, for independent sentences.
 
   Attributes:
-    types: What the types are called.
-    lenient_NK3: Entities that are there, were found, and both, as conlleval
-      reads tags.
-    strict_NK3: The same where an entity has to begin with a B.
-    words: Predicted tags against true ones, word by word.
-    right_N: Words whose tag is right.
-    sizes_N: Words.
+    types: Names of the types.
+    lenient_NK3: Number of true entities, of predicted ones, and of correct
+      ones, as conlleval reads tags.
+    strict_NK3: The same numbers if an entity must begin with a B.
+    words: Predicted and true tags of all words.
+    right_N: Number of words with the correct tag.
+    sizes_N: Number of words.
     nll_N: Negative log-likelihood of the true tags in nats; None if there are
       no probabilities.
-    scored_N: How many words that is over.
+    scored_N: Number of words in `nll_N`.
 
   References:
     Tjong Kim Sang and De Meulder, Introduction to the CoNLL-2003 Shared Task,
@@ -97,7 +97,7 @@ class Tagging:
     if self.nll_N is None:
       return found
     loss = estimates.Estimate(
-        None, why='no word has a tag that training shows')
+        None, why='no word has a tag of training')
     if self.scored_N.sum():
       loss = estimates.ratio(self.nll_N, self.scored_N)
     return found | {'loss': loss}
@@ -127,7 +127,7 @@ class Tagging:
 def _counts(true: Sequence[entities.Entity],
             found: Sequence[entities.Entity],
             types: Sequence[str]) -> np.ndarray:
-  """Returns how many are there, were found, and both, for each type, [K, 3]."""
+  """Returns numbers of true, predicted and correct entities by type, [K, 3]."""
   place = {kind: i for i, kind in enumerate(types)}
   counts_K3 = np.zeros((len(types), 3), int)
   for column, group in enumerate((true, found, set(true) & set(found))):
@@ -137,7 +137,7 @@ def _counts(true: Sequence[entities.Entity],
 
 
 def _rates(counts_N3: np.ndarray) -> dict[str, estimates.Estimate]:
-  """Returns F1, precision and recall of what each sentence has."""
+  """Returns F1, precision and recall, from the counts of each sentence."""
   there_N, found_N, right_N = counts_N3.T
   return {'f1': estimates.ratio(2 * right_N, there_N + found_N),
           'precision': estimates.ratio(right_N, found_N),

@@ -1,4 +1,4 @@
-"""What a tagger must beat: the commonest tag, and that of each word."""
+"""Baselines of tagging: the most frequent tag, and that of each word."""
 import collections
 from collections.abc import Sequence
 import dataclasses
@@ -9,7 +9,7 @@ from lmjax.tasks import sentences as sentences_lib
 
 @dataclasses.dataclass(frozen=True)
 class Majority:
-  """Tags every word by the commonest tag of training.
+  """Gives every word the most frequent tag of training.
 
   Attributes:
     tag: That tag.
@@ -30,7 +30,7 @@ class Majority:
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-  """Tags each word by its commonest tag of training, unknown words by O.
+  """Gives each word its most frequent tag in training, and unknown words O.
 
   Attributes:
     tags: The tag of each word.

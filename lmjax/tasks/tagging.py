@@ -1,4 +1,4 @@
-"""Tagging: one label a word, which mark entities from first to last word."""
+"""Tagging: a tag for each word of a sentence, which together mark entities."""
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
 from typing import Any, Literal, NamedTuple
@@ -35,8 +35,8 @@ class Tags(NamedTuple):
 class Tagging:
   """Tagging of the words of sentences; a `task.Task`.
 
-  A word has its label on its first subword. Words that were cut off, or that
-  become no token, are tagged O and count like all others.
+  The label of a word is on its first subword. Words that were cut off or that
+  have no token are tagged O, and count like all others.
 
   Attributes:
     source: Where examples come from: `read() -> Splits`.
@@ -98,7 +98,7 @@ class Tagging:
   def judge(self, outputs: Sequence[np.ndarray],
             examples: Sequence[sentences.Sentence], rows: words_lib.WordRows,
             splits: task_lib.Splits) -> tagging.Tagging:
-    """Returns the mean loss of a word in nats, and how entities are found."""
+    """Returns scores of entities and words, and the mean nats of a tag."""
     place = {tag: i for i, tag in enumerate(splits.labels)}
     predicted, nll, scored = [], [], []
     for example, columns, tags in zip(

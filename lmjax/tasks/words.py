@@ -12,22 +12,22 @@ from lmjax.tasks import sentences as sentences_lib
 
 @dataclasses.dataclass(frozen=True)
 class WordRows(rows_lib.Rows):
-  """Rows of sentences; 'labels' and 'weights' of a batch are of tokens.
+  """Rows of sentences, whose batches have a label and a weight for each token.
 
   Attributes:
-    columns: For each sentence the column of each word's first subword; None for
-      words that were cut or that became no token.
+    columns: For each sentence, the column of each word's first subword; None
+      for words that were cut off or that have no token.
   """
   columns: tuple[tuple[int | None, ...], ...] = ()
 
   def describe(self) -> str:
-    """Returns how many there are, how long, and how many words were lost."""
+    """Returns how many there are, how long, and how many words are lost."""
     words = sum(map(len, self.columns))
     lost = sum(columns.count(None) for columns in self.columns)
     if not lost:
       return super().describe()
-    return (f'{super().describe()}; {lost:,} of {words:,} words, cut there or '
-            'without a token, are tagged O')
+    return (f'{super().describe()}; {lost:,} of {words:,} words were cut off '
+            'or have no token, and are tagged O')
 
 
 def build(features: rows_lib.Features,
@@ -42,12 +42,12 @@ def build(features: rows_lib.Features,
   Args:
     features: How sentences become rows.
     sentences: Their words.
-    labels: For each sentence the label of each word; a word whose label is None
-      has weight 0.
+    labels: For each sentence, the label of each word; a word whose label is
+      None has weight 0.
     tokenizer: Text to ids.
 
   Raises:
-    InputError: If a sentence becomes no token at all.
+    InputError: If a row would have no token at all.
   """
   encoded = _encoded(features.prefix, sentences, tokenizer)
   rows, columns = [], []

@@ -72,16 +72,19 @@ class Conll:
           f'{where}: {len(values)} columns, but line {line} has {count}; '
           'a line is a word, its tag and whatever else, separated by TABs or '
           'spaces.')
+    found = []
     for field in ('word', 'tag'):
       place = getattr(self, field)
       if not -count <= place < count:
         raise errors.InputError(
             f'{where}: there is no column {place} for the {field} among '
             f'{count} columns, counted from 0.')
-      if not values[place].strip():
+      found.append(values[place].strip(' '))
+      if not found[-1]:
         raise errors.InputError(f'{where}: the {field} is empty.')
-    entities.check(values[self.tag].strip(), where)
-    return values[self.word], values[self.tag].strip()
+    word, tag = found
+    entities.check(tag, where)
+    return word, tag
 
 
 def _values(line: str) -> list[str]:

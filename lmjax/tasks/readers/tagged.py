@@ -18,7 +18,7 @@ Reader = conll.Conll | spaced.Spaced
 class Tagged:
   """The three splits of a task on tagged words, each from a reader of its own.
 
-  Tags may be in IOB1, BIO, IOBES or BILOU, and are BIO from here on.
+  Tags may be in IOB1, BIO, IOBES or BILOU; they are converted to BIO.
 
   Attributes:
     train: The training sentences.
@@ -38,7 +38,7 @@ class Tagged:
   def read(self) -> task_lib.Splits:
     """Returns the splits, with O and the tags of training as labels.
 
-    A tag that training does not show is told, and can only be missed.
+    A note names the tags that are in another split only: they count as missed.
 
     Raises:
       InputError: If a file or split is empty or malformed, or if training has
@@ -84,7 +84,7 @@ def unseen(split: str, examples: Sequence[sentences.Sentence],
       if tag not in labels)
   if not counts:
     return []
-  return [f'The {split} split has tags that training never shows, which count '
+  return [f'The {split} split has tags that are not in training, which count '
           'as missed: '
           + ', '.join(f'{tag} ({n})' for tag, n in sorted(counts.items()))
           + '.']

@@ -19,7 +19,7 @@ def found(path, **options):
 
 
 def test_sentences_end_at_blank_lines_and_at_the_end(tmp_path):
-  text = 'Jo\tB-per\nsings\tO\n\t\n\n\nNew York\tB-loc\n'
+  text = 'Jo\tB-per\nsings\t O\n\t\n\n\nNew York \tB-loc\n'
   assert found(write(tmp_path, text)) == [
       (['Jo', 'sings'], ['B-per', 'O'], '1'), (['New York'], ['B-loc'], '6')]
 

@@ -38,7 +38,7 @@ def test_tags_that_training_never_shows_are_told():
       reader(A)).read()
   assert splits.labels == ('O', 'B-per')
   assert splits.notes[-1] == (
-      'The test split has tags that training never shows, which count as '
+      'The test split has tags that are not in training, which count as '
       'missed: B-new (1), I-new (1).')
   assert 'valid' in splits.notes[0] and 'B-loc (1)' in splits.notes[0]
 
