@@ -60,13 +60,22 @@ def sentence(texts: Sequence[str], where: str, label: str | None = None
     raise errors.InputError(f'{where}: there is no word to tag; remove it.')
   if label is None:
     return Sentence(words, None, where)
-  tags = _listed(label)
+  return tagged(words, _listed(label), where)
+
+
+def tagged(words: Sequence[str], tags: Sequence[str], where: str) -> Sentence:
+  """Returns the sentence of words and tags.
+
+  Raises:
+    InputError: If there are not as many tags as words, or one is no tag of an
+      entity.
+  """
   if len(words) != len(tags):
     raise errors.InputError(
         f'{where}: {len(words)} words, but {len(tags)} tags.')
   for tag in tags:
     entities.check(tag, where)
-  return Sentence(words, tags, where)
+  return Sentence(tuple(words), tuple(tags), where)
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -7,11 +7,12 @@ from lmjax.core import errors
 from lmjax.evaluation import entities
 from lmjax.tasks.readers import conll
 from lmjax.tasks.readers import division
+from lmjax.tasks.readers import json_words
 from lmjax.tasks.readers import spaced
 from lmjax.tasks import sentences
 from lmjax.tasks import task as task_lib
 
-Reader = conll.Conll | spaced.Spaced
+Reader = conll.Conll | json_words.JsonWords | spaced.Spaced
 
 
 @dataclasses.dataclass(frozen=True)

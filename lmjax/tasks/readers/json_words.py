@@ -1,0 +1,63 @@
+"""Tagged words in JSON lines: a list of words and a list of tags in each."""
+from collections.abc import Iterator
+import dataclasses
+from typing import Any
+
+from lmjax.core import errors
+from lmjax.data.text import files
+from lmjax.data.text import json_lines
+from lmjax.tasks import sentences
+
+
+@dataclasses.dataclass(frozen=True)
+class JsonWords:
+  """JSON lines, each an object with the words of a sentence and their tags.
+
+  Attributes:
+    paths: Files and globs.
+    words: The field with the list of words.
+    tags: The field with the list of tags.
+    names: The tags in the order of their numbers, such as ('O', 'B-person'), if
+      the list has numbers; () if it has the tags themselves.
+  """
+  paths: tuple[str, ...]
+  words: str = 'tokens'
+  tags: str = 'tags'
+  names: tuple[str, ...] = ()
+
+  def examples(self) -> Iterator[sentences.Sentence]:
+    """Yields the sentences; empty ones are left out.
+
+    Raises:
+      InputError: If a field is no list of words or tags, or there are not as
+        many tags as words.
+    """
+    for path in files.expand(self.paths):
+      for where, row in json_lines.rows(path):
+        words = _strings(row, self.words, where)
+        tags = (self._named(row, where) if self.names
+                else _strings(row, self.tags, where))
+        if words or tags:
+          yield sentences.tagged(words, tags, where)
+
+  def _named(self, row: dict[str, Any], where: str) -> tuple[str, ...]:
+    """Returns the tags whose numbers are in a row."""
+    numbers = json_lines.value(row, self.tags, where)
+    known = range(len(self.names))
+    if not isinstance(numbers, list) or not all(
+        type(number) is int and number in known for number in numbers):
+      raise errors.InputError(
+          f'{where}: field {self.tags!r} should be a list of numbers from 0 to '
+          f'{len(self.names) - 1}, one for each of names; got {numbers!r:.60}.')
+    return tuple(self.names[number] for number in numbers)
+
+
+def _strings(row: dict[str, Any], field: str, where: str) -> tuple[str, ...]:
+  """Returns a field that should be a list of text."""
+  found = json_lines.value(row, field, where)
+  if not isinstance(found, list) or not all(
+      isinstance(item, str) and item.strip() for item in found):
+    raise errors.InputError(
+        f'{where}: field {field!r} should be a list of words; got '
+        f'{found!r:.60}. If tags are numbers, name them: names=O,B-person.')
+  return tuple(found)
