@@ -101,7 +101,7 @@ def finetune(
       publish(
           run, results, task.answers(
               outputs, splits.test, rows['test'], splits),
-          [*splits.notes, *untyped(begin.backbone, splits),
+          [*splits.notes, *untyped(model, begin.backbone, splits),
            *(f'{name}: {r.describe()}.' for name, r in rows.items())],
           step=number, stopped_early=fitted.stopped_early, init=config.init,
           parameters_hash=trees.digest(params),
@@ -173,10 +173,10 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
   return found
 
 
-def untyped(backbone: models.Config, splits: task_lib.Splits
+def untyped(model: Any, backbone: models.Config, splits: task_lib.Splits
             ) -> tuple[str, ...]:
   """Returns a note if examples are pairs and the model has no token types."""
-  if splits.texts < 2 or backbone.traits.types > 1:
+  if splits.texts < 2 or model.tells_apart:
     return ()
   return (
       f'{type(backbone).__name__} as configured has no token types: it reads a '

@@ -3,12 +3,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
 from typing import Any
 
+import flax.linen as nn
 import numpy as np
 
 from lmjax.core import config
 from lmjax.core import errors
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import classification
+from lmjax.models.heads import paired
 from lmjax.models.heads import pooled
 from lmjax.objectives import labels as labels_lib
 from lmjax.tasks import baselines as baselines_lib
@@ -46,7 +48,7 @@ class Classification:
   """
   source: Source = docstrings.Docstrings()
   features: rows_lib.Features = rows_lib.Features()
-  head: pooled.PooledConfig = pooled.PooledConfig()
+  head: paired.Config = pooled.PooledConfig()
   objective: labels_lib.Labels = labels_lib.Labels()
   metrics: Metrics = Metrics()
 
@@ -90,15 +92,16 @@ class Classification:
         [e.texts for e in examples],
         np.array([place[e.label] for e in examples], np.int32), tokenizer)
 
-  def model(self, backbone: Any, splits: task_lib.Splits) -> pooled.Pooled:
+  def model(self, backbone: Any, splits: task_lib.Splits) -> nn.Module:
     """See `task.Task`."""
-    return self.head.build(backbone, len(splits.labels))
+    return self.head.build(
+        backbone, len(splits.labels), texts=splits.texts)
 
-  def loss(self, model: pooled.Pooled) -> labels_lib.Objective:
+  def loss(self, model: nn.Module) -> labels_lib.Objective:
     """See `task.Task`."""
     return self.objective.build(model)
 
-  def outputs(self, model: pooled.Pooled) -> Callable[[Any, Any], Any]:
+  def outputs(self, model: nn.Module) -> Callable[[Any, Any], Any]:
     """Returns a function that gives `logits_BC`."""
     return lambda params, batch: labels_lib.logits(model, params, batch)
 

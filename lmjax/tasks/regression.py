@@ -4,11 +4,13 @@ import dataclasses
 import math
 from typing import Any
 
+import flax.linen as nn
 import numpy as np
 
 from lmjax.core import errors
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import regression
+from lmjax.models.heads import paired
 from lmjax.models.heads import pooled
 from lmjax.objectives import numbers as numbers_lib
 from lmjax.tasks import baselines
@@ -49,7 +51,7 @@ class Regression:
   """
   source: labelled.Labelled
   features: rows_lib.Features = rows_lib.Features()
-  head: pooled.PooledConfig = pooled.PooledConfig()
+  head: paired.Config = pooled.PooledConfig()
   objective: numbers_lib.SquaredError = numbers_lib.SquaredError()
   metrics: Metrics = Metrics()
 
@@ -98,15 +100,15 @@ class Regression:
         [e.texts for e in examples],
         ((labels_N - mean) / spread).astype(np.float32), tokenizer)
 
-  def model(self, backbone: Any, splits: task_lib.Splits) -> pooled.Pooled:
+  def model(self, backbone: Any, splits: task_lib.Splits) -> nn.Module:
     """See `task.Task`."""
-    return self.head.build(backbone, 1, 'number')
+    return self.head.build(backbone, 1, 'number', splits.texts)
 
-  def loss(self, model: pooled.Pooled) -> numbers_lib.Objective:
+  def loss(self, model: nn.Module) -> numbers_lib.Objective:
     """See `task.Task`."""
     return self.objective.build(model)
 
-  def outputs(self, model: pooled.Pooled) -> Callable[[Any, Any], Any]:
+  def outputs(self, model: nn.Module) -> Callable[[Any, Any], Any]:
     """Returns a function that gives standardised numbers, [B]."""
     return lambda params, batch: numbers_lib.predictions(model, params, batch)
 

@@ -199,7 +199,9 @@ class Task(Protocol):
   def model(self, backbone: Any, splits: Splits) -> nn.Module:
     """Returns the backbone with the head of the task on it.
 
-    Its field `head` is the name under which the head's parameters are.
+    Its field `head` is the name under which the head's parameters are. One that
+    reads pairs has `tells_apart`: whether it knows which text of a pair each
+    token is from.
     """
 
   def loss(self, model: nn.Module) -> Callable[

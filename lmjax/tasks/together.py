@@ -106,7 +106,8 @@ class Together:
     models = [task.model(backbone, part)
               for task, part in zip(self.tasks, splits.parts)]
     return Heads(tuple(model.clone(head=f'{name}_{model.head}')
-                       for name, model in zip(self.called, models)))
+                       for name, model in zip(self.called, models)),
+                 tuple(part.texts for part in splits.parts))
 
   def loss(self, model: 'Heads') -> Callable[..., dict[str, metrics_lib.Mean]]:
     """Returns the objective of whatever task a batch is of.
@@ -196,8 +197,16 @@ class Heads:
 
   Attributes:
     parts: The model of each task. Its head has a name of its own.
+    texts: How many texts an example of each task has.
   """
   parts: tuple[nn.Module, ...]
+  texts: tuple[int, ...]
+
+  @property
+  def tells_apart(self) -> bool:
+    """Whether all that read pairs know which text each token is from."""
+    return all(part.tells_apart
+               for part, texts in zip(self.parts, self.texts) if texts > 1)
 
   def init(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
     """Returns the variables of all parts; the backbone's are those of each."""

@@ -6,6 +6,8 @@ from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models import decoder
 from lmjax.models import encoder
+from lmjax.models.heads import paired
+from lmjax.models.heads import pooled
 from lmjax.nn import block
 from lmjax.nn import pattern
 from lmjax.parallel import strategy
@@ -108,12 +110,16 @@ def test_the_digest_knows_texts_labels_and_splits():
 
 
 def test_a_pair_before_a_model_without_types_is_noted():
+  def notes(backbone, splits, head=pooled.PooledConfig()):
+    model = head.build(backbone, 2, texts=splits.texts)
+    return finetuning.untyped(model, backbone, splits)
   pairs = dataclasses.replace(SPLITS, texts=2)
-  note, = finetuning.untyped(CONFIG.model, pairs)
+  note, = notes(CONFIG.model, pairs)
   assert note.startswith('DecoderConfig as configured has no token types')
-  assert not finetuning.untyped(CONFIG.model, SPLITS)
-  assert not finetuning.untyped(encoder.EncoderConfig(), pairs)
-  assert finetuning.untyped(encoder.EncoderConfig(num_types=1), pairs)
+  assert not notes(CONFIG.model, SPLITS)
+  assert not notes(encoder.EncoderConfig(), pairs)
+  assert notes(encoder.EncoderConfig(num_types=1), pairs)
+  assert not notes(CONFIG.model, pairs, paired.PairedConfig())
 
 
 def test_heads_and_rows_must_divide_over_the_mesh():

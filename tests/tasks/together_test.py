@@ -19,8 +19,11 @@ from lmjax.tasks import classification
 from lmjax.tasks import mixing
 from lmjax.tasks.readers import in_memory
 from lmjax.tasks.readers import labelled
+from lmjax.tasks.readers import spaced
+from lmjax.tasks.readers import tagged
 from lmjax.tasks import regression
 from lmjax.tasks import rows as rows_lib
+from lmjax.tasks import tagging
 from lmjax.tasks import task
 from lmjax.tasks import together
 from lmjax.testing import hot
@@ -56,12 +59,15 @@ def made():
 
 
 def test_parameters_are_one_backbone_and_a_head_for_each_task(made):
-  _, _, _, params = made
+  splits, _, model, params = made
   own = {path: leaf.shape for path, leaf in trees.items(params)}
   assert own.pop('sort_classes/kernel') == (8, 3)
   assert own.pop('count_number/kernel') == (8, 1)
   assert {own.pop('sort_classes/bias'), own.pop('count_number/bias')} == {
       (3,), (1,)}
+  assert model.tells_apart
+  blind = dataclasses.replace(BACKBONE, num_types=0)
+  assert not TASK.model(blind, splits).tells_apart
   assert own == {path: leaf.shape
                  for path, leaf in trees.items(cost.shapes(BACKBONE))}
 
@@ -129,6 +135,22 @@ def test_a_batch_has_its_tasks_loss_and_moves_its_head_alone(made):
     assert {'embed', 'layer_0'} <= moved
     assert {path for path in moved if '_' in path} - {
         'layer_0', 'embed_norm'} == {model.parts[place].head}
+
+
+def test_words_are_tagged_beside(made):
+  words = (('a bc', 'O B-x'), ('bc', 'B-x'))
+  task_ = dataclasses.replace(TASK, names=(), tasks=(SORT, tagging.Tagging(
+      tagged.Tagged(*[spaced.Spaced(in_memory.InMemory(words))] * 3,
+                    drop_shared=False), SHORT)))
+  splits = task_.read()
+  model = task_.model(BACKBONE, splits)
+  assert [part.head for part in model.parts] == ['0_classes', '1_tags']
+  rows = task_.rows(splits.test, splits, BYTES)
+  outputs = [np.zeros(3)] * 12 + [np.zeros((8, 3))] * 2
+  assert {'0/accuracy', '1/f1'} <= task_.judge(
+      outputs, splits.test, rows, splits).metrics.keys()
+  *_, last = task_.answers(outputs, splits.test, rows, splits)
+  assert (last['task'], last['words'], last['tags']) == ('1', ['bc'], ['B-x'])
 
 
 def test_metrics_go_by_the_tasks_names(made, outputs):

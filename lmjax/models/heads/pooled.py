@@ -35,23 +35,21 @@ class PooledConfig:
   init_std: float = 0.02
 
   def __post_init__(self):
-    if self.pooling not in POOLING:
-      raise errors.InputError(
-          f'head.pooling is {self.pooling!r}; choose from {sorted(POOLING)}.')
-    if not 0 <= self.dropout < 1:
-      raise errors.InputError(
-          f'head.dropout should be in [0, 1); got {self.dropout}.')
+    check(self.pooling, self.dropout)
 
   def build(self, backbone: Any, outputs: int, head: str = 'classes',
-            attend: Callable[..., jax.Array] = attend_lib.best) -> 'Pooled':
+            texts: int = 1, attend: Callable[..., jax.Array] = attend_lib.best
+            ) -> 'Pooled':
     """Returns the module.
 
     Args:
       backbone: The config of any trained model, with its vocabulary.
       outputs: C, the number of outputs a text.
       head: The name under which the head's parameters are.
+      texts: How many texts an example has; this head reads any number as one.
       attend: Replaces the arithmetic of attention.
     """
+    del texts
     return Pooled(self, backbone, outputs, head, attend)
 
 
@@ -67,6 +65,11 @@ class Pooled(nn.Module):
   outputs: int
   head: str = 'classes'
   attend: Callable[..., jax.Array] = attend_lib.best
+
+  @property
+  def tells_apart(self) -> bool:
+    """Whether it knows which text of a pair each token is from."""
+    return self.backbone.traits.types > 1
 
   @nn.compact
   def __call__(self, inputs_BT: jax.Array, positions_BT: jax.Array,
@@ -99,6 +102,16 @@ class Pooled(nn.Module):
     policy = layers.Policy(self.backbone.dtype, config.init_std)
     return layers.Head(
         self.outputs, policy, use_bias=True, name=self.head)(x_BD)
+
+
+def check(pooling: str, dropout: float) -> None:
+  """Refuses a pooling that there is not, or a rate that cannot be."""
+  if pooling not in POOLING:
+    raise errors.InputError(
+        f'head.pooling is {pooling!r}; choose from {sorted(POOLING)}.')
+  if not 0 <= dropout < 1:
+    raise errors.InputError(
+        f'head.dropout should be in [0, 1); got {dropout}.')
 
 
 POOLING = {
