@@ -78,9 +78,9 @@ class Pretrain:
     streams = isinstance(self.data.packing, continuous.Continuous)
     if streams != isinstance(self.objective, truncated.TruncatedBPTT):
       raise errors.InputError(
-          'Rows that go on where the last batch ended (data.packing = '
-          'Continuous) belong to the objective that carries a state over '
-          '(TruncatedBPTT), and it to them; got '
+          'data.packing = Continuous, whose rows continue those of the last '
+          'batch, and objective = TruncatedBPTT, which carries the state from '
+          'batch to batch, can only be used together; got '
           f'{type(self.data.packing).__name__} and '
           f'{type(self.objective).__name__}.')
     if self.training.mesh is not None:

@@ -133,7 +133,8 @@ class Data:
     """Returns the batches of a split for training."""
     if self.length is None:
       raise errors.InputError(
-          'length is open: set it in the data config, or give build a length.')
+          'length is not known: set it in the data config, or pass it to build.'
+      )
     config, store = self.config, getattr(self, split)
     corruption, length = config.corruption, self.length
     if corruption is not None:
@@ -232,11 +233,11 @@ class Batches:
     row, column = np.argwhere((ids < 0) | (ids >= self.vocab_size))[0]
     around = ids[row, max(0, column - 8):column + 8].tolist()
     raise errors.InputError(
-        f'Batch {step} (that of step {step + 1}, if none was left out), row '
+        f'Batch {step} (of step {step + 1}, if no batch was skipped), row '
         f'{row}, column {column} of {name}: id {ids[row, column]} is outside '
         f'the vocabulary of {self.vocab_size} ids, 0 to {self.vocab_size - 1}. '
-        f'The row is of documents {self.documents(step)[row]}; the ids around '
-        f'are {around}{self._text(around)}. Either another tokenizer made '
+        f'The row has documents {self.documents(step)[row]}; the ids around '
+        f'it are {around}{self._text(around)}. Either another tokenizer made '
         'the tokens, or their store is damaged: delete its folder in the cache '
         'to have it built again.')
 

@@ -129,8 +129,8 @@ def load(directory: str | pathlib.Path) -> TokenStore:
         and bool(np.all(offsets[:-1] <= offsets[1:])))
   except Exception as error:  # NumPy's parsers raise errors of many types.
     raise errors.InputError(
-        f'{str(directory)!r} is no intact token store ({error}); delete the '
-        'folder to have it built again.') from None
+        f'{str(directory)!r} is not an intact token store ({error}); delete '
+        'the folder to have it built again.') from None
   if not is_whole:
     raise errors.InputError(
         f'{str(directory)!r} is damaged: tokens.bin has {size} bytes where '
@@ -232,7 +232,7 @@ def _write(file: Any, documents: Iterator[str],
         columns[2].append(len(text.split()))
   if not columns[0]:
     raise errors.InputError(
-        f'No document gave a token under {tokenizer.describe()}.')
+        f'No document has a token under {tokenizer.describe()}.')
   return np.stack([np.frombuffer(c, np.int64) for c in columns]), sha
 
 

@@ -169,9 +169,9 @@ def truncate(encoded: list[tuple[np.ndarray, int]], context: int, has_bos: bool,
   for (ids, start), cut in zip(encoded, excess):
     if cut and start - cut < 1:
       raise errors.InputError(
-          f'{source}: an option has {len(ids) - start} tokens to be predicted '
-          f'after at least one, but the context is {context}. A continuation '
-          'is never cut: leave the question out, or take a longer context.')
+          f'{source}: an option has {len(ids) - start} tokens to predict after '
+          f'at least one other, but the context is {context}. A continuation '
+          'is never cut: leave the question out, or set a longer context.')
     out.append((np.concatenate([ids[:has_bos], ids[has_bos + cut:]]),
                 start - cut))
   return out, sum(cut > 0 for cut in excess)

@@ -1,7 +1,7 @@
-"""Correlations of two lists of numbers, with their standard errors.
+"""Correlations of two lists of numbers, with jackknife standard errors.
 
-The standard errors are the jackknife's: each correlation is also computed
-without each of the N examples, in closed form.
+For the jackknife, each correlation is also computed without each of the N
+examples, in closed form.
 """
 from collections.abc import Sequence
 
@@ -18,13 +18,13 @@ def pearson(x: Sequence[float], y: Sequence[float],
             names: tuple[str, str] = _NAMES) -> estimates.Estimate:
   """Returns Pearson's correlation, from -1 to 1.
 
-  It is undefined, with a reason, where all numbers of a list are equal or one
-  is not finite.
+  If all numbers of a list are equal, or one is not finite, the value is None
+  and `why` gives the reason.
 
   Args:
     x: N numbers.
     y: N numbers, in the same order.
-    names: What a reason calls the lists.
+    names: Names of the two lists, for the reason.
 
   Raises:
     InputError: If the lists are not equally long, or have fewer than 2 numbers.
@@ -36,14 +36,14 @@ def pearson(x: Sequence[float], y: Sequence[float],
   x_N, y_N, why = _checked(x, y, names)
   if why:
     return estimates.Estimate(None, why=why)
-  # Of order 1, so that squares neither overflow nor vanish.
+  # Scales numbers to order 1, so that squares neither overflow nor underflow.
   x_N, y_N = (_centred(z_N / np.abs(z_N).max()) for z_N in (
       _centred(x_N), _centred(y_N)))
   xx, yy, xy = x_N @ x_N, y_N @ y_N, x_N @ y_N
   r = _clipped(xy / np.sqrt(xx * yy))
   if _leans_on_one(x) or _leans_on_one(y):
     return estimates.Estimate(float(r))
-  # Without an example, the sum of products about the mean loses this times it.
+  # Leaving out an example subtracts this factor times its product.
   lost = len(x_N) / (len(x_N) - 1)
   without_N = (xy - lost * x_N * y_N) / np.sqrt(
       (xx - lost * x_N**2) * (yy - lost * y_N**2))
@@ -52,15 +52,16 @@ def pearson(x: Sequence[float], y: Sequence[float],
 
 def spearman(x: Sequence[float], y: Sequence[float],
              names: tuple[str, str] = _NAMES) -> estimates.Estimate:
-  """Returns Spearman's correlation: Pearson's of ranks, ties sharing theirs.
+  """Returns Spearman's correlation: Pearson's of the ranks, with mean ranks.
 
-  Without an example, each rank above its own is less by 1, and each equal one
-  by 1/2: with h_ij that loss, R_j and S_j the ranks of example j in the two
-  lists, and g_ij the loss in the second list, the sum of products becomes
+  Leaving out example i lowers each rank above its own by 1, and each equal rank
+  by 1/2. With R_j and S_j the ranks of example j in the two lists, and h_ij and
+  g_ij these decrements in the first and the second list, the sum of products
+  becomes
 
-    sum over j of (R_j - h_ij) (S_j - g_ij), less the term of j = i.
+    sum over j of (R_j - h_ij) (S_j - g_ij), without the term of j = i.
 
-  Args and errors are those of `pearson`.
+  See `pearson` for arguments and errors.
 
   References:
     Spearman, The Proof and Measurement of Association, 1904.
@@ -81,7 +82,7 @@ def spearman(x: Sequence[float], y: Sequence[float],
 
 
 def ranks(values: Sequence[float]) -> np.ndarray:
-  """Returns the rank of each value, from 1; equal values share their mean rank.
+  """Returns the rank of each value, from 1; ties get their mean rank.
 
   Example:
     >>> ranks([10, 30, 30, 20]).tolist()
@@ -94,7 +95,7 @@ def ranks(values: Sequence[float]) -> np.ndarray:
 
 
 def _checked(x, y, names) -> tuple[np.ndarray, np.ndarray, str]:
-  """Returns both lists, and why they have no correlation, if so."""
+  """Returns both arrays, and why they have no correlation, or ''."""
   x_N, y_N = (np.asarray(z, np.float64) for z in (x, y))
   if x_N.shape != y_N.shape or x_N.ndim != 1 or len(x_N) < 2:
     raise errors.InputError(
@@ -117,13 +118,13 @@ def _clipped(r):
 
 
 def _leans_on_one(x: Sequence[float]) -> bool:
-  """Returns whether all numbers but one are equal: without it, none differ."""
+  """Returns whether all numbers except one are equal."""
   _, counts = np.unique(np.asarray(x), return_counts=True)
   return len(counts) == 2 and counts.min() == 1
 
 
 def _spread_without(x_N: np.ndarray) -> np.ndarray:
-  """Returns the sum of squared ranks about their mean without each example."""
+  """Returns the sum of squared centred ranks without each example, [N]."""
   _, inverse, counts = np.unique(x_N, return_inverse=True, return_counts=True)
   cubed = counts.astype(np.float64)**3 - counts
   fewer = (counts - 1.0)**3 - (counts - 1)
@@ -132,16 +133,16 @@ def _spread_without(x_N: np.ndarray) -> np.ndarray:
 
 
 def _above(x_N: np.ndarray, weights_N: np.ndarray) -> np.ndarray:
-  """Returns the weights of larger numbers, and half of those of equal ones."""
+  """Returns, per number, the weights of larger ones plus half of equal ones."""
   _, inverse = np.unique(x_N, return_inverse=True)
   sums = np.bincount(inverse, weights_N)
   return (sums[::-1].cumsum()[::-1] - sums / 2)[inverse]
 
 
 def _both_above(x_N: np.ndarray, y_N: np.ndarray) -> np.ndarray:
-  """Returns, for each example, the sum of h g over all: see `spearman`.
+  """Returns, for each example i, the sum of h_ij g_ij over j: see `spearman`.
 
-  h is half of [x > its own] + [x >= its own], and g likewise.
+  h_ij is half of [x_j > x_i] + [x_j >= x_i], and g_ij the same for y.
   """
   pairs = np.stack([x_N, y_N], axis=1)
   _, inverse, counts = np.unique(
@@ -151,14 +152,14 @@ def _both_above(x_N: np.ndarray, y_N: np.ndarray) -> np.ndarray:
 
 
 def _count_above(x_N: np.ndarray, y_N: np.ndarray) -> np.ndarray:
-  """Returns how many examples have x >= and y > those of each, in N log^2 N.
+  """Returns, per example, the number with x >= its x and y > its y.
 
-  Two numbers are compared at the first binary digit in which their places in
-  the order of y differ. Examples that agree up to there lie together, in the
-  order of x.
+  Takes N log^2 N operations: two examples are compared at the first binary
+  digit in which their ranks by y differ. Examples that agree in all higher
+  digits form a group, which is sorted by x.
   """
   _, place_N = np.unique(y_N, return_inverse=True)
-  order = np.lexsort((place_N, x_N))  # Of equal x, the larger y comes later.
+  order = np.lexsort((place_N, x_N))  # By x, then by y.
   place_N, found_N = place_N[order], np.zeros(len(x_N))
   for digit in reversed(range(int(place_N.max()).bit_length())):
     group_N = place_N >> (digit + 1)

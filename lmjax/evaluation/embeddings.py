@@ -87,7 +87,7 @@ def _encode(tokenizer: Any, text: str) -> np.ndarray:
   ids = tokenizer.encode_document(text).astype(np.int32)
   if not len(ids):
     raise errors.InputError(
-        'A text is empty, and the tokenizer has no BOS or EOS to stand for it.')
+        'A text is empty, and the tokenizer has no BOS or EOS to encode it as.')
   return ids
 
 

@@ -1,4 +1,4 @@
-"""Entities in sequences of tags: read as conlleval does, written in BIO."""
+"""Entities in sequences of tags: reads them like conlleval, writes BIO."""
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -6,16 +6,16 @@ import numpy as np
 
 from lmjax.core import errors
 
-PREFIXES = 'BIESLU'  # Of IOB1, BIO (IOB2), IOBES and BILOU.
-_CLOSING = 'ESLU'  # Nothing of an entity follows these.
-_OPENING = 'OBSU'  # Nothing of an entity precedes these.
+PREFIXES = 'BIESLU'  # All prefixes of IOB1, BIO (IOB2), IOBES and BILOU.
+_CLOSING = 'ESLU'  # An entity ends with a word of these prefixes.
+_OPENING = 'OBSU'  # An entity ends before a word of these prefixes.
 
 
 class Entity(NamedTuple):
-  """Neighbouring words that name something.
+  """Adjacent words that name an entity.
 
   Attributes:
-    type: What it is, such as 'person'; '' where tags do not say.
+    type: Its type, such as 'person'; '' if tags have no type.
     start: The place of its first word.
     end: The place after its last word.
   """
@@ -36,10 +36,10 @@ def split(tag: str) -> tuple[str, str]:
 
 
 def check(tag: str, where: str) -> None:
-  """Refuses what is no tag; `where` is its place.
+  """Checks that a string is a tag; `where` is its place, for messages.
 
   Raises:
-    InputError: If it is neither 'O' nor a prefix and a type.
+    InputError: If the string is neither 'O' nor a prefix and a type.
   """
   prefix, kind = split(tag)
   if tag != 'O' and (not prefix or len(prefix) > 1 or prefix not in PREFIXES
@@ -50,13 +50,13 @@ def check(tag: str, where: str) -> None:
 
 
 def read(tags: Iterable[str]) -> list[Entity]:
-  """Returns the entities of tags, for BIO exactly those that conlleval counts.
+  """Returns the entities of tags, which for BIO are the ones conlleval counts.
 
-  It is lenient: an entity begins at B, and also at an I, E or L that continues
-  no entity of its type.
+  Reads leniently: an entity begins at B, and also at an I, E or L that does not
+  continue an entity of its type.
 
   Args:
-    tags: Those of a sentence, in IOB1, BIO, IOBES or BILOU.
+    tags: Tags of a sentence, in IOB1, BIO, IOBES or BILOU.
 
   Example:
     >>> [tuple(entity) for entity in read(['I-x', 'I-y', 'B-y', 'O'])]
@@ -80,9 +80,9 @@ def read(tags: Iterable[str]) -> list[Entity]:
 
 
 def read_strictly(tags: Sequence[str]) -> list[Entity]:
-  """Returns the entities of BIO tags; each begins with a B.
+  """Returns the entities of BIO tags that begin with a B.
 
-  What `read` finds to begin with an I is none.
+  Leaves out the entities of `read` that begin with an I.
 
   References:
     Nakayama, seqeval, 2018, mode 'strict' with the scheme IOB2.
@@ -108,15 +108,15 @@ def bio(entities: Iterable[Entity], length: int) -> tuple[str, ...]:
 def best_valid(log_p_WC: np.ndarray, tags: Sequence[str]) -> np.ndarray:
   """Returns the most probable tags among the sequences that are valid BIO.
 
-  A sequence is valid if each I follows a B or an I of its type. Words are
-  independent otherwise; the best sequence is Viterbi's.
+  A sequence is valid if each I follows a B or an I of its type. Apart from
+  that, words are independent; Viterbi's algorithm finds the best sequence.
 
   Args:
     log_p_WC: Log-probability of each tag for each word.
-    tags: What the C tags are called, 'O' among them.
+    tags: Names of the C tags, 'O' included.
 
   Returns:
-    The number of each word's tag, [W].
+    The index of each word's tag, [W].
   """
   parts = [split(tag) for tag in tags]
   is_inside_C = np.array([prefix == 'I' for prefix, _ in parts])

@@ -19,7 +19,7 @@ class Estimate:
     value: The number; None if it is not known.
     stderr: Its standard error for independent examples; None if there are too
       few examples for one.
-    why: Why the number is not known, as half a sentence.
+    why: The reason why the number is not known, as a clause.
   """
   value: float | None
   stderr: float | None = None
@@ -61,13 +61,13 @@ def jackknife(value: float, without: np.ndarray,
 
 
 def ratio(part_N: np.ndarray, whole_N: np.ndarray) -> Estimate:
-  """Returns the sum of a part over that of a whole; 0 if there is no whole.
+  """Returns the sum of parts over the sum of wholes; 0 if that sum is 0.
 
-  Its standard error is the jackknife's.
+  The standard error is from the jackknife.
 
   Args:
-    part_N: Of each example.
-    whole_N: Of each example.
+    part_N: The part of each example.
+    whole_N: The whole of each example.
 
   Example:
     >>> ratio(np.array([1, 0]), np.array([1, 3])).value
@@ -84,7 +84,7 @@ def to_dict(metrics: Mapping[str, Estimate]
             ) -> dict[str, float | str | None]:
   """Returns {name: value, name_stderr: its standard error}.
 
-  A value that is not known has a `name_why`, if its reason is known.
+  Adds {name_why: reason} for a value that has a reason not to be known.
   """
   return {key: value for name, estimate in metrics.items() for key, value in (
       (name, estimate.value), (f'{name}_stderr', estimate.stderr),
@@ -95,7 +95,7 @@ def reasons(results: Mapping[str, Any]) -> list[str]:
   """Returns sentences that say which metrics are not known, and why.
 
   Args:
-    results: By name; each has `metrics`, estimates by name.
+    results: Results by name, each with `metrics`, {name: Estimate}.
   """
   found = {}
   for title, result in results.items():
@@ -108,14 +108,14 @@ def reasons(results: Mapping[str, Any]) -> list[str]:
 
 def tables(results: Mapping[str, Any]
            ) -> dict[str, tuple[tuple[str, ...], list[tuple[str, ...]]]]:
-  """Returns the head and the rows of each table of results, by its heading.
+  """Returns {heading: (head, rows)} of the tables of results.
 
-  A metric called 'a/b' is in the table 'a' as 'b', and so is a result called
-  'a/c' as 'c'; others are in the table ''. A table has those of the first
-  result's metrics that belong there, and the results that have any of them.
+  A metric named 'a/b' is in the table 'a' as 'b', and a result named 'a/c' is
+  in the table 'a' as 'c'; others are in the table ''. A table has the metrics
+  of the first result that belong to it, and the results that have any of them.
 
   Args:
-    results: By name; each has `metrics`, estimates by name.
+    results: Results by name, each with `metrics`, {name: Estimate}.
   """
   first, found = next(iter(results.values())).metrics, {}
   for heading in dict.fromkeys(name.rpartition('/')[0] for name in first):
@@ -131,8 +131,7 @@ def tables(results: Mapping[str, Any]
 
 def _fitting(heads: tuple[str, ...], cells: list[tuple[str, ...]]
              ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-  """Returns a table of results, with a row a metric if its rows are too long.
-  """
+  """Returns a table of results, transposed if its rows are too long."""
   if len(heads) <= 1 + 2 * _MOST_ACROSS:
     return heads, cells
   turned = [(head, *(number for row in cells for number in row[i:i + 2]))

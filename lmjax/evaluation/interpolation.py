@@ -82,7 +82,7 @@ def mix(tables: Sequence[Table], weights: Sequence[float]) -> Table:
   weights = np.asarray(weights, np.float64)
   if weights.shape != (len(tables),):
     raise errors.InputError(
-        f'weights should be {len(tables)} numbers, one a score; got '
+        f'weights should be {len(tables)} numbers, one per score; got '
         f'{weights.tolist()}.')
   if not (weights >= 0).all() or not np.isclose(weights.sum(), 1, atol=1e-6):
     raise errors.InputError(

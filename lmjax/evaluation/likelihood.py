@@ -200,7 +200,7 @@ class _Checked:
         or np.count_nonzero(tokens == self._bos_id) != 1):
       raise errors.InputError(
           f'Document {number} should begin with BOS (id {self._bos_id}) and '
-          f'hold it once; it begins {tokens[:4].tolist()} and holds it '
+          f'have it once; it begins with {tokens[:4].tolist()} and has it '
           f'{np.count_nonzero(tokens == self._bos_id)} times.')
 
 

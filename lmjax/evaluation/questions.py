@@ -50,13 +50,13 @@ def read(path: str, limit: int | None = None) -> list[Item]:
       break
     items.append(_item(row, source))
   if not items:
-    raise errors.InputError(f'{path} holds no question.')
+    raise errors.InputError(f'{path} has no questions.')
   for item in items:
     if (len(item.contexts) == 1) != (len(items[0].contexts) == 1):
       raise errors.InputError(
           f'{item.source} has {len(item.contexts)} options, but '
-          f'{items[0].source} has {len(items[0].contexts)}: keep multiple '
-          'choice and continuations to be guessed in files of their own.')
+          f'{items[0].source} has {len(items[0].contexts)}: put questions of '
+          'one option and of several options into separate files.')
   return items
 
 

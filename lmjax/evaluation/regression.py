@@ -1,4 +1,4 @@
-"""How well numbers are predicted: correlations and squared error."""
+"""Results of regression: correlations and squared errors."""
 from collections.abc import Callable, Sequence
 import dataclasses
 import os
@@ -15,13 +15,13 @@ _NAMES = 'labels', 'predictions'
 
 @dataclasses.dataclass(frozen=True)
 class Regression:
-  """Predicted numbers against true ones, both in the unit of the labels.
+  """True and predicted numbers, both in the unit of the labels.
 
   Attributes:
     labels_N: The true numbers.
-    predictions_N: The predicted ones, in the same order.
-    spread: The standard deviation of the labels of training. The loss is the
-      mean squared error in units of its square: 1 for who always says the mean.
+    predictions_N: The predicted numbers, in the same order.
+    spread: The standard deviation of the training labels. The loss is the mean
+      squared error over its square, 1 for always predicting the mean.
   """
   labels_N: np.ndarray
   predictions_N: np.ndarray
@@ -33,7 +33,7 @@ class Regression:
     """Returns the result of predictions; see the attributes.
 
     Raises:
-      InputError: If the lengths differ, or there are none.
+      InputError: If the lengths differ or are 0.
     """
     labels_N, predictions_N = (
         np.asarray(x, np.float64) for x in (labels, predictions))
@@ -46,7 +46,7 @@ class Regression:
 
   @property
   def examples(self) -> int:
-    """How many examples there are."""
+    """Number of examples."""
     return len(self.labels_N)
 
   @property
@@ -62,11 +62,11 @@ class Regression:
     return found | {'mse': estimates.mean(squared_N)}
 
   def pictures(self) -> dict[str, Callable[[str | os.PathLike, str], None]]:
-    """Returns a function that draws predictions over labels."""
+    """Returns {title: a function that draws predictions over labels}."""
     return {'Scatter': lambda path, title: plot(path, self, title)}
 
   def to_dict(self) -> dict[str, Any]:
-    """Returns JSON types; means and standard deviations tell of a bias."""
+    """Returns JSON types; means and standard deviations can show a bias."""
     sides = {
         name: {'mean': float(x_N.mean()), 'std': float(x_N.std())}
         for name, x_N in zip(_NAMES, (self.labels_N, self.predictions_N))}
@@ -75,9 +75,9 @@ class Regression:
 
 def plot(path: str | os.PathLike, result: Regression,
          title: str = 'Scatter') -> None:
-  """Draws a point for each example into a PNG: its prediction over its label.
+  """Draws a PNG with a point per example: its prediction over its label.
 
-  The line is where both are equal.
+  Points on the line have equal labels and predictions.
   """
   from matplotlib import figure  # pylint: disable=g-import-not-at-top
   fig = figure.Figure((6, 6), layout='constrained')

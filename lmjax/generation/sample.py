@@ -253,7 +253,7 @@ def _prepare(model, prompts, max_new_tokens, sampling, rng):
     raise errors.InputError(
         f'{type(model).__name__} '
         + ('reads the source of a prompt: give each as prompts.Prompt(ids, '
-           'source), which prompting.reader makes of text.' if reads else
+           'source), which prompting.reader makes from text.' if reads else
            'has no encoder that could read the source of a prompt.'))
   keys_B = _keys(rng, len(prompts), len(batch.lengths_B))
   return batch, sampling_lib.rows(sampling, keys_B, len(prompts))

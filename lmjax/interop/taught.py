@@ -35,7 +35,7 @@ class Taught(distill.Distillation):
     run = runs.load(self.teacher)
     if tokenizer is not None and run.tokenizer.digest != tokenizer.digest:
       raise errors.InputError(
-          f'The teacher {self.teacher} reads text by another tokenizer '
+          f'The teacher {self.teacher} has another tokenizer '
           f'({run.tokenizer.describe()}) than the student '
           f'({tokenizer.describe()}); train both on the same data.')
     return super().build(

@@ -1,4 +1,4 @@
-"""Regression of texts to one number each, on a head over a backbone."""
+"""Regression of texts to one number each, by a head on a backbone."""
 from collections.abc import Callable, Mapping
 import dataclasses
 from typing import Any
@@ -16,17 +16,17 @@ Objective = Callable[..., dict[str, metrics.Mean]]
 
 @dataclasses.dataclass(frozen=True)
 class SquaredError:
-  """The squared difference of each row's number from its label.
+  """The squared difference of each row's number and its label.
 
-  Its minimum is the mean of the label given the text. Labels should be of
-  order 1, as those that are standardised are.
+  Its minimum is at the mean of the label given the text. Labels should be of
+  order 1, such as standardised labels.
   """
 
   def build(self, model: nn.Module) -> Objective:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
 
-    A batch is as for `labels.classify`, its `labels` being [B] numbers. 'loss'
-    is the mean over the rows' `weights`, in the squared unit of the labels.
+    A batch has the fields of `labels.classify`, with numbers as `labels`, [B].
+    'loss' is the mean over the rows' `weights`, in the labels' squared unit.
     """
     def objective(params, batch, rng=None):
       error_B = predictions(model, params, batch, rng) - batch['labels']

@@ -85,8 +85,8 @@ def check(model: nn.Module) -> None:
   """
   if model.config.traits.reads_source:
     raise errors.InputError(
-        'PrefixLM makes a decoder alone do what an encoder-decoder does by '
-        'itself: choose --config.objective.kind=Seq2Seq for this model, or '
+        'PrefixLM trains a decoder without an encoder: choose '
+        '--config.objective.kind=Seq2Seq for this model, or '
         '--config.model.kind=DecoderConfig.')
   lm.check_causal(model)
   if not model.config.traits.attends:

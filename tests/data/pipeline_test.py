@@ -122,7 +122,7 @@ def test_a_given_tokenizer_and_cache_are_used(tmp_path):
   assert data.tokenizer is tokenizer and data.length == 5
   assert data.train.meta['identity']['tokenizer'] == tokenizer.digest
   assert not (tmp_path / 'run').exists()
-  with pytest.raises(errors.InputError, match='length is open'):
+  with pytest.raises(errors.InputError, match='length is not known'):
     config.build(tmp_path).batches()
 
 
@@ -131,7 +131,7 @@ def test_ids_of_another_tokenizer_are_refused(data):
   with pytest.raises(errors.InputError) as caught:  # BOS is 256.
     batches(2)
   text = str(caught.value)
-  assert 'Batch 2 (that of step 3' in text and 'the vocabulary of 200' in text
+  assert 'Batch 2 (of step 3' in text and 'the vocabulary of 200' in text
   row, column = np.argwhere(data.batches()(2)['inputs'] >= 200)[0]
   assert f'row {row}, column {column} of inputs: id 25' in text
   assert f'documents {data.batches().documents(2)[row]}' in text

@@ -76,7 +76,7 @@ def test_context_is_cut_from_the_left_and_alike():
   cut, count = choices.truncate(encoded, 7, True, False, 'f:1')
   assert [_BYTES.decode(ids) for ids, _ in cut] == ['abcdefx', 'bcdefyz']
   assert count == 1
-  with pytest.raises(errors.InputError, match='3 tokens to be predicted'):
+  with pytest.raises(errors.InputError, match='3 tokens to predict'):
     choices.truncate(choices.encode(_item(['a'], ['xyz']), _BYTES, ''), 2,
                      True, True, 'f:1')
 

@@ -236,7 +236,7 @@ def test_a_loss_that_is_not_finite_is_told():
     ([[_BOS, 2, _VOCAB]], 'id 23, but the vocabulary has 23'),
     ([[_BOS, 2, -1]], 'id -1'),
     ([[_BOS, 2], [3, 4]], 'Document 1 should begin with BOS'),
-    ([[_BOS, _BOS, 4]], 'holds it 2 times'),
+    ([[_BOS, _BOS, 4]], 'has it 2 times'),
     ([[_BOS], []], 'Nothing to score'), ([], 'Nothing to score')])
 def test_bad_documents_are_told(documents, words):
   with pytest.raises(errors.InputError, match=words):

@@ -46,14 +46,14 @@ def test_limit(tmp_path):
     ({'query': 'Q', 'choices': ['a', 'b'], 'golden': 1},
      "no gold or answer.*Did you mean 'gold'"),
     ({'contxt': 'Q', 'continuation': 'a'}, "Did you mean 'context'"),
-    ('', 'holds no question')])
+    ('', 'has no questions')])
 def test_other_lines_are_told(tmp_path, row, words):
   with pytest.raises(errors.InputError, match=words):
     _read(tmp_path, row, '')
 
 
 def test_shapes_are_not_mixed(tmp_path):
-  with pytest.raises(errors.InputError, match='files of their own'):
+  with pytest.raises(errors.InputError, match='separate files'):
     _read(tmp_path, {'query': 'Q', 'choices': ['a', 'b'], 'gold': 0},
           {'context': 'Q', 'continuation': 'c'})
 

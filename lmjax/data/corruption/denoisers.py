@@ -44,7 +44,7 @@ class UL2(corrupted.Corruption):
     if len(set(counts.values())) > 1 or not self.modes:
       raise errors.InputError(
           'corruption.modes, rates, mean_lengths and shares should have one '
-          f'entry a denoiser each; got {counts}.')
+          f'entry per denoiser; got {counts}.')
     if set(self.modes) - set('RSX'):
       raise errors.InputError(
           f"corruption.modes should be of 'R', 'S', 'X'; got {self.modes}.")

@@ -173,8 +173,8 @@ class _Optimum:
     if numbers.size and numbers.min() < 0:
       wrong = int(np.asarray(ids)[np.argmin(numbers)])
       raise errors.InputError(
-          f'Token id {wrong} is no symbol of {self._language.describe()}; give '
-          'documents of this language, tokenized by Characters or Bytes.')
+          f'Token id {wrong} is not a symbol of {self._language.describe()}; '
+          'give documents of this language, tokenized by Characters or Bytes.')
     return numbers
 
 

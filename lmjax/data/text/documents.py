@@ -75,5 +75,5 @@ def utf8(text: str, name: str = 'The text') -> bytes:
   except UnicodeEncodeError as error:
     raise errors.InputError(
         f'{name} has a lone surrogate {text[error.start]!a} at character '
-        f'{error.start}, which is no Unicode text; replace or remove it.'
+        f'{error.start}, which is not Unicode text; replace or remove it.'
     ) from None

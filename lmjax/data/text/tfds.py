@@ -67,7 +67,7 @@ class Tfds(documents.Source):
             f'{error.start} of one of {list(fields)}.') from None
 
   def label_names(self, field: str) -> list[str] | None:
-    """Returns what the numbers of a feature are called, if they have names."""
+    """Returns the names of a feature's numbers, or None if they have none."""
     info = self._builder().info
     self._check(info, (field,))
     return getattr(info.features[field], 'names', None)
@@ -82,7 +82,7 @@ class Tfds(documents.Source):
     except (tensorflow_datasets.core.DatasetNotFoundError, ValueError):
       where = self.data_dir or 'the default data_dir'
       raise errors.InputError(
-          f'TFDS knows no data set {self.name!r}, and none is prepared in '
+          f'TFDS has no data set {self.name!r}, and none is prepared in '
           f'{where}.{config.near(self.name, _known())}') from None
     except ImportError as error:
       raise errors.InputError(

@@ -35,7 +35,7 @@ class Extended(vocabulary.Tokenizer):
                    if count > 1)
     if twice:
       raise errors.InputError(
-          f'data.specials should be distinct; {", ".join(twice)} comes twice.')
+          f'data.specials should be distinct; {", ".join(twice)} occurs twice.')
     self._base, self._names, self._sentinels = (
         tokenizer, tuple(specials), sentinels)
     first = tokenizer.vocab_size

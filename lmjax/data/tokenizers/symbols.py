@@ -166,7 +166,7 @@ class CharacterTokenizer(vocabulary.Tokenizer):
     alphabet = state['alphabet']
     documents_lib.utf8(alphabet)
     if len(set(alphabet)) != len(alphabet):
-      raise ValueError('a character comes twice in its alphabet')
+      raise ValueError('a character occurs twice in its alphabet')
     return cls(alphabet, state['bos'], state['eos'])
 
 

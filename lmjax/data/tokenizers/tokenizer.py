@@ -43,8 +43,8 @@ def load(directory: str | pathlib.Path) -> Tokenizer:
   if tokenizer.digest != digest:
     raise errors.InputError(
         f'The tokenizer in {str(directory)!r} was changed after it was saved '
-        f'(its digest was {digest!s:.12}, is {tokenizer.digest[:12]}); restore '
-        'its files.')
+        f'(its digest was {digest!s:.12} and is {tokenizer.digest[:12]}); '
+        'restore its files.')
   return tokenizer
 
 

@@ -106,8 +106,8 @@ class Tokenizer:
     if name not in self.specials:
       raise errors.InputError(
           f'The tokenizer has no {name}, only '
-          f'{", ".join(self.specials) or "ids for text"}; name what it should '
-          f"have: --config.data.specials='{name}'.")
+          f'{", ".join(self.specials) or "ids for text"}; add it with '
+          f"--config.data.specials='{name}'.")
     return self.specials[name]
 
   @property

@@ -118,7 +118,7 @@ class WordTokenizer(vocabulary.Tokenizer):
     words = state['words']
     documents_lib.utf8(''.join(words))
     if not isinstance(words, list) or len(set(words)) != len(words):
-      raise ValueError('its words are no list of different ones')
+      raise ValueError('its words are not a list of distinct words')
     return cls(words, state['unk'], state['bos'], state['eos'])
 
 

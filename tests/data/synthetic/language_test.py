@@ -64,7 +64,7 @@ def test_unusable_input_is_told_with_the_fix():
   with pytest.raises(errors.InputError, match='bos=True'):
     PARITY.optimal_score(symbols.Bytes(eos=False).build())
   score = PARITY.optimal_score(TOKENIZER)
-  with pytest.raises(errors.InputError, match='id 120 is no symbol'):
+  with pytest.raises(errors.InputError, match='id 120 is not a symbol'):
     score(batches.alone([ids('1x=1')]))
   with pytest.raises(errors.InputError, match='whole documents'):
     score(batches.alone([ids('10=1')[1:]]))

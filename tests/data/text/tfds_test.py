@@ -41,7 +41,7 @@ def test_rows_are_read_in_parts(data_dir, monkeypatch):
 @pytest.mark.parametrize('change, message', [
     ({'split': 'trian'}, "no split 'trian'.*Did you mean 'train'"),
     ({'field': 'txt'}, "no field 'txt'.*Did you mean 'text'"),
-    ({'name': 'text_corpus/leters'}, 'TFDS knows no data set'),
+    ({'name': 'text_corpus/leters'}, 'TFDS has no data set'),
     ({'name': 'lm1bb'}, "Did you mean 'lm1b'"),
     ({'split': 'train[:x]'}, "split 'train\\[:x\\]', cannot be read"),
 ])

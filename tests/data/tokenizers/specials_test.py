@@ -55,7 +55,7 @@ def test_a_missing_special_is_named(tokenizer):
 
 def test_a_name_comes_once():
   base = symbols.Bytes().build()
-  with pytest.raises(errors.InputError, match=r'\[A\] comes twice'):
+  with pytest.raises(errors.InputError, match=r'\[A\] occurs twice'):
     specials.Extended(base, ('[A]', '[A]'))
   with pytest.raises(errors.InputError, match='at least 0; got -1'):
     specials.Extended(base, (), -1)
