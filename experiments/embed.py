@@ -6,9 +6,9 @@ r"""Turns texts into vectors, and finds similar texts.
       --query='a list of names' --top_k=3
   python experiments/embed.py --workdir=runs/demo --pairs_file=sts.tsv
 
-The run may have any model; its hidden states are pooled. Each line of a pairs
-file has two texts, separated by a tab, and optionally a human score as a third
-column; then Spearman's correlation of cosines and scores is printed too.
+The hidden states of the run's model, fine-tuned or not, are pooled. Each line of
+a pairs file has two texts, separated by a tab, and optionally a human score as
+a third column; then Spearman's correlation of cosines and scores is printed.
 """
 import pathlib
 
@@ -16,15 +16,15 @@ from absl import flags
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.core import terminal
+from lmjax.data.text import texts as texts_lib
 from lmjax.evaluation import correlations
 from lmjax.evaluation import embeddings
 from lmjax.evaluation import report
-from lmjax.generation import prompts
-from lmjax.recipes import trained as trained_lib
+from lmjax.interop import runs
 import numpy as np
 
 
-def embed(trained: trained_lib.Trained, texts: list[str],
+def embed(trained: runs.Pretrained, texts: list[str],
           pooling: embeddings.Pooling = 'mean') -> np.ndarray:
   """Returns a vector for each text, [texts, D]."""
   return embeddings.embed(
@@ -70,8 +70,8 @@ def compare(trained, lines, pooling) -> None:
 def main(_):
   if (_TEXTS.value is None) == (_PAIRS.value is None):
     raise errors.InputError('Give either --texts_file or --pairs_file.')
-  lines = prompts.read(_TEXTS.value or _PAIRS.value)
-  trained = trained_lib.load(_WORKDIR.value, _STEP.value)
+  lines = texts_lib.read(_TEXTS.value or _PAIRS.value)
+  trained = runs.backbone(_WORKDIR.value, _STEP.value)
   if _PAIRS.value:
     compare(trained, lines, _POOLING.value)
   elif _QUERY.value is not None:

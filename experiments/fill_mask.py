@@ -14,9 +14,9 @@ from absl import flags
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.core import terminal
+from lmjax.data.text import texts as texts_lib
 from lmjax.evaluation import report
 from lmjax.generation import fill
-from lmjax.generation import prompts
 from lmjax.recipes import trained as trained_lib
 
 
@@ -40,7 +40,7 @@ def show(text: str, fills: list[fill.Fill]) -> None:
 def main(_):
   if (_TEXT.value is None) == (_TEXTS.value is None):
     raise errors.InputError('Give either --text or --texts_file.')
-  texts = [_TEXT.value] if _TEXTS.value is None else prompts.read(_TEXTS.value)
+  texts = [_TEXT.value] if _TEXTS.value is None else texts_lib.read(_TEXTS.value)
   trained = trained_lib.load(_WORKDIR.value, _STEP.value)
   for text, fills in zip(texts, fill_mask(trained, texts, _TOP_K.value)):
     if _JSON.value:

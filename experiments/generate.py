@@ -19,8 +19,8 @@ from absl import flags
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.core import terminal
+from lmjax.data.text import texts as texts_lib
 from lmjax.generation import marked
-from lmjax.generation import prompts as prompts_lib
 from lmjax.generation import streaming
 from lmjax.generation import transforms
 from lmjax.recipes import prompting
@@ -60,7 +60,7 @@ def main(_):
       'max_new_tokens', 'stop', 'seed', 'num_samples')}
   options['sampling'] = sampling
   prompts = ([FLAGS.prompt] if FLAGS.prompts_file is None
-             else prompts_lib.read(FLAGS.prompts_file))
+             else texts_lib.read(FLAGS.prompts_file))
   trained = trained_lib.load(FLAGS.workdir, FLAGS.step)
   if FLAGS.specials:
     trained = dataclasses.replace(

@@ -147,7 +147,8 @@ class Finetune:
 
   Attributes:
     task: The task to learn.
-    init: A run directory of `experiments/pretrain.py`; None starts from
+    init: A run directory of `experiments/pretrain.py`, or of
+      `experiments/finetune.py`, whose head is left behind; None starts from
       scratch.
     tokenizer: How text becomes ids, if there is no `init`, which has a
       tokenizer.

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from lmjax import __main__ as main_lib
-from lmjax.recipes import trained
+from lmjax.recipes import loading
 import lmjax
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -42,7 +42,7 @@ def test_an_unknown_script_is_told_all_names(args, monkeypatch, capsys):
 
 
 def test_load_reads_a_run_and_is_imported_late():
-  assert lmjax.load is trained.load
+  assert lmjax.load is loading.load
   with pytest.raises(AttributeError, match="no attribute 'save'"):
     lmjax.save  # pylint: disable=pointless-statement
   found = run('-c', (

@@ -31,9 +31,11 @@ from lmjax.models.counted import arpa
 from lmjax.models.counted import hmm
 from lmjax.models.counted import ngram
 from lmjax.recipes import trained
+from lmjax.recipes import tuned
 from lmjax.run import directory
 from lmjax.run import skips
 from lmjax.tasks.readers import json_lines as labelled_lines
+from lmjax.tasks import task as task_lib
 from lmjax.training import step as step_lib
 from lmjax.training import writers
 import numpy as np
@@ -157,6 +159,7 @@ def test_no_file_of_a_run_runs(tmp_path):
       'metrics.jsonl': lambda: writers.read(tmp_path / 'metrics.jsonl'),
       'report.json': lambda: report.load(tmp_path / 'report.json'),
       'skips.json': lambda: skips.Skips.read(tmp_path),
+      'task.json': lambda: tuned.read_splits(directory.RunDir(tmp_path)),
       'tokenizer/tokenizer.json': lambda: tokenizer.load(
           tmp_path / 'tokenizer')}
   (tmp_path / 'tokenizer').mkdir()
@@ -451,6 +454,8 @@ def _loaders(folder, subwords, counted):
   (folder / 'metrics.jsonl').write_text('{"step": 1, "loss": 2.5}\n' * 3)
   counted.save(folder / 'counts.npz')
   directory.open_run(folder / 'run', COUNT, {'data': 'f00'})
+  (folder / 'run/task.json').write_text(json.dumps(
+      task_lib.Splits((), (), (), ('no', 'é')).known()))
   skips.Skips(((3, 5),)).write(folder)
   saved, named, worded = (
       make(folder) for make in (make_store, make_tokenizer, make_words))
@@ -492,6 +497,8 @@ def _loaders(folder, subwords, counted):
           folder / 'run', COUNT, {'data': 'f00'})),
       'metrics.jsonl': (folder / 'metrics.jsonl', lambda: writers.read(
           folder / 'metrics.jsonl')),
+      'task.json': (folder / 'run/task.json', lambda: tuned.read_splits(
+          directory.RunDir(folder / 'run'))),
       'skips.json': (folder / 'skips.json', lambda: skips.Skips.read(folder)),
       'jsonl': (folder / 'x.jsonl', lambda: list(
           sources.JsonLines((text,)).documents())),

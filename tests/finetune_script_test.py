@@ -1,13 +1,19 @@
-"""experiments/finetune.py: from scratch, from a run, resumed, and bad input."""
+"""finetune.py and predict.py in experiments: whole runs, and bad input."""
 import collections
+import contextlib
+import csv
 import dataclasses
 import importlib.util
+import io
 import json
 import os
 import pathlib
+import re
+import signal
 import subprocess
 import sys
 
+import lmjax
 from lmjax.checkpoints import store
 from lmjax.core import config as config_lib
 from lmjax.core import errors
@@ -16,8 +22,10 @@ from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
+from lmjax.evaluation import embeddings
 from lmjax import experiment
 from lmjax.generation import samples
+from lmjax.interop import runs
 from lmjax.models import decoder
 from lmjax.models import encoder
 from lmjax.models.heads import pooled
@@ -25,7 +33,10 @@ from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
 from lmjax.recipes import finetuning
+from lmjax.recipes import predicting
 from lmjax.recipes import pretraining
+from lmjax.recipes import trained
+from lmjax.recipes import tuned
 from lmjax.run import launch
 from lmjax.tasks import classification
 from lmjax.tasks.readers import in_memory
@@ -33,19 +44,14 @@ from lmjax.tasks.readers import labelled
 from lmjax.tasks import regression
 from lmjax.tasks import rows
 from lmjax.tasks import together
+from lmjax.testing import commands
 from lmjax.training.optimizers import adamw
 from lmjax.training import options
 from lmjax.training import stopping
+import numpy as np
 import pytest
 
 _SCRIPTS = pathlib.Path(__file__).parents[1] / 'experiments'
-
-
-def _script(name):
-  spec = importlib.util.spec_from_file_location(name, _SCRIPTS / f'{name}.py')
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module
 
 
 MODEL = decoder.DecoderConfig(
@@ -79,13 +85,20 @@ def pretrained(tmp_path_factory):
   return path
 
 
-def test_from_scratch_it_learns_and_leaves_what_was_promised(tmp_path, capsys):
-  results = finetuning.finetune(CONFIG, str(tmp_path / 'run'))
+@pytest.fixture(scope='module')
+def done(tmp_path_factory):
+  """A run from scratch, its results, and what it printed."""
+  path, shown = tmp_path_factory.mktemp('runs') / 'run', io.StringIO()
+  with contextlib.redirect_stdout(shown):
+    results = finetuning.finetune(CONFIG, str(path))
+  return path, results, shown.getvalue()
+
+
+def test_from_scratch_it_learns_and_leaves_what_was_promised(done):
+  run, results, shown = done
   assert list(results) == ['model', 'majority', 'naive Bayes']
   assert results['model'].accuracy > 0.9 > results['majority'].accuracy
-  shown = capsys.readouterr().out
   assert 'macro-F1' in shown and 'keep their head' in shown
-  run = tmp_path / 'run'
   report = json.loads((run / 'report.json').read_text())
   assert report['results']['model'] == results['model'].to_dict()
   for name in ('confusion.png', 'curve.png', 'metrics.jsonl', 'config.json',
@@ -97,13 +110,124 @@ def test_from_scratch_it_learns_and_leaves_what_was_promised(tmp_path, capsys):
                  (run / 'predictions.jsonl').read_text().splitlines()]
   right = sum(row['label'] == row['predicted'] for row in predictions)
   assert right / len(predictions) == results['model'].accuracy
+
+
+def test_a_run_that_is_done_goes_on_to_the_same_results(done):
+  run, results, _ = done
   other = dataclasses.replace(
       CONFIG, training=dataclasses.replace(CONFIG.training, seed=1))
   with pytest.raises(errors.InputError, match='--override=training.seed'):
     finetuning.finetune(other, str(run))
-  again = finetuning.finetune(  # Continues a run that is done.
+  (run / 'task.json').unlink()  # As an older lmjax left it.
+  again = finetuning.finetune(
       other, str(run), launch.Launch(override=('training.seed',)))
   assert again['model'].to_dict() == results['model'].to_dict()
+  assert tuned.load(run).splits.labels == ('0', '1')
+
+
+def _written(path, examples):
+  """Writes examples as a CSV file; returns its path."""
+  with open(path, 'w', newline='', encoding='utf-8') as file:
+    csv.writer(file).writerows([('text', 'label'), *(
+        (e.text, e.label) for e in examples)])
+  return str(path)
+
+
+def test_predictions_are_those_of_the_test_split_digit_for_digit(
+    done, tmp_path):
+  path, results, _ = done
+  run, out = lmjax.load(path), str(tmp_path / 'out.jsonl')
+  inputs = predicting.Inputs(
+      _written(tmp_path / 'test.csv', CONFIG.task.read().test), label='label')
+  want = [json.loads(line) for line in
+          (path / 'predictions.jsonl').read_text().splitlines()]
+  result = predicting.predict(run, inputs, out)
+  assert result.to_dict() == results['model'].to_dict()
+  rows = [json.loads(line) for line in pathlib.Path(out).read_text().splitlines()]
+  assert rows == [{'index': i} | row for i, row in enumerate(want)]
+
+  predicting.predict(run, dataclasses.replace(inputs, label=None), out)
+  rows = [json.loads(line) for line in pathlib.Path(out).read_text().splitlines()]
+  for row, known in zip(rows, want, strict=True):
+    assert row == {name: value for name, value in (
+        {'index': row['index']} | known).items() if name != 'label'}
+  assert run.predict([row['text'] for row in want]) == rows
+
+
+def test_a_fine_tuned_run_is_no_language_model_but_embeds(done):
+  path, _, _ = done
+  for load in trained.load, trained.load_any, runs.load:
+    with pytest.raises(errors.InputError, match='fine-tuned on a task.*predict'):
+      load(path)
+  run = runs.backbone(path)
+  vectors_ND = embeddings.embed(
+      run.model, run.params, run.tokenizer, ['a', 'bc'])
+  assert vectors_ND.shape == (2, 16) and np.isfinite(vectors_ND).all()
+
+
+def test_from_a_fine_tuned_run_all_but_the_head_is_taken(done):
+  path, _, _ = done
+  splits = dataclasses.replace(CONFIG.task.read(), labels=('a', 'b', 'c'))
+  begin = finetuning.start(
+      dataclasses.replace(CONFIG, init=str(path), model=MODEL), splits)
+  params = dict(trees.items(begin.initial_params(
+      CONFIG.task.model(begin.backbone, splits), 0)))
+  before = dict(trees.items(tuned.load(path).params))
+  assert params.keys() == before.keys()
+  assert params.pop('classes/kernel').shape == (16, 3)
+  assert params.pop('classes/bias').shape == (3,)
+  for name, leaf in params.items():
+    assert (leaf == before[name]).all(), name
+
+
+def _command(*flags):
+  return [sys.executable, str(_SCRIPTS / 'predict.py'), *flags]
+
+
+@pytest.mark.slow
+def test_the_script_reads_pipes_and_tells_mistakes_in_a_sentence(
+    done, pretrained):
+  path, _, _ = done
+
+  def run(*flags, workdir=path, given=None):
+    found = subprocess.run(
+        _command(f'--workdir={workdir}', *flags), input=given, timeout=300,
+        capture_output=True, check=False)
+    return found.returncode, found.stdout.decode(), found.stderr.decode()
+
+  code, out, told = run('--input=-', given='a\n\nbcd\n'.encode())
+  assert code == 0 and '3 answers' in told
+  assert [json.loads(line)['predicted'] for line in out.splitlines()] == [
+      '1', None, '0']
+  for flags, workdir, words in (
+      (('--texts=a',), pretrained, 'no fine-tuned run.*--config.init='),
+      (('--texts=a', '--step=newest'), path, "no step 'newest' in"),
+      (('--input=-',), path, '- holds no text')):
+    code, out, told = run(*flags, workdir=workdir, given=b'')
+    assert (code, out) == (2, '') and 'Traceback' not in told
+    assert re.search(words, told), told
+
+
+@pytest.mark.slow
+def test_a_script_that_is_killed_leaves_the_file_as_it_was(done, tmp_path):
+  path, _, _ = done
+  out, pipe = tmp_path / 'out.jsonl', tmp_path / 'pipe'
+  out.write_text('old')
+  os.mkfifo(pipe)
+  flags = f'--workdir={path}', f'--input={pipe}', f'--out={out}'
+  with commands.started(_command(*flags)) as process:
+    with open(pipe, 'w') as file:
+      file.write('abc\n' * 2000)  # More than is answered at once.
+      file.flush()
+      begun = tmp_path / 'out.jsonl.tmp'
+      assert process.wait_until(lambda: begun.exists() and begun.stat().st_size)
+      process.send(signal.SIGKILL)
+      process.wait()
+    assert out.read_text() == 'old'
+  with commands.started(_command(*flags)) as process:
+    pipe.write_text('abc\nd\n')
+    assert process.wait().returncode == 0
+  assert len(out.read_text().splitlines()) == 2 and not begun.exists()
 
 
 def test_numbers_are_learned_beside_their_baselines(tmp_path, capsys):

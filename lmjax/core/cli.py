@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import logging
+import os
 import pathlib
 import sys
 import threading
@@ -23,6 +24,7 @@ from lmjax.core import secrets
 from lmjax.core import terminal
 
 T = TypeVar('T')
+_UNREAD = 128 + 13  # As a shell tells of a command that SIGPIPE ended.
 _HELP = ('--help', '-help', '-h', '--helpshort', '-helpshort')
 
 
@@ -112,6 +114,10 @@ def _told(main):
       absl_logging.set_verbosity(absl_logging.WARNING)
     try:
       main(argv)
+      sys.stdout.flush()
+    except BrokenPipeError:  # Such as `| head`, which has seen enough.
+      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+      sys.exit(_UNREAD)
     except (errors.InputError, errors.RunError, KeyboardInterrupt) as error:
       sys.exit(tell(error))
   return run_it
@@ -166,14 +172,19 @@ def writing(path: str | None) -> Iterator[TextIO]:
   Args:
     path: The file's path, the value of --out; None stands for stdout.
 
+  A pipe or a device is written as it comes, and a link's file in its place.
+
   Raises:
     InputError: If the file cannot be written.
   """
   if path is None:
     yield sys.stdout
     return
+  real = os.path.realpath(path)
+  whole = os.path.isfile(real) or not os.path.exists(path)
   try:
-    with atomic.opened(path) as file:
+    with atomic.opened(real) if whole else open(
+        path, 'w', encoding='utf-8') as file:
       yield file
   except OSError as error:
     raise errors.InputError(f'--out={path} cannot be written: {error}.')

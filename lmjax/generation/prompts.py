@@ -1,9 +1,6 @@
 """Prompts as a rectangle of tokens: checked, padded on the left, in buckets."""
 from collections.abc import Callable, Sequence
 import dataclasses
-import json
-import pathlib
-import sys
 from typing import Any
 
 from flax import struct
@@ -77,47 +74,6 @@ def begun(tokenizer: Any, text: str) -> np.ndarray:
   bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
   return np.concatenate([np.array(bos, np.int64), tokenizer.encode(text)]
                         ).astype(np.int32)
-
-
-def read(path: str) -> list[str]:
-  """Returns the prompts of a file, one a line, or of standard input for '-'.
-
-  Where the first line is a JSON object with a "prompt", all lines should be.
-
-  Raises:
-    InputError: If the file cannot be read, or a line is not what it should be.
-  """
-  try:
-    text = (sys.stdin.read() if path == '-'
-            else pathlib.Path(path).read_text(encoding='utf-8'))
-  except (OSError, UnicodeDecodeError) as error:
-    raise errors.InputError(
-        f'Prompts file {path!r} cannot be read: {error}.') from None
-  lines = [(number, line.rstrip('\r')) for number, line in
-           enumerate(text.split('\n'), 1) if line.strip()]
-  if not lines:
-    raise errors.InputError(
-        f'Prompts file {path!r} is empty; write one prompt a line.')
-  if _from_json(lines[0][1]) is None:
-    return [line for _, line in lines]
-  prompts = []
-  for number, line in lines:
-    prompts.append(_from_json(line))
-    if prompts[-1] is None:
-      raise errors.InputError(
-          f'Line {number} of {path!r} should be a JSON object with a "prompt", '
-          f'as line {lines[0][0]} is; got {line[:60]!r}.')
-  return prompts
-
-
-def _from_json(line: str) -> str | None:
-  """Returns the prompt of a JSON line, or None if it is not one."""
-  try:
-    value = json.loads(line)
-  except (ValueError, RecursionError):
-    return None
-  prompt = value.get('prompt') if isinstance(value, dict) else None
-  return prompt if isinstance(prompt, str) else None
 
 
 def pad(prompts: Sequence[Sequence[int] | Prompt], *, max_new_tokens: int,

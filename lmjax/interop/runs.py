@@ -1,7 +1,7 @@
 """A run directory as a source of weights: model, tokenizer and parameters.
 
-What else a run was made of, such as its data and objective, is not read here:
-`recipes.trained` does that.
+What else a run was made of is not read here, such as its data, objective or
+task: `recipes.trained` and `recipes.tuned` do that.
 """
 import dataclasses
 import pathlib
@@ -46,16 +46,35 @@ def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Pretrained:
     step: A checkpoint's number, 'best' or 'latest'.
 
   Raises:
-    InputError: If the directory is no run, holds no sound checkpoint, or its
-      model was counted and has no parameters.
+    InputError: If the directory is no run, holds no sound checkpoint, its
+      model was counted and has no parameters, or it was fine-tuned.
   """
   run = directory.RunDir(pathlib.Path(workdir))
-  saved = read_config(run).get('model')
+  tree = read_config(run)
+  refuse_tuned(run, tree)
+  return _trained(run, tree.get('model'), step)
+
+
+def backbone(workdir: str | pathlib.Path, step: int | str = 'best'
+             ) -> Pretrained:
+  """Reads the model of a run, or the one under the head of a fine-tuned run.
+
+  The parameters of a fine-tuned run are those of its head too, and lack an
+  untied output layer; see `load` for the rest.
+  """
+  run = directory.RunDir(pathlib.Path(workdir))
+  tree = read_config(run)
+  return _trained(run, read_tuned(run, run.backbone) if is_tuned(tree)
+                  else tree.get('model'), step)
+
+
+def _trained(run: directory.RunDir, saved: Any, step: int | str) -> Pretrained:
+  """Returns the model of a run whose config is `saved`."""
   config = config_lib.freeze(
       models.Config | counted.Config, saved, 'config.model')
   if isinstance(config, counted.Config):
     raise errors.InputError(
-        f'{workdir} is the run of a counted model, which has no parameters; '
+        f'{run.path} is the run of a counted model, which has no parameters; '
         'give the run of a model that was trained.')
   return restore(run, config, step)
 
@@ -77,13 +96,47 @@ def read_config(run: directory.RunDir) -> dict[str, Any]:
   if not run.config.is_file():
     raise errors.InputError(
         f'{run.path} is not a run directory: it has no {run.config.name}. Give '
-        'the --workdir of a run of experiments/pretrain.py.')
+        'the directory of a run of experiments/pretrain.py or finetune.py.')
+  return _object(run, run.config)
+
+
+def is_tuned(config: dict[str, Any]) -> bool:
+  """Returns whether a config, as JSON types, is that of a fine-tuned run."""
+  return config.get('kind') == 'Finetune'
+
+
+def refuse_tuned(run: directory.RunDir, config: dict[str, Any]) -> None:
+  """Raises InputError if a run was fine-tuned, and so models no text."""
+  if is_tuned(config):
+    raise errors.InputError(
+        f'{run.path} was fine-tuned on a task and models no text any more: '
+        'experiments/predict.py answers with it, experiments/embed.py embeds '
+        'text, and experiments/finetune.py starts from it.')
+
+
+def read_tuned(run: directory.RunDir, path: pathlib.Path) -> dict[str, Any]:
+  """Returns what a fine-tuned run keeps in one of its files, as JSON types.
+
+  Raises:
+    InputError: If the file is missing, as in runs of an older lmjax, or is no
+      JSON object.
+  """
+  if not path.is_file():
+    raise errors.InputError(
+        f'{run.path} was fine-tuned by an lmjax that did not yet keep '
+        f'{path.name}. Run its command of experiments/finetune.py once more: '
+        'it writes the file, and does not train a finished run again.')
+  return _object(run, path)
+
+
+def _object(run: directory.RunDir, path: pathlib.Path) -> dict[str, Any]:
+  """Returns the JSON object in a file of a run."""
   try:
-    tree = strict_json.read(safe_paths.safe_join(run.path, run.config.name))
+    tree = strict_json.read(safe_paths.safe_join(run.path, path.name))
     if not isinstance(tree, dict):
       raise ValueError(f'it holds {type(tree).__name__}, not an object')
   except errors.InputError:
     raise
   except (ValueError, OSError) as error:
-    raise errors.InputError(f'{run.config} is not JSON: {error}.') from error
+    raise errors.InputError(f'{path} is not JSON: {error}.') from error
   return tree

@@ -1,5 +1,5 @@
 """Fine-tuning: what it starts from, what of it trains, and what it reports."""
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import json
 import math
@@ -8,8 +8,6 @@ import time
 from typing import Any
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 
 from lmjax.core import atomic
 from lmjax.core import errors
@@ -21,14 +19,14 @@ from lmjax.evaluation import estimates
 from lmjax.evaluation import report
 from lmjax.evaluation import run_page
 from lmjax import experiment
+from lmjax.interop import runs
 from lmjax import models
 from lmjax.models.heads import warm_start
 from lmjax.nn import pattern as pattern_lib
 from lmjax.parallel import divisions
 from lmjax.parallel import processes
 from lmjax.parallel import sharding
-from lmjax.parallel import strategy as strategy_lib
-from lmjax.recipes import trained
+from lmjax.recipes import tuned
 from lmjax.run import curve
 from lmjax.run import directory
 from lmjax.run import launch as launching
@@ -72,7 +70,7 @@ def finetune(
         params, update, training.seed, ema=training.ema_decay is not None,
         equal=training.average is not None, guard=training.guard)
     strategy = training.strategy()
-    outputs_of = predictor(task.outputs(model), strategy)
+    outputs_of = tuned.predictor(task.outputs(model), strategy)
 
     def judged(params, split):
       outputs = outputs_of(params, rows[split])
@@ -89,6 +87,8 @@ def finetune(
               'tokenizer: ids': begin.tokenizer.digest,
               'init: parameters': begin.digest}
     run = started.open_run(hashes, begin.tokenizer)
+    if processes.current().first:
+      tuned.save(run, begin.backbone, splits)
     fitted, number, params = started.fit(
         run, state, batches, hashes | batches.fingerprint,
         documents=batches.documents,
@@ -126,9 +126,7 @@ class Start:
 
   def initial_params(self, model: nn.Module, seed: int) -> Any:
     """Returns a model's parameters: those of its head are new."""
-    row = jnp.zeros((1, 1), jnp.int32)
-    params = jax.jit(model.init)(
-        jax.random.key(seed), row, row, row + 1)['params']
+    params = tuned.initial_params(model, seed)
     if self.params is None:
       return params
     return warm_start.warm_start(params, self.params, self.backbone)
@@ -145,8 +143,8 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
     tokenizer = config.tokenizer.build(config.task.texts(splits.train))
     found = Start(tokenizer, config.model.with_vocab(tokenizer.vocab_size))
   else:
-    run = trained.load(config.init)
-    found = Start(run.tokenizer, run.config.model, run.params,
+    run = runs.backbone(config.init)
+    found = Start(run.tokenizer, run.config, run.params,
                   trees.digest(run.params))
   if config.task.longest > found.backbone.context:
     raise errors.InputError(
@@ -208,34 +206,6 @@ def optimizer(config: experiment.Finetune, held: tuple[str, ...]
               ) -> optimizers.Config:
   """Returns the optimizer's config, which also freezes what is held."""
   return dataclasses.replace(config.optimizer, freeze=held)
-
-
-def predictor(
-    outputs: Callable[[Any, task_lib.Batch], Any],
-    strategy: strategy_lib.Strategy
-) -> Callable[[Any, task_lib.Rows], list[Any]]:
-  """Returns `outputs_of(params, rows)`: one output an example, in order.
-
-  Args:
-    outputs: `Task.outputs`; it is compiled once a row length, for all
-      parameters.
-    strategy: Where it runs.
-  """
-  function = strategy.map_batches(outputs)
-
-  def outputs_of(params, rows):
-    placed, found = strategy.place(params), {}
-    for chosen, batch in rows.once():
-      out = function(placed, batch)
-      for row, number in enumerate(chosen.tolist()):
-        if number in found:
-          raise RuntimeError(f'Example {number} comes twice in a split.')
-        found[number] = jax.tree.map(lambda x: x[row], out)
-    if len(found) != len(rows):
-      raise RuntimeError(
-          f'{len(rows) - len(found)} of {len(rows)} examples never came.')
-    return [found[number] for number in range(len(rows))]
-  return outputs_of
 
 
 def publish(run: directory.RunDir, results: Mapping[str, task_lib.Result],

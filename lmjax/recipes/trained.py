@@ -183,9 +183,10 @@ def load_any(workdir: str | pathlib.Path, step: int | str = 'best'
 
 def read_config(
     run: directory.RunDir) -> experiment.Pretrain | experiment.Count:
-  """Returns the config of a run directory."""
-  return config_lib.freeze(
-      experiment.Pretrain | experiment.Count, runs.read_config(run))
+  """Returns the config of a run directory; refuses that of a fine-tuned run."""
+  tree = runs.read_config(run)
+  runs.refuse_tuned(run, tree)
+  return config_lib.freeze(experiment.Pretrain | experiment.Count, tree)
 
 
 def texts(run: Trained | Counted, config: experiment.Evaluate, workdir: str

@@ -74,6 +74,16 @@ class RunDir:
     return self.path / 'tokenizer'
 
   @property
+  def backbone(self) -> pathlib.Path:
+    """The config of the model under the head of a fine-tuned run."""
+    return self.path / 'backbone.json'
+
+  @property
+  def task(self) -> pathlib.Path:
+    """What a fine-tuned run knows of its task, such as names of classes."""
+    return self.path / 'task.json'
+
+  @property
   def curve(self) -> pathlib.Path:
     return self.path / 'curve.png'
 

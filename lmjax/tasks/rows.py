@@ -200,7 +200,7 @@ class Rows:
 
   def by_length(self) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (row length, the examples that take it, in their order)."""
-    low = 0
+    low = -1  # Some texts have no token at all.
     for length in self.features.lengths:
       yield length, np.flatnonzero((self.sizes > low) & (self.sizes <= length))
       low = length

@@ -108,13 +108,21 @@ class Splits:
     if set(known) != set(fields):
       raise ValueError(f'it should hold {fields}, not {list(known)[:20]}')
     for name, default in fields.items():
-      wanted = list | tuple if isinstance(default, tuple) else type(default)
-      if not isinstance(known[name], wanted):
-        raise ValueError(f'{name} is {known[name]!r:.60}')
+      value, is_good = known[name], isinstance(known[name], type(default))
+      if isinstance(default, tuple):
+        is_good = isinstance(value, list | tuple) and all(
+            isinstance(item, _ITEMS[name]) for item in value
+        ) and len(default) in (0, len(value))
+      if not is_good:
+        raise ValueError(f'{name} is {value!r:.60}')
     known = {**known, 'parts': [cls.of(part) for part in known['parts']]}
     return cls((), (), (), **{
         name: tuple(value) if isinstance(value, list) else value
         for name, value in known.items()})
+
+
+# What the tuples among the known fields hold, as JSON types.
+_ITEMS = {'labels': str | int | float, 'scale': int | float, 'parts': dict}
 
 
 def _known_fields() -> dict[str, Any]:
@@ -217,7 +225,7 @@ class Task(Protocol):
 
   def answers(self, outputs: Sequence[Any], examples: Sequence[Any],
               rows: Rows, splits: Splits) -> Iterator[dict[str, Any]]:
-    """Yields each example with its answer, as JSON types."""
+    """Yields each example with its answer as 'predicted', as JSON types."""
 
   def baselines(self, splits: Splits, rows: Rows) -> Mapping[str, Result]:
     """Returns results of simpler models on the test split, by name."""

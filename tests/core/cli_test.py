@@ -1,7 +1,9 @@
 """A user's mistake is one sentence and exit code 2; ours is a traceback."""
+import os
 import pathlib
 import subprocess
 import sys
+import threading
 
 from lmjax.core import cli
 from lmjax.core import errors
@@ -65,10 +67,10 @@ def run(tmp_path_factory):
   path.write_text(SCRIPT)
   root = pathlib.Path(__file__).parents[2]
 
-  def run(*args):
+  def run(*args, stdout=subprocess.PIPE):
     done = subprocess.run(
-        [sys.executable, path, *args], cwd=root, text=True,
-        capture_output=True, env={'PYTHONPATH': str(root)})
+        [sys.executable, path, *args], cwd=root, text=True, stdout=stdout,
+        stderr=subprocess.PIPE, env={'PYTHONPATH': str(root)})
     return done.returncode, done.stdout, done.stderr
 
   return run
@@ -169,3 +171,30 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path, capsys):
   with cli.writing(None) as file:
     print('y', file=file)
   assert capsys.readouterr().out == 'y\n'
+
+
+def test_a_link_is_written_where_it_leads_and_a_device_stays_one(tmp_path):
+  real, link = tmp_path / 'real', tmp_path / 'link'
+  link.symlink_to(real)
+  for text in 'first', 'second':
+    with cli.writing(str(link)) as file:
+      file.write(text)
+    assert link.is_symlink() and real.read_text() == text
+  os.mkfifo(tmp_path / 'pipe')
+  found = []
+  reader = threading.Thread(
+      target=lambda: found.append((tmp_path / 'pipe').read_text()))
+  reader.start()
+  with cli.writing(str(tmp_path / 'pipe')) as file:
+    file.write('x')
+  reader.join()
+  assert found == ['x']
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['link', 'pipe', 'real']
+
+
+def test_a_reader_that_has_seen_enough_is_no_mistake(run):
+  read, write = os.pipe()
+  os.close(read)
+  code, _, told = run('--depth=7', stdout=write)
+  os.close(write)
+  assert (code, told) == (141, '')

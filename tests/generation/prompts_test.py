@@ -1,6 +1,4 @@
 """Prompts become rectangles of few shapes, or one clear sentence."""
-import io
-
 import numpy as np
 import pytest
 
@@ -54,29 +52,6 @@ def test_buckets_stay_within_the_context(length, new):
 def test_bad_prompts_are_told(rows, new, message):
   with pytest.raises(errors.InputError, match=message):
     pad(rows, new)
-
-
-def test_prompts_are_lines_or_json_lines(tmp_path, monkeypatch):
-  path = tmp_path / 'prompts'
-
-  def read(text):
-    path.write_bytes(text.encode())
-    return prompts.read(str(path))
-  assert read('one\r\n\n  two {\n') == ['one', '  two {']
-  assert read('{ not json\n{"prompt": "x"}') == ['{ not json',
-                                                 '{"prompt": "x"}']
-  assert read('{"prompt": "a\\nb"}\n\n{"prompt": "", "id": 3}') == ['a\nb', '']
-  monkeypatch.setattr('sys.stdin', io.StringIO('from\nstdin\n'))
-  assert prompts.read('-') == ['from', 'stdin']
-  for text, message in (
-      ('\n \n', 'is empty'), ('{"prompt": "x"}\n\nplain', 'Line 3 .*plain'),
-      ('{"prompt": "x"}\n{"prompt": 3}', 'Line 2')):
-    with pytest.raises(errors.InputError, match=message):
-      read(text)
-  path.write_bytes(b'\xff\xfe')
-  for wrong in (path, tmp_path / 'absent'):
-    with pytest.raises(errors.InputError, match='cannot be read'):
-      prompts.read(str(wrong))
 
 
 class Letters:

@@ -10,7 +10,6 @@ from lmjax.models.heads import paired
 from lmjax.models.heads import pooled
 from lmjax.nn import block
 from lmjax.nn import pattern
-from lmjax.parallel import strategy
 from lmjax.recipes import finetuning
 from lmjax.tasks import classification
 from lmjax.tasks.readers import in_memory
@@ -128,16 +127,3 @@ def test_heads_and_rows_must_divide_over_the_mesh():
         parallel='mesh', mesh=mesh))
     with pytest.raises(errors.InputError, match=told):
       finetuning.start(config, SPLITS)
-
-
-def test_outputs_come_in_the_order_of_the_examples():
-  built = rows.Features(lengths=(4, 8), batch_size=3).build(
-      [('x' * n,) for n in (1, 6, 2, 2, 1, 3, 2)], np.zeros(7, np.int32),
-      symbols.Bytes().build())
-
-  def outputs(scale, batch):
-    size = batch['segments'].sum(axis=1)
-    return {'scaled': size * scale, 'size': size}
-  found = finetuning.predictor(outputs, strategy.strategy('jit'))(2.0, built)
-  assert [int(x['size']) for x in found] == built.sizes.tolist()
-  assert [float(x['scaled']) for x in found] == (built.sizes * 2.0).tolist()

@@ -38,6 +38,17 @@ def test_a_tokenizer_without_controls_gives_plain_rows():
   assert built.tokens.tolist() == [[*b'abcd']]
 
 
+def test_a_text_without_a_token_comes_too():
+  plain = symbols.Bytes(bos=False, eos=False).build()
+  built = rows_lib.Features(lengths=(4, 8), batch_size=2).build(
+      [('',), ('abcde',)], np.zeros(2, np.int32), plain)
+  (none, batch), (some, _) = built.once()
+  assert none.tolist() == [0] and some.tolist() == [1]
+  assert not batch['segments'].any() and batch['weights'].tolist() == [1, 0]
+  assert sorted(row for step in range(built.batches(0).steps_per_epoch)
+                for row in built.batches(0).documents(step)) == [[0], [1]]
+
+
 def test_once_scores_each_example_once_and_fills_up_with_weight_zero():
   built = rows([1, 6, 2, 2, 1, 3, 2])
   seen, weight = [], 0.0

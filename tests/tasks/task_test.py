@@ -82,7 +82,7 @@ def test_splits_without_their_examples_pass_through_json():
   assert task.Splits.of(known) == task.Splits(
       (), (), (), ('no', 'yes'), (), 2, (1.5, 0.5),
       (task.Splits((), (), (), ('x',)),))
-  for wrong in ({}, known | {'more': 1}, known | {'labels': 'no'},
-                known | {'texts': '2'}, known | {'parts': [{}]}):
-    with pytest.raises(ValueError, match='should hold|labels is|texts is'):
-      task.Splits.of(wrong)
+  for wrong in ({}, {'more': 1}, {'labels': 'no'}, {'labels': ['no', {}]},
+                {'texts': '2'}, {'scale': [1.0]}, {'parts': [{}]}):
+    with pytest.raises(ValueError, match='should hold|(labels|texts|scale) is'):
+      task.Splits.of(wrong and known | wrong)

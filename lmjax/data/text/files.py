@@ -1,12 +1,14 @@
 """Reads text files, compressed or not, with errors that name line and byte."""
 import collections
 from collections.abc import Iterator, Sequence
+import contextlib
 import difflib
 import glob
 import gzip
 import hashlib
 import os
 import pathlib
+import sys
 from typing import Any, Literal
 import zlib
 
@@ -21,6 +23,9 @@ _END_BYTES = 1 << 16  # Bytes of each end of a file that the fingerprint hashes.
 def expand(paths: Sequence[str]) -> list[str]:
   """Returns the files that paths and globs name, each once, globs sorted.
 
+  Among them may be what can be read only once: a pipe, a device such as
+  /dev/stdin, or '-', which is standard input.
+
   Raises:
     InputError: If a path names no file, or an empty file.
   """
@@ -31,6 +36,9 @@ def expand(paths: Sequence[str]) -> list[str]:
     if pathlib.Path(path).is_dir():
       raise errors.InputError(
           f'{path!r} is a folder; give its files, such as {path}/*.txt.')
+    if is_stream(path):
+      found.append(path)
+      continue
     is_file = pathlib.Path(path).is_file()
     names = [path] if is_file else sorted(glob.glob(path, recursive=True))
     names = [name for name in names if pathlib.Path(name).is_file()]
@@ -38,9 +46,16 @@ def expand(paths: Sequence[str]) -> list[str]:
       raise errors.InputError(f'No file {path!r}.{_nearby(path)}')
     found += names
   for name in found:
-    if pathlib.Path(name).stat().st_size == 0:
+    if not is_stream(name) and pathlib.Path(name).stat().st_size == 0:
       raise errors.InputError(f'{name} is empty (0 bytes); remove it.')
   return list(dict.fromkeys(found))
+
+
+def is_stream(path: str) -> bool:
+  """Returns whether a path is a pipe or the like, which is read only once."""
+  found = pathlib.Path(path)
+  return path == '-' or (
+      found.exists() and not found.is_file() and not found.is_dir())
 
 
 def read(path: str, on_bad_text: OnBadText,
@@ -118,7 +133,7 @@ def fingerprint(paths: Sequence[str]) -> list[dict[str, Any]]:
   Reads at most 128 kB per file, so it is cheap enough for every start.
   """
   rows = []
-  for path in expand(paths):
+  for path in _kept(paths):
     stat = pathlib.Path(path).stat()
     with open(path, 'rb') as file:
       ends = file.read(_END_BYTES)
@@ -135,7 +150,7 @@ def contents(paths: Sequence[str]) -> dict[str, str]:
 
   Names are relative to the folder that holds all files.
   """
-  found = expand(paths)
+  found = _kept(paths)
   folder = os.path.commonpath(
       [os.path.dirname(os.path.abspath(path)) for path in found])
   rows = {}
@@ -147,7 +162,20 @@ def contents(paths: Sequence[str]) -> dict[str, str]:
   return rows
 
 
+def _kept(paths: Sequence[str]) -> list[str]:
+  """Returns the files of paths; refuses what can be read only once."""
+  found = expand(paths)
+  for path in found:
+    if is_stream(path):
+      raise errors.InputError(
+          f'{path} can be read only once, and this text is read again when a '
+          'run goes on; write it to a file.')
+  return found
+
+
 def _open(path: str):
+  if path == '-':
+    return contextlib.nullcontext(sys.stdin.buffer)
   try:
     return gzip.open(path, 'rb') if path.endswith('.gz') else open(path, 'rb')
   except OSError as error:

@@ -15,7 +15,7 @@ _MAX_LINE_BYTES = 16 << 20
 
 def columns(
     path: str, fields: Sequence[str], *, delimiter: str = ',',
-    header: bool = True, quoted: bool = True,
+    header: bool = True, quoted: bool = True, drop_blank: bool = True,
     counts: collections.Counter | None = None,
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
   """Yields ('path:line', values of `fields`) for each row of a file.
@@ -27,6 +27,8 @@ def columns(
     header: Whether the first row names the columns.
     quoted: Whether `"` quotes values that hold delimiters, line breaks or
       doubled quotes. If not, a quote is an ordinary character.
+    drop_blank: Whether rows whose values are all empty are left out. Blank
+      lines between rows always are.
     counts: Receives 'blank rows dropped'.
 
   Raises:
@@ -43,7 +45,7 @@ def columns(
     yield f'{path}:{number}', tuple(first[i] for i in at)
   is_empty = header
   for number, row in rows:
-    if not any(row):
+    if not any(row) and (drop_blank or not row):
       counts['blank rows dropped'] += 1
       continue
     if len(row) != len(first):

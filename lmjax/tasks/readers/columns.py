@@ -7,14 +7,14 @@ from lmjax.tasks import task as task_lib
 
 
 def example(row: Mapping[str, Any], text: Sequence[str], second: Sequence[str],
-            label: str, where: str) -> task_lib.Example:
+            label: str | None, where: str) -> task_lib.Example:
   """Returns the example of a row.
 
   Args:
     row: The values of its columns, as text.
     text: The columns of the text; several are joined by a space.
     second: The columns of the other text of a pair; none for a single text.
-    label: The label, by its name.
+    label: The label, by its name; None if it is unknown.
     where: The place of the row.
   """
   join = lambda names: ' '.join(row[name] for name in names)

@@ -17,7 +17,8 @@ class Delimited:
     text: The columns with the text, by name or by number from 0; several are
       joined by a space.
     second: The columns with the other text, if examples are pairs.
-    label: The column with the label.
+    label: The column with the label; None if there is none, and each row is
+      wanted, be it empty.
     delimiter: What separates columns.
     header: Whether the first row names the columns.
     quoted: Whether `"` quotes values.
@@ -25,7 +26,7 @@ class Delimited:
   """
   paths: tuple[str, ...]
   text: tuple[str, ...] = ('text',)
-  label: str = 'label'
+  label: str | None = 'label'
   delimiter: str = ','
   header: bool = True
   quoted: bool = True
@@ -35,11 +36,12 @@ class Delimited:
   def examples(self) -> Iterator[task_lib.Example]:
     """Yields the examples, row by row."""
     name_of = columns.renamed(self.rename)
-    fields = [*self.text, *self.second, self.label]
+    labels = () if self.label is None else (self.label,)
+    fields = [*self.text, *self.second, *labels]
     for path in files.expand(self.paths):
       for where, values in tables.columns(
           path, fields, delimiter=self.delimiter, header=self.header,
-          quoted=self.quoted):
+          quoted=self.quoted, drop_blank=self.label is not None):
         row = dict(zip(fields, values))
-        yield columns.example(
-            row, self.text, self.second, name_of(row[self.label]), where)
+        label = None if self.label is None else name_of(row[self.label])
+        yield columns.example(row, self.text, self.second, label, where)

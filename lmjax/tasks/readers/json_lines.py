@@ -16,12 +16,12 @@ class JsonLines:
     paths: Files and globs.
     text: The fields with the text; several are joined by a space.
     second: The fields with the other text, if examples are pairs.
-    label: The field with the label.
+    label: The field with the label; None if there is none.
     rename: What labels are called here: ('0=negative', '1=positive').
   """
   paths: tuple[str, ...]
   text: tuple[str, ...] = ('text',)
-  label: str = 'label'
+  label: str | None = 'label'
   rename: tuple[str, ...] = ()
   second: tuple[str, ...] = ()
 
@@ -30,8 +30,9 @@ class JsonLines:
     name_of = columns.renamed(self.rename)
     for path in files.expand(self.paths):
       for where, row in json_lines.rows(path):
-        label = str(json_lines.value(row, self.label, where))
+        label = None if self.label is None else name_of(
+            str(json_lines.value(row, self.label, where)))
         texts = {field: json_lines.text(row, field, where)
                  for field in (*self.text, *self.second)}
         yield columns.example(
-            texts, self.text, self.second, name_of(label), where)
+            texts, self.text, self.second, label, where)

@@ -78,7 +78,7 @@ def _examples(name: str, reader: Reader) -> list[task_lib.Example]:
   found = []
   for example in reader.examples():
     texts = [text.strip() for text in example.texts]
-    for text, what in zip((*texts, example.label), (
+    for text, what in zip((*texts, example.label or ''), (
         *('text', 'second text')[:len(texts)], 'label')):
       if not text:
         raise errors.InputError(

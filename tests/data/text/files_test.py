@@ -3,6 +3,7 @@ import collections
 import gzip
 import hashlib
 import os
+import threading
 
 import pytest
 
@@ -43,6 +44,21 @@ def test_globs_are_sorted_and_no_file_comes_twice(tmp_path):
 def test_a_name_with_glob_letters_is_a_file_first(tmp_path):
   path = _write(tmp_path / 'a[1].txt', b'x')
   assert files.expand([path]) == [path]
+
+
+def test_a_pipe_is_read_and_refused_where_it_is_read_again(tmp_path):
+  path = str(tmp_path / 'pipe')
+  os.mkfifo(path)
+  assert files.expand([path, '-', '/dev/stdin']) == [path, '-', '/dev/stdin']
+  writer = threading.Thread(
+      target=(tmp_path / 'pipe').write_bytes, args=[b'a\nb'])
+  writer.start()
+  assert _lines(path)[0] == [(1, 'a'), (2, 'b')]
+  writer.join()
+  for once in path, '-':
+    for again in files.fingerprint, files.contents:
+      with pytest.raises(errors.InputError, match='only once.*to a file'):
+        again([once])
 
 
 @pytest.mark.parametrize('paths, message', [

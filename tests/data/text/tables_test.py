@@ -42,6 +42,8 @@ def test_blank_rows_are_dropped_and_gzip_is_read(tmp_path):
   path = tmp_path / 'rows.csv.gz'
   path.write_bytes(gzip.compress(b'text,label\n\na,1\n,\n'))
   assert [row for _, row in read(str(path), ['text'])] == [('a',)]
+  kept = read(str(path), ['text'], drop_blank=False)
+  assert kept == [(f'{path}:3', ('a',)), (f'{path}:4', ('',))]
 
 
 @pytest.mark.parametrize('text, options, message', [

@@ -30,6 +30,13 @@ def test_columns_of_the_second_text_make_a_pair(tmp_path):
   assert example.texts == ('x', 'y z') and example.label == '1'
 
 
+def test_without_labels_a_row_of_empty_values_is_an_example_too(tmp_path):
+  path = write(tmp_path, 'a.csv', 'text,label\na,1\n,\n\nb,2\n')
+  assert found(delimited.Delimited((path,))) == [('a', '1'), ('b', '2')]
+  assert found(delimited.Delimited((path,), label=None)) == [
+      ('a', None), ('', None), ('b', None)]
+
+
 @pytest.mark.parametrize('text, options, message', [
     ('text,label\na\n', {}, 'x:2: 1 columns'),
     ('text,lable\na,1\n', {}, "no column 'label'.*Did you mean 'lable'"),

@@ -22,6 +22,8 @@ def test_json_lines_read_fields(tmp_path):
   path = write(tmp_path, 'a.jsonl', '\n'.join(map(json.dumps, rows)))
   reader = json_lines.JsonLines((path,), ('a', 'b'), rename=('1=yes',))
   assert found(reader) == [('x y', 'yes'), ('z ', 'True')]
+  without = json_lines.JsonLines((path,), ('b',), label=None)
+  assert found(without) == [('y', None), ('', None)]
 
 
 def test_fields_of_the_second_text_make_a_pair(tmp_path):

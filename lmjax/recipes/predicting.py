@@ -1,0 +1,161 @@
+"""Answers of a fine-tuned run: from files, pipes or flags to JSON lines."""
+from collections.abc import Iterator
+import dataclasses
+import json
+import sys
+import time
+
+from lmjax.core import cli
+from lmjax.core import errors
+from lmjax.core import terminal
+from lmjax.evaluation import estimates
+from lmjax.evaluation import report
+from lmjax.recipes import tuned
+from lmjax.tasks.readers import delimited
+from lmjax.tasks.readers import json_lines
+from lmjax.tasks.readers import label_first
+from lmjax.tasks.readers import lines
+from lmjax.tasks import task as task_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+  """What is to be answered, and how it is written down.
+
+  Attributes:
+    path: A file, plain or `.gz`, a pipe, or '-' for standard input.
+    texts: Texts at hand instead, each as a line of a file.
+    format: A name in `FORMATS`; None is what the file's name says: a name that
+      ends in .csv, .tsv or .jsonl means that format, and another means lines.
+    text: The columns or fields with the text; several are joined by a space.
+    second: The columns or fields with the other text of a pair. In lines, a tab
+      separates the two.
+    label: The column or field with the label; None if there is none.
+    rename: What labels are called here: ('0=negative', '1=positive').
+    delimiter: What separates columns; None: a comma in csv, a tab in tsv.
+    header: Whether the first row names the columns.
+    quoted: Whether `"` quotes values in columns.
+  """
+  path: str | None = None
+  texts: tuple[str, ...] = ()
+  format: str | None = None
+  text: tuple[str, ...] = ('text',)
+  second: tuple[str, ...] = ()
+  label: str | None = None
+  rename: tuple[str, ...] = ()
+  delimiter: str | None = None
+  header: bool = True
+  quoted: bool = True
+
+  @property
+  def layout(self) -> str:
+    """The name of the format."""
+    if self.path is None:
+      return 'lines'
+    name = self.path.removesuffix('.gz')
+    return self.format or next(
+        (kind for kind in _BY_NAME if name.endswith(f'.{kind}')), 'lines')
+
+  @property
+  def labelled(self) -> bool:
+    """Whether there are labels."""
+    return self.label is not None or self.layout == 'label_first'
+
+  def examples(self, texts: int) -> Iterator[task_lib.Example]:
+    """Returns the inputs, read as they are asked for.
+
+    Args:
+      texts: How many texts an example has.
+
+    Raises:
+      InputError: If path, texts and columns do not fit together.
+    """
+    if (self.path is None) == (not self.texts):
+      raise errors.InputError('Give either --input or --texts.')
+    if self.layout not in FORMATS:
+      raise errors.InputError(
+          f'--format is {self.format!r}; choose from {sorted(FORMATS)}.')
+    self._check_columns(texts)
+    if self.path is None:
+      return (lines.example(text, texts, f'--texts number {i}')
+              for i, text in enumerate(self.texts))
+    return FORMATS[self.layout](self, texts).examples()
+
+  def _check_columns(self, texts: int) -> None:
+    """Refuses columns that the format or the task does not have."""
+    if self.layout in _BY_NAME:
+      if bool(self.second) != (texts > 1):
+        raise errors.InputError(
+            f'The run was fine-tuned on examples of {texts} text'
+            f'{"s" * (texts > 1)}: {"name" if texts > 1 else "leave out"} the '
+            f'columns of the other text, --second; got {list(self.second)}.')
+      return
+    for field, flag in ('label', '--label'), ('second', '--second'):
+      if getattr(self, field):
+        raise errors.InputError(
+            f'{flag} names a column, and {self.path or "--texts"} is read as '
+            f'{self.layout}, without columns; give a file with --format=csv, '
+            'tsv or jsonl.')
+
+
+def _table(delimiter: str):
+  return lambda given, texts: delimited.Delimited(
+      (given.path,), given.text, given.label, given.delimiter or delimiter,
+      given.header, given.quoted, given.rename, given.second)
+
+
+FORMATS = {
+    'lines': lambda given, texts: lines.Lines((given.path,), texts),
+    'csv': _table(','),
+    'tsv': _table('\t'),
+    'jsonl': lambda given, texts: json_lines.JsonLines(
+        (given.path,), given.text, given.label, given.rename, given.second),
+    'label_first': lambda given, texts: label_first.LabelFirst(
+        (given.path,), given.rename),
+}
+_BY_NAME = 'csv', 'tsv', 'jsonl'
+
+
+def predict(run: tuned.Tuned, inputs: Inputs, out: str | None = None
+            ) -> task_lib.Result | None:
+  """Writes a JSON line for each input, in order; see `tuned.Answered`.
+
+  Inputs without labels are answered as they come, in bounded memory. Those with
+  labels are read at once, and judged together at the end.
+
+  Args:
+    run: A fine-tuned run.
+    inputs: What to answer.
+    out: A file for the lines, which appears when all are written; None: they go
+      to standard output, and all else to standard error.
+
+  Returns:
+    How well labelled inputs were answered; None if they have no labels.
+
+  Raises:
+    InputError: If an input cannot be read, or there is none.
+  """
+  begun, examples, count, empty = time.perf_counter(), inputs.examples(
+      run.splits.texts), 0, 0
+  answered = run.answer(list(examples)) if inputs.labelled else None
+  with cli.writing(out) as file:
+    for line in answered.lines if answered else run.stream(examples):
+      print(json.dumps(line), file=file, flush=out is None)
+      count += 1
+      empty += line['predicted'] is None
+    if not count:
+      raise errors.InputError(
+          f'{inputs.path} holds no text; give at least one.')
+  result = run.judge(answered) if answered and answered.examples else None
+  told = sys.stderr if out is None else sys.stdout
+  if result is not None:
+    report.display(report.grid(
+        estimates.columns(result.metrics),
+        estimates.rows({'model': result}, tuple(result.metrics)),
+        f'{result.examples:,} examples.'), told)
+    for reason in estimates.reasons({'model': result}):
+      print(terminal.printable(reason), file=told)
+  without = f', {empty:,} without a text and left None' if empty else ''
+  print(f'{count:,} answers in {time.perf_counter() - begun:.1f} s{without}'
+        f'{"" if out is None else f": {out}"}', file=told)
+  return result

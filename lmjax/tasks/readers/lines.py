@@ -1,0 +1,50 @@
+"""Texts without labels, one a line."""
+import collections
+from collections.abc import Iterator
+import dataclasses
+
+from lmjax.core import errors
+from lmjax.data.text import files
+from lmjax.tasks import task as task_lib
+
+_MAX_LINE_BYTES = 16 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Lines:
+  """Lines of text; a blank one is an example too, of an empty text.
+
+  Attributes:
+    paths: Files and globs.
+    texts: Texts of an example: 1, or 2 that a tab separates.
+  """
+  paths: tuple[str, ...]
+  texts: int = 1
+
+  def examples(self) -> Iterator[task_lib.Example]:
+    """Yields the examples, line by line."""
+    for path in files.expand(self.paths):
+      for number, line in files.lines(
+          path, 'fail', _MAX_LINE_BYTES, collections.Counter()):
+        yield example(line, self.texts, f'{path}:{number}')
+
+
+def example(line: str, texts: int, where: str) -> task_lib.Example:
+  """Returns the example of a line.
+
+  Args:
+    line: A text, or several that a tab separates.
+    texts: How many.
+    where: Its place, for messages.
+
+  Raises:
+    InputError: If there are not as many.
+  """
+  if not line.strip():
+    return task_lib.Example('', None, where, *[''] * (texts - 1))
+  parts = [line] if texts == 1 else line.split('\t')
+  if len(parts) != texts:
+    raise errors.InputError(
+        f'{where} should hold {texts} texts, separated by a tab, as the run '
+        f'was fine-tuned on pairs; got {len(parts)}: {line[:40]!r}.')
+  return task_lib.example(parts, where)
