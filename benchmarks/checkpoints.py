@@ -1,19 +1,19 @@
-"""How fast a training state is hashed, verified, saved and restored.
+"""Measures how fast a training state is hashed, verified, saved and restored.
 
   python benchmarks/checkpoints.py [--gigabytes=1] [--arrays=64] [--rounds=3]
       [--folder=/tmp] [--out=checkpoints.json]
 
-Prints JSON. GB/s are those of the best round, by the clock and by processor
-time (of all threads together; on a shared machine read those):
+It prints JSON with the GB/s of the best round, in wall time and in processor
+time (of all threads; use this on a shared machine), of
 
-  sha256     of one large array, one thread: what hashlib gives
-  describe   SHA-256 of every array
-  verify     the same, compared with what was saved
-  copy       how long `save` holds up training: state to host memory
-  save       until the step is on disk, hashing included
-  restore    reading, verifying, and the state on the device
+  sha256     hashing one large array with hashlib, in one thread
+  describe   hashing every array
+  verify     hashing every array and comparing with the saved digests
+  copy       copying the state to host memory, while `save` blocks training
+  save       saving until the step is on disk, including hashing
+  restore    reading and verifying, until the state is on the device
 
-and how much memory restoring takes at its peak, in states.
+and the peak memory of restoring, in multiples of the state's size.
 """
 from collections.abc import Callable
 import hashlib
@@ -40,7 +40,7 @@ from lmjax.training import step as step_lib
 
 
 def make_state(gigabytes: float, arrays: int) -> step_lib.TrainState:
-  """Returns a state of random parameters and two moments of each."""
+  """Returns a state of random parameters with two moments of each."""
   count = max(int(gigabytes * 1e9 / 4 / 3 / arrays), 1)
   draw = np.random.default_rng(0)
   params = {f'layer_{i}': {'kernel': jax.device_put(
@@ -51,16 +51,16 @@ def make_state(gigabytes: float, arrays: int) -> step_lib.TrainState:
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
-  """Returns seconds by the clock and of processor time."""
+  """Returns the seconds of wall time and of processor time."""
   clock, processor = time.perf_counter(), time.process_time()
   work()
   return time.perf_counter() - clock, time.process_time() - processor
 
 
 def peak_of(work: Callable[[], object]) -> int | None:
-  """Returns the bytes of memory that `work` needs at its peak (Linux)."""
+  """Returns the peak memory of `work` in bytes; None if not on Linux."""
   try:
-    pathlib.Path('/proc/self/clear_refs').write_text('5')  # Forget the peak.
+    pathlib.Path('/proc/self/clear_refs').write_text('5')  # Resets the peak.
   except OSError:
     return None
   before = _status('VmRSS')
@@ -76,7 +76,7 @@ def _status(name):
 def measure(
     gigabytes: float, arrays: int, rounds: int, folder: str | None
 ) -> dict:
-  """Returns all the rates."""
+  """Returns the report, with all rates."""
   state = jax.block_until_ready(make_state(gigabytes, arrays))
   host = jax.device_get((state.params, state.opt_state))
   size = sum(leaf.nbytes for leaf in jax.tree.leaves(host))
@@ -114,7 +114,7 @@ def measure(
 
 def main(argv) -> None:
   del argv
-  logging.set_verbosity(logging.WARNING)  # Orbax tells a page for each save.
+  logging.set_verbosity(logging.WARNING)  # Orbax logs a page for each save.
   values = flags.FLAGS
   text = json.dumps(measure(
       values.gigabytes, values.arrays, values.rounds, values.folder), indent=2)
@@ -124,9 +124,10 @@ def main(argv) -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_float('gigabytes', 1, 'Size of the state.', lower_bound=0)
-  flags.DEFINE_integer('arrays', 64, 'Parameters in it.', lower_bound=1)
-  flags.DEFINE_integer('rounds', 3, 'How often each is timed.', lower_bound=1)
-  flags.DEFINE_string('folder', None, 'On whose disk; None: the temporary one.')
+  flags.DEFINE_float('gigabytes', 1, 'Size of the state in GB.', lower_bound=0)
+  flags.DEFINE_integer('arrays', 64, 'Number of parameters.', lower_bound=1)
+  flags.DEFINE_integer('rounds', 3, 'Number of timings of each.', lower_bound=1)
+  flags.DEFINE_string('folder', None, 'Folder to write in; a temporary one by '
+                      'default.')
   flags.DEFINE_string('out', None, 'File to write the JSON to.')
   app.run(main)

@@ -1,13 +1,14 @@
-"""What a loss without the batch's logits saves in memory and costs in time.
+"""Measures the memory and time of a loss that computes logits in chunks.
 
   python benchmarks/chunked.py --rows=8 --length=1024 --chunks=512,1024,2048
   python benchmarks/chunked.py --rows=4 --length=256 --chunks=256 --rounds=5
 
-GPT-2 124M, whose vocabulary is 50,257. Prints JSON: the memory that XLA plans
-for the temporary arrays of the head, its loss and their gradients from hidden
-states, and for those of a training step; neither is run. With --rounds also the
-seconds of the former, run in turns in one process: medians over rounds, and the
-median of the quotients with the loss of all logits at once.
+The model is GPT-2 124M, with a vocabulary of 50,257. The script prints JSON
+with the memory that XLA plans for temporary arrays, without running anything:
+of the head, its loss and their gradients from hidden states, and of a training
+step. With --rounds it also runs the head in turns in one process and prints the
+median seconds over rounds, and the median ratio to the loss that has all logits
+at once.
 """
 from collections.abc import Callable
 import dataclasses
@@ -40,8 +41,8 @@ GPT2 = lookup.named('gpt2')
 
 
 def memory(rows: int, length: int, chunk: int | None, remat: str) -> int:
-  """Returns the bytes of a step's temporary arrays, gradients among them."""
-  # Of looped blocks XLA on a CPU undoes the recomputation.
+  """Returns the bytes of a step's temporary arrays, including gradients."""
+  # On a CPU, XLA undoes the recomputation of looped blocks.
   config = dataclasses.replace(GPT2, remat=remat, scan=remat != 'none')
   params = cost.shapes(config)
   optimizer = adamw.AdamW().build(params, 10)
@@ -59,7 +60,8 @@ def memory(rows: int, length: int, chunk: int | None, remat: str) -> int:
 
 
 def head(chunk: int | None) -> Callable[..., object]:
-  """Returns the compiled gradient of the tied head's loss, and its metrics."""
+  """Returns a compiled function: gradient and metrics of the tied head's loss.
+  """
   logits_of = lambda table_VD, x_BTD: jnp.einsum(
       'BTD,VD->BTV', x_BTD, table_VD)
 
@@ -76,7 +78,7 @@ def head(chunk: int | None) -> Callable[..., object]:
 
 
 def arrays(rows: int, length: int) -> list[jax.Array]:
-  """Returns what the head is given: its table, hidden states, targets."""
+  """Returns the head's arguments: table, hidden states, targets and weights."""
   rng = np.random.default_rng(0)
   draw = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
   return [0.02 * draw(50257, 768), draw(rows, length, 768),
@@ -95,7 +97,7 @@ def head_memory(rows: int, length: int, chunk: int | None) -> int:
 
 
 def race(rows: int, length: int, chunks: list[int], rounds: int):
-  """Returns the report of the heads taking turns."""
+  """Returns the times of the heads, which take turns."""
   given = arrays(rows, length)
   works = {'at_once': head(None)} | {
       str(chunk): head(chunk) for chunk in chunks}
@@ -140,11 +142,11 @@ def main(argv) -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_integer('rows', 8, 'Rows of the batch.')
-  flags.DEFINE_integer('length', 1024, 'Tokens a row.')
-  flags.DEFINE_list('chunks', ['1024'], 'Tokens scored at a time, to compare.')
-  flags.DEFINE_integer('rounds', 0, 'Turns of each head; 0 times nothing.')
+  flags.DEFINE_integer('rows', 8, 'Rows per batch.')
+  flags.DEFINE_integer('length', 1024, 'Tokens per row.')
+  flags.DEFINE_list('chunks', ['1024'], 'Tokens per chunk, to compare.')
+  flags.DEFINE_integer('rounds', 0, 'Number of turns of each head; 0 for none.')
   flags.DEFINE_bool('memory', True, 'Compile the steps too, for their memory.')
   flags.DEFINE_enum('remat', 'none', ['none', 'full', 'dots'],
-                    'What the blocks compute again.')
+                    'What the blocks recompute in the backward pass.')
   app.run(main)

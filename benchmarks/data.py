@@ -1,10 +1,11 @@
-"""How fast text becomes batches, on one core.
+"""Measures how fast text becomes batches, on one core.
 
   python benchmarks/data.py [--out=data.json]
 
-Prints, and with --out writes, JSON: the median, over rounds taken in turns, of
-MB of text that tokenizers learn and encode a second, of tokens written to a
-store a second, and of tokens packed into batches a second.
+The script prints JSON, and writes it with --out: the MB/s of text that
+tokenizers learn and encode, the tokens per second that are written to a store,
+and the tokens per second that are packed into batches, as medians over rounds
+taken in turns.
 """
 import json
 import pathlib
@@ -45,14 +46,14 @@ def _seconds(work) -> float:
 
 
 def _batch_times(store: store_lib.TokenStore, rounds: int) -> dict:
-  """Returns tokens a second for each way of packing and each shape."""
+  """Returns tokens per second for each packing and shape of batches."""
   work = {}
   for name, config in PACKINGS.items():
     for batch_size, length in _SHAPES:
       batches = pipeline.Batches(
           config.build(store, length, seed=0), batch_size, length,
           vocab_size=2**16, fingerprint={})
-      batches(0)  # The permutation of the epoch is not what is timed.
+      batches(0)  # The permutation of the epoch should not be timed.
       work[f'{name} {batch_size} x {length}'] = batches
   times = {name: [] for name in work}
   for _ in range(rounds):
@@ -64,11 +65,11 @@ def _batch_times(store: store_lib.TokenStore, rounds: int) -> dict:
 
 
 def measure(rounds: int) -> dict:
-  """Returns all the rates."""
+  """Returns the report, with all rates."""
   texts = list(sources.Embedded('python-stdlib').documents())
   megabytes = sum(len(text.encode()) for text in texts) / 1e6
   source = sources.InMemory(tuple(texts))
-  # Short documents make the most pieces in a row.
+  # Short documents give the largest number of pieces per row.
   lines = tuple(line for text in texts for line in text.split('\n')[::4]
                 if line.strip())
   result = {'corpus_megabytes': round(megabytes, 1), 'learn_megabytes': {},
@@ -105,6 +106,6 @@ def main(argv) -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_integer('rounds', 5, 'How often each is timed.')
+  flags.DEFINE_integer('rounds', 5, 'Number of timings of each.')
   flags.DEFINE_string('out', None, 'File to write the JSON to.')
   app.run(main)

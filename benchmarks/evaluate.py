@@ -1,14 +1,15 @@
-"""Speed of strided perplexity, beside PyTorch's and the machine's peak.
+"""Compares the speed of strided perplexity with PyTorch and the machine's peak.
 
   python benchmarks/evaluate.py --tokens=4609
 
 GPT-2 (124M, random weights, float32) scores one document, each token once, in
-windows of 1,024 tokens that advance by 512. Contestants take turns, each in a
-process of its own with the same number of threads and the same allocator
-setting. Prints, and with --out writes, JSON: scored tokens a second, GFLOP/s
-and their share of the measured matrix-product peak (counting the blocks over
-whole windows but the output layer over scored tokens only, whoever computes
-more), and how many times faster lmjax is than each peer.
+windows of 1,024 tokens that advance by 512. Contestants take turns, each in its
+own process with the same number of threads and the same allocator setting. The
+script prints JSON, and writes it with --out: scored tokens per second, GFLOP/s
+and their fraction of the measured matrix-product peak, and how many times
+faster lmjax is than each peer. GFLOPs are counted for the blocks over whole
+windows and for the output layer over scored tokens only, even if a contestant
+computes more.
 """
 import json
 import os
@@ -30,7 +31,7 @@ PEERS = {'torch': 'torch_perplexity.py'}
 
 
 def contestant(tokens: int, batch: int) -> None:
-  """Serves calls of `likelihood.evaluate`, as `evaluate.py` makes them."""
+  """Serves calls of `likelihood.evaluate`, like the script `evaluate.py`."""
   import jax
   import numpy as np
   from lmjax.core import allocator
@@ -51,13 +52,13 @@ def contestant(tokens: int, batch: int) -> None:
       found = likelihood.evaluate(
           score, [document], vocab_size=vocab_size, context=CONTEXT,
           stride=STRIDE, batch_size=batch)
-      assert found.tokens == tokens  # The first for log(vocab_size).
+      assert found.tokens == tokens  # The first token costs log(vocab_size).
 
   paired.serve(work, jax=jax.__version__)
 
 
 def gflop(tokens: int) -> float:
-  """Returns the GFLOP that scoring a document of so many tokens takes."""
+  """Returns the GFLOPs to score a document of `tokens` tokens."""
   recipe = recipes.RECIPES['gpt2']
   windows = 1 + max(0, -(-(tokens - 1 - CONTEXT) // STRIDE))
   read = tokens - 1 + (windows - 1) * (CONTEXT - STRIDE)
@@ -126,12 +127,12 @@ def main(argv) -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_integer('tokens', 4609, 'Length of the document.')
+  flags.DEFINE_integer('tokens', 4609, 'Length of the document, in tokens.')
   flags.DEFINE_integer('batch', 1, 'Windows that lmjax scores at a time.')
-  flags.DEFINE_list('against', ['torch'], f'Peers, of {", ".join(PEERS)}.')
-  flags.DEFINE_integer('rounds', 5, 'Turns of each contestant.')
+  flags.DEFINE_list('against', ['torch'], f'Peers, from {", ".join(PEERS)}.')
+  flags.DEFINE_integer('rounds', 5, 'Number of turns of each contestant.')
   flags.DEFINE_integer('threads', os.cpu_count(), 'Cores and threads of each.')
-  flags.DEFINE_string('lock', '', 'A file to lock during a round.')
-  flags.DEFINE_string('out', '', 'Where to write the JSON.')
+  flags.DEFINE_string('lock', '', 'File to lock during a round.')
+  flags.DEFINE_string('out', '', 'File to write the JSON to.')
   flags.DEFINE_bool('serve', False, 'Used by this script to start itself.')
   app.run(main)

@@ -1,11 +1,12 @@
-"""What a run survives: the real script, put through every fault.
+"""Injects faults into runs of the real script and counts wrong results.
 
   python benchmarks/faults.py [--only=kill,sigterm] [--trials=10] [--out=x.md]
 
-Prints, and with --out writes, a table: the fault, what the run does, how often
-it was tried, and how often the result was wrong. Right is the state and the
-rows of the uninterrupted run, bit for bit, or the documented refusal with its
-exit code. What was wrong is told in full, and the exit code is then 1.
+The script prints a table, and writes it with --out: each fault, the response of
+the run, the number of trials, and the number of wrong results. A result is
+right if the state and the rows equal the uninterrupted run's bit for bit, or if
+the run is refused with the documented exit code. Wrong results are printed in
+full, and the exit code is then 1.
 """
 from collections.abc import Sequence
 import concurrent.futures
@@ -37,12 +38,12 @@ FAULTS = [
 
 def trial(fault: bench_lib.Fault, bench: bench_lib.Bench, seed: int
           ) -> tuple[int, str | None]:
-  """Makes one trial; returns how many faults it was, and what was wrong."""
+  """Makes one trial; returns its number of faults, and its error or None."""
   rng = np.random.default_rng([seed, *fault.name.encode()])
   begin = time.monotonic()
   try:
     count, wrong = fault.run(bench, rng), None
-  except Exception as error:  # A wrong result, whatever shape it has.
+  except Exception as error:  # Any exception is a wrong result.
     count, wrong = 1, f'{fault.name}, seed {seed}: {error!s}'
   print(f'{fault.name} {seed}: {"WRONG" if wrong else "right"}, '
         f'{time.monotonic() - begin:.0f} s', *filter(None, [wrong]), sep='\n',
@@ -52,7 +53,7 @@ def trial(fault: bench_lib.Fault, bench: bench_lib.Bench, seed: int
 
 def table(faults: Sequence[bench_lib.Fault],
           results: dict[str, list[tuple[int, str | None]]]) -> str:
-  """Returns Markdown, a line for each fault."""
+  """Returns a Markdown table with a line for each fault."""
   lines = ['| fault | what the run does | trials | wrong results |',
            '|---|---|---|---|']
   for fault in faults:
@@ -64,7 +65,7 @@ def table(faults: Sequence[bench_lib.Fault],
 
 
 def chosen(only: Sequence[str]) -> list[bench_lib.Fault]:
-  """Returns the faults of these names; all for none."""
+  """Returns the faults with these names, or all if `only` is empty."""
   names = [fault.name for fault in FAULTS]
   for name in only:
     if name not in names:
@@ -101,9 +102,11 @@ def main(argv) -> None:
 
 if __name__ == '__main__':
   flags.DEFINE_list('only', [], 'Names of faults; all by default.')
-  flags.DEFINE_integer('trials', None, 'Of each fault, in place of its own.')
-  flags.DEFINE_integer('jobs', len(os.sched_getaffinity(0)), 'At a time.')
-  flags.DEFINE_integer('seed', 0, 'Of the first trial of each fault.')
-  flags.DEFINE_string('folder', None, 'Keeps the runs there.')
+  flags.DEFINE_integer('trials', None, 'Number of trials of each fault; by '
+                       'default its own.')
+  flags.DEFINE_integer('jobs', len(os.sched_getaffinity(0)),
+                       'Number of trials at a time.')
+  flags.DEFINE_integer('seed', 0, 'Seed of the first trial of each fault.')
+  flags.DEFINE_string('folder', None, 'Folder in which to keep the runs.')
   flags.DEFINE_string('out', None, 'File to write the table to.')
   app.run(main)

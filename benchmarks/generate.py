@@ -1,13 +1,13 @@
-"""Speed of greedy generation, beside PyTorch's and beside reading memory.
+"""Compares the speed of greedy generation with PyTorch and memory bandwidth.
 
   python benchmarks/generate.py --batch=1 --against=torch,hf
 
-GPT-2 (124M, random weights, float32) continues prompts of 32 tokens by 128.
-Contestants take turns, each in a process of its own with the same number of
-threads and the same allocator setting. Prints, and with --out writes, JSON:
-tokens a second, the GB/s at which that reads all parameters once a token (of
-the whole batch), its share of the measured read bandwidth, and how many times
-faster lmjax is than each peer, in wall and in processor time.
+GPT-2 (124M, random weights, float32) continues prompts of 32 tokens by 128
+tokens. Contestants take turns, each in its own process with the same number of
+threads and the same allocator setting. The script prints JSON, and writes it
+with --out: tokens per second; the GB/s of parameters read, if all are read once
+per token of the batch; its fraction of the measured read bandwidth; and how
+many times faster lmjax is than each peer, in wall and in processor time.
 """
 import json
 import os
@@ -28,7 +28,7 @@ PEERS = {'torch': 'torch_decode.py', 'hf': 'hf_decode.py'}
 
 
 def contestant(batch: int) -> None:
-  """Serves calls of `sample.generate`, as a user makes them."""
+  """Serves calls of `sample.generate`, as a user would make them."""
   import jax
   import numpy as np
   from lmjax.core import trees
@@ -113,11 +113,11 @@ def main(argv) -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_integer('batch', 1, 'Prompts at a time.')
-  flags.DEFINE_list('against', ['torch'], f'Peers, of {", ".join(PEERS)}.')
-  flags.DEFINE_integer('rounds', 5, 'Turns of each contestant.')
-  flags.DEFINE_integer('threads', os.cpu_count(), 'Threads of each peer.')
-  flags.DEFINE_string('lock', '', 'A file to lock during a round.')
-  flags.DEFINE_string('out', '', 'Where to write the JSON.')
+  flags.DEFINE_integer('batch', 1, 'Number of prompts at a time.')
+  flags.DEFINE_list('against', ['torch'], f'Peers, from {", ".join(PEERS)}.')
+  flags.DEFINE_integer('rounds', 5, 'Number of turns of each contestant.')
+  flags.DEFINE_integer('threads', os.cpu_count(), 'Cores and threads of each.')
+  flags.DEFINE_string('lock', '', 'File to lock during a round.')
+  flags.DEFINE_string('out', '', 'File to write the JSON to.')
   flags.DEFINE_bool('serve', False, 'Used by this script to start itself.')
   app.run(main)

@@ -1,8 +1,8 @@
-"""What the machine gives at best: matrix products and reading memory.
+"""Measures the machine's peak rates of matrix products and of reading memory.
 
   python benchmarks/machine.py
 
-Other benchmarks print their figures as shares of these.
+Other benchmarks print their figures as fractions of these rates.
 """
 import json
 import os
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 
 def best_seconds(function, repeats: int = 7) -> float:
-  """Returns the shortest of some runs of `function()`, after a first one."""
+  """Returns the seconds of the fastest of several calls, after a warm-up."""
   function()
   best = float('inf')
   for _ in range(repeats):
@@ -40,7 +40,7 @@ def read_gbytes(megabytes: int = 512) -> float:
 
 
 def processor() -> str:
-  """Returns the processor's name as the operating system gives it."""
+  """Returns the processor's name from the operating system."""
   try:
     with open('/proc/cpuinfo') as lines:
       return next(line.split(':', 1)[1].strip() for line in lines
@@ -50,7 +50,7 @@ def processor() -> str:
 
 
 def describe() -> dict[str, object]:
-  """Returns names, versions and limits of this machine."""
+  """Returns the names, versions and peak rates of this machine."""
   return {
       'processor': processor(),
       'cores': len(os.sched_getaffinity(0)),

@@ -1,12 +1,13 @@
-"""What guards and digests cost a training step.
+"""Measures the cost of guards and digests in a training step.
 
   python benchmarks/overhead.py --recipe=char --rounds=15
 
 Two loops take turns in one process, so that both have the same memory and
-threads: steps as a run makes them (bad ones left out on the device and looked
-for on the host, each batch digested, signals and watchdog consulted) and the
-same steps with nothing of it. Prints JSON: milliseconds a step and the median
-over rounds of their quotient, by wall and by processor time.
+threads. One makes steps like a run: bad steps are skipped on the device and
+detected on the host, each batch is digested, and signals and the watchdog are
+checked. The other makes the same steps without any of this. The script prints
+JSON with milliseconds per step, and the median ratio over rounds, in wall and
+in processor time.
 """
 from collections.abc import Callable
 import contextlib
@@ -39,7 +40,7 @@ import train
 
 
 class Trusting(guard.Guard):
-  """Finds every step good, which the compiler then knows."""
+  """Accepts every step, so that the compiler can remove the guard."""
 
   def judge(self, loss, grad_norm, memory):
     return True, memory
@@ -48,7 +49,7 @@ class Trusting(guard.Guard):
 def steps(recipe: recipes.Recipe, rule: guard.Guard,
           digest: Callable[..., str], dog: watchdog.Watchdog,
           requested: Callable[[], str | None]) -> Callable[[int], None]:
-  """Returns what makes a number of steps, as `loop.fit` does."""
+  """Returns a function that makes a number of steps like `loop.fit`."""
   model, objective, optimizer, batches = train.parts(recipe, 'float32')
   strategy = strategy_lib.Jit()
   update = strategy.compile(functools.partial(
@@ -80,7 +81,7 @@ def steps(recipe: recipes.Recipe, rule: guard.Guard,
 
 
 def measure(recipe: str, rounds: int, count: int) -> dict[str, object]:
-  """Returns the report of the two taking turns."""
+  """Returns the report of the two loops, which take turns."""
   allocator.keep_pages()
   seconds = {'protected': [], 'plain': []}
   with contextlib.ExitStack() as stack:
@@ -121,7 +122,7 @@ def main(argv) -> None:
 
 if __name__ == '__main__':
   flags.DEFINE_enum('recipe', 'char', ['char', 'char384', 'gpt2'],
-                    'What to train.')
-  flags.DEFINE_integer('rounds', 15, 'Turns of each loop.')
-  flags.DEFINE_integer('steps', 20, 'Steps in a turn.')
+                    'Recipe to train.')
+  flags.DEFINE_integer('rounds', 15, 'Number of turns of each loop.')
+  flags.DEFINE_integer('steps', 20, 'Number of steps per turn.')
   app.run(main)

@@ -1,10 +1,10 @@
-"""Times contestants in turns, each in a process of its own.
+"""Times contestants in turns, each in its own process.
 
 Noise on a shared machine drifts over seconds and minutes, so contestants take
-turns (A B A B ...) and are compared round by round. Where other jobs hold the
-cores, wall time says little; with one thread, processor time still does. A
-contestant is a process that compiles and warms up, says that it is ready, and
-then works on request.
+turns (A B A B ...) and are compared round by round. If other jobs occupy the
+cores, wall time is not reliable, but the processor time of one thread is. A
+contestant is a process that compiles and warms up, reports that it is ready,
+and then works on request.
 """
 from collections.abc import Callable, Sequence
 import contextlib
@@ -18,11 +18,11 @@ import time
 
 
 def serve(work: Callable[[int], None], **facts) -> None:
-  """The contestant's side: times `work(count)` whenever asked, until told off.
+  """Runs in a contestant: times `work(count)` on request until stdin closes.
 
   Args:
-    work: Does `count` units of work and waits for their end.
-    **facts: Told to the other side once the work is warm.
+    work: Function that does `count` units of work and waits for their end.
+    **facts: Facts that are sent to the other side after the warm-up.
   """
   work(2)
   print(json.dumps(facts), flush=True)
@@ -42,7 +42,7 @@ class Contestant:
     count = str(threads)
     cores = sorted(os.sched_getaffinity(0))[:threads]
     self.name = name
-    with _on(cores):  # Which the process inherits, and XLA counts.
+    with _on(cores):  # The process inherits these cores, and XLA counts them.
       self._process = subprocess.Popen(
           command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
           env=os.environ | {
@@ -51,12 +51,12 @@ class Contestant:
 
   def _read(self):
     for line in self._process.stdout:
-      with contextlib.suppress(json.JSONDecodeError):  # Libraries chat.
+      with contextlib.suppress(json.JSONDecodeError):  # Output of libraries.
         return json.loads(line)
     raise RuntimeError(f'Contestant {self.name} ended; see its message above.')
 
   def seconds(self, count: int) -> tuple[float, float]:
-    """Returns the wall and processor seconds that a unit of work takes."""
+    """Returns the wall and processor seconds per unit of work."""
     self._process.stdin.write(f'{count}\n')
     self._process.stdin.flush()
     return tuple(self._read())
@@ -68,14 +68,14 @@ class Contestant:
 
 def race(contestants: Sequence[Contestant], rounds: int, count: int,
          lock: str = '') -> dict[str, list[tuple[float, float]]]:
-  """Returns each contestant's (wall, processor) seconds a unit, by round.
+  """Returns each contestant's (wall, processor) seconds per unit, by round.
 
   Args:
-    contestants: Whom to run.
-    rounds: How often each takes its turn.
-    count: Units of work in a turn.
-    lock: If given, a file locked during a round, so that other jobs which
-      respect it do not disturb the measurement.
+    contestants: The contestants.
+    rounds: The number of turns of each contestant.
+    count: The units of work per turn.
+    lock: If given, a file to lock during a round, so that other jobs that use
+      it do not disturb the measurement.
   """
   seconds = {c.name: [] for c in contestants}
   for _ in range(rounds):
@@ -86,7 +86,7 @@ def race(contestants: Sequence[Contestant], rounds: int, count: int,
 
 
 def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> float:
-  """Returns the median over rounds of the quotient within a round."""
+  """Returns the median over rounds of the ratio within a round."""
   return statistics.median(a / b for a, b in zip(numerator, denominator))
 
 

@@ -1,4 +1,4 @@
-"""The training recipes that are timed, as plain numbers both sides can read."""
+"""The timed training recipes, as plain numbers for lmjax and its peers."""
 import dataclasses
 
 import numpy as np
@@ -6,7 +6,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-  """A GPT-2 style model without dropout, and a batch of it."""
+  """A GPT-2 style model without dropout, its batches and its optimizer."""
   vocab_size: int
   num_layers: int
   num_heads: int
@@ -26,20 +26,23 @@ class Recipe:
 
   @property
   def flops_per_token(self) -> int:
-    """Of a training step: 6 N + 6 D V + 12 L D T, N in the blocks' kernels."""
+    """FLOPs of a training step per token: 6 N + 6 D V + 12 L D T.
+
+    N is the number of weights in the blocks' kernels.
+    """
     blocks = 12 * self.num_layers * self.width**2
     attention = 12 * self.num_layers * self.width * self.length
     return 6 * (blocks + self.width * self.vocab_size) + attention
 
   def rows(self, seed: int) -> np.ndarray:
-    """Returns a batch of random ids, one longer than the inputs."""
+    """Returns a batch of random ids, with rows one longer than the inputs."""
     return np.random.default_rng(seed).integers(
         self.vocab_size, size=(self.batch, self.length + 1), dtype=np.int32)
 
 
 @dataclasses.dataclass(frozen=True)
 class Recurrent:
-  """An LSTM language model without dropout, its state carried on."""
+  """An LSTM language model without dropout, whose state is carried over."""
   vocab_size: int
   num_layers: int
   width: int
@@ -55,7 +58,7 @@ class Recurrent:
 
   @property
   def flops_per_token(self) -> int:
-    """Of a training step: 6 for each weight of the layers and the head."""
+    """FLOPs of a training step per token: 6 per weight of layers and head."""
     layers = 8 * self.num_layers * self.width**2
     return 6 * (layers + self.width * self.vocab_size)
 

@@ -1,21 +1,23 @@
-"""How a training step divides over devices: memory, time, and what is sent.
+"""Measures memory, communication and time of a step divided over devices.
 
   python benchmarks/scaling.py                # On 8 devices of this host's CPU.
-  python benchmarks/scaling.py --platform=gpu # On all GPUs there are.
-  python benchmarks/scaling.py --compile=h100 # For 8 GPUs that are not there.
+  python benchmarks/scaling.py --platform=gpu # On all GPUs of this host.
+  python benchmarks/scaling.py --compile=h100 # For 8 GPUs, without any here.
 
-One row for each strategy, on a decoder of 6 layers of width 256 and a vocabulary
-of 4,096: what a device holds at rest (parameters and optimizer state), what the
-compiled step takes besides, the bytes a device sends in a step, read off the
-compiled step and, beside them, by the formulas of `lmjax.plan`, and the time of
-a step. `strong` keeps the batch as devices are added; `weak` adds rows, or for a
-divided sequence tokens, with them.
+The table has a row for each strategy, for a decoder of 6 layers of width 256
+with a vocabulary of 4,096. The columns are the memory of a device for
+parameters and optimizer state, the additional memory of the compiled step, the
+bytes that a device sends in a step (from the compiled program, and from the
+formulas of `lmjax.planning.estimate`), and the time of a step. `strong` keeps
+the batch as devices are added; `weak` adds rows, or tokens if the sequence is
+divided.
 
-The devices of one host share its cores, so that there more of them compute no
-faster: divide a weak row's time by its devices, or compare strong rows, to see
-what dividing itself costs. Times are medians over rounds in which all take
-turns, in one process; prints JSON lines, then a table. With `--compile` nothing
-is timed: `lmjax.ahead` compiles the steps of meshes for a device of that name.
+The devices of a CPU share its cores, so that more devices do not compute
+faster. To see the cost of dividing, divide a weak row's time by its devices, or
+compare strong rows. Times are medians over rounds in which all strategies take
+turns in one process. The script prints JSON lines, then a table. With
+`--compile` nothing is timed: `lmjax.planning.compiled` compiles the steps of
+meshes for the named device.
 """
 from collections.abc import Callable
 import dataclasses
@@ -62,7 +64,7 @@ MIXTURE = dataclasses.replace(MODEL, scan=False, block=dataclasses.replace(
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-  """A strategy on so many devices, and the batch of its step."""
+  """A strategy, its number of devices, and the batch of its step."""
   name: str
   devices: int
   rows: int = 16
@@ -78,7 +80,12 @@ class Case:
 
 
 def cases(kind: str, most: int) -> list[Case]:
-  """Returns what is compared: the same batch, or one that grows."""
+  """Returns the cases of a comparison, 'strong' or 'weak'.
+
+  Args:
+    kind: 'strong' for a constant batch, 'weak' for one that grows with devices.
+    most: The largest number of devices.
+  """
   if kind == 'strong':
     found = [Case('jit', 1), Case('pmap', 8), Case('data:8', 8),
              Case('fsdp:8', 8), Case('tensor:8', 8), Case('sequence:8', 8),
@@ -120,7 +127,7 @@ class Work:
         text=self._update.as_text())
 
   def turn(self) -> None:
-    """Makes a step, and remembers how long it took."""
+    """Makes a step and records its time."""
     begun = time.perf_counter()
     self.state, metrics = self._update(self.state, self.batch)
     jax.block_until_ready(metrics)
@@ -129,7 +136,7 @@ class Work:
 
 def report(case: Case, at_rest: int, step: int, text: str
            ) -> dict[str, object]:
-  """Returns what is known of a compiled step."""
+  """Returns the report of a compiled step."""
   found = exchanges.of_step(text, case.devices)
   return {
       'strategy': case.name, 'devices': case.devices, 'rows': case.rows,
@@ -143,7 +150,7 @@ def report(case: Case, at_rest: int, step: int, text: str
 
 
 def compiled(case: Case, device: str) -> dict[str, object]:
-  """Returns the report of a step compiled for devices that are not there."""
+  """Returns the report of a step, compiled for devices that are not needed."""
   found = compiled_lib.compile_step(_config(case), device, mesh_lib.sharding.parse(
       _mesh(case)))
   return report(case, at_rest=found.memory['state and batch'],
@@ -162,7 +169,7 @@ def _batch(case: Case) -> dict[str, np.ndarray]:
 
 
 def _planned(case: Case) -> float | None:
-  """Returns the MiB that a device sends by `lmjax.plan`; None: it cannot say.
+  """Returns the MiB that a device sends by the estimate; None if unsupported.
   """
   try:
     found = estimate.plan(_config(case), devices_lib.named('h100'),
@@ -190,7 +197,7 @@ def _mib(size: float) -> float:
 
 def measure(chosen: list[Case], rounds: int, say: Callable[[str], None]
             ) -> list[dict[str, object]]:
-  """Returns the reports of cases that take turns."""
+  """Returns the reports of cases, which take turns."""
   works = [Work(case) for case in chosen]
   for _ in range(rounds + 1):  # The first turn warms up.
     for work in works:
@@ -238,10 +245,10 @@ def main(argv) -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string('platform', 'cpu', 'Whose devices: cpu, gpu or tpu.')
-  flags.DEFINE_integer('devices', 8, 'How many devices a CPU is to have.')
-  flags.DEFINE_list('kinds', ['strong', 'weak'], 'Of comparisons.')
+  flags.DEFINE_string('platform', 'cpu', 'Platform: cpu, gpu or tpu.')
+  flags.DEFINE_integer('devices', 8, 'Number of devices of a CPU.')
+  flags.DEFINE_list('kinds', ['strong', 'weak'], 'Kinds of comparisons.')
   flags.DEFINE_string(
-      'compile', None, 'A device to compile for instead, such as h100.')
-  flags.DEFINE_integer('rounds', 5, 'Turns of each step; 0 times nothing.')
+      'compile', None, 'Device to compile for instead, such as h100.')
+  flags.DEFINE_integer('rounds', 5, 'Number of turns of each step; 0 for none.')
   app.run(main)

@@ -1,11 +1,12 @@
-"""Training speed beside PyTorch's and beside the machine's peak.
+"""Compares the speed of training with PyTorch and the machine's peak.
 
   python benchmarks/train.py --recipe=char --rounds=7
 
-Contestants take turns, each in a process of its own with the same number of
-threads and the same allocator setting. Prints, and with --out writes, JSON:
-milliseconds a step, tokens a second, GFLOP/s and their share of the measured
-matrix-product peak, and how many times faster lmjax is than each peer.
+Contestants take turns, each in its own process with the same number of threads
+and the same allocator setting. The script prints JSON, and writes it with
+--out: milliseconds per step, tokens per second, GFLOP/s and their fraction of
+the measured matrix-product peak, and how many times faster lmjax is than each
+peer.
 """
 import functools
 import json
@@ -27,7 +28,7 @@ PEERS = ('eager', 'compile', 'eager-bfloat16', 'compile-bfloat16')
 
 
 def gpt(recipe: recipes.Recipe):
-  """Returns the configs of model, objective and optimizer."""
+  """Returns the configs of model, objective and optimizer of a decoder."""
   from lmjax.models.presets import decoders
   from lmjax.objectives import lm
   from lmjax.training.optimizers import adamw
@@ -40,7 +41,7 @@ def gpt(recipe: recipes.Recipe):
 
 
 def lstm(recipe: recipes.Recurrent):
-  """Returns the same of a recurrent model."""
+  """Returns the configs of model, objective and optimizer of an LSTM."""
   from lmjax.models import lstm as lstm_lib
   from lmjax.nn import recurrent
   from lmjax.objectives import truncated
@@ -77,7 +78,7 @@ def parts(recipe: recipes.Recipe | recipes.Recurrent, dtype: str):
 
 
 def contestant(recipe: recipes.Recipe | recipes.Recurrent, dtype: str) -> None:
-  """Serves steps of the real objective, optimizer and training step."""
+  """Serves training steps, with the real objective and optimizer."""
   import jax
   from lmjax.core import allocator
   from lmjax.parallel import strategy as strategy_lib
@@ -166,13 +167,13 @@ def main(argv) -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_enum('recipe', 'char', list(recipes.RECIPES), 'What to train.')
+  flags.DEFINE_enum('recipe', 'char', list(recipes.RECIPES), 'Recipe to train.')
   flags.DEFINE_list('against', ['eager', 'compile'],
-                    f'Peers, of {", ".join(PEERS)} and lmjax-bfloat16.')
-  flags.DEFINE_integer('rounds', 7, 'Turns of each contestant.')
-  flags.DEFINE_integer('steps', 20, 'Steps in a turn.')
+                    f'Peers, from {", ".join(PEERS)} and lmjax-bfloat16.')
+  flags.DEFINE_integer('rounds', 7, 'Number of turns of each contestant.')
+  flags.DEFINE_integer('steps', 20, 'Number of steps per turn.')
   flags.DEFINE_integer('threads', os.cpu_count(), 'Cores and threads of each.')
-  flags.DEFINE_string('lock', '', 'A file to lock during a round.')
-  flags.DEFINE_string('out', '', 'Where to write the JSON.')
+  flags.DEFINE_string('lock', '', 'File to lock during a round.')
+  flags.DEFINE_string('out', '', 'File to write the JSON to.')
   flags.DEFINE_string('serve', '', 'Used by this script to start itself.')
   app.run(main)

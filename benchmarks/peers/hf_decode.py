@@ -1,4 +1,4 @@
-"""GPT-2 (124M) decoding greedily by Hugging Face's `generate`.
+"""Greedy decoding of GPT-2 (124M) with Hugging Face's `generate`.
 
   python benchmarks/peers/hf_decode.py BATCH PROMPT NEW
 """

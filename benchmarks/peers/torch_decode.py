@@ -1,9 +1,9 @@
-"""GPT-2 (124M) decoding greedily in plain PyTorch, with a cache of its own.
+"""Greedy decoding of GPT-2 (124M) in plain PyTorch, with its own cache.
 
   python benchmarks/peers/torch_decode.py BATCH PROMPT NEW
 
-Keys and values go into buffers of the final length, written in place, and
-attention reads the filled part of them: what a careful user would write.
+It is written as a careful user would write it: keys and values are written in
+place into buffers of the final length, and attention reads their filled part.
 """
 import os
 import pathlib
@@ -24,7 +24,7 @@ VOCAB, CONTEXT, WIDTH, LAYERS, HEADS = 50257, 1024, 768, 12, 12
 
 
 class Block(nn.Module):
-  """Pre-norm block that reads and writes its part of the cache."""
+  """Pre-norm block that reads and writes the cache of its layer."""
 
   def __init__(self):
     super().__init__()
@@ -50,7 +50,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-  """Embeddings, blocks, and a head that is the token embedding."""
+  """Embeddings, blocks, and a head tied to the token embedding."""
 
   def __init__(self):
     super().__init__()
@@ -63,7 +63,7 @@ class GPT(nn.Module):
         nn.init.normal_(parameter, std=0.02)
 
   def forward(self, tokens, cache, start):
-    """Returns the logits after the last of the tokens."""
+    """Returns the logits after the last token."""
     end = start + tokens.shape[1]
     x = self.embed(tokens) + self.positions.weight[start:end]
     for block, (keys, values) in zip(self.blocks, cache):
@@ -73,7 +73,7 @@ class GPT(nn.Module):
 
 @torch.inference_mode()
 def generate(model: GPT, prompts: torch.Tensor, new: int) -> torch.Tensor:
-  """Returns the best next token, `new` times, for each row."""
+  """Returns `new` tokens for each row, each the most likely one."""
   batch, length = prompts.shape
   shape = (batch, HEADS, length + new, WIDTH // HEADS)
   cache = [(torch.empty(shape), torch.empty(shape)) for _ in model.blocks]

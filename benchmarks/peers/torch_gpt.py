@@ -1,4 +1,4 @@
-"""GPT-2 style training in PyTorch, written as its users write it.
+"""Training of a GPT-2 style model in PyTorch, in its usual style.
 
   python benchmarks/peers/torch_gpt.py RECIPE eager|compile float32|bfloat16
 """
@@ -21,7 +21,7 @@ import recipes
 
 
 class Block(nn.Module):
-  """Pre-norm block: fused query, key and value; SDPA; tanh GELU."""
+  """Pre-norm block with fused query, key and value, SDPA, and tanh GELU."""
 
   def __init__(self, recipe):
     super().__init__()
@@ -46,7 +46,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-  """Embeddings, blocks, and a head that is the token embedding."""
+  """Embeddings, blocks, and a head tied to the token embedding."""
 
   def __init__(self, recipe):
     super().__init__()

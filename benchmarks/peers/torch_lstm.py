@@ -1,4 +1,4 @@
-"""LSTM language-model training in PyTorch, written as its users write it.
+"""Training of an LSTM language model in PyTorch, in its usual style.
 
   python benchmarks/peers/torch_lstm.py RECIPE eager|compile float32|bfloat16
 """
@@ -20,7 +20,7 @@ import recipes
 
 
 class LSTM(nn.Module):
-  """Embedding, `nn.LSTM`, and a head with weights of its own."""
+  """Embedding, `nn.LSTM`, and an untied head."""
 
   def __init__(self, recipe):
     super().__init__()

@@ -1,10 +1,11 @@
-"""Strided perplexity of GPT-2 in PyTorch, written as its users write it.
+"""Strided perplexity of GPT-2 in PyTorch, in its usual style.
 
   python benchmarks/peers/torch_perplexity.py TOKENS CONTEXT STRIDE
 
-One window at a time, targets that were scored before set to -100, the mean of a
-window's cross-entropy times its scored tokens: the loop of Hugging Face's page
-on the perplexity of fixed-length models, around a model without its overhead.
+It processes one window at a time, sets targets that were scored before to -100,
+and multiplies the mean cross-entropy of a window by its scored tokens. This is
+the loop of Hugging Face's page on the perplexity of fixed-length models, with a
+model that has no overhead.
 """
 import dataclasses
 import os
@@ -25,7 +26,7 @@ import recipes
 
 @torch.inference_mode()
 def nats(model, document, context, stride):
-  """Returns the nats a token, the first token being given."""
+  """Returns the nats per token, given the first token."""
   total, scored_to, last = 0.0, 0, len(document) - 1
   for begin in range(0, last, stride):
     end = min(begin + context, last)

@@ -1,8 +1,8 @@
-"""Where faults happen: runs of the real script, and what they should end with.
+"""A bench for faults: runs the real script and checks how the runs end.
 
-A fault is right if the run ends with the bits of the uninterrupted run (state
-and rows), or with the documented refusal and exit code. All else is wrong, and
-raises an AssertionError that says what was found.
+A trial is right if the run ends with the state and rows of the uninterrupted
+run, bit for bit, or with the documented refusal and exit code. Otherwise it
+raises an AssertionError with the difference.
 """
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
@@ -28,22 +28,22 @@ from lmjax.training import writers
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).resolve().parent
 STEPS = 80
-PATIENCE_S = 150  # Seconds that a start may take, on a busy machine.
+PATIENCE_S = 150  # Seconds that a run may take on a busy machine.
 FINISHED, FAILED, REFUSED, HUNG, SAVED = 0, 1, 2, 70, 75
-_TIMES = ('tokens_per_s', 'mfu')  # What no two runs share.
+_TIMES = ('tokens_per_s', 'mfu')  # These differ between any two runs.
 
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-  """A fault, and how one trial of it goes.
+  """A fault and its trial.
 
   Attributes:
-    name: What it is called on the command line.
-    fault: What happens to the run.
-    answer: What the run does about it.
-    run: `run(bench, rng)` makes a trial and returns how many faults it was;
+    name: Name of the fault on the command line.
+    fault: Description of the fault.
+    answer: Description of the run's response.
+    run: `run(bench, rng)` makes a trial and returns its number of faults; it
       raises AssertionError if a result was wrong.
-    trials: How many make the table.
+    trials: Number of trials for the table.
   """
   name: str
   fault: str
@@ -53,19 +53,19 @@ class Fault:
 
 
 class Bench:
-  """A folder of runs and what they share: text, environment, right results."""
+  """A folder of runs, with their text, environment and expected results."""
 
   def __init__(self, folder: str | os.PathLike[str],
                compilations: str | os.PathLike[str] | None = None):
-    """Makes the text in a new folder.
+    """Writes the text to the folder.
 
     Args:
-      folder: For everything.
-      compilations: JAX's persistent cache, shared by all processes; starting
-        takes most of the time.
+      folder: The folder for all files; has to exist.
+      compilations: The folder of JAX's persistent cache, which all processes
+        share, since starting takes most of the time.
     """
-    # A shell ignores SIGINT in what it starts in the background, and so would
-    # the processes started here.
+    # If a shell started this process in the background, SIGINT is ignored, and
+    # the processes started here would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     self.folder = pathlib.Path(folder)
     self.text = self.folder / 'text.txt'
@@ -80,7 +80,7 @@ class Bench:
         'JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES': '-1'}
     self._count = itertools.count()
     self._made, self._lock = {}, threading.Lock()
-    logging.set_verbosity(logging.WARNING)  # Orbax tells all it does.
+    logging.set_verbosity(logging.WARNING)  # Orbax logs every action.
 
   def fresh(self, name: str) -> pathlib.Path:
     """Returns a directory that does not exist yet."""
@@ -88,13 +88,13 @@ class Bench:
 
   def command(self, workdir: pathlib.Path, *flags: str,
               injected: Sequence[str] = ()) -> list[str]:
-    """Returns the command of a run; `flags` win over the usual."""
+    """Returns the command of a run; `flags` replace the usual flags."""
     script = str(ROOT / 'experiments/pretrain.py')
     start = [str(HERE / 'injected.py'), *injected] if injected else []
     usual = (f'--config.data.source.paths={self.text}',
              f'--config.training.steps={STEPS}')
     given = {flag.partition('=')[0] for flag in flags}
-    return [  # A flag of paths that is given twice means both.
+    return [
         sys.executable, *start, script, f'--workdir={workdir}',
         f'--config={HERE / "config.py"}',
         *(flag for flag in usual if flag.partition('=')[0] not in given),
@@ -102,7 +102,7 @@ class Bench:
 
   def started(self, workdir: pathlib.Path, *flags: str,
               injected: Sequence[str] = (), **environment: str):
-    """Returns `processes.started` of a run."""
+    """Returns the started process of a run; see `commands.started`."""
     return commands.started(
         self.command(workdir, *flags, injected=injected),
         env=self.environment | environment)
@@ -110,15 +110,18 @@ class Bench:
   def run(self, workdir: pathlib.Path, *flags: str, code: int = FINISHED,
           says: Sequence[str] = (), injected: Sequence[str] = (),
           **environment: str) -> commands.Ended:
-    """Runs to the end; raises AssertionError at another end than the right one.
+    """Runs the script to its end and checks the exit code and the output.
 
     Args:
-      workdir: Of the run.
-      *flags: Of the script.
-      code: What the exit code should be.
-      says: Parts that the output should have.
-      injected: Faults of `injected.py`.
-      **environment: Variables beside the usual ones.
+      workdir: The directory of the run.
+      *flags: Flags of the script.
+      code: The expected exit code.
+      says: Texts that the output should contain.
+      injected: Faults for `injected.py`.
+      **environment: Additional environment variables.
+
+    Raises:
+      AssertionError: If the exit code or the output is not as expected.
     """
     with self.started(
         workdir, *flags, injected=injected, **environment) as process:
@@ -126,29 +129,29 @@ class Bench:
 
   @contextlib.contextmanager
   def gated(self, workdir: pathlib.Path, *steps: int):
-    """Starts a run that stands still after some steps until it is let go on.
+    """Starts a run that stops at some steps until it is released.
 
     Yields:
-      The process; `at_gate(step)`, which waits until it stands there; and
-      `release(step)`.
+      The process; `at_gate(step)`, which waits until the run stops at a step;
+      and `release(step)`.
     """
     gates = {step: workdir.with_name(f'{workdir.name}-gate-{step}')
              for step in steps}
     for gate in gates.values():
       gate.touch()
 
-    def at_gate(step):  # The row of a step comes with the step after it.
+    def at_gate(step):  # The row of a step is written in the next step.
       assert process.wait_until(
           lambda: commands.last_step(metrics(workdir)) >= step - 1,
           PATIENCE_S), process.output()[-4000:]
-      time.sleep(0.3)  # For what the step leads to, such as a save.
+      time.sleep(0.3)  # For actions after the step, such as a save.
 
     with self.started(workdir, injected=[
         f'hold={step}:{gate}' for step, gate in gates.items()]) as process:
       yield process, at_gate, lambda step: gates[step].unlink()
 
   def whole(self, *flags: str, injected: Sequence[str] = ()) -> pathlib.Path:
-    """Returns the run of these flags that nothing else happened to."""
+    """Returns an uninterrupted run with these flags, made once."""
     def make():
       workdir = self.fresh('whole')
       self.run(workdir, *flags, injected=injected)
@@ -156,7 +159,7 @@ class Bench:
     return self._once(('whole', *flags, *injected), make)
 
   def half(self) -> pathlib.Path:
-    """Returns a copy of a run that was killed on its way."""
+    """Returns a copy of a run that was killed at step 30."""
     def make():
       workdir = self.fresh('half')
       faults.kill_at_step(
@@ -168,7 +171,7 @@ class Bench:
 
   def same(self, workdir: pathlib.Path, *flags: str,
            injected: Sequence[str] = ()) -> None:
-    """Raises unless a run ended as the uninterrupted one of these flags did."""
+    """Raises AssertionError unless a run equals the uninterrupted one."""
     whole = self.whole(*flags, injected=injected)
     got, want = rows(workdir), rows(whole)
     for one, other in itertools.zip_longest(got, want):  # NaN equals itself.
@@ -180,14 +183,14 @@ class Bench:
   def _once(self, key, make):
     with self._lock:
       mine = self._made.setdefault(key, (threading.Lock(), []))
-    with mine[0]:  # Whoever comes second waits for the first.
+    with mine[0]:  # A second thread waits for the first.
       if not mine[1]:
         mine[1].append(make())
     return mine[1][0]
 
 
 def expect(ended: commands.Ended, code: int, *says: str) -> commands.Ended:
-  """Raises unless a run ended with a code and said some things."""
+  """Raises AssertionError unless exit code and output are as expected."""
   output = ended.output[-6000:]
   assert ended.returncode == code, (
       f'Exit code {ended.returncode} instead of {code}:\n{output}')
@@ -198,7 +201,7 @@ def expect(ended: commands.Ended, code: int, *says: str) -> commands.Ended:
 
 
 def state(workdir: pathlib.Path, step: int | None = None) -> dict[str, Any]:
-  """Returns all arrays of a checkpoint, read by Orbax alone."""
+  """Returns all arrays of a checkpoint, read by Orbax without lmjax."""
   import orbax.checkpoint as ocp
   directory = workdir / 'checkpoints' / str(step or steps(workdir)[-1])
   with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
@@ -208,13 +211,13 @@ def state(workdir: pathlib.Path, step: int | None = None) -> dict[str, Any]:
 
 
 def steps(workdir: pathlib.Path) -> list[int]:
-  """Returns the steps that are saved, oldest first."""
+  """Returns the saved steps, oldest first."""
   return sorted(int(path.name) for path in (workdir / 'checkpoints').glob('*')
                 if path.name.isdigit())
 
 
 def rows(workdir: pathlib.Path) -> list[dict[str, Any]]:
-  """Returns the rows of a run but for what the clock decides."""
+  """Returns the rows of a run, without times."""
   return [{key: value for key, value in row.items() if key not in _TIMES}
           for row in writers.read(workdir / 'metrics.jsonl')]
 
@@ -224,7 +227,7 @@ def metrics(workdir: pathlib.Path) -> pathlib.Path:
 
 
 def saving(workdir: pathlib.Path, after: int = 0) -> Callable[[], bool]:
-  """Returns what tells whether a step above `after` is just being written."""
+  """Returns a function: whether a step above `after` is being written."""
   def now():
     with contextlib.suppress(OSError):
       return any(
@@ -237,12 +240,14 @@ def saving(workdir: pathlib.Path, after: int = 0) -> Callable[[], bool]:
 
 @contextlib.contextmanager
 def untouched(workdir: pathlib.Path, *but: str) -> Iterator[None]:
-  """Raises if a file of a run, but for the lock, changes within.
+  """Raises AssertionError if a file of a run changes inside the block.
+
+  The lock may change.
 
   Args:
-    workdir: Of the run.
-    *but: What else may change, such as 'cache', where text that changed is
-      tokenized before anybody can say that it is another.
+    workdir: The directory of the run.
+    *but: Other names that may change, such as 'cache', since changed text is
+      tokenized before its digest is compared.
   """
   def content():
     paths = ((path, path.relative_to(workdir)) for path in workdir.rglob('*'))

@@ -1,4 +1,4 @@
-"""A run that takes seconds: one layer, packed rows, dropout, a row a step."""
+"""A run that takes seconds, with one layer, packed rows and dropout."""
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits

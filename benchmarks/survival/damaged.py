@@ -1,4 +1,4 @@
-"""Checkpoints with flipped bits and missing files, full disks, NaN."""
+"""Trials of damaged checkpoints, full disks and NaN."""
 import importlib.util
 import logging
 
@@ -9,15 +9,15 @@ from lmjax.testing import faults
 from lmjax.training import writers
 from survival import bench as bench_lib
 
-BAD = 12  # The step, from 0, whose batch has NaN.
+BAD = 12  # The step, from 0, whose batch contains NaN.
 NAN = f'nan={BAD}'
 EVERY_STEP = (
     '--config.training.save_every=1', '--config.training.keep_last=99')
-_SMALL = 30_000  # Bytes of a file: the logs fit, a checkpoint does not.
+_SMALL = 30_000  # Bytes; the logs fit into this, a checkpoint does not.
 
 
 def newest(bench, rng, trials=3):
-  """One file of the newest checkpoint is damaged; the run starts again."""
+  """Damages one file of the newest checkpoint and starts the run again."""
   for _ in range(trials):
     workdir = bench.half()
     files = sorted(p for p in _newest(workdir).rglob('*') if p.is_file())
@@ -29,14 +29,13 @@ def newest(bench, rng, trials=3):
 
 
 def every_file(bench, rng):
-  """Every file of the newest checkpoint, damaged in every way, in process."""
+  """Damages every file of the newest checkpoint in every way, in process."""
   workdir = bench.half()
   return _restored(bench, workdir, faults.damaged(_newest(workdir), rng))
 
 
 def flips(bench, rng, trials=100):
-  """Bits of the newest checkpoint, weighted by the size of files, in process.
-  """
+  """Flips random bits of the newest checkpoint, in process."""
   workdir = bench.half()
   paths = [p for p in sorted(_newest(workdir).rglob('*')) if p.is_file()]
   sizes = [p.stat().st_size for p in paths]
@@ -52,7 +51,7 @@ def flips(bench, rng, trials=100):
 
 
 def _restored(bench, workdir, sweep):
-  """Restores amid each damage: the newest step or the one before it, exact."""
+  """Restores after each damage; the result must be one of two exact steps."""
   target, directory = _target(bench), workdir / 'checkpoints'
   steps, logger = bench_lib.steps(workdir)[-2:], logging.getLogger('lmjax')
   saved = store.Checkpoints(directory)
@@ -74,7 +73,7 @@ def _restored(bench, workdir, sweep):
 
 
 def _target(bench):
-  """Returns a state of the structure that the runs have."""
+  """Returns a state with the structure of the runs' states."""
   path = bench_lib.HERE / 'config.py'
   spec = importlib.util.spec_from_file_location('survival_config', path)
   module = importlib.util.module_from_spec(spec)
@@ -89,7 +88,7 @@ def _newest(workdir):
 
 
 def fail(bench, rng):
-  """The newest checkpoint is damaged, and the start says --on_damaged=fail."""
+  """Damages the newest checkpoint and starts with --on_damaged=fail."""
   workdir = bench.half()
   _ruin(_newest(workdir), rng)
   with bench_lib.untouched(workdir, 'run.json'):
@@ -99,7 +98,7 @@ def fail(bench, rng):
 
 
 def all_damaged(bench, rng):
-  """No checkpoint is sound."""
+  """Damages all checkpoints."""
   workdir = bench.half()
   steps = bench_lib.steps(workdir)
   for step in steps:
@@ -111,13 +110,13 @@ def all_damaged(bench, rng):
 
 
 def _ruin(step, rng):
-  """Damages the largest file of a checkpoint: its arrays."""
+  """Damages the largest file of a checkpoint, which has the arrays."""
   faults.damage(max((p for p in step.rglob('*') if p.is_file()),
                     key=lambda path: path.stat().st_size), 'half', rng)
 
 
 def full_disk(bench, rng):
-  """The disk is full for a while, and then not any more."""
+  """Fills the disk for two saves, then frees it."""
   workdir, first = bench.fresh('full'), _between_saves(rng)
   with bench.gated(workdir, first, first + 8) as (process, at_gate, release):
     _saved(workdir, process, first)
@@ -133,7 +132,7 @@ def full_disk(bench, rng):
 
 
 def full_for_good(bench, rng, largest=_SMALL):
-  """The disk stays full: the run ends, and goes on where there is room."""
+  """Fills the disk until the run ends, then frees it and continues."""
   workdir, first = bench.fresh('full'), _between_saves(rng)
   with bench.gated(workdir, first) as (process, at_gate, release):
     del at_gate
@@ -148,7 +147,7 @@ def full_for_good(bench, rng, largest=_SMALL):
 
 
 def no_room(bench, rng):
-  """Not a byte more can be written, not even a row."""
+  """Fills the disk so that not even a row can be written."""
   return full_for_good(bench, rng, largest=1)
 
 
@@ -157,14 +156,14 @@ def _between_saves(rng):
 
 
 def _saved(workdir, process, step):
-  """Waits until all is saved that a run saves before a step."""
+  """Waits until the run has saved its last checkpoint before a step."""
   assert process.wait_until(
       lambda: bench_lib.steps(workdir)[-1:] == [step // 4 * 4],
       bench_lib.PATIENCE_S), process.output()[-4000:]
 
 
 def nan(bench, rng):
-  """A batch gives NaN: its update is left out, also where the run is killed."""
+  """Puts NaN into a batch, whose update is skipped and logged."""
   del rng
   flags = EVERY_STEP + ('--config.training.steps=30',)
   whole = bench.whole(*flags, injected=[NAN])
@@ -178,7 +177,7 @@ def nan(bench, rng):
 
 
 def nan_and_kills(bench, rng, kills=3):
-  """NaN in batches and SIGKILL at random points."""
+  """Puts NaN into batches and sends SIGKILL at random points."""
   injected, workdir = [f'nan={BAD},{BAD + 20}'], bench.fresh('killed')
   faults.run_with_kills(
       bench.command(workdir, injected=injected), bench_lib.metrics(workdir),
@@ -188,7 +187,7 @@ def nan_and_kills(bench, rng, kills=3):
 
 
 def many_nan(bench, rng):
-  """More bad batches in a row than a run may have."""
+  """Puts NaN into more consecutive batches than a run may have."""
   del rng
   workdir, bad = bench.fresh('bad'), ','.join(map(str, range(BAD, 80)))
   bench.run(
@@ -236,7 +235,7 @@ FAULTS = [
         'exit code 1; with room continues, bit for bit', no_room),
     bench_lib.Fault(
         'nan', 'NaN in a batch',
-        'update left out, bit for bit; its documents are logged', nan),
+        'update skipped, bit for bit; its documents are logged', nan),
     bench_lib.Fault(
         'nan_kill', 'NaN in batches and SIGKILL',
         'continues, bit for bit', nan_and_kills),

@@ -1,9 +1,9 @@
-"""Runs a script with a fault inside its data.
+"""Runs a script with faults in its data.
 
   python injected.py nan=3,4 hang=9 hold=5:FILE pretrain.py --workdir=...
 
-`nan` and `hang` name steps (from 0) whose batch has NaN weights or never comes;
-the batch of step `hold` does not come as long as the file is there.
+`nan` names steps (from 0) whose batch has NaN weights, and `hang` steps whose
+batch never arrives. The batch of step `hold` does not arrive while FILE exists.
 """
 import pathlib
 import runpy
@@ -17,7 +17,7 @@ from lmjax.testing import faults
 
 
 def inject(nan=(), hang=(), hold=()) -> None:
-  """Puts the faults into the batches of every run of this process."""
+  """Patches the batches of all runs in this process with the faults."""
   whole = pipeline.Batches.__call__
 
   def batch(self, step):

@@ -1,4 +1,4 @@
-"""Runs that are killed at once, and start again with the same command."""
+"""Trials of runs that are killed and started again with the same command."""
 import signal
 import time
 
@@ -7,7 +7,7 @@ from lmjax.testing import faults
 from survival import bench as bench_lib
 
 KILLS = 8
-APART = (1, 6)  # Steps: with eight kills, a run of 80 is never over too soon.
+APART = (1, 6)  # Steps between kills; eight kills fit into a run of 80 steps.
 LATE_S = 0.02
 MICROBATCHES = '--config.training.microbatches=2'
 WORKERS = '--config.training.workers=3'
@@ -15,11 +15,11 @@ BFLOAT16 = '--config.model.dtype=bfloat16'
 WITHOUT_DROPOUT = tuple(f'--config.model.{part}=0.0' for part in (
     'embed_dropout', 'block.dropout', 'block.mixer.dropout'))
 DEVICES = (1, 4, 2, 8)
-_TOLERANCE = 1e-5  # Of losses on another number of devices, relative.
+_TOLERANCE = 1e-5  # Relative, of losses on another number of devices.
 
 
 def at_random(bench, rng, *flags, kills=KILLS):
-  """SIGKILL at random points, until the run has been killed often enough."""
+  """Sends SIGKILL at random points, `kills` times."""
   workdir = bench.fresh('killed')
   faults.run_with_kills(
       bench.command(workdir, *flags), bench_lib.metrics(workdir), rng,
@@ -29,7 +29,7 @@ def at_random(bench, rng, *flags, kills=KILLS):
 
 
 def while_saving(bench, rng, kills=KILLS):
-  """SIGKILL while files of a checkpoint are being written."""
+  """Sends SIGKILL while files of a checkpoint are being written."""
   workdir = bench.fresh('killed')
   for _ in range(kills):
     before = max(bench_lib.steps(workdir), default=0)
@@ -48,7 +48,7 @@ def while_saving(bench, rng, kills=KILLS):
 
 
 def while_starting(bench, rng, kills=4):
-  """SIGKILL before the first step: imports, tokens, compilation."""
+  """Sends SIGKILL before the first step, as during imports or compilation."""
   workdir = bench.fresh('killed')
   for _ in range(kills):
     faults.kill_at_step(
@@ -60,7 +60,7 @@ def while_starting(bench, rng, kills=4):
 
 
 def on_other_devices(bench, rng):
-  """SIGKILL, each time started again on another number of devices."""
+  """Sends SIGKILL and starts again on another number of devices."""
   workdir, flags = bench.fresh('killed'), (
       '--parallel=pmap', *WITHOUT_DROPOUT)
   for count in DEVICES:
@@ -84,7 +84,7 @@ def on_other_devices(bench, rng):
 
 
 def devices(count):
-  """Returns the environment of a process with some devices."""
+  """Returns the environment variables for a number of CPU devices."""
   return {'XLA_FLAGS': f'--xla_force_host_platform_device_count={count}'}
 
 

@@ -1,4 +1,4 @@
-"""Starts that must not become runs: another config, other data, bad text."""
+"""Trials of starts that have to be refused: changed configs, data, bad text."""
 import gzip
 
 from lmjax.testing import faults
@@ -18,7 +18,7 @@ PARAGRAPHS = '--config.data.source.split_on=paragraph'
 
 
 def changed(flags):
-  """Returns the trial of continuing a run with another config."""
+  """Returns the trial that continues a run with another config."""
   def run(bench, rng):
     del rng
     for flag, field in flags:
@@ -31,7 +31,7 @@ def changed(flags):
 
 
 def overridden(bench, rng):
-  """A change of meaning, accepted by name: what was changed takes effect."""
+  """Changes a semantic field with --override; the change takes effect."""
   del rng
   flag, field = MEANING[0]
   workdir = bench.half()
@@ -43,7 +43,7 @@ def overridden(bench, rng):
 
 
 def looks(bench, rng):
-  """Changes that no result depends on."""
+  """Changes fields that do not affect results."""
   del rng
   for flag in LOOKS:
     workdir = bench.half()
@@ -53,7 +53,7 @@ def looks(bench, rng):
 
 
 def size(bench, rng):
-  """Another number of parameters than --expect_params says."""
+  """Starts with --expect_params and a model of another size."""
   del rng
   workdir = bench.fresh('size')
   bench.run(workdir, '--expect_params=124000000', code=bench_lib.REFUSED,
@@ -63,7 +63,7 @@ def size(bench, rng):
 
 
 def data_changed(bench, rng):
-  """The text under a run has changed: a word, its end, its name."""
+  """Changes the text of a run: a word, its end, its time of change."""
   text = bench.folder / f'changing-{rng.integers(1 << 30)}.txt'
   flag = f'--config.data.source.paths={text}'
   text.write_bytes(bench.text.read_bytes())
@@ -78,13 +78,13 @@ def data_changed(bench, rng):
       bench.run(first, flag, code=bench_lib.REFUSED,
                 says=['data', 'saved -> now'])
   text.write_text(sound)
-  bench.run(first, flag)  # Its time of change alone changes nothing.
+  bench.run(first, flag)  # The time of change does not matter.
   bench.same(first)
   return 4
 
 
 def tokens_damaged(bench, rng, trials=4):
-  """The tokenized text is damaged: cut, or a bit of it flipped."""
+  """Truncates the tokenized text, or flips a bit of it."""
   for trial in range(trials):
     workdir = bench.half()
     tokens = max(workdir.rglob('tokens.bin'), key=lambda p: p.stat().st_size)
@@ -97,7 +97,7 @@ def tokens_damaged(bench, rng, trials=4):
 
 
 def bad_text(bench, rng):
-  """Bytes that are not UTF-8, or not even text."""
+  """Uses text that is not UTF-8, or binary."""
   folder = bench.fresh('text')
   folder.mkdir()
   lines = bench.text.read_bytes().split(b'\n')
@@ -117,7 +117,7 @@ def bad_text(bench, rng):
 
 
 def bad_text_skipped(bench, rng):
-  """The same, where a person has said what to do with it."""
+  """Uses text that is not UTF-8, with on_bad_text set."""
   del rng
   path = bench.fresh('text')
   path.write_bytes(b'caf\xe9 au lait\n\n' + bench.text.read_bytes())
@@ -130,7 +130,7 @@ def bad_text_skipped(bench, rng):
 
 
 def bad_shards(bench, rng):
-  """Shards that are cut off, empty, or no files at all."""
+  """Uses shards that are truncated, flipped, empty, blank or absent."""
   del rng
   folder = bench.fresh('shards')
   folder.mkdir()
@@ -160,7 +160,7 @@ def _flipped(data):
 
 
 def _no_run(workdir):
-  """Raises if a refused start has left something that looks like a run."""
+  """Raises AssertionError if a refused start has left files of a run."""
   left = [name for name in ('config.json', 'checkpoints', 'metrics.jsonl')
           if (workdir / name).exists()]
   assert not left, f'Refused, but {left} are there.'

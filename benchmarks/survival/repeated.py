@@ -1,4 +1,4 @@
-"""Runs that are taken back past some batches, and steps that run again."""
+"""Trials of rollbacks that skip batches, and of steps that run again."""
 import signal
 import subprocess
 import sys
@@ -10,8 +10,7 @@ SKIPPED = 6
 
 
 def rolled_back(bench, rng):
-  """A run goes back to a checkpoint and leaves batches out; it is killed too.
-  """
+  """Rolls a run back, skips batches, and kills it once."""
   workdir = bench.half()
   kept = bench_lib.steps(workdir)
   done = subprocess.run(
@@ -42,7 +41,7 @@ def rolled_back(bench, rng):
 
 
 def replayed(bench, rng, trials=2):
-  """A step of a run that ended is run again by --replay_step."""
+  """Runs a step of a finished run again with --replay_step."""
   whole = bench.whole()
   for _ in range(trials):
     step = int(rng.integers(1, bench_lib.STEPS + 1))
@@ -58,7 +57,7 @@ def replayed(bench, rng, trials=2):
 
 FAULTS = [
     bench_lib.Fault(
-        'rollback', 'taken back past batches, and SIGKILL',
+        'rollback', 'rolled back past batches, and SIGKILL',
         'never sees them, saves again', rolled_back),
     bench_lib.Fault(
         'replay', 'a step run again (--replay_step)',

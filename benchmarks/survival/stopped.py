@@ -1,4 +1,5 @@
-"""Runs that are asked to stop, hang, or are not alone in their directory."""
+"""Trials of runs that are asked to stop, that hang, or that share a directory.
+"""
 import json
 import signal
 import time
@@ -6,13 +7,13 @@ import time
 from survival import bench as bench_lib
 
 SIGNALS = {'SIGTERM': signal.SIGTERM, 'SIGINT': signal.SIGINT}
-GRACE_S = 30  # Less is what clusters give.
-COLD = {'JAX_ENABLE_COMPILATION_CACHE': 'false'}  # Compiling takes a while.
-_AGAIN_S = 0.6  # Between two signals: what comes at once counts as one.
+GRACE_S = 30  # Clusters give at least this time between SIGTERM and SIGKILL.
+COLD = {'JAX_ENABLE_COMPILATION_CACHE': 'false'}  # Makes compilation slow.
+_AGAIN_S = 0.6  # Between two signals, which count as one if they are close.
 
 
 def by(how, where='steps'):
-  """Returns the trial of a stop by a signal or file, at some place."""
+  """Returns the trial of a stop by a signal or file, at a phase of the run."""
   def run(bench, rng):
     workdir = bench.fresh('stopped')
     cold = COLD if where in ('compilation', 'evaluation') else {}
@@ -31,7 +32,7 @@ def by(how, where='steps'):
         ended = process.wait(bench_lib.PATIENCE_S)
         took = ended.seconds
     bench_lib.expect(ended, bench_lib.SAVED, how)
-    # A compilation takes as long as it takes: there is no stopping it.
+    # A compilation cannot be interrupted, so its time does not count.
     assert took < GRACE_S or cold, f'It took {took:.0f} s to stop.'
     last = bench_lib.rows(workdir)[-1]['step']
     assert bench_lib.steps(workdir)[-1] == last, (
@@ -43,7 +44,7 @@ def by(how, where='steps'):
 
 
 def twice(how):
-  """Returns the trial of a second signal while the first is being obeyed."""
+  """Returns the trial of a second signal while the run is stopping."""
   def run(bench, rng):
     del rng
     workdir, number = bench.fresh('stopped'), SIGNALS[how]
@@ -64,7 +65,7 @@ def twice(how):
 
 
 def before(how, code):
-  """Returns the trial of a signal while the model is only being made."""
+  """Returns the trial of a signal before the first step."""
   def run(bench, rng):
     workdir = bench.fresh('early')
     with bench.started(workdir) as process:
@@ -81,18 +82,18 @@ def before(how, code):
 
 
 def each(*trials):
-  """Returns the trial that makes several."""
+  """Returns the trial that makes several trials."""
   return lambda bench, rng: sum(trial(bench, rng) for trial in trials)
 
 
 def _due(where, workdir, rng=None):
-  """Returns what tells that a run has come to a place."""
+  """Returns a function: whether a run has reached a phase."""
   def row():
     rows = bench_lib.rows(workdir)
     return rows[-1] if rows else {'step': 0}
 
   if where == 'compilation':
-    return bench_lib.metrics(workdir).exists  # Made just before.
+    return bench_lib.metrics(workdir).exists  # It is created just before.
   if where == 'evaluation':
     return lambda: row()['step'] == 20 and 'valid/loss' not in row()
   after = int(rng.integers(2, 50))
@@ -102,7 +103,7 @@ def _due(where, workdir, rng=None):
 
 
 def hanging(bench, rng, seconds=8):
-  """A batch never comes: the watchdog ends the run with all its stacks."""
+  """Withholds a batch: the watchdog prints all stacks and ends the run."""
   workdir, step = bench.fresh('hanging'), int(rng.integers(5, 60))
   ended = bench.run(
       workdir, f'--watchdog_s={seconds}', code=bench_lib.HUNG,
@@ -114,7 +115,7 @@ def hanging(bench, rng, seconds=8):
 
 
 def second_writer(bench, rng):
-  """A second run in the directory of one that lives."""
+  """Starts a second run in the directory of a running one."""
   del rng
   workdir = bench.fresh('shared')
   with bench.gated(workdir, 30) as (process, at_gate, release):
@@ -129,13 +130,13 @@ def second_writer(bench, rng):
 
 
 def takeover(bench, rng):
-  """The same with --takeover: the first must not write any more."""
+  """Starts a second run with --takeover; the first must not write any more."""
   del rng
   workdir = bench.fresh('shared')
   with bench.gated(workdir, 30) as (process, at_gate, release):
     at_gate(30)
     bench.run(workdir, '--takeover', says=[f'from pid {process.pid}'])
-    # TensorBoard files belong to a process: its own gets its last rows.
+    # Each process has its own TensorBoard file and may finish it.
     with bench_lib.untouched(workdir, 'tensorboard'):
       release(30)
       bench_lib.expect(process.wait(bench_lib.PATIENCE_S), bench_lib.FAILED,
@@ -145,7 +146,7 @@ def takeover(bench, rng):
 
 
 def stale_lock(bench, rng):
-  """The lock of a process that is gone, here and on another host."""
+  """Starts with the lock of a dead process, of this and of another host."""
   del rng
   workdir = bench.half()
   bench.run(workdir, says=['reclaimed from pid'])
