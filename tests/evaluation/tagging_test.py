@@ -95,3 +95,27 @@ def test_the_picture_is_drawn(tmp_path):
 def test_sentences_of_other_lengths_are_refused(true, found):
   with pytest.raises(errors.InputError, match='as many predicted tags'):
     tagging.Tagging.of(true, found, ('O',))
+
+
+# Type: true, predicted and correct phrases; precision, recall and F1 in percent
+# of the example output of conlleval (clips.uantwerpen.be/conll2000/chunking).
+PUBLISHED = {
+    'ADJP': (6, 1, 0, 0.00, 0.00, 0.00), 'ADVP': (8, 11, 5, 45.45, 62.50, 52.63),
+    'NP': (262, 317, 206, 64.98, 78.63, 71.16),
+    'PP': (90, 107, 89, 83.18, 98.89, 90.36),
+    'SBAR': (6, 3, 2, 66.67, 33.33, 44.44),
+    'VP': (87, 100, 69, 69.00, 79.31, 73.80)}
+
+
+def test_rates_are_those_that_conlleval_printed():
+  pairs = [pair for kind, (true, found, right, *_) in PUBLISHED.items()
+           for pair in [(f'B-{kind}', f'B-{kind}')] * right
+           + [(f'B-{kind}', 'O')] * (true - right)
+           + [('O', f'B-{kind}')] * (found - right)]
+  tree = tagging.Tagging.of(
+      *([[tag] for tag in tags] for tags in zip(*pairs)), ('O',)).to_dict()
+  percent = lambda scores: [
+      round(100 * scores[name], 2) for name in ('precision', 'recall', 'f1')]
+  assert percent(tree) == [68.83, 80.83, 74.35]
+  assert {kind['name']: percent(kind) for kind in tree['types']} == {
+      name: list(numbers[3:]) for name, numbers in PUBLISHED.items()}
