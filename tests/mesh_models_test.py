@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import math
 
-import jax
 import numpy as np
 import pytest
 
@@ -198,7 +197,8 @@ def test_three_steps_on_new_axes(config, mesh, microbatches):
 def dropping(config):
   """Returns a model that drops wherever it can."""
   block = config.block
-  return dataclasses.replace(config, embed_dropout=0.2, block=(
+  embed = dataclasses.replace(config.embed, dropout=0.2)
+  return dataclasses.replace(config, embed=embed, block=(
       dataclasses.replace(
           block, dropout=0.2,
           mixer=dataclasses.replace(block.mixer, dropout=0.2),

@@ -15,6 +15,7 @@ from lmjax.data.text import sources
 from lmjax.evaluation import scoring
 from lmjax import experiment
 from lmjax.models import decoder
+from lmjax.models import parts
 from lmjax.recipes import pretraining
 from lmjax.recipes import trained
 from lmjax.training import options
@@ -48,8 +49,8 @@ def _small(tree):
       changes[field.name] = sizes[field.name]
     elif dataclasses.is_dataclass(value):
       changes[field.name] = _small(value)
-  if getattr(tree, 'embedding_size', None) is not None:
-    changes['embedding_size'] = 32
+  if isinstance(tree, parts.Embed) and tree.size is not None:
+    changes['size'] = 32
   return dataclasses.replace(tree, **changes)
 
 

@@ -13,7 +13,7 @@ MICROBATCHES = '--config.training.microbatches=2'
 WORKERS = '--config.training.workers=3'
 BFLOAT16 = '--config.model.dtype=bfloat16'
 WITHOUT_DROPOUT = tuple(f'--config.model.{part}=0.0' for part in (
-    'embed_dropout', 'block.dropout', 'block.mixer.dropout'))
+    'embed.dropout', 'block.dropout', 'block.mixer.dropout'))
 DEVICES = (1, 4, 2, 8)
 _TOLERANCE = 1e-5  # Relative, of losses on another number of devices.
 

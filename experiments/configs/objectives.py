@@ -73,6 +73,7 @@ from lmjax.models import encoder
 from lmjax.models import encoder_decoder
 from lmjax.models import lstm
 from lmjax.models import multi_token as multi_token_model
+from lmjax.models import parts
 from lmjax.models import xlnet
 from lmjax.nn import block
 from lmjax.nn import positions
@@ -158,13 +159,13 @@ PAIRS = {
     'electra': pair(
         electra.ElectraConfig(
             generator=encoder.EncoderConfig(
-                context=LENGTH, width=64, embedding_size=128),
+                context=LENGTH, width=64, embed=parts.TypedEmbed(size=128)),
             discriminator=encoder.EncoderConfig(
                 context=LENGTH, tokens=None, replaced=encoder.ReplacedHead())),
         replaced.ReplacedTokens(), MASK),
     'encoder_contrastive': pair(
         dataclasses.replace(
-            ENCODER, embed_dropout=0.1,
+            ENCODER, embed=parts.TypedEmbed(dropout=0.1),
             block=dataclasses.replace(ENCODER.block, dropout=0.1)),
         contrastive.SimCSE()),
     'encoder_diffusion': pair(ENCODER, diffusion.MaskedDiffusion(), MASK),

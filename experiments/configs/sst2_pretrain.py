@@ -13,6 +13,7 @@ from lmjax.data.tokenizers import subwords
 from lmjax import experiment
 from lmjax.generation import samples
 from lmjax.models import decoder
+from lmjax.models import parts
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
@@ -25,7 +26,7 @@ from lmjax.training import options
 def get_model():
   return decoder.DecoderConfig(
       context=64, width=128, num_layers=2,
-      positions=positions.Alibi(), embed_dropout=0.1,
+      positions=positions.Alibi(), embed=parts.Embed(dropout=0.1),
       block=block.PreNorm(
           mixer=attention.AttentionConfig(num_heads=4),
           mlp=layers.MLPConfig(hidden=512), dropout=0.1))

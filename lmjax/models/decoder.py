@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from lmjax.core import errors
 from lmjax.core import shapes
 from lmjax.models import model
+from lmjax.models import parts
 from lmjax.models import vocabulary
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import block as block_lib
@@ -37,11 +38,8 @@ class DecoderConfig(vocabulary.Sized):
     final_norm: The norm before the head; None where blocks end in one.
     causal: Whether it is trained to see only what came before a token, and so
       can generate; the mask that is handed in decides what is seen.
-    tied: Whether the head is the transposed token embedding.
-    head_bias: Whether an untied head has a bias.
-    embed_scale: Whether embeddings are multiplied by sqrt(D).
-    embed_dropout: Rate of dropout on the embeddings.
-    logit_softcap: If given, logits become cap * tanh(logits / cap).
+    embed: How tokens become what the first block reads.
+    head: How hidden states become logits.
     init_std: Standard deviation of initial weights; kernels that write to the
       residual stream get 1 / sqrt(2 * num_layers) of it, as in GPT-2.
     dtype: Of activations and products. Parameters, norms' statistics, softmax
@@ -64,11 +62,8 @@ class DecoderConfig(vocabulary.Sized):
   positions: positions_lib.Positions = positions_lib.Learned()
   final_norm: layers.Norm | None = layers.LayerNorm()
   causal: bool = True
-  tied: bool = True
-  head_bias: bool = False
-  embed_scale: bool = False
-  embed_dropout: float = 0.0
-  logit_softcap: float | None = None
+  embed: parts.Embed = parts.Embed()
+  head: parts.Heads = parts.Head()
   init_std: float = 0.02
   dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
   scan: bool = False
@@ -112,17 +107,20 @@ class DecoderConfig(vocabulary.Sized):
 class Decoder(nn.Module):
   """Token ids in, next-token logits out.
 
-  Parameters: `embed`, `positions` (where learned), `layer_0` ... (or `layers`,
-  stacked, when scanned), `final_norm`, `head` (where untied).
+  Parameters: `embed`, `positions` (where learned), `embed_norm`, `widen` (where
+  embeddings are not of size D), `layer_0` ... (or `layers`, stacked, when
+  scanned), `final_norm`, `head` (where it has any of its own).
   """
   config: DecoderConfig
   attend: Callable[..., jax.Array] = attend_lib.best
 
   def setup(self):
     config, policy = self.config, self.config.policy
-    self.embed = layers.Embedding(config.vocab_size, config.width, policy)
-    if not config.tied:
-      self.head = layers.Head(config.vocab_size, policy, config.head_bias)
+    self.embeddings = parts.Embeddings(
+        config.embed, config.vocab_size, config.width, config.context,
+        config.positions, policy)
+    nn.share_scope(self, self.embeddings)  # `embed`, not `embeddings/embed`.
+    self.head = parts.Logits(config.head, config.vocab_size, policy)
     self.stack = stack_lib.Stack(
         config.arrangement, policy, self.attend, config.scan, config.remat)
     nn.share_scope(self, self.stack)  # `layer_0/...`, not `stack/layer_0/...`.
@@ -158,12 +156,9 @@ class Decoder(nn.Module):
       raise errors.InputError(
           f'Got {d.T} tokens, but model.context is {config.context}.')
 
-    x_BTD = self.embed(inputs_BT)
-    if config.embed_scale:
-      x_BTD *= jnp.asarray(config.width**0.5, x_BTD.dtype)
-    x_BTD = config.positions.embed(
-        x_BTD, mask.query_positions_BT, config.context, config.policy)
-    x_BTD = layers.Dropout(config.embed_dropout, deterministic=not train)(x_BTD)
+    x_BTD = config.embed.widened(
+        self.embeddings(inputs_BT, mask.query_positions_BT, train=train),
+        config.width, config.policy)
     x_BTD = taps.tap(self, 'embedding', x_BTD)
 
     slots_B = None
@@ -182,12 +177,8 @@ class Decoder(nn.Module):
 
   def logits(self, x_BTD: jax.Array) -> jax.Array:
     """Returns float32 `logits_BTV` for hidden states."""
-    logits_BTV = (
-        self.embed.logits(x_BTD) if self.config.tied else self.head(x_BTD))
-    cap = self.config.logit_softcap
-    if cap is not None:
-      logits_BTV = cap * jnp.tanh(logits_BTV / cap)
-    return taps.tap(self, 'logits', logits_BTV)
+    return taps.tap(
+        self, 'logits', self.head(x_BTD, self.embeddings.tokens))
 
   def empty_cache(self, batch: int, length: int) -> caches.Tokens:
     """Returns a cache with room for `length` tokens in each of `batch` rows."""

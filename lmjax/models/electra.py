@@ -9,13 +9,13 @@ import jax
 from lmjax.core import errors
 from lmjax.models import encoder
 from lmjax.models import model
+from lmjax.models import parts
 from lmjax.models import vocabulary
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import masks
 
-_ALIKE = ('vocab_size', 'context', 'table_size', 'positions', 'position_offset',
-          'num_types', 'embed_norm', 'embed_dropout', 'init_std', 'dtype')
-_SMALL = encoder.EncoderConfig(width=64, embedding_size=128, num_layers=4)
+_SMALL = encoder.EncoderConfig(
+    width=64, num_layers=4, embed=parts.TypedEmbed(size=128))
 _LARGE = encoder.EncoderConfig(
     tokens=None, replaced=encoder.ReplacedHead())
 
@@ -43,20 +43,18 @@ class ElectraConfig:
           'discriminator.replaced: set '
           '--config.model.generator.tokens.kind=TokenHead and '
           '--config.model.discriminator.replaced.kind=ReplacedHead.')
-    for name in _ALIKE:
-      ours, theirs = (getattr(part, name)
-                      for part in (self.generator, self.discriminator))
-      if ours != theirs:
-        field = 'embedding_size' if name == 'table_size' else name
+    theirs = _of_embeddings(self.discriminator)
+    for field, ours in _of_embeddings(self.generator).items():
+      if ours != theirs[field]:
         raise errors.InputError(
             'The encoders of ELECTRA share their embeddings, so '
             f'model.generator.{field} and model.discriminator.{field} should '
-            f'be alike; got {ours} and {theirs}.')
+            f'be alike; got {ours} and {theirs[field]}.')
 
   @property
   def traits(self) -> model.Traits:
     return model.Traits(
-        both_ways=True, attends=True, types=self.discriminator.num_types,
+        both_ways=True, attends=True, types=self.discriminator.embed.types,
         heads=frozenset({'tokens', 'replaced', 'generator'}))
 
   @property
@@ -102,7 +100,7 @@ class Electra(nn.Module):
 
   def setup(self):
     config = self.config
-    self.embeddings = encoder.Embeddings(config.discriminator)
+    self.embeddings = encoder.embeddings(config.discriminator)
     self.generator = encoder.Encoder(
         config.generator, self.attend, self.embeddings)
     self.discriminator = encoder.Encoder(
@@ -141,6 +139,18 @@ class Electra(nn.Module):
   def replaced_logits(self, x_BTD: jax.Array) -> jax.Array:
     """Returns the discriminator's float32 `logits_BT`."""
     return self.discriminator.replaced_logits(x_BTD)
+
+
+def _of_embeddings(config: encoder.EncoderConfig) -> dict[str, Any]:
+  """Returns {field: value} of all that an encoder's embeddings depend on."""
+  embed, width = config.embed, config.width
+  embed = dataclasses.replace(
+      embed, size=embed.table_size(width), scale=embed.multiplier(width))
+  found = {f'embed.{field.name}': getattr(embed, field.name)
+           for field in dataclasses.fields(embed)}
+  found |= {name: getattr(config, name) for name in (
+      'vocab_size', 'context', 'positions', 'init_std', 'dtype')}
+  return found | ({'width': width} if embed.widen == 'first' else {})
 
 
 def discriminator_params(params: Any) -> dict[str, Any]:

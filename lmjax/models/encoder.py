@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from lmjax.core import errors
 from lmjax.core import shapes
 from lmjax.models import model
+from lmjax.models import parts
 from lmjax.models import vocabulary
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import block as block_lib
@@ -19,28 +20,6 @@ from lmjax.nn import pattern as pattern_lib
 from lmjax.nn import positions as positions_lib
 from lmjax.nn import stack as stack_lib
 from lmjax.nn import taps
-
-NORM = layers.LayerNorm(epsilon=1e-12)
-Activation = Literal['gelu', 'gelu_tanh', 'relu', 'silu', 'squared_relu']
-
-
-@dataclasses.dataclass(frozen=True)
-class TokenHead:
-  """Logits of each token's own id: transform, norm, transposed embedding.
-
-  Attributes:
-    activation: After the transform.
-    norm: After the activation.
-    bias: Whether the transform has a bias; the logits always have one, of
-      their own.
-
-  References:
-    Devlin et al., BERT, arXiv:1810.04805, section 3.1, task 1; the transform
-    is that of the released code.
-  """
-  activation: Activation = 'gelu'
-  norm: layers.Norm = NORM
-  bias: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +44,7 @@ class ReplacedHead:
   References:
     Clark et al., ELECTRA, arXiv:2003.10555, section 2.
   """
-  activation: Activation = 'gelu'
+  activation: layers.Activation = 'gelu'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,14 +59,7 @@ class EncoderConfig(vocabulary.Sized):
     block: The block, with its mixer, MLP and norms.
     pattern: How layers differ in their blocks; None: all are alike.
     positions: How positions enter.
-    position_offset: The number of the first position (2 in RoBERTa, whose
-      first two rows of the table are never read).
-    embedding_size: E, the size of the embeddings where it is not D; a dense
-      layer then leads from one to the other (ALBERT, ELECTRA).
-    num_types: Kinds of token with an embedding of their own, such as first and
-      second text; 0 for none.
-    embed_norm: The norm of the summed embeddings, or None.
-    embed_dropout: Rate of dropout after it.
+    embed: How tokens and their types become what the first block reads.
     shared_layers: Whether all layers are one, applied `num_layers` times.
     final_norm: The norm after the last block; None where blocks end in one.
     tokens: The head of `logits`, or None.
@@ -111,17 +83,13 @@ class EncoderConfig(vocabulary.Sized):
   width: int = 128
   num_layers: int = 4
   block: block_lib.Config = block_lib.PostNorm(
-      mlp=layers.MLPConfig(activation='gelu'), norm=NORM)
+      mlp=layers.MLPConfig(activation='gelu'), norm=parts.NORM)
   pattern: pattern_lib.Pattern | None = None
   positions: positions_lib.Positions = positions_lib.Learned()
-  position_offset: int = 0
-  embedding_size: int | None = None
-  num_types: int = 2
-  embed_norm: layers.Norm | None = NORM
-  embed_dropout: float = 0.0
+  embed: parts.TypedEmbed = parts.TypedEmbed()
   shared_layers: bool = False
   final_norm: layers.Norm | None = None
-  tokens: TokenHead | None = TokenHead()
+  tokens: parts.Heads | None = parts.TokenHead()
   pooler: Pooler | None = None
   replaced: ReplacedHead | None = None
   init_std: float = 0.02
@@ -130,13 +98,10 @@ class EncoderConfig(vocabulary.Sized):
   remat: Literal['none', 'full', 'dots', 'offload'] = 'none'
 
   def __post_init__(self):
-    least = dict(context=1, width=1, num_layers=1, embedding_size=1,
-                 position_offset=0, num_types=0)
-    for field, minimum in least.items():
-      value = getattr(self, field)
-      if value is not None and value < minimum:
+    for field in ('context', 'width', 'num_layers'):
+      if getattr(self, field) < 1:
         raise errors.InputError(
-            f'model.{field} should be at least {minimum}; got {value}.')
+            f'model.{field} should be at least 1; got {getattr(self, field)}.')
     self.arrangement.check_attends('An encoder reads both ways')
     self.arrangement.check_width(self.width)
     if self.pattern is not None and self.shared_layers:
@@ -144,11 +109,6 @@ class EncoderConfig(vocabulary.Sized):
           'model.pattern makes layers unlike each other, so that they cannot '
           'be shared: set --config.model.pattern.kind=none or '
           '--config.model.shared_layers=False.')
-
-  @property
-  def table_size(self) -> int:
-    """The size E of the embeddings."""
-    return self.embedding_size or self.width
 
   @property
   def policy(self) -> layers.Policy:
@@ -167,7 +127,7 @@ class EncoderConfig(vocabulary.Sized):
              'pairs': self.pooler and self.pooler.pairs,
              'replaced': self.replaced}
     return model.Traits(
-        both_ways=True, attends=True, blocks=True, types=self.num_types,
+        both_ways=True, attends=True, blocks=True, types=self.embed.types,
         stages=arrangement.stages * (self.scan and not self.shared_layers),
         offloads=self.remat == 'offload', mixture=arrangement.mixture,
         heads=frozenset(name for name, head in heads.items() if head))
@@ -179,39 +139,11 @@ class EncoderConfig(vocabulary.Sized):
     return Encoder(self, attend)
 
 
-class Embeddings(nn.Module):
-  """Tokens, positions and types summed and normed; also the tied logits.
-
-  Parameters: `embed`, `positions` (where learned), `types`, `embed_norm`.
-  """
-  config: EncoderConfig
-
-  def setup(self):
-    config = self.config
-    self.embed = layers.Embedding(
-        config.vocab_size, config.table_size, config.policy)
-    if config.num_types:
-      self.types = layers.Embedding(
-          config.num_types, config.table_size, config.policy)
-
-  @nn.compact
-  def __call__(self, inputs_BT, positions_BT, types_BT, train):
-    """Returns what the first layer reads, `x_BTE`."""
-    config = self.config
-    x_BTE = self.embed(inputs_BT)
-    if config.num_types:
-      x_BTE += self.types(
-          jnp.zeros_like(inputs_BT) if types_BT is None else types_BT)
-    offset = config.position_offset
-    x_BTE = config.positions.embed(
-        x_BTE, positions_BT + offset, config.context + offset, config.policy)
-    if config.embed_norm is not None:
-      x_BTE = config.embed_norm.build('embed_norm')(x_BTE)
-    return layers.Dropout(config.embed_dropout, deterministic=not train)(x_BTE)
-
-  def logits(self, x_BTE: jax.Array) -> jax.Array:
-    """Returns the float32 products of `x_BTE` with the table, `logits_BTV`."""
-    return self.embed.logits(x_BTE)
+def embeddings(config: EncoderConfig) -> parts.Embeddings:
+  """Returns the module of an encoder's embeddings."""
+  return parts.Embeddings(
+      config.embed, config.vocab_size, config.width, config.context,
+      config.positions, config.policy)
 
 
 class Encoder(nn.Module):
@@ -227,7 +159,7 @@ class Encoder(nn.Module):
   """
   config: EncoderConfig
   attend: Callable[..., jax.Array] = attend_lib.best
-  embeddings: Embeddings | None = None
+  embeddings: parts.Embeddings | None = None
 
   def setup(self):
     config, policy = self.config, self.config.policy
@@ -237,12 +169,10 @@ class Encoder(nn.Module):
     nn.share_scope(self, self.stack)  # `layer_0/...`, not `stack/layer_0/...`.
     self.table = self.embeddings
     if self.embeddings is None:
-      self.table = Embeddings(config)
+      self.table = embeddings(config)
       nn.share_scope(self, self.table)
-    if config.table_size != config.width:
-      self.widen = layers.Dense(config.width, policy)
     if config.tokens is not None:
-      self.tokens = _TokenLogits(config)
+      self.tokens = parts.Logits(config.tokens, config.vocab_size, policy)
     if config.pooler is not None:
       self.pooler = layers.Dense(config.width, policy)
       if config.pooler.pairs:
@@ -281,9 +211,9 @@ class Encoder(nn.Module):
     if d.T > config.context:
       raise errors.InputError(
           f'Got {d.T} tokens, but model.context is {config.context}.')
-    x_BTD = self.table(inputs_BT, mask.query_positions_BT, types_BT, train)
-    if config.table_size != config.width:
-      x_BTD = self.widen(x_BTD)
+    x_BTD = config.embed.widened(
+        self.table(inputs_BT, mask.query_positions_BT, types_BT, train=train),
+        config.width, config.policy)
     x_BTD = taps.tap(self, 'embedding', x_BTD)
     bias_BNTS = config.positions.bias(mask, config.block.mixer.num_heads)
     x_BTD, _ = self.stack(x_BTD, None, mask, bias_BNTS, None, train)
@@ -295,7 +225,7 @@ class Encoder(nn.Module):
     """Returns float32 `logits_BTV` of each token's own id."""
     self._require('tokens')
     return taps.tap(
-        self, 'logits', self.tokens(x_BTD, self.table.logits))
+        self, 'logits', self.tokens(x_BTD, self.table.tokens))
 
   def pooled(self, x_BTD: jax.Array) -> jax.Array:
     """Returns the vector of each row, `x_BD`, from its first token."""
@@ -329,22 +259,6 @@ class Encoder(nn.Module):
               'replaced': 'ReplacedHead'}[part]
       raise errors.InputError(
           f'model.{part} is off; set --config.model.{part}.kind={kind}.')
-
-
-class _TokenLogits(nn.Module):
-  """See `TokenHead`; `against_table` is the product with the embeddings."""
-  config: EncoderConfig
-
-  @nn.compact
-  def __call__(self, x_BTD, against_table):
-    head, policy = self.config.tokens, self.config.policy
-    x_BTE = layers.Dense(
-        self.config.table_size, policy, head.bias, name='transform')(x_BTD)
-    x_BTE = layers.ACTIVATIONS[head.activation](x_BTE)
-    x_BTE = head.norm.build('norm')(x_BTE)
-    bias_V = self.param(
-        'bias', nn.initializers.zeros, (self.config.vocab_size,))
-    return against_table(x_BTE) + bias_V[None, None]
 
 
 class _ReplacedLogits(nn.Module):

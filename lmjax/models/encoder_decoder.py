@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from lmjax.core import errors
 from lmjax.core import shapes
 from lmjax.models import model
+from lmjax.models import parts
 from lmjax.models import vocabulary
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import block as block_lib
@@ -54,13 +55,10 @@ class EncoderDecoderConfig(vocabulary.Sized):
     positions: How positions enter, on each side; the relative ones of the
       encoder tell both directions apart.
     final_norm: The norm after each stack; None where blocks end in one.
-    tied: Whether the head is the transposed token embedding.
-    head_scale: Whether hidden states are multiplied by D ** -0.5 before the
-      head, as T5 does where it is tied.
-    embed_scale: Whether embeddings are multiplied by sqrt(D).
-    embed_dropout: Rate of dropout on the embeddings, and on what leaves each
-      stack.
-    embed_std: Standard deviation of initial embeddings; None takes init_std.
+    embed: How tokens become what the first block of either side reads. One
+      table serves both; norm and positions are each side's own. The rate of
+      dropout is also that on what leaves each stack.
+    head: How hidden states of the decoder become logits.
     init_std: Standard deviation of initial weights; kernels that write to a
       residual stream get 1 / sqrt(its branches) of it.
     dtype: Of activations and products. Parameters, norms' statistics, softmax
@@ -83,11 +81,8 @@ class EncoderDecoderConfig(vocabulary.Sized):
   pattern: pattern_lib.Pattern | None = None
   positions: positions_lib.Positions = positions_lib.Relative()
   final_norm: layers.Norm | None = layers.LayerNorm()
-  tied: bool = True
-  head_scale: bool = False
-  embed_scale: bool = False
-  embed_dropout: float = 0.0
-  embed_std: float | None = None
+  embed: parts.Embed = parts.Embed()
+  head: parts.Heads = parts.Head()
   init_std: float = 0.02
   dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
   scan: bool = False
@@ -146,18 +141,27 @@ class EncoderDecoderConfig(vocabulary.Sized):
 
 
 class Side(nn.Module):
-  """Positions, a stack and the final norm: the encoder, or the decoder."""
+  """Embeddings, a stack and the final norm: the encoder, or the decoder."""
   config: EncoderDecoderConfig
+  table: layers.Embedding
   arrangement: pattern_lib.Arrangement
   branches: int
   attend: Callable[..., jax.Array]
 
+  def setup(self):
+    config = self.config
+    self.embeddings = parts.Embeddings(
+        config.embed, config.vocab_size, config.width, config.context + _ROOM,
+        self.arrangement.positions, config.policy(self.branches), self.table)
+    nn.share_scope(self, self.embeddings)  # `encoder/positions`.
+
   @nn.compact
-  def __call__(self, x_BTD, own, sight, cache=None, slots_B=None, train=False):
+  def __call__(self, inputs_BT, own, sight, cache=None, slots_B=None,
+               train=False):
     """Returns the normed residual stream and the layers' caches.
 
     Args:
-      x_BTD: Embedded tokens.
+      inputs_BT: Token ids.
       own: The mask of the tokens among themselves.
       sight: What the blocks take for a mask.
       cache: The layers' caches, or None.
@@ -166,28 +170,30 @@ class Side(nn.Module):
     """
     config = self.config
     policy = config.policy(self.branches)
-    drop = layers.Dropout(config.embed_dropout, deterministic=not train)
-    positions = self.arrangement.positions
-    x_BTD = positions.embed(
-        x_BTD, own.query_positions_BT, config.context + _ROOM, policy)
-    bias_BNTS = positions.bias(own, config.block.mixer.num_heads)
+    x_BTD = config.embed.widened(
+        self.embeddings(inputs_BT, own.query_positions_BT, train=train),
+        config.width, policy)
+    bias_BNTS = self.arrangement.positions.bias(
+        own, config.block.mixer.num_heads)
     stack = stack_lib.Stack(
         self.arrangement, policy, self.attend, config.scan, config.remat,
         name='stack')
     nn.share_scope(self, stack)  # `encoder/layer_0`, not `.../stack/layer_0`.
-    x_BTD = taps.tap(self, 'embedding', drop(x_BTD))
+    x_BTD = taps.tap(self, 'embedding', x_BTD)
     x_BTD, cache = stack(x_BTD, cache, sight, bias_BNTS, slots_B, train)
     if config.final_norm is not None:
       x_BTD = config.final_norm.build('final_norm')(x_BTD)
-    return taps.tap(self, 'final', drop(x_BTD)), cache
+    x_BTD = self.embeddings.drop(x_BTD, deterministic=not train)
+    return taps.tap(self, 'final', x_BTD), cache
 
 
 class EncoderDecoder(nn.Module):
   """Ids to read and ids written so far in, next-token logits out.
 
   Parameters: `embed`, shared by both sides; `encoder` and `decoder`, each with
-  `positions` (where learned), `layer_0` ... (or `layers`, stacked, when
-  scanned) and `final_norm`; `head` (where untied).
+  `positions` (where learned), `embed_norm`, `widen` (where embeddings are not
+  of size D), `layer_0` ... (or `layers`, stacked, when scanned) and
+  `final_norm`; `head` (where it has any of its own).
   """
   config: EncoderDecoderConfig
   attend: Callable[..., jax.Array] = attend_lib.best
@@ -195,17 +201,14 @@ class EncoderDecoder(nn.Module):
   def setup(self):
     config = self.config
     policy = config.policy()
-    self.embed = layers.Embedding(
-        config.vocab_size, config.width, policy if config.embed_std is None
-        else dataclasses.replace(policy, init_std=config.embed_std))
-    if not config.tied:
-      self.head = layers.Head(config.vocab_size, policy)
+    self.embed = config.embed.table(config.vocab_size, config.width, policy)
+    self.head = parts.Logits(config.head, config.vocab_size, policy)
     self.encoder = Side(
-        config, config.encoder_arrangement(), 2 * config.num_layers,
-        self.attend)
+        config, self.embed, config.encoder_arrangement(),
+        2 * config.num_layers, self.attend)
     self.decoder = Side(
-        config, config.decoder_arrangement(), 3 * config.decoder_layers,
-        self.attend)
+        config, self.embed, config.decoder_arrangement(),
+        3 * config.decoder_layers, self.attend)
 
   def __call__(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
                encoder_inputs_BS: jax.Array | None = None,
@@ -238,8 +241,8 @@ class EncoderDecoder(nn.Module):
              encoder_mask: masks.Mask | None = None, *, train: bool = False
              ) -> jax.Array:
     """Returns the memory, `memory_BSD`; see `__call__` for arguments."""
-    mask, x_BSD = self._embedded(encoder_inputs_BS, encoder_mask, causal=False)
-    memory_BSD, _ = self.encoder(x_BSD, mask, mask, train=train)
+    mask = self._mask(encoder_inputs_BS, encoder_mask, causal=False)
+    memory_BSD, _ = self.encoder(encoder_inputs_BS, mask, mask, train=train)
     return memory_BSD
 
   def hidden(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
@@ -263,7 +266,7 @@ class EncoderDecoder(nn.Module):
     d = shapes.bind(
         inputs_BT=inputs_BT, memory_BSD=memory_BSD,
         memory_segments_BS=memory_segments_BS)
-    own, x_BTD = self._embedded(inputs_BT, mask, causal=True)
+    own = self._mask(inputs_BT, mask, causal=True)
     if memory_BSD is None:
       memory_segments_BS = None if cache is None else cache.memory_segments_BS
       if memory_segments_BS is None:
@@ -280,7 +283,7 @@ class EncoderDecoder(nn.Module):
       cache, own = cache.extend(own)
     sight = decoder_block.Sight(own, cross.Memory(seen, memory_BSD))
     x_BTD, layer_caches = self.decoder(
-        x_BTD, own, sight, layer_caches, slots_B, train)
+        inputs_BT, own, sight, layer_caches, slots_B, train)
     if cache is not None:
       cache = cache.replace(
           layers=layer_caches, memory_segments_BS=memory_segments_BS)
@@ -288,11 +291,7 @@ class EncoderDecoder(nn.Module):
 
   def logits(self, x_BTD: jax.Array) -> jax.Array:
     """Returns float32 `logits_BTV` for the decoder's hidden states."""
-    if self.config.head_scale:
-      x_BTD = x_BTD * jnp.asarray(self.config.width ** -0.5, x_BTD.dtype)
-    return taps.tap(
-        self, 'logits', self.embed.logits(x_BTD) if self.config.tied
-        else self.head(x_BTD))
+    return taps.tap(self, 'logits', self.head(x_BTD, self.embed))
 
   def empty_cache(self, batch: int, length: int) -> Cache:
     """Returns a cache with room for `length` tokens in each of `batch` rows."""
@@ -307,8 +306,8 @@ class EncoderDecoder(nn.Module):
             batch, length, config.width, config.dtype)))
     return Cache.empty(each, batch, length)
 
-  def _embedded(self, inputs_BT, mask, causal):
-    """Returns the mask, made where there is none, and the embeddings."""
+  def _mask(self, inputs_BT, mask, causal):
+    """Returns the mask, made where there is none."""
     config = self.config
     length = inputs_BT.shape[1]
     if mask is None:
@@ -317,7 +316,4 @@ class EncoderDecoder(nn.Module):
     if mask.square and length > config.context + _ROOM:
       raise errors.InputError(
           f'Got {length} tokens, but model.context is {config.context}.')
-    x_BTD = self.embed(inputs_BT)
-    if config.embed_scale:
-      x_BTD *= jnp.asarray(config.width ** 0.5, x_BTD.dtype)
-    return mask, x_BTD
+    return mask

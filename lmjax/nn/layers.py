@@ -238,7 +238,8 @@ def _along_last(vector: jax.Array, ndim: int) -> jax.Array:
   return vector.reshape((1,) * (ndim - vector.ndim) + vector.shape)
 
 
-ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+Activation = Literal['gelu', 'gelu_tanh', 'relu', 'silu', 'squared_relu']
+ACTIVATIONS: dict[Activation, Callable[[jax.Array], jax.Array]] = {
     'gelu': lambda x: jax.nn.gelu(x, approximate=False),
     'gelu_tanh': lambda x: jax.nn.gelu(x, approximate=True),
     'relu': jax.nn.relu,
@@ -264,8 +265,7 @@ class MLPConfig:
     et al., T5, arXiv:1910.10683, section 2.1 (dropout).
   """
   hidden: int = 512
-  activation: Literal[
-      'gelu', 'gelu_tanh', 'relu', 'silu', 'squared_relu'] = 'gelu_tanh'
+  activation: Activation = 'gelu_tanh'
   gated: bool = False
   bias: bool = True
   dropout: float = 0.0

@@ -48,14 +48,24 @@ class NoPositions:
 class Learned(NoPositions):
   """A vector a position, learned; as many as the model's context.
 
+  Attributes:
+    offset: The row of the first position. RoBERTa, OPT and BART have 2, and
+      two rows that are never read.
+
   References:
     Radford et al., Improving Language Understanding, 2018.
   """
+  offset: int = 0
+
+  def __post_init__(self):
+    if self.offset < 0:
+      raise errors.InputError(
+          f'positions.offset should be at least 0; got {self.offset}.')
 
   def embed(self, x_BTD, positions_BT, context, policy):
     table = layers.Embedding(
-        context, x_BTD.shape[-1], policy, name='positions')
-    return x_BTD + table(positions_BT)
+        context + self.offset, x_BTD.shape[-1], policy, name='positions')
+    return x_BTD + table(positions_BT + self.offset)
 
 
 @dataclasses.dataclass(frozen=True)

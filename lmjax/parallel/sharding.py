@@ -53,7 +53,7 @@ LOGICAL: dict[str, tuple[str, ...]] = {
 Rules = Sequence[tuple[str, tuple[str, ...]]]
 RULES: Rules = (
     (r'(^|/)embed/embedding$', ('vocab', 'embed')),
-    (r'(^|/)head/kernel$', ('embed', 'vocab')),
+    (r'(^|/)(head|tokens)/kernel$', ('embed', 'vocab')),
     (r'(^|/)(head/bias|head_bias|tokens/bias)$', ('vocab',)),
     (r'(mixer|cross)/(query|key|value|position)/kernel$', ('embed', 'heads')),
     (r'(mixer|cross)/(query|key|value)/bias$', ('heads',)),

@@ -160,8 +160,9 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
     backbone = pattern_lib.with_blocks(
         found.backbone, lambda block: dataclasses.replace(
             block, dropout=config.dropout))
-    found = dataclasses.replace(found, backbone=dataclasses.replace(
-        backbone, embed_dropout=config.dropout))
+    embed = dataclasses.replace(backbone.embed, dropout=config.dropout)
+    found = dataclasses.replace(
+        found, backbone=dataclasses.replace(backbone, embed=embed))
   if config.training.mesh is not None:
     divisions.check(
         found.backbone, sharding.parse(config.training.mesh),

@@ -12,6 +12,7 @@ from lmjax.core.flags import overrides
 from lmjax.core import trees
 from lmjax.models import cost
 from lmjax.models import decoder
+from lmjax.models import parts
 from lmjax.nn import attend
 from lmjax.nn import attention
 from lmjax.nn import block
@@ -27,23 +28,24 @@ from lmjax.testing import invariance
 VOCAB = 17
 GPT = decoder.DecoderConfig(
     vocab_size=VOCAB, context=24, width=16, num_layers=2,
-    positions=positions.Learned(), embed_dropout=0.1,
+    positions=positions.Learned(), embed=parts.Embed(dropout=0.1),
     block=block.PreNorm(
         mixer=attention.AttentionConfig(4, dropout=0.1),
         mlp=layers.MLPConfig(24), dropout=0.1))
 NORM = layers.RMSNorm()
 LLAMA = decoder.DecoderConfig(
-    vocab_size=VOCAB, context=24, width=16, num_layers=2, tied=False,
+    vocab_size=VOCAB, context=24, width=16, num_layers=2,
     positions=positions.Rotary(scaling=rotary.YarnScaling(2.0, 12)),
     block=block.PreNorm(
         mixer=attention.AttentionConfig(
             4, 2, head_size=6, bias=False, out_bias=False, qk_norm=NORM,
             window=4),
         mlp=layers.MLPConfig(24, 'silu', gated=True, bias=False), norm=NORM),
-    final_norm=NORM, head_bias=True)
+    final_norm=NORM, head=parts.Head(tied=False, bias=True))
 T5ISH = dataclasses.replace(
-    GPT, positions=positions.Relative(8, 16), logit_softcap=20.0,
-    embed_scale=True, block=block.PostNorm(
+    GPT, positions=positions.Relative(8, 16),
+    head=parts.Head(softcap=20.0),
+    embed=parts.Embed(scale='sqrt_width', dropout=0.1), block=block.PostNorm(
         mixer=attention.AttentionConfig(4, 1, softcap=10.0),
         mlp=layers.MLPConfig(24, 'relu'), dropout=0.1), final_norm=None)
 STYLES = {'gpt': GPT, 'llama': LLAMA, 't5ish': T5ISH}
@@ -232,11 +234,11 @@ def test_a_bidirectional_decoder_sees_ahead_and_cannot_generate():
 
 @pytest.mark.parametrize('tied', [False, True])
 def test_logits_are_capped_softly(tied):
-  config = dataclasses.replace(LLAMA, tied=tied, logit_softcap=2.0)
+  config = dataclasses.replace(LLAMA, head=parts.Head(tied=tied, softcap=2.0))
   params = params_of(config)
   x_BTD = 20 * jax.random.normal(jax.random.key(0), (1, 3, 16))
   capped, free = (c.build().apply({'params': params}, x_BTD, method='logits')
                   for c in (config, dataclasses.replace(
-                      config, logit_softcap=None)))
+                      config, head=parts.Head(tied=tied))))
   assert np.abs(free).max() > 4
   np.testing.assert_allclose(capped, 2.0 * np.tanh(free / 2.0), atol=1e-5)

@@ -11,6 +11,7 @@ from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.models import electra
 from lmjax.models import encoder
+from lmjax.models import parts
 from lmjax.models.presets import encoders
 from lmjax.nn import attention
 from lmjax.nn import block
@@ -20,10 +21,10 @@ from lmjax.testing import hot
 VOCAB = 13
 
 
-def encoder_of(width, **changes):
+def encoder_of(width, embed=parts.TypedEmbed(size=8), **changes):
   return encoder.EncoderConfig(
-      vocab_size=VOCAB, context=16, width=width, num_layers=1, embedding_size=8,
-      block=block.PostNorm(
+      vocab_size=VOCAB, context=16, width=width, num_layers=1,
+      embed=embed, block=block.PostNorm(
           mixer=attention.AttentionConfig(2), mlp=layers.MLPConfig(16)),
       **changes)
 
@@ -98,10 +99,21 @@ def test_config_survives_json_and_flags():
 @pytest.mark.parametrize('changes, message', [
     (dict(generator=encoder_of(4, tokens=None)), 'generator.tokens'),
     (dict(discriminator=encoder_of(8)), 'discriminator.replaced'),
-    (dict(generator=encoder_of(4, num_types=3)),
-     'model.generator.num_types .* alike; got 3 and 2'),
-    (dict(generator=dataclasses.replace(encoder_of(4), embedding_size=4)),
-     'embedding_size .* got 4 and 8')])
+    (dict(generator=encoder_of(4, parts.TypedEmbed(size=8, types=3))),
+     'model.generator.embed.types .* alike; got 3 and 2'),
+    (dict(generator=encoder_of(4, parts.TypedEmbed())),
+     'model.generator.embed.size .* got 4 and 8'),
+    ({part: encoder_of(
+        width, parts.TypedEmbed(size=6, widen='first'), **heads)
+      for part, width, heads in (('generator', 4, {}), ('discriminator', 8, {
+          'tokens': None, 'replaced': encoder.ReplacedHead()}))},
+     'model.generator.width .* got 4 and 8'),
+    ({part: encoder_of(
+        width, parts.TypedEmbed(size=6, scale='sqrt_width'), **heads)
+      for part, width, heads in (('generator', 4, {}), ('discriminator', 16, {
+          'tokens': None, 'replaced': encoder.ReplacedHead()}))},
+     'model.generator.embed.scale .* got 2.0 and 4.0'),
+])
 def test_encoders_that_do_not_fit_are_refused(changes, message):
   with pytest.raises(errors.InputError, match=message):
     dataclasses.replace(CONFIG, **changes)

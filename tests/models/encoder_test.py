@@ -14,6 +14,7 @@ from lmjax.core import layouts
 from lmjax.core import trees
 from lmjax.models import cost
 from lmjax.models import encoder
+from lmjax.models import parts
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
@@ -28,21 +29,23 @@ from lmjax.testing import invariance
 
 VOCAB = 17
 BERT = encoder.EncoderConfig(
-    vocab_size=VOCAB, context=32, width=16, num_layers=2, embed_dropout=0.1,
+    vocab_size=VOCAB, context=32, width=16, num_layers=2,
+    embed=parts.TypedEmbed(dropout=0.1),
     block=block.PostNorm(
         mixer=attention.AttentionConfig(4, dropout=0.1),
-        mlp=layers.MLPConfig(24, 'gelu'), norm=encoder.NORM, dropout=0.1),
+        mlp=layers.MLPConfig(24, 'gelu'), norm=parts.NORM, dropout=0.1),
     pooler=encoder.Pooler(), replaced=encoder.ReplacedHead())
 ALBERT = dataclasses.replace(
-    BERT, embedding_size=6, shared_layers=True, position_offset=2)
+    BERT, embed=parts.TypedEmbed(size=6, dropout=0.1), shared_layers=True,
+    positions=positions.Learned(offset=2))
 NORM = layers.LayerNorm(bias=False)
 MODERN = dataclasses.replace(
-    BERT, positions=positions.Rotary(), num_types=0, final_norm=NORM,
-    embed_norm=NORM, embed_dropout=0.0, pooler=None, replaced=None,
+    BERT, positions=positions.Rotary(), final_norm=NORM,
+    embed=parts.TypedEmbed(norm=NORM, types=0), pooler=None, replaced=None,
     pattern=pattern.LocalGlobal(
         window=3, every=2, global_layer='first',
         local_positions=positions.Rotary(theta=100.0)),
-    tokens=encoder.TokenHead(norm=NORM, bias=False),
+    tokens=parts.TokenHead(norm=NORM, transform_bias=False),
     block=block.PreNorm(
         mixer=attention.AttentionConfig(4, bias=False, out_bias=False),
         mlp=layers.MLPConfig(24, 'gelu', gated=True, bias=False), norm=NORM))
@@ -111,7 +114,7 @@ def test_every_parameter_has_a_finite_gradient(styled):
     def everything(model):
       x_BTD, _ = model.hidden(
           BATCH['inputs'], mask_of(BATCH), train=True,
-          types_BT=BATCH['segments'] % 2 if config.num_types else None)
+          types_BT=BATCH['segments'] % 2 if config.embed.types else None)
       out = [model.logits(x_BTD)]
       if config.pooler is not None:
         out += [model.pair_logits(x_BTD), model.replaced_logits(x_BTD)]
@@ -240,8 +243,6 @@ def test_a_pooler_without_pair_logits_is_told():
 
 @pytest.mark.parametrize('changes, message', [
     (dict(width=0), 'model.width should be at least 1; got 0'),
-    (dict(num_types=-1), 'model.num_types should be at least 0; got -1'),
-    (dict(embedding_size=0), 'model.embedding_size should be at least 1'),
     (dict(width=18), 'model.width = 18 does not divide'),
     (dict(pattern=pattern.LocalGlobal(), shared_layers=True), 'be shared'),
     (dict(block=block.PreNorm(mixer=ssm.SSMConfig())), 'SSMConfig cannot'),

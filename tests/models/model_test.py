@@ -12,6 +12,7 @@ from lmjax.models import encoder
 from lmjax.models import model as model_lib
 from lmjax.models import MODELS
 from lmjax.models import multi_token
+from lmjax.models import parts
 from lmjax.models import xlnet
 from lmjax.nn import attention
 from lmjax.nn import block
@@ -154,7 +155,7 @@ def test_traits_follow_the_config(changes, traits):
 
 
 @pytest.mark.parametrize('config, types', [
-    (encoder.EncoderConfig(num_types=3), 3),
+    (encoder.EncoderConfig(embed=parts.TypedEmbed(types=3)), 3),
     (xlnet.XLNetConfig(), 0), (xlnet.XLNetConfig(types=True), 2),
     (decoder.DecoderConfig(), 0)])
 def test_types_are_those_that_have_parameters(config, types):

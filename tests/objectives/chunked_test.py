@@ -13,6 +13,7 @@ from lmjax.core.flags import overrides
 from lmjax.core import trees
 from lmjax.models import decoder
 from lmjax.models import lstm
+from lmjax.models import parts
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
@@ -62,8 +63,8 @@ def close(got, want, tolerance=1e-6):
 
 
 @pytest.mark.parametrize('changes, options', [
-    ({}, {}), ({'embed_dropout': 0.3}, BOTH),
-    ({'tied': False, 'head_bias': True, 'logit_softcap': 3.0}, BOTH),
+    ({}, {}), ({'embed': parts.Embed(dropout=0.3)}, BOTH),
+    ({'head': parts.Head(tied=False, bias=True, softcap=3.0)}, BOTH),
 ], ids=['tied', 'dropout', 'untied'])
 def test_loss_accuracy_and_gradients_are_those_of_all_logits(changes, options):
   model, params = model_and_params(**changes)
@@ -79,13 +80,14 @@ def test_loss_accuracy_and_gradients_are_those_of_all_logits(changes, options):
 
 
 def test_bfloat16_products_keep_a_float32_loss():
-  model, params = model_and_params(dtype='bfloat16', tied=False)
+  untied = parts.Head(tied=False)
+  model, params = model_and_params(dtype='bfloat16', head=untied)
   (want_grads, want), (grads, got) = both(
       lm.Causal(**BOTH), model, params, chunk=4)
   for name in want:
     assert got[name].total.dtype == jnp.float32
     np.testing.assert_allclose(got[name].total, want[name].total, rtol=1e-6)
-  exact, _ = both(lm.Causal(**BOTH), *model_and_params(tied=False))[0]
+  exact, _ = both(lm.Causal(**BOTH), *model_and_params(head=untied))[0]
   def error(tree):
     return np.sqrt(sum(np.sum(np.square(a - b)) for a, b in zip(
         jax.tree.leaves(tree), jax.tree.leaves(exact))))

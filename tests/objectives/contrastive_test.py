@@ -10,6 +10,7 @@ import pytest
 from lmjax.core import errors
 from lmjax.models import decoder
 from lmjax.models import encoder
+from lmjax.models import parts
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
@@ -24,7 +25,8 @@ VOCAB, ROWS, LENGTH = 23, 16, 6
 def config_of(dropout=0.0):
   return encoder.EncoderConfig(
       vocab_size=VOCAB, context=16, width=16, num_layers=1, tokens=None,
-      num_types=0, pooler=encoder.Pooler(pairs=False), block=block.PostNorm(
+      embed=parts.TypedEmbed(types=0), pooler=encoder.Pooler(pairs=False),
+      block=block.PostNorm(
           mixer=attention.AttentionConfig(2), mlp=layers.MLPConfig(16),
           dropout=dropout))
 

@@ -7,6 +7,7 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.models import decoder
+from lmjax.models import parts
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
@@ -126,7 +127,7 @@ def test_each_loss_depends_on_its_past_alone(params):
   batch = dict(
       inputs=inputs, targets=inputs, positions=inputs,
       segments=jnp.ones_like(inputs))
-  untied = model_of(tied=False)
+  untied = model_of(head=parts.Head(tied=False))
   head = {'head': {'kernel': embedding.T}}
 
   @jax.jit

@@ -10,6 +10,7 @@ from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.models import electra
 from lmjax.models import encoder
+from lmjax.models import parts
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
@@ -24,10 +25,10 @@ TOKENIZER = types.SimpleNamespace(
     vocab_size=VOCAB, control_ids=(11, MASK), special={'[MASK]': MASK}.get)
 
 
-def encoder_of(width, **changes):
+def encoder_of(width, embed=parts.TypedEmbed(size=8), **changes):
   return encoder.EncoderConfig(
-      vocab_size=VOCAB, context=16, width=width, num_layers=1, embedding_size=8,
-      block=block.PostNorm(
+      vocab_size=VOCAB, context=16, width=width, num_layers=1,
+      embed=embed, block=block.PostNorm(
           mixer=attention.AttentionConfig(2), mlp=layers.MLPConfig(16)),
       **changes)
 

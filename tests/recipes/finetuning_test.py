@@ -8,6 +8,7 @@ from lmjax.models import decoder
 from lmjax.models import encoder
 from lmjax.models.heads import paired
 from lmjax.models.heads import pooled
+from lmjax.models import parts
 from lmjax.nn import block
 from lmjax.nn import pattern
 from lmjax.recipes import finetuning
@@ -78,9 +79,9 @@ def test_from_scratch_the_vocabulary_is_the_tokenizers():
 def test_dropout_replaces_the_backbones_rates():
   config = dataclasses.replace(CONFIG, dropout=0.25)
   backbone = finetuning.start(config, SPLITS).backbone
-  assert (backbone.embed_dropout, backbone.block.dropout) == (0.25, 0.25)
+  assert (backbone.embed.dropout, backbone.block.dropout) == (0.25, 0.25)
   backbone = finetuning.start(CONFIG, SPLITS).backbone
-  assert (backbone.embed_dropout, backbone.block.dropout) == (0.0, 0.0)
+  assert (backbone.embed.dropout, backbone.block.dropout) == (0.0, 0.0)
   other = pattern.Layer(block.PostNorm())
   config = dataclasses.replace(config, model=dataclasses.replace(
       config.model, num_layers=2,
@@ -117,7 +118,8 @@ def test_a_pair_before_a_model_without_types_is_noted():
   assert note.startswith('DecoderConfig as configured has no token types')
   assert not notes(CONFIG.model, SPLITS)
   assert not notes(encoder.EncoderConfig(), pairs)
-  assert notes(encoder.EncoderConfig(num_types=1), pairs)
+  assert notes(
+      encoder.EncoderConfig(embed=parts.TypedEmbed(types=1)), pairs)
   assert not notes(CONFIG.model, pairs, paired.PairedConfig())
 
 

@@ -15,6 +15,7 @@ from lmjax.evaluation import estimates
 from lmjax import experiment
 from lmjax.models import encoder
 from lmjax.models import cost
+from lmjax.models import parts
 from lmjax.tasks import classification
 from lmjax.tasks import mixing
 from lmjax.tasks.readers import in_memory
@@ -66,7 +67,7 @@ def test_parameters_are_one_backbone_and_a_head_for_each_task(made):
   assert {own.pop('sort_classes/bias'), own.pop('count_number/bias')} == {
       (3,), (1,)}
   assert model.tells_apart
-  blind = dataclasses.replace(BACKBONE, num_types=0)
+  blind = dataclasses.replace(BACKBONE, embed=parts.TypedEmbed(types=0))
   assert not TASK.model(blind, splits).tells_apart
   assert own == {path: leaf.shape
                  for path, leaf in trees.items(cost.shapes(BACKBONE))}

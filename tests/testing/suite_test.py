@@ -1,6 +1,7 @@
 """Our decoders pass every check, and broken ones fail with all their names."""
 import pytest
 
+from lmjax.models import parts
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import attention
 from lmjax.nn import block
@@ -27,8 +28,9 @@ def test_a_gpt2_passes(subject):
 def test_a_llama_with_everything_switched_on_passes(make_subject):
   norm = layers.RMSNorm()
   check(make_subject(
-      positions=positions.Rotary(fraction=0.5), scan=True, tied=False,
-      logit_softcap=5.0, embed_scale=True, final_norm=norm,
+      positions=positions.Rotary(fraction=0.5), scan=True,
+      head=parts.Head(tied=False, softcap=5.0), final_norm=norm,
+      embed=parts.Embed(scale='sqrt_width'),
       block=block.PostNorm(
           mixer=attention.AttentionConfig(
               num_heads=4, num_kv_heads=1, window=5, softcap=3.0, qk_norm=norm),

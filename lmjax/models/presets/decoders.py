@@ -7,6 +7,7 @@ import dataclasses
 from typing import Any
 
 from lmjax.models import decoder
+from lmjax.models import parts
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
@@ -23,7 +24,7 @@ def gpt2(width: int, num_layers: int, num_heads: int, *,
   return decoder.DecoderConfig(
       vocab_size=vocab_size, context=context, width=width,
       num_layers=num_layers, positions=positions.Learned(),
-      embed_dropout=dropout,
+      embed=parts.Embed(dropout=dropout),
       block=block.PreNorm(
           mixer=attention.AttentionConfig(
               num_heads=num_heads, dropout=dropout, bias=bias, out_bias=bias),
@@ -43,8 +44,9 @@ def llama(width: int, num_layers: int, num_heads: int, num_kv_heads: int,
   norm = layers.RMSNorm(epsilon=epsilon)
   return decoder.DecoderConfig(
       vocab_size=vocab_size, context=context, width=width,
-      num_layers=num_layers, tied=tied,
+      num_layers=num_layers,
       positions=positions.Rotary(theta=theta, scaling=scaling),
+      head=parts.Head(tied=tied),
       block=block.PreNorm(
           mixer=attention.AttentionConfig(
               num_heads=num_heads, num_kv_heads=num_kv_heads,

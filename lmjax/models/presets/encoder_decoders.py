@@ -4,6 +4,7 @@ Each is checked against its published parameter count. `vocab_size` is that of
 the published tokenizer where there is one; None takes the run's.
 """
 from lmjax.models import encoder_decoder
+from lmjax.models import parts
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
@@ -26,8 +27,8 @@ def transformer(width: int, num_layers: int, num_heads: int, hidden: int, *,
               num_heads=num_heads, bias=False, out_bias=False),
           mlp=layers.MLPConfig(hidden=hidden, activation='relu'),
           norm=layers.LayerNorm(epsilon=1e-6), dropout=dropout),
-      final_norm=None, embed_scale=True, embed_dropout=dropout,
-      embed_std=width ** -0.5)
+      final_norm=None, embed=parts.Embed(
+          scale='sqrt_width', dropout=dropout, std=width ** -0.5))
 
 
 def t5(width: int, num_layers: int, num_heads: int, hidden: int, *,
@@ -52,8 +53,9 @@ def t5(width: int, num_layers: int, num_heads: int, hidden: int, *,
               hidden=hidden, activation='relu' if first else 'gelu_tanh',
               gated=not first, bias=False, dropout=dropout),
           norm=norm, dropout=dropout),
-      final_norm=norm, tied=first, head_scale=first, embed_dropout=dropout,
-      embed_std=1.0)
+      final_norm=norm, embed=parts.Embed(dropout=dropout, std=1.0),
+      head=parts.Head(scale='rsqrt_width') if first
+      else parts.Head(tied=False))
 
 
 PRESETS: dict[str, encoder_decoder.EncoderDecoderConfig] = {

@@ -7,6 +7,7 @@ one; None takes the run's.
 import dataclasses
 
 from lmjax.models import encoder
+from lmjax.models import parts
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
@@ -15,8 +16,9 @@ from lmjax.nn import positions
 
 
 def bert(width: int, num_layers: int, num_heads: int, *,
-         hidden: int | None = None, activation: encoder.Activation = 'gelu',
-         epsilon: float = 1e-12, dropout: float = 0.1,
+         hidden: int | None = None, activation: layers.Activation = 'gelu',
+         epsilon: float = 1e-12, dropout: float = 0.1, types: int = 2,
+         size: int | None = None,
          **changes) -> encoder.EncoderConfig:
   """Returns an encoder in the style of BERT (Devlin et al., 1810.04805).
 
@@ -28,6 +30,8 @@ def bert(width: int, num_layers: int, num_heads: int, *,
     activation: Of the MLP and the token head.
     epsilon: Of all norms.
     dropout: Rate everywhere.
+    types: How many types of token have an embedding.
+    size: E, the size of embeddings; by default `width`.
     **changes: Other fields of `EncoderConfig`.
   """
   norm = layers.LayerNorm(epsilon=epsilon)
@@ -37,8 +41,10 @@ def bert(width: int, num_layers: int, num_heads: int, *,
           mixer=attention.AttentionConfig(num_heads, dropout=dropout),
           mlp=layers.MLPConfig(hidden or 4 * width, activation),
           norm=norm, dropout=dropout),
-      embed_norm=norm, embed_dropout=dropout,
-      tokens=encoder.TokenHead(activation, norm), pooler=encoder.Pooler())
+      embed=parts.TypedEmbed(
+          size=size, norm=norm, dropout=dropout, types=types),
+      tokens=parts.TokenHead(activation=activation, norm=norm),
+      pooler=encoder.Pooler())
   return dataclasses.replace(config, **changes)
 
 
@@ -46,7 +52,8 @@ def roberta(width: int, num_layers: int, num_heads: int,
             **changes) -> encoder.EncoderConfig:
   """Returns an encoder in the style of RoBERTa (Liu et al., 1907.11692)."""
   return bert(width, num_layers, num_heads, epsilon=1e-5, **(dict(
-      vocab_size=50265, position_offset=2, num_types=1, pooler=None)
+      vocab_size=50265, positions=positions.Learned(offset=2), types=1,
+      pooler=None)
       | changes))
 
 
@@ -54,17 +61,17 @@ def albert(width: int, num_layers: int, num_heads: int,
            **changes) -> encoder.EncoderConfig:
   """Returns an encoder in the style of ALBERT (Lan et al., 1909.11942)."""
   return bert(width, num_layers, num_heads, activation='gelu_tanh', **(dict(
-      vocab_size=30000, embedding_size=128, shared_layers=True, dropout=0.0)
+      vocab_size=30000, size=128, shared_layers=True, dropout=0.0)
       | changes))
 
 
 def electra(width: int, num_layers: int, num_heads: int, *,
             generator: bool = False, **changes) -> encoder.EncoderConfig:
   """Returns one encoder of ELECTRA's two (Clark et al., 2003.10555)."""
-  head = encoder.TokenHead() if generator else None
+  head = parts.TokenHead() if generator else None
   replaced = None if generator else encoder.ReplacedHead()
   return bert(width, num_layers, num_heads, **(dict(
-      embedding_size=128, pooler=None, tokens=head, replaced=replaced)
+      size=128, pooler=None, tokens=head, replaced=replaced)
       | changes))
 
 
@@ -84,12 +91,12 @@ def modern(width: int, num_layers: int, num_heads: int, hidden: int, *,
               num_heads, bias=False, out_bias=False),
           mlp=layers.MLPConfig(hidden, 'gelu', gated=True, bias=False),
           norm=norm),
-      positions=positions.Rotary(theta=160_000.0), num_types=0,
+      positions=positions.Rotary(theta=160_000.0),
       pattern=pattern_lib.LocalGlobal(
           window=65, every=3, global_layer='first',
           local_positions=positions.Rotary(theta=10_000.0)),
-      embed_norm=norm, final_norm=norm,
-      tokens=encoder.TokenHead('gelu', norm, bias=False))
+      embed=parts.TypedEmbed(norm=norm, types=0), final_norm=norm,
+      tokens=parts.TokenHead(norm=norm, transform_bias=False))
   return dataclasses.replace(config, **changes)
 
 
@@ -102,7 +109,7 @@ PRESETS: dict[str, encoder.EncoderConfig] = {
             local_positions=positions.Rotary(theta=10_000.0))),
     'bert_base': bert(768, 12, 12),
     'bert_large': bert(1024, 24, 16),
-    'distilbert': bert(768, 6, 12, num_types=0, pooler=None),
+    'distilbert': bert(768, 6, 12, types=0, pooler=None),
     'roberta_base': roberta(768, 12, 12),
     'albert_base': albert(768, 12, 12),
     'electra_small': electra(256, 12, 4),

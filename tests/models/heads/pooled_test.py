@@ -16,6 +16,7 @@ from lmjax.models import encoder_decoder
 from lmjax.models.heads import pooled as pooled_lib
 from lmjax.models.heads import warm_start
 from lmjax.models import lstm
+from lmjax.models import parts
 from lmjax.models.presets import decoders
 from lmjax.models import xlnet
 from lmjax.testing import hot
@@ -40,7 +41,7 @@ def apply(model, params, inputs=INPUTS, positions=POSITIONS, segments=SEGMENTS):
 
 @pytest.mark.parametrize('tied', [True, False])
 def test_parameters_are_the_backbones_and_a_head(tied):
-  backbone = dataclasses.replace(TINY, tied=tied)
+  backbone = dataclasses.replace(TINY, head=parts.Head(tied=tied))
   _, params = built(backbone)
   pretrained = cost.shapes(backbone)
   own = {path: leaf.shape for path, leaf in trees.items(params)}
@@ -137,8 +138,8 @@ BACKBONES = {
     'encoder': encoder.EncoderConfig(
         vocab_size=11, context=8, width=16, num_layers=1),
     'electra': electra.ElectraConfig(
-        encoder.EncoderConfig(vocab_size=11, context=8, width=8,
-                              embedding_size=16, num_layers=1),
+        encoder.EncoderConfig(vocab_size=11, context=8, width=8, num_layers=1,
+                              embed=parts.TypedEmbed(size=16)),
         encoder.EncoderConfig(vocab_size=11, context=8, width=16, num_layers=1,
                               tokens=None, replaced=encoder.ReplacedHead())),
     'encoder_decoder': encoder_decoder.EncoderDecoderConfig(

@@ -108,11 +108,11 @@ def replace(config, path, value):
 @pytest.mark.slow
 @pytest.mark.parametrize('name, path, value', [
     ('transformer', 'block.norm', layers.LayerNorm(epsilon=1e-3)),
-    ('transformer', 'embed_scale', False),
+    ('transformer', 'embed.scale', 1.0),
     ('transformer', 'positions', positions.Sinusoidal(theta=9_990.0)),
     ('transformer', 'block.mlp.activation', 'gelu'),
     ('t5', 'block.mixer.scale', None),
-    ('t5', 'head_scale', False),
+    ('t5', 'head.scale', 1.0),
     ('t5', 'positions', positions.Relative(8, 24)),
     ('t5', 'block.norm', layers.RMSNorm(epsilon=1e-4)),
     ('t5_1_1', 'block.mlp.activation', 'gelu'),

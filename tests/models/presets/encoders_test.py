@@ -90,9 +90,9 @@ def test_toys_are_below_a_million_parameters(name):
 
 BERT = encoders.bert(32, 2, 4, vocab_size=61, context=48)
 ROBERTA = encoders.roberta(
-    32, 2, 4, vocab_size=61, context=48, pooler=encoder.Pooler(), num_types=2)
+    32, 2, 4, vocab_size=61, context=48, pooler=encoder.Pooler(), types=2)
 ALBERT = encoders.albert(
-    32, 3, 4, vocab_size=61, context=48, embedding_size=12)
+    32, 3, 4, vocab_size=61, context=48, size=12)
 MODERN = encoders.modern(
     32, 4, 4, 24, vocab_size=61, context=48,
     pattern=pattern.LocalGlobal(
@@ -125,7 +125,7 @@ def relative_errors(name, mutated=None):
 
   def outputs(model):
     x_BTD, _ = model.hidden(
-        IDS, types_BT=TYPES if config.num_types else None)
+        IDS, types_BT=TYPES if config.embed.types else None)
     if config.pooler is None:
       return (model.logits(x_BTD),)
     return model.logits(x_BTD), model.pooled(x_BTD), model.pair_logits(x_BTD)
@@ -151,7 +151,7 @@ def replace(config, path, value):
 @pytest.mark.slow
 @pytest.mark.parametrize('name, path, value', [
     ('bert', 'block.norm', layers.LayerNorm(epsilon=1e-4)),
-    ('bert', 'embed_norm', layers.LayerNorm(epsilon=1e-4)),
+    ('bert', 'embed.norm', layers.LayerNorm(epsilon=1e-4)),
     ('bert', 'tokens.norm', layers.LayerNorm(epsilon=1e-4)),
     ('bert', 'block.mlp.activation', 'gelu_tanh'),
     ('bert', 'tokens.activation', 'gelu_tanh'),

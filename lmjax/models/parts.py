@@ -1,0 +1,280 @@
+"""The two ends of a Transformer, alike in all families: embeddings and head.
+
+`Embed` says how token ids become what the first block reads, `Head` how hidden
+states become logits. A model's config holds one of each, and its module what
+they build.
+"""
+import dataclasses
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lmjax.core import errors
+from lmjax.nn import layers
+from lmjax.nn import positions as positions_lib
+
+
+NORM = layers.LayerNorm(epsilon=1e-12)  # BERT's.
+
+
+@dataclasses.dataclass(frozen=True)
+class Embed:
+  """Token embeddings, and what is done to them before the first block.
+
+  A token's embedding is scaled; its position is added; then come the norm and
+  dropout.
+
+  Attributes:
+    size: E, the size of the embeddings; None means D, the model's width. Where
+      it is not D, a dense layer `widen` leads from one to the other.
+    widen: Whether that layer comes 'last', so that positions and norm have size
+      E (ALBERT, ELECTRA), or 'first', so that they have size D (OPT-350m).
+    widen_bias: Whether that layer has a bias.
+    scale: Multiplies the embeddings; 'sqrt_width' is sqrt(D).
+    norm: The norm of the sum, or None.
+    dropout: Rate of dropout after it.
+    std: Standard deviation of initial embeddings; None means the model's.
+
+  References:
+    Lan et al., ALBERT, arXiv:1909.11942, section 3.1 (factorised); Zhang et
+    al., OPT, arXiv:2205.01068; Vaswani et al., arXiv:1706.03762, section 3.4
+    (scale); Le Scao et al., BLOOM, arXiv:2211.05100, section 3.2 (norm).
+  """
+  size: int | None = None
+  widen: Literal['first', 'last'] = 'last'
+  widen_bias: bool = True
+  scale: float | Literal['sqrt_width'] = 1.0
+  norm: layers.Norm | None = None
+  dropout: float = 0.0
+  std: float | None = None
+
+  types = 0  # All tokens are of one type, which has no embedding.
+
+  def __post_init__(self):
+    for field, least in (('size', 1), ('types', 0)):
+      value = getattr(self, field)
+      if value is not None and value < least:
+        raise errors.InputError(
+            f'embed.{field} should be at least {least}; got {value}.')
+    if not 0 <= self.dropout < 1:
+      raise errors.InputError(
+          f'embed.dropout should be in [0, 1); got {self.dropout}.')
+
+  def table_size(self, width: int) -> int:
+    """Returns E in a model of this width."""
+    return self.size or width
+
+  def multiplier(self, width: int) -> float:
+    """Returns what embeddings are multiplied by in a model of this width."""
+    return width ** 0.5 if self.scale == 'sqrt_width' else self.scale
+
+  def table(self, vocab_size: int, width: int, policy: layers.Policy
+            ) -> layers.Embedding:
+    """Returns the table of the tokens' embeddings."""
+    if self.std is not None:
+      policy = dataclasses.replace(policy, init_std=self.std)
+    return layers.Embedding(vocab_size, self.table_size(width), policy)
+
+  def widened(self, x_BTE: jax.Array, width: int, policy: layers.Policy
+              ) -> jax.Array:
+    """Returns `x_BTD` by the layer `widen`, or as it is if E is D already.
+
+    The layer is a parameter of the module whose compact method calls this.
+    """
+    if x_BTE.shape[-1] == width:
+      return x_BTE
+    return layers.Dense(width, policy, self.widen_bias, name='widen')(x_BTE)
+
+
+@dataclasses.dataclass(frozen=True)
+class TypedEmbed(Embed):
+  """Embeddings to which a vector of the token's type is added too.
+
+  Attributes:
+    norm: The norm of the sum, or None.
+    types: How many types there are, such as first and second text; 0 for none.
+
+  References:
+    Devlin et al., BERT, arXiv:1810.04805, section 3.
+  """
+  norm: layers.Norm | None = NORM
+  types: int = 2
+
+
+class Embeddings(nn.Module):
+  """Token ids in, what the first block reads out; except for a last `widen`.
+
+  Parameters: `embed`, `positions` (where learned), `types`, `embed_norm` and
+  `widen` (where it comes first).
+
+  Attributes:
+    config: How.
+    vocab_size: V.
+    width: D.
+    context: How many positions there are.
+    positions: How positions enter.
+    policy: How layers compute and start.
+    table: The embeddings of another module to use instead of `embed`.
+  """
+  config: Embed
+  vocab_size: int
+  width: int
+  context: int
+  positions: positions_lib.Positions
+  policy: layers.Policy
+  table: layers.Embedding | None = None
+
+  def setup(self):
+    config = self.config
+    if self.table is None:
+      self.embed = config.table(self.vocab_size, self.width, self.policy)
+    if config.types:
+      self.types = layers.Embedding(
+          config.types, config.table_size(self.width), self.policy)
+    # What is dropped depends on the name.
+    self.drop = layers.Dropout(config.dropout, name='Dropout_0')
+
+  @property
+  def tokens(self) -> layers.Embedding:
+    """The table of the tokens' embeddings, which a tied head reads."""
+    return self.embed if self.table is None else self.table
+
+  @nn.compact
+  def __call__(self, inputs_BT: jax.Array, positions_BT: jax.Array,
+               types_BT: jax.Array | None = None, *, train: bool = False
+               ) -> jax.Array:
+    """Returns the embeddings, `x_BTE`, or `x_BTD` if they are widened first.
+
+    Args:
+      inputs_BT: Token ids.
+      positions_BT: Their positions.
+      types_BT: The type of each token; all 0 by default.
+      train: Whether dropout is on.
+    """
+    config = self.config
+    x_BTE = _times(self.tokens(inputs_BT), config.multiplier(self.width))
+    if config.types:
+      x_BTE += self.types(
+          jnp.zeros_like(inputs_BT) if types_BT is None else types_BT)
+    if config.widen == 'first':
+      x_BTE = config.widened(x_BTE, self.width, self.policy)
+    x_BTE = self.positions.embed(
+        x_BTE, positions_BT, self.context, self.policy)
+    if config.norm is not None:
+      x_BTE = config.norm.build('embed_norm')(x_BTE)
+    return self.drop(x_BTE, deterministic=not train)
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+  """Logits of tokens: a product of hidden states with one vector a token.
+
+  Attributes:
+    tied: Whether the vectors are the token embeddings. Where these are not of
+      size D, a dense layer `narrow`, without a bias, leads there first.
+    bias: Whether logits have a bias.
+    scale: Multiplies hidden states before the product; 'rsqrt_width' is
+      D ** -0.5.
+    softcap: If given, logits become softcap * tanh(logits / softcap).
+
+  References:
+    Press and Wolf, arXiv:1608.05859 (tied); Raffel et al., T5,
+    arXiv:1910.10683 (its released code scales by D ** -0.5 where tied); Gemma
+    Team, Gemma 2, arXiv:2408.00118, section 2 (soft-capping).
+  """
+  tied: bool = True
+  bias: bool = False
+  scale: float | Literal['rsqrt_width'] = 1.0
+  softcap: float | None = None
+
+  def multiplier(self, width: int) -> float:
+    """Returns what hidden states of this width are multiplied by."""
+    return width ** -0.5 if self.scale == 'rsqrt_width' else self.scale
+
+  def read(self, x_BTD: jax.Array, size: int, policy: layers.Policy
+           ) -> jax.Array:
+    """Returns what is multiplied with vectors of this size, `x_BTE`.
+
+    Layers are parameters of the module whose compact method calls this.
+    """
+    if x_BTD.shape[-1] == size:
+      return x_BTD
+    return layers.Dense(size, policy, use_bias=False, name='narrow')(x_BTD)
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenHead(Head):
+  """A head that first transforms hidden states: dense, activation, norm.
+
+  Attributes:
+    bias: Whether logits have a bias.
+    activation: After the dense layer.
+    norm: After the activation.
+    transform_bias: Whether the dense layer has a bias.
+
+  References:
+    Devlin et al., BERT, arXiv:1810.04805, section 3.1, task 1; the transform
+    is that of the released code.
+  """
+  bias: bool = True
+  activation: layers.Activation = 'gelu'
+  norm: layers.Norm = NORM
+  transform_bias: bool = True
+
+  def read(self, x_BTD, size, policy):
+    x_BTE = layers.Dense(
+        size, policy, self.transform_bias, name='transform')(x_BTD)
+    return self.norm.build('norm')(layers.ACTIVATIONS[self.activation](x_BTE))
+
+
+Heads = Head | TokenHead
+
+
+class Logits(nn.Module):
+  """Hidden states in, logits out.
+
+  Parameters: `kernel` (where untied), `bias`, and those of what is read:
+  `narrow`, or `transform` and `norm`.
+
+  Attributes:
+    config: How.
+    vocab_size: V.
+    policy: How layers compute and start.
+  """
+  config: Heads
+  vocab_size: int
+  policy: layers.Policy
+
+  def setup(self):
+    config = self.config
+    if not config.tied:
+      self.own = layers.Head(self.vocab_size, self.policy, config.bias)
+      nn.share_scope(self, self.own)  # `head/kernel`, not `head/own/kernel`.
+    elif config.bias:
+      self.bias = self.param(
+          'bias', nn.initializers.zeros, (self.vocab_size,))
+
+  @nn.compact
+  def __call__(self, x_BTD: jax.Array, table: layers.Embedding) -> jax.Array:
+    """Returns float32 `logits_BTV`.
+
+    Args:
+      x_BTD: Hidden states.
+      table: The token embeddings, which a tied head reads.
+    """
+    config, width = self.config, x_BTD.shape[-1]
+    x_BTD = _times(x_BTD, config.multiplier(width))
+    x_BTE = config.read(
+        x_BTD, table.features if config.tied else width, self.policy)
+    logits_BTV = table.logits(x_BTE) if config.tied else self.own(x_BTE)
+    if config.tied and config.bias:
+      logits_BTV += self.bias[None, None]
+    if config.softcap is not None:
+      logits_BTV = config.softcap * jnp.tanh(logits_BTV / config.softcap)
+    return logits_BTV
+
+
+def _times(x: jax.Array, multiplier: float) -> jax.Array:
+  return x if multiplier == 1.0 else x * jnp.asarray(multiplier, x.dtype)
