@@ -24,7 +24,7 @@ from lmjax.core import secrets
 from lmjax.core import terminal
 
 T = TypeVar('T')
-_UNREAD = 128 + 13  # As a shell tells of a command that SIGPIPE ended.
+_UNREAD = 128 + 13  # A shell's exit code for a command ended by SIGPIPE.
 _HELP = ('--help', '-help', '-h', '--helpshort', '-helpshort')
 
 
@@ -115,7 +115,7 @@ def _told(main):
     try:
       main(argv)
       sys.stdout.flush()
-    except BrokenPipeError:  # Such as `| head`, which has seen enough.
+    except BrokenPipeError:  # The reader has ended, as in `| head`.
       os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
       sys.exit(_UNREAD)
     except (errors.InputError, errors.RunError, KeyboardInterrupt) as error:
@@ -169,10 +169,11 @@ flags.disclaim_key_flags()  # --help lists `config_flag` under the script.
 def writing(path: str | None) -> Iterator[TextIO]:
   """Yields a file that appears under `path` when the block ends, or stdout.
 
+  A pipe or a device is written immediately. If `path` is a link, the file that
+  it leads to is replaced.
+
   Args:
     path: The file's path, the value of --out; None stands for stdout.
-
-  A pipe or a device is written as it comes, and a link's file in its place.
 
   Raises:
     InputError: If the file cannot be written.

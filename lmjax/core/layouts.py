@@ -1,15 +1,16 @@
-"""Parameters of layers, stacked or apart: one layout as another, by names.
+"""Conversion between the two layouts of a stack of layers: looped and scanned.
 
-A stack of layers (see `nn.stack`) names its parameters in one of two ways.
-Looped, each layer has its own, `layer_0/...`, `layer_1/...` and so on. Scanned,
-the layers that repeat are under `layers/...`, each array with a leading axis of
-the repetitions; where a period of several layers repeats, under `layers/
-place_0/...`, `layers/place_1/...`. Layers before the first period and after the
-last whole one are `layer_i/...` as in a loop, each under its own number.
+A stack of layers (see `nn.stack`) names its parameters in one of two ways. In
+the looped layout each layer has its own parameters, `layer_0/...`,
+`layer_1/...` and so on. In the scanned layout the repeated layers are under
+`layers/...`, and each array has a leading axis, the repetition; if a period of
+several layers repeats, they are under `layers/place_0/...`,
+`layers/place_1/...`. Layers before the first period and after the last whole
+one are named `layer_i/...` as in a loop, each with its own number.
 
-These names say all that a conversion needs, wherever in a tree they are: in a
-side of an encoder-decoder, in moments of an optimizer, or in averages. Values
-are not changed.
+A conversion needs only these names, so it works anywhere in a tree: in one side
+of an encoder-decoder, in the moments of an optimizer, or in averages. Values do
+not change.
 """
 from collections.abc import Iterator, Mapping, Sequence
 import re
@@ -28,14 +29,14 @@ _PLACE = re.compile(r'place_(\d+)')
 
 
 def looped(tree: Any) -> Any:
-  """Returns a tree with all layers apart.
+  """Returns a tree in the looped layout.
 
   Args:
     tree: Nested mappings of arrays.
 
   Raises:
-    InputError: If the stacked arrays of one stack differ in their leading axis,
-      or a layer is there twice.
+    InputError: If the arrays of a stack differ in their leading axis, or a
+      layer occurs twice.
 
   Example:
     >>> looped({'layers': {'bias': np.arange(2)}, 'norm': {'bias': 5}})
@@ -50,20 +51,20 @@ array(1)}}
 
 
 def like(tree: Any, target: Any) -> Any:
-  """Returns a tree in the layout of another.
+  """Returns a tree in the layout of another tree.
 
   Args:
     tree: Nested mappings of arrays.
-    target: A tree whose names say the layout, such as the shapes of a model's
-      parameters. Its leaves are not looked at, and it may have other names
-      besides, or lack some.
+    target: A tree whose names define the layout, such as the shapes of a
+      model's parameters. Its leaves are not read, and it may have additional
+      names or lack some.
 
   Returns:
-    The tree itself if it is in that layout.
+    The converted tree, or `tree` itself if it has that layout.
 
   Raises:
-    InputError: If layers that are to be stacked do not have the same arrays, or
-      are not in whole periods.
+    InputError: If layers to be stacked do not have the same arrays, or do not
+      form whole periods.
 
   Example:
     >>> apart = {f'layer_{i}': {'bias': np.array(i)} for i in range(3)}
@@ -78,7 +79,7 @@ def like(tree: Any, target: Any) -> Any:
 
 
 def alike(tree: Any, target: Any) -> bool:
-  """Returns whether all layers are stacked in one tree as in the other."""
+  """Returns whether two trees have the same layout of layers."""
   if not isinstance(tree, Mapping) or not isinstance(target, Mapping):
     return True
   if _period(tree) != _period(target) or (
@@ -89,7 +90,7 @@ def alike(tree: Any, target: Any) -> bool:
 
 
 def stacked(path: str) -> str | None:
-  """Returns the part of a path that is a stack of one layer, or None.
+  """Returns the part of a path that leads to a stacked layer, or None.
 
   Example:
     >>> stacked('decoder/layers/mlp/in/kernel')
@@ -107,7 +108,7 @@ def stacked(path: str) -> str | None:
 
 
 def _period(node: Mapping[str, Any]) -> int:
-  """Returns how many layers a stacked period has; 0 if none is stacked."""
+  """Returns the number of layers in a stacked period; 0 if none is stacked."""
   inner = node.get(STACKED)
   if not isinstance(inner, Mapping):
     return 0
@@ -115,33 +116,33 @@ def _period(node: Mapping[str, Any]) -> int:
 
 
 def _first(node: Mapping[str, Any]) -> int:
-  """Returns the number of the first layer that is not apart."""
+  """Returns the number of the first stacked layer."""
   apart = set(_numbered(node, _LAYER))
   return next(number for number in range(len(apart) + 1)
               if number not in apart)
 
 
 def _numbered(node: Mapping[str, Any], pattern: re.Pattern) -> list[int]:
-  """Returns the numbers in the names that a pattern meets, in order."""
+  """Returns the numbers in the names that match a pattern, in order."""
   return sorted(int(found[1]) for found in map(pattern.fullmatch, node)
                 if found)
 
 
 def _places(inner: Any, period: int) -> Iterator[Any]:
-  """Yields what is stacked for each layer of a period."""
+  """Yields the stacked arrays of each layer of a period."""
   whole = not (isinstance(inner, Mapping) and _numbered(inner, _PLACE))
   for place in range(period):
     yield inner if whole else inner[f'place_{place}']
 
 
 def _unstacked(node: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns a node whose own layers are apart."""
+  """Returns a node with its own layers in the looped layout."""
   period, first, inner = _period(node), _first(node), node[STACKED]
   counts = {leaf.shape[:1] for leaf in jax.tree.leaves(inner)}
   if len(counts) != 1 or counts == {()}:
     raise errors.InputError(
-        'The arrays of stacked layers should all have one leading axis, that '
-        f'of the layers; got axes of {sorted(counts)}.')
+        'The arrays of stacked layers should all have the same leading axis, '
+        f'the layers; got axes of {sorted(counts)}.')
   (repeats,), = counts
   out = {name: value for name, value in node.items() if name != STACKED}
   for number in range(repeats):
@@ -149,7 +150,7 @@ def _unstacked(node: Mapping[str, Any]) -> dict[str, Any]:
       name = f'layer_{first + number * period + place}'
       if name in out:
         raise errors.InputError(
-            f'{name} is there twice: apart, and among {repeats} periods of '
+            f'{name} occurs twice: by itself, and among {repeats} periods of '
             f'{period} stacked layers.')
       out[name] = jax.tree.map(lambda leaf: leaf[number, ...], values)
   return out
@@ -172,7 +173,7 @@ def _restacked(node: Any, target: Any) -> Any:
     return out
   if len(numbers) % period:
     raise errors.InputError(
-        f'Layers are to be stacked in periods of {period}, but there are '
+        f'Layers should be stacked in periods of {period}, but there are '
         f'{len(numbers)}: {", ".join(sorted(taken))}.')
   stacks = []
   for place, inner in enumerate(_places(target[STACKED], period)):
@@ -185,7 +186,7 @@ def _restacked(node: Any, target: Any) -> Any:
 
 
 def _stack(names: Sequence[str], layers: Sequence[Any]) -> Any:
-  """Returns layers as one, with a leading axis."""
+  """Returns layers stacked along a new leading axis."""
   shapes = [{path: jnp.shape(leaf) for path, leaf in trees.items(layer)}
             for layer in layers]
   for name, other in zip(names, shapes):
@@ -193,13 +194,13 @@ def _stack(names: Sequence[str], layers: Sequence[Any]) -> Any:
                     if shapes[0].get(path) != other.get(path))
     if differ:
       raise errors.InputError(
-          f'{names[0]} and {name} are to be stacked, but differ in {differ[0]}:'
-          f' {shapes[0].get(differ[0], "absent")} and '
+          f'{names[0]} and {name} cannot be stacked, as they differ in '
+          f'{differ[0]}: {shapes[0].get(differ[0], "absent")} and '
           f'{other.get(differ[0], "absent")}.')
   return jax.tree.map(_joined, *layers)
 
 
 def _joined(*leaves):
-  """Returns arrays with a leading axis: in host memory if they are there."""
+  """Returns arrays stacked along a new axis, on the host if all are there."""
   on_host = all(isinstance(leaf, np.ndarray) for leaf in leaves)
   return (np if on_host else jnp).stack(leaves)

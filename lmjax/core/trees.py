@@ -28,10 +28,10 @@ def map_paths(function: Callable[[str, Any], Any], tree: Any) -> Any:
 
 
 def nested(leaves: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-  """Returns leaves as nested dicts, a level for each part of their paths.
+  """Returns leaves as nested dicts, with one level for each part of a path.
 
   Args:
-    leaves: Pairs (path, leaf), such as `items` yields of any tree.
+    leaves: Pairs (path, leaf), such as those from `items`.
 
   Example:
     >>> nested({'mlp/in/kernel': 1, 'mlp/out/kernel': 2}.items())

@@ -117,8 +117,8 @@ def check_stages(model: Any, sizes: Mapping[str, int]) -> None:
   """Checks that a model's layers can be divided into pipeline stages.
 
   Raises:
-    InputError: If the layers are not scanned, are not in whole periods that are
-      alike, have a mixture of experts, or do not divide over `stage`.
+    InputError: If the layers are not scanned, do not form whole periods of a
+      pattern, have a mixture of experts, or do not divide over `stage`.
   """
   stages, alike = sizes['stage'], model.traits.stages
   if stages == 1:
@@ -126,8 +126,8 @@ def check_stages(model: Any, sizes: Mapping[str, int]) -> None:
   if not alike:
     raise errors.InputError(
         f'stage:{stages} divides scanned layers: choose a decoder or an '
-        'encoder, with --config.model.scan=True, layers of their own, and if '
-        'they differ by a pattern, whole periods of it; got '
+        'encoder with --config.model.scan=True, whose layers do not share '
+        'parameters and form whole periods of their pattern; got '
         f'{type(model).__name__} with scan={_fields(model).get("scan")} and '
         f'{model.num_layers} layers.')
   if model.traits.mixture is not None:

@@ -130,7 +130,7 @@ def spec(path: str, shape: Sequence[int], sizes: Mapping[str, int],
   names = names[-len(shape):] if shape else []
   names = [None] * (len(shape) - len(names)) + names
   stacked = layouts.stacked(path) is not None
-  if stacked:  # It has a leading axis, the layer.
+  if stacked:  # Such an array has a leading layer axis.
     names[0] = LOGICAL['layers'][0]
   cut = [name if name and sizes[name] > 1 and size % sizes[name] == 0 else None
          for name, size in zip(names, shape)]

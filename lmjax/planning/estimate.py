@@ -221,7 +221,7 @@ def _share(model, tensor):
 
 
 def _share_of_block(block, tensor, width):
-  """Returns the config of the block that such a device computes."""
+  """Returns the config of one device's part of a block."""
   mixer, mlp = block.mixer, block.mlp
   for name, count in (('mixer.num_heads', mixer.num_heads),
                       ('mixer.num_kv_heads', mixer.kv_heads),

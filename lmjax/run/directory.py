@@ -80,7 +80,7 @@ class RunDir:
 
   @property
   def task(self) -> pathlib.Path:
-    """What a fine-tuned run knows of its task, such as names of classes."""
+    """Facts about the task of a fine-tuned run, such as names of classes."""
     return self.path / 'task.json'
 
   @property

@@ -139,9 +139,9 @@ def test_shapes_are_converted_as_arrays_are():
      {'layers': {}}, r'differ in a: \(2,\) and absent'),
     ({f'layer_{i}': np.ones(2) for i in range(3)},
      {'layers': {'place_0': {}, 'place_1': {}}}, 'periods of 2, but .* are 3'),
-    ({'layers': {'a': np.ones(2), 'b': np.ones(3)}}, {}, 'one leading axis'),
+    ({'layers': {'a': np.ones(2), 'b': np.ones(3)}}, {}, 'same leading axis'),
     ({'layers': {'a': np.ones(2)}, 'layer_1': np.ones(1)}, {},
-     'layer_1 is there twice')])
+     'layer_1 occurs twice')])
 def test_layers_that_cannot_be_converted_are_refused(tree, target, says):
   with pytest.raises(errors.InputError, match=says):
     layouts.like(tree, target)

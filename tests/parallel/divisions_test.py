@@ -65,7 +65,7 @@ def test_what_divides_passes(model, mesh, options):
      r'model.pattern.period.1.block.mixer.num_heads is 6.*has tensor:3'),
     (PERIODS, 'stage:2', {},
      'is 6, which, in periods of 2, does .*has stage:1, .*num_layers is 8'),
-    (APART, 'stage:2', {}, 'by a pattern, whole periods.*and 4 layers')])
+    (APART, 'stage:2', {}, 'whole periods of their.*and 4 layers')])
 def test_what_does_not_is_refused(model, mesh, options, says):
   with pytest.raises(errors.InputError, match=says):
     divisions.check(model, sharding.parse(mesh), **dict(rows=8) | options)
