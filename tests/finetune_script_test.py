@@ -264,7 +264,8 @@ def test_two_tasks_are_learned_by_one_encoder(tmp_path, capsys):
       CONFIG, task=together.Together((
           dataclasses.replace(CONFIG.task, features=features, head=head),
           regression.Regression(
-              labelled.Labelled(in_memory.InMemory(counts), held_out=0.2),
+              labelled.Labelled(in_memory.InMemory(counts), held_out=0.2,
+                                valid=in_memory.InMemory(counts[:1])),
               features, head)), ('has_a', 'how_many')),
       model=encoder.EncoderConfig(
           context=16, width=16, num_layers=1, tokens=None, block=MODEL.block),
@@ -297,6 +298,15 @@ def test_two_tasks_are_learned_by_one_encoder(tmp_path, capsys):
   trained = {key for row in metrics for key in row}
   assert {'has_a/accuracy', 'how_many/loss', 'valid/loss', 'valid/has_a/loss',
           'valid/how_many/spearman'} <= trained
+
+  again = tuned.load(run).predict([answers[0]['text']])
+  assert [line['task'] for line in again] == ['has_a', 'how_many']
+  assert again[0] == {'index': 0} | {
+      key: value for key, value in answers[0].items() if key != 'label'}
+
+  # Of the one example that it is validated on there is no correlation.
+  assert {row['valid/how_many/pearson'] for row in metrics
+          if 'valid/how_many/pearson' in row} == {'nan'}
 
 
 @pytest.mark.slow

@@ -13,6 +13,8 @@ from lmjax.data import text
 from lmjax.data import tokenizers
 from lmjax.interop import taught
 from lmjax.models import counted
+from lmjax import tasks
+from lmjax.tasks import together
 from lmjax.training import optimizers
 
 FIELDS = [  # A table, and the fields that offer what is in it.
@@ -24,6 +26,8 @@ FIELDS = [  # A table, and the fields that offer what is in it.
     (models.MODELS, [(experiment.Pretrain, 'model'),
                      (experiment.Finetune, 'model')]),
     (counted.COUNTED, [(experiment.Count, 'model')]),
+    (tasks.TASKS | {'Together': together.Together},
+     [(experiment.Finetune, 'task')]),
     (optimizers.OPTIMIZERS, [(experiment.Pretrain, 'optimizer'),
                              (experiment.Finetune, 'optimizer')]),
     (objectives.OBJECTIVES | {'Taught': taught.Taught},
@@ -43,6 +47,12 @@ def test_a_table_is_in_the_order_of_its_names():
   for table, _ in FIELDS[:-1]:
     names = [name for name in table if name not in synthetic.LANGUAGES]
     assert names == sorted(names)
+
+
+def test_tasks_of_every_other_kind_are_trained_together():
+  kinds, _ = typing.get_args(
+      typing.get_type_hints(together.Together)['tasks'])
+  assert set(typing.get_args(kinds)) == set(tasks.TASKS.values())
 
 
 def test_every_language_is_a_source():

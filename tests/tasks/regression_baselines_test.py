@@ -15,17 +15,18 @@ def test_the_mean_is_of_training():
   assert fitted(examples(['x'], ['y'], ['z'])).tolist() == [2.5] * 3
 
 
-def test_the_weights_are_those_of_the_penalty_of_least_score():
+@pytest.mark.parametrize('size, features', [(30, 12), (9, 6)])
+def test_the_weights_are_those_of_the_penalty_of_least_score(size, features):
   rng = np.random.default_rng(0)
-  x = rng.normal(size=(30, 12))
+  x = rng.normal(size=(size, features))
   x -= x.mean(axis=0)
-  y = x @ rng.normal(size=12) + 3 * rng.normal(size=30)
+  y = x @ rng.normal(size=features) + 3 * rng.normal(size=size)
   y -= y.mean()
   scores = {}
   for penalty in 10.0 ** np.arange(-2, 5.5, 0.5):
-    inverse = np.linalg.inv(x.T @ x + penalty * np.eye(12))
+    inverse = np.linalg.inv(x.T @ x + penalty * np.eye(features))
     weights = inverse @ x.T @ y
-    free = 30 - 1 - np.trace(x @ inverse @ x.T)
+    free = size - 1 - np.trace(x @ inverse @ x.T)
     scores[np.sum((y - x @ weights)**2) / free**2] = weights
   assert len(scores) > 10
   np.testing.assert_allclose(
