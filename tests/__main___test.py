@@ -20,7 +20,7 @@ def run(*args, path=ROOT):
       check=False, cwd='/', env=os.environ | {'PYTHONPATH': str(path)})
 
 
-def test_each_script_has_its_name():
+def test_each_script_is_found_by_its_name():
   assert main_lib.scripts() == {
       path.stem: path for path in (ROOT / 'experiments').glob('*.py')}
 
@@ -33,7 +33,7 @@ def test_a_script_runs_by_its_name():
 
 
 @pytest.mark.parametrize('args', [(), ('train',)])
-def test_an_unknown_script_is_told_all_names(args, monkeypatch, capsys):
+def test_an_unknown_script_prints_all_names(args, monkeypatch, capsys):
   monkeypatch.setattr(sys, 'argv', ['lmjax', *args])
   with pytest.raises(SystemExit) as ended:
     main_lib.main()

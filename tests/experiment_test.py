@@ -20,7 +20,7 @@ def test_configs_survive_editing(kind):
   assert config_lib.freeze(kind, config_lib.to_dict(kind())) == kind()
 
 
-def test_a_state_is_carried_over_rows_that_go_on():
+def test_continuous_rows_need_truncated_bptt():
   with pytest.raises(errors.InputError, match='Continuous and Causal'):
     experiment.Pretrain(data=pipeline.DataConfig(
         packing=continuous.Continuous(streams=32), batch_size=32))
@@ -30,7 +30,7 @@ def test_a_state_is_carried_over_rows_that_go_on():
 
 @pytest.mark.parametrize('kind', [
     experiment.Pretrain, experiment.Finetune, experiment.Count])
-def test_what_may_change_are_fields(kind):
+def test_the_rules_of_changes_name_fields(kind):
   config = kind()
   if hasattr(config, 'training'):  # With all its parts.
     config = dataclasses.replace(config, training=options.Training(
@@ -42,7 +42,7 @@ def test_what_may_change_are_fields(kind):
   changes.check_names(names, fields)
 
 
-def test_a_mesh_that_cannot_be_is_refused():
+def test_an_impossible_mesh_is_refused():
   for mesh, microbatches, told in (
       ('tensor:8', 1, 'num_heads is 4'), ('data:3', 1, '32 rows.*3 parts'),
       ('fsdp:8', 8, '32 rows.*64 parts.*is 64')):

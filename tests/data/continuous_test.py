@@ -22,7 +22,7 @@ def _batches(lengths, streams, length):
       rows.num_rows // streams)
 
 
-def test_each_row_goes_on_where_that_of_the_step_before_ended():
+def test_each_row_continues_the_row_of_the_step_before():
   batches, steps = _batches([21], streams=2, length=4)
   assert steps == 3
   joined = {key: np.concatenate([batches(s)[key] for s in range(steps)], 1)
@@ -76,7 +76,7 @@ def test_a_loop_over_documents_agrees(lengths, streams, length):
       n for n in range(1, total + 1) if n not in starts]
 
 
-def test_what_cannot_be_streamed_is_refused():
+def test_impossible_streams_are_refused():
   with pytest.raises(errors.InputError, match='streams should be at least 1'):
     continuous.Continuous(0)
   with pytest.raises(errors.InputError, match='streams is 9.*only 9 tokens'):

@@ -35,7 +35,7 @@ def test_without_shuffling_documents_come_in_order():
   assert batches(1)['inputs'].tolist() == [[99], [100]]
 
 
-def test_too_few_documents_are_told():
+def test_too_few_documents_are_refused():
   pytest.importorskip('grain')
   with pytest.raises(errors.InputError, match='batch_size=3 .* 2'):
     on_the_fly.batches([1, 2], _noisy, batch_size=3)

@@ -86,7 +86,7 @@ def test_concatenated_predicts_every_token_but_the_first(lengths, length):
       batch['positions'], np.arange(length)[None] * real)
 
 
-def test_epochs_are_permuted_anew_and_seeds_differ():
+def test_epochs_and_seeds_have_different_orders():
   store = _store([2] * 40)
   rows = packing.Packed().build(store, 8, seed=0)
   first = _all(rows, 0)['inputs']
@@ -133,7 +133,7 @@ def test_crops_are_uniform_over_every_place():
 
 @pytest.mark.parametrize(
     'config', [packing.Packed(), packing.Concatenated(), packing.Crops()])
-def test_a_row_longer_than_the_data_is_told_with_both_numbers(config):
+def test_a_row_longer_than_the_data_is_refused(config):
   with pytest.raises(errors.InputError, match='length=12.*12 tokens'):
     config.build(_store([5, 7]), 12, seed=0)
   assert config.build(_store([5, 7]), 11, seed=0).num_rows >= 1

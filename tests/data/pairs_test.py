@@ -45,7 +45,7 @@ def parts(batch, row):
 
 
 @pytest.mark.parametrize('kind', [pairs.NextSentence, pairs.SentenceOrder])
-def test_rows_are_what_their_labels_say(kind):
+def test_rows_match_their_labels(kind):
   rows = kind().build(STORE, LENGTH, 0, TOKENIZER)
   labels = []
   for epoch in range(30):
@@ -69,7 +69,7 @@ def test_rows_are_what_their_labels_say(kind):
   assert abs(np.mean(labels) - 0.5) < 0.13  # Four deviations of 240.
 
 
-def test_every_token_is_seen_once_an_epoch():
+def test_every_token_is_seen_once_per_epoch():
   rows = pairs.SentenceOrder().build(STORE, LENGTH, 0, TOKENIZER)
   batch = rows.rows(3, np.arange(rows.num_rows))
   seen = np.concatenate(
@@ -90,7 +90,7 @@ def test_a_row_is_a_function_of_seed_epoch_and_index():
     assert np.any(other['inputs'] != whole['inputs'])
 
 
-def test_in_order_without_shuffling():
+def test_rows_are_in_order_without_shuffling():
   rows = pairs.SentenceOrder(shuffle=False).build(STORE, LENGTH, 0, TOKENIZER)
   batch = rows.rows(0, np.arange(8))
   least = [min(map(np.min, parts(batch, row))) for row in range(8)]
@@ -113,7 +113,7 @@ def test_cuts_and_other_texts_come_from_everywhere():
   assert len(others) > 50  # Of 58 tokens.
 
 
-def test_length_does_not_tell_where_a_text_is_from():
+def test_length_does_not_reveal_the_label():
   rows = pairs.NextSentence().build(store_of((9, 18)), LENGTH, 0, TOKENIZER)
   for epoch in range(20):
     batch = rows.rows(epoch, np.arange(rows.num_rows))
@@ -124,6 +124,6 @@ def test_length_does_not_tell_where_a_text_is_from():
     (pairs.NextSentence, store_of((9, 1)), 12, 'kind=SentenceOrder'),
     (pairs.SentenceOrder, store_of((1, 1)), 12, 'No document has the two'),
     (pairs.SentenceOrder, STORE, 4, 'length >= 5; got 4')])
-def test_what_makes_no_pair_is_refused(kind, store, length, message):
+def test_stores_without_pairs_are_refused(kind, store, length, message):
   with pytest.raises(errors.InputError, match=message):
     kind().build(store, length, 0, TOKENIZER)

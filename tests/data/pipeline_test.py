@@ -78,12 +78,12 @@ def test_another_process_gives_the_same_batch(data, tmp_path):
     {'packing': packing.Concatenated()}, {'packing': packing.Packed(False)},
     {'tokenizer': symbols.Bytes(bos=False)},
     {'source': sources.InMemory(TEXTS[:-1])}])
-def test_fingerprints_tell_what_changes_the_batches(data, tmp_path, change):
+def test_fingerprints_hold_what_changes_the_batches(data, tmp_path, change):
   other = dataclasses.replace(CONFIG, **change).build(tmp_path).batches()
   assert other.fingerprint != data.batches().fingerprint
 
 
-def test_splits_are_apart_and_described(data):
+def test_splits_share_no_document_and_are_described(data):
   stores = data.train, data.valid, data.test
   texts = [data.tokenizer.decode(store.document(i))
            for store in stores for i in range(store.num_documents)]
@@ -169,7 +169,7 @@ def test_ids_that_jax_would_clamp_are_refused(data, name, wrong):
     ({'split': splits.HashSplit(valid=1e-9)}, 'valid split .* holds no text'),
     ({'tokenizer': subwords.SentencePiece(path='no.model')}, 'no.model'),
 ])
-def test_what_cannot_be_built_is_told(tmp_path, change, message):
+def test_impossible_data_are_refused(tmp_path, change, message):
   with pytest.raises(errors.InputError, match=message):
     dataclasses.replace(CONFIG, **change).build(tmp_path).batches()
 
@@ -184,7 +184,7 @@ def test_impossible_numbers_are_refused_at_once(change):
 @pytest.mark.parametrize('index, count, message', [
     (0, 5, 'batch_size=12 should be a multiple of the 5'),
     (3, 3, 'Shard 3 of 3')])
-def test_shards_that_do_not_fit_are_told(data, index, count, message):
+def test_shards_that_do_not_fit_are_refused(data, index, count, message):
   with pytest.raises(errors.InputError, match=message):
     data.batches().shard(index, count)
 

@@ -56,7 +56,7 @@ def test_digests_see_ids_borders_and_rules(tmp_path):
   assert len(set(digests)) == 5
 
 
-def test_a_store_is_built_once_and_anew_when_anything_changes(tmp_path):
+def test_a_store_is_rebuilt_only_when_something_changes(tmp_path):
   path = tmp_path / 'a.txt'
   path.write_text('some text')
   source = sources.TextFiles((str(path),))
@@ -82,7 +82,7 @@ def test_tokenizers_of_one_size_do_not_share_a_store(tmp_path):
   assert [store.tokens.tolist() for store in stores] == [[0, 1, 2], [2, 1, 0]]
 
 
-def test_those_who_want_the_same_store_build_it_once(tmp_path):
+def test_processes_build_the_same_store_once(tmp_path):
   reads = []
 
   class Slow(documents_lib.Source):
@@ -122,7 +122,7 @@ token_store.cached(Dying(), symbols.Bytes().build(), sys.argv[1])
 """
 
 
-def test_a_killed_build_leaves_nothing_that_counts(tmp_path):
+def test_a_killed_build_leaves_no_store(tmp_path):
   tokenizer = symbols.Bytes().build()
   for _ in range(2):
     died = subprocess.run(
@@ -175,7 +175,7 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path, name):
   assert store_lib.load(tmp_path / 'store').num_documents == len(TEXTS)
 
 
-def test_a_digest_that_is_not_that_of_the_ids_is_noticed(tmp_path):
+def test_a_wrong_digest_is_noticed(tmp_path):
   store = _build(tmp_path)
   path = tmp_path / 'store/meta.json'
   path.write_text(path.read_text().replace(store.digest, 'a' * 64))
@@ -191,7 +191,7 @@ def test_ids_outside_the_vocabulary_are_never_stored(tmp_path):
         tmp_path / 'store', sources.InMemory(TEXTS), tokenizer)
 
 
-def test_a_document_of_which_no_token_is_left_is_none(tmp_path):
+def test_a_document_without_tokens_is_dropped(tmp_path):
   class Deaf(symbols.ByteTokenizer):
 
     def encode(self, text):
@@ -206,7 +206,7 @@ def test_a_document_of_which_no_token_is_left_is_none(tmp_path):
   assert store.text_bytes.tolist() == [1, 3]
 
 
-def test_what_was_dropped_is_counted(tmp_path):
+def test_dropped_documents_are_counted(tmp_path):
   store = _build(tmp_path, ('a', '', ' \n', 'b'))
   assert store.num_documents == 2
   assert store.meta['counts'] == {

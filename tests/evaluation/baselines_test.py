@@ -93,7 +93,7 @@ def test_stronger_baselines_are_stronger():
   assert bigram == pytest.approx(truth, abs=0.03)
 
 
-def test_bad_documents_are_told():
+def test_bad_documents_are_refused():
   with pytest.raises(errors.InputError, match='two tokens'):
     baselines.Bigram.fit([[1], []], _VOCAB)
   with pytest.raises(errors.InputError, match='id 9, but the vocabulary has 7'):

@@ -48,7 +48,7 @@ def test_pieces_are_the_whole_whatever_their_length(context, full_nats):
     assert found.by_position[-1].low == 16  # Positions go on.
 
 
-def test_without_the_state_a_piece_scores_otherwise(full_nats):
+def test_without_the_state_scores_differ(full_nats):
   found = likelihood.evaluate(
       SCORE_OF(PARAMS), DOCUMENTS[:1], vocab_size=VOCAB,
       context=5, stride=5, batch_size=1)
@@ -56,7 +56,7 @@ def test_without_the_state_a_piece_scores_otherwise(full_nats):
       full_nats[0] + np.log(VOCAB), rel=1e-3)
 
 
-def test_what_cannot_be_carried_is_refused():
+def test_stateless_models_and_bad_contexts_are_refused():
   with pytest.raises(errors.InputError, match='state of a recurrent model'):
     carried.scorer(decoder.DecoderConfig(vocab_size=5).build())
   with pytest.raises(errors.InputError, match='context should be'):

@@ -102,7 +102,7 @@ def _questions(n):
                 int(rng.integers(3))) for _ in range(n)]
 
 
-def test_equals_plain_sums():
+def test_losses_equal_plain_sums():
   items, score = _questions(20), Bigram(_BYTES.vocab_size)
   found = choices.evaluate(score, items, _BYTES, context=64, batch_size=3)
   right, right_norm, gold = [], [], []
@@ -179,7 +179,7 @@ def test_greedy_wants_every_token():
   assert found.accuracy_norm is None and found.chance is None
 
 
-def test_a_loss_that_is_not_finite_is_wrong_and_told():
+def test_a_loss_that_is_not_finite_counts_as_wrong():
   def broken(batch):
     nll_BT, correct_BT = Bigram(_BYTES.vocab_size)(batch)
     return np.where(batch['targets'] == ord('!'), np.nan, nll_BT), correct_BT
@@ -191,7 +191,7 @@ def test_a_loss_that_is_not_finite_is_wrong_and_told():
   assert math.isnan(choices.ChoiceReport.from_dict(tree).nats_per_item)
 
 
-def test_files_by_config(tmp_path):
+def test_a_config_reports_each_file(tmp_path):
   for name in ('one', 'two'):
     (tmp_path / f'{name}.jsonl').write_text(
         '{"query": "a", "choices": ["b", "c"], "gold": 1}\n' * 3)

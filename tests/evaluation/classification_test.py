@@ -16,7 +16,7 @@ def _result(names=('a', 'b', 'c', 'never')):
   return classification.Classification.of(_LABELS, _PREDICTIONS, names)
 
 
-def test_by_hand():
+def test_metrics_equal_hand_computed_ones():
   result = _result()
   assert result.confusion_CC.tolist() == [
       [2, 1, 1, 0], [1, 1, 0, 0], [0, 0, 2, 0], [0, 0, 0, 0]]
@@ -29,12 +29,12 @@ def test_by_hand():
   assert result.macro_f1 == pytest.approx((4 / 7 + 1 / 2 + 4 / 5) / 3)
 
 
-def test_a_class_predicted_in_vain_counts_as_zero():
+def test_a_class_without_right_predictions_has_f1_0():
   result = classification.Classification.of([0, 0], [0, 1], ['a', 'b'])
   assert result.macro_f1 == pytest.approx((2 / 3 + 0) / 2)
 
 
-def test_json():
+def test_to_dict_is_json():
   tree = json.loads(json.dumps(_result().to_dict()))
   assert tree['accuracy'] == 5 / 8 and tree['examples'] == 8
   assert tree['classes'][2] == {
@@ -73,6 +73,6 @@ def test_the_loss_is_that_of_normalised_logits():
     ([0, 3], [0, 1], 'A label should be 0 to 2.*got 3'),
     ([0, 1], [-1, 1], 'A prediction should be 0 to 2.*got -1'),
     ([0], [0, 1], 'equally long'), ([], [], 'equally long')])
-def test_bad_classes_are_told(labels, predictions, words):
+def test_bad_classes_are_refused(labels, predictions, words):
   with pytest.raises(errors.InputError, match=words):
     classification.Classification.of(labels, predictions, ['a', 'b', 'c'])

@@ -74,7 +74,7 @@ def test_the_nearest_come_first():
   assert embeddings.nearest(texts, texts, 9)[1].shape == (3, 3)
 
 
-def test_unknown_pooling_and_texts_of_nothing_are_refused():
+def test_unknown_pooling_and_empty_texts_are_refused():
   model, params = built('decoder')
   with pytest.raises(errors.InputError, match="pooling is 'max'"):
     embeddings.embed(model, params, TOKENIZER, ['a'], pooling='max')

@@ -22,7 +22,7 @@ def _store(path, tokenizer, *texts):
   return store_lib.build(path, sources.InMemory(texts), tokenizer)
 
 
-def test_documents_of_a_store(tmp_path, tokenizer):
+def test_documents_are_those_of_the_store_up_to_a_limit(tmp_path, tokenizer):
   store = _store(tmp_path / 's', tokenizer, 'abc', 'de', 'fghi')  # 5, 4, 6 ids.
   lengths = lambda *limit: [len(d) for d in held_out.Documents(store, *limit)]
   assert lengths() == [5, 4, 6]
@@ -36,7 +36,7 @@ def test_documents_of_a_store(tmp_path, tokenizer):
     documents[2]  # pylint: disable=pointless-statement
 
 
-def test_reports_stand_beside_each_other(tmp_path, tokenizer):
+def test_reports_include_the_baselines(tmp_path, tokenizer):
   train = _store(tmp_path / 'train', tokenizer, 'the cat sat. ' * 20, 'the mat')
   valid = _store(tmp_path / 'valid', tokenizer, 'the cat é', 'the mat sat.')
   own = baselines.Unigram(np.arange(tokenizer.vocab_size))
@@ -61,7 +61,7 @@ def test_reports_stand_beside_each_other(tmp_path, tokenizer):
       own, valid, tokenizer, context=8, stride=4, batch_size=2)) == 2
 
 
-def test_a_synthetic_language_brings_its_optimum(tmp_path):
+def test_a_synthetic_language_adds_its_optimum(tmp_path):
   source = chains.MarkovChain(order=1, symbols=3, num_documents=40)
   tokenizer = symbols.Characters().build(source.documents())
   store = store_lib.cached(source, tokenizer, tmp_path)
@@ -77,7 +77,7 @@ def test_a_synthetic_language_brings_its_optimum(tmp_path):
   assert found[0].notes[-1].endswith(f'{share:.2%} of it.')
 
 
-def test_a_part_of_a_split_says_so_and_counts_its_own_bytes(tmp_path):
+def test_a_part_of_a_split_is_noted_and_counts_its_bytes(tmp_path):
   source = sources.InMemory(texts=('abc', 'defgh', 'ij' * 20))
   tokenizer = symbols.Bytes().build()
   store = store_lib.cached(source, tokenizer, tmp_path)
@@ -113,5 +113,5 @@ def test_only_the_score_is_given_its_own_layout(tmp_path, tokenizer):
 
 @pytest.mark.parametrize('kind, length', [
     ('exact', 8), ('conditional', 8), ('pseudo', 7), ('bound', 7)])
-def test_a_window_leaves_room_for_what_is_read(kind, length):
+def test_a_window_leaves_room_for_its_last_target(kind, length):
   assert held_out.longest(kind, 8) == length

@@ -66,7 +66,7 @@ def test_probabilities_are_averaged():
   assert (found.correct == tables[1].correct).all()
 
 
-def test_one_score_that_knows_is_enough():
+def test_one_finite_score_is_enough():
   found = interpolation.mix([_fixed(np.inf), _fixed(2000.0)], (0.5, 0.5))
   assert found.nll[0] == pytest.approx(2000 + np.log(2))
 
@@ -90,12 +90,12 @@ def test_a_useless_score_gets_nothing():
 @pytest.mark.parametrize('weights, told', [
     ((1.0,), 'should be 2 numbers'), ((0.7, 0.7), 'sum to 1'),
     ((1.5, -0.5), '>= 0'), ((float('nan'), 1.0), '>= 0')])
-def test_impossible_weights_are_told(weights, told):
+def test_impossible_weights_are_refused(weights, told):
   with pytest.raises(errors.InputError, match=told):
     interpolation.mix(_tables()[1], weights)
 
 
-def test_what_cannot_be_mixed_is_told():
+def test_scores_that_cannot_be_mixed_are_refused():
   stupid = types.SimpleNamespace(normalised=False, name='StupidBackoff 5-gram')
   with pytest.raises(errors.InputError, match='StupidBackoff 5-gram gives'):
     interpolation.table(stupid, DOCUMENTS, carried.Windows(5))

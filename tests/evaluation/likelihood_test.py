@@ -69,7 +69,7 @@ def _evaluate(documents, score=toy, **kwargs):
 @pytest.mark.parametrize('lengths, context, stride', [
     ((30,), 8, 8), ((30,), 8, 4), ((30,), 8, 1), ((2, 3, 9, 10, 25, 8), 8, 3),
     ((5, 4, 3, 2, 1), 16, 16), ((17, 33, 16), 16, 5)])
-def test_equals_the_oracle(lengths, context, stride, packed):
+def test_reports_equal_an_oracle(lengths, context, stride, packed):
   documents = _documents(*lengths)
   expected = oracle(documents, context, stride)
   found = _evaluate(documents, context=context, stride=stride, batch_size=3,
@@ -104,7 +104,7 @@ def test_batch_size_and_order_change_nothing():
     assert (other.tokens, other.documents) == (one.tokens, one.documents)
 
 
-def test_what_stands_in_padding_is_never_read():
+def test_values_at_padding_are_never_read():
   documents = _documents(3, 40, 7, 2)
   rng = np.random.default_rng(0)
   def scribbled(batch):
@@ -222,7 +222,7 @@ def test_the_speed_is_that_of_the_batches_after_the_first():
   assert _evaluate(_documents(90), batch_size=1).tokens_per_second > 0
 
 
-def test_a_loss_that_is_not_finite_is_told():
+def test_a_loss_that_is_not_finite_is_reported():
   def broken(batch):
     nll_BT, correct_BT = toy(batch)
     nll_BT[0, 2] = np.inf
@@ -238,7 +238,7 @@ def test_a_loss_that_is_not_finite_is_told():
     ([[_BOS, 2], [3, 4]], 'Document 1 should begin with BOS'),
     ([[_BOS, _BOS, 4]], 'has it 2 times'),
     ([[_BOS], []], 'Nothing to score'), ([], 'Nothing to score')])
-def test_bad_documents_are_told(documents, words):
+def test_bad_documents_are_refused(documents, words):
   with pytest.raises(errors.InputError, match=words):
     _evaluate(documents)
 

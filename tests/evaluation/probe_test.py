@@ -11,7 +11,7 @@ LABELS = RNG.integers(3, size=60)
 VECTORS = CENTRES[LABELS] + 0.3 * RNG.normal(size=(60, 2)).astype(np.float32)
 
 
-def test_separates_what_can_be_separated():
+def test_separable_classes_are_separated():
   found = probe.fit(VECTORS[:40], LABELS[:40])
   assert found.accuracy(VECTORS[40:], LABELS[40:]) == 1
   assert found.kernel_DC.shape == (2, 3)
@@ -23,13 +23,13 @@ def test_scale_and_offset_of_features_do_not_matter():
   np.testing.assert_allclose(one(VECTORS), other(moved), atol=0.05)
 
 
-def test_a_feature_that_never_changes_tells_nothing():
+def test_a_constant_feature_has_no_effect():
   constant = np.concatenate([VECTORS, np.full((60, 1), 3.0)], axis=1)
   with_it, without = probe.fit(constant, LABELS), probe.fit(VECTORS, LABELS)
   np.testing.assert_allclose(with_it(constant), without(VECTORS), atol=1e-2)
 
 
-def test_is_the_minimum():
+def test_the_fit_is_the_minimum():
   found = probe.fit(VECTORS, LABELS, penalty=2.0)
   x = (VECTORS - found.mean_D) / found.scale_D
   logits = found(VECTORS)
@@ -41,7 +41,7 @@ def test_is_the_minimum():
       x.T @ error + 2.0 * found.kernel_DC, 0, atol=1e-2)
 
 
-def test_refuses_what_is_no_classification():
+def test_bad_labels_are_refused():
   with pytest.raises(errors.InputError, match='59 labels for 60 vectors'):
     probe.fit(VECTORS, LABELS[:-1])
   with pytest.raises(errors.InputError, match='at least 2 classes'):

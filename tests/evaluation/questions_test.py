@@ -14,7 +14,7 @@ def _read(tmp_path, *rows, limit=None):
   return questions.read(str(path), limit)
 
 
-def test_the_three_shapes(tmp_path):
+def test_the_three_shapes_are_read(tmp_path):
   first, second, third, fourth = _read(
       tmp_path, {'query': 'Q', 'choices': ['a', 'b', 'c'], 'gold': 2}, '',
       {'context': 'Q', 'choices': ['yes', 'no'], 'answer': 'no'},
@@ -29,7 +29,7 @@ def test_the_three_shapes(tmp_path):
   assert (item.contexts, item.continuations) == (('Q',), ('c',))
 
 
-def test_limit(tmp_path):
+def test_limit_reads_the_first_questions(tmp_path):
   rows = [{'context': 'Q', 'continuation': str(i)} for i in range(5)]
   assert [item.continuations[0] for item in _read(tmp_path, *rows, limit=2)
           ] == ['0', '1']
@@ -47,12 +47,12 @@ def test_limit(tmp_path):
      "no gold or answer.*Did you mean 'gold'"),
     ({'contxt': 'Q', 'continuation': 'a'}, "Did you mean 'context'"),
     ('', 'has no questions')])
-def test_other_lines_are_told(tmp_path, row, words):
+def test_lines_of_other_shapes_are_refused(tmp_path, row, words):
   with pytest.raises(errors.InputError, match=words):
     _read(tmp_path, row, '')
 
 
-def test_shapes_are_not_mixed(tmp_path):
+def test_a_file_that_mixes_shapes_is_refused(tmp_path):
   with pytest.raises(errors.InputError, match='separate files'):
     _read(tmp_path, {'query': 'Q', 'choices': ['a', 'b'], 'gold': 0},
           {'context': 'Q', 'continuation': 'c'})

@@ -11,7 +11,7 @@ from lmjax.evaluation import regression
 LABELS, PREDICTIONS = [1.0, 2.0, 4.0, 5.0], [1.5, 1.0, 4.0, 7.0]
 
 
-def test_by_hand():
+def test_metrics_equal_hand_computed_ones():
   result = regression.Regression.of(LABELS, PREDICTIONS, spread=2.0)
   values = {name: found.value for name, found in result.metrics.items()}
   assert list(values) == ['loss', 'pearson', 'spearman', 'mse']
@@ -26,7 +26,7 @@ def test_by_hand():
   assert result.examples == 4
 
 
-def test_json():
+def test_to_dict_is_json():
   tree = json.loads(json.dumps(
       regression.Regression.of(LABELS, PREDICTIONS).to_dict()))
   assert tree['examples'] == 4 and tree['labels']['mean'] == 3.0

@@ -18,7 +18,7 @@ def make(**fields):
       tokens_per_second=200.0) | fields))
 
 
-def test_units_by_hand():
+def test_units_equal_hand_computed_ones():
   found = make()
   assert found.nats == 200
   assert found.perplexity == pytest.approx(math.e**2)
@@ -27,11 +27,11 @@ def test_units_by_hand():
   assert make(nats_per_token=1e4).perplexity == math.inf
 
 
-def test_text_size():
+def test_text_size_counts_bytes_and_words():
   assert report.TextSize.of(['ab c', ' ü\n']) == report.TextSize(8, 3)
 
 
-def test_json_there_and_back(tmp_path):
+def test_reports_survive_json(tmp_path):
   reports = [make(), make(name='uniform', bytes=None, words=None, stderr=None)]
   report.save(tmp_path / 'report.json', reports, command='x')
   assert report.load(tmp_path / 'report.json') == reports
@@ -42,7 +42,7 @@ def test_json_there_and_back(tmp_path):
   assert [path.name for path in tmp_path.iterdir()] == ['report.json']
 
 
-def test_nan_becomes_null_and_stays_told(tmp_path):
+def test_nan_becomes_null_in_json(tmp_path):
   broken = make(nats_per_token=math.nan, nonfinite=2, notes=('2 are NaN.',))
   report.save(tmp_path / 'report.json', [broken])
   text = (tmp_path / 'report.json').read_text()
@@ -70,7 +70,7 @@ def test_the_table_cannot_steer_a_terminal():
   assert not set('\x1b\x07\x9b\u202e') & set(out.getvalue())
 
 
-def test_numbers_to_read():
+def test_numbers_are_formatted_for_tables():
   assert report.number(None, 2) == '-'
   assert report.number(math.nan, 2) == 'nan'
   assert report.number(1234.567, 1) == '1,234.6'

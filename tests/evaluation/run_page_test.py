@@ -71,7 +71,7 @@ def test_everything_shown_is_in_the_page(tmp_path):
   assert not parsed.open and parsed.tags.count('polyline') == 2
 
 
-def test_whatever_is_written_stays_text(tmp_path):
+def test_texts_are_escaped(tmp_path):
   evil = dataclasses.replace(_REPORT, name=_EVIL, rule=_EVIL, notes=(_EVIL,))
   page = _page(tmp_path, title=_EVIL, config={'model': {_EVIL: _EVIL}},
                reports=[evil], samples=[(_EVIL, _EVIL)], facts={_EVIL: _EVIL})

@@ -100,6 +100,6 @@ def test_memory_is_bounded_by_rows_not_by_tokens(monkeypatch):
 @pytest.mark.parametrize('wrong, words', [
     ({'context': 0}, 'context'), ({'stride': 0}, 'stride'),
     ({'stride': 9}, 'from 1 to the context, 8'), ({'batch_size': 0}, 'batch')])
-def test_impossible_settings_are_told(wrong, words):
+def test_impossible_settings_are_refused(wrong, words):
   with pytest.raises(errors.InputError, match=words):
     windows.Windows([[1, 2]], **({'context': 8, 'stride': 4} | wrong))

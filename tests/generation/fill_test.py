@@ -71,7 +71,7 @@ def test_a_space_before_a_mask_belongs_to_what_fills_it():
     ('[MASK]', dict(top_k=10), 'from 1 to the 9 ids'),
     ('[MASK]', dict(top_k=0), 'got 0'),
 ])
-def test_what_cannot_be_filled_is_refused(text, options, message):
+def test_texts_that_cannot_be_filled_are_refused(text, options, message):
   with pytest.raises(errors.InputError, match=message):
     fill.fill(MODEL, PARAMS, TOKENIZER, [text], **options)
 

@@ -45,7 +45,7 @@ def test_other_names_are_text():
       b'[MASK]')
 
 
-def test_a_space_before_a_name_belongs_to_what_stands_there():
+def test_a_space_before_a_name_belongs_to_the_special():
   assert marked.Marked(Words()).encode('The [M] cat').tolist() == [0, 3, 1]
   assert marked.Marked(Words()).encode('The [M] ').tolist() == [0, 3, 2]
   assert marked.spaced(Words()) and not marked.spaced(TOKENIZER)

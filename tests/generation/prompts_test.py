@@ -49,7 +49,7 @@ def test_buckets_stay_within_the_context(length, new):
     ([[1], [1] * 60], 5, 'Prompt 1 has 60 tokens, .* = 5 .* the 64 that'),
     ([[1] * 70], 5, 'Prompt 0 has 70 tokens, .* = 5 .* the 64 that'),
 ])
-def test_bad_prompts_are_told(rows, new, message):
+def test_bad_prompts_are_refused(rows, new, message):
   with pytest.raises(errors.InputError, match=message):
     pad(rows, new)
 

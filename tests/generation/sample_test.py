@@ -66,7 +66,7 @@ def test_a_prompt_in_a_batch_is_the_prompt_alone(any_model):
         alone.logprobs[0], together.logprobs[i], atol=1e-4)
 
 
-def test_what_is_drawn_for_a_prompt_depends_on_its_own_key_only(model):
+def test_a_prompts_draws_depend_only_on_its_own_key(model):
   keys = jax.random.split(jax.random.key(5), len(PROMPTS))
   together = sample.generate(*model, PROMPTS, max_new_tokens=12, rng=keys)
   for i in (1, 2):
@@ -75,7 +75,7 @@ def test_what_is_drawn_for_a_prompt_depends_on_its_own_key_only(model):
     np.testing.assert_array_equal(alone.tokens[0], together.tokens[i])
 
 
-def test_the_seed_decides_and_rows_differ(model):
+def test_another_seed_or_row_draws_other_tokens(model):
   def draw(rng, prompts):
     return [tokens.tolist() for tokens in sample.generate(
         *model, prompts, max_new_tokens=12, rng=rng).tokens]
@@ -148,7 +148,7 @@ def test_a_bucket_is_compiled_once(model):
   assert sample._generate._cache_size() == compiled
 
 
-def test_keys_are_one_or_one_a_prompt(model):
+def test_keys_are_one_or_one_per_prompt(model):
   with pytest.raises(ValueError, match='one for each of 4'):
     sample.generate(*model, PROMPTS, max_new_tokens=1,
                     rng=jax.random.split(jax.random.key(0), 3))
@@ -269,7 +269,7 @@ def test_a_prefix_is_seen_both_ways(any_model):
         logprobs, want_TV[np.arange(16), tokens], atol=1e-4)
 
 
-def test_what_does_not_fit_the_model_is_refused(reader, model):
+def test_prompts_and_models_that_do_not_fit_are_refused(reader, model):
   with pytest.raises(errors.InputError, match='EncoderDecoder reads the source'):
     sample.generate(*reader, [[1, 2]], max_new_tokens=2)
   with pytest.raises(errors.InputError, match='Decoder has no encoder'):
@@ -331,7 +331,7 @@ DRAWN = {  # A character an id, from '0' on.
 @pytest.mark.parametrize('kind, sampling', [
     case if case in (('rotary', 'plain'), ('window', 'cut'), ('prefix', 'cut'))
     else pytest.param(*case, marks=pytest.mark.slow) for case in DRAWN])
-def test_the_same_tokens_are_drawn_as_ever(kind, sampling):
+def test_the_same_tokens_are_drawn_as_before(kind, sampling):
   asked = {'t5': READ, 'prefix': [
       prompts.Prompt(ids, both_ways=count)
       for ids, count in zip(PROMPTS, (2, 0, 11, 6))]}.get(kind, PROMPTS)

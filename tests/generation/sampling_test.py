@@ -41,7 +41,7 @@ def test_rows_that_differ_draw_as_their_transforms_do():
   assert draw._cache_size() == 1
 
 
-def test_what_stays_is_what_transforms_leave():
+def test_draws_are_tokens_that_the_transforms_keep():
   """Each draw above sees one token; here is all that could be drawn."""
   for kind in KINDS[3:9]:
     keys_B = jax.random.split(jax.random.key(2), 2000)
@@ -65,7 +65,7 @@ def test_greedy_rows_alone_draw_no_random_numbers():
   assert 'random_bits' in str(jaxpr) and 'sort[' not in str(jaxpr)
 
 
-def test_any_values_share_a_program(model):
+def test_all_values_share_one_compilation(model):
   def draw(how):
     return [tokens.tolist() for tokens in sample.generate(
         *model, [[1, 2, 3], [4]], max_new_tokens=6, rng=3,
@@ -91,7 +91,7 @@ def test_a_users_transforms_come_before_the_rows_own(model):
     assert (tokens % 2 == 1).all()
 
 
-def test_rows_that_fill_up_a_batch_do_as_the_last_one():
+def test_padding_rows_repeat_the_last_sampling():
   how = sampling.rows([KINDS[2], KINDS[1]], KEYS_B[:4], 2)
   assert how.temperature_B.tolist() == [np.float32(0.7), 0, 0, 0]
 

@@ -56,7 +56,7 @@ def test_a_stop_string_ends_a_row_within_a_chunk(each):
   assert found.logprobs == [-1.0] * 3
 
 
-def test_what_was_held_back_comes_at_the_end():
+def test_text_held_back_is_returned_at_the_end():
   assert row([8, 5], ['<end>'])[0] == ['a', '', '<end']
   shown, found = row([8, 5, 46, 9], ['<end>'])
   assert (found.text, found.ended, found.tokens) == (
@@ -94,7 +94,7 @@ def test_a_batch_stops_each_prompt_where_alone(model):
     assert ''.join(stream) == with_stop.text
 
 
-def test_a_prompt_may_have_an_end_of_its_own(model):
+def test_a_prompts_own_end_ends_its_text(model):
   free = streaming.complete(*model, TOKENIZER, ['ab'], rng=1, **OPTIONS)[0]
   end = free.tokens[3]
   def encode(tokenizer, text):

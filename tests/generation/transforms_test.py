@@ -54,7 +54,7 @@ def test_typical_p_is_the_sorted_definition(p):
     assert kept(out_V) == leading(probs_V, np.argsort(distance_V), p)
 
 
-def test_top_p_keeps_equals_together_and_all_at_one():
+def test_top_p_keeps_ties_and_keeps_all_at_one():
   tied_BV = np.array([[1.0, 1.0, 1.0, 0.0, -50.0]] * 5, np.float32)
   counts_BV = jnp.zeros(tied_BV.shape, jnp.int32)
   out_BV = transforms.TopP(0.01)(jnp.asarray(tied_BV), counts_BV)
@@ -62,7 +62,7 @@ def test_top_p_keeps_equals_together_and_all_at_one():
   assert np.isfinite(apply(transforms.TopP(1.0))).all()
 
 
-def test_top_p_ignores_what_is_gone_already():
+def test_top_p_ignores_excluded_tokens():
   gone_BV = np.where(np.arange(211)[None] % 2 == 0, LOGITS_BV, -np.inf)
   for out_V, probs_V in zip(apply(transforms.TopP(0.9), gone_BV),
                             softmax(gone_BV)):
@@ -70,7 +70,7 @@ def test_top_p_ignores_what_is_gone_already():
 
 
 @pytest.mark.parametrize('k', [1, 7, 211, 500])
-def test_top_k_leaves_k(k):
+def test_top_k_keeps_k_tokens(k):
   out_BV = apply(transforms.TopK(k))
   for row, out_V in zip(LOGITS_BV, out_BV):
     assert kept(out_V) == set(np.argsort(-row)[:k].tolist())
@@ -82,18 +82,18 @@ def test_min_p_compares_with_the_best():
         np.flatnonzero(probs_V >= 0.05 * probs_V.max()).tolist())
 
 
-def test_greedy_leaves_the_first_of_the_best():
+def test_greedy_keeps_the_first_of_the_best():
   tied_BV = LOGITS_BV.copy()
   tied_BV[:, [4, 9]] = 99.0
   assert [kept(row) for row in apply(transforms.Greedy(), tied_BV)] == [{4}] * 5
 
 
-def test_temperature_divides():
+def test_temperature_divides_logits():
   np.testing.assert_allclose(
       apply(transforms.Temperature(0.5)), LOGITS_BV * 2, rtol=1e-6)
 
 
-def test_repetition_penalty_lowers_what_occurred_on_either_side_of_zero():
+def test_repetition_penalty_lowers_positive_and_negative_logits():
   out_BV = apply(transforms.RepetitionPenalty(1.5))
   seen_BV = COUNTS_BV > 0
   np.testing.assert_array_equal(out_BV[~seen_BV], LOGITS_BV[~seen_BV])
@@ -129,7 +129,7 @@ def test_no_transform_sorts_the_vocabulary():
       jnp.asarray(LOGITS_BV), jnp.asarray(COUNTS_BV)))
 
 
-def test_sampling_builds_only_what_it_says():
+def test_sampling_builds_only_the_given_transforms():
   assert transforms.Sampling().build() == ()
   assert transforms.Sampling(temperature=0, top_k=5).build() == (
       transforms.Greedy(),)

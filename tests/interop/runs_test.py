@@ -47,7 +47,7 @@ def test_model_tokenizer_and_parameters_are_read(workdir):
 @pytest.mark.parametrize('text, told', [
     ('[]', 'not an object'), ('{', 'not JSON'),
     (config_lib.dumps(experiment.Count()), 'counted model')])
-def test_what_is_no_such_run_is_refused(workdir, text, told):
+def test_directories_without_a_model_are_refused(workdir, text, told):
   path, _ = workdir
   (path / 'config.json').write_text(text)
   with pytest.raises(errors.InputError, match=told):

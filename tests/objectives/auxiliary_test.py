@@ -57,7 +57,7 @@ def test_a_gradient_flows_into_the_layers():
   assert float(gradient['second']['rate']) == 20 * (2 * 1 + 0.5 * 2)
 
 
-def test_a_model_that_sows_nothing_is_left_as_it_is():
+def test_without_sown_values_means_are_unchanged():
   model = nn.Dense(2)
   params = model.init(jax.random.key(0), X)['params']
   out, sown = auxiliary.apply(model, params, X)

@@ -69,7 +69,7 @@ def test_a_model_that_reads_two_texts_is_refused():
     bidirectional.check(model(both_ways=True, reads_source=True), 'MaskedLM')
 
 
-def test_what_is_missing_is_told():
+def test_a_missing_head_or_tokenizer_is_refused():
   with pytest.raises(errors.InputError, match='config.model.tokens.kind'):
     bidirectional.check_head(model(heads=frozenset()), 'tokens', 'MaskedLM')
   bidirectional.check_head(model(), 'tokens', 'MaskedLM')

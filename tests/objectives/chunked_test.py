@@ -167,7 +167,7 @@ def test_the_logits_of_a_batch_never_exist(chunk):
   assert largest == (rows * length if chunk is None else 6)
 
 
-def test_less_memory_is_compiled_for():
+def test_the_compiled_program_takes_less_memory():
   head = lambda p, x: x @ p
   args = (jnp.zeros((16, 2000)), jnp.zeros((4, 64, 16)),
           jnp.zeros((4, 64), jnp.int32), jnp.ones((4, 64)))

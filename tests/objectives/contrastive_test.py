@@ -195,7 +195,7 @@ def test_a_causal_model_has_vectors_too():
   np.testing.assert_allclose(embed(longer), x_BD, atol=1e-6)
 
 
-def test_what_cannot_be_is_refused():
+def test_a_missing_pooler_and_wrong_settings_are_refused():
   plain = dataclasses.replace(config_of(), pooler=None).build()
   with pytest.raises(errors.InputError, match='model.pooler.kind=Pooler'):
     contrastive.SimCSE(pooling='pooler').build(plain)

@@ -63,7 +63,7 @@ def exact_bound(text):
   return total
 
 
-def test_scores_estimate_the_bound_and_the_bound_is_one():
+def test_scores_estimate_an_upper_bound():
   texts = list(itertools.product(range(MASK), repeat=3))
   want = np.array([exact_bound(text) for text in texts])
   assert np.exp(-want).sum() < 1  # Each is at least -log p, which sums to 1.
@@ -105,7 +105,7 @@ def test_the_loss_is_masked_losses_over_their_times():
   assert got['loss'].weight == 12 and got['masked'].total == masked.sum()
 
 
-def test_times_are_even_and_each_documents_own():
+def test_times_are_uniform_and_drawn_per_document():
   sequence = diffusion.of_targets(batches.packed(
       batches.documents([3] * 300, MASK), 900))
   draw = jax.jit(diffusion._by_place)
@@ -119,7 +119,7 @@ def test_times_are_even_and_each_documents_own():
   assert not np.any(other == t)
 
 
-def test_impossible_pairs_are_refused():
+def test_unusable_models_and_settings_are_refused():
   objective = diffusion.MaskedDiffusion()
   causal = decoder.DecoderConfig(vocab_size=VOCAB).build()
   with pytest.raises(errors.InputError, match='model.causal=False'):

@@ -65,7 +65,7 @@ def test_all_numbers_by_their_formulas(teacher):
     assert got[name].weight == 9
 
 
-def test_a_student_that_is_its_teacher_has_nothing_to_learn():
+def test_a_student_equal_to_its_teacher_has_no_gradient():
   model, params = made(CONFIG)
   objective = distill.Distillation(weight=1.0, hidden_weight=1.0).build(
       model, teacher=distill.teacher_of(model, params))
@@ -87,13 +87,13 @@ def test_the_map_is_the_only_parameter_beside_the_students():
   assert model.empty_cache(1, 4).layers[0].k_BKSH.shape[2] == 4
 
 
-def test_a_token_that_the_teacher_rules_out_costs_nothing():
+def test_tokens_of_teacher_probability_0_cost_nothing():
   teacher = jnp.array([[[0.0, -jnp.inf]]])
   kl = distill.divergence(teacher, jnp.zeros((1, 1, 2)), 2.0)
   np.testing.assert_allclose(kl, np.log(2), rtol=1e-6)
 
 
-def test_what_is_missing_is_told(teacher):
+def test_unusable_models_and_settings_are_refused(teacher):
   model, params = made(CONFIG)
   with pytest.raises(errors.InputError, match='teacher=distill.teacher_of'):
     distill.Distillation().build(model)

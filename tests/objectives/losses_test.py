@@ -49,7 +49,7 @@ def test_extreme_logits_stay_finite():
 
 
 @pytest.mark.parametrize('wrong', [5, 100, -1, -100])
-def test_a_target_outside_is_nan_not_another_class(wrong):
+def test_a_target_out_of_range_is_nan(wrong):
   logits = jnp.zeros((1, 2, 5))
   nll, log_normalizer = losses.cross_entropy(logits, jnp.array([[4, wrong]]))
   assert np.isfinite(nll[0, 0]) and np.isnan(nll[0, 1])
@@ -78,7 +78,7 @@ def test_smoothing_mixes_the_target_with_the_uniform(amount):
       -(soft * log_probs).sum(-1), rtol=1e-5)
 
 
-def test_shapes_that_disagree_are_told():
+def test_shapes_that_disagree_are_refused():
   with pytest.raises(ValueError, match='targets_BT has T=4'):
     losses.cross_entropy(jnp.zeros((2, 3, 5)), jnp.zeros((2, 4), jnp.int32))
 

@@ -165,7 +165,7 @@ def test_impossible_selections_are_refused(make, message):
     make()
 
 
-def test_rows_of_padding_or_one_token_do_no_harm():
+def test_rows_of_padding_or_one_token_choose_nothing():
   batch = {'inputs': jnp.zeros((2, 5), jnp.int32),
            'segments': jnp.array([[0] * 5, [1, 0, 0, 0, 0]])}
   out = masked(mlm.MaskedLM(), batch, 0)

@@ -155,7 +155,7 @@ def test_a_decoder_that_reads_both_ways_will_do():
   assert np.isfinite(got['loss'].value)
 
 
-def test_what_cannot_be_is_refused(params):
+def test_unusable_models_and_contexts_are_refused(params):
   causal = decoder.DecoderConfig(vocab_size=VOCAB).build()
   for method in ('build', 'scores'):
     with pytest.raises(errors.InputError, match='model.causal=False'):

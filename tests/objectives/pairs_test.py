@@ -81,7 +81,7 @@ def test_rows_are_scored_by_their_labels(params, got):
       rtol=1e-5)
 
 
-def test_what_cannot_be_is_refused(params):
+def test_unusable_models_batches_and_weights_are_refused(params):
   objective = pairs.SentencePairs()
   plain = encoder.EncoderConfig(vocab_size=VOCAB)
   with pytest.raises(errors.InputError, match='model.pooler.kind=Pooler'):

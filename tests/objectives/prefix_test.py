@@ -65,7 +65,7 @@ def test_without_a_prefix_it_is_the_causal_objective_and_its_scores(params):
       np.sum(nll * PLAIN['weights']), want['nll'].total, rtol=1e-5)
 
 
-def test_impossible_pairs_are_refused(params):
+def test_unusable_models_and_batches_are_refused(params):
   encoder = decoder.DecoderConfig(vocab_size=VOCAB, causal=False).build()
   both = encoder_decoders.PRESETS['tiny_t5'].with_vocab(VOCAB).build()
   recurrent = lstm.RecurrentConfig(vocab_size=VOCAB).build()

@@ -76,7 +76,7 @@ def test_a_draw_of_the_token_itself_is_original(params):
   np.testing.assert_array_equal(inputs, batch['inputs'])
 
 
-def test_loss_is_the_generators_and_the_discriminators(params):
+def test_the_loss_is_the_sum_of_both_encoders(params):
   got = jax.jit(OBJECTIVE.build(MODEL, TOKENIZER))(params, BATCH)
   masked = jax.jit(OBJECTIVE.mlm.masker(TOKENIZER))(BATCH, None)
   mask = masks.make(BATCH['positions'], BATCH['segments'], causal=False)

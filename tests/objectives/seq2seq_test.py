@@ -128,7 +128,7 @@ def test_packed_windows_score_as_if_alone(params):
   np.testing.assert_allclose(*totals, rtol=1e-5)
 
 
-def test_where_the_decoder_starts():
+def test_the_decoder_starts_from_a_sentinel_bos_or_eos():
   named = lambda **ids: types.SimpleNamespace(
       **dict(sentinel_ids=(), bos_id=None, eos_id=None) | ids)
   assert seq2seq.first_ids(SENTINELS) == (11, 11)
@@ -139,7 +139,7 @@ def test_where_the_decoder_starts():
       seq2seq.first_ids(nothing)
 
 
-def test_impossible_pairs_are_refused(params):
+def test_unusable_models_and_batches_are_refused(params):
   plain = decoder.DecoderConfig(vocab_size=VOCAB).build()
   for build in (seq2seq.Seq2Seq().build, seq2seq.Seq2Seq().scores):
     with pytest.raises(errors.InputError, match='Decoder is not: .*Encoder'):

@@ -85,7 +85,7 @@ def test_a_step_differentiates_the_batch_and_not_what_was_carried():
   assert row['tokens'].value == batch['weights'].sum()
 
 
-def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path):
+def test_an_interrupted_run_equals_an_uninterrupted_one(tmp_path):
   def fit(steps, **kwargs):
     state = kwargs.pop('state', None) or step.init_state(
         PARAMS, optax.sgd(0.5), 0, carry=TRUNCATED.carry(MODEL, STREAMS))

@@ -7,7 +7,7 @@ from lmjax.testing import batches
 DOCS = [np.array([1, 2, 3, 4]), np.array([5, 6]), np.array([7, 8, 9])]
 
 
-def test_alone_is_a_document_a_row():
+def test_alone_has_one_document_per_row():
   batch = batches.alone(DOCS, 4)
   assert batch['inputs'].tolist() == [[1, 2, 3, 0], [5, 0, 0, 0], [7, 8, 0, 0]]
   assert batch['targets'].tolist() == [

@@ -22,7 +22,7 @@ def alive(pid):
     return False
 
 
-def test_a_command_is_watched_signalled_and_over():
+def test_a_command_is_watched_and_signalled():
   with commands.started(SLEEP) as process:
     assert process.wait_until(lambda: 'ready' in process.output(), 20)
     assert not process.ended()
@@ -48,7 +48,7 @@ def test_a_full_disk_does_not_silence_a_command():
   assert ended.output.count('x') == 9000 and 'The end.' in ended.output
 
 
-def test_nothing_outlives_the_block():
+def test_no_process_outlives_the_block():
   child = ('import subprocess, sys; '
            'p = subprocess.Popen(["sleep", "60"]); print(p.pid, flush=True); '
            'p.wait()')
@@ -61,7 +61,7 @@ def test_nothing_outlives_the_block():
     time.sleep(0.01)
 
 
-def test_ending_before_it_is_due_is_told_apart():
+def test_wait_until_is_false_if_the_command_ends_first():
   with commands.started([sys.executable, '-c', 'print(7); exit(3)']) as p:
     assert not p.wait_until(lambda: False, 20)
     p.send(signal.SIGKILL)  # Nobody is there: no error.
@@ -69,7 +69,7 @@ def test_ending_before_it_is_due_is_told_apart():
   assert (ended.returncode, ended.output) == (3, '7\n')
 
 
-def test_what_never_comes_is_an_error_with_the_output():
+def test_waiting_too_long_is_an_error_with_the_output():
   with commands.started(SLEEP) as process:
     process.wait_until(lambda: process.output(), 20)
     with pytest.raises(AssertionError, match='Neither due nor ended.*\nready'):
@@ -81,7 +81,7 @@ def test_what_never_comes_is_an_error_with_the_output():
 @pytest.mark.parametrize('text, step', [
     ('', 0), ('{"step": 1}\n{"step": 2}\n', 2), ('{"step": 1}\n{"step": 2', 1),
     ('{"step": 1}\n{"other": 2}\nnot JSON\n[3]\n', 1), ('{"step": 4}', 0)])
-def test_the_last_step_is_that_of_the_last_whole_row(tmp_path, text, step):
+def test_the_last_step_is_from_the_last_complete_line(tmp_path, text, step):
   (tmp_path / 'rows').write_text(text)
   assert commands.last_step(tmp_path / 'rows') == step
 

@@ -12,7 +12,7 @@ def told(function, *args):
   return str(raised.value)
 
 
-def test_one_bit_is_a_difference_and_has_a_place():
+def test_identical_finds_one_bit_and_its_place():
   want = {'a': {'kernel': np.ones((2, 3), np.float32)}}
   got = jax.tree.map(np.copy, want)
   got['a']['kernel'][1, 2] = np.nextafter(np.float32(1), np.float32(2))
@@ -53,7 +53,7 @@ def test_rounding_of_a_leaf_that_is_zero_in_theory_is_forgiven():
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf])
-def test_what_is_not_finite_is_never_close(value):
+def test_nan_and_infinity_are_never_close(value):
   told(compare.close, 'x', np.array([1.0, value]), np.ones(2), 1.0, '')
   told(compare.close, 'x', np.ones(2), np.array([1.0, value]), 1.0, '')
 

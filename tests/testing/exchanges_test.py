@@ -26,7 +26,7 @@ def of(function, *shapes):
 
 @pytest.mark.parametrize('axes, devices', [
     ('a', 2), ('b', 4), (('a', 'b'), 8)])
-def test_a_sum_is_sent_twice_but_for_the_own_share(axes, devices):
+def test_an_all_reduce_sends_its_bytes_nearly_twice(axes, devices):
   found, = of(lambda x: jax.lax.psum(x, axes), (3, 5))
   assert found == exchanges.Exchange('all-reduce', ((3, 5),), 60, devices, 1)
   assert found.sent == pytest.approx(2 * 60 * (devices - 1) / devices)
@@ -39,7 +39,7 @@ def test_a_sum_is_sent_twice_but_for_the_own_share(axes, devices):
      'reduce-scatter', (2, 3), 3 * 24),
     (lambda x: jax.lax.ppermute(x, 'b', [(i, (i + 1) % 4) for i in range(4)]),
      (2, 3), 'collective-permute', (2, 3), 24)])
-def test_bytes_sent(function, shape, kind, came, sent):
+def test_sent_bytes_by_hand(function, shape, kind, came, sent):
   found, = of(function, shape)
   assert (found.kind, found.shapes) == (kind, (came,))
   assert found.sent == pytest.approx(sent)
@@ -64,7 +64,7 @@ def test_loops_in_loops_multiply():
   assert sorted(each.times for each in found) == [1, 15]
 
 
-def test_a_device_alone_exchanges_nothing():
+def test_a_single_device_exchanges_nothing():
   mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]), 'a')
   one = jax.jit(jax.shard_map(
       functools.partial(jax.lax.psum, axis_name='a'), mesh=mesh,
@@ -78,14 +78,14 @@ def test_a_device_alone_exchanges_nothing():
     ("replica_groups=mesh['x'=2,'y'=4] {'x','y'}", 8),
     ("replica_groups=mesh['x'=2,'y'=4], device_ids=([4,2]T(1,0)) {'y'}", 4),
     ("replica_groups=mesh['x'=8] {'x':(2)4}", 4), ('replica_groups={}', 6)])
-def test_every_way_to_write_groups_is_read(groups, devices):
+def test_every_notation_of_groups_is_read(groups, devices):
   text = ('ENTRY %main (p: f32[4]) -> f32[4] {\n'
           f'  %x = bf16[4]{{0}} all-reduce(%p), {groups}, to_apply=%add\n}}')
   found, = exchanges.of_step(text, 6)
   assert (found.devices, found.size) == (devices, 8)
 
 
-def test_of_what_is_begun_and_done_the_result_counts_once():
+def test_asynchronous_exchanges_count_once():
   text = '\n'.join([
       'ENTRY %main (p: f32[4]) -> f32[8] {',
       '  %s = (f32[4]{0}, f32[8]{0}) all-gather-start(%p), '

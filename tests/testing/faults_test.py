@@ -48,7 +48,7 @@ def saved(folder):
   return json.loads((folder / 'saved').read_text())
 
 
-def test_kills_leave_a_right_loop_as_it_was(tmp_path):
+def test_a_right_loop_survives_kills(tmp_path):
   whole, killed = tmp_path / 'whole', tmp_path / 'killed'
   subprocess.run(loop(whole), check=True)
   ends = faults.run_with_kills(
@@ -58,7 +58,7 @@ def test_kills_leave_a_right_loop_as_it_was(tmp_path):
   assert saved(killed) == saved(whole)
 
 
-def test_a_loop_that_forgets_its_data_is_found_out(tmp_path):
+def test_a_loop_that_forgets_its_data_is_caught(tmp_path):
   whole, killed = tmp_path / 'whole', tmp_path / 'killed'
   subprocess.run(loop(whole), check=True)
   faults.run_with_kills(
@@ -68,28 +68,28 @@ def test_a_loop_that_forgets_its_data_is_found_out(tmp_path):
   assert saved(killed) != saved(whole)
 
 
-def test_a_loop_that_does_not_start_again_is_told(tmp_path):
+def test_a_loop_that_does_not_start_again_is_an_error(tmp_path):
   with pytest.raises(AssertionError, match='(?s)Start 2 of 4.*Cannot go on'):
     faults.run_with_kills(
         loop(tmp_path, 'refuses'), tmp_path / 'rows', np.random.default_rng(0),
         kills=3, apart=(8, 9))
 
 
-def test_a_loop_that_fails_at_its_end_is_told(tmp_path):
+def test_a_loop_that_fails_at_its_end_is_an_error(tmp_path):
   with pytest.raises(AssertionError, match='(?s)Start 2 of 2.*No report'):
     faults.run_with_kills(
         loop(tmp_path, 'fails at its end'), tmp_path / 'rows',
         np.random.default_rng(0), kills=1)
 
 
-def test_a_loop_too_short_for_its_kills_is_told(tmp_path):
+def test_a_loop_too_short_for_its_kills_is_an_error(tmp_path):
   with pytest.raises(AssertionError, match='Start 1 of 2 ended by itself'):
     faults.run_with_kills(
         loop(tmp_path), tmp_path / 'rows', np.random.default_rng(0),
         kills=1, apart=(61, 61))
 
 
-def test_a_signal_goes_out_at_its_step(tmp_path):
+def test_a_signal_is_sent_at_its_step(tmp_path):
   ended = faults.kill_at_step(
       loop(tmp_path), 20, tmp_path / 'rows', signal=signal.SIGTERM)
   assert ended.returncode == -signal.SIGTERM
@@ -98,7 +98,7 @@ def test_a_signal_goes_out_at_its_step(tmp_path):
   assert never.returncode == 0
 
 
-def test_one_bit_flips(tmp_path):
+def test_flip_bit_flips_one_bit(tmp_path):
   path, sound = tmp_path / 'file', bytes(range(50))
   path.write_bytes(sound)
   bit = faults.flip_bit(path, np.random.default_rng(1))
@@ -113,7 +113,7 @@ def test_one_bit_flips(tmp_path):
     faults.flip_bit(path, np.random.default_rng(1))
 
 
-def test_files_are_cut(tmp_path):
+def test_truncate_cuts_files(tmp_path):
   path = tmp_path / 'file'
   path.write_bytes(b'abcdefgh')
   assert faults.truncate(path, 0.75) == 6 and path.read_bytes() == b'abcdef'
@@ -122,13 +122,13 @@ def test_files_are_cut(tmp_path):
     faults.truncate(path, 2)
 
 
-def test_a_damage_has_a_name(tmp_path):
+def test_an_unknown_damage_is_refused(tmp_path):
   (tmp_path / 'file').write_bytes(b'sound')
   with pytest.raises(ValueError, match="'flip'.*got 'flipp'"):
     faults.damage(tmp_path / 'file', 'flipp', np.random.default_rng(0))
 
 
-def test_a_sweep_damages_every_file_in_every_way_and_mends_it(tmp_path):
+def test_damaged_damages_and_restores_every_file(tmp_path):
   (tmp_path / 'inner').mkdir()
   (tmp_path / 'a').write_bytes(b'first')
   (tmp_path / 'inner/b').write_bytes(b'second')
@@ -155,7 +155,7 @@ def test_a_sweep_damages_every_file_in_every_way_and_mends_it(tmp_path):
   assert content() == sound
 
 
-def test_a_sweep_mends_what_was_moved_or_left(tmp_path):
+def test_damaged_restores_moved_files_and_after_errors(tmp_path):
   (tmp_path / 'step').mkdir()
   (tmp_path / 'step/a').write_bytes(b'first')
   sweep = faults.damaged(tmp_path, np.random.default_rng(0), ['half'])
@@ -165,7 +165,7 @@ def test_a_sweep_mends_what_was_moved_or_left(tmp_path):
   assert (tmp_path / 'step/a').read_bytes() == b'first'
 
 
-def test_a_full_disk_here(tmp_path):
+def test_fill_disk_limits_this_process(tmp_path):
   with faults.fill_disk(1000):
     (tmp_path / 'small').write_bytes(b'x' * 1000)
     with pytest.raises(OSError) as raised:
@@ -184,7 +184,7 @@ for line in sys.stdin:
 '''
 
 
-def test_a_full_disk_of_another_process_that_is_freed_again(tmp_path):
+def test_fill_disk_limits_another_process_for_a_while(tmp_path):
   process = subprocess.Popen(
       [sys.executable, '-c', WRITES], stdin=subprocess.PIPE,
       stdout=subprocess.PIPE, text=True)

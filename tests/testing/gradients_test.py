@@ -24,7 +24,7 @@ def test_every_form_gives_the_same_sums_and_gradient(form):
   assert got == {'total': 15.0, 'weight': 3.0, 'gradient': 5.0}
 
 
-def test_nan_in_the_gradient_alone_is_told():
+def test_nan_in_the_gradient_alone_is_an_error():
   def loss(params, batch):  # The gradient of sqrt at 0 is infinite.
     return jnp.sum(jnp.sqrt(params) * batch['x']), 1.0
   with pytest.raises(AssertionError, match='gradient is not finite'):

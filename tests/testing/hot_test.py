@@ -16,7 +16,7 @@ def draw(seed=0):
       is_leaf=lambda x: isinstance(x, tuple)), seed)
 
 
-def test_kinds_are_told_by_name_not_by_rank():
+def test_kinds_depend_on_names_not_ranks():
   want = {'kernel': (0, 0.15), 'embedding': (0, 0.15), 'bias': (0, 0.1),
           'scale': (1, 0.1)}
   for path, leaf in trees.items(draw()):
@@ -25,6 +25,6 @@ def test_kinds_are_told_by_name_not_by_rank():
     np.testing.assert_allclose(leaf.std(), std, rtol=0.1, err_msg=path)
 
 
-def test_the_seed_decides():
+def test_another_seed_draws_other_parameters():
   assert trees.digest(draw(1)) == trees.digest(draw(1))
   assert trees.digest(draw(1)) != trees.digest(draw(2))

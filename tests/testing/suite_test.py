@@ -47,7 +47,7 @@ def test_every_kind_of_position_passes(make_subject, variant):
   check(make_subject(positions=variant))
 
 
-def test_all_failures_are_told_at_once(make_subject):
+def test_all_failures_are_reported_together(make_subject):
   def blind(q, k, v, mask, **options):  # Sees everything in its row.
     return attend_lib.plain(
         q, k, v, mask.replace(causal=False, query_segments_BT=None), **options)

@@ -68,12 +68,12 @@ def test_a_prompt_is_laid_out_as_a_row(config):
   assert tested > 5
 
 
-def test_what_is_continued_is_the_prompt():
+def test_by_default_the_prompt_is_continued():
   task = middle.FillInTheMiddle().prompt(None, np.array([5, 6]))
   assert (len(task.source), task.start.tolist(), task.end) == (0, [5, 6], None)
 
 
-def test_sentinels_of_a_prompt_are_in_order():
+def test_sentinels_out_of_order_are_refused():
   tokenizer = corruptions.tokenizer()
   tokenizer.specials = {f'<extra_id_{i}>': 5000 + i for i in range(100)}
   with pytest.raises(errors.InputError, match='and so on; got <extra_id_1>.'):
@@ -83,7 +83,7 @@ def test_sentinels_of_a_prompt_are_in_order():
     corrupted.hidden(tokenizer, np.array([4]))
 
 
-def test_raw_rows_are_the_longest_that_still_fit():
+def test_raw_length_is_the_longest_that_fits():
   plain, joined = (spans.SpanCorruption(joined=j) for j in (False, True))
   assert plain.raw_length(512) == 512
   length = joined.raw_length(512)
@@ -92,13 +92,13 @@ def test_raw_rows_are_the_longest_that_still_fit():
     joined.raw_length(0)
 
 
-def test_a_subclass_must_say_what_it_does():
+def test_a_subclass_must_define_sizes_and_corrupt():
   for method, arguments in (('sizes', (1,)), ('corrupt', (None, 1))):
     with pytest.raises(TypeError, match=f'should define {method}'):
       getattr(corrupted.Corruption(), method)(*arguments)
 
 
-def test_checks_say_what_was_wrong():
+def test_checks_name_field_and_value():
   with pytest.raises(errors.InputError, match='corruption.x .* got 1.5'):
     corrupted.check_rate('x', 1.5)
   corrupted.check_rate('x', 1.0)

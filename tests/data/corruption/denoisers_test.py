@@ -49,7 +49,7 @@ def test_shares_and_noise_are_those_of_the_denoisers():
     assert abs(len(noise[mode]) / 1000 - share) < 5 * 0.5 / 1000 ** 0.5
 
 
-def test_what_cannot_be_is_refused():
+def test_impossible_settings_are_refused():
   with pytest.raises(errors.InputError, match="one entry .*'modes': 1"):
     denoisers.UL2(modes=('R',))
   with pytest.raises(errors.InputError, match="of 'R', 'S', 'X'; got"):

@@ -62,7 +62,7 @@ def test_infilling_hides_an_exact_share_and_keeps_the_order():
   assert abs(np.mean(spans) - 20.7) < 1.5 and len(set(spans)) > 3
 
 
-def test_some_masks_hide_nothing_and_spans_are_poisson():
+def test_span_lengths_are_poisson_and_may_be_0():
   u = (np.arange(100_000) + 0.5) / 100_000
   counts = np.bincount(noising.poisson(u, 3.0))
   np.testing.assert_allclose(
@@ -98,7 +98,7 @@ def test_sentences_are_permuted_as_wholes():
   assert moved == 20
 
 
-def test_masking_deletion_and_rotation():
+def test_masking_deletion_and_rotation_have_their_rates():
   pairs = whole(noising.Bart(**OFF, mask_rate=0.2))
   hit = np.mean([[b == MASK for b in source] for _, source in pairs])
   assert abs(hit - 0.2) < 5 * 0.4 / 1e4 ** 0.5
@@ -118,7 +118,7 @@ def test_masking_deletion_and_rotation():
   assert 10 < turned < 40
 
 
-def test_what_cannot_be_is_refused():
+def test_impossible_settings_are_refused():
   with pytest.raises(errors.InputError, match='mean_length .* above 0'):
     noising.Bart(mean_length=0)
   with pytest.raises(errors.InputError, match='mask_rate .* got 2'):

@@ -66,7 +66,7 @@ def test_layouts_by_hand():
       True] * 3 + [False]
 
 
-def test_a_row_that_is_too_long_is_never_cut():
+def test_a_row_that_is_too_long_is_an_error():
   with pytest.raises(RuntimeError, match='7 tokens exceeds 6'):
     pieces.pairs(two(), two(), 1, pieces.Sizes(6, 9, 0))
 

@@ -81,7 +81,7 @@ def test_every_division_is_equally_likely():
   assert np.abs(np.array(seen) - count / 6).max() < 5 * (count / 6) ** 0.5
 
 
-def test_too_few_sentinels_are_told_with_the_number_that_is_enough():
+def test_too_few_sentinels_are_refused_with_the_number_needed():
   rows = corruptions.rows([900], 200)
   few = corruptions.tokenizer(sentinels=(1, 2, 3))
   with pytest.raises(errors.InputError, match='data.sentinels=11') as found:

@@ -53,7 +53,7 @@ def test_the_hidden_chain_is_a_sum_over_paths():
 
 
 @pytest.mark.parametrize('source', [MARKOV, HIDDEN])
-def test_in_a_window_only_what_it_shows_is_known(source):
+def test_a_window_knows_only_its_own_symbols(source):
   # A window 'b?' is a document's begin too, but that one may not end there.
   window = source.predictions(np.array([1]), begins=False)[1]
   start = source.predictions(np.array([1]), begins=True)

@@ -90,7 +90,7 @@ def test_impossible_grammars_are_refused(rules, message):
     grammars.Grammar(rules)
 
 
-def test_what_is_not_known_exactly_is_refused():
+def test_ambiguous_grammars_and_wrong_settings_are_refused():
   with pytest.raises(errors.InputError, match='average `optimal_score`'):
     AMBIGUOUS.entropy()
   with pytest.raises(errors.InputError, match='whole documents'):

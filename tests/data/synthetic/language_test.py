@@ -40,7 +40,7 @@ def test_an_eos_among_the_inputs_of_a_packed_row_predicts_nothing():
       np.exp(-nll[0]), [1/2, 1/3, 1, 1, 1, 1/2, 1/3, 1, 1], rtol=1e-6)
 
 
-def test_what_the_language_does_not_say_costs_infinitely_much():
+def test_texts_outside_the_language_have_infinite_loss():
   nll, correct = PARITY.optimal_score(TOKENIZER)(batches.alone([ids('11=1')]))
   assert np.isfinite(nll[0, :3]).all()
   assert np.isinf(nll[0, 3]) and not correct[0, 3:].any()
@@ -60,7 +60,7 @@ def test_per_token_is_what_an_evaluator_divides():
   assert language.Entropy(6.0, 3.0).per_token == 2.0
 
 
-def test_unusable_input_is_told_with_the_fix():
+def test_unusable_input_is_refused():
   with pytest.raises(errors.InputError, match='bos=True'):
     PARITY.optimal_score(symbols.Bytes(eos=False).build())
   score = PARITY.optimal_score(TOKENIZER)

@@ -33,7 +33,7 @@ def test_the_entropy_is_what_the_optimum_loses(source):
       entropy.tokens, abs=deviation * lengths.std() + 1e-9)
 
 
-def test_answers_are_right_and_free():
+def test_answers_are_right_and_cost_nothing():
   copy, recall, parity, addition = PUZZLES
   for text in copy.documents():
     word, again = text.split('|')

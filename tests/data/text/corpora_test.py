@@ -35,7 +35,7 @@ def test_fingerprints_name_corpus_and_python():
   assert docs == corpora.fingerprint('python-docs')
 
 
-def test_a_python_without_its_library_is_told(monkeypatch, tmp_path):
+def test_a_python_without_its_library_is_refused(monkeypatch, tmp_path):
   monkeypatch.setitem(sys.modules, 'pydoc_data', None)
   with pytest.raises(errors.InputError, match='no pydoc_data'):
     next(corpora.python_docs())

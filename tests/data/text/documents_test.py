@@ -20,12 +20,12 @@ def test_documents_can_be_read_again():
   assert list(source.documents()) == list(source.documents()) == ['a', 'b']
 
 
-def test_a_source_without_text_is_told():
+def test_a_source_without_text_is_refused():
   with pytest.raises(errors.InputError, match='InMemory.* holds no text'):
     list(sources.InMemory(('', ' ')).documents())
 
 
-def test_lone_surrogates_are_told_with_document_and_place():
+def test_lone_surrogates_are_refused_with_their_place():
   source = sources.InMemory(('ok', 'ab\ud800'))
   with pytest.raises(errors.InputError) as told:
     list(source.documents())
@@ -34,7 +34,7 @@ def test_lone_surrogates_are_told_with_document_and_place():
   assert documents.utf8('é') == b'\xc3\xa9'
 
 
-def test_what_a_subclass_lacks_is_named():
+def test_a_subclass_without_a_method_is_an_error():
   class Nothing(documents.Source):
     pass
 

@@ -27,7 +27,7 @@ def _read(path, on_bad_text='fail'):
 
 
 @pytest.mark.parametrize('name', ['a.txt', 'a.txt.gz'])
-def test_text_is_read_as_it_stands(tmp_path, name):
+def test_text_is_read_unchanged(tmp_path, name):
   path = _write(tmp_path / name, b'\xef\xbb\xbfone\r\n\ntw\xc3\xb6\n three')
   assert _read(path) == ('one\r\n\ntwö\n three', {})
   assert _lines(path)[0] == [(1, 'one'), (2, ''), (3, 'twö'), (4, ' three')]
@@ -69,7 +69,7 @@ def test_a_pipe_is_read_and_refused_where_it_is_read_again(tmp_path):
     (['{}'], 'is a folder'),
     (['{}/zero.txt'], r'zero.txt is empty \(0 bytes\)'),
 ])
-def test_paths_that_name_no_text_are_told(tmp_path, paths, message):
+def test_paths_without_text_are_refused(tmp_path, paths, message):
   _write(tmp_path / 'input.txt', b'x')
   _write(tmp_path / 'zero.txt', b'')
   with pytest.raises(errors.InputError, match=message):
@@ -91,7 +91,7 @@ def test_bytes_that_are_not_utf8_are_placed_or_handled(tmp_path):
   assert _lines(path, 'skip') == ([(1, 'good'), (3, 'last')], skipped)
 
 
-def test_binary_files_are_refused_by_their_nul(tmp_path):
+def test_binary_files_are_refused(tmp_path):
   path = _write(tmp_path / 'a.txt', b'fine\nx\0y\n')
   for read in _read, _lines:
     with pytest.raises(errors.InputError, match='not text: byte 6 is NUL'):

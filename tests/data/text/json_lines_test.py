@@ -24,6 +24,6 @@ def test_fields_are_there_and_texts_are_strings():
 
 @pytest.mark.parametrize('line, message', [
     ('{"a"', 'f:2: not JSON .*truncated'), ('[1]', 'f:2: .*got list')])
-def test_other_lines_are_refused(line, message):
+def test_lines_without_a_json_object_are_refused(line, message):
   with pytest.raises(errors.InputError, match=message):
     json_lines.loads(line, 'f:2')

@@ -23,7 +23,7 @@ def _documents(source):
     ('line', ['one', 'two', 'three', 'four', 'five']),
     ('paragraph', ['one\ntwo', 'three', 'four', 'five']),
 ])
-def test_text_files_are_divided_as_asked(tmp_path, split_on, want):
+def test_text_files_are_split_into_documents(tmp_path, split_on, want):
   (tmp_path / 'a.txt').write_bytes(b'one\ntwo\n\nthree\n')
   (tmp_path / 'b.txt').write_bytes(b'four\r\n \r\nfive')
   source = sources.TextFiles((f'{tmp_path}/*.txt',), split_on)
@@ -47,7 +47,7 @@ def test_json_lines_give_one_field(tmp_path):
     (r'{"text": "ab\ud800"}', r"a.jsonl:2: lone surrogate '\\ud800' at "
      'character 2'),
 ])
-def test_a_bad_json_line_is_told_with_its_place(tmp_path, line, message):
+def test_a_bad_json_line_is_refused_with_its_place(tmp_path, line, message):
   path = tmp_path / 'a.jsonl'
   path.write_text('{"text": "good"}\n' + line)
   with pytest.raises(errors.InputError, match=message):
@@ -57,7 +57,7 @@ def test_a_bad_json_line_is_told_with_its_place(tmp_path, line, message):
 @pytest.mark.parametrize('on_bad_text, want, count', [
     ('replace', ['a\ufffd', 'b\ufffd', 'c'], 'lines of bad text repaired'),
     ('skip', ['c'], 'lines of bad text skipped')])
-def test_bad_text_in_json_is_handled_as_asked(
+def test_on_bad_text_handles_surrogates_in_json(
     tmp_path, on_bad_text, want, count):
   path = tmp_path / 'a.jsonl'
   path.write_bytes(b'{"text": "a\\ud800"}\n{"text": "b\xff"}\n{"text": "c"}')
@@ -66,23 +66,23 @@ def test_bad_text_in_json_is_handled_as_asked(
   assert documents == want and counts[count] == 2
 
 
-def test_a_single_text_is_not_taken_for_a_list_of_letters():
+def test_a_single_str_is_not_a_list_of_texts():
   with pytest.raises(errors.InputError, match=r'\[text\]'):
     sources.InMemory('hello')
 
 
 @pytest.mark.parametrize('kind', [sources.TextFiles, sources.JsonLines])
-def test_lines_of_no_byte_are_no_limit(kind):
+def test_max_line_bytes_of_0_is_refused(kind):
   with pytest.raises(errors.InputError, match='max_line_bytes.* got 0'):
     kind(('a.txt',), max_line_bytes=0)
 
 
-def test_unknown_corpora_are_told_with_the_nearest():
+def test_unknown_corpora_are_refused_with_the_nearest():
   with pytest.raises(errors.InputError, match="Did you mean 'python-docs'"):
     sources.Embedded('python-doc')
 
 
-def test_fingerprints_tell_sources_apart(tmp_path):
+def test_sources_have_different_fingerprints(tmp_path):
   path = tmp_path / 'a.txt'
   path.write_text('abc')
   seen = [json.dumps(source.fingerprint()) for source in [
@@ -104,7 +104,7 @@ def test_flags_choose_a_source():
       pipeline.DataConfig, json.loads(config.dumps(frozen))) == frozen
 
 
-def test_what_text_is_in_is_named(tmp_path):
+def test_contents_name_files_and_versions(tmp_path):
   for name in 'a.txt', 'b.jsonl', 'c.csv':
     (tmp_path / name).write_text('{"text": 1}')
   path = str(tmp_path / '*.{}').format

@@ -53,7 +53,7 @@ def test_tiny_shakespeare_is_split_as_by_nanogpt(shared_data):
   assert sizes == [1_003_854, 111_540]
 
 
-def test_what_goes_elsewhere_is_counted_and_what_is_dropped_too():
+def test_dropped_documents_and_other_splits_are_counted():
   counts = collections.Counter()
   part = splits.HashSplit(valid=0.5, test=0.0).select(
       sources.InMemory(TEXTS + ('',)), 'valid')
@@ -63,7 +63,7 @@ def test_what_goes_elsewhere_is_counted_and_what_is_dropped_too():
       'documents of other splits': len(TEXTS) - len(found)}
 
 
-def test_an_empty_part_is_told():
+def test_an_empty_split_is_refused():
   part = splits.HashSplit(valid=0.05).select(
       sources.InMemory(TEXTS[:1]), 'valid')
   with pytest.raises(errors.InputError, match='valid split .* holds no text'):
@@ -85,7 +85,7 @@ def test_fractions_that_leave_nothing_are_refused(kind, fractions):
     kind(*fractions)
 
 
-def test_fingerprints_tell_parts_apart():
+def test_splits_have_different_fingerprints():
   source = sources.InMemory(TEXTS[:9])
   seen = [str(split.select(source, name).fingerprint())
           for split in (splits.HashSplit(), splits.HashSplit(valid=0.1),

@@ -58,7 +58,7 @@ def test_blank_rows_are_dropped_and_gzip_is_read(tmp_path):
     ('text,label\n"a,1\n', {}, ':2: .*quoted=False'),
     ('text\na\n', {'delimiter': ', '}, 'single character'),
 ])
-def test_what_is_wrong_is_named(tmp_path, text, options, message):
+def test_bad_files_and_columns_are_refused(tmp_path, text, options, message):
   options = {'fields': ['text']} | options
   with pytest.raises(errors.InputError, match=message):
     list(tables.columns(write(tmp_path, text), **options))

@@ -30,7 +30,7 @@ def data_dir(tmp_path_factory) -> pathlib.Path:
   return path
 
 
-def test_what_was_prepared_is_read_back_in_order(data_dir):
+def test_a_prepared_corpus_is_read_back_in_order(data_dir):
   source = tfds_lib.Tfds('text_corpus/notes', data_dir=str(data_dir))
   assert tuple(source.documents()) == TEXTS
   test = tfds_lib.Tfds('text_corpus/notes', 'test[:1]', data_dir=str(data_dir))

@@ -45,7 +45,7 @@ def test_rows_are_read_in_parts(data_dir, monkeypatch):
     ({'name': 'lm1bb'}, "Did you mean 'lm1b'"),
     ({'split': 'train[:x]'}, "split 'train\\[:x\\]', cannot be read"),
 ])
-def test_what_does_not_exist_is_told_with_the_nearest(
+def test_unknown_names_are_refused_with_the_nearest(
     data_dir, change, message):
   with pytest.raises(errors.InputError, match=message):
     _documents(data_dir, **change)
@@ -72,7 +72,7 @@ def test_damaged_files_are_named_and_never_fewer_documents(
     _documents(data_dir)
 
 
-def test_bytes_that_are_not_utf8_are_told_with_their_row(
+def test_bytes_that_are_not_utf8_are_refused_with_their_row(
     data_dir, monkeypatch):
   rows = [{'text': b'fine'}, {'text': b'ab\xff'}]
   monkeypatch.setattr(tfds.Tfds, '_rows', lambda self, builder: iter(rows))

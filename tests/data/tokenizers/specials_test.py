@@ -32,7 +32,7 @@ def test_text_is_encoded_as_before(tokenizer):
   assert lengths.tolist() == [5, 3]
 
 
-def test_specials_are_silent(tokenizer):
+def test_specials_decode_to_no_text(tokenizer):
   assert tokenizer.decode([1, 5, 7, 2]) == 'ab'
   assert tokenizer.token_bytes(5) == b'' and tokenizer.token_bytes(1) == b'a'
   with pytest.raises(errors.InputError, match='9 is outside'):
@@ -53,7 +53,7 @@ def test_a_missing_special_is_named(tokenizer):
     symbols.Bytes().build().special('[MASK]')
 
 
-def test_a_name_comes_once():
+def test_a_repeated_name_is_refused():
   base = symbols.Bytes().build()
   with pytest.raises(errors.InputError, match=r'\[A\] occurs twice'):
     specials.Extended(base, ('[A]', '[A]'))

@@ -32,14 +32,14 @@ def test_line_ends_and_tabs_are_pieces_of_their_own():
   assert pieces == ['\n', '\t']
 
 
-def test_a_corpus_too_small_gives_fewer_ids_and_one_too_rich_is_told():
+def test_a_small_corpus_gives_fewer_ids_and_a_rich_one_fails():
   small = subwords.SentencePiece(vocab_size=5000).build(TEXTS)
   assert 256 < small.vocab_size < 5000
   with pytest.raises(errors.InputError, match='vocab_size=100'):
     subwords.SentencePiece(vocab_size=100).build(TEXTS)
 
 
-def test_what_is_wrong_with_the_text_is_not_hidden_by_the_trainer():
+def test_errors_of_the_source_pass_the_trainer():
   def documents():
     yield TEXTS[0]
     raise errors.InputError('shard.jsonl:2: not JSON')
@@ -48,7 +48,7 @@ def test_what_is_wrong_with_the_text_is_not_hidden_by_the_trainer():
     subwords.SentencePiece(vocab_size=300).build(documents())
 
 
-def test_bytes_cut_within_a_character_decode_to_a_mark():
+def test_bytes_cut_within_a_character_decode_to_u_fffd():
   tokenizer = subwords.SentencePiece(vocab_size=300).build(TEXTS)
   ids = tokenizer.encode('cat 😀')
   assert tokenizer.decode(ids) == 'cat 😀'
@@ -59,7 +59,7 @@ def test_bytes_cut_within_a_character_decode_to_a_mark():
     lambda raw: b'', lambda raw: raw[:len(raw) // 2], lambda raw: b'x' * 999,
     lambda raw: bytes(255 - byte for byte in raw),
 ], ids=['empty', 'half', 'garbage', 'flipped'])
-def test_a_damaged_model_is_one_clean_error(tmp_path, damage):
+def test_a_damaged_model_is_refused(tmp_path, damage):
   raw = subwords.SentencePiece(vocab_size=300).build(TEXTS).files()
   path = tmp_path / 'a.model'
   path.write_bytes(damage(raw['tokenizer.model']))
@@ -69,7 +69,7 @@ def test_a_damaged_model_is_one_clean_error(tmp_path, damage):
     subwords.SentencePiece(path=str(tmp_path / 'b.model')).build([])
 
 
-def test_models_of_others_keep_their_ids(shared_data):
+def test_loaded_models_keep_their_ids(shared_data):
   path = shared_data / 'tokenizers/llama2/tokenizer.model'
   tokenizer = subwords.SentencePiece(path=str(path)).build([])
   assert tokenizer.encode_document('Hello world').tolist() == [
@@ -79,7 +79,7 @@ def test_models_of_others_keep_their_ids(shared_data):
   assert 2 not in tokenizer.encode('</s>')
 
 
-def test_a_model_without_the_control_id_asked_for_is_told(tmp_path):
+def test_a_model_without_bos_or_eos_is_refused(tmp_path):
   with open(tmp_path / 'a.model', 'wb') as file:
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(TEXTS), model_writer=file, vocab_size=30,

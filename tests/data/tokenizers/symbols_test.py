@@ -12,7 +12,7 @@ def test_bytes_are_their_own_ids():
   assert symbols.Bytes(bos=False).build().eos_id == 256
 
 
-def test_half_a_character_decodes_to_a_mark():
+def test_half_a_character_decodes_to_u_fffd():
   tokenizer = symbols.Bytes().build()
   assert tokenizer.decode([97, 0xc3]) == 'a\ufffd'
 
@@ -34,13 +34,13 @@ def test_an_unknown_character_is_named_with_its_place(unknown):
   assert 'position 2' in str(told.value)
 
 
-def test_among_many_documents_the_place_is_that_in_its_own():
+def test_an_unknown_character_has_its_place_in_its_document():
   tokenizer = symbols.Characters().build(['abcd'])
   with pytest.raises(errors.InputError, match='position 1 '):
     tokenizer.encode_documents(['abcd', 'ax'])
 
 
-def test_characters_need_text():
+def test_characters_without_text_are_refused():
   with pytest.raises(errors.InputError, match='got none'):
     symbols.Characters().build([])
 

@@ -79,7 +79,7 @@ def test_a_saved_tokenizer_is_the_same(built, config, tmp_path):
 
 
 @pytest.mark.parametrize('config', CONFIGS, ids=repr)
-def test_what_cannot_be_encoded_or_decoded_is_refused(built, config):
+def test_unknown_ids_and_characters_are_refused(built, config):
   tokenizer = built[config]
   for token in -1, tokenizer.vocab_size:
     with pytest.raises(errors.InputError, match=f'id {token} is outside'):
@@ -92,7 +92,7 @@ def test_what_cannot_be_encoded_or_decoded_is_refused(built, config):
     tokenizer.encode_documents(['fox', 'fox \ud800'])
 
 
-def test_digests_tell_tokenizers_apart(built):
+def test_different_tokenizers_have_different_digests(built):
   assert len({tokenizer.digest for tokenizer in built.values()}) == len(built)
 
 

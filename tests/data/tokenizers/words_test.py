@@ -19,7 +19,7 @@ def test_the_most_frequent_words_come_first():
   assert with_ends.encode_document('b').tolist() == [4, 0, 5]
 
 
-def test_a_limit_keeps_the_mark_and_the_line_end():
+def test_a_limited_vocabulary_keeps_unk_and_line_end():
   tokenizer = words.Words(max_size=4).build(['a a a b b c\n'])
   assert tokenizer.words == ['a', 'b', '\n', '<unk>']
   assert tokenizer.vocab_size == 4
@@ -54,7 +54,7 @@ def test_a_saved_tokenizer_is_the_same(tmp_path):
       loaded.encode(TREEBANK), tokenizer.encode(TREEBANK))
 
 
-def test_what_cannot_be_encoded_or_decoded_is_refused():
+def test_unknown_ids_and_lone_surrogates_are_refused():
   tokenizer = words.Words().build([TREEBANK])
   for token in -1, tokenizer.vocab_size:
     with pytest.raises(errors.InputError, match=f'id {token} is outside'):
@@ -74,6 +74,6 @@ def test_impossible_vocabularies_are_refused(options, message):
     words.Words(**options)
 
 
-def test_words_need_text():
+def test_words_without_text_are_refused():
   with pytest.raises(errors.InputError, match='got none'):
     words.Words().build([])
