@@ -59,7 +59,7 @@ def test_packed_marks_documents_by_segment_and_position(
   for inputs, segments, positions, weights in zip(
       batch['inputs'], batch['segments'], batch['positions'],
       batch['weights']):
-    segment, before = 0, None
+    segment, position, before = 0, 0, None
     for t in range(length):
       if inputs[t] == 0:  # Padding: nothing follows it, nothing counts.
         assert not inputs[t:].any() and not weights[t:].any()

@@ -61,14 +61,14 @@ def test_tokens_are_scored_as_without_pairs(params, got):
 
 def test_rows_are_scored_by_their_labels(params, got):
   masked = jax.jit(mlm.MaskedLM(rate=0.5).masker(TOKENIZER))(BATCH, None)
-  def logits(model):
+  def pair_logits(model):
     x_BTD, _ = model.hidden(
         masked.inputs_BT, masks.make(
             BATCH['positions'], BATCH['segments'], causal=False),
         types_BT=BATCH['types'])
     return model.pair_logits(x_BTD)
   logits = np.asarray(jax.jit(
-      lambda p: MODEL.apply({'params': p}, method=logits))(params))
+      lambda p: MODEL.apply({'params': p}, method=pair_logits))(params))
   p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
   nll = -np.log(p[np.arange(4), BATCH['labels']])
   np.testing.assert_allclose(got['pair_nll'].value, nll[:3].mean(), rtol=1e-5)
