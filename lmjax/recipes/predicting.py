@@ -149,10 +149,9 @@ def predict(run: tuned.Tuned, inputs: Inputs, out: str | None = None
   result = run.judge(answered) if answered and answered.examples else None
   told = sys.stderr if out is None else sys.stdout
   if result is not None:
-    report.display(report.grid(
-        estimates.columns(result.metrics),
-        estimates.rows({'model': result}, tuple(result.metrics)),
-        f'{result.examples:,} examples.'), told)
+    for heading, table in estimates.tables({'model': result}).items():
+      report.display(report.grid(
+          *table, heading or f'{result.examples:,} examples.'), told)
     for reason in estimates.reasons({'model': result}):
       print(terminal.printable(reason), file=told)
   without = f', {empty:,} without a text and left None' if empty else ''
