@@ -1,10 +1,10 @@
-"""How Orbax is told which processes take part."""
+"""Orbax's options for one process of several."""
 import jax
 
 from lmjax.checkpoints import alone
 
 
-def test_one_of_several_acts_for_itself(monkeypatch):
+def test_one_process_of_several_acts_alone(monkeypatch):
   assert alone.options() == {}
   monkeypatch.setattr(jax, 'process_count', lambda: 3)
   monkeypatch.setattr(jax, 'process_index', lambda: 2)

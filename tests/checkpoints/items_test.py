@@ -18,7 +18,7 @@ def make(toy, **kwargs):
 
 @pytest.mark.parametrize('kwargs', [
     {}, {'ema': True}, {'equal': True, 'carry': {'h': jnp.ones((2, 3))}}])
-def test_nothing_of_a_state_is_lost(toy, kwargs):
+def test_a_state_is_the_same_after_conversion_and_back(toy, kwargs):
   state = make(toy, **kwargs)
   items = items_lib.to_host(state)
   assert {*items} == {
@@ -41,7 +41,7 @@ def test_items_are_copies(toy):
   np.testing.assert_array_equal(kernel, toy.params['head']['kernel'])
 
 
-def test_arrays_are_let_go_as_they_are_used(toy):
+def test_arrays_are_freed_as_they_are_used(toy):
   state = make(toy)
   items = items_lib.to_host(state)
   items_lib.to_state(items, state)

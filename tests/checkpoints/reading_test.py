@@ -1,4 +1,4 @@
-"""Whatever is damaged is found, named and stepped over."""
+"""Damaged checkpoints are detected, named and skipped."""
 import json
 import logging
 
@@ -93,14 +93,14 @@ def test_500_flipped_bits(tmp_path):
     (lambda about: about['arrays']['params'].update(d={}),
      'array params/d: missing'),
     (lambda about: about.update(step=7), 'it is step 7 under another name')])
-def test_what_is_damaged_is_named(tmp_path, edit, words):
+def test_the_damaged_part_is_named(tmp_path, edit, words):
   write(tmp_path, 1)
   change(tmp_path, 1, edit)
   with pytest.raises(errors.InputError, match=rf'step 1 is damaged \({words}'):
     reading.first_sound(tmp_path, 'latest', read(tmp_path))
 
 
-def test_a_description_is_found_out_not_believed(tmp_path):
+def test_a_wrong_description_is_detected(tmp_path):
   write(tmp_path, 1, scores=[2.5])
   path = tmp_path / '1' / 'about' / 'metadata'
   path.write_text(path.read_text().replace('2.5', '1.5'))
@@ -114,7 +114,7 @@ def test_a_description_is_found_out_not_believed(tmp_path):
     reading.about(tmp_path, 1)
 
 
-def test_the_warning_says_what_is_used_and_how_to_stop(tmp_path, caplog):
+def test_the_warning_names_the_used_step_and_the_flag_to_fail(tmp_path, caplog):
   write(tmp_path, 1, 2, 3)
   for step in 2, 3:
     change(tmp_path, step, lambda about: about['arrays']['params']['c'].update(
@@ -134,7 +134,7 @@ def test_the_warning_says_what_is_used_and_how_to_stop(tmp_path, caplog):
     reading.first_sound(tmp_path, 2, read(tmp_path))
 
 
-def test_memory_is_no_damage(tmp_path, monkeypatch):
+def test_a_memory_error_is_not_damage(tmp_path, monkeypatch):
   write(tmp_path, 1, 2)
   def full(*unused):
     raise MemoryError

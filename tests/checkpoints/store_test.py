@@ -1,4 +1,4 @@
-"""What is restored is what was saved, or it is not restored."""
+"""A restored state is exactly the saved one, or is not restored."""
 import dataclasses
 import json
 import logging
@@ -69,7 +69,7 @@ def test_keeps_the_last_and_the_best(toy, tmp_path):
       saved.restore(make(toy), 3)
 
 
-def test_what_is_not_json_is_refused_at_once(toy, tmp_path):
+def test_facts_that_are_not_json_are_refused(toy, tmp_path):
   with store.Checkpoints(tmp_path) as saved:
     with pytest.raises(TypeError):
       saved.save(1, make(toy), stopping.Progress(tokens=np.float32(3)))
@@ -96,7 +96,7 @@ def test_a_new_run_resumes_from_its_own_state(toy, tmp_path):
   assert progress.tokens == 5.0
 
 
-def test_a_save_that_would_not_write_is_refused(toy, tmp_path):
+def test_saving_an_existing_step_is_refused(toy, tmp_path):
   with store.Checkpoints(tmp_path) as saved:
     saved.save(2, make(toy))
     for number in 1, 2:
@@ -104,7 +104,7 @@ def test_a_save_that_would_not_write_is_refused(toy, tmp_path):
         saved.save(number, make(toy))
 
 
-def test_any_flipped_bit_is_harmless_or_noticed(toy, tmp_path, caplog):
+def test_any_flipped_bit_is_harmless_or_detected(toy, tmp_path, caplog):
   with store.Checkpoints(tmp_path) as saved:
     for number in 1, 2:
       saved.save(number, make(toy, number))
@@ -159,7 +159,7 @@ def test_missing_files_are_damage(toy, tmp_path):
     assert saved.restore(make(toy)).step == 1
 
 
-def test_another_structure_is_told_by_path(toy, tmp_path):
+def test_another_structure_is_refused_with_its_paths(toy, tmp_path):
   with store.Checkpoints(tmp_path) as saved:
     saved.save(1, make(toy))
     other = make(toy)
@@ -174,7 +174,7 @@ def test_another_structure_is_told_by_path(toy, tmp_path):
       saved.restore(other)
 
 
-def test_progress_of_another_version_is_no_traceback(
+def test_progress_of_another_version_is_an_input_error(
     toy, tmp_path, monkeypatch):
   write(toy, tmp_path, 1)
   monkeypatch.setattr(
@@ -183,7 +183,7 @@ def test_progress_of_another_version_is_no_traceback(
     store.Checkpoints(tmp_path).restore(make(toy))
 
 
-def test_parameters_alone(toy, tmp_path):
+def test_parameters_can_be_restored_alone(toy, tmp_path):
   state = make(toy, ema=True)
   state = state.replace(ema=jax.tree.map(lambda p: 2 * p, state.ema))
   with store.Checkpoints(tmp_path) as saved:
@@ -220,7 +220,7 @@ def flip(directory, item='params'):
     path.write_bytes(path.read_bytes().replace(sound, changed))
 
 
-def test_after_damage_the_next_save_lands(toy, tmp_path, caplog):
+def test_saving_continues_after_damaged_steps(toy, tmp_path, caplog):
   write(toy, tmp_path, 10, 20, 30)
   flip(tmp_path / '20')
   flip(tmp_path / '30', 'rest')
@@ -260,7 +260,7 @@ def everything(directory):
           for p in [directory, *directory.rglob('*')]}
 
 
-def test_where_all_is_damaged_nothing_is_touched(toy, tmp_path):
+def test_nothing_changes_if_all_steps_are_damaged(toy, tmp_path):
   write(toy, tmp_path, 1, 2)
   for number in 1, 2:
     flip(tmp_path / str(number))
@@ -291,7 +291,7 @@ def test_reading_changes_nothing(toy, tmp_path):
   assert store.restore_params(folder, 'latest')[0] == 3
 
 
-def test_nothing_is_created_before_there_is_something_to_save(tmp_path):
+def test_nothing_is_created_before_the_first_save(tmp_path):
   with store.Checkpoints(tmp_path / 'new') as saved:
     assert saved.steps() == []
   assert not (tmp_path / 'new').exists()
@@ -326,7 +326,7 @@ def test_another_pipeline_is_refused_with_a_table(toy, tmp_path, caplog):
     assert 'because of --override' in caplog.messages[-1]
 
 
-def test_whoever_must_agree_is_asked_before_each_save(toy, tmp_path):
+def test_before_save_is_called_before_each_save(toy, tmp_path):
   class Lost(Exception):
     pass
 
@@ -342,7 +342,7 @@ def test_whoever_must_agree_is_asked_before_each_save(toy, tmp_path):
   assert not (tmp_path / '2').exists()
 
 
-def test_room_is_checked_before_it_is_needed(toy, tmp_path, monkeypatch):
+def test_free_space_is_checked_before_training(toy, tmp_path, monkeypatch):
   usage = store.shutil.disk_usage(tmp_path)
   size = 4 * (11 * 8 + 2 * 64 + 2 * 8 + 2 * 8 + 8 * 11 + 500) + 6
   size = 3 * size + 4 + 4 + 8  # Two moments, two counts, a key.
@@ -364,7 +364,7 @@ def test_room_is_checked_before_it_is_needed(toy, tmp_path, monkeypatch):
   check(3 * size)  # The step that is there will make room.
 
 
-def test_a_full_disk_is_survived(toy, tmp_path, caplog):
+def test_saving_continues_after_a_full_disk(toy, tmp_path, caplog):
   state = make(toy)
   with pytest.raises(store.FailedSaves, match='last 2 saves failed'):
     with store.Checkpoints(tmp_path, max_failed_saves=2) as saved:
@@ -389,7 +389,7 @@ def test_a_full_disk_is_survived(toy, tmp_path, caplog):
 
 
 @pytest.mark.parametrize('error', [SystemExit(0), None])
-def test_an_end_does_not_hide_that_the_last_save_failed(
+def test_the_end_of_a_run_reports_a_failed_last_save(
     toy, tmp_path, error):
   with pytest.raises(store.FailedSaves):
     with store.Checkpoints(tmp_path) as saved:

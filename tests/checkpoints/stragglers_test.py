@@ -1,4 +1,4 @@
-"""Reports to an event loop that is gone are dropped, and no others."""
+"""Only reports to a closed event loop are suppressed."""
 import asyncio
 import gc
 import logging
@@ -61,7 +61,7 @@ def test_arrays_that_nobody_waits_for_are_dropped(caplog, error, is_shown):
     ('Task exception was never retrieved\nfuture: <Task coro=<write() defined '
      'at site-packages/orbax/checkpoint/handlers.py:114>>',
      ValueError('OUT_OF_RANGE: Error opening "zarr" driver'), False)])
-def test_other_news_of_asyncio_are_shown(text, error, is_shown):
+def test_other_messages_of_asyncio_are_shown(text, error, is_shown):
   record = logging.LogRecord(
       'asyncio', logging.ERROR, '', 0, text, (),
       error and (type(error), error, None))

@@ -1,4 +1,4 @@
-"""A step is on disk as a whole or not at all, and failures are told."""
+"""A step is on disk completely or not at all, and failures are reported."""
 import logging
 import pathlib
 import subprocess
@@ -38,13 +38,13 @@ def test_keeps_the_last_and_the_best(tmp_path):
   assert writer.most_steps == 4
 
 
-def test_says_what_wrote_it(tmp_path):
+def test_a_step_has_the_versions_of_the_code(tmp_path):
   write(make(tmp_path), 1)
   code = reading.about(tmp_path, 1)['code']
   assert {'jax', 'orbax-checkpoint'} <= code['versions'].keys()
 
 
-def test_what_a_kill_left_is_removed_and_nothing_else(tmp_path):
+def test_only_the_remains_of_a_kill_are_removed(tmp_path):
   for name in ('7.saving.0', '7.saving.1.orbax-checkpoint-tmp',
                '5.deleted', '6', 'damaged', 'x.deleted'):
     (tmp_path / name).mkdir()
@@ -65,7 +65,7 @@ def test_steps_are_moved_aside_whole(tmp_path):
   assert (tmp_path / 'damaged' / '4-2' / 'about' / 'metadata').is_file()
 
 
-def test_a_full_disk_costs_one_step(tmp_path, caplog):
+def test_a_full_disk_affects_only_one_step(tmp_path, caplog):
   writer = make(tmp_path)
   write(writer, 1)
   with faults.fill_disk(100_000), caplog.at_level(logging.ERROR):
@@ -85,7 +85,7 @@ def test_a_full_disk_costs_one_step(tmp_path, caplog):
   assert reading.steps(tmp_path) == [1, 3]
 
 
-def test_so_many_failures_in_a_row_end_it(tmp_path):
+def test_too_many_consecutive_failures_raise(tmp_path):
   writer = make(tmp_path)
   with faults.fill_disk(100_000):
     write(writer, 1)
@@ -103,13 +103,13 @@ def test_a_save_that_writes_nothing_has_failed(tmp_path, monkeypatch):
     writer.check()
 
 
-def test_a_directory_that_cannot_be(tmp_path):
+def test_an_impossible_directory_is_refused(tmp_path):
   (tmp_path / 'file').touch()
   with pytest.raises(errors.InputError, match='cannot be kept in'):
     make(tmp_path / 'file')
 
 
-def test_hashing_does_not_hold_up_whoever_saves(tmp_path, monkeypatch):
+def test_hashing_does_not_block_save(tmp_path, monkeypatch):
   ready = threading.Event()
   describe = writing.digests.describe
   monkeypatch.setattr(writing.digests, 'describe',

@@ -1,4 +1,4 @@
-"""Telling glibc to keep pages is harmless wherever it is not possible."""
+"""glibc's thresholds are set, and other C libraries are left alone."""
 import ctypes
 import sys
 
@@ -31,7 +31,7 @@ def test_sets_the_three_thresholds_once(monkeypatch):
   allocator.keep_pages.cache_clear()
 
 
-def test_computations_run_in_the_thread_that_asks(monkeypatch):
+def test_computations_run_in_the_calling_thread(monkeypatch):
   told = []
   monkeypatch.setattr(
       jax.config, 'update', lambda name, value: told.append((name, value)))

@@ -1,4 +1,4 @@
-"""Differences to a saved run: refused, accepted, or only told."""
+"""Differences from a saved run are refused, accepted, or only reported."""
 import pytest
 
 from lmjax.core import changes
@@ -15,11 +15,11 @@ def _refused(changed, override=()):
   return str(caught.value)
 
 
-def test_nothing_different_is_nothing_to_accept():
+def test_without_differences_nothing_is_accepted():
   assert changes.judge('runs/x', {}, RULES) == {}
 
 
-def test_structural_differences_have_no_way_around():
+def test_structural_differences_cannot_be_overridden():
   text = _refused({'model.width': (8, 16), 'seed': (0, 1), 'log': (1, 2)},
                   ['model', 'model.width'])
   assert text.splitlines()[1:3] == ['  model.width: 8 -> 16', '  seed: 0 -> 1']
@@ -42,20 +42,20 @@ def test_semantic_differences_are_refused_with_the_flags_that_accept_them():
   assert 'Seeds' not in _refused({'seeds': (0, 1)})
 
 
-def test_cosmetic_differences_pass_unless_they_are_structural():
+def test_cosmetic_differences_are_accepted_unless_structural():
   assert changes.judge('', {'log.every': (1, 2)}, RULES) == {
       'log.every': 'cosmetic'}
   assert 'model.name' in _refused({'model.name': ('a', 'b')})
 
 
-def test_a_name_stands_for_what_is_below_it_and_for_nothing_else():
+def test_a_name_covers_only_the_fields_below_it():
   for field, names, want in (
       ('a.b', ['a'], True), ('a.b', ['a.b'], True), ('a', ['a.b'], False),
       ('ab', ['a'], False), ('a.b: a.c', ['a.b'], True), ('a', [], False)):
     assert changes.covered(field, names) == want
 
 
-def test_files_are_named_with_what_became_of_them():
+def test_files_are_reported_as_new_gone_or_changed():
   long = 'a' * 64, 'b' * 64
   saved = {'data: a': long[0], 'data: b': '1 byte', 'data: c': 'x', 'new': 'x'}
   now = {'data: a': long[1], 'data: c': 'x', 'data: d': '2 bytes', 'old': 'x'}

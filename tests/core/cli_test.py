@@ -1,4 +1,4 @@
-"""A user's mistake is one sentence and exit code 2; ours is a traceback."""
+"""A user's mistake gives one sentence and exit code 2, a bug a traceback."""
 import os
 import pathlib
 import subprocess
@@ -76,7 +76,7 @@ def run(tmp_path_factory):
   return run
 
 
-def test_no_mistake_no_noise(run):
+def test_a_run_without_mistakes_prints_no_warnings(run):
   assert run('--depth=3', '--config.width=4', '--devices=pmap') == (
       0, 'depth 3 width 4 pmap\n', '')
 
@@ -92,7 +92,7 @@ def test_flags_of_the_config_come_in_any_form(run, tmp_path):
       0, 'depth 3 width 7 pmap\n', '')
 
 
-def test_another_kind_is_told_once(run):
+def test_another_kind_is_reported_once(run):
   assert run('--config.rule.kind=Lion') == (
       0, 'depth 2 width 3 jit\n',
       'rule: Lion with its own defaults (rate 0.0001).\n')
@@ -128,7 +128,7 @@ def test_a_users_mistake_is_one_sentence(run, args, sentence):
   assert (code, told) == (2, sentence)
 
 
-def test_what_is_told_neither_steers_nor_betrays():
+def test_messages_have_no_control_characters_or_secrets():
   assert cli.told('\x1b]0;x\x07a\u202e\n\tpassword=xyz') == (
       ']0;xa\n\tpassword=[redacted]')
 
@@ -143,13 +143,13 @@ def test_an_unknown_flag_names_the_nearest(run):
     (-1, 1, 'Error: The disk stays full.\n'),
     (-2, 130, 'Error: interrupted.\n'),
     (-3, 130, 'Error: interrupted.\n')])  # While garbage is collected.
-def test_what_is_nobodys_mistake_is_one_sentence_too(
+def test_run_errors_and_interrupts_are_one_sentence(
     run, depth, code, sentence):
   assert run(f'--depth={depth}') == (
       code, f'depth {depth} width 3 jit\n', sentence)
 
 
-def test_our_mistake_keeps_its_traceback(run):
+def test_a_bug_shows_its_traceback(run):
   code, _, told = run('--depth=0')
   assert code == 1
   assert 'Traceback' in told and "KeyError: 'ours'" in told

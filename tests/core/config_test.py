@@ -102,12 +102,12 @@ def test_the_saved_text_reads_back():
     ({'kind': 'Run', 'model': None}, 'config.model should be an object'),
     ([], 'config should be an object with a kind'),
 ])
-def test_what_is_unknown_is_refused_and_never_passed_on(tree, message):
+def test_unknown_fields_and_kinds_are_refused(tree, message):
   with pytest.raises(errors.InputError, match=message):
     config.freeze(Run | Mixed | Several, tree)
 
 
-def test_a_part_in_code_is_checked_as_one_in_json_is():
+def test_a_part_in_code_is_checked_like_one_in_json():
   with pytest.raises(errors.InputError, match=r'config.model.layers .*got 2.5'):
     config.freeze(Run, Run(model=Model(layers=2.5)))
   mine = dataclasses.make_dataclass('Adan', [], frozen=True)
@@ -116,7 +116,7 @@ def test_a_part_in_code_is_checked_as_one_in_json_is():
   assert config.freeze(Run, Run(betas=[1, 2])).betas == (1.0, 2.0)
 
 
-def test_a_part_that_is_lacking_says_which_kinds_there_are():
+def test_a_missing_part_is_reported_with_its_kinds():
   task = dataclasses.make_dataclass('Task', [('train', Text | Adam)])
   with pytest.raises(
       errors.InputError,
@@ -124,7 +124,7 @@ def test_a_part_that_is_lacking_says_which_kinds_there_are():
     config.freeze(task, {'kind': 'Task'})
 
 
-def test_unions_of_either_spelling_have_kinds_with_names_of_their_own():
+def test_kinds_of_a_union_have_different_names():
   for hint in Adam | Lion, typing.Union[Adam, Lion], typing.Union[
       tuple([Adam, Lion, None])]:
     assert config.kinds(hint) == {'Adam': Adam, 'Lion': Lion}
@@ -144,7 +144,7 @@ def test_unions_of_either_spelling_have_kinds_with_names_of_their_own():
     ('model.name', 3, 'config.model.name should be str; got 3'),
     ('optimizer.rate', True, 'should be float; got True'),
 ])
-def test_a_wrong_value_is_told_with_its_path(path, value, message):
+def test_a_wrong_value_is_reported_with_its_path(path, value, message):
   tree = json.loads(config.dumps(RUN))
   *parents, leaf = path.split('.')
   node = tree
@@ -162,7 +162,7 @@ def test_an_unknown_field_suggests_the_nearest():
     config.freeze(Run, tree)
 
 
-def test_whole_numbers_serve_as_floats():
+def test_whole_numbers_are_accepted_as_floats():
   tree = json.loads(config.dumps(Run()))
   tree['optimizer']['rate'] = 1
   rate = config.freeze(Run, tree).optimizer.rate

@@ -1,4 +1,4 @@
-"""Every difference has a name."""
+"""Digests detect differences and name the arrays."""
 import hashlib
 import json
 
@@ -60,7 +60,7 @@ def test_damage_is_named(change, words):
   assert words in digests.damage(tree, digests.describe(TREE))
 
 
-def test_differences_are_told_saved_then_wanted():
+def test_differences_list_saved_and_wanted():
   wanted = {'a': {'b': jnp.zeros((2, 4))}, 'c': jnp.zeros((1,)),
             'e': jnp.zeros(())}
   assert list(digests.differences(digests.describe(TREE), wanted)) == [
@@ -68,7 +68,7 @@ def test_differences_are_told_saved_then_wanted():
       'd: bfloat16[] -> absent', 'e: absent -> float32[]']
 
 
-def test_a_batch_has_a_short_digest_of_all_that_is_in_it():
+def test_the_digest_of_a_batch_depends_on_all_its_arrays():
   batch = {'inputs': np.arange(6).reshape(2, 3), 'weights': np.ones((2, 3))}
   found = digests.batch(batch)
   assert len(found) == 8 and int(found, 16) >= 0
@@ -80,7 +80,7 @@ def test_a_batch_has_a_short_digest_of_all_that_is_in_it():
   assert found not in map(digests.batch, others)
 
 
-def test_facts_vouch_for_themselves():
+def test_changed_facts_are_not_intact():
   facts = digests.signed({'pair': (1, 2), 'x': 0.1, 'nan': float('nan'), 3: {}})
   read = json.loads(json.dumps(facts, indent=1))
   assert digests.is_intact(read) and read['pair'] == [1, 2]
@@ -93,7 +93,7 @@ def test_facts_vouch_for_themselves():
     digests.signed({'x': np.zeros(2)})
 
 
-def test_a_batch_has_the_digest_of_its_parts_in_however_many_processes():
+def test_the_digest_of_a_batch_does_not_depend_on_processes():
   batch = {'inputs': np.arange(24).reshape(8, 3), 'sizes': np.arange(8)}
   whole = digests.batch(batch)
   for count in 2, 4:

@@ -1,5 +1,4 @@
-"""Parts of an array are drawn as the whole is, bit by bit."""
-import functools
+"""Draws for part of an array equal part of the whole draw, bit for bit."""
 
 import jax
 import jax.numpy as jnp
@@ -70,7 +69,7 @@ def test_products_are_exact_in_64_bits(factor):
       int(value) * factor % 2**64 for value in x]
 
 
-def test_of_rows_takes_the_own_ones():
+def test_of_rows_returns_the_rows_of_this_device():
   draw = lambda rows: jax.random.split(KEY, rows)
   def on_each_device(_):
     with draws.divided(rows='data'):
@@ -80,7 +79,7 @@ def test_of_rows_takes_the_own_ones():
       got.reshape(16, 2), jax.random.key_data(draw(16)))
 
 
-def test_undivided_draws_are_those_of_jax():
+def test_undivided_draws_equal_jax():
   np.testing.assert_array_equal(
       draws.bernoulli(KEY, 0.3, (4, 5)), jax.random.bernoulli(KEY, 0.3, (4, 5)))
   with draws.divided(rows=None, heads=()):
@@ -89,7 +88,7 @@ def test_undivided_draws_are_those_of_jax():
 
 
 @pytest.mark.parametrize('parts', [2, 4])
-def test_parts_of_a_batch_draw_what_it_draws_at_once(parts):
+def test_draws_in_parts_of_a_batch_equal_draws_at_once(parts):
   want = jax.random.bernoulli(KEY, 0.5, (16, 3))
   draw = lambda rows: jax.random.uniform(KEY, (rows, 2))
 
@@ -115,7 +114,7 @@ def test_devices_share_each_part_of_a_batch():
       got.reshape(16, 3), jax.random.bernoulli(KEY, 0.5, (16, 3)))
 
 
-def test_places_that_are_given_are_meant_as_they_are():
+def test_given_places_are_used_unchanged():
   with draws.every(2, 1):
     rows = draws.here('rows', 4)
   np.testing.assert_array_equal(rows.index_N, [1, 3, 5, 7])

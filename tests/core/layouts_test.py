@@ -1,4 +1,4 @@
-"""Layers stacked or apart: any nesting there and back, by names alone."""
+"""Conversion between looped and scanned layers, at any nesting, by names."""
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -72,7 +72,7 @@ def _at(tree, path):
 
 
 @pytest.mark.parametrize('seed', range(30))
-def test_any_tree_is_itself_again_after_both_ways(seed):
+def test_converting_a_tree_and_back_returns_it(seed):
   kinds = {}
   tree = looped(np.random.default_rng(seed), kinds)
   names = names_of(tree, kinds)
@@ -111,7 +111,7 @@ def test_layers_of_a_period_are_stacked_by_their_place():
   assert whole['layers']['bias'].tolist() == [0, 1, 2, 3, 4, 5]
 
 
-def test_layers_that_no_scan_makes_stay_as_they_are():
+def test_other_layers_are_left_unchanged():
   """XLNet's and LSTM's layers, shared ones, and a head's own block."""
   tree = {'layer_0': {'bias': np.zeros(2)}, 'layer_1': {'bias': np.ones(2)}}
   assert layouts.like(tree, tree) is tree
@@ -123,7 +123,7 @@ def test_layers_that_no_scan_makes_stay_as_they_are():
       path for path, _ in trees.items(target)}
 
 
-def test_shapes_are_converted_as_arrays_are():
+def test_shapes_are_converted_like_arrays():
   tree = {f'layer_{i}': jax.ShapeDtypeStruct((3,), jnp.bfloat16)
           for i in range(4)}
   scanned = jax.eval_shape(lambda x: layouts.like(x, {'layers': {}}), tree)

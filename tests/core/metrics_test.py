@@ -26,25 +26,25 @@ def test_nan_that_counts_is_not_hidden():
   assert math.isnan(Mean.of(jnp.array([2.0, jnp.nan])).value)
 
 
-def test_the_gradient_passes_by_what_has_weight_0():
+def test_a_value_of_weight_0_has_no_gradient():
   def total(x):
     return Mean.of(jnp.sqrt(x), jnp.array([1.0, 0.0])).total
   np.testing.assert_array_equal(
       jax.grad(total)(jnp.array([4.0, 9.0])), [0.25, 0.0])
 
 
-def test_a_scalar_weight_is_that_of_every_value():
+def test_a_scalar_weight_applies_to_every_value():
   mean = Mean.of(jnp.ones((2, 3)), 2.0)
   assert (float(mean.total), float(mean.weight)) == (12.0, 12.0)
 
 
-def test_bfloat16_is_added_up_in_float32():
+def test_bfloat16_is_summed_in_float32():
   mean = Mean.of(jnp.full(4096, 1.0, jnp.bfloat16))
   assert mean.total.dtype == jnp.float32
   assert float(mean.total) == 4096.0
 
 
-def test_merging_is_associative_and_uneven_parts_are_weighed():
+def test_merging_is_associative_for_uneven_parts():
   rng = np.random.default_rng(0)
   values = rng.integers(0, 100, 12).astype(np.float32)  # Exact in float32.
   weights = rng.integers(0, 3, 12).astype(np.float32)
@@ -55,7 +55,7 @@ def test_merging_is_associative_and_uneven_parts_are_weighed():
   assert left.value != np.mean([a.value, b.value, c.value])
 
 
-def test_nothing_counted_is_nan():
+def test_a_mean_without_weight_is_nan():
   assert math.isnan(Mean.of(jnp.ones(3), jnp.zeros(3)).value)
 
 

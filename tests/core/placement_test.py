@@ -1,4 +1,4 @@
-"""Activations are divided as told, and left alone where nobody told."""
+"""Activations are sharded inside `divided` and unchanged outside."""
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,7 +48,7 @@ def test_outside_nothing_is_constrained():
   assert 'sharding_constraint' not in text
 
 
-def test_leaving_ends_it(mesh):
+def test_the_end_of_the_block_ends_the_sharding(mesh):
   with placement.divided(mesh, TABLE):
     pass
   x = jnp.ones((8, 2))
@@ -64,7 +64,7 @@ def test_tokens_divides_rows_and_tokens_where_they_divide():
   assert lies(mesh, placement.tokens, x[:, :6], ()) == ('data', None, None)
 
 
-def test_axes_are_those_that_divide_something(mesh):
+def test_axes_of_size_1_are_omitted(mesh):
   assert placement.axes('rows') == () and placement.count('rows') == 1
   with placement.divided(mesh, TABLE, microbatches=3):
     assert placement.axes('rows') == ('data',)

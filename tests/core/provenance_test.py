@@ -1,4 +1,4 @@
-"""A result says what made it."""
+"""The origin of a result is described."""
 import jax
 
 from lmjax.core import provenance
@@ -11,6 +11,6 @@ def test_describes_versions_devices_and_command():
   assert facts['command'] and facts['started'] and facts['cores'] >= 1
 
 
-def test_no_commit_is_claimed_outside_a_checkout(tmp_path, monkeypatch):
+def test_the_git_state_is_none_outside_a_checkout(tmp_path, monkeypatch):
   monkeypatch.setattr(provenance, '__file__', str(tmp_path / 'x.py'))
   assert provenance.describe()['git'] is None

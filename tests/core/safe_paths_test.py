@@ -1,4 +1,4 @@
-"""Names of artefacts stay within their folder, whatever they try."""
+"""Names from artefacts cannot lead out of their folder."""
 import os
 
 import pytest
@@ -28,7 +28,7 @@ def test_a_name_within_is_joined(tmp_path, name):
   assert safe_paths.safe_join(tmp_path, name) == tmp_path / name
 
 
-def test_links_count_as_where_they_lead(tmp_path):
+def test_links_are_followed(tmp_path):
   root, outside = tmp_path / 'root', tmp_path / 'root2'
   root.mkdir()
   outside.mkdir()
@@ -49,7 +49,7 @@ def test_links_count_as_where_they_lead(tmp_path):
   assert safe_paths.safe_join(tmp_path / 'link', 'own').read_text() == 'fine'
 
 
-def test_what_is_no_file_is_refused(tmp_path):
+def test_pipes_and_devices_are_refused(tmp_path):
   os.mkfifo(tmp_path / 'pipe')
   with pytest.raises(errors.InputError, match='a pipe'):
     safe_paths.safe_join(tmp_path, 'pipe')
@@ -57,7 +57,7 @@ def test_what_is_no_file_is_refused(tmp_path):
     safe_paths.safe_join('/dev', 'null')
 
 
-def test_a_tree_is_searched_to_its_leaves(tmp_path):
+def test_a_whole_tree_is_checked(tmp_path):
   deep = tmp_path / 'step' / 'a' / 'b'
   deep.mkdir(parents=True)
   (deep / 'file').write_text('x')

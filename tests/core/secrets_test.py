@@ -1,4 +1,4 @@
-"""Secrets are hidden; what only looks like one is shown."""
+"""Secrets are hidden, and text that only looks like one is shown."""
 import pytest
 
 from lmjax.core import secrets
@@ -31,13 +31,13 @@ def test_names_of_secrets(name):
     'tokenizer_hash', 'eval_tokens', 'nats_per_token', 'tokens_per_second',
     'num_memory_tokens', 'pad_token', 'mask_token_id', 'token_bytes',
     'TOKENIZERS_PARALLELISM', 'author', 'keys', 'key'])
-def test_look_alikes(name):
+def test_similar_names_that_are_not_secrets(name):
   assert not secrets.is_secret(name, 'x')
   assert secrets.redact({name: 'x'}) == {name: 'x'}
   assert secrets.command([f'--config.a.{name}=x']) == [f'--config.a.{name}=x']
 
 
-def test_a_number_is_no_token_but_may_be_a_password():
+def test_a_number_may_be_a_password_but_not_a_token():
   tree = {'token': 5, 'password': 5, 'secret': None, 'api_key': '', 'x': True}
   assert secrets.redact(tree) == tree | {'password': HIDDEN}
   assert secrets.command(['--token=5e3', '--passwd=5']) == [

@@ -18,7 +18,7 @@ def where(*axes, kind=Elsewhere):
   return kind(mesh, jax.sharding.PartitionSpec(*axes))
 
 
-def test_arrays_are_put_as_jax_does_it():
+def test_put_equals_device_put():
   x = np.arange(48.0).reshape(16, 3)
   plain = where('rows', kind=jax.sharding.NamedSharding)
   for found in spread.put(x, plain), spread.put(x, where('rows')):
@@ -28,7 +28,7 @@ def test_arrays_are_put_as_jax_does_it():
   np.testing.assert_array_equal(spread.put(x, where()), x)
 
 
-def test_rows_are_put_where_they_stand_in_the_whole():
+def test_rows_are_put_at_their_index_in_the_whole():
   x = np.arange(48.0).reshape(16, 3)
   found = []
   sharding = where('rows')
@@ -56,7 +56,7 @@ def test_a_key_stays_a_key():
   assert jax.random.bits(found) == jax.random.bits(key)
 
 
-def test_the_whole_of_what_is_divided_comes_to_the_host():
+def test_divided_arrays_are_gathered_on_the_host():
   x = np.arange(16.0)
   found = spread.whole({'a': spread.put(x, where('rows')), 'b': x[:2]})
   np.testing.assert_array_equal(found['a'], x)

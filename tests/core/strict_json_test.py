@@ -1,4 +1,4 @@
-"""JSON with one meaning, of bounded size and depth."""
+"""JSON with unique keys, finite numbers, and bounded size and depth."""
 import math
 import time
 
@@ -30,7 +30,7 @@ def test_json_is_read(text, value):
     ('{"a":' * 102 + '1' + '}' * 102, 'nested more than 100'),
     (_nested(100_000), 'nested more than 100'), ('[' * 100_000, 'nested more'),
     ('1' * 5000, 'too large'), ('[-1' + '0' * 20 + ']', 'too large')])
-def test_what_is_no_sound_json_is_refused(text, why):
+def test_invalid_json_is_refused(text, why):
   with pytest.raises(ValueError, match=why):
     strict_json.loads(text)
 

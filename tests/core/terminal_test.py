@@ -1,8 +1,8 @@
-"""Nothing that steers a terminal gets through."""
+"""Characters that control a terminal are removed."""
 from lmjax.core import terminal
 
 
-def test_control_characters_go_and_text_stays():
+def test_control_characters_are_removed_and_text_is_kept():
   text = 'naïve 日本 \U0001f600\n\tx'
   assert terminal.printable(text) == text
   assert terminal.printable('\x1b[31mred\x1b]0;title\x07') == '[31mred]0;title'

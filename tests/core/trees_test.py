@@ -30,7 +30,7 @@ def test_counts_arrays_and_shapes():
   assert trees.count({'scalar': np.float32(1)}) == 1
 
 
-def test_match_gives_the_first_rule_that_is_met():
+def test_match_uses_the_first_matching_rule():
   got = trees.match(TREE, [('scale$', 0.0), ('layer_', 0.1), ('.*', 0.5)])
   assert got == {'layer_0': {'mixer': {'kernel': 0.1}, 'norm': {'scale': 0.0}},
                  'embed': {'embedding': 0.5}}
@@ -41,7 +41,7 @@ def test_match_refuses_a_parameter_without_a_rule():
     trees.match(TREE, [('layer_', 1)])
 
 
-def test_match_refuses_a_rule_that_nothing_meets():
+def test_match_refuses_a_rule_without_a_match():
   with pytest.raises(errors.InputError, match="'layers_' matches no param"):
     trees.match(TREE, [('layers_', 1), ('.*', 0)])
   trees.match(TREE, [('.', 1), ('.*', 0)])  # The rest may be empty.
@@ -59,7 +59,7 @@ def test_the_digest_tells_trees_apart(change):
   assert trees.digest(TREE) != trees.digest(change(TREE))
 
 
-def test_the_digest_is_that_of_the_values_wherever_they_are():
+def test_the_digest_does_not_depend_on_the_device():
   on_device = jax.tree.map(jnp.asarray, TREE)
   turned = jax.tree.map(lambda x: np.asfortranarray(x), TREE)
   assert trees.digest(TREE) == trees.digest(on_device) == trees.digest(turned)

@@ -1,4 +1,4 @@
-"""The line between processes, here between threads."""
+"""Messages between processes, here between threads."""
 import os
 import socket
 import threading
@@ -28,7 +28,7 @@ def groups(count):
   return made
 
 
-def test_a_process_alone_hears_itself():
+def test_a_single_process_collects_its_own_values():
   group = channel.Group()
   assert group.first
   group.post('a', 1)
@@ -51,7 +51,7 @@ def test_values_come_back_by_name_in_the_order_of_processes():
   leave(made)
 
 
-def test_strangers_do_not_disturb():
+def test_other_connections_are_closed():
   first, second = made = [channel.Group(i, 2) for i in range(2)]
   port, password = first.listen()
   first.connect('127.0.0.1', port, password)
@@ -75,7 +75,7 @@ def leave(made):
     assert not thread.is_alive()
 
 
-def test_votes_are_of_two_steps_before_and_the_same_for_all():
+def test_lagged_values_are_two_calls_old_and_equal_everywhere():
   made = groups(2)
   tell = [channel.lagged(group, 'stop') for group in made]
   found = []
@@ -95,7 +95,7 @@ def test_votes_are_of_two_steps_before_and_the_same_for_all():
   leave(made)
 
 
-def test_who_dies_is_named_to_all_who_wait(ended, capfd):
+def test_a_dead_process_is_named_to_all_that_wait(ended, capfd):
   first, second, third = groups(3)
   time.sleep(0.1)
   second._socket.shutdown(2)  # As the kernel does for a process it kills.
@@ -133,7 +133,7 @@ def test_process_0_ends_last(ended, monkeypatch):
   assert not leaving.is_alive() and ended == []
 
 
-def test_silence_is_death(ended, monkeypatch):
+def test_a_silent_process_counts_as_dead(ended, monkeypatch):
   monkeypatch.setattr(channel, 'SILENCE_S', 0.4)
   monkeypatch.setattr(channel, '_BEAT_S', 0.05)
   monkeypatch.setattr(channel.Group, '_beat', lambda self: (

@@ -20,11 +20,11 @@ def test_every_device_is_possible_and_has_a_source():
     ('v100', 'Tesla V100-SXM2-32GB'), ('t4', 'Tesla T4'),
     ('tpu-v4', 'TPU v4'), ('tpu-v5e', 'TPU v5 lite'), ('tpu-v5p', 'TPU v5p'),
     ('tpu-v6e', 'TPU v6 lite')])
-def test_peaks_are_those_of_the_kinds_that_jax_names(name, kind):
+def test_peaks_are_found_by_jax_device_kinds(name, kind):
   assert devices.DEVICES[name].bfloat16 == devices.peak(kind)
 
 
-def test_slower_relatives_are_told_apart():
+def test_slower_variants_have_their_own_peaks():
   assert devices.peak('NVIDIA H100 PCIe') < devices.peak('NVIDIA H100 NVL')
   assert devices.peak('NVIDIA L4') < devices.peak('NVIDIA L40S')
   assert devices.peak('NVIDIA A10G') < devices.peak('NVIDIA A10')

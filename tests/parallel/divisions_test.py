@@ -1,4 +1,4 @@
-"""What does not divide over a mesh is refused with the nearest that does."""
+"""Sizes that do not divide over a mesh are refused with the nearest fit."""
 import dataclasses
 
 import pytest
@@ -36,7 +36,7 @@ APART = dataclasses.replace(
     (decoders.PRESETS['tiny_llama'], 'sequence:4', dict(sequence='ulysses')),
     (SCANNED, 'stage:4', {}),
     (PERIODS, 'stage:3,tensor:2', {})])
-def test_what_divides_passes(model, mesh, options):
+def test_sizes_that_divide_are_accepted(model, mesh, options):
   divisions.check(model, sharding.parse(mesh), **dict(rows=8) | options)
 
 
@@ -66,6 +66,6 @@ def test_what_divides_passes(model, mesh, options):
     (PERIODS, 'stage:2', {},
      'is 6, which, in periods of 2, does .*has stage:1, .*num_layers is 8'),
     (APART, 'stage:2', {}, 'whole periods of their.*and 4 layers')])
-def test_what_does_not_is_refused(model, mesh, options, says):
+def test_sizes_that_do_not_divide_are_refused(model, mesh, options, says):
   with pytest.raises(errors.InputError, match=says):
     divisions.check(model, sharding.parse(mesh), **dict(rows=8) | options)

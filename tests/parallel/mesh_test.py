@@ -1,8 +1,7 @@
-"""A mesh of any shape computes what one device does, and holds only its part."""
+"""A mesh of any shape equals one device, and each device holds its part."""
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -118,7 +117,7 @@ def test_place_and_gather_are_inverse_and_on_the_host(toy):
   assert isinstance(back.params['head']['kernel'], np.ndarray)
 
 
-def test_a_checkpoint_of_one_mesh_goes_on_on_any_other(toy, tmp_path):
+def test_a_checkpoint_continues_on_any_other_mesh(toy, tmp_path):
   state, _ = train(toy, mesh_lib.Mesh(jax.devices()[:4], 'data:4'), steps=2)
   saved = mesh_lib.Mesh(jax.devices()[:4], 'data:4').gather(state)
   with store.Checkpoints(tmp_path) as kept:
@@ -166,7 +165,7 @@ def test_rows_that_do_not_divide_are_refused(toy):
 
 
 @pytest.mark.filterwarnings('error')
-def test_nothing_it_calls_is_deprecated(toy):
+def test_it_calls_nothing_deprecated(toy):
   strategy = mesh_lib.Mesh(sizes='data:2,fsdp:2,tensor:2')
   state, _ = train(toy, strategy, steps=1)
   strategy.drifted(state)

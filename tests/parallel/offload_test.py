@@ -1,4 +1,4 @@
-"""An optimizer that waits on the host makes the same updates."""
+"""An optimizer state kept on the host gives the same updates."""
 import functools
 import types
 
@@ -31,7 +31,7 @@ def memories(tree):
 @pytest.mark.parametrize('make', [
     strategy_lib.Jit, functools.partial(mesh.Mesh, sizes='data:2,fsdp:2,tensor:2')],
                          ids=['jit', 'mesh'])
-def test_updates_are_the_same_and_moments_wait_on_the_host(toy, make):
+def test_updates_are_the_same_with_moments_on_the_host(toy, make):
   near, far = train(toy, make()), train(toy, make(offload=True))
   assert memories(far.opt_state) == {offload.MEMORY}
   assert offload.MEMORY not in memories(far.params)
@@ -60,7 +60,7 @@ def test_devices_without_such_memory_are_refused():
     offload.check([device])
 
 
-def test_it_is_chosen_by_a_word_and_not_under_pmap(toy):
+def test_it_is_chosen_by_name_and_refused_under_pmap(toy):
   strategy = strategy_lib.strategy('mesh', 'fsdp:8', 'optimizer')
   assert memories(train(toy, strategy, 1).opt_state) == {offload.MEMORY}
   with pytest.raises(errors.InputError, match='--mesh=data:8'):

@@ -1,4 +1,4 @@
-"""What a process makes of its flags and of the others' facts."""
+"""Flags of a process, and the comparison of facts between processes."""
 import contextlib
 import json
 import pathlib
@@ -26,7 +26,7 @@ from lmjax.training import loop
 from lmjax.training import step
 from lmjax.training import supervision
 
-def test_processes_are_named_wholly_or_not_at_all():
+def test_incomplete_flags_of_a_process_are_refused():
   assert not processes.check(None, None, None)
   assert not processes.check('none', None, None)
   assert processes.check('10.0.0.1:8476', 2, 1)
@@ -39,7 +39,7 @@ def test_processes_are_named_wholly_or_not_at_all():
       processes.check(*given)
 
 
-def test_one_process_is_found_where_nothing_says_otherwise(monkeypatch):
+def test_one_process_is_the_default(monkeypatch):
   monkeypatch.delenv('SLURM_STEP_NUM_TASKS', raising=False)
   with processes.joined() as group:
     assert group.count == 1 and group is processes.current()
@@ -62,7 +62,7 @@ def test_facts_that_differ_are_refused_with_both_values(monkeypatch):
   processes.same('config', others[0])
 
 
-def test_the_first_passes_first(monkeypatch):
+def test_process_0_runs_first_in_turn(monkeypatch):
   done = []
   for index in 0, 1:
     group = channel.Group(index)
@@ -73,7 +73,7 @@ def test_the_first_passes_first(monkeypatch):
   assert done == ['process 0', 'met', 'met', 'process 1']
 
 
-def test_who_waits_in_vain_for_others_says_so():
+def test_missing_processes_are_reported():
   code = ('from lmjax.parallel import processes; processes._START_S = 0.5; '
           'processes.joined("127.0.0.1:{}", 2, 1).__enter__()')
   with socket.create_server(('127.0.0.1', 0)) as free:

@@ -1,4 +1,4 @@
-"""Steps compile for devices that are not there, however they are divided.
+"""Steps compile for devices that this machine does not have, on any mesh.
 
 What needs a compiler is skipped where `pip install '.[tpu]'` or `'.[cuda]'` was
 not run.
@@ -59,7 +59,7 @@ def test_what_cannot_be_compiled_is_refused(device, mesh, changes, words):
     compiled(dataclasses.replace(LLAMA, **changes), mesh, device)
 
 
-def test_a_compiler_that_is_not_there_is_named():
+def test_a_missing_compiler_is_named():
   if importlib.util.find_spec('jax_cuda12_plugin'):
     pytest.skip('It is there.')
   with pytest.raises(errors.InputError, match=r"pip install '\.\[cuda\]'"):
@@ -101,14 +101,14 @@ def test_axes_compile_for_gpus(mesh, training):
 @pytest.mark.slow
 @pytest.mark.parametrize('device, compiler', [
     ('tpu-v5e', 'libtpu'), ('h100', 'jax_cuda12_plugin')])
-def test_the_guard_of_steps_is_no_branch(device, compiler):
+def test_the_guard_compiles_to_a_selection_not_a_branch(device, compiler):
   pytest.importorskip(compiler)  # It would write all results beside the state.
   assert ' conditional(' not in compiled(LLAMA, 'data:1', device).text
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('mesh', ['data:8', 'fsdp:8', 'tensor:4', 'sequence:8'])
-def test_gpus_send_what_the_plan_says(mesh):
+def test_gpus_send_as_much_as_planned(mesh):
   pytest.importorskip('jax_cuda12_plugin')
   sizes = sharding.parse(mesh)
   model = dataclasses.replace(LLAMA, dtype='float32')
@@ -121,7 +121,7 @@ def test_gpus_send_what_the_plan_says(mesh):
 
 
 @pytest.mark.slow
-def test_moments_leave_a_tpu_for_its_host():
+def test_offloaded_moments_are_not_in_tpu_memory():
   pytest.importorskip('libtpu')
   here = compiled(LLAMA, 'fsdp:4').memory['state and batch']
   away = compiled(LLAMA, 'fsdp:4', offload='optimizer')
@@ -136,7 +136,7 @@ def test_a_step_too_large_for_a_tpu_is_refused():
 
 
 @pytest.mark.slow
-def test_llama_3_8b_on_64_tpus_is_what_the_plan_says():
+def test_llama_3_8b_on_64_tpus_takes_the_planned_memory():
   pytest.importorskip('libtpu')
   config = experiment.Pretrain(
       data=pipeline.DataConfig(batch_size=128), model=dataclasses.replace(

@@ -1,4 +1,4 @@
-"""Plans add up, divide as a mesh does, and refuse what does not divide."""
+"""Plans add up, divide like a mesh, and refuse sizes that do not divide."""
 import dataclasses
 import functools
 import importlib.util
@@ -67,7 +67,7 @@ def test_one_device_holds_all_and_sends_nothing():
       4 * count, abs=100)
 
 
-def test_axes_divide_what_they_say():
+def test_each_axis_divides_its_arrays():
   one = planned()
   data, fsdp, sequence, tensor = (
       planned(f'{axis}:2') for axis in ('data', 'fsdp', 'sequence', 'tensor'))
@@ -86,7 +86,7 @@ def test_axes_divide_what_they_say():
   assert set(fsdp.memory) - set(one.memory) == {'gathered'}
 
 
-def test_volumes_are_those_of_rings_by_hand():
+def test_bytes_sent_equal_rings_by_hand():
   params = cost.shapes(CONFIG.model)
   size = 4 * trees.count(params)
   assert planned('data:4').sent == {'data': pytest.approx(2 * 3 / 4 * size)}
@@ -104,7 +104,7 @@ def test_volumes_are_those_of_rings_by_hand():
       2 * 3 / 4 * size + 2 * (10 * keys + 2 * (2 * queries + keys)))
 
 
-def test_of_two_devices_each_keeps_half_of_what_is_dealt():
+def test_two_devices_exchange_only_half_of_the_tokens():
   size = 4 * trees.count(cost.shapes(CONFIG.model))
   # Of 16 of 32 tokens, 2 key and 4 query heads of 16.
   keys, queries = 2 * 16 * 16 * 2 * 16 * 4, 16 * 16 * 4 * 16 * 4
@@ -112,7 +112,7 @@ def test_of_two_devices_each_keeps_half_of_what_is_dealt():
       2 * 1 / 2 * size + 2 * (4 * keys + 2 / 2 * (2 * queries + keys)))
 
 
-def test_layers_that_differ_count_as_what_they_are():
+def test_layers_that_differ_are_counted_separately():
   """A wider MLP first, then a local and a global layer twice over."""
   small = CONFIG.model.block
   wide = dataclasses.replace(small, mlp=dataclasses.replace(
@@ -197,19 +197,19 @@ def test_llama_3_8b_on_64_chips_is_planned_at_once():
     ('data:1', {'vocab_size': None}, 'set --config.model.vocab_size'),
     ('data:1', {'remat': 'offload'}, 'not of hosts; .*model.remat=dots'),
 ])
-def test_what_does_not_divide_is_refused(mesh, changes, words):
+def test_sizes_that_do_not_divide_are_refused(mesh, changes, words):
   with pytest.raises(errors.InputError, match=words):
     planned(mesh, **changes)
 
 
-def test_what_waits_on_the_host_is_refused():
+def test_offload_is_refused():
   config = dataclasses.replace(CONFIG, training=dataclasses.replace(
       CONFIG.training, offload='optimizer'))
   with pytest.raises(errors.InputError, match='not of hosts; .*=none'):
     planned(config=config)
 
 
-def test_exchanges_of_heads_are_refused():
+def test_ulysses_is_refused():
   config = dataclasses.replace(CONFIG, training=dataclasses.replace(
       CONFIG.training, sequence='ulysses'))
   with pytest.raises(errors.InputError, match='supports rings; .*--compile'):
@@ -280,7 +280,7 @@ def _compiled(config, mesh):
         (dataclasses.replace(LLAMA, dtype='bfloat16'), None, 1, 'data:1'),
         (dataclasses.replace(DEEP, dtype='bfloat16', scan=True, remat='full'),
          None, 1, 'data:1')])])
-def test_memory_is_what_xla_says(monkeypatch, model, chunk, parts, mesh):
+def test_memory_is_close_to_xla(monkeypatch, model, chunk, parts, mesh):
   monkeypatch.setattr(estimate, '_kernel', attend.plain)  # XLA has none on a CPU.
   sizes = sharding.parse(mesh)
   rows = 8 * sharding.shards_of_batch(sizes)  # XLA also counts the update.

@@ -1,4 +1,4 @@
-"""A dry run tells what the run would do."""
+"""A dry run prints the size, cost and first batch of a run."""
 import dataclasses
 import io
 import re
@@ -34,7 +34,7 @@ def shown(config, path):
   return file.getvalue()
 
 
-def test_tells_size_cost_and_the_first_batch(tmp_path):
+def test_prints_size_cost_and_the_first_batch(tmp_path):
   data = CONFIG.data.build(tmp_path, length=CONFIG.model.context)
   text = shown(CONFIG, tmp_path)
   sized = dataclasses.replace(CONFIG.model, vocab_size=258)
@@ -64,7 +64,7 @@ def test_padding_is_not_shown_and_a_source_is(tmp_path):
   assert '\0' not in text and '\ufffd' not in text  # What id 0 would be.
 
 
-def test_of_a_mixture_it_tells_what_a_token_uses(tmp_path):
+def test_the_active_parameters_of_a_mixture_are_printed(tmp_path):
   model = decoders.mixtral(
       8, 1, 2, 2, 4, vocab_size=None, context=48, num_experts=4, top_k=2)
   text = shown(dataclasses.replace(CONFIG, model=model), tmp_path)
@@ -75,7 +75,7 @@ def test_of_a_mixture_it_tells_what_a_token_uses(tmp_path):
   assert 'used for a token' not in shown(CONFIG, tmp_path)
 
 
-def test_memory_is_that_of_a_microbatch(tmp_path, monkeypatch):
+def test_memory_is_for_one_microbatch(tmp_path, monkeypatch):
   seen = []
   memory = cost.memory
   monkeypatch.setattr(preview.cost, 'memory', lambda *args: (
@@ -90,7 +90,7 @@ def test_a_counted_model_shows_its_data(tmp_path):
   assert text.startswith('bytes, 258 ids') and 'train: 2 documents' in text
 
 
-def test_a_mesh_divides_what_a_device_holds(tmp_path):
+def test_a_mesh_divides_the_memory_of_a_device(tmp_path):
   def mebibytes(text, name):
     line = [line for line in text.splitlines() if f'│ {name} ' in line][-1]
     return float(line.replace('│', ' ').split()[-1])

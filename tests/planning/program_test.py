@@ -1,4 +1,4 @@
-"""Costs read off a trace are those of the compiled program."""
+"""Costs estimated from a trace are close to the compiled program's."""
 import dataclasses
 
 import jax
@@ -35,7 +35,7 @@ def gradient(config, chunk=None, attend_by=attend.plain):
     pytest.param(dataclasses.replace(GPT2, scan=True), None,
                  marks=pytest.mark.slow),
 ], ids=['gpt2', 'llama', 'llama_chunk', 'llama_scan_remat', 'gpt2_scan'])
-def test_memory_and_flops_are_near_what_xla_says(config, chunk):
+def test_memory_and_flops_are_close_to_xla(config, chunk):
   params = cost.shapes(config)
   told = program.cost(gradient(config, chunk), params, ROWS)
   compiled = jax.jit(gradient(config, chunk)).lower(params, ROWS).compile()
@@ -47,7 +47,7 @@ def test_memory_and_flops_are_near_what_xla_says(config, chunk):
     assert told.flops == pytest.approx(xla['flops'], rel=0.02)
 
 
-def test_flops_are_the_models_and_recomputation_comes_on_top():
+def test_flops_are_the_models_plus_recomputation():
   params = cost.shapes(GPT2)
   told = program.cost(gradient(GPT2), params, ROWS).flops
   objective = lm.Causal().build(GPT2.build(attend=attend.plain))
@@ -96,7 +96,7 @@ def test_arrays_are_held_from_the_first_to_the_last_use():
   assert peak(lambda x: (x @ x, x @ x)[0], square(64)) == 4 * 64 * 64
 
 
-def test_divided_results_count_what_is_held_of_them():
+def test_divided_results_count_with_their_held_bytes():
   kind = (64, 64), np.dtype('float32')
   assert peak(lambda x: x @ x, square(64), held={kind: 100.0}) == 100.0
   # Inside a loop too, where they are carried from turn to turn.
@@ -105,7 +105,7 @@ def test_divided_results_count_what_is_held_of_them():
   assert peak(summed, square(64), held={kind: 100.0}) <= 300.0
 
 
-def test_what_depends_on_a_mask_alone_does_not_leave_a_loop():
+def test_computations_of_a_mask_stay_in_the_loop():
   def attending(x, mask):
     return jnp.where(mask[:, None] > mask[None], x @ x.T, 0.0) @ x
 
@@ -146,7 +146,7 @@ def test_a_loop_writes_what_it_carries_in_place():
   assert peak(stacked, square(64)) == 2 * size
 
 
-def test_a_kernel_keeps_its_operands_alone_and_computes_again():
+def test_a_kernel_saves_only_its_operands_and_recomputes():
   def plain(operands, rest):
     q, k = operands
     return jnp.tanh((q @ k.T) * rest) @ k

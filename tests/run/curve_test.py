@@ -1,4 +1,4 @@
-"""The picture is drawn from whatever a run has written so far."""
+"""The curve is drawn from any rows that a run has written."""
 import math
 
 import pytest
@@ -8,7 +8,7 @@ from lmjax.training import writers
 
 
 @pytest.mark.parametrize('steps', [0, 1, 300])
-def test_draws(tmp_path, steps):
+def test_a_png_file_is_drawn(tmp_path, steps):
   out = writers.JsonLines(tmp_path / 'metrics.jsonl')
   for step in range(steps):
     out.write(step, {'loss': math.nan if step == 5 else 3 / (step + 1)})

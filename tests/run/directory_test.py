@@ -1,4 +1,4 @@
-"""A directory belongs to one config."""
+"""A run directory belongs to one config."""
 import dataclasses
 import json
 import os
@@ -27,7 +27,7 @@ class Config:
       notes=(('steps', 'The rate jumps.'),))
 
 
-def test_writes_what_the_run_was_made_of(tmp_path):
+def test_config_and_facts_are_written(tmp_path):
   run = directory.open_run(tmp_path / 'a' / 'b', Config(), {'data': 'd' * 64})
   assert not run.resumed
   assert json.loads(run.config.read_text())['model']['width'] == 8
@@ -62,7 +62,7 @@ def test_another_config_is_refused_with_a_table(tmp_path):
     assert (run.config.read_text(), run.facts.read_text()) == before
 
 
-def test_what_is_accepted_is_told_and_recorded(tmp_path, capsys):
+def test_accepted_changes_are_printed_and_recorded(tmp_path, capsys):
   directory.open_run(tmp_path, Config(), {'seed: file': 'a'})
   assert not capsys.readouterr().err
   other = Config(seed=3, steps=20, log_every=1)
@@ -83,14 +83,14 @@ def test_what_is_accepted_is_told_and_recorded(tmp_path, capsys):
   assert not capsys.readouterr().err
 
 
-def test_names_that_are_no_fields_are_refused_even_at_the_start(tmp_path):
+def test_unknown_fields_in_override_are_refused(tmp_path):
   for _ in range(2):
     with pytest.raises(errors.InputError, match="Did you mean 'seed'"):
       directory.open_run(tmp_path, Config(), override=['sed'])
     directory.open_run(tmp_path, Config(), override=['seed', 'model'])
 
 
-def test_other_data_are_refused(tmp_path):
+def test_changed_data_are_refused(tmp_path):
   directory.open_run(tmp_path, Config(), {'data: a.txt': 'a' * 64, 'other': 'x'})
   with pytest.raises(errors.InputError, match='data: a.txt changed: aaaa'):
     directory.open_run(tmp_path, Config(), {'data: a.txt': 'b' * 64})
@@ -109,7 +109,7 @@ def test_a_file_is_not_a_directory(tmp_path):
       directory.check(path, Config())
 
 
-def test_checking_touches_nothing(tmp_path):
+def test_checking_changes_nothing(tmp_path):
   assert not directory.check(tmp_path / 'a' / 'b', Config()).resumed
   assert not list(tmp_path.iterdir())
   directory.open_run(tmp_path, Config())

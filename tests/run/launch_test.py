@@ -1,4 +1,4 @@
-"""How a run is started, and what refuses it."""
+"""Starting a run, and the starts that are refused."""
 import dataclasses
 
 from absl import flags
@@ -66,7 +66,7 @@ def begin(config, workdir, start=launch.Launch(), batches=None):
         optimizer=parts.optimizer, documents=parts.batches.documents)
 
 
-def test_training_goes_by_its_options(config, tmp_path, monkeypatch):
+def test_training_follows_its_options(config, tmp_path, monkeypatch):
   given = dataclasses.replace(config, training=dataclasses.replace(
       config.training, microbatches=2, ema_decay=0.5, eval_every=3,
       save_every=5, save_minutes=7.0, workers=2))
@@ -90,7 +90,7 @@ def rows(path):
           for row in writers.read(path)]
 
 
-def test_a_stop_file_saves_and_the_next_start_goes_on(
+def test_a_stop_file_saves_and_the_next_start_continues(
     config, tmp_path, capsys):
   whole, _, _ = begin(config, tmp_path / 'whole')
   stop = tmp_path / 'run/STOP'
@@ -130,7 +130,7 @@ def test_bad_steps_are_events_and_end_the_run(config, tmp_path):
   assert events[0]['documents'] == batches.documents(1)
 
 
-def test_batches_left_out_are_never_asked_for(config, tmp_path):
+def test_skipped_batches_are_never_requested(config, tmp_path):
   asked = []
   batches = prepared.prepare(config, str(tmp_path / 'cache')).batches
 
@@ -155,7 +155,7 @@ def test_a_held_directory_is_refused_and_nothing_changed(config, tmp_path):
     assert sorted(tmp_path.rglob('*')) == before
 
 
-def test_a_changed_field_needs_its_name(config, tmp_path):
+def test_a_changed_field_needs_an_override(config, tmp_path):
   begin(config, tmp_path)
   changed = dataclasses.replace(config, optimizer=dataclasses.replace(
       config.optimizer, learning_rate=3e-3))
@@ -166,7 +166,7 @@ def test_a_changed_field_needs_its_name(config, tmp_path):
       override=('optimizer.learning_rate',)))
 
 
-def test_a_run_goes_on_to_more_steps_if_told_so(config, tmp_path):
+def test_a_run_continues_to_more_steps_with_an_override(config, tmp_path):
   begin(config, tmp_path)
   before = rows(tmp_path / 'metrics.jsonl')
   longer = dataclasses.replace(config, training=dataclasses.replace(
@@ -181,7 +181,7 @@ def test_a_run_goes_on_to_more_steps_if_told_so(config, tmp_path):
   assert after[:2] == before and [row['step'] for row in after] == [4, 8, 12]
 
 
-def test_a_change_of_the_data_is_found_in_the_checkpoint_too(config, tmp_path):
+def test_changed_data_are_detected_by_the_checkpoint_too(config, tmp_path):
   begin(config, tmp_path)
   other = dataclasses.replace(config, data=dataclasses.replace(
       config.data, seed=5))

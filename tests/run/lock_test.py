@@ -1,4 +1,4 @@
-"""One writer, whatever becomes of it; real processes that import no JAX."""
+"""The lock of a run directory, with real processes that do not import JAX."""
 import contextlib
 import errno
 import fcntl
@@ -69,7 +69,7 @@ def leave(workdir, **changed):
   return gone.pid
 
 
-def test_says_whose_it_is_and_leaves_nothing(tmp_path):
+def test_the_file_names_the_holder_and_is_removed(tmp_path):
   workdir = tmp_path / 'runs' / 'a run'
   with lock.held(workdir) as held:
     assert fields(workdir)['pid'] == os.getpid()
@@ -82,7 +82,7 @@ def test_says_whose_it_is_and_leaves_nothing(tmp_path):
   assert [p.name for p in workdir.iterdir()] == ['config.json']
 
 
-def test_what_was_there_before_stays(tmp_path):
+def test_existing_directories_are_kept(tmp_path):
   (tmp_path / 'runs').mkdir()
   with lock.held(tmp_path / 'runs' / 'a'):
     pass
@@ -92,7 +92,7 @@ def test_what_was_there_before_stays(tmp_path):
   assert not list((tmp_path / 'runs').iterdir())
 
 
-def test_given_back_after_an_error(tmp_path):
+def test_the_lock_is_released_after_an_error(tmp_path):
   with pytest.raises(KeyError):
     with lock.held(tmp_path):
       raise KeyError
@@ -135,7 +135,7 @@ def test_another_path_to_the_same_directory(tmp_path):
   assert link.is_symlink() and not list(real.iterdir())
 
 
-def test_killed_without_a_word_is_reclaimed(tmp_path, capsys):
+def test_the_lock_of_a_killed_process_is_reclaimed(tmp_path, capsys):
   with holder(tmp_path) as process:
     process.kill()
   assert fields(tmp_path)['pid'] == process.pid
@@ -193,7 +193,7 @@ def test_another_host_is_refused_without_takeover(tmp_path, capsys):
   assert not list(tmp_path.iterdir())
 
 
-def test_who_lost_the_lock_is_told_and_touches_nothing(tmp_path):
+def test_a_process_that_lost_the_lock_raises_and_changes_nothing(tmp_path):
   with lock.held(tmp_path) as held:
     with start(TRIES, tmp_path, 'takeover') as second:
       assert second.stdout.readline() == 'held\n'
@@ -208,7 +208,7 @@ def test_who_lost_the_lock_is_told_and_touches_nothing(tmp_path):
       held.check()
 
 
-def test_the_end_of_who_lost_the_lock_leaves_the_new_holder(tmp_path):
+def test_the_end_of_a_former_holder_keeps_the_new_lock(tmp_path):
   with contextlib.ExitStack() as stack:
     with lock.held(tmp_path):
       held = stack.enter_context(lock.held(tmp_path, takeover=True))
@@ -219,7 +219,7 @@ def test_the_end_of_who_lost_the_lock_leaves_the_new_holder(tmp_path):
 
 
 @pytest.mark.parametrize('left', ['nothing', 'a dead process'])
-def test_of_many_that_race_exactly_one_wins(tmp_path, left):
+def test_exactly_one_of_many_processes_gets_the_lock(tmp_path, left):
   if left == 'a dead process':
     leave(tmp_path)
   race = TRIES.replace('try:', 'say("ready"); sys.stdin.readline()\ntry:')
@@ -305,7 +305,7 @@ def test_without_flock_the_text_decides(tmp_path, monkeypatch, capsys):
     assert 'reclaimed' in capsys.readouterr().err
 
 
-def test_a_workdir_that_cannot_be_one(tmp_path, monkeypatch):
+def test_an_impossible_workdir_is_refused(tmp_path, monkeypatch):
   (tmp_path / 'file').write_text('x')
   (tmp_path / 'run' / 'LOCK').mkdir(parents=True)
   (tmp_path / 'other').mkdir()
@@ -326,7 +326,7 @@ def test_a_workdir_that_cannot_be_one(tmp_path, monkeypatch):
   assert sorted(p.name for p in tmp_path.iterdir()) == ['file', 'other', 'run']
 
 
-def test_a_full_disk_is_told(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported(tmp_path, monkeypatch):
   def full(*unused):
     raise OSError(errno.ENOSPC, 'No space left on device')
 

@@ -1,4 +1,4 @@
-"""A run is taken back: nothing is lost, and it goes on past the bad batches."""
+"""A rollback deletes nothing, and the run continues without bad batches."""
 import json
 
 import numpy as np
@@ -57,7 +57,7 @@ def _files(workdir):
           for path in workdir.rglob('*') if path.is_file()}
 
 
-def test_a_run_goes_on_past_what_spoiled_it_and_saves(tmp_path):
+def test_a_run_continues_past_bad_batches_and_saves(tmp_path):
   workdir = tmp_path / 'run'
   assert _fit(workdir, 20) == list(range(20))
   events = [{'step': step} for step in (3, 12, 17)]
@@ -87,7 +87,7 @@ def test_a_run_goes_on_past_what_spoiled_it_and_saves(tmp_path):
   assert _fit(workdir, 12) == [7, 8, 9, 14, 15, 16, 17]
 
 
-def test_the_same_step_again_only_leaves_out_more(tmp_path):
+def test_a_second_rollback_to_a_step_skips_more_batches(tmp_path):
   workdir = tmp_path / 'run'
   _fit(workdir, 5)
   done = rollback.rollback(workdir, 5)
@@ -114,7 +114,7 @@ def test_a_killed_rollback_is_completed_by_the_same_call(tmp_path, monkeypatch):
   assert len(list(workdir.glob('rolled_back/*/checkpoints/1*'))) == 2
 
 
-def test_what_cannot_be_rolled_back_is_refused_untouched(tmp_path):
+def test_an_impossible_rollback_is_refused_and_changes_nothing(tmp_path):
   workdir = tmp_path / 'run'
   with pytest.raises(errors.InputError, match='not a run directory'):
     rollback.rollback(workdir, 1)

@@ -1,4 +1,4 @@
-"""Real signals, to small scripts that import no JAX."""
+"""Real signals, sent to small scripts that do not import JAX."""
 import contextlib
 import os
 import pathlib
@@ -60,7 +60,7 @@ with signals.watched() as interrupts:
 
 
 @pytest.mark.parametrize('number', BOTH, ids=signals.NAMES.get)
-def test_the_first_signal_raises_a_flag(number):
+def test_the_first_signal_sets_a_flag(number):
   with script(POLLS) as process:
     process.send_signal(number)
     code, out, err = ended(process)
@@ -93,7 +93,7 @@ def test_signals_are_seen_while_the_main_thread_is_in_c():
     assert ended(process)[0] == 128 + signal.SIGINT
 
 
-def test_one_request_that_signals_twice_is_the_first():
+def test_two_signals_of_one_request_count_once():
   with script(POLLS.replace(
       'say(interrupts.requested())', 'time.sleep(0.1)')) as process:
     for _ in range(3):  # As timeout(1) and launchers do.
@@ -102,7 +102,7 @@ def test_one_request_that_signals_twice_is_the_first():
     assert ended(process)[0] == 75
 
 
-def test_the_second_signal_needs_nobody_to_read_the_first_ones_line():
+def test_the_second_signal_works_if_stderr_is_not_read():
   with script("""
       os.set_blocking(2, False)
       try:
@@ -120,7 +120,7 @@ def test_the_second_signal_needs_nobody_to_read_the_first_ones_line():
     assert process.wait(20) == 128 + signal.SIGTERM
 
 
-def test_handlers_and_descriptor_are_put_back():
+def test_handlers_and_descriptor_are_restored():
   def state():
     descriptor = signal.set_wakeup_fd(-1)
     signal.set_wakeup_fd(descriptor)
@@ -142,7 +142,7 @@ def test_handlers_and_descriptor_are_put_back():
     assert process.wait(20) == -signal.SIGTERM
 
 
-def test_other_signals_reach_whoever_waits_for_them():
+def test_other_signals_are_forwarded():
   """A loop of asyncio around the run, as in a notebook."""
   with script("""
       import asyncio
@@ -211,7 +211,7 @@ def test_off_the_main_thread_signals_keep_their_meaning(tmp_path):
   assert seen == [None, before, 'STOP']
 
 
-def test_a_forked_child_is_not_its_parent():
+def test_a_forked_child_does_not_affect_its_parent():
   with script("""
       with signals.watched() as interrupts:
         say('ready')

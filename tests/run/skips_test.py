@@ -1,4 +1,4 @@
-"""Which batch a step sees, against a list of all that are left."""
+"""The batch of each step, compared with a list of all remaining batches."""
 import random
 
 import pytest
@@ -7,13 +7,13 @@ from lmjax.core import errors
 from lmjax.run import skips as skips_lib
 
 
-def test_nothing_is_left_out_where_nothing_says_so(tmp_path):
+def test_nothing_is_skipped_without_a_file(tmp_path):
   skips = skips_lib.Skips.read(tmp_path)
   assert [skips.index(step) for step in range(5)] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize('seed', range(30))
-def test_any_rollbacks_leave_out_what_their_steps_would_have_seen(seed):
+def test_rollbacks_skip_the_batches_of_their_steps(seed):
   draw = random.Random(seed)
   skips, left = skips_lib.Skips(), list(range(400))  # What steps 0, 1, ... see.
   for _ in range(draw.randrange(1, 7)):
@@ -41,7 +41,7 @@ def test_the_part_until_a_step_is_what_its_updates_depend_on(seed):
       assert (other.until(step) == part) == same
 
 
-def test_a_step_that_other_batches_led_to_is_refused():
+def test_a_step_made_with_other_batches_is_refused():
   saved = skips_lib.Skips().after(4, 2)
   later = saved.after(9, 1)
   for step in range(10):
@@ -54,7 +54,7 @@ def test_a_step_that_other_batches_led_to_is_refused():
   skips_lib.Skips().check(saved.ranges, 4)
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_skips_are_read_as_written(tmp_path):
   skips = skips_lib.Skips().after(4, 2).after(9, 1)
   skips.write(tmp_path)
   assert skips_lib.Skips.read(tmp_path) == skips

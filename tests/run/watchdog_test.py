@@ -1,4 +1,4 @@
-"""What hangs is ended and shown; what works is left alone."""
+"""The watchdog ends a process that hangs and shows its stacks."""
 import math
 import pathlib
 import signal
@@ -24,7 +24,7 @@ def start(body):
       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def test_ends_what_hangs_and_shows_where():
+def test_a_hanging_process_ends_and_shows_its_stacks():
   with start("""
       def data_that_never_comes():
         threading.Event().wait()
@@ -45,7 +45,7 @@ def test_ends_what_hangs_and_shows_where():
   assert 'data_that_never_comes' in rest and 'background' in rest
 
 
-def test_many_short_things_may_last_long_together():
+def test_many_short_watches_may_last_long_together():
   with start("""
       with watchdog.Watchdog(0.8) as dog:
         for step in range(45):
@@ -63,7 +63,7 @@ def test_many_short_things_may_last_long_together():
   assert (process.returncode, out, err) == (0, 'done\n', '')
 
 
-def test_many_short_things_do_not_hide_a_long_one():
+def test_many_short_watches_do_not_hide_a_long_one():
   with start("""
       with watchdog.Watchdog(0.3) as dog, dog.watching('evaluation'):
         while True:
@@ -75,7 +75,7 @@ def test_many_short_things_do_not_hide_a_long_one():
   assert 'ended this run: evaluation' in err
 
 
-def test_what_ends_in_the_last_moment_has_ended(monkeypatch):
+def test_work_that_ends_at_the_last_moment_is_accepted(monkeypatch):
   class Ended(dict):
     def copy(self):
       return {0: (-1e9, 'a step')}
@@ -89,7 +89,7 @@ def test_what_ends_in_the_last_moment_has_ended(monkeypatch):
   assert not ends
 
 
-def test_begins_to_count_when_a_watch_begins():
+def test_the_time_starts_with_the_watch():
   with start("""
       with watchdog.Watchdog(0.8) as dog:
         dog._stopped_s = 1e6  # Of before; it says nothing of what begins now.
@@ -107,7 +107,7 @@ def test_begins_to_count_when_a_watch_begins():
   assert 'a thread has lasted longer' in err
 
 
-def test_ends_though_the_stream_of_errors_is_stuck():
+def test_the_process_ends_even_if_stderr_blocks():
   with start("""
       os.set_blocking(2, False)
       try:
@@ -122,7 +122,7 @@ def test_ends_though_the_stream_of_errors_is_stuck():
     assert process.wait(20) == 70
 
 
-def test_a_stopped_process_does_not_hang():
+def test_the_time_of_a_stopped_process_does_not_count():
   with start("""
       watchdog._STOPPED_S = 0.2
       with watchdog.Watchdog(0.8) as dog:
@@ -154,6 +154,6 @@ def test_none_is_off_and_the_thread_ends():
 
 
 @pytest.mark.parametrize('seconds', [0, -1.0, math.nan])
-def test_impossible_times(seconds):
+def test_impossible_times_are_refused(seconds):
   with pytest.raises(errors.InputError, match=f'watchdog_s is {seconds}'):
     watchdog.Watchdog(seconds)

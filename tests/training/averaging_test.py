@@ -1,4 +1,4 @@
-"""When the average begins, what it is, and that it survives a stop."""
+"""When the average starts, its value, and that it survives a stop."""
 import jax
 import numpy as np
 import optax
@@ -17,7 +17,7 @@ SCORES = {2: 3.0, 4: 2.0, 6: 2.5, 8: 2.6}  # 2.5 is no worse than 3: not yet.
 @pytest.mark.parametrize('scores, begins', [
     ([3.0], False), ([3.0, 4.0], False), ([3.0, 4.0, 5.0], True),
     ([3.0, 2.0, 2.5], False), ([3.0, 2.0, 2.5, 2.1], True)])
-def test_it_begins_with_what_is_worse_than_all_but_the_last(scores, begins):
+def test_it_starts_when_an_evaluation_is_worse_than_older_ones(scores, begins):
   assert RULE.begins(scores) == begins
 
 
@@ -66,13 +66,13 @@ def test_from_then_on_parameters_are_averaged_and_evaluated(toy, tmp_path):
 
 
 @pytest.mark.slow
-def test_all_devices_begin_together(toy):
+def test_all_devices_start_together(toy):
   one, many = fit(toy), fit(toy, parallel='pmap')
   jax.tree.map(lambda a, b: np.testing.assert_allclose(
       a, b, rtol=1e-5, atol=2e-6), one.ema, many.ema)
 
 
-def test_what_does_not_fit_is_refused(toy):
+def test_a_state_without_room_for_it_is_refused(toy):
   with pytest.raises(errors.InputError, match='patience should be'):
     averaging.NonMonotone(0)
   with pytest.raises(errors.InputError, match='equal=True to init_state'):

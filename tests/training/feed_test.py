@@ -54,7 +54,7 @@ def test_no_steps():
   assert not list(feed.ahead(None, 7, 7)) and not feeding()
 
 
-def test_the_stream_depends_on_no_worker():
+def test_the_stream_does_not_depend_on_the_number_of_workers():
   def batches(step):
     draw = np.random.default_rng(step)
     time.sleep(draw.uniform(0, 2e-3))  # Some take longer than others.
@@ -102,7 +102,7 @@ def test_places_one_at_a_time(workers):
   assert set(most) == {1}
 
 
-def test_runs_ahead_but_not_away():
+def test_runs_ahead_by_a_limited_number_of_batches():
   made, two_more = [], threading.Event()
 
   def batches(step):
@@ -118,7 +118,7 @@ def test_runs_ahead_but_not_away():
   assert len(made) == 4
 
 
-def test_several_run_ahead_by_one_in_hand_each():
+def test_each_worker_holds_one_more_batch():
   gate, placed = Gate(), []
   gate.allow(*range(100))
   stream = feed.ahead(gate, 0, 100, placed.append, size=3, workers=4)
@@ -146,7 +146,7 @@ def test_errors_are_raised_at_their_step(workers):
 
 
 @SEVERAL
-def test_an_error_ends_the_work(workers):
+def test_an_error_ends_the_workers(workers):
   made, placed = [], []
 
   def batches(step):
@@ -167,7 +167,7 @@ def test_an_error_ends_the_work(workers):
 
 @SEVERAL
 @pytest.mark.parametrize('error', [ValueError, SystemExit])
-def test_errors_of_placing_too(workers, error):
+def test_errors_of_placing_are_raised_at_their_step(workers, error):
   def place(batch):
     if batch == 3:
       raise error('no room')
@@ -236,7 +236,7 @@ def test_waiting_takes_no_time():
 
 
 @pytest.mark.parametrize('which', [0, 1])
-def test_a_worker_that_dies_without_a_word_is_told(monkeypatch, which):
+def test_a_worker_that_dies_silently_is_reported(monkeypatch, which):
   monkeypatch.setattr(feed, '_LOOK_S', 0.02)
   work, number = feed._Feed.work, iter(range(2))
 
@@ -262,7 +262,7 @@ def test_workers_that_have_nothing_left_to_do_are_not_dead(monkeypatch):
   assert len(list(feed.ahead(batches, 0, 3, workers=3))) == 3
 
 
-def test_no_more_threads_can_be_had(monkeypatch):
+def test_a_failure_to_start_a_thread_is_raised(monkeypatch):
   start, started = threading.Thread.start, []
 
   def second_fails(thread):
@@ -278,6 +278,6 @@ def test_no_more_threads_can_be_had(monkeypatch):
 
 
 @pytest.mark.parametrize('wrong', [{'workers': 0}, {'size': 0}])
-def test_impossible_numbers(wrong):
+def test_impossible_numbers_are_refused(wrong):
   with pytest.raises(errors.InputError, match=f'{next(iter(wrong))} is 0'):
     feed.ahead(lambda step: step, 0, 9, **wrong)

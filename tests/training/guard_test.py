@@ -1,4 +1,4 @@
-"""A bad step leaves everything as it was, and the next one is not bad for it."""
+"""A bad step changes nothing, and does not make the next one bad."""
 import functools
 
 import jax
@@ -60,7 +60,7 @@ def guarded(request, monkeypatch):
 @pytest.mark.usefixtures('guarded')
 @pytest.mark.parametrize('objective', [nan_loss, gradient_not_finite])
 @pytest.mark.parametrize('before', [0, 3])
-def test_not_finite_changes_no_bit_but_the_step(toy, objective, before):
+def test_a_step_that_is_not_finite_changes_only_the_count(toy, objective, before):
   state = step_lib.init_state(toy.params, OPTIMIZER, 0, ema=True)
   for i in range(before):
     state, _ = advance(toy, state, toy.batches(i))
@@ -106,7 +106,7 @@ def test_a_spike_is_far_above_the_recent_losses():
   assert judged([4.0] * 6 + [4.01, 4.1]) == [False] * 7 + [True]
 
 
-def test_nan_is_bad_and_never_becomes_the_usual_loss():
+def test_nan_is_bad_and_never_becomes_normal():
   usual = [4.0, 4.1, 3.9, 4.05]
   nans = [np.nan] * 20
   assert judged([*usual, *nans, 9.0, 4.0]) == [False] * 4 + [True] * 21 + [
@@ -114,12 +114,12 @@ def test_nan_is_bad_and_never_becomes_the_usual_loss():
   assert judged([np.nan, np.inf, 4.0]) == [True, True, False]
 
 
-def test_a_level_that_stays_becomes_the_usual_one():
+def test_a_lasting_level_becomes_normal():
   found = judged([4.0, 4.1] * 4 + [9.0, 9.1] * 8)
   assert found[8] and not any(found[13:])
 
 
-def test_what_is_wrong_is_named():
+def test_the_reason_is_named():
   assert guard.reason(np.nan, 1.0) == 'its loss is nan'
   assert guard.reason(1.0, np.inf) == 'its gradient norm is inf'
   assert 'spike' in guard.reason(9.0, 1.0)

@@ -1,4 +1,4 @@
-"""Rows are made from what the device sends, one interval late."""
+"""Rows are made from the device's metrics, one interval late."""
 import dataclasses
 import json
 import types
@@ -68,7 +68,7 @@ def test_a_row_waits_for_the_next_flush(made):
   assert made.progress.tokens == 140.0
 
 
-def test_the_step_that_compiles_sets_no_rate(made):
+def test_the_first_step_is_not_timed(made):
   made.log.add(1, 'a', row(4.0))
   made.log.cut()
   made.log.flush()
@@ -80,7 +80,7 @@ def test_the_step_that_compiles_sets_no_rate(made):
   assert [found['batch'] for found in made.log.rows] == ['a', 'b']
 
 
-def test_an_interval_that_was_saved_open_ends_as_if_it_never_was():
+def test_an_interval_saved_open_gives_the_same_row():
   def run(stop_after):
     made = make()
     for step in range(1, 8):
@@ -107,7 +107,7 @@ def test_an_interval_that_was_saved_open_ends_as_if_it_never_was():
 @pytest.mark.parametrize('bad, words', [
     (dict(loss=np.nan), 'its loss is nan'),
     (dict(loss=1.0, norm=np.inf), 'its gradient norm is inf')])
-def test_a_bad_step_is_told_and_left_out_of_the_row(made, bad, words):
+def test_a_bad_step_is_reported_and_not_in_the_row(made, bad, words):
   for step, values in enumerate([dict(loss=1.0), bad, dict(loss=3.0)], 1):
     made.log.add(step, f'batch {step}', row(**values))
   made.log.cut()
@@ -121,7 +121,7 @@ def test_a_bad_step_is_told_and_left_out_of_the_row(made, bad, words):
   assert made.progress.skipped == 1 and made.progress.bad_in_a_row == 0
 
 
-def test_bad_steps_alone_show_their_loss(made):
+def test_a_row_of_bad_steps_has_their_loss(made):
   made.log.add(1, 'a', row(np.nan))
   made.log.cut()
   made.log.flush()
@@ -143,7 +143,7 @@ def test_too_many_bad_steps_in_a_row_end_the_run():
     made.log.pause()
 
 
-def test_padding_alone_is_no_fault(made):
+def test_a_batch_of_padding_is_not_bad(made):
   made.log.add(1, 'a', row(0.0, tokens=0.0))
   made.log.cut()
   made.log.flush()

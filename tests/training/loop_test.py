@@ -1,4 +1,4 @@
-"""A run: what it logs, when it stops, and that it can be continued."""
+"""A run: its rows, when it stops, and that it can be resumed."""
 import contextlib
 import functools
 
@@ -73,7 +73,7 @@ def test_rows_are_exact_means_over_their_interval(toy):
   assert result.rows == recorder.rows
 
 
-def test_the_way_it_runs_changes_no_number(toy):
+def test_numbers_do_not_depend_on_how_it_runs(toy):
   plain, *others = [
       fit(toy, steps=6, ema_decay=0.9, **kwargs).state for kwargs in (
           {}, {'parallel': 'pmap'}, {'microbatches': 2, 'log_every': 1})]
@@ -216,7 +216,7 @@ def test_an_interrupted_run_is_saved_where_it_is(toy, tmp_path, after):
   assert untimed(part.rows + rest.rows) == untimed(whole.rows)
 
 
-def test_time_alone_saves_too(toy, tmp_path):
+def test_states_are_saved_by_time_too(toy, tmp_path):
   with checkpoints_lib.Checkpoints(tmp_path, keep_last=STEPS) as saved:
     fit(toy, checkpoints=saved, save_minutes=1e-9)
     assert saved.steps() == list(range(1, STEPS + 1))
@@ -234,7 +234,7 @@ def test_devices_that_drift_apart_end_the_run(toy):
         supervision.Supervision(replicas_every=2)))
 
 
-def test_the_watchdog_is_told_what_goes_on(toy, tmp_path):
+def test_the_watchdog_watches_batches_steps_and_evaluations(toy, tmp_path):
   class Watchdog:
     def __init__(self):
       self.seen = []

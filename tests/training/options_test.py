@@ -1,4 +1,4 @@
-"""The options of training refuse the impossible."""
+"""Impossible training options are refused."""
 import pytest
 
 from lmjax.core import errors
@@ -13,7 +13,7 @@ def test_impossible_training_is_refused(change, told):
     options.Training(**change)
 
 
-def test_a_mesh_that_cannot_be_is_refused():
+def test_an_impossible_mesh_is_refused():
   with pytest.raises(errors.InputError, match="'jit'.*--parallel=mesh"):
     options.Training(mesh='data:8')
   with pytest.raises(errors.InputError, match="'sequel'"):

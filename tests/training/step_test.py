@@ -1,4 +1,4 @@
-"""One update is the same however its tokens are dealt out."""
+"""An update does not depend on how its tokens are distributed."""
 import functools
 
 import jax

@@ -1,4 +1,4 @@
-"""Patience."""
+"""Early stopping by patience."""
 import math
 
 import pytest
@@ -18,7 +18,7 @@ def test_ends_after_patience_without_improvement():
   assert progress.best_step == 3 and progress.best == 1.8
 
 
-def test_without_patience_only_remembers():
+def test_without_patience_only_the_best_step_is_tracked():
   rule = stopping.EarlyStopping('accuracy', higher_is_better=True)
   progress = stopping.Progress()
   for step, accuracy in enumerate([0.5, 0.9, math.nan, 0.7]):

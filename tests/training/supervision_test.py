@@ -1,4 +1,4 @@
-"""What a run asks and tells, while nobody listens and while somebody does."""
+"""Supervision of a run, by default and with interrupts and events."""
 import types
 
 from lmjax.training import supervision
@@ -12,7 +12,7 @@ def test_by_default_nothing_happens():
     pass
 
 
-def test_events_name_what_the_batch_was_made_of():
+def test_events_name_the_documents_of_the_batch():
   rows, asked = [], []
 
   def documents(step):
@@ -29,6 +29,6 @@ def test_events_name_what_the_batch_was_made_of():
   assert rows == [first, (3, first[1] | {'documents': [[7, 8]]})]
 
 
-def test_interrupts_are_asked():
+def test_interrupts_are_requested():
   interrupts = types.SimpleNamespace(requested=lambda: 'STOP')
   assert supervision.Supervision(interrupts).requested() == 'STOP'

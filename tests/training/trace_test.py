@@ -1,4 +1,4 @@
-"""A trace holds the steps asked for."""
+"""A trace records the requested steps."""
 import jax.numpy as jnp
 
 from lmjax.training import trace

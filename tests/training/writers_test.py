@@ -1,4 +1,4 @@
-"""Rows arrive, once, wherever they are written."""
+"""Rows are written once by each writer."""
 import importlib
 import io
 import json
@@ -75,7 +75,7 @@ def test_tensorboard_events(tmp_path):
   assert b'train/loss' in data and b'valid/loss' in data
 
 
-def test_a_row_that_cannot_be_written_ends_a_run_in_a_sentence(tmp_path):
+def test_a_row_that_cannot_be_written_is_a_run_error(tmp_path):
   out = writers.JsonLines(tmp_path / 'rows')
   out.write(1, {'loss': 1.0})
   with faults.fill_disk(10), pytest.raises(
@@ -86,7 +86,7 @@ def test_a_row_that_cannot_be_written_ends_a_run_in_a_sentence(tmp_path):
   assert [row['step'] for row in writers.read(tmp_path / 'rows')] == [1]
 
 
-def test_a_run_does_without_tensorboard_on_a_full_disk(tmp_path, caplog):
+def test_a_run_continues_without_tensorboard_on_a_full_disk(tmp_path, caplog):
   out = writers.TensorBoard(tmp_path)
   with faults.fill_disk(10):
     for step in range(200):
@@ -95,7 +95,7 @@ def test_a_run_does_without_tensorboard_on_a_full_disk(tmp_path, caplog):
   assert caplog.text.count('continues without') == 1
 
 
-def test_a_module_is_hidden_for_a_while(monkeypatch):
+def test_a_module_is_hidden_inside_the_block(monkeypatch):
   monkeypatch.delitem(sys.modules, 'calendar', raising=False)
   with writers._hidden('calendar'):
     with pytest.raises(ImportError):

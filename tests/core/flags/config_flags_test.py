@@ -1,4 +1,4 @@
-"""A command line, split into changes of the config and all the rest."""
+"""A command line is split into changes of the config and other arguments."""
 import dataclasses
 
 from absl import flags
@@ -37,7 +37,7 @@ def test_changes_are_taken_from_the_arguments(args, changes, rest):
   assert flag.take(args) == rest and flag.changes == changes
 
 
-def test_what_is_taken_makes_the_config(capsys):
+def test_the_taken_changes_make_the_config(capsys):
   flag = config_flags.ConfigFlag(named_lib.Named(Run, Run(path='p')), {})
   flag.take(['--config.steps=1e3', '--config.scan', '--config.path=none'])
   assert flag.config() == Run(steps=1000, scan=True)

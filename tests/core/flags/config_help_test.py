@@ -80,7 +80,7 @@ def test_documentation_is_the_first_sentence_and_is_inherited():
   assert config_help.documentation(Lion) == {'rate': 'The peak.'}
 
 
-def test_the_whole_fits_a_terminal():
+def test_the_text_fits_a_terminal():
   long = Run(names=('a' * 90, 'b' * 90), rule=Adam(low=10 ** 29))
   named = named_lib.Named(Run, long, {f'preset_{i}': i for i in range(40)})
   text = config_help.describe(long, named, 'mine')

@@ -88,7 +88,7 @@ def test_dataclasses_of_a_config_file_are_understood(named):
     ('demo:b', 'get_config of .*demo.py takes no name'),
     ('other', 'other.py holds Other, but this script takes Run.'),
 ])
-def test_what_cannot_be_named_is_refused(named, name, message):
+def test_unknown_names_are_refused(named, name, message):
   with pytest.raises(errors.InputError, match=message):
     named.load(name)
 
@@ -109,7 +109,7 @@ def test_what_cannot_be_named_is_refused(named, name, message):
     ('from lmjax.core import errors\ndef get_config():\n'
      '  raise errors.InputError("No.")\n', '^No.$'),
 ])
-def test_a_broken_file_is_told_with_its_line(named, text, message):
+def test_a_broken_file_is_reported_with_its_line(named, text, message):
   _file(text)
   with pytest.raises(errors.InputError, match=message):
     named.load('mine.py')
@@ -121,7 +121,7 @@ def test_a_broken_file_is_told_with_its_line(named, text, message):
     (json.dumps({'kind': 'Run', 'stepz': 1}),
      "config.stepz is not a field of Run. Did you mean 'steps'"),
 ])
-def test_a_broken_run_is_told(named, text, message):
+def test_a_broken_run_is_reported(named, text, message):
   pathlib.Path('config.json').write_text(text)
   with pytest.raises(errors.InputError, match=message):
     named.load('config.json')

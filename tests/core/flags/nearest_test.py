@@ -1,4 +1,4 @@
-"""A path that is not there is answered from the whole tree."""
+"""Suggestions for unknown paths come from the whole tree."""
 import dataclasses
 
 import pytest
@@ -60,7 +60,7 @@ class Run:
     ('optimizer.knd', ' Did you mean --config.optimizer.kind?'),
     ('zzz', ''),
 ])
-def test_the_field_that_was_meant_is_named(path, told):
+def test_the_nearest_field_is_suggested(path, told):
   assert nearest.suggestion(tuple(path.split('.')), Run(), Run) == told
 
 

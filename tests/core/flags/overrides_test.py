@@ -176,18 +176,18 @@ def test_fields_are_checked_together_not_one_after_another():
     ({'optimizer.kind.x': '1'}, 'not a field of config.optimizer.kind'),
     ({'optimizer': 'Lion'}, r"config.optimizer is a part.*mean 'Lion'\?"),
 ])
-def test_a_mistake_is_one_sentence_with_the_way_out(changes, message):
+def test_a_mistake_is_one_sentence_with_its_fix(changes, message):
   with pytest.raises(errors.InputError, match=message):
     overrides.override(Run(), changes)
 
 
-def test_messages_call_a_field_as_the_user_did():
+def test_messages_name_a_field_like_the_user():
   with pytest.raises(errors.InputError, match='^--depth should be a whole'):
     overrides.override(
         Run(), {'model.layers': 'x'}, names={'model.layers': '--depth'})
 
 
-def test_a_part_that_is_replaced_is_told_with_the_defaults_it_brought():
+def test_a_replaced_part_is_reported_with_its_defaults():
   told = []
   overrides.override(
       RUN, {'optimizer.kind': 'Lion', 'optimizer.sign': 'false',

@@ -76,7 +76,7 @@ def test_text_is_read_as_its_field_asks(hint, text, value):
     (Part, '{"kind": "Part", "sise": 2}',
      "x.sise is not a field of Part. Did you mean 'size'?"),
 ])
-def test_text_that_stands_for_no_such_value_is_refused(hint, text, message):
+def test_text_that_is_not_such_a_value_is_refused(hint, text, message):
   with pytest.raises(errors.InputError) as caught:
     values.parse(text, hint, 'x')
   assert str(caught.value) == message

@@ -1,4 +1,4 @@
-"""Moments in bfloat16: right on average, the same every time and everywhere."""
+"""Moments in bfloat16 are right on average and reproducible."""
 import dataclasses
 import functools
 
@@ -44,7 +44,7 @@ def test_roundings_are_to_a_neighbour_and_right_on_average():
         share * (1 - share) / draws)
 
 
-def test_what_bfloat16_holds_is_left_alone():
+def test_values_of_bfloat16_are_kept():
   exact = jnp.array([0.0, -0.0, 1.0, -2.5, 2.0**-120, jnp.inf, -jnp.inf])
   np.testing.assert_array_equal(
       moments.stochastically(exact, KEY).astype(jnp.float32), exact)
@@ -86,7 +86,7 @@ def trained(toy, optimizer, steps=40, state=None, start=0):
 ADAMW = adamw.AdamW(learning_rate=0.03, moments='bfloat16')
 
 
-def test_training_goes_as_with_float32_and_resumes_bitwise(toy):
+def test_training_is_close_to_float32_and_resumes_bitwise(toy):
   plain, wanted = trained(
       toy, dataclasses.replace(ADAMW, moments='float32'))
   whole, losses = trained(toy, ADAMW)
@@ -107,7 +107,7 @@ def test_training_goes_as_with_float32_and_resumes_bitwise(toy):
       trees.digest(whole.replace(rng=None)))
 
 
-def test_a_divided_state_is_rounded_alike():
+def test_a_divided_state_is_rounded_in_the_same_way():
   optimizer = moments.in_bfloat16(optax.scale_by_adam())
   grads = {'kernel': jax.random.normal(KEY, (16, 24))}
   state = optimizer.init(grads)
@@ -141,7 +141,7 @@ def test_a_divided_state_is_rounded_alike():
     pytest.param(adafactor.Adafactor(learning_rate=0.1, min_factored=4),
                  marks=pytest.mark.slow),
 ], ids=lambda o: type(o).__name__)
-def test_every_optimizer_learns_so_and_keeps_its_constants(toy, optimizer):
+def test_every_optimizer_learns_and_keeps_its_constants(toy, optimizer):
   state, losses = trained(
       toy, dataclasses.replace(
           optimizer, moments='bfloat16', freeze=('^embed',)), 30)

@@ -38,7 +38,7 @@ def test_uncovered_parameters_and_idle_patterns_are_refused(toy):
     rules.frozen(toy.params, ('hed/kernel',))
 
 
-def test_keeping_changes_no_bit():
+def test_frozen_parameters_stay_the_same_bit_for_bit():
   params = {'a': jnp.array([-0.0, 0.0, 1e-37, jnp.nan]), 'b': jnp.ones(1)}
   optimizer = rules.train_only_unfrozen(optax.sgd(1.0), params, ('^a',))
   grads = jax.tree.map(jnp.ones_like, params)

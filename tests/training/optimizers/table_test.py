@@ -1,4 +1,4 @@
-"""The contract that every optimizer keeps."""
+"""Properties that every optimizer has."""
 import dataclasses
 import functools
 
@@ -98,7 +98,7 @@ def test_flags_can_switch_to_it(optimizer):
 
 
 @each
-def test_survives_being_written_down(optimizer):
+def test_a_config_survives_json(optimizer):
   chosen = Holder(dataclasses.replace(
       optimizer, clip_norm=None, decay=(('bias', 0.5), ('.*', 0.0))))
   assert config.freeze(Holder, config.to_dict(chosen)) == chosen
