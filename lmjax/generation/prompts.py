@@ -1,4 +1,4 @@
-"""Prompts as a rectangle of tokens: checked, padded on the left, in buckets."""
+"""Pads prompts on the left to arrays of a few shapes, and checks them."""
 from collections.abc import Callable, Sequence
 import dataclasses
 from typing import Any
@@ -12,13 +12,13 @@ from lmjax.core import errors
 
 @dataclasses.dataclass(frozen=True)
 class Prompt:
-  """What is continued, for models that read more than a text's beginning.
+  """A prompt, with the inputs that some models need besides its ids.
 
   Attributes:
-    ids: What the tokens drawn come after.
-    source: What the model's encoder reads; None where it has none.
-    both_ways: How many of the ids, the first ones, see each other.
-    end: An id that ends what is drawn, as EOS does; None: no further one.
+    ids: Ids that the drawn tokens continue.
+    source: Ids that the model's encoder reads; None if it has no encoder.
+    both_ways: Number of ids, from the first, that see each other both ways.
+    end: An id that ends the drawn tokens besides EOS, or None.
   """
   ids: Sequence[int]
   source: Sequence[int] | None = None
@@ -31,15 +31,15 @@ class Padded:
   """Prompts of different lengths, aligned at their ends.
 
   Attributes:
-    inputs_BT: Token ids; 0 where there is padding.
-    lengths_B: How many tokens of each row, the last ones, are its prompt.
-      A row that only fills the bucket has length 0.
-    room: How many tokens can follow.
-    ends_B: The id that ends each row, as EOS does; -1: none.
-    both_ways_B: How many of a prompt's tokens, the first ones, see each other;
-      None: none do in any row.
-    sources_BS: What an encoder reads, aligned at its beginning, or None.
-    source_lengths_B: How many tokens of each row that is.
+    inputs_BT: Token ids; 0 at padding.
+    lengths_B: Number of tokens in each prompt, which ends its row; 0 for a row
+      that is only padding.
+    room: Number of tokens that can follow.
+    ends_B: The id that ends each row besides EOS; -1 for none.
+    both_ways_B: Number of tokens of each prompt, from the first, that see each
+      other both ways; None if it is 0 in all rows.
+    sources_BS: Ids that the encoder reads, padded on the right, or None.
+    source_lengths_B: Number of tokens in each source, or None.
   """
   inputs_BT: jax.Array | np.ndarray
   lengths_B: jax.Array | np.ndarray
@@ -50,16 +50,16 @@ class Padded:
   source_lengths_B: jax.Array | np.ndarray | None = None
 
 
-# From a tokenizer and a text to what a model continues; `encode` is the plain
-# way, and `lmjax.prompting` has that of any run.
+# encode(tokenizer, text) -> the prompt that a model continues. `encode` is the
+# plain one; `recipes.prompting` makes the one of a run.
 Encode = Callable[[Any, str], Sequence[int] | Prompt]
 
 
 def encode(tokenizer: Any, text: str) -> np.ndarray:
-  """Returns a prompt's ids: BOS, where documents begin with one, and the text.
+  """Returns a prompt's ids: BOS, if documents begin with it, and the text.
 
   Raises:
-    InputError: If that is nothing at all.
+    InputError: If there are no ids.
   """
   ids = begun(tokenizer, text)
   if not ids.size:
@@ -70,7 +70,7 @@ def encode(tokenizer: Any, text: str) -> np.ndarray:
 
 
 def begun(tokenizer: Any, text: str) -> np.ndarray:
-  """Returns the ids of a text that begins a document, BOS among them."""
+  """Returns the ids of a text that begins a document, BOS included."""
   bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
   return np.concatenate([np.array(bos, np.int64), tokenizer.encode(text)]
                         ).astype(np.int32)
@@ -78,20 +78,20 @@ def begun(tokenizer: Any, text: str) -> np.ndarray:
 
 def pad(prompts: Sequence[Sequence[int] | Prompt], *, max_new_tokens: int,
         context: int, vocab_size: int) -> Padded:
-  """Returns prompts as one batch whose shape is one of few.
+  """Returns prompts as one batch, which has one of a few shapes.
 
-  Rows, prompt length and room are rounded up to powers of two, so that a loop
-  compiled for one batch serves many; never beyond the context.
+  Rounds the number of rows, the length of prompts and the room up to powers of
+  two, within the context, so that a loop compiled for one batch serves many.
 
   Args:
-    prompts: Each a sequence of token ids, or a `Prompt`.
-    max_new_tokens: How many tokens will follow at most.
-    context: The model's longest sequence.
-    vocab_size: Ids are below it.
+    prompts: Prompts, each a sequence of token ids or a `Prompt`.
+    max_new_tokens: Most tokens to draw after each prompt.
+    context: Most tokens that the model reads.
+    vocab_size: Number of ids.
 
   Raises:
-    InputError: If there is no prompt, or one is empty, too long for the context
-      with what should follow, or holds an id outside the vocabulary.
+    InputError: If there are no prompts, or one is empty, exceeds the context
+      together with `max_new_tokens`, or has an id outside the vocabulary.
   """
   if max_new_tokens < 1:
     raise errors.InputError(
@@ -106,9 +106,9 @@ def pad(prompts: Sequence[Sequence[int] | Prompt], *, max_new_tokens: int,
   if longest + max_new_tokens > context:
     which = next(i for i, row in enumerate(rows) if len(row) == longest)
     raise errors.InputError(
-        f'Prompt {which} has {longest} tokens, which max_new_tokens = '
-        f'{max_new_tokens} would take beyond the {context} that the model '
-        'reads; shorten the prompt or ask for fewer tokens.')
+        f'Prompt {which} has {longest} tokens, which with max_new_tokens = '
+        f'{max_new_tokens} exceed the {context} that the model reads; shorten '
+        'the prompt or ask for fewer tokens.')
   width = min(bucket(longest, 16), context - max_new_tokens)
   room = min(bucket(max_new_tokens, 16), context - width)
   count = bucket(len(rows))
@@ -125,7 +125,7 @@ def pad(prompts: Sequence[Sequence[int] | Prompt], *, max_new_tokens: int,
 
 
 def _sources(prompts, count, context, vocab_size):
-  """Returns what the encoder reads and how much that is, or two times None."""
+  """Returns the padded sources and their lengths, or (None, None)."""
   given = [prompt.source is not None for prompt in prompts]
   if not any(given):
     return None, None
@@ -148,7 +148,7 @@ def _sources(prompts, count, context, vocab_size):
 
 
 def _filled(values, count, rest):
-  """Returns int32 values of the prompts, then `rest` up to `count`."""
+  """Returns the prompts' values, followed by `rest` up to `count`, as int32."""
   values = list(values)
   return np.array(values + [rest] * (count - len(values)), np.int32)
 

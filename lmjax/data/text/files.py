@@ -23,7 +23,7 @@ _END_BYTES = 1 << 16  # Bytes of each end of a file that the fingerprint hashes.
 def expand(paths: Sequence[str]) -> list[str]:
   """Returns the files that paths and globs name, each once, globs sorted.
 
-  Among them may be what can be read only once: a pipe, a device such as
+  Some may be streams, which can be read only once: a pipe, a device such as
   /dev/stdin, or '-', which is standard input.
 
   Raises:
@@ -52,7 +52,7 @@ def expand(paths: Sequence[str]) -> list[str]:
 
 
 def is_stream(path: str) -> bool:
-  """Returns whether a path is a pipe or the like, which is read only once."""
+  """Returns whether a path is a pipe, a device or '-', which is read once."""
   found = pathlib.Path(path)
   return path == '-' or (
       found.exists() and not found.is_file() and not found.is_dir())
@@ -163,13 +163,13 @@ def contents(paths: Sequence[str]) -> dict[str, str]:
 
 
 def _kept(paths: Sequence[str]) -> list[str]:
-  """Returns the files of paths; refuses what can be read only once."""
+  """Returns the files of paths; raises InputError if one is a stream."""
   found = expand(paths)
   for path in found:
     if is_stream(path):
       raise errors.InputError(
           f'{path} can be read only once, and this text is read again when a '
-          'run goes on; write it to a file.')
+          'run is resumed; write it to a file.')
   return found
 
 
@@ -206,7 +206,8 @@ def _guarded(path: str, file: Any, read_some: Any) -> bytes:
         'bytes of text; copy it again.') from None
   except (gzip.BadGzipFile, zlib.error) as error:
     raise errors.InputError(
-        f'{path} is no intact gzip file: {error}; copy it again.') from None
+        f'{path} is not an intact gzip file: {error}; copy it again.'
+    ) from None
   except OSError as error:
     raise errors.InputError(f'{path} cannot be read: {error}.') from None
 

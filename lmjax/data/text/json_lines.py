@@ -1,4 +1,4 @@
-"""JSON lines, an object a line: read once here for every reader of them."""
+"""Reads JSON lines: files with one JSON object per line."""
 import collections
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -27,7 +27,7 @@ def rows(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def loads(line: str, where: str) -> dict[str, Any]:
-  """Returns the object of a line; `where` is its place, for messages.
+  """Returns the object of a line; `where` is its place for messages.
 
   Raises:
     InputError: If the line is not a JSON object.
@@ -48,7 +48,7 @@ def value(row: Mapping[str, Any], field: str, where: str) -> Any:
   """Returns a field of an object.
 
   Raises:
-    InputError: If it is missing; the nearest name is suggested.
+    InputError: If the field is missing; suggests the nearest name.
   """
   if field not in row:
     raise errors.InputError(
@@ -58,7 +58,7 @@ def value(row: Mapping[str, Any], field: str, where: str) -> Any:
 
 
 def text(row: Mapping[str, Any], field: str, where: str) -> str:
-  """Returns a field that should hold text; see `value`."""
+  """Returns a field with text; see `value`."""
   found = value(row, field, where)
   if not isinstance(found, str):
     raise errors.InputError(

@@ -27,8 +27,8 @@ def columns(
     header: Whether the first row names the columns.
     quoted: Whether `"` quotes values that hold delimiters, line breaks or
       doubled quotes. If not, a quote is an ordinary character.
-    drop_blank: Whether rows whose values are all empty are left out. Blank
-      lines between rows always are.
+    drop_blank: Whether to drop rows whose values are all empty. Blank lines
+      between rows are always dropped.
     counts: Receives 'blank rows dropped'.
 
   Raises:
@@ -39,7 +39,7 @@ def columns(
   rows = _rows(path, delimiter, quoted)
   number, first = next(rows, (0, None))
   if first is None:
-    raise errors.InputError(f'{path} holds no row; give a file with some.')
+    raise errors.InputError(f'{path} has no rows; give a file that has some.')
   at = [_place(path, field, first, header, delimiter) for field in fields]
   if not header:
     yield f'{path}:{number}', tuple(first[i] for i in at)
@@ -56,8 +56,8 @@ def columns(
     yield f'{path}:{number}', tuple(row[i] for i in at)
   if is_empty:
     raise errors.InputError(
-        f'{path} holds no row below its header; give a file with some, or set '
-        'header=False.')
+        f'{path} has no row below its header; give a file that has some, or '
+        'set header=False.')
 
 
 def _rows(path: str, delimiter: str, quoted: bool
@@ -78,7 +78,7 @@ def _rows(path: str, delimiter: str, quoted: bool
       return
     except csv.Error as error:
       raise errors.InputError(
-          f'{path}:{number}: no row of values separated by {delimiter!r} '
+          f'{path}:{number}: not a row of values separated by {delimiter!r} '
           f'({error}); if quotes are plain characters there, set quoted=False.'
       ) from None
     yield number, row

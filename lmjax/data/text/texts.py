@@ -1,4 +1,4 @@
-"""Texts that a script is given in a file, one a line."""
+"""Reads the texts that a script takes from a file, one per line."""
 import collections
 import json
 
@@ -9,15 +9,16 @@ _MAX_LINE_BYTES = 16 << 20
 
 
 def read(path: str) -> list[str]:
-  """Returns the texts of a file, one a line; blank lines are left out.
+  """Returns the texts of a file, one per line, without blank lines.
 
-  Where the first line is a JSON object with a "prompt", all lines should be.
+  If the first line is a JSON object with a "prompt", all lines should be.
 
   Args:
     path: A file in UTF-8, plain or `.gz`, a pipe, or '-' for standard input.
 
   Raises:
-    InputError: If it cannot be read, or a line is not what it should be.
+    InputError: If the file cannot be read or is empty, or a line has no prompt
+      in a file of JSON objects.
   """
   lines = [
       (number, line) for name in files.expand([path])
@@ -25,7 +26,7 @@ def read(path: str) -> list[str]:
           name, 'fail', _MAX_LINE_BYTES, collections.Counter())
       if line.strip()]
   if not lines:
-    raise errors.InputError(f'{path} is empty; write one text a line.')
+    raise errors.InputError(f'{path} is empty; write one text per line.')
   if _from_json(lines[0][1]) is None:
     return [line for _, line in lines]
   texts = []
@@ -39,7 +40,7 @@ def read(path: str) -> list[str]:
 
 
 def _from_json(line: str) -> str | None:
-  """Returns the prompt of a JSON line, or None if it is not one."""
+  """Returns the prompt of a JSON line, or None if there is none."""
   try:
     value = json.loads(line)
   except (ValueError, RecursionError):

@@ -109,8 +109,8 @@ def test_memory_is_bounded_by_the_longest_line(tmp_path):
 @pytest.mark.parametrize('damage, message', [
     (lambda raw: raw[:len(raw) // 2], 'truncated'),
     (lambda raw: raw[:-4], 'truncated'),
-    (lambda raw: raw[:-6] + b'xx' + raw[-4:], 'no intact gzip file'),
-    (lambda raw: b'plain text', 'no intact gzip file'),
+    (lambda raw: raw[:-6] + b'xx' + raw[-4:], 'not an intact gzip file'),
+    (lambda raw: b'plain text', 'not an intact gzip file'),
 ], ids=['half', 'tail', 'checksum', 'plain'])
 def test_damaged_gzip_files_are_refused(tmp_path, damage, message):
   path = tmp_path / 'a.gz'

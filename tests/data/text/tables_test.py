@@ -54,7 +54,7 @@ def test_blank_rows_are_dropped_and_gzip_is_read(tmp_path):
     ('text,label\na,b,1\n', {}, ':2: 3 columns'),
     ('text,label\n', {}, 'no row below its header'),
     ('\n\n', {}, 'no column'),
-    ('', {}, 'holds no row'),
+    ('', {}, 'has no rows'),
     ('text,label\n"a,1\n', {}, ':2: .*quoted=False'),
     ('text\na\n', {'delimiter': ', '}, 'single character'),
 ])
