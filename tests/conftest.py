@@ -1,4 +1,5 @@
 """Eight CPU devices, strict shapes, and the data that some tests want."""
+import gc
 import os
 import pathlib
 
@@ -19,9 +20,41 @@ if jaxlib.version.__version_info__[:2] == (0, 10):
       '--xla_cpu_parallel_codegen_split_count=1',
       os.environ.get('XLA_FLAGS', '')])
 
+_LARGEST_CACHE = 2**30  # Bytes.
+
 ROOT = pathlib.Path(__file__).parents[1]
 pytest_plugins = ['tests.reference.toy']
 flags.FLAGS.mark_as_parsed()
+
+
+def pytest_configure(config):
+  """Keeps compiled programs in pytest's cache.
+
+  Workers share them, and so do runs one after another: most of the tests' time
+  is compilation. `--cache-clear` empties the cache, `-p no:cacheprovider` does
+  without it.
+  """
+  if not hasattr(config, 'cache'):
+    return
+  folder = config.cache.mkdir('compilations')
+  if not hasattr(config, 'workerinput') and _LARGEST_CACHE < sum(
+      path.stat().st_size for path in folder.iterdir()):
+    for path in folder.iterdir():  # Mostly of code that has changed since.
+      path.unlink()
+  jax.config.update('jax_compilation_cache_dir', str(folder))
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
+  jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
+
+
+def pytest_collection_finish():
+  """Spares the garbage collector what was imported and collected.
+
+  Tracing makes many objects, and going through all others each time would take
+  a twentieth of the tests' time.
+  """
+  gc.collect()
+  gc.freeze()
+  gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture(scope='session')
