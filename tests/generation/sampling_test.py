@@ -21,37 +21,45 @@ KINDS = [
     transforms.Sampling(frequency_penalty=1.5),
     transforms.Sampling(top_p=1.0, typical_p=1.0, min_p=1.0)]
 B, V = len(KINDS), 211
-LOGITS_BV = jnp.asarray(3 * RNG.standard_normal((B, V)), jnp.float32)
-COUNTS_BV = jnp.asarray(RNG.integers(0, 3, (B, V)), jnp.int32)
+LOGITS_BV = (3 * RNG.standard_normal((B, V))).astype(np.float32)
+COUNTS_BV = RNG.integers(0, 3, (B, V)).astype(np.int32)
 KEYS_B = jax.random.split(jax.random.key(1), B)
 
 
 def test_rows_that_differ_draw_as_their_transforms_do():
   draw = jax.jit(sampling.draw)
   how = sampling.rows(KINDS, KEYS_B, B)
-  for number in range(5):
-    drawn_B = number + jnp.arange(B)
-    token_B = draw(how, LOGITS_BV, COUNTS_BV, drawn_B)
+
+  @jax.jit
+  def by_transforms(logits_BV, counts_BV, drawn_B):
+    tokens = []
     for row, kind in enumerate(KINDS):
-      one_BV = LOGITS_BV[row][None]
+      one_BV = logits_BV[row][None]
       for transform in kind.build():
-        one_BV = transform(one_BV, COUNTS_BV[row][None])
+        one_BV = transform(one_BV, counts_BV[row][None])
       key = jax.random.fold_in(KEYS_B[row], drawn_B[row])
-      assert token_B[row] == jax.random.categorical(key, one_BV[0]), kind
+      tokens.append(jax.random.categorical(key, one_BV[0]))
+    return jnp.stack(tokens)
+
+  for number in range(5):
+    drawn_B = number + np.arange(B, dtype=np.int32)
+    token_B = draw(how, LOGITS_BV, COUNTS_BV, drawn_B).tolist()
+    want_B = by_transforms(LOGITS_BV, COUNTS_BV, drawn_B).tolist()
+    assert dict(enumerate(token_B)) == dict(enumerate(want_B)), KINDS
   assert draw._cache_size() == 1
 
 
 def test_draws_are_tokens_that_the_transforms_keep():
   """Each draw above sees one token; here is all that could be drawn."""
+  keys_B = jax.random.split(jax.random.key(2), 2000)
+  draw = jax.jit(lambda how: sampling.draw(
+      how, jnp.tile(LOGITS_BV[:1], (2000, 1)),
+      jnp.tile(COUNTS_BV[:1], (2000, 1)), jnp.zeros(2000, int)))
   for kind in KINDS[3:9]:
-    keys_B = jax.random.split(jax.random.key(2), 2000)
-    draw = jax.jit(lambda how: sampling.draw(
-        how, jnp.tile(LOGITS_BV[:1], (2000, 1)),
-        jnp.tile(COUNTS_BV[:1], (2000, 1)), jnp.zeros(2000, int)))
     found = set(draw(sampling.rows(kind, keys_B, 2000)).tolist())
     left_BV = LOGITS_BV[:1]
     for transform in kind.build():
-      left_BV = transform(left_BV, COUNTS_BV[:1])
+      left_BV = jax.jit(transform)(left_BV, COUNTS_BV[:1])
     assert found <= set(np.flatnonzero(np.isfinite(left_BV[0])).tolist())
 
 

@@ -1,7 +1,5 @@
 """The model of a run is read back without the rest of it."""
 
-import jax
-import numpy as np
 import optax
 import pytest
 
@@ -12,6 +10,7 @@ from lmjax.core import trees
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.interop import runs
+from lmjax.models import decoder
 from lmjax.models.presets import decoders
 from lmjax.run import directory
 from lmjax.training import step as step_lib
@@ -29,8 +28,7 @@ def workdir(tmp_path):
   tokenizer = symbols.Bytes().build()
   tokenizer.save(run.tokenizer)
   model = config.model.with_vocab(tokenizer.vocab_size).build()
-  params = model.init(
-      jax.random.key(0), np.zeros((1, 2), np.int32))['params']
+  params = decoder.initial_params(model, 0)
   with store.Checkpoints(run.checkpoints) as saved:
     saved.save(3, step_lib.init_state(params, optax.sgd(0.1), 0), stopping.Progress(), 1.0)
   return run.path, params

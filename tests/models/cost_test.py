@@ -17,8 +17,8 @@ SMALL = decoders.gpt2(32, 2, 4, vocab_size=50, context=16)
 
 
 def test_shapes_are_those_of_real_parameters():
-  params = SMALL.build().init(
-      jax.random.key(0), jnp.zeros((1, 4), jnp.int32))['params']
+  params = jax.jit(SMALL.build().init)(
+      jax.random.key(0), np.zeros((1, 4), np.int32))['params']
   real = {path: leaf.shape for path, leaf in trees.items(params)}
   told = {path: leaf.shape for path, leaf in trees.items(cost.shapes(SMALL))}
   assert told == real

@@ -1,4 +1,6 @@
 """Every implementation is the plain loops, and the right one is picked."""
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,16 +13,22 @@ from tests.reference import attention as reference
 B, T, N, K, H = 2, 7, 4, 2, 8
 POSITIONS = np.array([[0, 1, 2, 3, 0, 1, 2], [0, 1, 2, 3, 4, 0, 0]], np.int32)
 SEGMENTS = np.array([[1, 1, 1, 1, 2, 2, 2], [1, 1, 1, 1, 1, 0, 0]], np.int32)
+# Each a program of its own: operation by operation they would be a hundred.
+STATIC = 'scale', 'softcap', 'dropout'
+plain = jax.jit(attend.plain, static_argnames=STATIC)
+blocked = jax.jit(attend.blocked, static_argnames=STATIC)
+splash = jax.jit(attend.splash, static_argnames=(*STATIC, 'interpret'))
+dense_of = jax.jit(masks.Mask.dense)
 
 
 def draw(dtype=jnp.float32, length=T, size=H, kv_heads=K, rows=B):
-  keys = jax.random.split(jax.random.key(0), 3)
-  return [2 * jax.random.normal(key, (rows, length, heads, size), dtype)
-          for key, heads in zip(keys, (N, kv_heads, kv_heads))]
+  draws = np.random.default_rng(0)
+  return [2 * draws.normal(size=(rows, length, heads, size)).astype(dtype)
+          for heads in (N, kv_heads, kv_heads)]
 
 
 def bias():
-  return jax.random.normal(jax.random.key(9), (B, N, T, T))
+  return np.random.default_rng(9).normal(size=(B, N, T, T)).astype(np.float32)
 
 
 CASES = {
@@ -48,12 +56,12 @@ def case(name):
 def test_plain_is_the_loops(name, kv_heads):
   mask, options = case(name)
   q, k, v = draw(kv_heads=kv_heads)
-  dense = np.asarray(mask.dense())
+  dense = np.asarray(dense_of(mask))
   want = reference.attend(
       q, k, v, lambda b, t, s: dense[min(b, len(dense) - 1), t, s],
       bias=options.get('bias_BNTS'), scale=options.get('scale'),
       softcap=options.get('softcap'))
-  got = np.asarray(attend.plain(q, k, v, mask, **options))
+  got = np.asarray(plain(q, k, v, mask, **options))
   seen = np.broadcast_to(dense.any(-1), (B, T))  # Padding may give anything.
   np.testing.assert_allclose(got[seen], want[seen], atol=2e-5)
   assert np.all(np.isfinite(got))
@@ -82,11 +90,12 @@ def test_blocked_is_plain(name):
 def test_plain_is_that_of_jax(name):
   mask, options = case(name)
   q, k, v = draw()
-  want = jax.nn.dot_product_attention(
-      q, k, v, mask=mask.dense()[:, None], bias=options.get('bias_BNTS'))
-  seen = np.broadcast_to(mask.dense().any(-1), (B, T))
+  dense = np.asarray(dense_of(mask))
+  want = jax.jit(jax.nn.dot_product_attention)(
+      q, k, v, mask=dense[:, None], bias=options.get('bias_BNTS'))
+  seen = np.broadcast_to(dense.any(-1), (B, T))
   np.testing.assert_allclose(
-      attend.plain(q, k, v, mask, **options)[seen], want[seen], atol=2e-5)
+      plain(q, k, v, mask, **options)[seen], want[seen], atol=2e-5)
 
 
 def test_queries_may_be_fewer_than_keys():
@@ -94,8 +103,8 @@ def test_queries_may_be_fewer_than_keys():
   mask = masks.make(POSITIONS, SEGMENTS)
   last = masks.Mask(POSITIONS[:, 3:5], POSITIONS, SEGMENTS[:, 3:5], SEGMENTS)
   np.testing.assert_allclose(
-      attend.plain(q[:, 3:5], k, v, last),
-      attend.plain(q, k, v, mask)[:, 3:5], atol=1e-5)
+      plain(q[:, 3:5], k, v, last),
+      plain(q, k, v, mask)[:, 3:5], atol=1e-5)
 
 
 def test_half_precision_operands_keep_a_float32_softmax():
@@ -107,8 +116,8 @@ def test_half_precision_operands_keep_a_float32_softmax():
   for line in program.splitlines():
     if ' exp ' in line or 'reduce_sum' in line or ' tanh ' in line:
       assert 'bf16' not in line
-  want = attend.plain(*(x.astype(jnp.float32) for x in half), mask)
-  got = attend.plain(*half, mask)
+  want = plain(*(x.astype(jnp.float32) for x in half), mask)
+  got = plain(*half, mask)
   assert got.dtype == jnp.bfloat16
   seen = SEGMENTS > 0
   np.testing.assert_allclose(
@@ -116,28 +125,27 @@ def test_half_precision_operands_keep_a_float32_softmax():
 
 
 def test_blocks_drop_what_is_dropped_at_once():
-  draw = lambda key: jax.random.normal(jax.random.key(key), (2, 10, 2, 4))
-  q, k, v = map(draw, range(3))
+  q, k, v = (x / 2 for x in draw(length=10, size=4, kv_heads=4))
   options = dict(dropout=0.5, dropout_rng=jax.random.key(3))
   mask = masks.of_length(10)
   np.testing.assert_allclose(
-      attend.blocked(q, k, v, mask, **options),
-      attend.plain(q, k, v, mask, **options), atol=1e-6)
+      blocked(q, k, v, mask, **options),
+      plain(q, k, v, mask, **options), atol=1e-6)
 
 
 def test_dropout_keeps_the_mean_and_drops_its_share():
-  q, k = jnp.zeros((2, 1, 200, 1, 2))
-  v = jnp.ones((1, 200, 1, 2))
+  q, k = np.zeros((2, 1, 200, 1, 2), np.float32)
+  v = np.ones((1, 200, 1, 2), np.float32)
   mask = masks.of_length(200, causal=False)
   def dropped(key, rate=0.25):
-    return attend.plain(q, k, v, mask, dropout=rate, dropout_rng=key)
+    return plain(q, k, v, mask, dropout=rate, dropout_rng=key)
   got = np.asarray(dropped(jax.random.key(0)))[0, :, 0, 0]
   assert abs(got.mean() - 1) < 0.01
   # Each is the mean of 200 draws of (0 or 4/3): variance (1/3) / 200.
   np.testing.assert_allclose(got.std(), (1 / 3 / 200) ** 0.5, rtol=0.2)
   assert not np.array_equal(
       got, np.asarray(dropped(jax.random.key(1)))[0, :, 0, 0])
-  np.testing.assert_array_equal(dropped(None), attend.plain(q, k, v, mask))
+  np.testing.assert_array_equal(dropped(None), plain(q, k, v, mask))
 
 
 def test_heads_that_do_not_divide_are_refused():
@@ -194,7 +202,7 @@ def test_a_gpu_takes_cudnn_where_it_can(picked, name, changes, options):
   q, k, v = draw(**changes)
   mask = masks.of_length(changes['length'])
   if packed:
-    mask = masks.make(*(jnp.ones((len(q), changes['length']), jnp.int32),) * 2)
+    mask = masks.make(*(np.ones((len(q), changes['length']), np.int32),) * 2)
   assert picked('gpu', q, k, v, mask, **options) == name
 
 
@@ -239,22 +247,22 @@ def handed_to_cudnn(monkeypatch):
 def test_cudnn_is_handed_what_means_the_same(handed_to_cudnn, name, by_index):
   mask, options = case(name)
   q, k, v = draw()
-  got = attend.cudnn(q, k, v, mask, **options)
+  got = jax.jit(lambda: attend.cudnn(q, k, v, mask, **options))()
   assert (handed_to_cudnn['mask'] is None) == by_index
   assert handed_to_cudnn['is_causal'] == (name == 'causal')
-  seen = np.broadcast_to(mask.dense().any(-1), (B, T))
+  seen = np.broadcast_to(np.asarray(dense_of(mask)).any(-1), (B, T))
   np.testing.assert_allclose(
-      got[seen], attend.plain(q, k, v, mask, **options)[seen], atol=2e-5)
+      got[seen], plain(q, k, v, mask, **options)[seen], atol=2e-5)
 
 
 def test_cudnn_is_handed_a_mask_when_decoding(handed_to_cudnn):
   q, k, v = draw()
   mask = masks.Mask(POSITIONS[:, 3:5], POSITIONS)
-  got = attend.cudnn(q[:, 3:5], k, v, mask)
+  got = jax.jit(lambda: attend.cudnn(q[:, 3:5], k, v, mask))()
   assert handed_to_cudnn['mask'] is not None
   assert not handed_to_cudnn['is_causal']
   np.testing.assert_allclose(
-      got, attend.plain(q[:, 3:5], k, v, mask), atol=2e-5)
+      got, plain(q[:, 3:5], k, v, mask), atol=2e-5)
 
 
 SPLASH = {
@@ -265,12 +273,13 @@ SPLASH = {
 @pytest.mark.parametrize('name', SPLASH)
 def test_splash_is_plain(name):
   q, k, v = draw(length=128, size=64, rows=1)
-  segments = jnp.asarray(np.repeat([1, 2, 0], [50, 70, 8])[None])
-  mask = masks.make(jnp.arange(128)[None], segments).replace(**SPLASH[name])
+  segments = np.repeat(np.int32([1, 2, 0]), [50, 70, 8])[None]
+  mask = masks.make(np.arange(128, dtype=np.int32)[None], segments).replace(
+      **SPLASH[name])
   options = dict(softcap=2.0) if name == 'softcap' else {}
-  got = attend.splash(q, k, v, mask, interpret=True, **options)
+  got = splash(q, k, v, mask, interpret=True, **options)
   np.testing.assert_allclose(
-      got[:, :120], attend.plain(q, k, v, mask, **options)[:, :120], atol=2e-4)
+      got[:, :120], plain(q, k, v, mask, **options)[:, :120], atol=2e-4)
 
 
 def test_one_at_a_time_is_the_function_itself():
@@ -281,12 +290,14 @@ def test_one_at_a_time_is_the_function_itself():
   def loss(function, operands, rest):
     return jnp.sum(jnp.sin(jax.vmap(function)(operands, rest)))
 
-  keys = jax.random.split(jax.random.key(0), 3)
-  operands = tuple(jax.random.normal(key, (3, 2, 4, 2, 8)) for key in keys)
-  rest = jnp.tile(jnp.arange(4), (3, 2, 1))
-  want, wanted = jax.value_and_grad(loss, 1)(kernel, operands, rest)
-  got, found = jax.value_and_grad(loss, 1)(
-      attend._one_at_a_time(kernel), operands, rest)
+  draws = np.random.default_rng(0)
+  operands = tuple(
+      draws.normal(size=(3, 2, 4, 2, 8)).astype(np.float32) for _ in range(3))
+  rest = np.tile(np.arange(4, dtype=np.int32), (3, 2, 1))
+  (want, wanted), (got, found) = (
+      jax.jit(jax.value_and_grad(functools.partial(loss, function)))(
+          operands, rest)
+      for function in (kernel, attend._one_at_a_time(kernel)))
   np.testing.assert_allclose(got, want, rtol=1e-6)
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6),
                found, wanted)
@@ -296,15 +307,13 @@ def test_one_at_a_time_is_the_function_itself():
 
 
 def test_weights_are_those_that_plain_averages_by():
-  q_BTNH, k_BSKH, v_BSKH = (
-      jax.random.normal(key, (2, 5, heads, 8)) for key, heads in zip(
-          jax.random.split(jax.random.key(0), 3), (4, 2, 2)))
+  q_BTNH, k_BSKH, v_BSKH = draw(length=5)
   options = dict(
-      bias_BNTS=jax.random.normal(jax.random.key(1), (1, 4, 5, 5)), scale=0.7,
-      softcap=3.0)
+      bias_BNTS=bias()[:1, :, :5, :5], scale=0.7, softcap=3.0)
   mask = masks.of_length(5)
-  weights_BNTS = attend.weights(q_BTNH, k_BSKH, mask, **options)
+  weights_BNTS = jax.jit(attend.weights, static_argnames=STATIC[:2])(
+      q_BTNH, k_BSKH, mask, **options)
   assert weights_BNTS.shape == (2, 4, 5, 5)
   np.testing.assert_allclose(
-      attend.averaged(weights_BNTS, v_BSKH),
-      attend.plain(q_BTNH, k_BSKH, v_BSKH, mask, **options), atol=1e-5)
+      jax.jit(attend.averaged)(weights_BNTS, v_BSKH),
+      plain(q_BTNH, k_BSKH, v_BSKH, mask, **options), atol=1e-5)

@@ -19,11 +19,12 @@ from lmjax.nn import positions
 from lmjax.testing import hot
 
 POLICY = layers.Policy()
-X = jax.random.normal(jax.random.key(1), (2, 4, 16))
+RNG = np.random.default_rng(1)
+X = RNG.normal(size=(2, 4, 16)).astype(np.float32)
 MASK = masks.of_length(4)
 MEMORY = cross.Memory(
-    cross.visible(MASK, jnp.ones((2, 3), jnp.int32)),
-    jax.random.normal(jax.random.key(2), (2, 3, 16)))
+    cross.visible(MASK, np.ones((2, 3), np.int32)),
+    RNG.normal(size=(2, 3, 16)).astype(np.float32))
 SIGHT = decoder_block.Sight(MASK, MEMORY)
 
 
@@ -50,12 +51,12 @@ def test_the_order_of_norms_and_branches(kind):
   params = hot.hot_params(jax.eval_shape(
       lambda: module.init(jax.random.key(0), X, None, SIGHT, None, None,
                           False))['params'])
-  want = X
-  for norm, branch in zip(*parts(config, params)):
-    if kind is block.PreNorm:
-      want = want + branch(norm(want))
-    else:
-      want = norm(want + branch(want))
+  def by_hand(params, x):
+    for norm, branch in zip(*parts(config, params)):
+      x = (x + branch(norm(x)) if kind is block.PreNorm else
+           norm(x + branch(x)))
+    return x
+  want = jax.jit(by_hand)(params, X)
   apply = jax.jit(module.apply, static_argnums=6)
   got, cache = apply({'params': params}, X, None, SIGHT, None, None, False)
   np.testing.assert_allclose(got, want, atol=1e-5)
@@ -92,7 +93,7 @@ def test_experts_see_no_padding(kind):
   module = wrapped.module()(
       wrapped, POLICY, positions.NoPositions(), attend.plain)
   segments = np.asarray([[1, 1, 0, 0], [1, 1, 1, 1]])
-  own = masks.make(jnp.arange(4)[None], segments)
+  own = masks.make(np.arange(4)[None], segments)
   sight = decoder_block.Sight(own, MEMORY)
   def balance(x, params=None):
     return module.apply(
@@ -102,7 +103,7 @@ def test_experts_see_no_padding(kind):
       lambda: module.init(jax.random.key(0), X, None, sight, None, None,
                           False))['params'])
   run = jax.jit(balance)
-  noisy = jnp.where(segments[..., None] > 0, X, 3.0)
+  noisy = np.where(segments[..., None] > 0, X, np.float32(3))
   np.testing.assert_array_equal(run(X, params), run(noisy, params))
 
 

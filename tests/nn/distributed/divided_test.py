@@ -18,9 +18,9 @@ B, T, N, K, H = 4, 16, 4, 2, 8
 
 
 def draw(length=T, seed=0):
-  keys = jax.random.split(jax.random.key(seed), 4)
+  draws = np.random.default_rng(seed)
   shapes = ((B, T, N, H), (B, length, K, H), (B, length, K, H), (B, T, N, H))
-  return [jax.random.normal(key, shape) for key, shape in zip(keys, shapes)]
+  return [draws.normal(size=shape).astype(np.float32) for shape in shapes]
 
 
 def packed(causal=True):
@@ -29,8 +29,8 @@ def packed(causal=True):
   place = np.arange(T)[None]
   segments = np.where(place < first, 1, np.where(place < 14, 2, 0))
   positions = np.where(place < first, place, place - first)
-  return masks.make(jnp.asarray(positions), jnp.asarray(segments),
-                    causal=causal)
+  return masks.make(
+      positions.astype(np.int32), segments.astype(np.int32), causal=causal)
 
 
 def values_and_gradients(function, arrays, mask):
@@ -40,6 +40,13 @@ def values_and_gradients(function, arrays, mask):
       jnp.where(seen, function(*qkv, mask) * weights, 0))
   out = jnp.where(seen, function(*qkv, mask), 0)
   return out, jax.grad(loss, argnums=(0, 1, 2))(*qkv)
+
+
+def undivided(arrays, mask, **options):
+  """Returns what one device computes."""
+  return jax.jit(functools.partial(
+      values_and_gradients, functools.partial(attend.plain, **options)))(
+          arrays, mask)
 
 
 def on_mesh(sizes, **options):
@@ -71,8 +78,7 @@ slowly = functools.partial(pytest.param, marks=pytest.mark.slow)
     ids=['packed', 'both ways', 'one row for all', 'window'])
 def test_equals_plain(sizes, mask, options):
   arrays = draw()
-  plain = functools.partial(attend.plain, **options)
-  want = values_and_gradients(plain, arrays, mask)
+  want = undivided(arrays, mask, **options)
   got = on_mesh(sizes)(functools.partial(
       values_and_gradients, functools.partial(attend.best, **options)))(
           arrays, mask)
@@ -87,8 +93,7 @@ def test_equals_plain(sizes, mask, options):
                          ids=['plain', 'dropout'])
 def test_heads_may_be_exchanged_for_tokens(sizes, options):
   arrays, mask = draw(), packed()
-  want = values_and_gradients(
-      functools.partial(attend.plain, **options), arrays, mask)
+  want = undivided(arrays, mask, **options)
   got = on_mesh(sizes, sequence='ulysses')(functools.partial(
       values_and_gradients, functools.partial(attend.best, **options)))
   jax.tree.map(functools.partial(
@@ -109,10 +114,10 @@ def test_an_exchange_leaves_whole_rows_to_the_kernel():
 
 
 def test_keys_may_be_of_another_text():
-  arrays, where = draw(length=8), jnp.zeros((B, T), jnp.int32)
-  mask = masks.Mask(where, where[:, :8], where + 1, jnp.asarray(
-      np.tril(np.ones((B, 8), np.int32), 4)), causal=False)
-  want = values_and_gradients(attend.plain, arrays, mask)
+  arrays, where = draw(length=8), np.zeros((B, T), np.int32)
+  mask = masks.Mask(where, where[:, :8], where + 1, np.tril(
+      np.ones((B, 8), np.int32), 4), causal=False)
+  want = undivided(arrays, mask)
   got = on_mesh('data:2,sequence:2')(functools.partial(
       values_and_gradients, attend.best))(arrays, mask)
   jax.tree.map(functools.partial(
@@ -121,11 +126,13 @@ def test_keys_may_be_of_another_text():
 
 def test_a_bias_is_divided_with_the_heads():
   q_BTNH, k_BSKH, v_BSKH, _ = draw()
-  bias_BNTS = jax.random.normal(jax.random.key(9), (1, N, T, T))
+  bias_BNTS = np.random.default_rng(9).normal(size=(1, N, T, T)).astype(
+      np.float32)
   mask = packed()
   best = functools.partial(attend.best, mask=mask, bias_BNTS=bias_BNTS)
   got = on_mesh('data:2,tensor:2')(best)(q_BTNH, k_BSKH, v_BSKH)
-  want = attend.plain(q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS=bias_BNTS)
+  want = jax.jit(attend.plain)(
+      q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS=bias_BNTS)
   np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
   with pytest.raises(errors.InputError, match='no bias'):
     on_mesh('sequence:2')(best)(q_BTNH, k_BSKH, v_BSKH)
@@ -137,7 +144,7 @@ def test_what_does_not_divide_is_left_to_the_compiler(sizes):
   mask = packed()
   got = on_mesh(sizes)(attend.best)(*qkv, mask)
   np.testing.assert_allclose(
-      got, attend.plain(*qkv, mask), rtol=1e-5, atol=1e-5)
+      got, jax.jit(attend.plain)(*qkv, mask), rtol=1e-5, atol=1e-5)
 
 
 def test_each_device_attends_with_its_rows_and_heads_alone():
@@ -194,8 +201,7 @@ def test_a_divided_sequence_is_dealt_for_equal_work():
 def test_dropout_is_drawn_as_on_one_device(sizes, causal):
   arrays, mask = draw(), packed(causal)
   options = dict(dropout=0.5, dropout_rng=jax.random.key(3))
-  want = values_and_gradients(
-      functools.partial(attend.plain, **options), arrays, mask)
+  want = undivided(arrays, mask, **options)
   got = on_mesh(sizes)(functools.partial(
       values_and_gradients, functools.partial(attend.best, **options)))(
           arrays, mask)

@@ -13,11 +13,13 @@ from lmjax.nn.distributed import stages
 from lmjax.parallel import sharding
 
 L, B, T, D = 4, 8, 3, 5
-PARAMS = {'w': jax.random.normal(jax.random.key(0), (L, D, D)) / 2}
-X_BTD = jax.random.normal(jax.random.key(1), (B, T, D))
+RNG = np.random.default_rng(0)
+PARAMS = {'w': RNG.normal(size=(L, D, D)).astype(np.float32) / 2}
+X_BTD = RNG.normal(size=(B, T, D)).astype(np.float32)
 # One array with a row for each of x's, one that all rows share.
-OTHERS = {'scale_BT': jnp.linspace(0.5, 1.5, B * T).reshape(B, T),
-          'shift_1T': jnp.ones((1, T)), 'none': None}
+OTHERS = {
+    'scale_BT': np.linspace(0.5, 1.5, B * T, dtype=np.float32).reshape(B, T),
+    'shift_1T': np.ones((1, T), np.float32), 'none': None}
 
 
 def layer(params, x_BTD, others, key):
@@ -54,8 +56,8 @@ def piped(sizes, parts, keys_L=None, others=OTHERS):
 def test_equals_one_layer_after_another(sizes, parts):
   def both(function):
     loss = lambda *args: jnp.sum(jnp.sin(function(*args)))
-    return function(PARAMS, X_BTD), jax.grad(loss, argnums=(0, 1))(
-        PARAMS, X_BTD)
+    return jax.jit(lambda *args: (
+        function(*args), jax.grad(loss, argnums=(0, 1))(*args)))(PARAMS, X_BTD)
   jax.tree.map(
       functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6),
       both(piped(sizes, parts)), both(one_by_one))
@@ -72,14 +74,14 @@ def test_every_stage_holds_its_layers_alone():
 
 def test_dropout_is_the_same_through_any_stages_and_parts():
   keys = jax.random.split(jax.random.key(7), L)
-  want = one_by_one(PARAMS, X_BTD, keys)
+  want = jax.jit(one_by_one)(PARAMS, X_BTD, keys)
   for sizes, parts in (('stage:2', 4), ('stage:4', 4), ('stage:4', 2),
                        ('stage:2,data:2', 2)):
     np.testing.assert_allclose(
         piped(sizes, parts, keys)(PARAMS, X_BTD), want, rtol=1e-6)
   # Neither layers nor rows share their bits.
   same = piped('stage:2', 4, keys)(
-      {'w': jnp.zeros((L, D, D))}, jnp.tile(X_BTD[:1], (B, 1, 1)))
+      {'w': np.zeros((L, D, D), np.float32)}, np.tile(X_BTD[:1], (B, 1, 1)))
   assert len(np.unique(np.asarray(same).reshape(B, -1), axis=0)) > B / 2
 
 

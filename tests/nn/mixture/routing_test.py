@@ -1,4 +1,6 @@
 """Tokens reach the experts they chose, in order, and losses are the papers'."""
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +18,12 @@ REAL[0, 5:], REAL[1, :2] = False, False
 
 
 def routes(normalize=True):
-  return routing.route(jnp.asarray(LOGITS), jnp.asarray(REAL), A, normalize)
+  return routing.route(LOGITS, REAL, A, normalize)
+
+
+@functools.partial(jax.jit, static_argnames=('room', 'normalize'))
+def with_room(room, normalize=True):
+  return routing.with_room(in_places, X, routes(normalize), E, room)
 
 
 def by_hand(room=T, normalize=True):
@@ -51,11 +58,12 @@ def test_every_choice_is_weighted_and_summed(normalize):
   def sorted_rows(x_MD, sizes_E):
     expert_M = jnp.repeat(
         jnp.arange(E), sizes_E, total_repeat_length=len(x_MD))
-    return x_MD * SCALES[expert_M][:, None]
+    return x_MD * jnp.asarray(SCALES)[expert_M][:, None]
   want, _ = by_hand(normalize=normalize)
-  got = routing.dropless(sorted_rows, X, routes(normalize), E)
+  got = jax.jit(lambda: routing.dropless(
+      sorted_rows, X, routes(normalize), E))()
   np.testing.assert_allclose(got, want, atol=1e-6)
-  got, dropped = routing.with_room(in_places, X, routes(normalize), E, T)
+  got, dropped = with_room(T, normalize)
   np.testing.assert_allclose(got, want, atol=1e-6)
   assert not np.any(dropped)
 
@@ -63,7 +71,7 @@ def test_every_choice_is_weighted_and_summed(normalize):
 @pytest.mark.parametrize('room', [1, 2, 3])
 def test_later_choices_are_dropped_first_and_counted(room):
   want, lost = by_hand(room)
-  got, dropped = routing.with_room(in_places, X, routes(), E, room)
+  got, dropped = with_room(room)
   np.testing.assert_allclose(got, want, atol=1e-6)
   np.testing.assert_allclose(dropped, lost, rtol=1e-6)
   assert np.any(lost > 0)
@@ -82,7 +90,7 @@ def test_balance_is_the_papers():
     best = np.argsort(-probs[b], -1)[:, :A][REAL[b]]
     f = np.array([np.mean(np.any(best == e, -1)) for e in range(E)])
     want.append(E / A * np.sum(f * probs[b][REAL[b]].mean(0)))
-  got = routing.balance_loss(LOGITS, routes(), REAL)
+  got = jax.jit(lambda: routing.balance_loss(LOGITS, routes(), REAL))()
   np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
@@ -90,9 +98,10 @@ def test_balance_lies_between_one_and_the_number_of_experts():
   real = np.ones((1, E), bool)
   even = 50 * np.eye(E, dtype=np.float32)[None]
   one = 50 * np.eye(E, dtype=np.float32)[None, [2] * E]
+  loss = jax.jit(lambda logits: routing.balance_loss(
+      logits, routing.route(logits, real, 1, False), real))
   for logits, want in ((even, 1), (one, E)):
-    got = routing.balance_loss(
-        jnp.asarray(logits), routing.route(logits, real, 1, False), real)
+    got = loss(logits)
     np.testing.assert_allclose(got, [want], rtol=1e-6)
 
 
@@ -100,7 +109,7 @@ def test_router_z_is_the_papers():
   z = np.log(np.exp(LOGITS.astype(np.float64)).sum(-1)) ** 2
   want = [z[b][REAL[b]].mean() for b in range(B)]
   np.testing.assert_allclose(
-      routing.router_z_loss(LOGITS, REAL), want, rtol=1e-5)
+      jax.jit(routing.router_z_loss)(LOGITS, REAL), want, rtol=1e-5)
 
 
 def test_a_row_of_padding_gives_zeros_and_finite_gradients():
@@ -111,5 +120,5 @@ def test_a_row_of_padding_gives_zeros_and_finite_gradients():
     return (jnp.sum(out) + jnp.sum(dropped) + jnp.sum(
         routing.balance_loss(logits, found, none)
         + routing.router_z_loss(logits, none)))
-  value, gradient = jax.value_and_grad(total)(jnp.asarray(LOGITS))
+  value, gradient = jax.jit(jax.value_and_grad(total))(LOGITS)
   assert value == 0 and not np.any(gradient)
