@@ -42,21 +42,23 @@ def test_places_in_any_order(partitionable):
   parts = dict(rows=draws.Places(jnp.asarray(rows), 16),
                columns=draws.Places(jnp.asarray(columns), 6))
   with jax.threefry_partitionable(partitionable):
-    whole = jax.random.bernoulli(KEY, 0.3, (16, 2, 6))
-    with draws.divided(**parts):
-      got = draws.bernoulli(KEY, 0.3, (3, 2, 2), ('rows', None, 'columns'))
+    whole = np.asarray(jax.random.bernoulli(KEY, 0.3, (16, 2, 6)))
+    def parted():
+      with draws.divided(**parts):
+        return draws.bernoulli(KEY, 0.3, (3, 2, 2), ('rows', None, 'columns'))
+    got = jax.jit(parted)()
   np.testing.assert_array_equal(got, whole[rows][:, :, columns])
 
 
 def test_indices_beyond_32_bits():
   # Of an array of 2^38 elements: its last row is drawn like that of a small
   # array whose key's counter is as far, so compare with a slice of the middle.
-  first = 2**20
-  at = lambda row, total: draws.Places(jnp.asarray([row]), total)
-  with draws.divided(rows=at(2**20 - 1, first)):
-    end = draws.bernoulli(KEY, 0.5, (1, 2**12, 64))
-  with draws.divided(rows=at(2**14 - 1, 2**14)):
-    wrapped = draws.bernoulli(KEY, 0.5, (1, 2**12, 64))
+  def last_of(total):
+    row = draws.Places(np.array([total - 1], np.int32), total)
+    with draws.divided(rows=row):
+      return draws.bernoulli(KEY, 0.5, (1, 2**12, 64))
+  end, wrapped = (jax.jit(last_of, static_argnums=0)(total)
+                  for total in (2**20, 2**14))
   # Both end at a multiple of 2^32: without the high word they would be equal.
   assert np.mean(np.asarray(end) != np.asarray(wrapped)) > 0.4
 
@@ -64,8 +66,9 @@ def test_indices_beyond_32_bits():
 @pytest.mark.parametrize('factor', [1, 3, 65537, 2**31 + 7, 2**40 + 12345])
 def test_products_are_exact_in_64_bits(factor):
   x = np.random.default_rng(0).integers(0, 2**32, 100, dtype=np.uint32)
-  high, low = draws._product(jnp.asarray(x), factor)
-  assert [int(h) << 32 | int(l) for h, l in zip(high, low)] == [
+  high, low = jax.jit(draws._product, static_argnums=1)(x, factor)
+  assert [int(h) << 32 | int(l) for h, l in zip(*map(np.asarray, (
+      high, low)))] == [
       int(value) * factor % 2**64 for value in x]
 
 
@@ -119,7 +122,9 @@ def test_given_places_are_used_unchanged():
     rows = draws.here('rows', 4)
   np.testing.assert_array_equal(rows.index_N, [1, 3, 5, 7])
   assert rows.total == 8
-  with draws.every(2, 0), draws.divided(rows=rows):
-    got = draws.bernoulli(KEY, 0.5, (4, 3))
+  def second():
+    with draws.every(2, 0), draws.divided(rows=rows):
+      return draws.bernoulli(KEY, 0.5, (4, 3))
+  got = jax.jit(second)()
   np.testing.assert_array_equal(
       got, jax.random.bernoulli(KEY, 0.5, (8, 3))[1::2])
