@@ -23,7 +23,7 @@ class Uniform:
 
   def __call__(self, batch: Mapping[str, np.ndarray]):
     shape = batch['targets'].shape
-    # All tokens tie, so each shares 1 / vocab_size of being the best.
+    # All tokens tie, so each is right with probability 1 / vocab_size.
     return (np.full(shape, np.log(self.vocab_size), np.float32),
             np.full(shape, 1 / self.vocab_size, np.float32))
 

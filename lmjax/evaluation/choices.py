@@ -27,7 +27,7 @@ class Choices:
     paths: JSON lines files or globs; each file is one result.
     delimiter: Text between context and continuation. If it is only white
       space, it is left out where there is white space already.
-    limit: Number of questions to read of each file; None reads all.
+    limit: Most questions to read of each file; None reads all.
   """
   paths: tuple[str, ...] = ()
   delimiter: str = ' '

@@ -55,12 +55,12 @@ class Tagging:
     Args:
       true: The tags of each sentence, in BIO.
       predicted: The predicted tags, in the same order.
-      names: Tags in the order of the confusion matrix; others follow.
+      names: Tags in the order of the confusion matrix; other tags follow.
       nll: See `nll_N`.
       scored: See `scored_N`.
 
     Raises:
-      InputError: If sentences differ in length, or there is no word.
+      InputError: If numbers of tags differ, or there are no words.
     """
     sizes, others = ([len(tags) for tags in x] for x in (true, predicted))
     if sizes != others or not sum(sizes):
@@ -85,7 +85,7 @@ class Tagging:
 
   @property
   def examples(self) -> int:
-    """How many sentences there are."""
+    """Number of sentences."""
     return len(self.sizes_N)
 
   @functools.cached_property
@@ -103,7 +103,7 @@ class Tagging:
     return found | {'loss': loss}
 
   def pictures(self) -> dict[str, Callable[[str | os.PathLike, str], None]]:
-    """Returns a function that draws the confusion matrix of the tags."""
+    """Returns {title: a function that draws the tags' confusion matrix}."""
     return {'Confusion': lambda path, title: classification.plot(
         path, self.words, f'{title}, word by word')}
 

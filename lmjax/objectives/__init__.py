@@ -1,4 +1,4 @@
-"""Objectives by name; each builds `objective(params, batch, rng)`."""
+"""The table of objectives, which build `objective(params, batch, rng)`."""
 from lmjax.objectives import contrastive
 from lmjax.objectives import diffusion
 from lmjax.objectives import lm

@@ -23,9 +23,9 @@ class Tokenizer:
     specials: Ids by name that no text is encoded to, such as '[MASK]', without
       BOS and EOS. `specials.Extended` adds them.
     sentinel_ids: Ids of the specials <extra_id_0>, <extra_id_1>, ...
-    word_prefix: What to put before a word that is encoded alone, so that it
-      gets the ids that it has within a text: a space, or nothing where the
-      tokenizer itself puts a space before every text.
+    word_prefix: Text to put before a word that is encoded alone, so that it
+      gets the same ids as inside a text: a space, or '' if the tokenizer itself
+      puts a space before every text.
   """
   vocab_size: int
   bos_id: int | None
