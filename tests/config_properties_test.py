@@ -139,7 +139,9 @@ def test_a_kind_chosen_by_flag_is_what_its_constructor_makes(name):
           holder(start), {'part.kind': 'none'}).part is None
 
 
-@pytest.mark.parametrize('seed', range(8))
+@pytest.mark.parametrize('seed', [
+    0, 1, *(pytest.param(seed, marks=pytest.mark.slow)
+            for seed in range(2, 8))])
 @pytest.mark.parametrize('cls', ROOTS, ids=lambda c: c.__name__)
 def test_flags_and_json_lead_back_to_the_same_config(cls, seed):
   rng = random.Random(seed)

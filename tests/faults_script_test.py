@@ -22,6 +22,7 @@ def bench(tmp_path_factory):
   return bench_lib.Bench(tmp_path_factory.mktemp('faults'))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_and_told_to_stop_ends_as_if_nothing_had_been(
     bench):
   workdir, steps = bench.fresh('killed'), '--config.training.steps=40'

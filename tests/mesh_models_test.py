@@ -187,7 +187,8 @@ def agrees(config, over, steps, microbatches=1, objective=lm.Causal(),
 
 
 @pytest.mark.parametrize('config, mesh, microbatches', [
-    (LLAMA, 'data:2,sequence:2,tensor:2', 1),
+    pytest.param(LLAMA, 'data:2,sequence:2,tensor:2', 1,
+                 marks=pytest.mark.slow),
     (ROOMY, 'expert:2,sequence:2,tensor:2', 1),
     (DEEP, 'stage:2,fsdp:2,tensor:2', 2)], ids=['sequence', 'expert', 'stage'])
 def test_three_steps_on_new_axes(config, mesh, microbatches):
@@ -206,7 +207,7 @@ def dropping(config):
 
 
 @pytest.mark.parametrize('config, mesh, microbatches', [
-    (ROOMY, 'expert:2,fsdp:2,tensor:2', 2),
+    pytest.param(ROOMY, 'expert:2,fsdp:2,tensor:2', 2, marks=pytest.mark.slow),
     (DEEP, 'stage:2,sequence:2', 4)], ids=['expert', 'stage'])
 def test_dropout_is_the_same_on_new_axes(config, mesh, microbatches):
   agrees(dropping(config), [mesh], 2, microbatches)

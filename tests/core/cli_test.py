@@ -1,5 +1,6 @@
 """A user's mistake gives one sentence and exit code 2, a bug a traceback."""
 import os
+import functools
 import pathlib
 import subprocess
 import sys
@@ -60,6 +61,9 @@ if __name__ == '__main__':
 '''
 
 
+slowly = functools.partial(pytest.param, marks=pytest.mark.slow)
+
+
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
   """Runs the script with arguments; returns (exit code, stdout, stderr)."""
@@ -81,6 +85,7 @@ def test_a_run_without_mistakes_prints_no_warnings(run):
       0, 'depth 3 width 4 pmap\n', '')
 
 
+@pytest.mark.slow
 def test_a_short_flag_has_the_type_of_its_field(run):
   assert run('--w=5') == (0, 'depth 2 width 5 jit\n', '')
 
@@ -113,13 +118,14 @@ def test_help_shows_the_flags_and_the_tree_of_the_config(run):
 
 @pytest.mark.parametrize('args, sentence', [
     (['--w=wide'], "Error: --w should be a whole number; got 'wide'.\n"),
-    (['--depth=1'], 'Error: model.depth should be >= 2; got 1.\n'),
+    slowly(['--depth=1'], 'Error: model.depth should be >= 2; got 1.\n'),
     (['--config.widht=4'],
      'Error: config.widht is not a field of Config. Did you mean '
      '--config.width?\n'),
-    (['--config=no.py'], 'Error: --config=no.py cannot be read: there is no '
-     'such file.\n'),
-    (['train'], "Error: Arguments are given as --flag=value; got ['train'].\n"),
+    slowly(['--config=no.py'], 'Error: --config=no.py cannot be read: there is '
+           'no such file.\n'),
+    slowly(['train'], 'Error: Arguments are given as --flag=value; got '
+           "['train'].\n"),
     (['https://me:secret@host'], 'Error: Arguments are given as --flag=value; '
      "got ['https://[redacted]@host'].\n"),
 ])
@@ -141,7 +147,7 @@ def test_an_unknown_flag_names_the_nearest(run):
 
 @pytest.mark.parametrize('depth, code, sentence', [
     (-1, 1, 'Error: The disk stays full.\n'),
-    (-2, 130, 'Error: interrupted.\n'),
+    slowly(-2, 130, 'Error: interrupted.\n'),
     (-3, 130, 'Error: interrupted.\n')])  # While garbage is collected.
 def test_run_errors_and_interrupts_are_one_sentence(
     run, depth, code, sentence):

@@ -34,7 +34,9 @@ def hot_model(config: decoder.DecoderConfig):
   return config.build(), hot.hot_params(cost.shapes(config))
 
 
-@pytest.fixture(scope='package', params=VARIANTS)
+@pytest.fixture(scope='package', params=[
+    'learned', 'rotary', *(pytest.param(name, marks=pytest.mark.slow)
+                           for name in ('alibi', 'scan'))])
 def any_model(request):
   """(model, params) for each way in which positions enter, and scanned."""
   return hot_model(VARIANTS[request.param])

@@ -26,8 +26,8 @@ MODELS = {
 
 
 @pytest.mark.parametrize('name', [
-    'window', 't5', *(pytest.param(name, marks=pytest.mark.slow)
-                      for name in ('scan', 'recurrent'))])
+    't5', *(pytest.param(name, marks=pytest.mark.slow)
+            for name in ('window', 'scan', 'recurrent'))])
 def test_rows_inserted_at_different_times_are_the_rows_alone(name):
   """Five prompts share two places; each is read when a place is free."""
   model, params = conftest.hot_model(MODELS[name])

@@ -108,24 +108,23 @@ def test_hidden_states_logits_and_heads_are_what_the_traits_say(name):
     name for name in MODELS if config_of(name).traits.cached])
 def test_a_cached_model_goes_on_where_it_stopped(name):
   config, model, params = made(name)
-
-  def run(model):
-    given = {}
-    if config.traits.reads_source:
-      given['memory_BSD'] = model.encode(IDS)
-    whole_BTD, _ = model.hidden(IDS, None, **given)
-    cache, parts = model.empty_cache(B, T), []
-    for t in range(T):
-      mask = masks.make(
-          jnp.full((B, 1), t), jnp.ones((B, 1), jnp.int32))
-      x_B1D, cache = model.hidden(IDS[:, t:t + 1], mask, cache=cache, **given)
-      parts.append(x_B1D)
-      given = {}  # The cache has seen the memory.
-    return whole_BTD, jnp.concatenate(parts, axis=1)
-
-  whole_BTD, parts_BTD = jax.jit(
-      lambda p: model.apply(p, method=run))(params)
-  np.testing.assert_allclose(parts_BTD, whole_BTD, atol=1e-5 * whole_BTD.std())
+  hidden = jax.jit(lambda *args, **given: model.apply(
+      params, *args, **given, method='hidden'))
+  given = {}
+  if config.traits.reads_source:
+    given['memory_BSD'] = jax.jit(lambda: model.apply(
+        params, IDS, method='encode'))()
+  whole_BTD, _ = hidden(IDS, None, **given)
+  cache, parts = model.empty_cache(B, T), []
+  for t in range(T):
+    mask = masks.make(
+        np.full((B, 1), t, np.int32), np.ones((B, 1), np.int32))
+    x_B1D, cache = hidden(IDS[:, t:t + 1], mask, cache=cache, **given)
+    parts.append(x_B1D)
+    given = {}  # The cache has seen the memory.
+  np.testing.assert_allclose(
+      np.concatenate(parts, axis=1), whole_BTD,
+      atol=1e-5 * np.std(np.asarray(whole_BTD)))
 
 
 @pytest.mark.parametrize('name', [

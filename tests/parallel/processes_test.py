@@ -155,6 +155,7 @@ def work(coordinator, count, index, folder):
     group.leave()
 
 
+@pytest.mark.slow
 def test_two_real_processes_restore_bitwise_and_train_as_one(tmp_path):
   """By mesh and by pmap; of a checkpoint of one process, and back."""
   state = initial()

@@ -28,10 +28,17 @@ def kept(state):
                'ema': state.ema, 'averaged': state.averaged})
 
 
-def advance(toy, state, batch, guard=guard.Guard(), objective=None, **kwargs):
+def advance(toy, state, batch, rule=guard.Guard(), objective=None):
+  update = compiled(objective or toy.objective, rule, guard.unless_bad)
+  return update(state, batch)
+
+
+@functools.cache
+def compiled(objective, rule, unless_bad):
+  del unless_bad  # It is looked up when the step is traced.
   return jax.jit(functools.partial(
-      step_lib.train_step, objective=objective or toy.objective,
-      optimizer=OPTIMIZER, ema_decay=0.9, guard=guard, **kwargs))(state, batch)
+      step_lib.train_step, objective=objective, optimizer=OPTIMIZER,
+      ema_decay=0.9, guard=rule))
 
 
 OPTIMIZER = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(1e-2))
@@ -134,4 +141,4 @@ def test_wrong_settings_are_refused(toy):
     guard.Spike(threshold=0)
   state = step_lib.init_state(toy.params, OPTIMIZER, 0)
   with pytest.raises(errors.InputError, match='pass the guard to init_state'):
-    advance(toy, state, toy.batches(0), guard=LOOKING)
+    advance(toy, state, toy.batches(0), rule=LOOKING)

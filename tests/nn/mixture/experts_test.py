@@ -267,6 +267,7 @@ def test_what_stands_in_padding_changes_nothing(kind):
   jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
+@pytest.mark.slow
 def test_scanned_experts_are_looped_ones():
   scan = dataclasses.replace(MODEL, scan=True)
   to_scan = functools.partial(layouts.like, target=cost.shapes(scan))
@@ -308,8 +309,8 @@ def test_training_with_capacity_sees_no_future():
           rngs={'dropout': jax.random.key(0)})[0][0], BATCH['inputs'][:3])
 
 
-@pytest.mark.parametrize(
-    'factor', [pytest.param(None, marks=pytest.mark.slow), 1.0])
+@pytest.mark.slow
+@pytest.mark.parametrize('factor', [None, 1.0])
 def test_microbatches_and_devices_give_the_same_update(factor):
   mlp = dataclasses.replace(MODEL.block.mlp, capacity_factor=factor)
   model = dataclasses.replace(MODEL, num_layers=1, block=dataclasses.replace(
