@@ -1,11 +1,15 @@
 """Every named size of a model, in one table; each family has its file."""
+from lmjax.models.presets import branch_norm_decoders
 from lmjax.models.presets import decoders
 from lmjax.models.presets import encoder_decoders
 from lmjax.models.presets import encoders
+from lmjax.models.presets import parallel_decoders
 from lmjax.models.presets import xlnets
 
 PRESETS = {
     **decoders.PRESETS,
+    **parallel_decoders.PRESETS,
+    **branch_norm_decoders.PRESETS,
     **encoder_decoders.PRESETS,
     **encoders.PRESETS,
     **xlnets.PRESETS,

@@ -58,6 +58,27 @@ def t5(width: int, num_layers: int, num_heads: int, hidden: int, *,
       else parts.Head(tied=False))
 
 
+def bart(width: int, num_layers: int, num_heads: int, *,
+         vocab_size: int | None = 50265, context: int = 1022,
+         dropout: float = 0.0) -> encoder_decoder.EncoderDecoderConfig:
+  """Returns BART (Lewis et al., 1910.13461).
+
+  Its 1024 positions are those of the context and of the two ids that frame a
+  text; two rows more of the table are never read. Unlike there, what leaves a
+  stack is dropped too.
+  """
+  norm = layers.LayerNorm(epsilon=1e-5)
+  return encoder_decoder.EncoderDecoderConfig(
+      vocab_size=vocab_size, context=context, width=width,
+      num_layers=num_layers, positions=positions.Learned(offset=2),
+      block=block.PostNorm(
+          mixer=attention.AttentionConfig(
+              num_heads=num_heads, dropout=dropout),
+          mlp=layers.MLPConfig(hidden=4 * width, activation='gelu'),
+          norm=norm, dropout=dropout),
+      final_norm=None, embed=parts.Embed(norm=norm, dropout=dropout))
+
+
 PRESETS: dict[str, encoder_decoder.EncoderDecoderConfig] = {
     'tiny_t5': t5(128, 2, 4, 256, vocab_size=None, context=256, head_size=32),
     'transformer_base': transformer(
@@ -66,4 +87,8 @@ PRESETS: dict[str, encoder_decoder.EncoderDecoderConfig] = {
     't5_base': t5(768, 12, 12, 3072, version='1.0'),
     't5_1_1_small': t5(512, 8, 6, 1024),
     't5_1_1_base': t5(768, 12, 12, 2048),
+    # Xue et al., mT5, arXiv:2010.11934, section 3.2: T5 1.1, many languages.
+    'mt5_small': t5(512, 8, 6, 1024, vocab_size=250112),
+    'bart_base': bart(768, 6, 12),
+    'bart_large': bart(1024, 12, 16),
 }

@@ -111,8 +111,13 @@ PRESETS: dict[str, encoder.EncoderConfig] = {
     'bert_large': bert(1024, 24, 16),
     'distilbert': bert(768, 6, 12, types=0, pooler=None),
     'roberta_base': roberta(768, 12, 12),
+    'roberta_large': roberta(1024, 24, 16),
+    # Conneau et al., XLM-R, arXiv:1911.02116: RoBERTa, a hundred languages.
+    'xlm_r_base': roberta(768, 12, 12, vocab_size=250002),
     'albert_base': albert(768, 12, 12),
+    'albert_large': albert(1024, 24, 16),
     'electra_small': electra(256, 12, 4),
+    'electra_base': electra(768, 12, 12, size=768),
     'electra_small_generator': electra(64, 12, 1, generator=True),
     'modern_encoder_base': modern(768, 22, 12, 1152, vocab_size=50368),
 }

@@ -1,5 +1,6 @@
 """Named sizes are the published ones, and small ones are right to the bit."""
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -11,22 +12,34 @@ from lmjax.core.flags import overrides
 from lmjax.core import trees
 from lmjax.models import MODELS
 from lmjax.models import decoder
+from lmjax.models import parts
 from lmjax.models.presets import decoders
+from lmjax.nn import block
 from lmjax.nn import layers
 from lmjax.nn.mixture import experts
 from lmjax.nn import positions
 from lmjax.testing import hot
+from tests.reference import decoders as plain
+from tests.reference import ends
 
-PUBLISHED = {  # Parameters, as counted in the released weights.
+PUBLISHED = {  # Parameters, as counted in the weights on the Hugging Face Hub.
     'gpt2': 124_439_808,
     'gpt2_medium': 354_823_168,
     'gpt2_large': 774_030_080,
     'gpt2_xl': 1_557_611_200,
+    'opt_125m': 125_239_296,
+    'opt_350m': 331_196_416,
+    'opt_1_3b': 1_315_758_080,
+    'bloom_560m': 559_214_592,
     'llama3_8b': 8_030_261_248,
     'llama3_1_8b': 8_030_261_248,
     'smollm2_135m': 134_515_008,
     'smollm2_360m': 361_821_120,
     'smollm2_1_7b': 1_711_376_384,
+    'smollm3_3b': 3_075_098_624,
+    'mistral_7b': 7_241_732_096,
+    'phi3_mini': 3_821_079_552,
+    'qwen2_5_0_5b': 494_032_768,
     'qwen3_0_6b': 596_049_920,
     'qwen3_8b': 8_190_735_360,
     'mixtral_8x7b': 46_702_792_704,
@@ -82,6 +95,64 @@ def test_toys_are_about_a_million_parameters(name):
 
 
 # -- parity with independent implementations, on hot weights
+
+SMALL = {name: dataclasses.replace(config, vocab_size=61) for name, config in {
+    'opt': decoders.post_norm_opt(32, 2, 4, 12),
+    'bloom': decoders.bloom(32, 2, 4),
+    'smollm3': decoders.smollm3(
+        32, 4, 4, 2, 48, vocab_size=None, context=64, theta=500.0),
+}.items()}
+
+
+def reference(name, params):
+  """Returns what a head reads, [T, D], by plain float64."""
+  def attend(i, x_TD, p):
+    if name != 'smollm3':
+      slopes = 2.0 ** (-2 * np.arange(1, 5)) if name == 'bloom' else None
+      return plain.attention(x_TD, p, 4, slopes=slopes)
+    turn = functools.partial(plain.turned, theta=500.0, size=8)
+    return plain.attention(x_TD, p, 4, 2, turn=turn if i < 3 else None)
+
+  ids = IDS[0]
+  if name == 'smollm3':
+    return plain.hidden(
+        params, ends.embedded(params, params, ids), 'pre', attend=attend,
+        norm=functools.partial(plain.rms_norm, epsilon=1e-5),
+        activation=plain.silu)
+  how = dict(epsilon=1e-5) if name == 'bloom' else dict(
+      widened='first', offset=2)
+  return plain.hidden(
+      params, ends.embedded(params, params, ids, **how),
+      'pre' if name == 'bloom' else 'post', attend=attend,
+      norm=plain.layer_norm,
+      activation=plain.gelu_tanh if name == 'bloom' else plain.relu)
+
+
+def plain_error(name, **changes):
+  """Returns the largest error of the logits, over their deviation."""
+  params = jax.device_get(hot.hot_params(shapes_of(SMALL[name])))
+  want = ends.logits(
+      params.get('head', {}), params, reference(name, params), tied=True)
+  model = dataclasses.replace(SMALL[name], **changes).build()
+  got, _ = jax.jit(model.apply)({'params': params}, IDS)
+  return np.abs(got[0] - want).max() / want.std()
+
+
+@pytest.mark.parametrize('name', SMALL)
+def test_logits_are_those_of_plain_loops(name):
+  assert plain_error(name) < 5e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name, changes', [
+    ('opt', dict(block=block.PostNorm(**vars(decoders.bloom(32, 2, 4).block)))),
+    ('bloom', dict(embed=parts.Embed(norm=layers.LayerNorm(epsilon=1e-4)))),
+    ('bloom', dict(positions=positions.NoPositions())),
+    ('smollm3', dict(pattern=None)),
+])
+def test_plain_loops_would_see_the_smallest_mistake(name, changes):
+  assert plain_error(name, **changes) > 2e-4
+
 
 GPT2 = decoders.gpt2(32, 2, 4, vocab_size=61, context=64)
 LLAMA = decoders.llama(

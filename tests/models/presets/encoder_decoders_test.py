@@ -21,6 +21,9 @@ PUBLISHED = {  # Parameters, as counted in the released weights.
     't5_base': 222_903_552,
     't5_1_1_small': 76_961_152,
     't5_1_1_base': 247_577_856,
+    'mt5_small': 300_176_768,
+    'bart_base': 139_420_416,
+    'bart_large': 406_291_456,
 }
 READ = np.random.default_rng(0).integers(0, 61, 40).astype(np.int32)
 WRITTEN = np.random.default_rng(1).integers(0, 61, 24).astype(np.int32)

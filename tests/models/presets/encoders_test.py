@@ -22,8 +22,12 @@ BARE = {  # Parameters up to the pooler, where there is one, without heads.
     'bert_large': 335_141_888,
     'distilbert': 66_362_880,
     'roberta_base': 124_055_040,
+    'roberta_large': 355_359_744 - (1024 + 1) * 1024,  # Has no pooler.
+    'xlm_r_base': 278_043_648 - (768 + 1) * 768,
     'albert_base': 11_683_584,
+    'albert_large': 17_683_968,
     'electra_small': 13_483_008,
+    'electra_base': 108_891_648,
     'electra_small_generator': 4_580_928,
     'modern_encoder_base': 149_014_272 + 768,  # See `modern`.
 }
@@ -32,8 +36,13 @@ PRETRAINING = {  # With the heads of pretraining.
     'bert_large': 336_226_108,
     'distilbert': 66_985_530,
     'roberta_base': 124_697_433,
+    'roberta_large': 355_412_057,
+    'xlm_r_base': 278_295_186,
     'albert_base': 11_813_810,
+    # As published without heads, and those: transform, norm, bias; pairs.
+    'albert_large': 17_683_968 + 1025 * 128 + 2 * 128 + 30_000 + 1025 * 2,
     'electra_small': 13_549_057,
+    'electra_base': 108_891_648 + (768 + 1) * 768 + (768 + 1),
     'electra_small_generator': 4_620_026,
     'modern_encoder_base': 149_655_232 + 768,
 }
