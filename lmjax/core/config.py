@@ -190,8 +190,11 @@ def _leaf(hint: Any, value: Any, path: str) -> Any:
     elif isinstance(member, type) and isinstance(value, member) and not (
         isinstance(value, bool) and member is int):
       return value
-  wanted = ' or '.join(repr(c) for c in choices(hint)) or ' or '.join(
-      str(m) if typing.get_args(m) else m.__name__ for m in members(hint))
+  named = [repr(choice) for choice in choices(hint)]
+  free = [str(m) if typing.get_args(m) else m.__name__ for m in members(hint)
+          if typing.get_origin(m) is not typing.Literal
+          and not (named and m is type(None))]
+  wanted = ' or '.join(named + free)
   raise errors.InputError(
       f'{path} should be {wanted}; got {value!r}.{near(value, choices(hint))}')
 

@@ -29,12 +29,13 @@ class Embed:
   Attributes:
     size: E, the size of the embeddings; None means D, the model's width. Where
       it is not D, a dense layer `widen` leads from one to the other.
-    widen: Whether that layer comes 'last', so that positions and norm have size
-      E (ALBERT, ELECTRA), or 'first', so that they have size D (OPT-350m).
-    widen_bias: Whether that layer has a bias.
+    widen: Whether the layer `widen` comes 'last', so that positions and norm
+      have size E (ALBERT, ELECTRA), or 'first', so that they have size D
+      (OPT-350m).
+    widen_bias: Whether the layer `widen` has a bias.
     scale: Multiplies the embeddings; 'sqrt_width' is sqrt(D).
-    norm: The norm of the sum, or None.
-    dropout: Rate of dropout after it.
+    norm: The norm of the sum of embedding and position, or None.
+    dropout: Rate of dropout on what the first block reads.
     std: Standard deviation of initial embeddings; None means the model's.
 
   References:
@@ -93,7 +94,7 @@ class TypedEmbed(Embed):
   """Embeddings to which a vector of the token's type is added too.
 
   Attributes:
-    norm: The norm of the sum, or None.
+    norm: The norm of the sum of embedding, type and position, or None.
     types: How many types there are, such as first and second text; 0 for none.
 
   References:

@@ -155,6 +155,15 @@ def test_a_wrong_value_is_reported_with_its_path(path, value, message):
     config.freeze(Run, tree)
 
 
+def test_a_word_beside_a_number_is_told_with_it():
+  for value in ('sqrt', True):
+    with pytest.raises(errors.InputError, match="x should be 'root' or float"):
+      config.freeze(float | Literal['root'] | None, value, 'x')
+  for value in (2.0, 'root', None):
+    assert config.freeze(
+        float | Literal['root'] | None, value, 'x') == value
+
+
 def test_an_unknown_field_suggests_the_nearest():
   tree = json.loads(config.dumps(RUN))
   tree['model']['layer'] = 1

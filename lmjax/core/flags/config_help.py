@@ -92,9 +92,11 @@ def _first_sentence(text: str) -> str:
 
 def _told(doc: str, value: Any, hint: Any) -> str:
   """Returns documentation, with the accepted values if they are not obvious."""
-  if choices := config_lib.choices(hint):
+  choices = config_lib.choices(hint)
+  free = {bool, int, float, str}.intersection(config_lib.members(hint))
+  if choices and not free:
     return f'{doc} One of {", ".join(map(str, choices))}.'.strip()
-  if value is None or value == ():
+  if choices or value is None or value == ():
     return f'{doc} Takes {values.words(hint)}.'.strip()
   return doc
 

@@ -46,6 +46,7 @@ class Run:
     off: What is off.
     where: On what.
     names: Of what.
+    share: How much.
   """
   rule: Adam | Lion = Adam()
   rules: tuple[Adam | Lion, ...] = (Lion(),)
@@ -53,6 +54,7 @@ class Run:
   only: Adam = Adam()
   where: Literal['cpu', 'tpu'] = 'cpu'
   names: tuple[str, ...] = ()
+  share: float | Literal['all'] = 1.0
 
 
 def _tree(config, cls=None):
@@ -66,7 +68,8 @@ def test_every_field_is_shown_with_value_choices_and_documentation():
                'rules Others.', 'rules.0.kind=Lion Or: Adam.', 'rules.0.sign=true',
                'off.kind=none What is off. Or: Adam, Lion.',
                'only.rate=0.001 The peak.', 'names=[] Of what. Takes a list '
-               'of text.', 'where=cpu On what. One of cpu, tpu.'):
+               'of text.', 'where=cpu On what. One of cpu, tpu.',
+               "share=1.0 How much. Takes 'all' or a number."):
     assert line in lines, line
   assert not any('off.rate' in line or 'rule.sign' in line for line in lines)
   assert 'kind=Run' in _tree(Run(), Run | Adam)[0]
