@@ -110,6 +110,11 @@ class Count:
       structural=('model', 'data.tokenizer'),
       cosmetic=('data.cache', 'scoring'))
 
+  @property
+  def context(self) -> int:
+    """The tokens of a window in which text is scored."""
+    return self.scoring.context or self.data.length or 1024
+
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:

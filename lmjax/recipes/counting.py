@@ -46,7 +46,7 @@ def count(config: experiment.Count, workdir: str,
 
 def _measure(config, data, model) -> list[report.Report]:
   """Returns reports of the model and the baselines on held-out text."""
-  scoring, name = config.scoring.settled(1024), config.model.title
+  scoring, name = config.scoring.settled(config.context), config.model.title
   held = data.valid is not None
   return held_out.reports(
       model, data.valid if held else data.train, data.tokenizer,

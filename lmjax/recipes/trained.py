@@ -52,7 +52,7 @@ class Trained:
 
   @property
   def context(self) -> int:
-    """The tokens of a window in which it scores text, where nobody says."""
+    """The default number of tokens of a window in which text is scored."""
     data = self.config.data
     return held_out.longest(self.kind, (
         self.config.scoring.context or data.length
@@ -102,8 +102,8 @@ class Counted:
 
   @property
   def context(self) -> int:
-    """The tokens of a window in which it scores text, where nobody says."""
-    return self.config.scoring.context or self.config.data.length or 1024
+    """The default number of tokens of a window in which text is scored."""
+    return self.config.context
 
   @property
   def digest(self) -> str:

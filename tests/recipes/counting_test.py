@@ -89,3 +89,12 @@ def test_a_counted_run_is_no_start_for_what_needs_parameters(tmp_path):
   counting.count(CONFIG, str(tmp_path / 'run'))
   with pytest.raises(errors.InputError, match='can only be scored'):
     trained.load(tmp_path / 'run')
+
+
+def test_an_open_context_is_the_length_of_rows_for_counting_and_reading(
+    tmp_path):
+  config = dataclasses.replace(
+      CONFIG, scoring=scoring.Scoring(),
+      data=dataclasses.replace(CONFIG.data, length=24))
+  reports = counting.count(config, str(tmp_path))
+  assert reports[0].context == trained.load_any(tmp_path).context == 24
