@@ -114,6 +114,12 @@ def test_where_one_is_refused_all_end(tmp_path, text):
 LONG = '--config.training.steps=120', '--config.training.eval_every=20'
 
 
+@pytest.fixture(scope='module')
+def wanted(tmp_path_factory, text):
+  """Returns the rows of a long run that nobody stopped."""
+  return run(1, tmp_path_factory.mktemp('long') / 'run', text, *FOUR, *LONG)
+
+
 def steps(workdir):
   return sorted(int(p.name) for p in (workdir / 'checkpoints').glob('*')
                 if p.name.isdigit())
@@ -122,9 +128,8 @@ def steps(workdir):
 @pytest.mark.slow
 @pytest.mark.parametrize('count,victim', [(2, 1), (2, 0), (4, 2)])
 def test_a_process_that_dies_ends_all_and_the_run_goes_on(
-    tmp_path, text, count, victim):
+    tmp_path, text, wanted, count, victim):
   """... on one process, with the losses of a run that nobody stopped."""
-  wanted = run(1, tmp_path / 'whole', text, *FOUR, *LONG)
   workdir = tmp_path / 'run'
   with started(count, workdir, text, *FOUR, *LONG) as running:
     assert running[0].wait_until(
@@ -143,9 +148,8 @@ def test_a_process_that_dies_ends_all_and_the_run_goes_on(
 
 
 @pytest.mark.slow
-def test_a_signal_to_one_stops_all_at_the_same_step(tmp_path, text):
+def test_a_signal_to_one_stops_all_at_the_same_step(tmp_path, text, wanted):
   """... saved once; another number of processes goes on from there."""
-  wanted = run(1, tmp_path / 'whole', text, *FOUR, *LONG)
   workdir = tmp_path / 'run'
   with started(2, workdir, text, *FOUR, *LONG) as running:
     assert running[0].wait_until(
