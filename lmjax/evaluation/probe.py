@@ -1,6 +1,7 @@
 """Linear probes: logistic regression on frozen vectors."""
 from collections.abc import Sequence
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -69,6 +70,7 @@ def fit(x_ND: np.ndarray, labels: Sequence[int], *, penalty: float = 1.0,
   return Probe(mean_D, scale_D, kernel, bias)
 
 
+@functools.partial(jax.jit, static_argnames=('num_classes', 'steps'))
 def _minimise(x_ND, labels_N, penalty, *, num_classes, steps):
   """Returns the kernel and the bias that minimise the penalised loss."""
   def loss(weights):
@@ -88,6 +90,6 @@ def _minimise(x_ND, labels_N, penalty, *, num_classes, steps):
     return (optax.apply_updates(weights, updates), state), value
 
   start = (jnp.zeros((x_ND.shape[1], num_classes)), jnp.zeros(num_classes))
-  (weights, _), _ = jax.jit(lambda: jax.lax.scan(
-      update, (start, solver.init(start)), None, length=steps))()
+  (weights, _), _ = jax.lax.scan(
+      update, (start, solver.init(start)), None, length=steps)
   return weights

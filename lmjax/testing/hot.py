@@ -1,7 +1,7 @@
 """Parameters that make mistakes visible."""
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from lmjax.core import trees
@@ -27,7 +27,7 @@ def hot_params(params: Any, seed: int = 0, std: float = 0.15) -> Any:
     std: Standard deviation of kernels and embeddings.
 
   Example:
-    >>> hot = hot_params({'kernel': jnp.zeros((64, 64)), 'scale': jnp.ones(3)})
+    >>> hot = hot_params({'kernel': jax.ShapeDtypeStruct((64, 64), 'float32')})
     >>> round(float(hot['kernel'].std()), 2)
     0.15
   """
@@ -42,6 +42,8 @@ def hot_params(params: Any, seed: int = 0, std: float = 0.15) -> Any:
       noise = 0.1 * noise
     else:
       noise = std * noise
-    return jnp.asarray(noise, leaf.dtype)
+    # Cast by NumPy and only put on the device: otherwise JAX would compile
+    # two programs for each shape.
+    return jax.device_put(np.asarray(noise, leaf.dtype))
 
   return trees.map_paths(draw, params)

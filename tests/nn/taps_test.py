@@ -22,7 +22,7 @@ LOOPED = decoders.gpt2(16, 2, 2, vocab_size=13, context=16)
 SCANNED = dataclasses.replace(LOOPED, scan=True)
 PARAMS = hot.hot_params(cost.shapes(LOOPED))
 STACKED = layouts.like(PARAMS, cost.shapes(SCANNED))
-IDS = jax.random.randint(jax.random.key(0), (4, 6), 0, 13)
+IDS = np.random.default_rng(0).integers(0, 13, (4, 6)).astype(np.int32)
 NAMES = ('embedding', 'input', 'after_mixer', 'after_mlp', 'queries', 'keys',
          'values', 'weights', 'final', 'logits')
 
