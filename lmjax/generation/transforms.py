@@ -187,7 +187,7 @@ class Sampling:
   transforms that do the same to all rows.
 
   Attributes:
-    temperature: Divides the logits; 0 is greedy.
+    temperature: Divisor of the logits, where 0 takes the most probable token.
     top_k: Keeps this many most probable tokens; None keeps all; see `TopK`.
     top_p: Keeps the most probable tokens of this probability; see `TopP`.
     typical_p: Keeps typical tokens of this probability; see `TypicalP`.
