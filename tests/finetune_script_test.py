@@ -230,6 +230,16 @@ def test_a_script_that_is_killed_leaves_the_file_as_it_was(done, tmp_path):
   assert len(out.read_text().splitlines()) == 2 and not begun.exists()
 
 
+def _repeats(path, answers):
+  """Sees that a run read back says of texts what it said of the test split."""
+  found = {(row.get('task'), row['text']): row for row in lmjax.load(
+      path).predict([answer['text'] for answer in answers])}
+  for answer in answers:
+    answer = {name: answer[name] for name in answer if name != 'label'}
+    row = found[answer.get('task'), answer['text']]
+    assert row == {'index': row['index']} | answer
+
+
 def test_numbers_are_learned_beside_their_baselines(tmp_path, capsys):
   counts = tuple((text, str(10 * text.count('a'))) for text, _ in PAIRS)
   config = dataclasses.replace(
@@ -251,6 +261,7 @@ def test_numbers_are_learned_beside_their_baselines(tmp_path, capsys):
   assert any(undefined in note for note in report['notes'])
   assert (run / 'scatter.png').stat().st_size > 0
   rows = [json.loads(line) for line in (run / 'predictions.jsonl').open()]
+  _repeats(run, rows)
   errors_N = [row['label'] - row['predicted'] for row in rows]
   assert sum(error**2 for error in errors_N) / len(rows) == pytest.approx(
       metrics['mse'].value, rel=1e-4)
@@ -291,6 +302,7 @@ def test_two_tasks_are_learned_by_one_encoder(tmp_path, capsys):
   for name in 'has_a-confusion.png', 'how_many-scatter.png':
     assert (run / name).stat().st_size > 0
   answers = [json.loads(line) for line in (run / 'predictions.jsonl').open()]
+  _repeats(run, answers)
   by_task = collections.Counter(answer['task'] for answer in answers)
   assert by_task == {name: result.examples for name, result in
                      results['model'].parts.items()}

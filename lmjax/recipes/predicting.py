@@ -11,6 +11,7 @@ from lmjax.core import terminal
 from lmjax.evaluation import estimates
 from lmjax.evaluation import report
 from lmjax.recipes import tuned
+from lmjax.tasks.readers import conll
 from lmjax.tasks.readers import delimited
 from lmjax.tasks.readers import json_lines
 from lmjax.tasks.readers import label_first
@@ -59,7 +60,7 @@ class Inputs:
   @property
   def labelled(self) -> bool:
     """Whether there are labels."""
-    return self.label is not None or self.layout == 'label_first'
+    return self.label is not None or self.layout in ('conll', 'label_first')
 
   def examples(self, texts: int) -> Iterator[task_lib.Example]:
     """Returns the inputs, read as they are asked for.
@@ -79,7 +80,7 @@ class Inputs:
     if self.path is None:
       return (lines.example(text, texts, f'--texts number {i}')
               for i, text in enumerate(self.texts))
-    return FORMATS[self.layout](self, texts).examples()
+    return FORMATS[self.layout](self, texts)
 
   def _check_columns(self, texts: int) -> None:
     """Refuses columns that the format or the task does not have."""
@@ -98,20 +99,29 @@ class Inputs:
             'tsv or jsonl.')
 
 
-def _table(delimiter: str):
-  return lambda given, texts: delimited.Delimited(
+def _table(given: Inputs, delimiter: str) -> Iterator[task_lib.Example]:
+  return delimited.Delimited(
       (given.path,), given.text, given.label, given.delimiter or delimiter,
-      given.header, given.quoted, given.rename, given.second)
+      given.header, given.quoted, given.rename, given.second).examples()
 
 
-FORMATS = {
-    'lines': lambda given, texts: lines.Lines((given.path,), texts),
-    'csv': _table(','),
-    'tsv': _table('\t'),
-    'jsonl': lambda given, texts: json_lines.JsonLines(
-        (given.path,), given.text, given.label, given.rename, given.second),
-    'label_first': lambda given, texts: label_first.LabelFirst(
-        (given.path,), given.rename),
+def _conll(given: Inputs) -> Iterator[task_lib.Example]:
+  """Yields sentences as lists of words and tags, which tagging reads."""
+  for sentence in conll.Conll((given.path,)).examples():
+    yield task_lib.Example(
+        json.dumps(sentence.words), json.dumps(sentence.tags), sentence.where)
+
+
+FORMATS = {  # What reads each, given how many texts an example has.
+    'conll': lambda given, _: _conll(given),
+    'csv': lambda given, _: _table(given, ','),
+    'jsonl': lambda given, _: json_lines.JsonLines(
+        (given.path,), given.text, given.label, given.rename, given.second
+    ).examples(),
+    'label_first': lambda given, _: label_first.LabelFirst(
+        (given.path,), given.rename).examples(),
+    'lines': lambda given, texts: lines.Lines((given.path,), texts).examples(),
+    'tsv': lambda given, _: _table(given, '\t'),
 }
 _BY_NAME = 'csv', 'tsv', 'jsonl'
 

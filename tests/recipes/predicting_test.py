@@ -58,6 +58,8 @@ LINES = [('one', None, '1'), ('', None, '2'), ('t,"wo', None, '3')]
     ('a.txt', '1 one\n0 two\n', {
         'format': 'label_first', 'rename': ('1=yes', '0=no')},
      [('one', 'yes', '1'), ('two', 'no', '2')]),
+    ('a.txt', 'New B-x\nYork I-x\n\nHi O\n', {'format': 'conll'},
+     [('["New", "York"]', '["B-x", "I-x"]', '1'), ('["Hi"]', '["O"]', '4')]),
 ])
 def test_a_file_is_read_as_its_name_or_a_flag_says(
     tmp_path, name, raw, options, want):

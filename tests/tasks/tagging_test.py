@@ -10,6 +10,8 @@ from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models import encoder
 from lmjax.recipes import finetuning
+from lmjax.recipes import predicting
+from lmjax.recipes import tuned
 from lmjax.tasks.readers import in_memory
 from lmjax.tasks.readers import spaced
 from lmjax.tasks.readers import tagged
@@ -156,6 +158,16 @@ def test_a_run_learns_and_its_answers_give_its_numbers(tmp_path, capsys):
   assert np.mean([a == b for a, b in pairs]) == metrics['accuracy'].value
   report = json.loads((tmp_path / 'report.json').read_text())
   assert report['results']['model'] == results['model'].to_dict()
+
+  (tmp_path / 'a.conll').write_text('\n'.join(''.join(
+      f'{word}\t{tag}\n' for word, tag in zip(a['words'], a['tags']))
+                                              for a in answers))
+  again = predicting.predict(
+      tuned.load(tmp_path), predicting.Inputs(
+          str(tmp_path / 'a.conll'), format='conll'), str(tmp_path / 'out'))
+  assert again.to_dict() == results['model'].to_dict()
+  assert [json.loads(line) for line in (tmp_path / 'out').open()] == [
+      {'index': i} | answer for i, answer in enumerate(answers)]
   with pytest.raises(errors.InputError, match='--override=task.source.train'):
     other = dataclasses.replace(config, task=dataclasses.replace(
         config.task, source=dataclasses.replace(
