@@ -1,4 +1,4 @@
-r"""Answers texts with a run that experiments/finetune.py trained.
+r"""Predicts on texts with a run that experiments/finetune.py trained.
 
   python experiments/predict.py --workdir=runs/labels --texts='Parse a date.'
   python experiments/predict.py --workdir=runs/labels --input=texts.txt
@@ -8,10 +8,11 @@ r"""Answers texts with a run that experiments/finetune.py trained.
       --label=label
   zcat texts.gz | python experiments/predict.py --workdir=runs/labels --input=-
 
-Writes a JSON line for each input, in order: its number from 0, the text, and
-what the model says of it, as in the run's predictions.jsonl. An input without a
-text, such as a blank line, is predicted null. Of a pair, two columns hold the
-texts, or a tab separates them. With --label the task's metrics are printed too.
+Writes a JSON line for each input, in order: its number from 0, its text, and the
+model's answer as in the run's predictions.jsonl. The answer to an input without
+text, such as a blank line, is null. The texts of a pair are in two columns
+(--text, --second) or separated by a tab. With --label, the task's metrics are
+printed too.
 """
 from absl import flags
 from lmjax.core import cli

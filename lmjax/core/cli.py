@@ -115,12 +115,23 @@ def _told(main):
     try:
       main(argv)
       sys.stdout.flush()
-    except BrokenPipeError:  # The reader has ended, as in `| head`.
+    except BrokenPipeError:
+      if not _unread():  # Another pipe or connection.
+        raise
       os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
       sys.exit(_UNREAD)
     except (errors.InputError, errors.RunError, KeyboardInterrupt) as error:
       sys.exit(tell(error))
   return run_it
+
+
+def _unread() -> bool:
+  """Returns whether the reader of standard output has ended, as `head` does."""
+  try:
+    sys.stdout.flush()
+  except BrokenPipeError:
+    return True
+  return False
 
 
 def tell(error: BaseException) -> int:

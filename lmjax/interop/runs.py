@@ -1,7 +1,7 @@
 """A run directory as a source of weights: model, tokenizer and parameters.
 
-What else a run was made of is not read here, such as its data, objective or
-task: `recipes.trained` and `recipes.tuned` do that.
+`recipes.trained` and `recipes.tuned` read the rest of a run, such as its data,
+objective or task.
 """
 import dataclasses
 import pathlib

@@ -1,4 +1,4 @@
-"""Answers of a fine-tuned run: from files, pipes or flags to JSON lines."""
+"""Predicts on texts from files, pipes or flags with a fine-tuned run."""
 from collections.abc import Iterator
 import dataclasses
 import json
@@ -21,19 +21,20 @@ from lmjax.tasks import task as task_lib
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-  """What is to be answered, and how it is written down.
+  """The texts to predict on, and their format.
 
   Attributes:
     path: A file, plain or `.gz`, a pipe, or '-' for standard input.
-    texts: Texts at hand instead, each as a line of a file.
-    format: A name in `FORMATS`; None is what the file's name says: a name that
-      ends in .csv, .tsv or .jsonl means that format, and another means lines.
+    texts: Texts given directly instead, each like a line of a file.
+    format: A name in `FORMATS`; None chooses by the file's name: .csv, .tsv and
+      .jsonl are these formats, and any other name means lines.
     text: The columns or fields with the text; several are joined by a space.
     second: The columns or fields with the other text of a pair. In lines, a tab
-      separates the two.
+      separates the texts.
     label: The column or field with the label; None if there is none.
-    rename: What labels are called here: ('0=negative', '1=positive').
-    delimiter: What separates columns; None: a comma in csv, a tab in tsv.
+    rename: New names of labels: ('0=negative', '1=positive').
+    delimiter: The character between columns; None: a comma in csv, a tab in
+      tsv.
     header: Whether the first row names the columns.
     quoted: Whether `"` quotes values in columns.
   """
@@ -63,10 +64,10 @@ class Inputs:
     return self.label is not None or self.layout in ('conll', 'label_first')
 
   def examples(self, texts: int) -> Iterator[task_lib.Example]:
-    """Returns the inputs, read as they are asked for.
+    """Returns an iterator that reads the inputs one by one.
 
     Args:
-      texts: How many texts an example has.
+      texts: The number of texts of an example.
 
     Raises:
       InputError: If path, texts and columns do not fit together.
@@ -112,7 +113,7 @@ def _conll(given: Inputs) -> Iterator[task_lib.Example]:
         json.dumps(sentence.words), json.dumps(sentence.tags), sentence.where)
 
 
-FORMATS = {  # What reads each, given how many texts an example has.
+FORMATS = {  # Functions of the inputs and the number of texts of an example.
     'conll': lambda given, _: _conll(given),
     'csv': lambda given, _: _table(given, ','),
     'jsonl': lambda given, _: json_lines.JsonLines(
@@ -130,17 +131,17 @@ def predict(run: tuned.Tuned, inputs: Inputs, out: str | None = None
             ) -> task_lib.Result | None:
   """Writes a JSON line for each input, in order; see `tuned.Answered`.
 
-  Inputs without labels are answered as they come, in bounded memory. Those with
-  labels are read at once, and judged together at the end.
+  Inputs without labels are answered while they are read, in bounded memory.
+  Labelled inputs are all read first, and then judged together.
 
   Args:
     run: A fine-tuned run.
-    inputs: What to answer.
-    out: A file for the lines, which appears when all are written; None: they go
-      to standard output, and all else to standard error.
+    inputs: The texts.
+    out: A file for the lines, which appears once all lines are written; None
+      writes the lines to standard output, and all else to standard error.
 
   Returns:
-    How well labelled inputs were answered; None if they have no labels.
+    The metrics of labelled inputs; None if there are no labels.
 
   Raises:
     InputError: If an input cannot be read, or there is none.

@@ -24,18 +24,18 @@ from lmjax.parallel import strategy as strategy_lib
 from lmjax.run import directory
 from lmjax.tasks import task as task_lib
 
-_BATCHES = 32  # How many are filled from a stream before any is answered.
+_BATCHES = 32  # Batches' worth of inputs that a stream reads at a time.
 
 
 @dataclasses.dataclass(frozen=True)
 class Answered:
-  """Inputs with what a model said of them.
+  """Inputs with a model's answers.
 
   Attributes:
-    lines: JSON types for each input in order: its number as 'index', what is
-      known of it, and what was predicted. An input without text is predicted
-      None; a task of several parts has a line for each.
-    examples: What was asked, without inputs that have no text.
+    lines: A dict of JSON types for each input, in order: its number as 'index',
+      its text, its label if known, and the answer as 'predicted', which is None
+      for an input without text. Tasks trained together each have a line.
+    examples: The examples that were answered: all inputs with a text.
     outputs: The model's output for each example.
     rows: The examples as rows of tokens.
   """
@@ -50,14 +50,13 @@ class Tuned:
   """A fine-tuned run, read back.
 
   Attributes:
-    config: What it was trained with.
-    splits: What it knows of its task, such as the names of classes; without
-      examples.
+    config: The config of the run.
+    splits: Facts about the task, such as the names of classes; no examples.
     tokenizer: Text to ids and back.
     backbone: The config of the model under the head, with its vocabulary.
     model: The module, with its head.
     params: Its parameters, verified against their digests.
-    step: The checkpoint they are from.
+    step: The checkpoint that the parameters are from.
   """
   config: experiment.Finetune
   splits: task_lib.Splits
@@ -77,7 +76,7 @@ class Tuned:
     """Returns the answer to each text, or to each pair of texts.
 
     Args:
-      texts: The texts; where the task is about pairs, pairs of them.
+      texts: Texts, or pairs of texts if the task is about pairs.
 
     Returns:
       JSON types, as in `predictions.jsonl`; see `Answered.lines`.
@@ -85,9 +84,15 @@ class Tuned:
     if isinstance(texts, str):
       raise errors.InputError(
           'predict takes a list of texts; got a single str: give [text].')
-    inputs = [
-        task_lib.example([text] if isinstance(text, str) else text, f'text {i}')
-        for i, text in enumerate(texts)]
+    inputs = []
+    for i, given in enumerate(texts):
+      parts = (given,) if isinstance(given, str) else given
+      is_text = isinstance(parts, list | tuple) and parts and all(
+          isinstance(part, str) for part in parts)
+      if not is_text:
+        raise errors.InputError(
+            f'text {i} should be a text or a pair of texts; got {given!r:.60}.')
+      inputs.append(task_lib.example(parts, f'text {i}'))
     return list(self.stream(inputs))
 
   def stream(self, inputs: Iterable[task_lib.Example]
@@ -105,11 +110,11 @@ class Tuned:
 
     Args:
       inputs: Texts or pairs of texts; a label is shown, and used by `judge`.
-      first: The number of the first.
+      first: The number of the first input.
 
     Raises:
-      InputError: If an input has not as many texts as the task, or a label that
-        the task does not know.
+      InputError: If the number of texts is not the task's, or the task does not
+        know a label.
     """
     task, lines, examples, numbers = self.config.task, [], [], []
     for number, given in enumerate(inputs):
@@ -132,28 +137,28 @@ class Tuned:
          for line in some], examples, outputs, rows)
 
   def judge(self, answered: Answered) -> task_lib.Result:
-    """Returns how well labelled inputs were answered."""
+    """Returns how well labelled inputs were answered, as metrics."""
     return self.config.task.judge(
         answered.outputs, answered.examples, answered.rows, self.splits)
 
   @functools.cached_property
   def _outputs_of(self) -> Callable[[task_lib.Rows], list[Any]]:
-    """Gives one output an example; compiled once for all calls."""
+    """Returns one output per example; compiled once for all calls."""
     function = predictor(self.config.task.outputs(self.model),
                          strategy_lib.strategy('jit'))
     params = jax.device_put(self.params)
     return lambda rows: function(params, rows)
 
   def _check(self, given: task_lib.Example) -> None:
-    """Refuses an input that is no text, or not of as many as it should be."""
+    """Refuses an input that is no Unicode text or has too few or many texts."""
     for text in given.texts:
       documents.utf8(text, given.where)
     count, wanted = len(given.texts), self.splits.texts
     if any(part.texts != wanted for part in self.splits.parts):
       raise errors.InputError(
-          'The run was fine-tuned together on tasks of single texts and on '
-          'tasks of pairs: no input is one for all of them. Fine-tune on each '
-          'task from this run (--config.init), to predict.')
+          'The run was fine-tuned on tasks of single texts together with tasks '
+          'of pairs, so that no input suits all of them. Fine-tune on one of '
+          'the tasks from this run (--config.init) and predict with that run.')
     if count != wanted:
       raise errors.InputError(
           f'{given.where}: {count} text{"s" * (count != 1)}, but the run was '
@@ -169,7 +174,7 @@ def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Tuned:
 
   Raises:
     InputError: If the directory is no run of that script, holds no sound
-      checkpoint, or one whose parameters are not those of its task.
+      checkpoint, or has parameters that do not fit the task.
   """
   run = directory.RunDir(pathlib.Path(workdir))
   tree = runs.read_config(run)
@@ -188,7 +193,7 @@ def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Tuned:
 
 
 def read_splits(run: directory.RunDir) -> task_lib.Splits:
-  """Returns the splits of a run without examples, as `save` wrote them."""
+  """Returns the splits of a run, without examples; `save` wrote them."""
   known = runs.read_tuned(run, run.task)
   try:
     return task_lib.Splits.of(known)
@@ -198,7 +203,7 @@ def read_splits(run: directory.RunDir) -> task_lib.Splits:
 
 def save(run: directory.RunDir, backbone: models.Config,
          splits: task_lib.Splits) -> None:
-  """Writes what `load` needs besides config, tokenizer and checkpoints."""
+  """Writes the files that `load` needs besides those of every run."""
   atomic.write(run.backbone, config_lib.dumps(backbone))
   atomic.write(run.task, json.dumps(splits.known(), indent=2) + '\n')
 
@@ -239,7 +244,7 @@ def predictor(
 
 
 def _check_params(run: directory.RunDir, model: nn.Module, params: Any) -> None:
-  """Refuses parameters that are not those of a model."""
+  """Refuses parameters whose names or shapes are not the model's."""
   wanted = jax.eval_shape(lambda: initial_params(model, 0))
   wanted, found = ({path: tuple(leaf.shape) for path, leaf in trees.items(tree)}
                    for tree in (wanted, params))

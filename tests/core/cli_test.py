@@ -45,6 +45,8 @@ def main(argv):
     raise errors.RunError('The disk stays full.')
   if flags.FLAGS.depth == -2:
     raise KeyboardInterrupt
+  if flags.FLAGS.depth == -4:
+    raise BrokenPipeError('of another process')
   if flags.FLAGS.depth == -3:
     gc.callbacks.append(interrupted)
     gc.collect()
@@ -159,6 +161,8 @@ def test_a_bug_shows_its_traceback(run):
   code, _, told = run('--depth=0')
   assert code == 1
   assert 'Traceback' in told and "KeyError: 'ours'" in told
+  code, _, told = run('--depth=-4')
+  assert code == 1 and 'BrokenPipeError: of another process' in told
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path, capsys):

@@ -117,6 +117,7 @@ def test_labelled_answers_are_judged_without_the_empty_ones(run):
 @pytest.mark.parametrize('texts, told', [
     ('abc', 'a single str: give .text.'),
     ([('a', 'b')], 'text 0: 2 texts, but .* of 1 each'),
+    (['a', 3], 'text 1 should be a text or a pair'), ([()], 'text 0 should be'),
     (['a', '\ud800'], 'text 1 has a lone surrogate')])
 def test_what_is_no_text_is_refused(run, texts, told):
   with pytest.raises(errors.InputError, match=told):

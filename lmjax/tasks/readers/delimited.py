@@ -17,8 +17,8 @@ class Delimited:
     text: The columns with the text, by name or by number from 0; several are
       joined by a space.
     second: The columns with the other text, if examples are pairs.
-    label: The column with the label; None if there is none, and each row is
-      wanted, be it empty.
+    label: The column with the label; None if there is none, and then rows
+      without any value are examples too.
     delimiter: What separates columns.
     header: Whether the first row names the columns.
     quoted: Whether `"` quotes values.
