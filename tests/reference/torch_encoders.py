@@ -78,7 +78,9 @@ def modern(params, ids, *, num_layers, num_heads, window, every, theta,
   x = norm(p['embed_norm'], p['embed']['embedding'][ids], epsilon)
   for i in range(num_layers):
     layer, local = p[f'layer_{i}'], i % every > 0
-    h = norm(layer['mixer_norm'], x, epsilon)
+    h = x  # The first layer may read what was normed already.
+    if 'mixer_norm' in layer:
+      h = norm(layer['mixer_norm'], x, epsilon)
     x = x + attend(layer['mixer'], h, num_heads, near if local else None,
                    rotary(local_theta if local else theta))
     h, mlp = norm(layer['mlp_norm'], x, epsilon), layer['mlp']

@@ -13,6 +13,7 @@ from lmjax.nn import block
 from lmjax.nn import layers
 from lmjax.nn import pattern as pattern_lib
 from lmjax.nn import positions
+from lmjax.nn.residual import branch_norm
 
 
 def bert(width: int, num_layers: int, num_heads: int, *,
@@ -80,8 +81,8 @@ def modern(width: int, num_layers: int, num_heads: int, hidden: int, *,
   """Returns an encoder in the style of ModernBERT (Warner et al., 2412.13663).
 
   Pre-norm, rotary, GeGLU, no biases but on the logits, global attention in
-  every third layer. Unlike there, the first layer too norms what it mixes: one
-  vector of `width` more.
+  every third layer. Unlike there and in `modernbert`, the first layer too norms
+  what it mixes: one vector of `width` more.
   """
   norm = layers.LayerNorm(epsilon=epsilon, bias=False)
   config = encoder.EncoderConfig(
@@ -98,6 +99,21 @@ def modern(width: int, num_layers: int, num_heads: int, hidden: int, *,
       embed=parts.TypedEmbed(norm=norm, types=0), final_norm=norm,
       tokens=parts.TokenHead(norm=norm, transform_bias=False))
   return dataclasses.replace(config, **changes)
+
+
+def modernbert(width: int, num_layers: int, num_heads: int, hidden: int,
+               **changes) -> encoder.EncoderConfig:
+  """Returns ModernBERT as it was released (Warner et al., 2412.13663).
+
+  It is `modern` without the norm of what the first mixer reads, which follows
+  the norm of the embeddings.
+  """
+  config = modern(width, num_layers, num_heads, hidden, **changes)
+  first = pattern_lib.Layer(branch_norm.BranchNorm(
+      mixer=config.block.mixer, mlp=config.block.mlp, before=None, after=None,
+      mlp_norm=config.block.norm))
+  return dataclasses.replace(config, pattern=dataclasses.replace(
+      config.pattern, global_layer='last', first=(first,)))
 
 
 PRESETS: dict[str, encoder.EncoderConfig] = {
@@ -119,5 +135,7 @@ PRESETS: dict[str, encoder.EncoderConfig] = {
     'electra_small': electra(256, 12, 4),
     'electra_base': electra(768, 12, 12, size=768),
     'electra_small_generator': electra(64, 12, 1, generator=True),
+    'modernbert_base': modernbert(768, 22, 12, 1152, vocab_size=50368),
+    'modernbert_large': modernbert(1024, 28, 16, 2624, vocab_size=50368),
     'modern_encoder_base': modern(768, 22, 12, 1152, vocab_size=50368),
 }

@@ -26,18 +26,23 @@ class BranchNorm:
     mlp: Which feed-forward network.
     before: The norm of what a branch reads; None leaves it.
     after: The norm of what a branch adds; None leaves it.
+    mlp_norm: The norm of what the MLP reads, instead of `before`; None: the
+      same.
     multiplier: Multiplies what a branch adds.
     dropout: Rate on the output of both branches.
 
   References:
     Gemma Team, Gemma 2, arXiv:2408.00118, section 2 (both norms); OLMo Team,
     2 OLMo 2 Furious, arXiv:2501.00656, section 2 (only the norms after);
-    Yang et al., Tensor Programs VI, arXiv:2310.02244, section 4 (multipliers).
+    Yang et al., Tensor Programs VI, arXiv:2310.02244, section 4 (multipliers);
+    Warner et al., ModernBERT, arXiv:2412.13663, section 2.1 (the mixer of the
+    first layer has no norm before it).
   """
   mixer: branches.Mixer = attention.AttentionConfig()
   mlp: branches.MLP = layers.MLPConfig()
   before: layers.Norm | None = layers.RMSNorm()
   after: layers.Norm | None = layers.RMSNorm()
+  mlp_norm: layers.Norm | None = None
   multiplier: float = 1.0
   dropout: float = 0.0
 
@@ -74,7 +79,7 @@ class BranchNormBlock(nn.Module):
     x_BTD += config.multiplier * drop(h_BTD)
     x_BTD = taps.tap(self, 'after_mixer', x_BTD)
 
-    h_BTD = _normed(config.before, x_BTD, 'mlp_norm')
+    h_BTD = _normed(config.mlp_norm or config.before, x_BTD, 'mlp_norm')
     h_BTD = config.mlp.build(self.policy, 'mlp')(
         h_BTD, train, mask.query_segments_BT)
     h_BTD = _normed(config.after, h_BTD, 'mlp_out_norm')

@@ -6,7 +6,6 @@ import jax
 import numpy as np
 import pytest
 
-from lmjax.core import trees
 from lmjax.models import cost
 from lmjax.models import parts
 from lmjax.models.presets import branch_norm_decoders as presets
@@ -15,6 +14,7 @@ from lmjax.nn import positions
 from lmjax.testing import hot
 from tests.reference import decoders
 from tests.reference import ends
+from tests.reference import measured
 
 PUBLISHED = {  # Metadata of the safetensors on the Hugging Face Hub.
     'granite3_1_2b': 2_533_531_648,  # ibm-granite/granite-3.1-2b-instruct
@@ -49,9 +49,7 @@ def test_every_size_is_checked():
 
 @pytest.mark.parametrize('name', PUBLISHED)
 def test_full_size_has_the_published_number_of_parameters(name):
-  # Scanned, one block is traced instead of dozens.
-  config = dataclasses.replace(presets.PRESETS[name], scan=True)
-  assert trees.count(cost.shapes(config)) == PUBLISHED[name]
+  assert measured.parameters(presets.PRESETS[name]) == PUBLISHED[name]
 
 
 def over_all_heads(p, x_TNH):
@@ -107,10 +105,8 @@ def gemma(name, params):
 def relative_error(name, **changes):
   """Returns the largest error of the logits, over their deviation."""
   params = jax.device_get(hot.hot_params(cost.shapes(SMALL[name])))
-  want = reference(name, params)
-  model = dataclasses.replace(SMALL[name], **changes).build()
-  got, _ = jax.jit(model.apply)({'params': params}, IDS[None])
-  return np.abs(got[0] - want).max() / want.std()
+  config = dataclasses.replace(SMALL[name], **changes)
+  return measured.logits_error(config, params, IDS, reference(name, params))
 
 
 @pytest.mark.parametrize('name', SMALL)

@@ -21,6 +21,7 @@ from lmjax.nn import positions
 from lmjax.testing import hot
 from tests.reference import decoders as plain
 from tests.reference import ends
+from tests.reference import measured
 
 PUBLISHED = {  # Parameters, as counted in the weights on the Hugging Face Hub.
     'gpt2': 124_439_808,
@@ -133,9 +134,8 @@ def plain_error(name, **changes):
   params = jax.device_get(hot.hot_params(shapes_of(SMALL[name])))
   want = ends.logits(
       params.get('head', {}), params, reference(name, params), tied=True)
-  model = dataclasses.replace(SMALL[name], **changes).build()
-  got, _ = jax.jit(model.apply)({'params': params}, IDS)
-  return np.abs(got[0] - want).max() / want.std()
+  config = dataclasses.replace(SMALL[name], **changes)
+  return measured.logits_error(config, params, IDS[0], want)
 
 
 @pytest.mark.parametrize('name', SMALL)

@@ -29,6 +29,8 @@ BARE = {  # Parameters up to the pooler, where there is one, without heads.
     'electra_small': 13_483_008,
     'electra_base': 108_891_648,
     'electra_small_generator': 4_580_928,
+    'modernbert_base': 149_014_272,
+    'modernbert_large': 394_781_696,
     'modern_encoder_base': 149_014_272 + 768,  # See `modern`.
 }
 PRETRAINING = {  # With the heads of pretraining.
@@ -44,6 +46,9 @@ PRETRAINING = {  # With the heads of pretraining.
     'electra_small': 13_549_057,
     'electra_base': 108_891_648 + (768 + 1) * 768 + (768 + 1),
     'electra_small_generator': 4_620_026,
+    'modernbert_base': 149_655_232,
+    # As published without heads, and those: transform, norm, bias.
+    'modernbert_large': 394_781_696 + 1024 * 1024 + 1024 + 50_368,
     'modern_encoder_base': 149_655_232 + 768,
 }
 RNG = np.random.default_rng(0)
@@ -102,18 +107,20 @@ ROBERTA = encoders.roberta(
     32, 2, 4, vocab_size=61, context=48, pooler=encoder.Pooler(), types=2)
 ALBERT = encoders.albert(
     32, 3, 4, vocab_size=61, context=48, size=12)
-MODERN = encoders.modern(
-    32, 4, 4, 24, vocab_size=61, context=48,
-    pattern=pattern.LocalGlobal(
+SMALL = dict(
+    vocab_size=61, context=48, pattern=pattern.LocalGlobal(
         window=6, every=3, global_layer='first',
         local_positions=positions.Rotary(theta=50.0)),
     positions=positions.Rotary(theta=900.0))
-STYLES = {'bert': BERT, 'roberta': ROBERTA, 'albert': ALBERT, 'modern': MODERN}
+MODERN = encoders.modern(32, 4, 4, 24, **SMALL)
+STYLES = {
+    'bert': BERT, 'roberta': ROBERTA, 'albert': ALBERT, 'modern': MODERN,
+    'modernbert': encoders.modernbert(32, 4, 4, 24, **SMALL)}
 
 
 def reference(name, params):
   from tests.reference import torch_encoders
-  if name == 'modern':
+  if name in ('modern', 'modernbert'):
     return torch_encoders.modern(
         params, IDS[0], num_layers=4, num_heads=4, window=6, every=3,
         theta=900.0, local_theta=50.0),
@@ -144,7 +151,9 @@ def relative_errors(name, mutated=None):
   return [np.abs(g[0] - w).max() / w.std() for g, w in zip(got, want)]
 
 
-@pytest.mark.parametrize('name', STYLES)
+@pytest.mark.parametrize('name', [
+    pytest.param(name, marks=pytest.mark.slow) if name == 'modern' else name
+    for name in STYLES])
 def test_outputs_are_those_of_an_independent_implementation(name):
   assert max(relative_errors(name)) < 5e-5
 

@@ -6,7 +6,6 @@ import jax
 import numpy as np
 import pytest
 
-from lmjax.core import trees
 from lmjax.models import cost
 from lmjax.models.presets import parallel_decoders as presets
 from lmjax.nn import layers
@@ -14,6 +13,7 @@ from lmjax.nn import positions
 from lmjax.testing import hot
 from tests.reference import decoders
 from tests.reference import ends
+from tests.reference import measured
 
 PUBLISHED = {
     # As counted by PyTorch, of the weights on the Hugging Face Hub.
@@ -56,9 +56,7 @@ def test_every_size_is_checked():
 
 @pytest.mark.parametrize('name', PUBLISHED)
 def test_full_size_has_the_published_number_of_parameters(name):
-  # Scanned, one block is traced instead of dozens.
-  config = dataclasses.replace(presets.PRESETS[name], scan=True)
-  assert trees.count(cost.shapes(config)) == PUBLISHED[name]
+  assert measured.parameters(presets.PRESETS[name]) == PUBLISHED[name]
 
 
 def relative_error(name, **changes):
@@ -74,9 +72,8 @@ def relative_error(name, **changes):
           x_TD, p, SMALL[name].block.mixer.num_heads, kv_heads, turn=turn))
   want = ends.logits(
       params.get('head', {}), params, x_TD, tied=name == 'falcon')
-  model = dataclasses.replace(SMALL[name], **changes).build()
-  got, _ = jax.jit(model.apply)({'params': params}, IDS[None])
-  return np.abs(got[0] - want).max() / want.std()
+  config = dataclasses.replace(SMALL[name], **changes)
+  return measured.logits_error(config, params, IDS, want)
 
 
 @pytest.mark.parametrize('name', [

@@ -38,7 +38,10 @@ def applied(config, x=X, train=False):
     (branch_norm.BranchNorm(**BRANCHES, before=None, after=GEMMA), 2),
     (branch_norm.BranchNorm(
         **BRANCHES, before=layers.RMSNorm(1e-3), after=None, multiplier=0.22),
-     2)], ids=['gemma2', 'olmo2', 'granite'])
+     2),
+    (branch_norm.BranchNorm(
+        **BRANCHES, before=GEMMA, after=None, mlp_norm=layers.RMSNorm(1e-3)),
+     2)], ids=['gemma2', 'olmo2', 'granite', 'own norm of the mlp'])
 def test_branches_are_those_of_the_formula(config, names):
   params, got = applied(config)
   assert sum(name.endswith('_norm') for name in params) == names
@@ -52,7 +55,8 @@ def test_branches_are_those_of_the_formula(config, names):
   for row in (0, 1):
     x = np.asarray(X[row], np.float64)
     for name, branch in (('mixer', blocks.attention), ('mlp', blocks.mlp)):
-      before = norm(config.before, f'{name}_norm')
+      own = config.mlp_norm if name == 'mlp' else None
+      before = norm(own or config.before, f'{name}_norm')
       after = norm(config.after, f'{name}_out_norm')
       x = x + config.multiplier * after(branch(before(x), params[name]))
     np.testing.assert_allclose(got[row], x, atol=2e-5)
