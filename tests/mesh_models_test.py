@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import math
 
+import jax
 import numpy as np
 import pytest
 
@@ -48,12 +49,18 @@ def batches(number):
           'segments': np.ones((ROWS, LENGTH), np.int32)}
 
 
+@functools.cache
+def initial(config):
+  """Returns initial parameters, on the host."""
+  return jax.device_get(decoder.initial_params(config.build(), 0))
+
+
 def exchanges(sizes, config=MODEL, microbatches=1, objective=lm.Causal(),
               **options):
   """Returns all exchanges in the compiled step of a model on a mesh."""
   strategy = mesh_lib.Mesh(sizes=sizes, **options)
   model = config.build()
-  params = decoder.initial_params(model, 0)
+  params = initial(config)
   optimizer = adamw.AdamW().build(params, 10)
   update = strategy.compile(functools.partial(
       step.train_step, objective=objective.build(model, None),
@@ -179,7 +186,7 @@ def agrees(config, over, steps, microbatches=1, objective=lm.Causal(),
            **options):
   """Checks that a model trains on meshes as on one device."""
   model = config.build()
-  params = decoder.initial_params(model, 0)
+  params = initial(config)
   parallel_kit.assert_parallel_invariant(
       objective.build(model, None), params, batches, steps=steps, over=over,
       microbatches=microbatches, **options,
