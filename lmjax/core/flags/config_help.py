@@ -16,7 +16,7 @@ _COLUMN = 44  # The column in which documentation starts.
 
 def describe(config: Any, named: named_lib.Named, title: str) -> str:
   """Returns a config's tree as text, and the names that --config= accepts."""
-  out = ['', f'--config={title} is this {type(config).__name__}. '
+  out = ['', f'--config={title} is the {type(config).__name__} below. '
          '--config.PATH=VALUE sets a field;', '--config.PATH.kind=NAME chooses '
          'another part, which comes with its own defaults:']
   out += tree(config, named.cls)

@@ -88,4 +88,4 @@ def test_the_text_fits_a_terminal():
   named = named_lib.Named(Run, long, {f'preset_{i}': i for i in range(40)})
   text = config_help.describe(long, named, 'mine')
   assert max(map(len, text.splitlines())) <= 100
-  assert '--config=mine is this Run.' in text and 'preset_39' in text
+  assert '--config=mine is the Run below.' in text and 'preset_39' in text
