@@ -1,4 +1,4 @@
-"""The original Transformer and T5 in PyTorch, written from their papers.
+"""The original Transformer, BART and T5 in PyTorch, from their papers.
 
 Plain matrix products on one row, [T, D], and explicit lists of keys.
 """
@@ -34,9 +34,6 @@ def transformer(params, read, written, *, num_layers, num_heads):
   table = p['embed']['embedding']
   width = table.shape[1]
 
-  def norm(q, x):
-    return F.layer_norm(x, (width,), q['scale'], q['bias'], 1e-6)
-
   def embedded(ids):
     rows = []
     for t, i in enumerate(ids):
@@ -45,17 +42,56 @@ def transformer(params, read, written, *, num_layers, num_heads):
           [math.sin(a) for a in angles] + [math.cos(a) for a in angles]))
     return torch.stack(rows)
 
-  def fed(q, x):
-    return linear(q['out'], F.relu(linear(q['in'], x)))
+  x = post_norm(p, embedded(read), embedded(written), num_layers, num_heads,
+                1e-6, F.relu)
+  return (x @ table.T).numpy()
 
-  scale = (width // num_heads) ** -0.5
-  memory = embedded(read)
+
+def bart(params, read, written, *, num_layers, num_heads):
+  """Returns logits [T, V]: Lewis et al., 2019."""
+  p = torch_decoders.tensors(params)
+  table = p['embed']['embedding']
+
+  def embedded(q, ids):  # The first two positions belong to no token.
+    return layer_norm(
+        q['embed_norm'], table[torch.tensor(ids)]
+        + q['positions']['embedding'][2:2 + len(ids)], 1e-5)
+
+  x = post_norm(
+      p, embedded(p['encoder'], read), embedded(p['decoder'], written),
+      num_layers, num_heads, 1e-5, F.gelu)
+  return (x @ table.T).numpy()
+
+
+def layer_norm(q, x, epsilon):
+  """Normalises by a norm's parameters."""
+  return F.layer_norm(x, x.shape[-1:], q['scale'], q['bias'], epsilon)
+
+
+def post_norm(p, memory, x, num_layers, num_heads, epsilon, activation):
+  """Returns what the head reads: blocks whose norms follow the sums.
+
+  Args:
+    p: Parameters of the model.
+    memory: What the first block of the encoder reads.
+    x: What that of the decoder reads.
+    num_layers: Of each.
+    num_heads: Of each attention.
+    epsilon: Of the norms.
+    activation: Of the feed-forward networks.
+  """
+  def norm(q, x):
+    return layer_norm(q, x, epsilon)
+
+  def fed(q, x):
+    return linear(q['out'], activation(linear(q['in'], x)))
+
+  scale = (x.shape[1] // num_heads) ** -0.5
   for i in range(num_layers):
     q = p['encoder'][f'layer_{i}']
     memory = norm(q['mixer_norm'], memory + attention(
         q['mixer'], memory, memory, num_heads, scale))
     memory = norm(q['mlp_norm'], memory + fed(q['mlp'], memory))
-  x = embedded(written)
   for i in range(num_layers):
     q = p['decoder'][f'layer_{i}']
     x = norm(q['mixer_norm'], x + attention(
@@ -63,7 +99,7 @@ def transformer(params, read, written, *, num_layers, num_heads):
     x = norm(q['cross_norm'], x + attention(
         q['cross'], x, memory, num_heads, scale))
     x = norm(q['mlp_norm'], x + fed(q['mlp'], x))
-  return (x @ table.T).numpy()
+  return x
 
 
 def bucket(ahead, both_ways, buckets, furthest):

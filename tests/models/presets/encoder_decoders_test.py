@@ -34,7 +34,8 @@ T5 = dataclasses.replace(presets.t5(
     32, 2, 4, 48, vocab_size=61, head_size=6, version='1.0'), positions=FEW)
 T5_1_1 = dataclasses.replace(presets.t5(
     32, 2, 4, 48, vocab_size=61, head_size=6), positions=FEW)
-SMALL = {'transformer': TRANSFORMER, 't5': T5, 't5_1_1': T5_1_1}
+SMALL = {'transformer': TRANSFORMER, 't5': T5, 't5_1_1': T5_1_1,
+         'bart': presets.bart(32, 2, 4, vocab_size=61, context=64)}
 
 
 def shapes_of(config):
@@ -82,8 +83,8 @@ def relative_error(name, mutated=None):
   from tests.reference import torch_encoder_decoders
   config = SMALL[name]
   params = jax.device_get(hot.hot_params(shapes_of(config)))
-  if name == 'transformer':
-    want = torch_encoder_decoders.transformer(
+  if name in ('transformer', 'bart'):
+    want = getattr(torch_encoder_decoders, name)(
         params, READ, WRITTEN, num_layers=2, num_heads=4)
   else:
     want = torch_encoder_decoders.t5(
@@ -114,6 +115,9 @@ def replace(config, path, value):
     ('transformer', 'embed.scale', 1.0),
     ('transformer', 'positions', positions.Sinusoidal(theta=9_990.0)),
     ('transformer', 'block.mlp.activation', 'gelu'),
+    ('bart', 'block.mlp.activation', 'gelu_tanh'),
+    ('bart', 'embed.norm', layers.LayerNorm(epsilon=1e-4)),
+    ('bart', 'block.mixer.scale', 0.36),
     ('t5', 'block.mixer.scale', None),
     ('t5', 'head.scale', 1.0),
     ('t5', 'positions', positions.Relative(8, 24)),
