@@ -111,7 +111,7 @@ class Embeddings(nn.Module):
   `widen` (where it comes first).
 
   Attributes:
-    config: How.
+    config: What is done to the embeddings.
     vocab_size: V.
     width: D.
     context: How many positions there are.
@@ -190,6 +190,12 @@ class Head:
   scale: float | Literal['rsqrt_width'] = 1.0
   softcap: float | None = None
 
+  def __post_init__(self):
+    if self.softcap is not None and self.softcap <= 0:
+      raise errors.InputError(
+          'head.softcap should be above 0, or none to leave logits as they '
+          f'are; got {self.softcap}.')
+
   def multiplier(self, width: int) -> float:
     """Returns what hidden states of this width are multiplied by."""
     return width ** -0.5 if self.scale == 'rsqrt_width' else self.scale
@@ -240,7 +246,7 @@ class Logits(nn.Module):
   `narrow`, or `transform` and `norm`.
 
   Attributes:
-    config: How.
+    config: Which head.
     vocab_size: V.
     policy: How layers compute and start.
   """

@@ -148,6 +148,11 @@ def test_impossible_embeddings_are_refused(changes, message):
     parts.TypedEmbed(**changes)
 
 
+def test_a_cap_of_zero_is_refused():
+  with pytest.raises(errors.InputError, match='head.softcap .* got 0.0'):
+    parts.TokenHead(softcap=0.0)
+
+
 def test_positions_before_the_first_row_are_refused():
   with pytest.raises(errors.InputError, match='positions.offset .* got -1'):
     positions.Learned(offset=-1)
