@@ -26,7 +26,7 @@ class Pretrained:
 
   Attributes:
     config: The model's config, with its vocabulary.
-    tokenizer: Text to ids and back.
+    tokenizer: The model's tokenizer.
     model: The module.
     params: Its parameters, verified against their digests.
     step: The checkpoint that they are from.
@@ -46,8 +46,9 @@ def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Pretrained:
     step: A checkpoint's number, 'best' or 'latest'.
 
   Raises:
-    InputError: If the directory is no run, holds no sound checkpoint, its
-      model was counted and has no parameters, or it was fine-tuned.
+    InputError: If the directory is not a run or has no intact checkpoint, or
+      the run counted its model, which then has no parameters, or was
+      fine-tuned.
   """
   run = directory.RunDir(pathlib.Path(workdir))
   tree = read_config(run)
@@ -57,10 +58,10 @@ def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Pretrained:
 
 def backbone(workdir: str | pathlib.Path, step: int | str = 'best'
              ) -> Pretrained:
-  """Reads the model of a run, or the one under the head of a fine-tuned run.
+  """Reads the model of a run, or the backbone of a fine-tuned run.
 
-  The parameters of a fine-tuned run are those of its head too, and lack an
-  untied output layer; see `load` for the rest.
+  The parameters of a fine-tuned run include its head, and lack an untied output
+  layer. See `load` for arguments and errors.
   """
   run = directory.RunDir(pathlib.Path(workdir))
   tree = read_config(run)
@@ -91,7 +92,8 @@ def read_config(run: directory.RunDir) -> dict[str, Any]:
   """Returns the config of a run directory as JSON types.
 
   Raises:
-    InputError: If the directory is no run, or its config is no JSON object.
+    InputError: If the directory is not a run, or its config is not a JSON
+      object.
   """
   if not run.config.is_file():
     raise errors.InputError(
@@ -101,12 +103,12 @@ def read_config(run: directory.RunDir) -> dict[str, Any]:
 
 
 def is_tuned(config: dict[str, Any]) -> bool:
-  """Returns whether a config, as JSON types, is that of a fine-tuned run."""
+  """Returns whether a config, as JSON types, is from a fine-tuned run."""
   return config.get('kind') == 'Finetune'
 
 
 def refuse_tuned(run: directory.RunDir, config: dict[str, Any]) -> None:
-  """Raises InputError if a run was fine-tuned, and so models no text."""
+  """Raises InputError if a run was fine-tuned, so that it models no text."""
   if is_tuned(config):
     raise errors.InputError(
         f'{run.path} was fine-tuned on a task and models no text any more: '
@@ -115,11 +117,11 @@ def refuse_tuned(run: directory.RunDir, config: dict[str, Any]) -> None:
 
 
 def read_tuned(run: directory.RunDir, path: pathlib.Path) -> dict[str, Any]:
-  """Returns what a fine-tuned run keeps in one of its files, as JSON types.
+  """Returns the JSON object in a file of a fine-tuned run.
 
   Raises:
-    InputError: If the file is missing, as in runs of an older lmjax, or is no
-      JSON object.
+    InputError: If the file is missing, as in runs of an older lmjax, or does
+      not hold a JSON object.
   """
   if not path.is_file():
     raise errors.InputError(
