@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import os
 import pathlib
+import select
 import sys
 import threading
 import traceback
@@ -127,11 +128,9 @@ def _told(main):
 
 def _unread() -> bool:
   """Returns whether the reader of standard output has ended, as `head` does."""
-  try:
-    sys.stdout.flush()
-  except BrokenPipeError:
-    return True
-  return False
+  poll = select.poll()
+  poll.register(sys.stdout.fileno(), 0)  # Errors are polled for in any case.
+  return bool(poll.poll(0))
 
 
 def tell(error: BaseException) -> int:

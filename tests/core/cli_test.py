@@ -73,10 +73,10 @@ def run(tmp_path_factory):
   path.write_text(SCRIPT)
   root = pathlib.Path(__file__).parents[2]
 
-  def run(*args, stdout=subprocess.PIPE):
+  def run(*args, stdout=subprocess.PIPE, **env):
     done = subprocess.run(
         [sys.executable, path, *args], cwd=root, text=True, stdout=stdout,
-        stderr=subprocess.PIPE, env={'PYTHONPATH': str(root)})
+        stderr=subprocess.PIPE, env={'PYTHONPATH': str(root), **env})
     return done.returncode, done.stdout, done.stderr
 
   return run
@@ -205,6 +205,7 @@ def test_a_link_is_written_where_it_leads_and_a_device_stays_one(tmp_path):
 def test_a_reader_that_has_seen_enough_is_no_mistake(run):
   read, write = os.pipe()
   os.close(read)
-  code, _, told = run('--depth=7', stdout=write)
+  for env in {}, {'PYTHONUNBUFFERED': '1'}:  # Written at the end, or at once.
+    code, _, told = run('--depth=7', stdout=write, **env)
+    assert (code, told) == (141, '')
   os.close(write)
-  assert (code, told) == (141, '')
