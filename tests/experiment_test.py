@@ -40,6 +40,9 @@ def test_the_rules_of_changes_name_fields(kind):
   names = [*rules.structural, *rules.cosmetic, *(n for n, _ in rules.notes)]
   assert names and 'model' in rules.structural
   changes.check_names(names, fields)
+  for model in ('', 'trunk.', 'generator.', 'discriminator.'):
+    assert changes.covered(f'model.{model}scan', rules.fitting) == (
+        kind is not experiment.Count)
 
 
 def test_an_impossible_mesh_is_refused():

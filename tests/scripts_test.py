@@ -12,6 +12,8 @@ import pytest
 
 from lmjax.core import config as config_lib
 from lmjax.core.flags import overrides
+from lmjax.core import layouts
+from lmjax.core import trees
 from lmjax.data.text import tfds
 from lmjax.data.text import tfds_builder
 from lmjax.evaluation import scoring
@@ -109,6 +111,31 @@ def test_pretrain_on_a_mesh_is_pretrain_on_one_device(tmp_path):
   np.testing.assert_allclose(many, one, rtol=1e-5)
   # What one mesh left behind goes on on another.
   assert losses('many', parallel='mesh', mesh='fsdp:8') == many
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_scanned_layers_and_is_read(tmp_path):
+  config, run = tmp_path / 'config.json', str(tmp_path / 'run')
+  config.write_text(config_lib.dumps(overrides.override(tiny(tmp_path), {
+      'model.num_layers': 3, 'model.pattern.kind': 'LocalGlobal',
+      'model.pattern.every': 2, 'model.pattern.window': 8,
+      'training.keep_best': 4, 'training.ema_decay': 0.5})))
+  start = ['pretrain', f'--config={config}', f'--workdir={run}']
+  first = _run(*start, '--config.training.steps=2')
+  assert not first.returncode, first.stderr
+  before = trained_lib.load(run, 2)
+  then = _run(*start, '--override=training.steps', '--config.model.scan',
+              '--config.model.remat=full')
+  assert not then.returncode, then.stderr
+  assert 'model.scan: False -> True (checkpoints fit)' in then.stderr
+  # Of before the change and after it, as the config says now.
+  steps = [trained_lib.load(run, step) for step in (2, 4)]
+  for found in steps:
+    assert found.params.keys() >= {'layers', 'layer_2'}
+  assert trees.digest(layouts.looped(steps[0].params)) == before.digest
+  scored = _run('evaluate', f'--workdir={run}', '--config.baselines=False',
+                '--config.checkpoint=2')
+  assert not scored.returncode, scored.stderr
 
 
 def test_tfds_data_prepared_from_local_text_train_a_model(tmp_path):

@@ -26,7 +26,9 @@ from lmjax.core import changes
 from lmjax.core import config as config_lib
 from lmjax.core import digests
 from lmjax.core import errors
+from lmjax.core import layouts
 from lmjax.core import secrets
+from lmjax.core import trees
 from lmjax.training import step as step_lib
 from lmjax.training import stopping
 
@@ -212,6 +214,9 @@ class Checkpoints:
   ) -> Restored:
     """Returns a step, verified array by array.
 
+    Layers that were saved stacked are read as layers apart, and the other way
+    round, where the target has them so; see `layouts`.
+
     Args:
       target: A state (or its shapes) with the structure to restore into.
       step: A number, 'best' or 'latest'. If the best or latest step is damaged,
@@ -239,13 +244,16 @@ class Checkpoints:
 
   def _restore(self, target, step, check):
     wanted = jax.eval_shape(items_lib.of, target)
+    names = {name: trees.nested(trees.items(tree))
+             for name, tree in wanted.items()}
 
     def read(number):
       about = reading.about(self._directory, number)
-      _check_structure(number, about['arrays'], wanted)
+      _check_structure(number, about['arrays'], names)
       check(about)
       return about, _progress(number, about), {
-          name: reading.item(self._directory, number, name, about)
+          name: layouts.like(
+              reading.item(self._directory, number, name, about), names[name])
           for name in wanted}
 
     number, (about, progress, found), skipped = reading.first_sound(
@@ -272,7 +280,7 @@ class Checkpoints:
 
 def restore_params(
     directory: str | os.PathLike[str], step: int | str = 'best',
-    average: bool = True,
+    average: bool = True, like: Any = None,
 ) -> tuple[int, dict[str, Any]]:
   """Returns the parameters of a step, without a model or optimizer.
 
@@ -280,6 +288,8 @@ def restore_params(
     directory: The directory of `Checkpoints`; it need not be writable.
     step: A number, 'best' or 'latest', as in `Checkpoints.restore`.
     average: Whether to return the moving average if the run kept one.
+    like: Parameters, or their shapes, in whose layout of layers to return them,
+      see `layouts.like`; None keeps the layout in which they were saved.
 
   Returns:
     The number of the step, and its parameters as nested dicts of verified NumPy
@@ -296,7 +306,7 @@ def restore_params(
     return reading.item(directory, number, name, about)
 
   number, params, _ = reading.first_sound(directory, step, read)
-  return number, params
+  return number, layouts.like(params, like)
 
 
 def best_step(directory: str | os.PathLike[str]) -> int | None:
@@ -315,11 +325,26 @@ def _progress(step, about) -> stopping.Progress:
 
 
 def _check_structure(step, saved, wanted) -> None:
-  lines = [f'{name}/{line}' for name in sorted(saved | wanted)
-           for line in digests.differences(
-               saved.get(name, {}), wanted.get(name, {}))]
+  """Raises InputError unless what was saved is or becomes what is wanted."""
+  lines, moved = [], ''
+  for name in sorted(saved | wanted):
+    old, new = saved.get(name, {}), wanted.get(name, {})
+    tree = trees.nested(
+        (path, jax.ShapeDtypeStruct(tuple(leaf['shape']), leaf['dtype']))
+        for path, leaf in old.items())
+    if not layouts.alike(tree, new):
+      moved = ('\nOne of them has layers stacked (scan=True) that the other has '
+               'apart. If nothing else was changed, the state of this optimizer '
+               'cannot be converted: set scan to its saved value.')
+      try:
+        old = digests.kinds(jax.eval_shape(
+            lambda tree, new=new: layouts.like(tree, new), tree))
+      except errors.InputError as error:
+        lines.append(f'{name}: {error}')
+        continue
+    lines += [f'{name}/{line}' for line in digests.differences(old, new)]
   if lines:
     rest = f'\n  ... and {len(lines) - 5} more' if len(lines) > 5 else ''
     raise errors.InputError(
         f'Step {step} was saved by another model or optimizer (saved -> now):'
-        + ''.join(f'\n  {line}' for line in lines[:5]) + rest)
+        + ''.join(f'\n  {line}' for line in lines[:5]) + rest + moved)

@@ -26,17 +26,20 @@ class Rules:
     cosmetic: Fields that do not affect results.
     notes: Pairs of a field and a sentence that is printed when a change of the
       field is refused.
+    fitting: Fields, also below structural ones, for whose new value checkpoints
+      are converted where they do not fit as they are.
   """
   structural: tuple[str, ...] = ()
   cosmetic: tuple[str, ...] = ()
   notes: tuple[tuple[str, str], ...] = ()
+  fitting: tuple[str, ...] = ()
 
   def extended(self, structural: tuple[str, ...] = (),
                cosmetic: tuple[str, ...] = (),
                notes: tuple[tuple[str, str], ...] = ()) -> 'Rules':
     """Returns these rules with more fields and notes."""
     return Rules(self.structural + structural, self.cosmetic + cosmetic,
-                 self.notes + notes)
+                 self.notes + notes, self.fitting)
 
 
 def covered(field: str, names: Iterable[str]) -> bool:
@@ -64,11 +67,12 @@ def judge(where: str, changed: Changed, rules: Rules,
     InputError: If a difference is structural, or semantic and not accepted. The
       message has a table of these differences.
   """
+  fitting = {f for f in changed if covered(f, rules.fitting)}
   structural = {f: v for f, v in changed.items()
-                if covered(f, rules.structural)}
+                if f not in fitting and covered(f, rules.structural)}
   cosmetic = {f for f in changed if covered(f, rules.cosmetic)}
   semantic = {f: v for f, v in changed.items()
-              if f not in structural and f not in cosmetic
+              if f not in structural and f not in cosmetic | fitting
               and not covered(f, override)}
   if structural:
     raise errors.InputError(
@@ -84,7 +88,8 @@ def judge(where: str, changed: Changed, rules: Rules,
         f'{where} holds a run of another config or other data (saved -> now):'
         f'{table(semantic)}\nUse another --workdir, or the saved values; to '
         f'continue with the new ones: {flags}{notes}')
-  return {field: 'cosmetic' if field in cosmetic else 'override'
+  return {field: 'checkpoints fit' if field in fitting else
+          'cosmetic' if field in cosmetic else 'override'
           for field in changed}
 
 

@@ -28,6 +28,12 @@ def describe(tree: Any) -> Description:
               leaves.items(), _sha256s(leaves.values()))}
 
 
+def kinds(tree: Any) -> Description:
+  """Returns dtype and shape of each array of a tree, without its digest."""
+  return {path: {'dtype': str(leaf.dtype), 'shape': list(leaf.shape)}
+          for path, leaf in trees.items(tree)}
+
+
 def sha256(array: np.ndarray) -> str:
   """Returns the SHA-256 of an array's bytes in C order, as hex.
 
@@ -65,8 +71,7 @@ def differences(saved: Description, wanted: Any) -> Iterator[str]:
     wanted: A tree of arrays or their shapes.
   """
   old = {path: _kind(leaf) for path, leaf in saved.items()}
-  new = {path: _kind({'dtype': str(leaf.dtype), 'shape': leaf.shape})
-         for path, leaf in trees.items(wanted)}
+  new = {path: _kind(leaf) for path, leaf in kinds(wanted).items()}
   for path in sorted(old | new):
     if old.get(path) != new.get(path):
       yield f'{path}: {old.get(path, "absent")} -> {new.get(path, "absent")}'

@@ -10,6 +10,7 @@ from typing import Any
 import flax.linen as nn
 
 from lmjax import models
+from lmjax.models import cost
 from lmjax.checkpoints import store
 from lmjax.core import config as config_lib
 from lmjax.core import errors
@@ -84,7 +85,8 @@ def restore(run: directory.RunDir, config: Any, step: int | str) -> Pretrained:
   """Reads tokenizer and parameters of a run whose model's config is known."""
   tokenizer = tokenizer_lib.load(run.tokenizer)
   config = config.with_vocab(tokenizer.vocab_size)
-  step, params = store.restore_params(run.checkpoints, step)
+  step, params = store.restore_params(
+      run.checkpoints, step, like=cost.shapes(config))
   return Pretrained(config, tokenizer, config.build(), params, step)
 
 

@@ -207,7 +207,9 @@ class Started:
               'the same command continues from it.', file=sys.stderr)
       raise SystemExit(signals.EXIT_SAVED)
     with processes.in_turn('last checkpoint'):
-      return fitted, *store.restore_params(run.checkpoints, 'best')
+      # The best may be from before a start with another layout of layers.
+      return fitted, *store.restore_params(
+          run.checkpoints, 'best', like=fitted.state.params)
 
 
 def define_flags() -> Callable[[], Launch]:

@@ -13,6 +13,11 @@ from lmjax.training import stopping
 # Structural fields change the arrays of a checkpoint; cosmetic ones change only
 # logs, saves and placement. (On another mesh numbers differ by rounding.)
 CHANGES = changes.Rules(
+    # Of a model, or of a part of one that is a model of its own. Scanned layers
+    # round differently than looped ones, and draw other dropout.
+    fitting=tuple(
+        f'model.{part}{field}' for field in ('scan', 'remat')
+        for part in ('', 'trunk.', 'generator.', 'discriminator.')),
     structural=(
         'optimizer.kind', 'optimizer.freeze', 'optimizer.moments',
         'training.ema_decay', 'training.average', 'training.guard.spike.kind',

@@ -14,6 +14,8 @@ from lmjax.checkpoints import store
 from lmjax.checkpoints import writing
 from lmjax.core import digests
 from lmjax.core import errors
+from lmjax.core import layouts
+from lmjax.core import trees
 from lmjax.parallel import strategy
 from lmjax.testing import faults
 from lmjax.training import step
@@ -172,6 +174,43 @@ def test_another_structure_is_refused_with_its_paths(toy, tmp_path):
     other.params['head']['half'] = jnp.zeros((3,), jnp.float32)
     with pytest.raises(errors.InputError, match='bfloat16'):
       saved.restore(other)
+
+
+def parted(toy, optimizer, **options):
+  """Returns the toy's state with its layers apart."""
+  params = {'side': {'stack': toy.params}}
+  apart = {'side': {'stack': layouts.looped(toy.params)}}
+  return [step.init_state(each, optimizer, 5, **options)
+          for each in (params, apart)]
+
+
+def test_layers_are_read_stacked_or_apart_as_the_target_has_them(
+    toy, tmp_path):
+  """Moments and averages go with the parameters; keys and counts stay."""
+  optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.1))
+  stacked, apart = parted(toy, optimizer, ema=True)
+  filled = [jax.tree.map(
+      lambda leaf: leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+      else leaf + 2, each) for each in (stacked, apart)]
+  for i, (one, other, target) in enumerate(zip(
+      filled, filled[::-1], (apart, stacked))):
+    with store.Checkpoints(tmp_path / str(i)) as saved:
+      saved.save(3, one)
+      found = saved.restore_latest(jax.eval_shape(lambda x: x, target))
+    same(found.state, other)
+    _, params = store.restore_params(tmp_path / str(i), like=target.params)
+    assert trees.digest(params) == trees.digest(other.params)
+
+
+def test_state_that_measures_stacked_layers_as_one_is_refused(toy, tmp_path):
+  factored = [parted(toy, optax.adafactor(0.1, min_dim_size_to_factor=size))
+              for size in (4, 128)]
+  for i, (one, other) in enumerate(
+      pair[::way] for pair in factored for way in (1, -1)):
+    with store.Checkpoints(tmp_path / str(i)) as saved:
+      saved.save(3, one)
+      with pytest.raises(errors.InputError, match='set scan to its saved value'):
+        saved.restore_latest(other)
 
 
 def test_progress_of_another_version_is_an_input_error(

@@ -6,7 +6,8 @@ from lmjax.core import errors
 
 RULES = changes.Rules(
     structural=('model', 'optimizer.kind'), cosmetic=('log', 'model.name'),
-    notes=(('seed', 'Seeds are in the checkpoint.'),))
+    notes=(('seed', 'Seeds are in the checkpoint.'),),
+    fitting=('model.scan',))
 
 
 def _refused(changed, override=()):
@@ -46,6 +47,15 @@ def test_cosmetic_differences_are_accepted_unless_structural():
   assert changes.judge('', {'log.every': (1, 2)}, RULES) == {
       'log.every': 'cosmetic'}
   assert 'model.name' in _refused({'model.name': ('a', 'b')})
+
+
+def test_what_checkpoints_fit_passes_although_its_parent_is_structural():
+  changed = {'model.scan': (False, True)}
+  assert changes.judge('', changed, RULES) == {
+      'model.scan': 'checkpoints fit'}
+  assert 'model.scan' not in _refused(changed | {'model.width': (1, 2)})
+  assert changes.judge('', changed, RULES.extended(('other',))) == {
+      'model.scan': 'checkpoints fit'}
 
 
 def test_a_name_covers_only_the_fields_below_it():

@@ -1,4 +1,6 @@
 """The model of a run is read back without the rest of it."""
+import dataclasses
+import json
 
 import optax
 import pytest
@@ -6,6 +8,7 @@ import pytest
 from lmjax.checkpoints import store
 from lmjax.core import config as config_lib
 from lmjax.core import errors
+from lmjax.core import layouts
 from lmjax.core import trees
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
@@ -40,6 +43,22 @@ def test_model_tokenizer_and_parameters_are_read(workdir):
   assert found.step == 3
   assert found.config.vocab_size == found.tokenizer.vocab_size == 258
   assert trees.digest(found.params) == trees.digest(params)
+
+
+def test_layers_are_stacked_as_the_config_says(workdir):
+  """A run that went on with another `scan` has older checkpoints as well."""
+  path, params = workdir
+  config = json.loads((path / 'config.json').read_text())
+  config['model']['scan'] = True
+  (path / 'config.json').write_text(json.dumps(config))
+  found = runs.load(path)
+  assert found.params.keys() >= {'layers'}
+  assert trees.digest(layouts.looped(found.params)) == trees.digest(params)
+  ids = np.arange(6)[None]
+  looped = dataclasses.replace(found.config, scan=False).build()
+  np.testing.assert_allclose(
+      found.model.apply({'params': found.params}, ids)[0],
+      looped.apply({'params': params}, ids)[0], atol=1e-5)
 
 
 @pytest.mark.parametrize('text, told', [

@@ -1,17 +1,22 @@
 """Starting a run, and the starts that are refused."""
 import dataclasses
+import shutil
 
 from absl import flags
 import jax
 import numpy as np
 import pytest
 
+from lmjax.checkpoints import store
 from lmjax.core import errors
+from lmjax.core import layouts
+from lmjax.core import trees
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models.presets import decoders
+from lmjax.nn import pattern
 from lmjax.recipes import prepared
 from lmjax.run import launch
 from lmjax.run import skips
@@ -188,3 +193,51 @@ def test_changed_data_are_detected_by_the_checkpoint_too(config, tmp_path):
   (tmp_path / 'config.json').unlink()  # As if the folder had been copied.
   with pytest.raises(errors.InputError, match='seed: 0 -> 5'):
     begin(other, tmp_path)
+
+
+def test_a_run_goes_on_with_layers_scanned_or_looped_and_remat(
+    config, tmp_path, capsys):
+  """Parameters, moments and averages are converted to the bit."""
+  given = dataclasses.replace(
+      config, model=decoders.gpt2(8, 3, 2, vocab_size=None, context=16),
+      training=dataclasses.replace(
+          config.training, ema_decay=0.5, log_every=1))
+  assert given.model.pattern is None
+  given = dataclasses.replace(given, model=dataclasses.replace(
+      given.model, pattern=pattern.LocalGlobal(4, every=2)))
+  half = dataclasses.replace(
+      given, training=dataclasses.replace(given.training, steps=4))
+  other = dataclasses.replace(given, model=dataclasses.replace(
+      given.model, scan=True, remat='full'))
+  longer = launch.Launch(override=('training.steps',))
+  whole, _, _ = begin(given, tmp_path / 'whole')
+  begin(half, tmp_path / 'run')
+  shutil.copytree(tmp_path / 'run', tmp_path / 'back')
+  stopped, _, _ = begin(other, tmp_path / 'run', longer)
+  told = capsys.readouterr().err
+  assert 'model.scan: False -> True (checkpoints fit)' in told
+  assert stopped.state.params.keys() >= {'layers', 'layer_2'}
+  for name in 'params', 'ema':
+    one, many = (getattr(each.state, name) for each in (whole, stopped))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(
+        a, b, rtol=1e-4, atol=1e-6), one, layouts.looped(many))
+  losses = [[row['loss'] for row in rows(tmp_path / name / 'metrics.jsonl')]
+            for name in ('whole', 'run')]
+  assert len(losses[0]) == 8
+  np.testing.assert_allclose(*losses, rtol=1e-5)
+
+  # The best of the run is from before a start that changes nothing else.
+  _, step, params = begin(given, tmp_path / 'run', longer)
+  assert step == 8
+  assert trees.digest(params) == trees.digest(
+      layouts.looped(stopped.state.ema))
+
+  # What is read of step 4 is what was saved, in either layout.
+  target = jax.eval_shape(lambda: stopped.state)
+  saved = store.Checkpoints(tmp_path / 'back/checkpoints')
+  found = saved.restore_latest(target).state
+  again = saved.restore_latest(jax.eval_shape(lambda: whole.state)).state
+  for name in 'params', 'ema', 'opt_state':
+    assert trees.digest(layouts.looped(trees.nested(trees.items(
+        getattr(found, name))))) == trees.digest(
+            trees.nested(trees.items(getattr(again, name))))

@@ -2,6 +2,7 @@
 from typing import Any
 
 from lmjax.core import errors
+from lmjax.core import layouts
 from lmjax.core import trees
 from lmjax.models import cost
 
@@ -11,13 +12,14 @@ def warm_start(params: Any, pretrained: Any, backbone: Any) -> Any:
 
   Args:
     params: The model's own; the head's are kept of them.
-    pretrained: The backbone's. An untied output layer finds no use here.
+    pretrained: The backbone's, its layers stacked or apart. An untied output
+      layer finds no use here.
     backbone: The backbone's config, with its vocabulary.
 
   Raises:
     InputError: If a parameter is missing, or has another shape.
   """
-  found = dict(trees.items(pretrained))
+  found = dict(trees.items(layouts.like(pretrained, params)))
   own = {path for path, _ in trees.items(cost.shapes(backbone))}
 
   def take(path, leaf):

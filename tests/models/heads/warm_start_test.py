@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.core import layouts
 from lmjax.core import trees
 from lmjax.models import cost
 from lmjax.models.heads import pooled
@@ -26,6 +27,20 @@ def test_the_backbone_is_the_pretrained_one_and_the_head_stays():
   theirs, ours = (dict(trees.items(x)) for x in (pretrained, PARAMS))
   for path, leaf in trees.items(warm):
     assert leaf is (ours if path.startswith('classes/') else theirs)[path]
+
+
+def test_layers_stacked_in_pretraining_are_taken_apart_and_back():
+  scanned = dataclasses.replace(TINY, scan=True)
+  for backbone, other in (TINY, scanned), (scanned, TINY):
+    params = hot.hot_params(jax.eval_shape(
+        pooled.PooledConfig().build(backbone, 3).init, jax.random.key(0), ROW,
+        ROW, ROW)['params'])
+    pretrained = hot.hot_params(cost.shapes(other), seed=5)
+    warm = warm_start.warm_start(params, pretrained, backbone)
+    assert trees.digest(warm['classes']) == trees.digest(params['classes'])
+    body = {name: warm[name] for name in warm if name != 'classes'}
+    assert trees.digest(layouts.looped(body)) == trees.digest(
+        layouts.looped(pretrained))
 
 
 def test_warm_start_says_what_does_not_fit():
