@@ -116,7 +116,7 @@ def test_layers_that_differ_are_counted_separately():
   """A wider MLP first, then a local and a global layer twice over."""
   small = CONFIG.model.block
   wide = dataclasses.replace(small, mlp=dataclasses.replace(
-      small.mlp, hidden=512))
+      small.mlp, hidden=256))
   grouped = dataclasses.replace(small, mixer=dataclasses.replace(
       small.mixer, num_kv_heads=4))
   layers = dict(num_layers=5, pattern=pattern.Periodic(
@@ -125,7 +125,7 @@ def test_layers_that_differ_are_counted_separately():
   found = planned('fsdp:2', **layers)
   assert found.model_flops == planned(scan=False, **layers).model_flops
   # The largest layer whole, and the next.
-  kernels = 64 * (64 + 2 * 32 + 64) + 3 * 64 * 512
+  kernels = 64 * (64 + 2 * 32 + 64) + 3 * 64 * 256
   assert found.memory['gathered'] == 2 * 4 * (kernels + 2 * 64)
   size = 4 * trees.count(cost.shapes(dataclasses.replace(
       CONFIG.model, **layers)))
