@@ -3,6 +3,7 @@ import dataclasses
 import json
 
 import optax
+import numpy as np
 import pytest
 
 from lmjax.checkpoints import store
