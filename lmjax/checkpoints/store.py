@@ -333,9 +333,9 @@ def _check_structure(step, saved, wanted) -> None:
         (path, jax.ShapeDtypeStruct(tuple(leaf['shape']), leaf['dtype']))
         for path, leaf in old.items())
     if not layouts.alike(tree, new):
-      moved = ('\nOne of them has layers stacked (scan=True) that the other has '
-               'apart. If nothing else was changed, the state of this optimizer '
-               'cannot be converted: set scan to its saved value.')
+      moved = ('\nOne of them has layers stacked (scan=True) that the other '
+               'has apart. If nothing else was changed, the state of this '
+               'optimizer cannot be converted: set scan to its saved value.')
       try:
         old = digests.kinds(jax.eval_shape(
             lambda tree, new=new: layouts.like(tree, new), tree))
