@@ -9,10 +9,10 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.data import continuous
 from lmjax.data import corruption as corruption_lib
+from lmjax.data import documents as documents_lib
 from lmjax.data import packing as packing_lib
 from lmjax.data import pairs
 from lmjax.data import text as text_lib
-from lmjax.data.text import documents as documents_lib
 from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data import token_store as store_lib

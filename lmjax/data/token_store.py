@@ -24,7 +24,7 @@ from lmjax.core import errors
 from lmjax.core import safe_paths
 from lmjax.core import secrets
 from lmjax.core import strict_json
-from lmjax.data.text import documents as documents_lib
+from lmjax.data import documents as documents_lib
 from lmjax.data.tokenizers import vocabulary
 
 _VERSION = 3  # Version of the files; stores of other versions are rebuilt.

@@ -15,7 +15,7 @@ from lmjax.core import atomic
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.core import trees
-from lmjax.data.text import documents
+from lmjax.data import documents
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax import experiment
 from lmjax.interop import runs

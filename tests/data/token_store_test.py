@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.data.text import documents as documents_lib
+from lmjax.data import documents as documents_lib
 from lmjax.data.text import sources
 from lmjax.data import token_store as store_lib
 from lmjax.data.tokenizers import symbols
@@ -105,9 +105,9 @@ def test_processes_build_the_same_store_once(tmp_path):
 
 DIES = """
 import os, signal, sys
-from lmjax.data import token_store
-from lmjax.data.text import documents
+from lmjax.data import documents
 from lmjax.data.text import sources
+from lmjax.data import token_store
 from lmjax.data.tokenizers import symbols
 
 class Dying(documents.Source):

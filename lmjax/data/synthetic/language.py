@@ -15,7 +15,7 @@ import numpy as np
 
 from lmjax.core import config
 from lmjax.core import errors
-from lmjax.data.text import documents
+from lmjax.data import documents
 from lmjax.data.tokenizers import vocabulary
 
 LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from lmjax.core import config
 from lmjax.core import errors
+from lmjax.data import documents
 from lmjax.data.text import corpora
-from lmjax.data.text import documents
 from lmjax.data.text import files
 from lmjax.data.text import json_lines
 

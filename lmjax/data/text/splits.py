@@ -6,8 +6,8 @@ import hashlib
 from typing import Any
 
 from lmjax.core import errors
+from lmjax.data import documents
 from lmjax.data import text as text_lib
-from lmjax.data.text import documents
 
 NAMES = ('train', 'valid', 'test')
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lmjax.core import config
 from lmjax.core import errors
-from lmjax.data.text import documents
+from lmjax.data import documents
 from lmjax.data.text import files
 
 _ROWS = 1024  # Rows read at a time, ten times faster than one by one.

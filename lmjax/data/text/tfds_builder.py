@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow_datasets
 
 from lmjax.core import errors
-from lmjax.data.text import documents
+from lmjax.data import documents
 
 _VERSION = '1.0.0'
 

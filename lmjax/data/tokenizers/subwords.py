@@ -18,7 +18,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core import safe_paths
-from lmjax.data.text import documents as documents_lib
+from lmjax.data import documents as documents_lib
 from lmjax.data.tokenizers import vocabulary
 
 _FILE = 'tokenizer.model'

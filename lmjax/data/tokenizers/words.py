@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lmjax.core import errors
-from lmjax.data.text import documents as documents_lib
+from lmjax.data import documents as documents_lib
 from lmjax.data.tokenizers import vocabulary
 
 _LINE_END = '\n'  # A word, called <eos> in the literature.

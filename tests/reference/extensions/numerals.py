@@ -2,7 +2,7 @@
 from collections.abc import Iterator
 import dataclasses
 
-from lmjax.data.text import documents
+from lmjax.data import documents
 
 
 @dataclasses.dataclass(frozen=True)

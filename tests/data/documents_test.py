@@ -4,7 +4,7 @@ import collections
 import pytest
 
 from lmjax.core import errors
-from lmjax.data.text import documents
+from lmjax.data import documents
 from lmjax.data.text import sources
 
 
