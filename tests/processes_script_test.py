@@ -1,5 +1,6 @@
 """Runs of several real processes: as one process, and as one against faults."""
 import contextlib
+import os
 import pathlib
 import signal
 import socket
@@ -22,6 +23,8 @@ SIZE = (
     '--config.model.num_layers=1', '--config.optimizer.schedule.warmup=0',
     '--config.training.steps=8', '--config.training.eval_every=4',
     '--config.training.log_every=2', '--config.samples.prompts=()')
+# As in conftest.py: compiling would take longer than running.
+FASTER_TO_COMPILE = {'JAX_DISABLE_MOST_OPTIMIZATIONS': 'true'}
 FOUR = '--parallel=mesh', '--mesh=fsdp:2,tensor:2'
 
 
@@ -45,8 +48,9 @@ def started(count, workdir, *flags, devices=4, each=lambda index: ()):
          count == 1 else (f'--coordinator=127.0.0.1:{port}',
          f'--num_processes={count}', f'--process_id={index}'))],
         env={'PATH': '/usr/bin:/bin', 'HOME': '/tmp', 'PYTHONPATH': str(ROOT),
-             'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': (
-                 f'--xla_force_host_platform_device_count={devices // count}')
+             'JAX_PLATFORMS': 'cpu', **FASTER_TO_COMPILE, 'XLA_FLAGS': (
+                 os.environ.get('XLA_FLAGS', '') +
+                 f' --xla_force_host_platform_device_count={devices // count}')
              })) for index in range(count)]
 
 
