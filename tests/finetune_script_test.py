@@ -353,6 +353,7 @@ def test_flags_train_tasks_together_and_a_stopped_run_goes_on(tmp_path):
   assert [row['step'] for row in kept if 'valid/has/accuracy' in row] == [3, 5]
 
 
+@pytest.mark.slow
 def test_from_a_run_only_what_matches_trains(pretrained, tmp_path):
   config = dataclasses.replace(
       CONFIG, init=str(pretrained), train_only=('layer_1/', 'classes/'),

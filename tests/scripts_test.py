@@ -138,6 +138,7 @@ def test_a_run_goes_on_with_scanned_layers_and_is_read(tmp_path):
   assert not scored.returncode, scored.stderr
 
 
+@pytest.mark.slow
 def test_tfds_data_prepared_from_local_text_train_a_model(tmp_path):
   config = tiny(tmp_path)
   name = tfds_builder.prepare(

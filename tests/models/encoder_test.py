@@ -59,7 +59,8 @@ def params_of(config):
           'params'])
 
 
-@pytest.fixture(scope='module', params=STYLES)
+@pytest.fixture(scope='module', params=[
+    'bert', 'modern', pytest.param('albert', marks=pytest.mark.slow)])
 def styled(request):
   """A config and its parameters."""
   config = STYLES[request.param]

@@ -183,6 +183,7 @@ def test_the_compiled_program_takes_less_memory():
   assert at_once >= logits > 2 * in_chunks
 
 
+@pytest.mark.slow
 def test_a_step_by_devices_and_by_microbatches_is_the_plain_one():
   model, params = model_and_params()
   optimizer = sgd.SGD(learning_rate=0.1).build(params, 3)

@@ -129,6 +129,7 @@ def test_unsupervised_reads_each_text_twice_under_other_dropout(params):
   assert off['loss'].total == run(params, batch)['loss'].total
 
 
+@pytest.mark.slow
 def test_eight_devices_share_negatives_and_gradients(params):
   objective = contrastive.SimCSE(temperature=0.3, axis='devices').build(MODEL)
   optimizer = optax.sgd(1.0)  # The update is the gradient.

@@ -36,7 +36,9 @@ def test_pmap_equals_one_device(toy, microbatches):
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize('count, microbatches', [(2, 1), (8, 1), (4, 2)])
+@pytest.mark.parametrize('count, microbatches', [
+    (4, 2), *(pytest.param(count, 1, marks=pytest.mark.slow)
+              for count in (2, 8))])
 def test_pmap_draws_the_dropout_of_one_device(toy, count, microbatches):
   def losses(strategy):
     optimizer = sgd.SGD(learning_rate=0.1).build(toy.params, 3)

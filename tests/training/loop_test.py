@@ -83,7 +83,8 @@ def test_numbers_do_not_depend_on_how_it_runs(toy):
         (plain.params, plain.ema), (other.params, other.ema))
 
 
-@pytest.mark.parametrize('parallel', ['jit', 'pmap'])
+@pytest.mark.parametrize(
+    'parallel', ['jit', pytest.param('pmap', marks=pytest.mark.slow)])
 def test_a_run_continues_bit_for_bit(toy, tmp_path, parallel):
   settings = dict(objective=toy.dropout_objective, ema_decay=0.9, save_every=4,
                   log_every=3, parallel=parallel)
@@ -192,7 +193,8 @@ class Interrupts:
     return None if self.after > 0 else 'SIGTERM'
 
 
-@pytest.mark.parametrize('after', [2, 4, 7])
+@pytest.mark.parametrize('after', [
+    2, *(pytest.param(after, marks=pytest.mark.slow) for after in (4, 7))])
 def test_an_interrupted_run_is_saved_where_it_is(toy, tmp_path, after):
   settings = dict(
       objective=toy.dropout_objective, log_every=3, save_every=4, eval_every=4,

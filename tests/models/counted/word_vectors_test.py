@@ -1,7 +1,6 @@
 """Word vectors: counts and losses by loops, and what they converge to."""
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -22,7 +21,8 @@ def topics():
 
 @pytest.mark.parametrize('config', [
     word_vectors.SkipGram(subsample=None, **SMALL),
-    word_vectors.CBOW(subsample=0.5, **SMALL),
+    pytest.param(
+        word_vectors.CBOW(subsample=0.5, **SMALL), marks=pytest.mark.slow),
     word_vectors.GloVe(**SMALL | dict(epochs=150))],
                          ids=lambda config: type(config).__name__)
 def test_tokens_of_a_topic_come_to_lie_together(config):

@@ -72,8 +72,8 @@ slowly = functools.partial(pytest.param, marks=pytest.mark.slow)
     slowly('data:2,tensor:2'), slowly('sequence:4'),
     'data:2,sequence:2,tensor:2'])
 @pytest.mark.parametrize('mask, options', [
-    (packed(), {}), (packed(causal=False), {}),
-    (masks.of_length(T), dict(softcap=5.0, scale=0.3)),
+    (packed(), {}), slowly(packed(causal=False), {}),
+    slowly(masks.of_length(T), dict(softcap=5.0, scale=0.3)),
     (packed().replace(window=4), {})],
     ids=['packed', 'both ways', 'one row for all', 'window'])
 def test_equals_plain(sizes, mask, options):
