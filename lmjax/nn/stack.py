@@ -30,8 +30,8 @@ class Stack(nn.Module):
   Looped, layer i owns the parameters `layer_i/...`. Scanned, the layers of the
   arrangement's period are under `layers/...` with a leading axis, the
   repetitions, so that compile time does not grow with L: under `layers/...`
-  itself where a period is one layer, or else under `layers/place_j/...` for the
-  j-th layer of a period. Layers apart and left over are `layer_i/...` as in a
+  itself where a period is one layer, or else under `layers/place_j/...` for
+  layer j of a period. Layers apart and left over are `layer_i/...` as in a
   loop. Shared, there is one `layer_0/...` that is applied L times, either way.
 
   `core.layouts` converts parameters from one form to the other.
@@ -60,18 +60,16 @@ class Stack(nn.Module):
     arrangement, caches = self.arrangement, []
     for layer, module in self._modules():
       before = None if cache is None else cache[len(caches)]
-      if layer is not None:
-        bias = arrangement.bias(layer, bias_BNTS)
-        x_BTD, after = module(x_BTD, before, mask, bias, index, train)
-      elif self._divided():
-        x_BTD, after = self._pipelined(x_BTD, (mask, bias_BNTS), train), None
+      bias = bias_BNTS if layer is None else arrangement.bias(layer, bias_BNTS)
+      if layer is None and self._divided():
+        x_BTD, after = self._pipelined(x_BTD, (mask, bias), train), None
       else:
-        x_BTD, after = module(x_BTD, before, mask, bias_BNTS, index, train)
+        x_BTD, after = module(x_BTD, before, mask, bias, index, train)
       caches.append(after)
     return x_BTD, None if cache is None else tuple(caches)
 
   def _modules(self):
-    """Returns (layer, module) in order; the scanned one is of no one layer."""
+    """Returns (layer, module) in order; the layer is None for all scanned."""
     arrangement = self.arrangement
     layers = arrangement.layers
     if self.shared and not self.scan:

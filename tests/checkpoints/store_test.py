@@ -209,7 +209,7 @@ def test_state_that_measures_stacked_layers_as_one_is_refused(toy, tmp_path):
       pair[::way] for pair in factored for way in (1, -1)):
     with store.Checkpoints(tmp_path / str(i)) as saved:
       saved.save(3, one)
-      with pytest.raises(errors.InputError, match='set scan to its saved value'):
+      with pytest.raises(errors.InputError, match='set scan to its saved'):
         saved.restore_latest(other)
 
 

@@ -107,8 +107,8 @@ def test_every_block_is_changed():
   config = decoder.DecoderConfig(num_layers=5, pattern=pattern.Periodic(
       first=(pattern.Layer(block.PostNorm()),),
       period=(pattern.Layer(), pattern.Layer(block.PreNorm(ssm.SSMConfig())))))
-  for how in (config.pattern, pattern.LocalGlobal(5, first=config.pattern.first),
-              None):
+  local = pattern.LocalGlobal(5, first=config.pattern.first)
+  for how in config.pattern, local, None:
     changed = pattern.with_blocks(
         dataclasses.replace(config, pattern=how), drop)
     assert {layer.block.dropout for layer in changed.arrangement.layers} == {

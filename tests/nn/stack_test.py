@@ -164,14 +164,11 @@ def test_parameters_are_named_by_layer_or_by_place_in_a_period(params):
 def local_global(x_TD, params, num_layers):
   """A layer apart without positions, then local, local, global ..., by hand."""
   for i in range(num_layers):
-    layer, turn = params[f'layer_{i}'], None
-    local = i and i % 3
-    if i:
-      turn = turns.rotate
+    layer, local = params[f'layer_{i}'], i % 3 != 0
     theta = 50.0 if local else 9.0
     def heads(name, x_TD):
       x_TNH = blocks.dense(x_TD, layer['mixer'][name]).reshape(6, -1, 4)
-      if turn and name != 'value':
+      if i and name != 'value':
         x_TNH = np.array([[turns.rotate(head, t, [1.0, theta ** -0.5])
                            for head in row] for t, row in enumerate(x_TNH)])
       return x_TNH[None]
