@@ -213,8 +213,9 @@ def dropping(config):
           mlp=dataclasses.replace(block.mlp, dropout=0.2))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('config, mesh, microbatches', [
-    pytest.param(ROOMY, 'expert:2,fsdp:2,tensor:2', 2, marks=pytest.mark.slow),
+    (ROOMY, 'expert:2,fsdp:2,tensor:2', 2),
     (DEEP, 'stage:2,sequence:2', 4)], ids=['expert', 'stage'])
 def test_dropout_is_the_same_on_new_axes(config, mesh, microbatches):
   agrees(dropping(config), [mesh], 2, microbatches)
