@@ -45,6 +45,8 @@ class _Array:
     (ValueError('DATA_LOSS: Error opening "zarr" driver'), False),
     (KeyError('a bug'), True)])
 def test_arrays_that_nobody_waits_for_are_dropped(caplog, error, is_shown):
+  gc.collect()  # Reports what earlier tests left behind.
+  caplog.clear()
   logger = logging.getLogger('asyncio')
   logger.addFilter(stragglers.is_news)
   try:
