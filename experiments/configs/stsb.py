@@ -8,8 +8,8 @@ Takes 62 s of processor time on an Intel Xeon. Test correlations, times 100:
 Pearson 61.7 (61.5, 61.1, 62.5 with seeds 0, 1, 2; the standard error of each is
 1.6), Spearman 60.9 (61.1, 60.1, 61.5; of each 1.8). Ridge regression on shared
 n-grams is better, with 67.6 and 66.3: from these pairs alone, the model cannot
-learn which different words mean the same. Published: about 61 for averaged GloVe
-vectors, about 85 for a fine-tuned BERT-base.
+learn which different words mean the same. Published: about 61 for averaged
+GloVe vectors, about 85 for a fine-tuned BERT-base.
 
 The two sentences are read apart: a model that reads them as one row would have
 to learn from these few pairs which words to compare.
