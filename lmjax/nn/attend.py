@@ -1,7 +1,7 @@
-"""Scaled dot-product attention: one signature, an implementation a platform.
+"""Scaled dot-product attention: one signature, one implementation per platform.
 
-Every implementation has the signature of `plain`, so a model can be handed any
-of them, or a researcher's own: `config.build(attend=my_attend)`.
+Every implementation has the signature of `plain`, so a model can use any of
+them, or your own: `config.build(attend=my_attend)`.
 """
 import functools
 
@@ -17,20 +17,21 @@ from lmjax.nn import masks
 
 def best(q_BTNH, k_BSKH, v_BSKH, mask, *, platform: str | None = None,
          **options) -> jax.Array:
-  """Attends by the fastest implementation that is right for the platform.
+  """Attends with the fastest implementation that supports the arguments.
 
-  Same arguments and result as `plain`. A GPU takes cuDNN's fused kernel and a
-  TPU splash attention where dtype, sizes and options allow, a CPU skips most of
-  what causal order hides; all else is plain. On a mesh each device does so for
-  its rows and heads, or its tokens: see `divided`.
+  The arguments and the result are the same as for `plain`. A GPU uses cuDNN's
+  fused kernel and a TPU uses splash attention where dtype, sizes and options
+  allow it. A CPU skips most of the logits that causal order masks. All other
+  cases use `plain`. On a mesh each device attends for its own rows and heads,
+  or its own tokens: see `divided`.
 
   Args:
-    q_BTNH: See `plain`, as for all that follows.
-    k_BSKH: See there.
-    v_BSKH: See there.
-    mask: See there.
-    platform: 'cpu', 'gpu' or 'tpu'; None: the one it runs on.
-    **options: See there.
+    q_BTNH: Queries, as in `plain`.
+    k_BSKH: Keys.
+    v_BSKH: Values.
+    mask: Which keys each query may see.
+    platform: 'cpu', 'gpu' or 'tpu'; None means the default backend.
+    **options: The other arguments of `plain`.
   """
   return divided.attention(
       functools.partial(_best, platform), q_BTNH, k_BSKH, v_BSKH, mask,
@@ -57,14 +58,15 @@ def plain(
     dropout: float = 0.0,
     dropout_rng: jax.Array | None = None,
 ) -> jax.Array:
-  """Attends from T queries to S keys by two matrix products and a softmax.
+  """Attends from T queries to S keys with two matrix products and a softmax.
 
   Args:
     q_BTNH: Queries, N heads of size H.
-    k_BSKH: Keys, K heads with K dividing N: N is multi-head, 1 multi-query.
+    k_BSKH: Keys. K heads, where K divides N: K = N is multi-head attention,
+      K = 1 is multi-query attention.
     v_BSKH: Values.
-    mask: Which keys each query may see. A query that sees none gets some
-      finite average, which no loss should count.
+    mask: Which keys each query may see. A query that sees no key gets an
+      arbitrary finite average, so the loss should not count it.
     bias_BNTS: Added to the logits; its B may be 1.
     scale: Multiplier on the logits; by default H ** -0.5.
     softcap: If given, logits become softcap * tanh(logits / softcap).
@@ -73,7 +75,7 @@ def plain(
 
   Returns:
     The values averaged by attention, `out_BTNH`, in the dtype of the values.
-    Logits and softmax are float32 whatever the operands are.
+    Logits and softmax are float32, whatever the dtype of the operands.
 
   References:
     Vaswani et al., Attention Is All You Need, arXiv:1706.03762, eq. 1;
@@ -83,8 +85,8 @@ def plain(
   if d.N % d.K:
     raise ValueError(f'{d.N} query heads do not divide into {d.K} key heads.')
   logits_BKGTS = _logits(q_BTNH, k_BSKH, mask, bias_BNTS, scale, softcap)
-  # The softmax's division waits until after the second product, where there
-  # are H numbers a query instead of S, forward and backward.
+  # We divide by the softmax's sum after the second product, where each query
+  # has H numbers instead of S, in the forward and the backward pass.
   largest_BKGT1 = jax.lax.stop_gradient(
       jnp.max(logits_BKGTS, axis=-1, keepdims=True))
   weights_BKGTS = jnp.exp(logits_BKGTS - largest_BKGT1)
@@ -103,9 +105,9 @@ def plain(
 
 def weights(q_BTNH, k_BSKH, mask, *, bias_BNTS=None, scale=None, softcap=None
             ) -> jax.Array:
-  """Returns what `plain` averages by, float32 `weights_BNTS`, for who asks.
+  """Returns the attention weights of `plain`, float32 `weights_BNTS`.
 
-  Arguments as there.
+  The arguments are the same as for `plain`.
   """
   logits_BKGTS = _logits(q_BTNH, k_BSKH, mask, bias_BNTS, scale, softcap)
   shape = (len(q_BTNH), q_BTNH.shape[2], *logits_BKGTS.shape[3:])
@@ -113,7 +115,7 @@ def weights(q_BTNH, k_BSKH, mask, *, bias_BNTS=None, scale=None, softcap=None
 
 
 def averaged(weights_BNTS: jax.Array, v_BSKH: jax.Array) -> jax.Array:
-  """Returns values averaged by given weights, `out_BTNH`."""
+  """Returns the average of the values under given weights, `out_BTNH`."""
   v_BSNH = jnp.repeat(
       v_BSKH, weights_BNTS.shape[1] // v_BSKH.shape[2], axis=2)
   return jnp.einsum('BNTS,BSNH->BTNH', weights_BNTS, v_BSNH,
@@ -121,12 +123,13 @@ def averaged(weights_BNTS: jax.Array, v_BSKH: jax.Array) -> jax.Array:
 
 
 def _logits(q_BTNH, k_BSKH, mask, bias_BNTS, scale, softcap):
-  """Returns the logits of `plain`, float32, lowest where nothing is seen."""
+  """Returns the float32 logits of `plain`; masked ones have the lowest value.
+  """
   d = shapes.bind(q_BTNH=q_BTNH, k_BSKH=k_BSKH)
   q_BTNH = q_BTNH * jnp.asarray(
       d.H**-0.5 if scale is None else scale, q_BTNH.dtype)
-  # Batch axes lead and T comes last but one, as in the logits: in any other
-  # order XLA transposes what is T times S large.
+  # Batch axes come first and T comes second to last, as in the logits: with
+  # any other order XLA transposes an array of size T * S.
   q_BKGTH = jnp.moveaxis(
       q_BTNH.reshape(d.B, d.T, d.K, d.N // d.K, d.H), 1, 3)
   logits_BKGTS = jnp.einsum('BKGTH,BSKH->BKGTS', q_BKGTH, k_BSKH,
@@ -142,10 +145,11 @@ def _logits(q_BTNH, k_BSKH, mask, bias_BNTS, scale, softcap):
 
 def blocked(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, dropout_rng=None,
             blocks=4, **options) -> jax.Array:
-  """Attends a quarter of the queries at a time, to no key that lies after it.
+  """Attends one block of queries at a time, only to keys up to its last query.
 
-  Arguments and result as in `plain`, of which it skips 3/8 of the work. Only
-  for a causal mask over the tokens themselves (`mask.square`).
+  The arguments and the result are the same as for `plain`. With 4 blocks this
+  skips 3/8 of the work. The mask must be causal and over the tokens themselves
+  (`mask.square`).
   """
   length, out = q_BTNH.shape[1], []
   size = -(-length // blocks)
@@ -165,8 +169,8 @@ def blocked(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, dropout_rng=None,
 
 def cudnn(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, scale=None,
           softcap=None, dropout=0.0, dropout_rng=None) -> jax.Array:
-  """Attends by cuDNN's fused kernel; arguments and result as in `plain`."""
-  del softcap, dropout, dropout_rng  # `_cudnn_able` admits none of them.
+  """Attends with cuDNN's fused kernel; same arguments and result as `plain`."""
+  del softcap, dropout, dropout_rng  # `_cudnn_able` refuses all of these.
   by_index = _by_index(mask)
 
   def attend(operands, mask_B1TS):
@@ -182,11 +186,12 @@ def cudnn(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, scale=None,
 
 
 def _one_at_a_time(function):
-  """Returns `function(operands, rest)`, which `vmap` calls in a loop.
+  """Returns a version of `function(operands, rest)` that `vmap` loops over.
 
-  JAX's rule for a batch of cuDNN's kernels takes no mask that heads share. Of
-  stages, which are a batch, each device has one: its loop has one turn. The
-  backward pass computes the forward one again.
+  JAX's batching rule for cuDNN's kernel does not support a mask that all heads
+  share. Pipeline stages are a batch axis, and each device has one stage, so the
+  loop has one iteration per device. The backward pass recomputes the forward
+  pass.
   """
   alone = jax.custom_batching.sequential_vmap
   run = jax.custom_vjp(alone(function))
@@ -204,8 +209,9 @@ def _one_at_a_time(function):
 def splash(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, scale=None,
            softcap=None, dropout=0.0, dropout_rng=None,
            interpret=False) -> jax.Array:
-  """Attends by the TPU's splash kernel; arguments and result as in `plain`."""
-  del bias_BNTS, dropout, dropout_rng  # `_splash_able` admits none of them.
+  """Attends with the TPU's splash kernel; same arguments and result as `plain`.
+  """
+  del bias_BNTS, dropout, dropout_rng  # `_splash_able` refuses all of these.
   from jax.experimental.pallas.ops.tpu import splash_attention as splash_lib
   d = shapes.bind(q_BTNH=q_BTNH, k_BSKH=k_BSKH, v_BSKH=v_BSKH)
   if not mask.causal:
@@ -223,7 +229,7 @@ def splash(q_BTNH, k_BSKH, v_BSKH, mask, *, bias_BNTS=None, scale=None,
         mask.query_segments_BT, mask.key_segments_BS)
   q_BNTH = jnp.swapaxes(q_BTNH, 1, 2) * jnp.asarray(
       d.H**-0.5 if scale is None else scale, q_BTNH.dtype)
-  k_BNSH, v_BNSH = (  # The kernel wants a key head for every query head.
+  k_BNSH, v_BNSH = (  # The kernel needs one key head per query head.
       jnp.repeat(jnp.swapaxes(x, 1, 2), d.N // d.K, axis=1)
       for x in (k_BSKH, v_BSKH))
   out_BNTH = jax.vmap(kernel)(q_BNTH, k_BNSH, v_BNSH, segments)
@@ -235,7 +241,7 @@ def _blocked_able(q_BTNH, k_BSKH, mask, **_) -> bool:
 
 
 def _by_index(mask) -> bool:
-  """Returns whether the order of tokens alone says who sees whom."""
+  """Returns whether visibility depends only on the order of the tokens."""
   return (mask.square and mask.query_segments_BT is None
           and mask.extra_BTS is None and mask.window is None)
 
@@ -245,7 +251,7 @@ def _cudnn_able(q_BTNH, k_BSKH, mask, *, bias_BNTS=None, softcap=None,
   half = q_BTNH.dtype in (jnp.bfloat16, jnp.float16)
   head_size = q_BTNH.shape[-1]
   dropping = dropout > 0 and dropout_rng is not None
-  # The gradient under a mask or a bias is there for even lengths alone.
+  # With a mask or a bias, cuDNN has a gradient only for even lengths.
   even = q_BTNH.shape[1] % 2 == k_BSKH.shape[1] % 2 == 0
   return (half and head_size % 8 == 0 and head_size <= 128 and not dropping
           and softcap is None and q_BTNH.shape[1] > 1

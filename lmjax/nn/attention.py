@@ -17,16 +17,16 @@ from lmjax.nn import taps
 
 @dataclasses.dataclass(frozen=True)
 class AttentionConfig:
-  """Self-attention: multi-head, grouped or multi-query by `num_kv_heads`.
+  """Self-attention: multi-head, grouped or multi-query, by `num_kv_heads`.
 
   Attributes:
     num_heads: Query heads N.
     num_kv_heads: Key and value heads K, dividing N; None means N.
     head_size: Dimensions H of a head; None means width / N.
     bias: Whether the query, key and value projections have biases.
-    out_bias: Whether the output projection has one.
-    qk_norm: A norm over each head's queries and keys before the product.
-    window: If given, each token sees only the last `window` tokens.
+    out_bias: Whether the output projection has a bias.
+    qk_norm: Norm over each head's queries and keys before the product.
+    window: If given, a token sees only tokens closer than this many positions.
     softcap: If given, logits become softcap * tanh(logits / softcap).
     scale: Multiplier on the logits; None means H ** -0.5.
     dropout: Rate at which attention weights are dropped in training.
@@ -90,9 +90,9 @@ class AttentionConfig:
 
 
 class Attention(nn.Module):
-  """A mixer: tells each token about the tokens it may see.
+  """A mixer: each token attends to the tokens that it may see.
 
-  Any module with this call signature can stand in its place in a block.
+  A block can use any module with this call signature in its place.
   """
   config: AttentionConfig
   policy: layers.Policy
@@ -105,18 +105,19 @@ class Attention(nn.Module):
                cache: caches.Contiguous | None = None,
                slots_B: jax.Array | None = None, train: bool = False
                ) -> tuple[jax.Array, caches.Contiguous | None]:
-    """Attends within `x_BTD`, or from it to a cache.
+    """Attends within `x_BTD`, or from `x_BTD` to a cache.
 
     Args:
-      x_BTD: The tokens.
-      mask: Which of the S keys each may see: the T tokens, or all slots.
+      x_BTD: The hidden states of the tokens.
+      mask: Which of the S keys each token may see. The keys are the T tokens,
+        or all slots of the cache.
       bias_BNTS: Added to the attention logits.
       cache: Keys and values of earlier tokens; see `caches`.
       slots_B: The slot of each row's first new token.
       train: Whether dropout is on.
 
     Returns:
-      What to add to the residual stream, and the cache with T more tokens.
+      The output of the branch, `out_BTD`, and the cache with T more tokens.
     """
     config, policy = self.config, self.policy
     d = shapes.bind(x_BTD=x_BTD)
@@ -157,10 +158,10 @@ def attended(module: nn.Module, q_BTNH: jax.Array, k_BSKH: jax.Array,
              v_BSKH: jax.Array, mask: masks.Mask,
              bias_BNTS: jax.Array | None = None, train: bool = False
              ) -> jax.Array:
-  """Returns values averaged as a module's config says, `out_BTNH`.
+  """Attends with the options of a module's config; returns `out_BTNH`.
 
   Args:
-    module: One with a `config` of attention and a way to `attend`.
+    module: A module with an attention `config` and a function `attend`.
     q_BTNH: Queries.
     k_BSKH: Keys.
     v_BSKH: Values.
@@ -175,7 +176,7 @@ def attended(module: nn.Module, q_BTNH: jax.Array, k_BSKH: jax.Array,
   out_BTNH = module.attend(
       q_BTNH, k_BSKH, v_BSKH, mask, dropout=config.dropout, dropout_rng=rng,
       **options)
-  if taps.asked(module, 'weights'):  # Which a fused kernel never writes down.
+  if taps.asked(module, 'weights'):  # A fused kernel does not return them.
     weights_BNTS = taps.tap(module, 'weights', attend_lib.weights(
         q_BTNH, k_BSKH, mask, **options))
     if taps.written(module, 'weights'):

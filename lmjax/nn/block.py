@@ -1,4 +1,4 @@
-"""Transformer blocks whose norms come before or after their branches."""
+"""Transformer blocks with norms before or after their residual branches."""
 from collections.abc import Callable
 import dataclasses
 
@@ -21,10 +21,10 @@ class PreNorm:
   """Norms before the mixer and the MLP, inside the residual branches.
 
   Attributes:
-    mixer: Which mixer to build.
-    mlp: Which feed-forward network.
-    norm: Which norm, twice.
-    dropout: Rate on the output of both branches.
+    mixer: The mixer.
+    mlp: The feed-forward network.
+    norm: The norm of both branches.
+    dropout: Dropout rate on the output of both branches.
 
   References:
     Xiong et al., On Layer Normalization in the Transformer Architecture,
@@ -58,7 +58,7 @@ Config = PreNorm | PostNorm | branch_norm.BranchNorm | parallel.Parallel
 
 
 class PreNormBlock(nn.Module):
-  """Two residual branches, a mixer then an MLP, each behind its norm."""
+  """Two residual branches, a mixer then an MLP, each after its own norm."""
   config: Config
   policy: layers.Policy
   positions: positions_lib.Positions

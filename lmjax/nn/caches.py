@@ -1,10 +1,10 @@
-"""What layers and models remember of the tokens they have read.
+"""Caches: the state that layers and models keep of the tokens they have read.
 
-A cache of attention is any object with the method `extend` of `Contiguous`. A
-row's tokens are numbered in the order in which it read them; that number is the
-token's slot, and rows may have read different numbers of tokens. A cache is
-free in where it keeps a slot: it says which slots the keys that it returns come
-from, and the mask goes by their positions, not by their order.
+An attention cache is any object with the method `extend` of `Contiguous`. The
+tokens of a row are numbered in the order in which they were read; this number
+is the token's slot. Rows may have read different numbers of tokens. A cache may
+store a slot anywhere: it returns the slot of each key, and the mask uses the
+positions of the keys, not their order.
 """
 from typing import Any, NamedTuple
 
@@ -17,13 +17,13 @@ from lmjax.nn import masks
 
 
 class Keys(NamedTuple):
-  """What T new tokens can see.
+  """The keys and values that T new tokens can see.
 
   Attributes:
     k_BSKH: Keys.
     v_BSKH: Values.
-    slots_BS: The slot of each, -1 where there is no token; None: key s is that
-      of slot s.
+    slots_BS: The slot of each key, -1 where there is no token; None means that
+      key s is in slot s.
   """
   k_BSKH: jax.Array
   v_BSKH: jax.Array
@@ -34,25 +34,29 @@ class Keys(NamedTuple):
 class Contiguous:
   """Keys and values of all tokens, in a buffer of S slots.
 
-  Each head's keys lie together, as the product with a query reads them; with
-  slots before heads XLA would copy the whole cache at every token.
+  The keys of each head are contiguous, as the product with a query reads them;
+  with slots before heads, XLA would copy the whole cache at every token.
   """
   k_BKSH: jax.Array
   v_BKSH: jax.Array
 
   @classmethod
   def empty(cls, shape: tuple[int, int, int, int], dtype) -> 'Contiguous':
-    """Returns a cache of a shape [B, K, S, H] that holds nothing."""
+    """Returns an empty cache of the given shape, [B, K, S, H]."""
     return cls(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
 
   def extend(self, k_BTKH: jax.Array, v_BTKH: jax.Array, slots_B: jax.Array
              ) -> tuple['Contiguous', Keys]:
-    """Returns the cache with T more tokens a row, and what these can see.
+    """Adds T tokens to each row.
 
     Args:
-      k_BTKH: Their keys.
-      v_BTKH: Their values.
-      slots_B: The slot of each row's first one: how many it has read before.
+      k_BTKH: The keys of the new tokens.
+      v_BTKH: The values of the new tokens.
+      slots_B: The slot of each row's first new token, which is the number of
+        tokens read before it.
+
+    Returns:
+      The new cache, and the keys and values that the new tokens can see.
     """
     cache = type(self)(_put(self.k_BKSH, k_BTKH, slots_B),
                        _put(self.v_BKSH, v_BTKH, slots_B))
@@ -61,15 +65,15 @@ class Contiguous:
 
 @struct.dataclass
 class Ring(Contiguous):
-  """Keys and values of the last S tokens: all that a window of S can see.
+  """Keys and values of the last S tokens, for attention with a window of S.
 
-  Slot s is at place s modulo S, where it replaces the token that the window has
-  just left behind.
+  Slot s is stored at place s modulo S, where it replaces the token that has
+  just left the window.
   """
 
   def extend(self, k_BTKH: jax.Array, v_BTKH: jax.Array, slots_B: jax.Array
              ) -> tuple['Ring', Keys]:
-    """Returns what `Contiguous.extend` does, of the same arguments."""
+    """Adds T tokens to each row; see `Contiguous.extend`."""
     size, count = self.k_BKSH.shape[2], k_BTKH.shape[1]
     if count == 1:
       cache = Ring(_put(self.k_BKSH, k_BTKH, slots_B % size),
@@ -77,7 +81,7 @@ class Ring(Contiguous):
       return cache, Keys(
           _tokens_first(cache.k_BKSH), _tokens_first(cache.v_BKSH),
           _held(slots_B + 1, size))
-    # The first of many tokens still see what the last of them replace.
+    # The first new tokens still see keys that the last new tokens replace.
     both = [jnp.concatenate(
         [old_BKSH, _heads_first(new_BTKH).astype(old_BKSH.dtype)], axis=2)
             for old_BKSH, new_BTKH in ((self.k_BKSH, k_BTKH),
@@ -95,13 +99,14 @@ class Ring(Contiguous):
 
 @struct.dataclass
 class Tokens:
-  """What a model remembers: its layers' caches, and which tokens are in them.
+  """The cache of a model: the caches of its layers and the tokens in them.
 
   Attributes:
-    layers: The caches of the layers, in whatever form the model has them.
+    layers: The caches of the layers; the model defines their structure.
     positions_BS: The position of the token in each slot.
-    segments_BS: Its document, from 1; 0 is padding and slots not yet written.
-    slots_B: How many slots of each row are written, padding among them.
+    segments_BS: The document of the token in each slot, from 1; 0 is padding
+      or a slot that is not yet written.
+    slots_B: The number of slots written in each row, including padding.
   """
   layers: Any
   positions_BS: jax.Array
@@ -110,15 +115,17 @@ class Tokens:
 
   @classmethod
   def empty(cls, layers: Any, batch: int, length: int) -> 'Tokens':
-    """Returns what there is before any of `length` tokens was read."""
+    """Returns the cache before any of `length` tokens has been read."""
     none_BS = jnp.zeros((batch, length), jnp.int32)
     return cls(layers, none_BS, none_BS, jnp.zeros((batch,), jnp.int32))
 
   def extend(self, mask: masks.Mask) -> tuple['Tokens', masks.Mask]:
-    """Returns the cache and mask with the T tokens of `mask` among the keys.
+    """Adds the T tokens of `mask` to the cache and to the keys of the mask.
 
-    The layers' own caches are extended by the layers, from `slots_B` on as it
-    was before.
+    Each layer extends its own cache, starting at the old value of `slots_B`.
+
+    Returns:
+      The new cache, and the mask over all slots.
     """
     def put(buffer_BS, new_BT):
       new_BT = jnp.broadcast_to(new_BT, (len(buffer_BS), new_BT.shape[1]))
@@ -137,12 +144,12 @@ class Tokens:
 
 
 def insert(cache: Any, row: Any, place: jax.Array | int) -> Any:
-  """Returns a cache of several rows, one of which another row has replaced.
+  """Replaces one row of a cache, and returns the new cache.
 
   Args:
-    cache: Any tree of arrays that each have an axis of rows, wherever it is.
-    row: The same of a single row, otherwise of the same shapes.
-    place: Which row to replace.
+    cache: Any tree of arrays. Each array has an axis of rows, at any place.
+    row: The same tree for a single row; its other axes have the same sizes.
+    place: The index of the row to replace.
 
   Raises:
     InputError: If the shapes differ in more than the number of rows.
@@ -163,21 +170,21 @@ def insert(cache: Any, row: Any, place: jax.Array | int) -> Any:
 
 
 def _put(buffer_BKSH, new_BTKH, places_B):
-  """Returns the buffer with T tokens a row, from a place of each row on."""
+  """Writes T tokens to each row, starting at that row's place."""
   new_BKTH = _heads_first(new_BTKH).astype(buffer_BKSH.dtype)
   return _written(buffer_BKSH, new_BKTH, places_B, 2)
 
 
 def _written(buffer, new, places_B, axis):
-  """Returns rows with a slice written at each one's place along an axis."""
-  if len(buffer) == 1:  # Spares a scatter, which takes longer.
+  """Writes a slice to each row, at that row's place along an axis."""
+  if len(buffer) == 1:  # Avoids a scatter, which is slower.
     return jax.lax.dynamic_update_slice_in_dim(buffer, new, places_B[0], axis)
   return jax.vmap(jax.lax.dynamic_update_slice_in_dim, (0, 0, 0, None))(
       buffer, new, places_B, axis - 1)
 
 
 def _held(count_B, size):
-  """Returns which slot is at each place of a ring after `count_B` tokens."""
+  """Returns the slot at each place of a ring after `count_B` tokens."""
   last_B1 = count_B[:, None] - 1
   slots_BS = last_B1 - (last_B1 - jnp.arange(size)[None]) % size
   return jnp.maximum(slots_BS, -1)
@@ -187,4 +194,4 @@ def _heads_first(x_BTKH):
   return jnp.swapaxes(x_BTKH, 1, 2)
 
 
-_tokens_first = _heads_first  # The same exchange of two axes, back.
+_tokens_first = _heads_first  # Swapping the axes again restores the order.

@@ -1,4 +1,4 @@
-"""Cross-attention: the tokens of one sequence read another, the memory."""
+"""Cross-attention: the tokens of one sequence attend to another, the memory."""
 from collections.abc import Callable
 
 from flax import struct
@@ -17,7 +17,7 @@ from lmjax.nn import taps
 
 @struct.dataclass
 class Memory:
-  """What an encoder has read, and who may see which part of it.
+  """The output of an encoder, and the mask for attending to it.
 
   Attributes:
     mask: Which of the S memory tokens each of the T tokens may see.
@@ -28,7 +28,7 @@ class Memory:
 
 
 def visible(queries: masks.Mask, memory_segments_BS: jax.Array) -> masks.Mask:
-  """Returns the mask of tokens that see all memory of their own segment.
+  """Returns a mask under which tokens see all memory of their own segment.
 
   Args:
     queries: The mask of the tokens among themselves.
@@ -43,11 +43,11 @@ def visible(queries: masks.Mask, memory_segments_BS: jax.Array) -> masks.Mask:
 
 
 class CrossAttention(nn.Module):
-  """Queries from the tokens, keys and values from the memory.
+  """Attention with queries from the tokens, keys and values from the memory.
 
-  Keys and values are computed once and then kept in a cache. Positions play no
-  part: distances between two sequences mean nothing, so that no window and no
-  rotation applies.
+  Keys and values are computed once and then kept in a cache. Positions are not
+  used: a distance between tokens of two sequences has no meaning, so there is
+  no window and no rotation.
 
   References:
     Vaswani et al., Attention Is All You Need, arXiv:1706.03762, section 3.2.3.
@@ -63,13 +63,13 @@ class CrossAttention(nn.Module):
     """Attends from `x_BTD` to the memory.
 
     Args:
-      x_BTD: The tokens.
-      memory: What they read.
-      cache: Keys and values of the memory, where `memory.x_BSD` is None.
+      x_BTD: The hidden states of the tokens.
+      memory: The memory that the tokens attend to.
+      cache: Keys and values of the memory, used where `memory.x_BSD` is None.
       train: Whether dropout is on.
 
     Returns:
-      What to add to the residual stream, and the memory's keys and values.
+      The output of the branch, `out_BTD`, and the memory's keys and values.
     """
     config, policy = self.config, self.policy
     d = shapes.bind(x_BTD=x_BTD)

@@ -1,7 +1,7 @@
-"""Transformer blocks that also read a memory: mixer, cross-attention, MLP.
+"""Transformer blocks with cross-attention to a memory between mixer and MLP.
 
-`stack.Stack` loops or scans them as it does any block; what it hands on as
-their mask is a `Sight`, and as their cache a `Cache`.
+`stack.Stack` loops over them or scans them like any other block. Their mask is
+a `Sight` and their cache is a `Cache`.
 """
 from collections.abc import Callable
 import dataclasses
@@ -26,29 +26,29 @@ from lmjax.nn import taps
 
 @struct.dataclass
 class Sight:
-  """What a token of a decoder sees: its own sequence and the memory."""
+  """What a decoder's tokens attend to: their own sequence and the memory."""
   own: masks.Mask
   memory: cross.Memory
 
 
 @struct.dataclass
 class Cache:
-  """The mixer's cache, and the keys and values of the memory once known."""
+  """The mixer's cache and, once computed, the memory's keys and values."""
   mixer: Any
   memory: caches.Contiguous | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class WithCross:
-  """A block that reads a memory between its mixer and its MLP.
+  """A block that attends to a memory between its mixer and its MLP.
 
-  Cross-attention is configured as the mixer is: heads, sizes, biases, scale.
+  Cross-attention has the config of the mixer: heads, sizes, biases, scale.
   """
   block: block_lib.Config
 
   @property
   def mixer(self) -> branches.Mixer:
-    """The mixer of the tokens among themselves."""
+    """The mixer of the block's own sequence."""
     return self.block.mixer
 
   def module(self) -> type[nn.Module]:
@@ -63,7 +63,7 @@ class WithCross:
 
 
 class PreNormDecoderBlock(nn.Module):
-  """Three residual branches, each behind its norm.
+  """Three residual branches, each after its own norm.
 
   References:
     Raffel et al., T5, arXiv:1910.10683, section 2.1.
@@ -95,14 +95,15 @@ class PreNormDecoderBlock(nn.Module):
     return taps.tap(self, 'after_mlp', x_BTD + drop(h_BTD)), cache
 
   def mixed(self, x_BTD, cache, sight, bias_BNTS, index, train):
-    """Returns the mixer's branch and its cache."""
+    """Returns the output of the mixer and its cache."""
     mixer = self.config.block.mixer.build(
         self.policy, self.positions, self.attend, 'mixer')
     cache = None if cache is None else cache.mixer
     return mixer(x_BTD, sight.own, bias_BNTS, cache, index, train)
 
   def crossed(self, x_BTD, cache, sight, train):
-    """Returns the cross-attention's branch and the memory's keys, values."""
+    """Returns the output of cross-attention, and the memory's keys and values.
+    """
     attention_over = cross.CrossAttention(
         self.config.block.mixer, self.policy, self.attend, name='cross')
     cache = None if cache is None else cache.memory

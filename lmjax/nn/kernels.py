@@ -1,8 +1,9 @@
-"""Products with parameters, whatever kind of leaf holds the matrix.
+"""Matrix products with parameters that are arrays or `Kernel` objects.
 
-Layers multiply by `product`, look vectors up by `rows`, and declare matrices by
-`parameter`. A matrix is an array or a `Kernel`: a quantised or an adapted one
-is a class of its own, which a parameter tree holds in the array's place.
+Layers multiply with `product`, look up vectors with `rows`, and declare
+matrices with `parameter`. A matrix is an array or a `Kernel`: a quantised or an
+adapted matrix is a subclass, which takes the place of the array in a parameter
+tree.
 """
 import abc
 from collections.abc import Callable
@@ -16,12 +17,12 @@ from lmjax.core import placement
 
 
 class Kernel(abc.ABC):
-  """A matrix of parameters that is stored in another form than one array.
+  """A matrix of parameters that is not stored as a single array.
 
-  A subclass is a pytree, such as a `flax.struct.dataclass`, so that it can be a
-  leaf of a parameter tree: it is then traced, scanned and differentiated as its
-  arrays are. It must say what matrix it stands for, by `shape` and `array`; it
-  overrides `product` and `rows` where it can do better than to make the array.
+  A subclass is a pytree, such as a `flax.struct.dataclass`, so that it can be
+  part of a parameter tree: JAX traces, scans and differentiates its arrays. A
+  subclass must define `shape` and `array`. It overrides `product` and `rows`
+  where it can compute them without making the array.
 
   Example:
     A matrix with a correction of rank 1:
@@ -45,7 +46,7 @@ class Kernel(abc.ABC):
   @property
   @abc.abstractmethod
   def shape(self) -> tuple[int, ...]:
-    """The shape of the matrix, [D, F], or of several, [E, D, F]."""
+    """The shape of the matrix, [D, F], or of a stack of them, [E, D, F]."""
 
   @abc.abstractmethod
   def array(self, dtype) -> jax.Array:
@@ -68,11 +69,11 @@ def parameter(module: nn.Module, name: str, init: Callable[..., jax.Array],
   Args:
     module: The module, within its `setup` or a compact method.
     name: The parameter's name.
-    init: Draws the array that the parameter starts as.
-    shape: Its shape.
+    init: Draws the initial array.
+    shape: The shape of the matrix.
 
   Raises:
-    InputError: If a `Kernel` stands for a matrix of another shape.
+    InputError: If the parameter is a `Kernel` with another shape.
   """
   if module.has_variable('params', name):
     given = module.get_variable('params', name)
@@ -93,9 +94,9 @@ def product(x: jax.Array, kernel: jax.Array | Kernel, dtype, *,
   Args:
     x: The vectors, along the last axis.
     kernel: The matrix, [D, F].
-    dtype: What both are cast to.
+    dtype: Both operands are cast to this dtype.
     transposed: Whether the matrix is [F, D].
-    wide: Whether the result is float32, not rounded to `dtype`.
+    wide: Whether the result is float32 instead of `dtype`.
   """
   x = x.astype(dtype)
   if isinstance(kernel, Kernel):
@@ -104,14 +105,15 @@ def product(x: jax.Array, kernel: jax.Array | Kernel, dtype, *,
 
 
 def array(kernel: jax.Array | Kernel, dtype) -> jax.Array:
-  """Returns a matrix of parameters as an array, where that is needed."""
+  """Returns a matrix of parameters as an array."""
   if isinstance(kernel, Kernel):
     return kernel.array(dtype)
   return kernel.astype(dtype)
 
 
 def rows(table: jax.Array | Kernel, ids: jax.Array, dtype) -> jax.Array:
-  """Returns the rows of a [V, D] matrix by their ids; from V on, NaN."""
+  """Returns the rows of a [V, D] matrix by their ids; ids from V on give NaN.
+  """
   if isinstance(table, Kernel):
     return table.rows(ids, dtype)
   table = placement.whole(table.astype(dtype), -1)

@@ -1,4 +1,4 @@
-"""Dense layers, embeddings, norms, MLPs: fast, and float32 where it counts."""
+"""Dense layers, embeddings, norms and MLPs, with float32 where it matters."""
 from collections.abc import Callable
 import dataclasses
 from typing import Literal
@@ -15,10 +15,10 @@ from lmjax.nn import kernels
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-  """How every layer of a model computes and starts.
+  """The compute dtype and the initialisation of every layer of a model.
 
   Attributes:
-    dtype: Of activations and matrix products; parameters stay float32.
+    dtype: Dtype of activations and matrix products; parameters stay float32.
     init_std: Standard deviation of initial kernels and embeddings.
     residual_std: The same for the kernels that write to the residual stream.
     uniform: Whether initial weights are uniform rather than normal, with the
@@ -31,7 +31,8 @@ class Policy:
 
   def initializer(self, std: float | None = None
                   ) -> Callable[..., jax.Array]:
-    """Returns what draws weights; None takes `init_std`."""
+    """Returns the initializer of weights; None means a deviation of `init_std`.
+    """
     std = self.init_std if std is None else std
     if not self.uniform:
       return nn.initializers.normal(std)
@@ -43,13 +44,13 @@ class Policy:
 class Dense(nn.Module):
   """A linear map of the last axis, computed on a 2-D operand.
 
-  A product over the last axis of a 3-D array makes XLA transpose and copy on
-  its way to the matrix kernel; flattened to [B * T, D] it does not.
+  For a product over the last axis of a 3-D array, XLA transposes and copies
+  before it calls the matrix kernel; for one of shape [B * T, D] it does not.
   """
   features: int
   policy: Policy
   use_bias: bool = True
-  init_std: float | None = None  # None: the policy's.
+  init_std: float | None = None  # None means the policy's.
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -67,13 +68,13 @@ class Dense(nn.Module):
 class Dropout(nn.Module):
   """Drops elements, the same ones however rows are divided over devices.
 
-  Flax's `nn.Dropout` but for that, bit by bit.
+  On one device the result equals that of Flax's `nn.Dropout`, bit for bit.
 
   Attributes:
     rate: The probability that an element is dropped.
-    broadcast_dims: Axes along which all elements share their fate.
-    deterministic: Whether nothing is dropped, if a call does not say.
-    rows: Whether the first axis is that of the batch's rows.
+    broadcast_dims: Axes along which all elements are dropped or kept together.
+    deterministic: Whether dropout is off, where the call does not set it.
+    rows: Whether the first axis is the batch axis.
   """
   rate: float
   broadcast_dims: tuple[int, ...] = ()
@@ -96,19 +97,19 @@ class Dropout(nn.Module):
 
 
 def flat(x: jax.Array) -> jax.Array:
-  """Returns an array of vectors as a matrix of them, for a product.
+  """Reshapes an array of vectors to a matrix, [B * T, D], for a product.
 
-  Where devices divide rows and tokens both, it is left as it is: no device has
-  consecutive rows of that matrix, so the compiler would gather the tokens.
+  Where both rows and tokens are divided over devices, the shape is unchanged:
+  no device has consecutive rows of the matrix, so XLA would gather the tokens.
   """
   return x if placement.axes('tokens') else x.reshape(-1, x.shape[-1])
 
 
 class Embedding(nn.Module):
-  """A table of vectors; also the tied output layer.
+  """A table of vectors, which is also the tied output layer.
 
-  Ids should lie below `size`, which the data path checks on the host: on the
-  device one outside gives NaN, never somebody else's vector.
+  Ids should be in [0, size), which the data pipeline checks on the host. On the
+  device an id outside this range gives NaN rather than another id's vector.
   """
   size: int
   features: int
@@ -134,14 +135,14 @@ class Embedding(nn.Module):
 
 
 class Head(nn.Module):
-  """A linear map to float32 logits with parameters of its own (untied)."""
+  """A linear map to float32 logits, with its own (untied) parameters."""
   size: int
   policy: Policy
   use_bias: bool = False
 
   @nn.compact
   def __call__(self, x_BTD: jax.Array) -> jax.Array:
-    """Returns `logits_BTV` (or `logits_BC` of an `x_BD`), float32."""
+    """Returns float32 `logits_BTV`, or `logits_BC` for an `x_BD`."""
     kernel_DV = kernels.parameter(
         self, 'kernel', self.policy.initializer(),
         (x_BTD.shape[-1], self.size))
@@ -175,7 +176,7 @@ class RMSNorm:
     epsilon: Added to the mean square.
     around_one: Whether the parameter is the scale's difference from 1, as in
       Gemma's released weights; weight decay then pulls the scale towards 1.
-    axes: How many of the last axes are normed together; 2 norms the queries or
+    axes: How many trailing axes are normed together; 2 norms the queries or
       keys of all heads at once, as in OLMo 2.
 
   References:
@@ -205,7 +206,7 @@ class _LayerNorm(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     wide = x.astype(jnp.float32)
-    # Two passes: E[x^2] - E[x]^2 loses everything when the mean is large.
+    # Two passes: E[x^2] - E[x]^2 loses all precision when the mean is large.
     wide -= jnp.mean(wide, axis=-1, keepdims=True)
     variance = jnp.mean(jnp.square(wide), axis=-1, keepdims=True)
     wide *= jax.lax.rsqrt(variance + self.config.epsilon)
@@ -254,11 +255,12 @@ class MLPConfig:
 
   Attributes:
     hidden: Width F of the hidden layer.
-    activation: 'gelu' is the exact (erf) one, 'gelu_tanh' its approximation.
-    gated: Whether a second projection multiplies the activation: with 'silu'
-      SwiGLU, with 'gelu' GeGLU.
+    activation: The non-linearity; 'gelu' is the exact (erf) GELU, 'gelu_tanh'
+      its approximation.
+    gated: Whether a second projection multiplies the activation: this is SwiGLU
+      with 'silu', GeGLU with 'gelu'.
     bias: Whether the projections have biases.
-    dropout: Rate on the hidden layer, after the activation, as in T5.
+    dropout: Dropout rate on the hidden layer, after the activation, as in T5.
 
   References:
     Shazeer, GLU Variants Improve Transformer, arXiv:2002.05202, eq. 6; Raffel
@@ -270,7 +272,7 @@ class MLPConfig:
   bias: bool = True
   dropout: float = 0.0
 
-  mixture = None  # Each token meets all parameters.
+  mixture = None  # Not a mixture of experts: each token uses all parameters.
 
   def __post_init__(self):
     if self.hidden < 1:
@@ -291,7 +293,7 @@ class MLP(nn.Module):
   @nn.compact
   def __call__(self, x_BTD: jax.Array, train: bool = False,
                segments_BT: jax.Array | None = None) -> jax.Array:
-    del segments_BT  # Each token is by itself; what padding gives is not used.
+    del segments_BT  # Tokens do not interact; padding's output is not used.
     config, policy = self.config, self.policy
     h_BTF = ACTIVATIONS[config.activation](
         Dense(config.hidden, policy, config.bias, name='in')(x_BTD))

@@ -1,8 +1,8 @@
-"""Who may attend to whom, described rather than spelled out.
+"""Attention masks, described by their conditions rather than as an array.
 
-A dense [B, T, S] mask hides from a fused kernel that it is merely causal.
-`Mask` keeps the reasons (order, window, documents), so that each implementation
-of attention takes what it can use and asks for the dense form otherwise.
+A fused kernel cannot see that a dense [B, T, S] mask is only causal. `Mask`
+keeps the conditions (order, window, documents), so that each implementation of
+attention can use those that it supports, or else ask for the dense array.
 """
 from flax import struct
 import jax
@@ -11,20 +11,20 @@ import jax.numpy as jnp
 
 @struct.dataclass
 class Mask:
-  """Visibility of S keys to T queries: True where every condition holds.
+  """Which of S keys each of T queries sees: those that meet all conditions.
 
   Attributes:
     query_positions_BT: Position of each query in its document, from 0. The
-      leading axis may be 1: the same for every row.
+      leading axis may be 1 if all rows have the same positions.
     key_positions_BS: The same for the keys.
-    query_segments_BT: Document of each query, from 1; 0 is padding, which
-      sees nothing and is seen by nobody. None: one document and no padding.
+    query_segments_BT: Document of each query, from 1; 0 is padding, which sees
+      nothing and which no query sees. None means one document without padding.
     key_segments_BS: The same for the keys.
     extra_BTS: Any further condition, or None.
     causal: Whether a query sees no key of a later position.
     window: If given, a query sees only keys closer than this many positions.
-    square: Whether query t and key t are one token and positions count up
-      within each segment; order can then be told from the index alone.
+    square: Whether query t and key t are the same token and positions count up
+      within each segment; the index alone then gives the order.
   """
   query_positions_BT: jax.Array
   key_positions_BS: jax.Array
@@ -36,12 +36,12 @@ class Mask:
   square: bool = struct.field(pytree_node=False, default=False)
 
   def distances(self) -> jax.Array:
-    """Returns how far each key lies before each query, `offset_BTS`."""
+    """Returns query position minus key position, `offset_BTS`."""
     return self.query_positions_BT[:, :, None] - self.key_positions_BS[:, None]
 
   def dense(self) -> jax.Array:
     """Returns `mask_BTS`, True where a query may see a key; B may be 1."""
-    if self.square:  # A constant: folded by the compiler, shared by the batch.
+    if self.square:  # A constant, which XLA folds and all rows share.
       index_T = jnp.arange(self.query_positions_BT.shape[1])
       offset_BTS = index_T[None, :, None] - index_T[None, None]
     else:
@@ -60,7 +60,7 @@ class Mask:
     return mask_BTS
 
   def of_slots(self, slots_BS: jax.Array) -> 'Mask':
-    """Returns the mask for the keys of some slots; nobody sees slot -1."""
+    """Returns the mask for the keys in some slots; no query sees slot -1."""
     queries, keys = self.query_segments_BT, self.key_segments_BS
     if queries is None:
       queries = jnp.ones_like(self.query_positions_BT)
@@ -72,11 +72,11 @@ class Mask:
         extra_BTS=of_slots(self.extra_BTS, slots_BS), square=False)
 
   def part(self, start: int, stop: int) -> 'Mask':
-    """Returns a square mask's queries `start` to `stop` and keys to `stop`."""
+    """Returns queries `start:stop` and keys `:stop` of a square mask."""
     def cut(array, *axes):
       return None if array is None else array[(slice(None), *axes)]
     queries, keys = slice(start, stop), slice(stop)
-    index_1S = jnp.arange(stop)[None]  # A square mask's order is the index's.
+    index_1S = jnp.arange(stop)[None]  # A square mask is ordered by index.
     return self.replace(
         query_positions_BT=index_1S[:, queries], key_positions_BS=index_1S,
         query_segments_BT=cut(self.query_segments_BT, queries),
@@ -85,11 +85,11 @@ class Mask:
 
 
 def of_slots(array: jax.Array | None, slots_BS: jax.Array) -> jax.Array | None:
-  """Returns an array whose last axis is that of keys, for the keys of slots.
+  """Selects keys by their slots along the last axis of an array.
 
   Args:
-    array: Its first axis is that of rows, and may be 1; None stays None.
-    slots_BS: Which keys; the first one stands for negative ones.
+    array: An array [B, ..., keys], whose B may be 1; None gives None.
+    slots_BS: The slots to select; a negative one selects slot 0.
   """
   if array is None:
     return None
@@ -110,7 +110,7 @@ def make(
   Args:
     positions_BT: Positions, restarting at 0 in every document.
     segments_BT: Documents from 1, 0 for padding; None for a single document.
-    causal: Whether tokens see only what came before them.
+    causal: Whether tokens see no later tokens.
 
   Example:
     >>> make(jnp.arange(3)[None]).dense()[0].astype(int).tolist()
@@ -121,19 +121,19 @@ def make(
 
 
 def of_length(length: int, *, causal: bool = True) -> Mask:
-  """Returns the mask of rows that are one document each, without padding."""
+  """Returns the mask of rows that each hold one document without padding."""
   return make(jnp.arange(length)[None], causal=causal)
 
 
 def prefix(positions_BT: jax.Array, segments_BT: jax.Array,
            prefix_BT: jax.Array) -> Mask:
-  """Returns the mask of texts whose prefix is seen by all of their tokens.
+  """Returns the mask of texts in which all tokens see the prefix.
 
   Args:
     positions_BT: Positions, restarting at 0 in every document.
     segments_BT: Documents from 1, 0 for padding.
-    prefix_BT: True for the tokens of a prefix, which see each other; what
-      follows sees the prefix and what came before itself.
+    prefix_BT: True for the tokens of a prefix, which see each other. The tokens
+      after it see the prefix and all tokens before themselves.
 
   References:
     Raffel et al., T5, arXiv:1910.10683, section 3.2.1, figure 4 (right).

@@ -1,7 +1,7 @@
-"""Which block each layer of a stack has, where its layers differ.
+"""Patterns: which block each layer of a stack has, where the layers differ.
 
-A pattern is part of a model's config: `Periodic` spells the layers out, and
-`LocalGlobal` is the one that most models have. `arrange` settles it for a
+A pattern is part of a model's config. `Periodic` lists the layers explicitly;
+`LocalGlobal` is the most common pattern. `arrange` applies a pattern to a
 number of layers. Without a pattern all layers are alike.
 
 In flags and JSON the layers of a pattern are items of a tuple:
@@ -23,7 +23,7 @@ from lmjax.nn import positions as positions_lib
 
 T = TypeVar('T')
 Change = Callable[[block_lib.Config], block_lib.Config]
-# Positions that a layer can have of its own: they act on queries and keys.
+# Positions that a single layer can set: they act on queries and keys.
 OwnPositions = positions_lib.NoPositions | positions_lib.Rotary
 
 
@@ -32,32 +32,34 @@ class Layer:
   """One layer of a pattern.
 
   Attributes:
-    block: Its block; None takes the model's, `model.block`.
-    positions: How positions enter its attention, instead of the model's; None
-      takes the model's, `model.positions`. What the model's add to the
-      embeddings stays.
+    block: The layer's block; None means the model's, `model.block`.
+    positions: How positions enter the layer's attention; None means as in the
+      model, `model.positions`. This does not change what the model's positions
+      add to the embeddings.
   """
   block: block_lib.Config | None = None
   positions: OwnPositions | None = None
 
   def settled(self, block: block_lib.Config,
               positions: positions_lib.Positions) -> 'Layer':
-    """Returns the layer with the model's block and positions for None."""
+    """Returns the layer with None replaced by the model's block or positions.
+    """
     return Layer(self.block or block, self.positions or positions)
 
   def with_blocks(self, change: Change) -> 'Layer':
-    """Returns the layer with its block, if it has its own, changed."""
+    """Returns the layer with `change` applied to its own block, if any."""
     return self if self.block is None else dataclasses.replace(
         self, block=change(self.block))
 
 
 @dataclasses.dataclass(frozen=True)
 class Periodic:
-  """Some layers apart, then a period of layers that repeats to the end.
+  """A period of layers that repeats, after optional separate first layers.
 
   Attributes:
-    period: The layers of a period; the last one may be cut short.
-    first: Layers before it, such as dense ones before mixtures of experts.
+    period: The layers of one period; the last period may be incomplete.
+    first: Layers before the first period, such as dense ones before mixtures
+      of experts.
 
   References:
     DeepSeek-AI, DeepSeek-V3, arXiv:2412.19437, section 4.2 (the first three
@@ -85,7 +87,7 @@ class Periodic:
                  for layers in (self.first, self.period))
 
   def with_blocks(self, change: Change) -> 'Periodic':
-    """Returns the pattern with the blocks that it has of its own changed."""
+    """Returns the pattern with `change` applied to its own blocks."""
     return dataclasses.replace(
         self, first=_with_blocks(self.first, change),
         period=_with_blocks(self.period, change))
@@ -93,16 +95,16 @@ class Periodic:
 
 @dataclasses.dataclass(frozen=True)
 class LocalGlobal:
-  """Attention that is local, and global in one of every so many layers.
+  """Local attention, with one global layer in every `every` layers.
 
   Attributes:
     window: Local layers see tokens closer than this many positions, on both
       sides where attention is not causal.
     every: One of this many layers is global.
-    global_layer: Which one of them: the first, or the last.
-    local_positions: How positions enter local layers, instead of the model's;
-      None takes the model's.
-    first: Layers before all of these, as in `Periodic`.
+    global_layer: Which of these layers is global: the first or the last.
+    local_positions: How positions enter local layers; None means as in the
+      model.
+    first: Layers before the first period, as in `Periodic`.
 
   References:
     Black et al., GPT-Neo, 2021 (every other layer, the first is global); Gemma
@@ -129,11 +131,11 @@ class LocalGlobal:
     """Returns the layers apart and those of a period, see `Layer.settled`.
 
     Raises:
-      InputError: If the block's mixer does not attend, and has no window.
+      InputError: If the block's mixer is not attention, and has no window.
     """
     if not block.mixer.attends:
       raise errors.InputError(
-          'model.pattern = LocalGlobal gives attention a window, which '
+          'model.pattern = LocalGlobal sets the window of attention, which '
           f'{type(block.mixer).__name__} does not have: choose '
           '--config.model.block.mixer.kind=AttentionConfig, or '
           '--config.model.pattern.kind=Periodic.')
@@ -148,7 +150,7 @@ class LocalGlobal:
             else period + everywhere)
 
   def with_blocks(self, change: Change) -> 'LocalGlobal':
-    """Returns the pattern with the blocks that it has of its own changed."""
+    """Returns the pattern with `change` applied to its own blocks."""
     return dataclasses.replace(self, first=_with_blocks(self.first, change))
 
 
@@ -157,14 +159,15 @@ Pattern = Periodic | LocalGlobal
 
 @dataclasses.dataclass(frozen=True)
 class Arrangement:
-  """The layers of one stack, in order: each has its block and positions.
+  """The layers of one stack, in order, each with its block and positions.
 
   Attributes:
-    first: Layers apart.
-    period: Layers that repeat after them.
-    repeats: How many times all of these come.
-    left: How many of them, from the first on, come once more at the end.
-    positions: The model's own, whose bias is for layers that have them.
+    first: The layers before the first period.
+    period: The layers of one period.
+    repeats: The number of complete periods.
+    left: The number of layers of the incomplete period at the end.
+    positions: The model's positions; their bias applies only to layers with
+      these positions.
   """
   first: tuple[Layer, ...]
   period: tuple[Layer, ...]
@@ -174,18 +177,18 @@ class Arrangement:
 
   @property
   def layers(self) -> tuple[Layer, ...]:
-    """All layers."""
+    """All layers, in order."""
     return (self.first + self.period * self.repeats
             + self.period[:self.left])
 
   @property
   def stages(self) -> int:
-    """Into how many parts that are alike the layers can be cut at most."""
+    """The largest number of equal parts into which the layers can be cut."""
     return 0 if self.first or self.left else self.repeats
 
   @property
   def attends(self) -> bool:
-    """Whether the mask decides in every layer which tokens a token sees."""
+    """Whether every mixer is attention, which respects the mask."""
     return all(layer.block.mixer.attends for layer in self.layers)
 
   @property
@@ -195,15 +198,16 @@ class Arrangement:
     return next((each for each in found if each is not None), None)
 
   def check_width(self, width: int) -> None:
-    """Raises InputError unless a width divides into the heads of all layers."""
+    """Raises InputError unless the heads of all layers divide the width."""
     for layer in self.layers:
       layer.block.mixer.size(width)
 
   def check_attends(self, why: str) -> None:
-    """Raises InputError unless the mixers of all layers attend.
+    """Raises InputError unless the mixers of all layers are attention.
 
     Args:
-      why: What a model does that others cannot: 'An encoder reads both ways'.
+      why: Why attention is needed, such as 'An encoder reads both ways'; the
+        start of the error message.
     """
     for layer in self.layers:
       if not layer.block.mixer.attends:
@@ -213,14 +217,14 @@ class Arrangement:
 
   def bias(self, layer: Layer, bias_BNTS: jax.Array | None
            ) -> jax.Array | None:
-    """Returns what is added to a layer's logits of attention.
+    """Returns the bias on a layer's attention logits, or None.
 
     Args:
       layer: One of the layers.
-      bias_BNTS: Of the model's positions.
+      bias_BNTS: The bias of the model's positions, or None.
 
     Raises:
-      InputError: If the layer has another number of heads.
+      InputError: If the layer has a different number of heads than the bias.
     """
     if bias_BNTS is None or layer.positions != self.positions:
       return None
@@ -228,12 +232,13 @@ class Arrangement:
     if mixer.attends and mixer.num_heads != bias_BNTS.shape[1]:
       raise errors.InputError(
           f'{type(self.positions).__name__} positions add a bias to the logits '
-          'of each head, so that all layers need as many heads as model.block; '
-          f'got {mixer.num_heads} in a layer and {bias_BNTS.shape[1]} there.')
+          'of each head, so all layers need as many heads as model.block; got '
+          f'{mixer.num_heads} in a layer and {bias_BNTS.shape[1]} in '
+          'model.block.')
     return bias_BNTS
 
   def map_blocks(self, change: Callable[[Any], Any]) -> 'Arrangement':
-    """Returns the arrangement with each layer's block changed."""
+    """Returns the arrangement with `change` applied to each layer's block."""
     return dataclasses.replace(
         self, first=_with_blocks(self.first, change),
         period=_with_blocks(self.period, change))
@@ -241,17 +246,17 @@ class Arrangement:
 
 def arrange(pattern: Pattern | None, block: block_lib.Config, num_layers: int,
             positions: positions_lib.Positions) -> Arrangement:
-  """Returns which layers a stack has.
+  """Returns the layers of a stack.
 
   Args:
-    pattern: How they differ; None: all are alike.
+    pattern: How the layers differ; None means that all are alike.
     block: The model's block.
-    num_layers: How many there are.
+    num_layers: The number of layers.
     positions: The model's positions.
 
   Raises:
-    InputError: If the pattern has more layers apart than there are, or does not
-      fit the block.
+    InputError: If the pattern has more first layers than `num_layers`, or does
+      not fit the block.
   """
   first, period = (), (Layer(block, positions),)
   if pattern is not None:
@@ -259,17 +264,17 @@ def arrange(pattern: Pattern | None, block: block_lib.Config, num_layers: int,
   if len(first) > num_layers:
     raise errors.InputError(
         f'model.num_layers is {num_layers}, but model.pattern.first holds '
-        f'{len(first)} layers; leave out some there, or have more layers.')
+        f'{len(first)} layers; remove some of these, or have more layers.')
   repeats, left = divmod(num_layers - len(first), len(period))
   return Arrangement(first, period, repeats, left, positions)
 
 
 def with_blocks(config: T, change: Change) -> T:
-  """Returns a model's config with every block changed.
+  """Returns a model's config with `change` applied to every block.
 
   Args:
-    config: One whose traits have `blocks`.
-    change: Returns another block for each.
+    config: A model config whose traits have `blocks`.
+    change: Maps a block's config to a new one.
   """
   pattern = config.pattern
   return dataclasses.replace(

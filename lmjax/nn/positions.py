@@ -1,9 +1,9 @@
-"""How a model learns where a token stands: one variant, one of three hooks.
+"""How the positions of tokens enter a model: each variant uses one of 3 hooks.
 
 A position can enter at the embedding (`embed`), in queries and keys (`rotate`)
-or as a bias on attention logits (`bias`). `NoPositions` leaves all three alone;
-every other variant overrides the one it uses. The hooks run inside the calling
-module's compact method, so a variant may have parameters.
+or as a bias on attention logits (`bias`). `NoPositions` uses none of the hooks;
+every other variant overrides the hook that it uses. The hooks run inside the
+calling module's compact method, so a variant may have parameters.
 """
 import dataclasses
 import math
@@ -21,7 +21,7 @@ from lmjax.nn import rotary
 
 @dataclasses.dataclass(frozen=True)
 class NoPositions:
-  """No position enters; a causal model can still count what it sees.
+  """No positions; a causal model can still count the tokens that it sees.
 
   References:
     Kazemnejad et al., The Impact of Positional Encoding, arXiv:2305.19466.
@@ -34,7 +34,7 @@ class NoPositions:
     return x_BTD
 
   def rotate(self, x_BTNH: jax.Array, positions_BT: jax.Array) -> jax.Array:
-    """Returns queries or keys with their positions in them."""
+    """Returns queries or keys rotated by their positions."""
     del positions_BT
     return x_BTNH
 
@@ -46,11 +46,11 @@ class NoPositions:
 
 @dataclasses.dataclass(frozen=True)
 class Learned(NoPositions):
-  """A vector a position, learned; as many as the model's context.
+  """A learned vector for each position in the model's context.
 
   Attributes:
-    offset: The row of the first position. RoBERTa, OPT and BART have 2, and
-      two rows that are never read.
+    offset: The table's row for position 0. In RoBERTa, OPT and BART this is 2,
+      and the first two rows are unused.
 
   References:
     Radford et al., Improving Language Understanding, 2018.
@@ -90,14 +90,15 @@ class Sinusoidal(NoPositions):
 
 @dataclasses.dataclass(frozen=True)
 class Rotary(NoPositions):
-  """Queries and keys are turned, so logits depend on distances.
+  """Rotates queries and keys by position, so logits depend on distances.
 
   Attributes:
     theta: Base of the wavelengths.
-    fraction: Share of each head's dimensions that turns, from the first on.
-    scaling: How to stretch a trained model to a longer context.
-    interleaved: Whether neighbouring dimensions are turned as pairs (GPT-J),
-      or each with the one half of the turned size later (GPT-NeoX, Llama).
+    fraction: Fraction of each head's dimensions that are rotated, from the
+      first on.
+    scaling: How to extend a trained model to a longer context.
+    interleaved: Whether pairs are neighbouring dimensions (GPT-J) rather than
+      dimensions i and i + R/2 of the R rotated ones (GPT-NeoX, Llama).
 
   References:
     Su et al., RoFormer, arXiv:2104.09864.
@@ -132,7 +133,8 @@ class Alibi(NoPositions):
 
 
 def alibi_slopes(num_heads: int) -> np.ndarray:
-  """Returns a slope a head: powers of 2 ** (-8 / n), as in the paper's code."""
+  """Returns the slope of each head: powers of 2 ** (-8 / n), as in the paper.
+  """
   n = 2 ** int(math.log2(num_heads))
   slopes = 2.0 ** (-8 / n * np.arange(1, n + 1))
   between = 2.0 ** (-8 / (2 * n) * np.arange(1, 2 * n + 1, 2))
@@ -141,12 +143,12 @@ def alibi_slopes(num_heads: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Relative(NoPositions):
-  """T5's learned bias, one a head and a bucket of distances.
+  """T5's learned bias for each head and each bucket of distances.
 
   Attributes:
-    num_buckets: How many distances are told apart.
-    max_distance: From here on all distances share the last bucket.
-    bidirectional: Whether later keys have buckets of their own.
+    num_buckets: Number of buckets.
+    max_distance: Distances from this one on share the last bucket.
+    bidirectional: Whether later keys have their own buckets.
 
   References:
     Raffel et al., T5, arXiv:1910.10683, section 2.1.
@@ -167,7 +169,8 @@ class Relative(NoPositions):
     return jnp.moveaxis(table(bucket_BTS), -1, 1)
 
   def bucket(self, distance_BTS: jax.Array) -> jax.Array:
-    """Returns the bucket of query position minus key position."""
+    """Returns the bucket of each distance, query position minus key position.
+    """
     buckets, offset_BTS = self.num_buckets, 0
     if self.bidirectional:
       buckets //= 2

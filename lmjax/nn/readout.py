@@ -1,4 +1,4 @@
-"""What a model makes of a text: its hidden states, and one vector of them."""
+"""The hidden states of a text in any model, and ways to pool them."""
 from typing import Any
 
 import flax.linen as nn
@@ -13,19 +13,19 @@ def states(model: nn.Module, inputs_BT: jax.Array, positions_BT: jax.Array,
            causal: bool = True, train: bool = False) -> jax.Array:
   """Returns the hidden states of each token, `x_BTD`.
 
-  Those of the method `encode`, where a model has a part that reads a text as a
-  whole (an encoder-decoder's encoder, XLNet's content stream), else of
-  `hidden`. To be called inside a module, or as
+  The states come from the method `encode` if the model has a part that encodes
+  a whole text (an encoder-decoder's encoder, XLNet's content stream), and from
+  `hidden` otherwise. Call this inside a module, or as
   `model.apply(variables, ..., method=readout.states)`.
 
   Args:
     model: Any module of `lmjax.models.model.Model`.
     inputs_BT: Token ids.
-    positions_BT: Their positions, from 0.
+    positions_BT: Positions of the tokens, from 0.
     segments_BT: Documents from 1, 0 for padding.
     types_BT: Which text of a pair each token is from; see `typed`.
-    causal: Whether a model that can read one way only does; one that was built
-      to read both ways always does.
+    causal: Whether a causal model uses a causal mask; a model that reads in
+      both directions never does.
     train: Whether dropout is on.
   """
   traits = model.config.traits
@@ -42,8 +42,8 @@ def typed(model: Any, types_BT: jax.Array | None) -> dict[str, jax.Array]:
   """Returns the keyword argument `types_BT` for a model that takes it, or {}.
 
   Args:
-    model: Any module of `lmjax.models.model.Model`. One that does not tell
-      types apart reads a pair as one text.
+    model: Any module of `lmjax.models.model.Model`. A model without token
+      types reads a pair as one text.
     types_BT: The type of each token, or None if the batch has none.
   """
   if types_BT is None or model.config.traits.types < 2:
@@ -59,7 +59,7 @@ def mean(x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
 
 
 def largest(x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
-  """Returns the largest value of each feature over the real tokens, `x_BD`."""
+  """Returns the maximum of each feature over the real tokens, `x_BD`."""
   lowest = jnp.finfo(jnp.float32).min
   x_BD = jnp.max(jnp.where(
       real_BT[:, :, None], x_BTD.astype(jnp.float32), lowest), axis=1)
@@ -67,7 +67,7 @@ def largest(x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
 
 
 def last(x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
-  """Returns the last real token of each row, `x_BD`."""
+  """Returns the hidden state of the last real token of each row, `x_BD`."""
   index_BT = jnp.arange(real_BT.shape[1])[None] * real_BT
   index_B11 = jnp.max(index_BT, axis=1)[:, None, None]
   return jnp.take_along_axis(x_BTD, index_B11, axis=1)[:, 0]

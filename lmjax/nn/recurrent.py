@@ -1,4 +1,5 @@
-"""Recurrent layers: one product for all inputs, then a scan over time."""
+"""Recurrent layers: one matrix product for all inputs, then a scan over time.
+"""
 from collections.abc import Callable
 import dataclasses
 import functools
@@ -13,19 +14,19 @@ from lmjax.core import shapes
 from lmjax.nn import kernels
 from lmjax.nn import layers
 
-State = tuple[jax.Array, ...]  # Of each row; the first is the output, `h_BH`.
+State = tuple[jax.Array, ...]  # Arrays [B, H]; the first one is the output.
 # cell(inputs_BG, recurrent_BG, state) -> state, element by element.
 Cell = Callable[[jax.Array, jax.Array, State], State]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Recurrent:
-  """What all recurrent layers share.
+  """The fields that all recurrent layers share.
 
   Attributes:
-    hidden: H, the size of the state.
-    init_scale: Kernels start uniform within plus or minus this; None takes
-      1 / sqrt(H).
+    hidden: Size H of the state.
+    init_scale: Initial kernels are uniform in [-init_scale, init_scale]; None
+      means 1 / sqrt(H).
     weight_drop: Rate at which single recurrent weights are dropped, the same
       ones at every time step (DropConnect).
 
@@ -51,13 +52,13 @@ class _Recurrent:
           f'{name}.weight_drop should be in [0, 1); got {self.weight_drop}.')
 
   def build(self, policy: layers.Policy, name: str | None = None) -> nn.Module:
-    """Returns the layer; of the policy it takes the dtype."""
+    """Returns the layer; it uses only the dtype of the policy."""
     scale = self.init_scale or self.hidden**-0.5
     return Recurrent(self, dataclasses.replace(
         policy, init_std=scale / 3**0.5, uniform=True), name=name)
 
   def empty_state(self, batch: int) -> State:
-    """Returns the state before anything was read: zeros, float32."""
+    """Returns the initial state: zeros, float32."""
     return tuple(jnp.zeros((batch, self.hidden)) for _ in range(self.parts))
 
 
@@ -66,7 +67,7 @@ class LSTMConfig(_Recurrent):
   """Long short-term memory; gates in the order input, forget, cell, output.
 
   Attributes:
-    forget_bias: Added to the forget gate beside its trained bias.
+    forget_bias: Added to the forget gate, in addition to its trained bias.
 
   References:
     Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; Zaremba et al.,
@@ -74,12 +75,12 @@ class LSTMConfig(_Recurrent):
   """
   forget_bias: float = 0.0
   gates = 4  # G / H.
-  parts = 2  # Of the state: output and memory cell.
-  recurrent_bias = False  # One bias is enough: gates add both products.
+  parts = 2  # Arrays of the state: output and memory cell.
+  recurrent_bias = False  # One bias is enough, as gates add both products.
 
   def cell(self, inputs_BG: jax.Array, recurrent_BG: jax.Array,
            state: State) -> State:
-    """Returns the state, output and memory, after one more input."""
+    """Returns the state, (output, memory cell), after one more input."""
     i_BH, f_BH, g_BH, o_BH = jnp.split(inputs_BG + recurrent_BG, 4, axis=-1)
     c_BH = (jax.nn.sigmoid(f_BH + self.forget_bias) * state[1]
             + jax.nn.sigmoid(i_BH) * jnp.tanh(g_BH))
@@ -103,7 +104,7 @@ class GRUConfig(_Recurrent):
 
   def cell(self, inputs_BG: jax.Array, recurrent_BG: jax.Array,
            state: State) -> State:
-    """Returns the state, which is the output, after one more input."""
+    """Returns the state, (output,), after one more input."""
     inputs_r, inputs_z, inputs_n = jnp.split(inputs_BG, 3, axis=-1)
     recurrent_r, recurrent_z, recurrent_n = jnp.split(recurrent_BG, 3, axis=-1)
     r_BH = jax.nn.sigmoid(inputs_r + recurrent_r)
@@ -116,10 +117,10 @@ Config = LSTMConfig | GRUConfig
 
 
 class Recurrent(nn.Module):
-  """A layer that reads a sequence token by token, keeping a state.
+  """A layer that reads a sequence token by token and updates a state.
 
-  Parameters: `input` (kernel and bias of the inputs' product), and
-  `recurrent_kernel`, with `recurrent_bias` where the cell has one.
+  Parameters: `input` (kernel and bias of the inputs' product),
+  `recurrent_kernel` and, if the cell has one, `recurrent_bias`.
   """
   config: Config
   policy: layers.Policy
@@ -129,19 +130,20 @@ class Recurrent(nn.Module):
                resets_BT: jax.Array | None = None,
                real_BT: jax.Array | None = None, train: bool = False
                ) -> tuple[jax.Array, State]:
-    """Reads T tokens a row.
+    """Reads T tokens of each row.
 
     Args:
       x_BTD: The inputs.
-      state: What was read before, float32; None begins with zeros.
-      resets_BT: Where the state is set to zero before the token is read, since
-        it begins a document; None: nowhere.
-      real_BT: Where there is a token; padding leaves the state as it is, and
-        repeats the output. None: everywhere.
-      train: Whether weights are dropped, drawing from the 'dropout' rng.
+      state: The state before the first token, float32; None means zeros.
+      resets_BT: True where a token begins a document: the state is set to zero
+        before the token is read. None means nowhere.
+      real_BT: True for tokens, False for padding, which keeps the state and
+        repeats the output. None means that there is no padding.
+      train: Whether weights are dropped, with the 'dropout' rng.
 
     Returns:
-      The outputs, `h_BTH`, in the policy's dtype, and the state after them.
+      The outputs, `h_BTH`, in the policy's dtype, and the state after the last
+      token.
     """
     config, dtype = self.config, self.policy.dtype
     d = shapes.bind(x_BTD=x_BTD, resets_BT=resets_BT, real_BT=real_BT)
@@ -175,18 +177,19 @@ def scan(cell: Cell, kernel_HG: jax.Array, bias_G: jax.Array | None,
          real_TB1: jax.Array) -> tuple[jax.Array, State]:
   """Runs a cell over time; returns `h_TBH` and the last state, float32.
 
-  Differentiating a plain `lax.scan` adds a gradient as large as the kernel to
-  memory at every step. Here the backward loop only finds the gradient of each
-  step's product; one product over all of them then gives the kernel's.
+  The gradient of a plain `lax.scan` reads and writes an array as large as the
+  kernel at every step. Here the backward loop computes only the gradient of
+  each step's product; one matrix product over all steps then gives the
+  gradient of the kernel.
 
   Args:
     cell: See `Cell`.
-    kernel_HG: Multiplies the output of the step before.
-    bias_G: Added to that product, or None.
-    x_TBG: The inputs' own product, for all steps.
-    state: Before the first step.
+    kernel_HG: Multiplies the output of the previous step.
+    bias_G: Added to the product with `kernel_HG`, or None.
+    x_TBG: The product of the inputs and their kernel, for all steps.
+    state: The state before the first step.
     keep_TB1: False where the state is set to zero before the step.
-    real_TB1: False where the step leaves the state as it is.
+    real_TB1: False where the step does not change the state.
   """
   (h_TBH, _, _), state = _forward(
       cell, kernel_HG, bias_G, x_TBG, state, keep_TB1, real_TB1)
@@ -229,7 +232,7 @@ def _scan_backward(cell, saved, gradient):
     _, pull = jax.vjp(after, x_BG, recurrent_BG, prior)
     dx_BG, drecurrent_BG, (dh_prior, *dothers) = pull(
         (dstate[0] + dh_BH, *dstate[1:]))
-    # Over the kernel's second axis: a transposed copy would be slower.
+    # The product is over the kernel's second axis: transposing is slower.
     dh_prior += _product(drecurrent_BG, kernel_HG, axis=1)
     dstate = _where(keep_B1, (dh_prior, *dothers), zeros)
     return dstate, (dx_BG, drecurrent_BG)
@@ -249,12 +252,13 @@ scan.defvjp(_scan_forward, _scan_backward)
 
 
 def _product(x, kernel, axis=0):
-  """Returns the float32 product over x's last axis and one of the kernel's."""
+  """Returns the float32 product over the last axis of x and `axis` of kernel.
+  """
   return jax.lax.dot_general(
       x.astype(kernel.dtype), kernel, (((1,), (axis,)), ((), ())),
       preferred_element_type=jnp.float32)
 
 
 def _where(flags, state, other):
-  """Returns the state where the flags hold, and the other elsewhere."""
+  """Returns `state` where the flags are True, and `other` elsewhere."""
   return tuple(jnp.where(flags, x, y) for x, y in zip(state, other))

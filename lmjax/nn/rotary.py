@@ -1,4 +1,4 @@
-"""Rotary position embedding and the ways to stretch it beyond its training."""
+"""Rotary position embedding, and ways to extend it to a longer context."""
 import dataclasses
 import math
 
@@ -11,7 +11,7 @@ from lmjax.core import errors
 
 @dataclasses.dataclass(frozen=True)
 class LinearScaling:
-  """Positions are divided by `factor`.
+  """Divides positions by `factor`.
 
   Attributes:
     factor: How many times longer the new context is.
@@ -31,7 +31,7 @@ class LinearScaling:
 
 @dataclasses.dataclass(frozen=True)
 class NTKScaling:
-  """The base grows so that the lowest frequency is divided by `factor`.
+  """Raises the base so that the lowest frequency is divided by `factor`.
 
   Attributes:
     factor: How many times longer the new context is.
@@ -56,8 +56,8 @@ class YarnScaling:
     factor: How many times longer the new context is.
     original_context: The context of pretraining, in tokens.
     fast_turns, slow_turns: A dimension that turns more often than `fast_turns`
-      within the original context is kept, one that turns less often than
-      `slow_turns` is interpolated, with a ramp between.
+      within the original context is kept; one that turns less often than
+      `slow_turns` is interpolated; between the two there is a linear ramp.
 
   References:
     Peng et al., YaRN, arXiv:2309.00071, eqs. 19-22.
@@ -68,7 +68,7 @@ class YarnScaling:
   slow_turns: float = 1.0
 
   def frequencies(self, theta: float, size: int) -> np.ndarray:
-    def dimension(turns):  # At which the rotation makes so many turns.
+    def dimension(turns):  # The dimension that makes this many turns.
       return (size * math.log(self.original_context / (turns * 2 * math.pi))
               / (2 * math.log(theta)))
     low = max(math.floor(dimension(self.fast_turns)), 0)
@@ -84,11 +84,11 @@ class YarnScaling:
 
 @dataclasses.dataclass(frozen=True)
 class Llama3Scaling:
-  """Divides only the frequencies whose wavelength exceeds the old context.
+  """Divides only the frequencies with wavelengths beyond the old context.
 
   References:
-    Llama Team, The Llama 3 Herd of Models, arXiv:2407.21783; the ramp is that
-    of the released Llama 3.1 code.
+    Llama Team, The Llama 3 Herd of Models, arXiv:2407.21783; the ramp is from
+    the released Llama 3.1 code.
   """
   factor: float = 8.0
   low_factor: float = 1.0
@@ -122,18 +122,18 @@ def rotate(
     x_BTNH: jax.Array, positions_BT: jax.Array, frequencies: np.ndarray,
     magnitude: float = 1.0, *, interleaved: bool = False,
 ) -> jax.Array:
-  """Turns the leading dimensions of each head by an angle that its place sets.
+  """Rotates the leading dimensions of each head by angles set by the position.
 
   Dimension i is paired with i + R/2 (the "half-split" layout of GPT-NeoX and
-  of Hugging Face's Llama), R being twice the number of frequencies; dimensions
-  from R on are left alone. Angles are float32 whatever `x_BTNH` is: bfloat16
-  cannot tell position 256 from 257.
+  of Hugging Face's Llama), where R is twice the number of frequencies.
+  Dimensions from R on do not change. Angles are always float32, since bfloat16
+  cannot distinguish positions 256 and 257.
 
   Args:
     x_BTNH: Queries or keys.
-    positions_BT: Their positions.
-    frequencies: The angle of each pair at position 1.
-    magnitude: Multiplies what is turned.
+    positions_BT: Positions of the queries or keys.
+    frequencies: The angle of each pair at position 1, in radians.
+    magnitude: Multiplies the rotated dimensions.
     interleaved: Whether dimension 2i is paired with 2i + 1 instead, as in the
       paper, in GPT-J and in Meta's Llama.
 

@@ -1,7 +1,7 @@
-"""A recurrent mixer with a matrix of memory a head: the gated delta rule.
+"""A recurrent mixer with a matrix-valued state per head: the gated delta rule.
 
-Its cost grows linearly with the tokens, and its cache does not grow at all. It
-stands where `attention.Attention` does in a block.
+Its cost is linear in the number of tokens, and the size of its cache is
+constant. It takes the place of `attention.Attention` in a block.
 """
 from collections.abc import Callable
 import dataclasses
@@ -22,11 +22,12 @@ from lmjax.nn import positions as positions_lib
 
 @struct.dataclass
 class Cache:
-  """All that is remembered of the tokens read: as much after a million as one.
+  """The state after the tokens read so far, of constant size.
 
   Attributes:
-    state_BNHJ: The memory of each head, from keys H to values J, float32.
-    inputs_BTC: What the convolution has yet to see: the last real tokens.
+    state_BNHJ: The state of each head, which maps keys H to values J, float32.
+    inputs_BTC: The convolution's inputs at the last real tokens, which the
+      next tokens still need.
   """
   state_BNHJ: jax.Array
   inputs_BTC: jax.Array
@@ -34,24 +35,26 @@ class Cache:
 
 @dataclasses.dataclass(frozen=True)
 class SSMConfig:
-  """Gated DeltaNet: a state-space mixer that overwrites what it stored.
+  """Gated DeltaNet: a state-space mixer that overwrites stored values.
 
-  With keys and queries of length 1, the state S of a head reads token t as
+  With keys and queries of length 1, token t updates the state S of a head and
+  reads it as
 
     S_t = a_t (S_{t-1} - b_t k_t k_t^T S_{t-1}) + b_t k_t v_t^T,
     y_t = S_t^T q_t,
 
-  where a_t = exp(-exp(A) softplus(w x_t + dt)) in (0, 1) forgets and b_t =
-  sigmoid(u x_t) writes. Before, a causal convolution mixes each channel of q, k
-  and v with its last tokens; after, each head's output is normed and gated. The
-  state starts from 0 in every document (position 0), and padding leaves it
-  alone. Without the delta rule's subtraction this is Mamba-2.
+  where a_t = exp(-exp(A) softplus(w x_t + dt)) in (0, 1) is the forget gate and
+  b_t = sigmoid(u x_t) is the write gate. Before this, a causal convolution
+  mixes each channel of q, k and v over the last tokens; after it, each head's
+  output is normed and gated. The state is 0 at the start of every document
+  (position 0), and padding does not change it. Without the delta rule's
+  subtraction this is Mamba-2.
 
   Attributes:
-    num_heads: Heads N.
+    num_heads: Number of heads N.
     head_size: Size H of keys and values; None means width / N.
-    convolution: Tokens that the convolution sees, the current one included.
-    chunk: Tokens computed at once; changes the speed, not the result.
+    convolution: Tokens that the convolution sees, including the current one.
+    chunk: Tokens computed at once; affects the speed, not the result.
     gated: Whether the output is multiplied by silu of a projection.
 
   References:
@@ -107,21 +110,22 @@ class SSM(nn.Module):
                bias_BNTS: jax.Array | None = None, cache: Cache | None = None,
                slots_B: jax.Array | None = None, train: bool = False
                ) -> tuple[jax.Array, Cache | None]:
-    """Reads `x_BTD` from left to right, after what the cache remembers.
+    """Reads `x_BTD` from left to right, starting from the state in the cache.
 
     Args:
-      x_BTD: The tokens; those of a document are neighbours.
-      mask: Their positions and documents, in causal order.
-      bias_BNTS: None; only attention has logits to add it to.
-      cache: What was read before.
+      x_BTD: The hidden states of the tokens; the tokens of a document are
+        contiguous.
+      mask: Positions and documents of the tokens, in causal order.
+      bias_BNTS: Must be None, since there are no attention logits.
+      cache: The state after earlier tokens, or None.
       slots_B: Ignored: a state has no slots.
-      train: Ignored: nothing is dropped.
+      train: Ignored: there is no dropout.
 
     Returns:
-      What to add to the residual stream, and the cache after the T tokens.
+      The output of the branch, `out_BTD`, and the cache after the T tokens.
 
     Raises:
-      InputError: On a mask or positions that need attention.
+      InputError: If the mask or the positions need attention.
     """
     del slots_B, train
     _check(mask, bias_BNTS)
@@ -169,19 +173,20 @@ def delta_rule(
     decay_BTN: jax.Array, write_BTN: jax.Array, starts_BT: jax.Array,
     state_BNHJ: jax.Array | None = None, *, chunk: int = 64,
 ) -> tuple[jax.Array, jax.Array]:
-  """Reads from and writes to each head's memory, token by token.
+  """Updates and reads each head's state, token by token.
 
-  Within a chunk the values written solve a triangular system, so that all of
-  its tokens are computed by matrix products; between chunks goes the state.
+  Within a chunk, the values to write are the solution of a triangular system,
+  so all tokens of the chunk are computed with matrix products. The state is
+  passed from chunk to chunk.
 
   Args:
     q_BTNH: Queries.
     k_BTNH: Keys, of length 1.
     v_BTNJ: Values.
-    decay_BTN: log a_t, at most 0: what the state keeps.
-    write_BTN: b_t from 0 to 1: how much of the old value is replaced.
-    starts_BT: Whether a token begins from an empty state.
-    state_BNHJ: The state before the first token; None is empty.
+    decay_BTN: log a_t, at most 0; a_t is the fraction of the state that stays.
+    write_BTN: b_t in [0, 1], the fraction of the old value that is replaced.
+    starts_BT: Whether the state is set to 0 before a token.
+    state_BNHJ: The state before the first token; None means zeros.
     chunk: Tokens computed at once.
 
   Returns:
@@ -211,11 +216,11 @@ def delta_rule(
 
 
 def _chunk(state_BNHJ, piece):
-  """Returns the state after a chunk, and its outputs.
+  """Returns the state after a chunk, and the outputs of the chunk.
 
-  T are the tokens that read and S those that wrote, both of the same chunk. In
-  logarithms a start would be -inf; which tokens are of one document is
-  therefore counted apart from the decay.
+  Axis T indexes the tokens that read and S the tokens that write, both of the
+  same chunk. The log-decay at the start of a document would be -inf, so
+  document boundaries are tracked separately from the decay.
   """
   q_BTNH, k_BTNH, v_BTNJ, decay_BTN, write_BTN, starts_BT = piece
   document_BT = jnp.cumsum(starts_BT, axis=1)
@@ -229,7 +234,7 @@ def _chunk(state_BNHJ, piece):
   kept_BTN = jnp.swapaxes(jnp.exp(log_BNT), 1, 2) * (
       document_BT == 0)[..., None]  # Of the state before the chunk.
 
-  # What each token writes, less what earlier ones of the chunk already hold.
+  # Each token writes its value minus the value already stored for its key.
   overlap_BNTS = jnp.einsum('BTNH,BSNH->BNTS', k_BTNH, k_BTNH) * kept_BNTS
   overlap_BNTS *= (index_T[:, None] > index_T[None])[None, None]
   write_BNT1 = jnp.swapaxes(write_BTN, 1, 2)[..., None]
@@ -250,7 +255,8 @@ def _chunk(state_BNHJ, piece):
 
 
 class _Convolution(nn.Module):
-  """A causal filter for each channel, which sees its own document alone."""
+  """A causal filter per channel, which sees only tokens of the same document.
+  """
   width: int
 
   @nn.compact
@@ -269,14 +275,14 @@ class _Convolution(nn.Module):
           long_BTC, reach - back, reach - back + d.T, axis=1)
       out_BTC += kernel[back][None, None] * jnp.where(
           (positions_BT >= back)[..., None], past_BTC, 0)
-    # The last real tokens stay: sorted stably, padding comes first.
+    # Keep the last real tokens: a stable sort puts padding first.
     real_BS = jnp.concatenate([jnp.ones((d.B, reach), bool), real_BT], axis=1)
     order_BS = jnp.argsort(real_BS, axis=1, stable=True)[:, d.T:]
     return out_BTC, jnp.take_along_axis(long_BTC, order_BS[..., None], axis=1)
 
 
 class _Gates(nn.Module):
-  """How much each head forgets, as a logarithm, and writes at each token."""
+  """The gates of each head at each token: log a_t and b_t of `SSMConfig`."""
   num_heads: int
   policy: layers.Policy
 
@@ -294,14 +300,14 @@ class _Gates(nn.Module):
 
 
 def _step_bias(key, shape):
-  """Steps from 0.001 to 0.1, evenly by their logarithm, before softplus."""
+  """Returns biases whose softplus is log-uniform in [0.001, 0.1]."""
   step = jnp.exp(jax.random.uniform(
       key, shape, minval=jnp.log(0.001), maxval=jnp.log(0.1)))
   return step + jnp.log(-jnp.expm1(-step))
 
 
 def _rate(key, shape):
-  """Rates from 1 to 16, as logarithms."""
+  """Returns the logarithms of rates that are uniform in [1, 16]."""
   return jnp.log(jax.random.uniform(key, shape, minval=1.0, maxval=16.0))
 
 

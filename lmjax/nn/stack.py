@@ -1,4 +1,4 @@
-"""A stack of blocks: looped or scanned, with remat, caches and stages."""
+"""A stack of blocks, looped or scanned, with remat, caches and stages."""
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -15,10 +15,10 @@ from lmjax.nn import layers as layers_lib
 from lmjax.nn import pattern as pattern_lib
 from lmjax.nn import taps
 
-REMAT = {  # What the backward pass may keep instead of computing it again.
+REMAT = {  # Which values are saved for the backward pass, not recomputed.
     'full': jax.checkpoint_policies.nothing_saveable,
     'dots': jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
-    # As 'dots', kept in the host's memory meanwhile.
+    # Like 'dots', but saved in the host's memory.
     'offload': jax.checkpoint_policies.offload_dot_with_no_batch_dims(
         'device', 'pinned_host'),
 }
@@ -27,21 +27,22 @@ REMAT = {  # What the backward pass may keep instead of computing it again.
 class Stack(nn.Module):
   """L blocks, one after the other.
 
-  Looped, layer i owns the parameters `layer_i/...`. Scanned, the layers of the
-  arrangement's period are under `layers/...` with a leading axis, the
-  repetitions, so that compile time does not grow with L: under `layers/...`
-  itself where a period is one layer, or else under `layers/place_j/...` for
-  layer j of a period. Layers apart and left over are `layer_i/...` as in a
-  loop. Shared, there is one `layer_0/...` that is applied L times, either way.
+  In a loop, layer i has the parameters `layer_i/...`. With `scan`, compile time
+  does not grow with L, and the layers of all complete periods have the
+  parameters `layers/...` with a leading axis of repeats: `layers/...` itself if
+  a period is one layer, otherwise `layers/place_j/...` for layer j of a period.
+  The layers before and after the complete periods are `layer_i/...`, as in a
+  loop. With `shared` there is one `layer_0/...`, which is applied L times, with
+  or without `scan`.
 
-  `core.layouts` converts parameters from one form to the other.
+  `core.layouts` converts parameters between these layouts.
   """
   arrangement: pattern_lib.Arrangement
   policy: layers_lib.Policy
   attend: Callable[..., jax.Array] = attend_lib.best
   scan: bool = False
   remat: Literal['none', 'full', 'dots', 'offload'] = 'none'
-  shared: bool = False  # Of layers that are alike.
+  shared: bool = False  # Needs layers that are all alike.
 
   @nn.compact
   def __call__(self, x_BTD, cache, mask, bias_BNTS=None, index=None,
@@ -50,7 +51,7 @@ class Stack(nn.Module):
 
     Args:
       x_BTD: Embedded tokens.
-      cache: None, or what `empty_caches` makes.
+      cache: None, or the result of `empty_caches` or of an earlier call.
       mask: Which keys each token may see.
       bias_BNTS: Added to the attention logits of all layers that have the
         model's own positions.
@@ -69,7 +70,7 @@ class Stack(nn.Module):
     return x_BTD, None if cache is None else tuple(caches)
 
   def _modules(self):
-    """Returns (layer, module) in order; the layer is None for all scanned."""
+    """Returns pairs (layer, module) in order; the scan's layer is None."""
     arrangement = self.arrangement
     layers = arrangement.layers
     if self.shared and not self.scan:
@@ -82,7 +83,7 @@ class Stack(nn.Module):
             *((layers[i], self._layer(i)) for i in range(end, len(layers)))]
 
   def _layer(self, number):
-    """Returns the block of a layer that is not scanned."""
+    """Returns the block of one layer outside the scan."""
     layer = self.arrangement.layers[number]
     return _block(layer, self.remat)(
         layer.block, self.policy, layer.positions, self.attend,
@@ -97,8 +98,8 @@ class Stack(nn.Module):
         variable_broadcast='params' if self.shared else False,
         split_rngs={'params': not self.shared, 'dropout': True},
         in_axes=(0, nn.broadcast, nn.broadcast, nn.broadcast, nn.broadcast),
-        # Traced once, so that keys are those that one layer makes: stages
-        # then drop the same.
+        # Trace the layer once, so that it draws the same dropout keys here and
+        # in pipeline stages.
         check_constancy_invariants=self.is_initializing(),
         metadata_params={nn.PARTITION_NAME: 'layers'})(
             *self._period, name='layer_0' if self.shared else 'layers')
@@ -108,15 +109,15 @@ class Stack(nn.Module):
     return self.arrangement, self.policy, self.attend, self.remat
 
   def _divided(self):
-    """Returns whether scanned layers lie on different devices."""
+    """Returns whether the scanned layers are divided over devices."""
     return placement.axes('layers') and not self.shared and (
         not self.is_initializing())
 
   def _pipelined(self, x_BTD, others, train):
-    """Returns the residual stream, by layers that lie on different devices."""
+    """Returns the residual stream, from layers divided over devices."""
     module = Period(*self._period, parent=None)
 
-    # As `nn.scan` makes them, so that both drop the same.
+    # The same keys as in `nn.scan`, so that both drop the same elements.
     rng = self.scope.rngs['dropout'] if train else None
     keys_L = None if rng is None else jax.random.split(
         rng.rng, self.arrangement.repeats)
@@ -145,7 +146,8 @@ class Stack(nn.Module):
 class Period(nn.Module):
   """The layers of a period, one after the other.
 
-  Parameters: those of its block if it is one layer, else `place_0/...`, ...
+  Parameters: the block's own if the period is one layer, otherwise
+  `place_0/...`, `place_1/...` and so on.
   """
   arrangement: pattern_lib.Arrangement
   policy: layers_lib.Policy
@@ -175,9 +177,9 @@ def empty_caches(arrangement: pattern_lib.Arrangement, scan: bool,
   """Returns the caches of a stack before it has read a token.
 
   Args:
-    arrangement: Of its layers.
-    scan: Whether they are scanned: there is then one cache for all repetitions
-      of the period, a tuple of its layers' with a leading axis.
+    arrangement: The layers of the stack.
+    scan: Whether the layers are scanned. If so, all repeats of the period share
+      one entry: a tuple of the caches of its layers, with a leading axis.
     empty: Returns the empty cache of a layer's block.
   """
   if not scan or not arrangement.repeats:
@@ -190,7 +192,7 @@ def empty_caches(arrangement: pattern_lib.Arrangement, scan: bool,
 
 
 def _block(layer, remat, scanned=False):
-  """Returns the class of a layer's block, under its policy of remat."""
+  """Returns the class of a layer's block, with the remat policy applied."""
   block = layer.block.module()
   if remat == 'none':
     return block

@@ -1,16 +1,15 @@
-"""Named places in a model, where values can be read and written.
+"""Taps: named places in a model where values can be read and replaced.
 
-A module calls `tap` where there is something to see; unless somebody asks, that
-is nothing at all in the program. `capture` asks: it runs a model and returns
-what passed at the places named, and can put other values in their stead, as
-activation patching does. It works under `jit`, `grad`, remat, scanned layers
-and layers that lie on different devices.
+A module calls `tap` on each value of interest. Without `capture` a tap adds
+nothing to the compiled program. `capture` runs a model, returns the values at
+the named places, and can replace them, for activation patching. It works under
+`jit`, `grad`, remat, scanned layers and layers divided over devices.
 
-The places of a Transformer: `embedding`; in each block `input`, `after_mixer`
-and `after_mlp`, the residual stream; in each attention `queries`, `keys`,
-`values` (of the T tokens, or of the memory that they read) and `weights`;
-`after_cross` where a decoder reads a memory; `final`, the normed residual
-stream; `logits`. A user's own modules may have others.
+A Transformer has these places: `embedding`; in each block `input`,
+`after_mixer` and `after_mlp` (the residual stream), and `after_cross` if it
+attends to a memory; in each attention `queries`, `keys`, `values` (of the T
+tokens or of the memory) and `weights`; `final`, the normed residual stream; and
+`logits`. Your own modules may have other places.
 """
 from collections.abc import Callable, Collection, Iterator, Mapping
 import contextlib
@@ -24,30 +23,31 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 
-READ, WRITE = 'taps', 'patches'  # Flax's collections.
-SCANNED = {READ: 0, WRITE: 0}  # Their axes, for `nn.scan`'s `variable_axes`.
+READ, WRITE = 'taps', 'patches'  # Names of Flax collections.
+SCANNED = {READ: 0, WRITE: 0}  # For `variable_axes` of `nn.scan`.
 _wanted = contextvars.ContextVar('wanted', default=frozenset())
 
 
 @struct.dataclass
 class Patch:
-  """What to put at a place.
+  """A replacement for the value at a place.
 
   Attributes:
-    value: The value.
-    where: Where to put it, True or False, of a shape that broadcasts to it.
+    value: The new value.
+    where: True where the value is replaced; broadcasts to the value's shape.
   """
   value: jax.Array
   where: jax.Array | bool = True
 
 
 def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:
-  """Returns `x`, or what was written at this place of the module.
+  """Returns `x`, or its replacement if there is a patch for this place.
 
   Args:
-    module: The module whose place it is.
-    name: The place's name, which no parameter or submodule of it has.
-    x: What passes.
+    module: The module that has the place.
+    name: The name of the place; no parameter or submodule of the module may
+      have the same name.
+    x: The value at this place.
   """
   if module.has_variable(WRITE, name):
     patch = module.get_variable(WRITE, name)
@@ -58,34 +58,35 @@ def tap(module: nn.Module, name: str, x: jax.Array) -> jax.Array:
 
 
 def asked(module: nn.Module, name: str) -> bool:
-  """Returns whether a place is read or written, if its value costs extra."""
+  """Returns whether a place is read or patched; for values that cost extra."""
   return name in _wanted.get() or written(module, name)
 
 
 def written(module: nn.Module, name: str) -> bool:
-  """Returns whether another value was given for a place."""
+  """Returns whether there is a patch for a place."""
   return module.has_variable(WRITE, name)
 
 
 def capture(model: nn.Module, names: Collection[str], *,
             patches: Mapping[str, Any] | None = None,
             method: str = '__call__') -> Callable[..., tuple[Any, Any]]:
-  """Returns a function that runs a model and reads what passes at some places.
+  """Returns a function that runs a model and returns values at named places.
 
-  The function takes the model's parameters and then the arguments of its
-  method, and returns what the method does, and the values: a tree in the layout
-  of the parameters, with places for names. For a scanned model, its layers'
-  values have a leading axis of layers, as their parameters do, and
-  `core.layouts.looped` makes of them what the looped model gives.
+  The function takes the model's parameters followed by the arguments of the
+  method. It returns the method's result and a tree of values, with the same
+  nesting as the parameters and the names of places as keys. In a scanned model
+  the values in layers have a leading axis of layers, like the parameters;
+  `core.layouts.looped` converts them to the layout of a looped model.
 
   Args:
     model: The module.
-    names: The names of places, wherever in the model they are.
-    patches: A tree in the same layout, of `Patch` for places to write at.
-    method: Which method of the model to call.
+    names: The names of the places to read, in any part of the model.
+    patches: A tree with the same nesting, with a `Patch` for each place to
+      replace.
+    method: The method of the model to call.
 
   Raises:
-    InputError: When called, if the model has no place of a name.
+    InputError: When called, if the model has no place with one of the names.
 
   Example:
     >>> class Double(nn.Module):
@@ -123,7 +124,7 @@ def capture(model: nn.Module, names: Collection[str], *,
 
 @contextlib.contextmanager
 def _reading(names: Collection[str]) -> Iterator[None]:
-  """Reads these places in what is traced meanwhile."""
+  """Makes `tap` read these places in code traced within the context."""
   token = _wanted.set(frozenset(names))
   try:
     yield
@@ -132,7 +133,8 @@ def _reading(names: Collection[str]) -> Iterator[None]:
 
 
 def _together(passed: tuple[jax.Array, ...]) -> jax.Array:
-  """Returns what passed; if a module was used repeatedly, with an axis more."""
+  """Returns a place's value; a leading axis stacks repeated calls of a module.
+  """
   return passed[0] if len(passed) == 1 else jnp.stack(passed)
 
 

@@ -1,7 +1,8 @@
-"""Communication along a named axis of devices, or within groups of it.
+"""Communication along a named axis of devices, or within groups of devices.
 
-For code that runs on each device inside `pmap` or `shard_map`. A `pmap` cannot
-be nested, so two kinds of parallelism share its one axis by groups: see `grid`.
+These functions are called on each device inside `pmap` or `shard_map`. A `pmap`
+cannot be nested, so two kinds of parallelism use groups of its single axis: see
+`grid`.
 """
 from collections.abc import Sequence
 import dataclasses
@@ -18,11 +19,12 @@ from lmjax.core import errors
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-  """The devices along a named axis, all together or in groups of equal size.
+  """The devices along a named axis, as one group or in groups of equal size.
 
   Attributes:
-    name: What `pmap` or `shard_map` calls the axis.
-    groups: Numbers of the devices in each group; None is one group of all.
+    name: The name of the axis in `pmap` or `shard_map`.
+    groups: Numbers of the devices in each group; None for one group of all
+      devices.
   """
   name: str
   groups: tuple[tuple[int, ...], ...] | None = None
@@ -39,7 +41,7 @@ class Axis:
 
   @property
   def size(self) -> int:
-    """How many devices a group has."""
+    """The number of devices in a group."""
     count = jax.lax.axis_size(self.name)
     if self.groups is None:
       return count
@@ -59,28 +61,26 @@ class Axis:
 
   @property
   def places(self) -> tuple[int, ...]:
-    """Each device's place in its group, where there are groups."""
+    """The place of each device in its group; empty if `groups` is None."""
     places = {number: place for group in self.groups or ()
               for place, number in enumerate(group)}
     return tuple(places[number] for number in sorted(places))
 
   def sum(self, tree: Any) -> Any:
-    """Returns the sum over the group; its transpose sums again: see `fan_in`.
-    """
+    """Returns the sum over the group; its transpose sums too: see `fan_in`."""
     return jax.lax.psum(tree, self.name, axis_index_groups=self._groups())
 
   def shift(self, tree: Any) -> Any:
-    """Returns what the device before this one in its group holds, cyclically.
-    """
+    """Returns the tree of the previous device in the group, cyclically."""
     size = self.size
     return self.send(tree, [(place + 1) % size for place in range(size)])
 
   def send(self, tree: Any, places: Sequence[int]) -> Any:
-    """Sends what each device of a group holds to another place in it.
+    """Sends each device's tree to another device of its group.
 
     Args:
-      tree: What is sent.
-      places: Where each place sends to; each is sent to once.
+      tree: The arrays to send.
+      places: The destination of each place in the group; a permutation.
     """
     groups = self.groups or (tuple(range(self.size)),)
     return jax.lax.ppermute(tree, self.name, [
@@ -88,7 +88,7 @@ class Axis:
         for number, place in zip(group, places)])
 
   def gather(self, x: jax.Array, axis: int) -> jax.Array:
-    """Returns the group's arrays side by side along an axis."""
+    """Returns the arrays of all devices in the group, joined along an axis."""
     return jax.lax.all_gather(
         x, self.name, axis=axis, tiled=True, axis_index_groups=self._groups())
 
@@ -97,8 +97,8 @@ class Axis:
 
     Args:
       x: The array.
-      split: The axis along which it is cut into as many parts as devices.
-      join: The axis along which the parts received lie side by side.
+      split: The axis along which the array is cut into one part per device.
+      join: The axis along which the received parts are joined.
     """
     return jax.lax.all_to_all(
         x, self.name, split, join, tiled=True,
@@ -109,19 +109,19 @@ class Axis:
 
 
 def named(axis: str | Axis) -> Axis:
-  """Returns the axis of that name, or itself."""
+  """Returns the `Axis` of a name; an `Axis` is returned unchanged."""
   return Axis(axis) if isinstance(axis, str) else axis
 
 
 def grid(name: str, **sizes: int) -> dict[str, Axis]:
-  """Lays several axes over the one axis of a `pmap`, the last one fastest.
+  """Divides the single axis of a `pmap` into several; the last varies fastest.
 
   Args:
-    name: What `pmap` calls its axis.
-    **sizes: How many devices along each axis.
+    name: The name of the axis in `pmap`.
+    **sizes: The number of devices along each axis.
 
   Returns:
-    For each keyword the groups of devices that differ in this axis alone.
+    For each keyword, the groups of devices that differ only along this axis.
 
   Example:
     >>> axes = grid('devices', data=2, model=2)
@@ -142,13 +142,14 @@ def grid(name: str, **sizes: int) -> dict[str, Axis]:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def fan_out(tree: Any, axis: Axis) -> Any:
-  """Returns its argument, whose gradient is summed over the devices.
+  """Returns its argument; the gradient is summed over the devices.
 
-  For what every device of a group holds and uses for a part of the work: each
-  knows only its part's gradient. With `fan_in` behind the work, gradients are
-  those of one device. JAX's own rule would sum once more at the end and not
-  here: in `pmap`, and in `shard_map` with `check_vma=False`, the transpose of
-  a sum is a sum, and gradients come out multiplied by the number of devices.
+  Apply it to arrays that every device of a group holds and uses for a part of
+  the work, since each device has only its part of the gradient. Together with
+  `fan_in` after the work, gradients equal those on one device. JAX's own rule
+  would instead sum at `fan_in`: in `pmap`, and in `shard_map` with
+  `check_vma=False`, the transpose of a sum is a sum, which multiplies gradients
+  by the number of devices.
 
   Args:
     tree: Arrays, the same on each device of a group.
@@ -163,7 +164,7 @@ def fan_out(tree: Any, axis: Axis) -> Any:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def fan_in(tree: Any, axis: Axis) -> Any:
-  """Returns the sum over the devices, whose gradient passes unchanged.
+  """Returns the sum over the devices; the gradient passes unchanged.
 
   Args:
     tree: Arrays, each device's part of a sum.
@@ -182,10 +183,11 @@ fan_in.defvjp(lambda tree, axis: (axis.sum(tree), None),
 
 
 def varying(x: jax.Array, *like: Any) -> jax.Array:
-  """Returns x, typed as differing between devices wherever `like` does.
+  """Returns x with a type that varies over all axes that `like` varies over.
 
   A loop that starts from zeros needs this in `shard_map` with `check_vma=True`,
-  which distinguishes the two in types; elsewhere it does nothing.
+  whose types include the axes that a value varies over. Elsewhere it does
+  nothing.
   """
   for leaf in jax.tree.leaves(like):  # Only the type of this 0 is not constant.
     x += jnp.zeros_like(leaf.reshape(-1)[0], dtype=x.dtype)

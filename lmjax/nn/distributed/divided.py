@@ -1,8 +1,8 @@
-"""Attention on a mesh: each device attends with its rows, heads and tokens.
+"""Attention on a mesh: each device attends for its own rows, heads and tokens.
 
-What a compiler cannot cut by itself is told here: a fused kernel, which it
-would rather run whole on every device, and a divided sequence, whose keys it
-would gather.
+XLA does not divide two cases well by itself: it would run a fused kernel on all
+rows and heads on every device, and it would gather the keys of a divided
+sequence. This module divides both explicitly.
 """
 from collections.abc import Callable
 import functools
@@ -27,23 +27,25 @@ def attention(attend: Attend, q_BTNH: jax.Array, k_BSKH: jax.Array,
               v_BSKH: jax.Array, mask: masks.Mask, *,
               bias_BNTS: jax.Array | None = None, dropout: float = 0.0,
               dropout_rng: jax.Array | None = None, **options) -> jax.Array:
-  """Attends as `attend` does, each device of the mesh its own part.
+  """Attends with `attend`, divided over the devices of the mesh.
 
-  Where tokens are divided, keys go round a ring (`ring.Ring`), on tokens dealt
-  so that causal order leaves all devices equal work; or, if the mesh says
-  'ulysses', heads are exchanged for tokens (`ulysses.Ulysses`), so that
-  `attend` has whole rows. Outside a mesh it is `attend`.
+  If tokens are divided, the keys are sent round a ring (`ring.Ring`), with the
+  tokens permuted so that all devices have equal work under a causal mask. If
+  the mesh has sequence='ulysses', heads are exchanged for tokens instead
+  (`ulysses.Ulysses`), so that `attend` gets whole rows. Without a mesh this
+  only calls `attend`.
 
   Args:
-    attend: Attends on one device.
-    q_BTNH: See `attend.plain`, as for all that follows.
-    k_BSKH: See there.
-    v_BSKH: See there.
-    mask: See there.
-    bias_BNTS: See there.
-    dropout: See there.
-    dropout_rng: See there.
-    **options: See there.
+    attend: The implementation of attention on one device. It takes the
+      remaining arguments, which are the same as for `attend.plain`.
+    q_BTNH: Queries.
+    k_BSKH: Keys.
+    v_BSKH: Values.
+    mask: Which keys each query may see.
+    bias_BNTS: Added to the logits.
+    dropout: Rate at which attention weights are dropped.
+    dropout_rng: Key for the dropout.
+    **options: Other arguments of `attend.plain`.
   """
   d = shapes.bind(q_BTNH=q_BTNH, k_BSKH=k_BSKH, v_BSKH=v_BSKH)
   tokens = placement.axes('tokens')
@@ -51,7 +53,7 @@ def attention(attend: Attend, q_BTNH: jax.Array, k_BSKH: jax.Array,
   if placement.current() is None or not divides:
     return attend(q_BTNH, k_BSKH, v_BSKH, mask, bias_BNTS=bias_BNTS,
                   dropout=dropout, dropout_rng=dropout_rng, **options)
-  # Where key heads do not divide, none do: 1 lies over no axis.
+  # If key heads do not divide, no heads are divided: size 1 uses no axis.
   heads = d.N if d.K % placement.count('heads') == 0 else 1
   here = attend
   if tokens and placement.current().sequence == 'ulysses':
@@ -81,18 +83,18 @@ def attention(attend: Attend, q_BTNH: jax.Array, k_BSKH: jax.Array,
 
 def balanced(attend: Attend, q_BTNH: jax.Array, k_BSKH: jax.Array,
              v_BSKH: jax.Array, mask: masks.Mask, **options) -> jax.Array:
-  """Attends over tokens that lie in order, dealt for equal work meanwhile.
+  """Attends over tokens in order, which it permutes for equal work.
 
-  Called on each device. The exchange sends each device's halves once, where
-  the ring sends its keys as often as there are devices.
+  This is called on each device. The permutation sends each half of a device's
+  tokens once, while the ring sends keys once for every device.
 
   Args:
-    attend: A `ring.Ring`, or what takes its arguments.
-    q_BTNH: See `ring.Ring`, as for all that follows.
-    k_BSKH: See there.
-    v_BSKH: See there.
-    mask: See there.
-    **options: See there.
+    attend: A `ring.Ring`, or a function with the same arguments.
+    q_BTNH: Queries, as in `ring.Ring`.
+    k_BSKH: Keys.
+    v_BSKH: Values.
+    mask: Positions and segments of this device's tokens.
+    **options: Other arguments of `ring.Ring`.
   """
   axis = collectives.named(attend.axis)
   places = tuple(
@@ -107,7 +109,7 @@ def balanced(attend: Attend, q_BTNH: jax.Array, k_BSKH: jax.Array,
 
 
 def _of_mask(mask):
-  """Returns how the arrays of a mask lie, as a mask."""
+  """Returns the partition specs of a mask's arrays, as a mask."""
   def lies(x_BT, *names):
     return None if x_BT is None else placement.spec(
         **dict(zip(names, x_BT.shape)))

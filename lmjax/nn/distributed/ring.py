@@ -1,8 +1,8 @@
-"""Ring attention: a sequence longer than one device holds, divided over many.
+"""Ring attention: a sequence too long for one device, divided over several.
 
-Each device has a block of the tokens, and computes its queries' attention. The
-blocks of keys and values travel round the ring of devices, so that each meets
-all queries, and no device ever holds more than two of them.
+Each device holds a block of the tokens and computes the attention of its
+queries. The blocks of keys and values are sent round the ring of devices, so
+that all queries meet all keys. No device ever holds more than two blocks.
 """
 from collections.abc import Callable
 import dataclasses
@@ -24,27 +24,28 @@ from lmjax.nn import masks
 class Ring:
   """An `attend` for a sequence divided over the devices of an axis.
 
-  Called on each device inside `pmap` or `shard_map`, it equals
-  `attend.plain` on the undivided sequence, and so do its gradients. The
-  backward pass sends keys and values round again rather than keep them, so
+  When called on each device inside `pmap` or `shard_map`, its results and
+  gradients equal those of `attend.plain` on the undivided sequence. The
+  backward pass sends keys and values round again instead of keeping them, so
   memory per device falls as the number of devices grows.
 
-  The mask decides who sees whom, from positions and segments alone: tokens may
-  lie in any order (`sequence.into_zigzag` balances the work of causal
-  attention), but positions must be those in the document, not in the block.
-  Hand them to the model by `masks.make(positions_BT, segments_BT)`; the mask
-  that a model makes by default knows only of its own block.
+  The mask depends only on positions and segments, so tokens may be in any order
+  (`sequence.into_zigzag` balances the work of causal attention). Positions must
+  be positions in the document, not in the block. Pass them to the model with
+  `masks.make(positions_BT, segments_BT)`; a model's default mask covers only
+  its own block.
 
-  Each device then has a loss of its own tokens, and the gradient of the sum of
-  all losses by its own use of the parameters: summed over the axis, as
-  `train_step(axis_name=...)` does, they are those of the undivided sequence.
-  It is for training and scoring; a cache for generation stays on one device.
+  Each device then computes the loss of its own tokens, and its part of the
+  gradient of the sum of all losses. Summed over the axis, as in
+  `train_step(axis_name=...)`, these equal the loss and the gradient of the
+  undivided sequence. Use this for training and scoring; generation with a cache
+  uses one device.
 
   Attributes:
     axis: The axis that divides the sequence: its name, or one of the groups
       that `collectives.grid` lays over it.
-    block: About how many queries meet how many keys at a time. Pairs of blocks
-      in which no query may see a key cost next to nothing.
+    block: Approximate number of queries and keys computed at a time. Pairs of
+      blocks in which no query may see a key are skipped.
 
   References:
     Liu et al., Ring Attention with Blockwise Transformers, arXiv:2310.01889;
@@ -80,21 +81,21 @@ class Ring:
                dropout: float = 0.0, dropout_rng: jax.Array | None = None,
                places: tuple[jax.Array, jax.Array] | None = None
                ) -> jax.Array:
-    """Attends from this device's T queries to all devices' S keys each.
+    """Attends from this device's T queries to the S keys of every device.
 
     Args:
-      q_BTNH: See `attend.plain`; this device's block, as all that follows.
-      k_BSKH: See there.
-      v_BSKH: See there.
+      q_BTNH: This device's block of queries; see `attend.plain`.
+      k_BSKH: This device's block of keys.
+      v_BSKH: This device's block of values.
       mask: Positions and segments of the block.
-      bias_BNTS: Only None: a bias would be as large as all tokens squared.
-      scale: See there.
-      softcap: See there.
-      dropout: See there.
-      dropout_rng: See there.
-      places: Where in the undivided rows the queries and the keys are, [1, T]
-        and [1, S]. With them dropout draws what `attend.plain` draws on one
-        device; else what is dropped depends on the number of devices.
+      bias_BNTS: Must be None, as its size would be quadratic in all tokens.
+      scale: See `attend.plain`.
+      softcap: See `attend.plain`.
+      dropout: See `attend.plain`.
+      dropout_rng: See `attend.plain`.
+      places: Indices of the queries, [1, T], and of the keys, [1, S], in the
+        undivided rows. With them dropout equals that of `attend.plain` on one
+        device; without, it depends on the number of devices.
 
     Returns:
       The block's `out_BTNH`; 0 for a query that may see no key.
@@ -127,11 +128,11 @@ class Ring:
 
 
 def check(mask: masks.Mask, bias_BNTS: jax.Array | None) -> None:
-  """Refuses what a device cannot know of the tokens that others hold.
+  """Checks that attention depends only on information that all devices have.
 
   Raises:
-    InputError: If there is a bias, or a condition beside positions, segments,
-      order and window.
+    InputError: If there is a bias, or a condition other than positions,
+      segments, order and window.
   """
   if bias_BNTS is not None:
     raise errors.InputError(
@@ -147,7 +148,7 @@ def check(mask: masks.Mask, bias_BNTS: jax.Array | None) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Plan:
-  """What is known at trace time; `queries` and `keys` count blocks."""
+  """The static arguments; `queries` and `keys` are numbers of blocks."""
   axis: collectives.Axis
   causal: bool
   window: int | None
@@ -161,10 +162,10 @@ class _Plan:
 
 @struct.dataclass
 class _Dropout:
-  """What is drawn from, and for which rows and key heads.
+  """The dropout key, and the places of the rows and key heads.
 
-  Not left to be found where it is drawn: the backward pass is traced where
-  nobody says any more who divides them.
+  The places are stored, because the backward pass is traced outside the context
+  that defines how rows and heads are divided.
   """
   rng: jax.Array
   rows: draws.Places
@@ -176,9 +177,9 @@ class _Dropout:
 
 
 def _blocks(length: int, size: int) -> int:
-  """Returns into how many equal blocks to cut; an even number if possible.
+  """Returns the number of equal blocks to cut into, which is even if possible.
 
-  The halves of a zigzag layout lie far apart: none of them should be mixed.
+  A block should not mix the two halves of a zigzag, whose tokens are far apart.
   """
   halves = 2 - length % 2
   count = halves * -(-length // (halves * size))
@@ -200,7 +201,7 @@ def _attend(plan, q_XBKGTH, k_YBSKH, v_YBSKH, where, rng):
 
 
 def _forward(plan, q_XBKGTH, k_YBSKH, v_YBSKH, where, rng):
-  """Returns the output, and what the backward pass needs of it."""
+  """Returns the output, and the values that the backward pass needs."""
   (at_queries, at_keys), q_XBKGTH = _not_in_advance(where, q_XBKGTH)
 
   def zeros(shape, fill=0.0):
@@ -235,12 +236,11 @@ def _forward(plan, q_XBKGTH, k_YBSKH, v_YBSKH, where, rng):
 
 
 def _backward(plan, kept, gradient_XBKGTH):
-  """Returns gradients of `_attend`; those of keys travel along with the keys.
-  """
+  """Returns gradients of `_attend`; gradients of keys travel with the keys."""
   (q_XBKGTH, k_YBSKH, v_YBSKH, where, rng, out_XBKGTH, normalizer_XBKGT) = kept
   (at_queries, at_keys), gradient_XBKGTH = _not_in_advance(
       where, gradient_XBKGTH)
-  # What the softmax subtracts: each row's mean gradient under its weights.
+  # The softmax's gradient subtracts each row's weighted mean gradient.
   mean_XBKGT = jnp.einsum('XBKGTH,XBKGTH->XBKGT', gradient_XBKGTH, out_XBKGTH,
                           preferred_element_type=jnp.float32)
 
@@ -280,11 +280,11 @@ def _backward(plan, kept, gradient_XBKGTH):
 
 
 def _not_in_advance(where, x):
-  """Returns both, the former as if it depended on the latter.
+  """Returns both arguments; makes the first appear to depend on the second.
 
-  Scanned layers all have the same positions. JAX would take what depends on
-  them alone out of the scan: the masks of all turns, as large as all queries
-  times all keys.
+  Scanned layers all have the same positions, so JAX would compute the masks of
+  all turns, which depend only on positions, before the scan. These have the
+  size of all queries times all keys.
   """
   return jax.lax.optimization_barrier((where, x))
 
@@ -294,7 +294,7 @@ _LEAST = jnp.finfo(jnp.float32).min
 
 
 def _logits(plan, q_BKGTH, k_BSKH):
-  """Returns the logits, and their slope over that of the products."""
+  """Returns the logits, and their derivative by the products q k."""
   logits_BKGTS = jnp.einsum('BKGTH,BSKH->BKGTS', q_BKGTH, k_BSKH,
                             preferred_element_type=jnp.float32)
   if plan.softcap is None:
@@ -306,32 +306,32 @@ def _logits(plan, q_BKGTH, k_BSKH):
 def _round(plan: _Plan, queries: Any, keys: Any, rng: jax.Array | None,
            visit: Callable[..., Any], query_sums: Any, key_sums: Any
            ) -> tuple[Any, Any]:
-  """Takes all devices' keys past this device's queries.
+  """Combines the keys of all devices with this device's queries.
 
   Args:
-    plan: What to compute.
+    plan: The static arguments.
     queries: Arrays in blocks, and the blocks' positions and segments.
-    keys: The same of the keys; they travel.
-    rng: Key for dropout, or None.
-    visit: Takes a block of queries, a block of keys, who sees whom of them, a
-      function that drops weights, and both blocks' sums, which it returns.
-    query_sums: What is summed up for each block of queries.
-    key_sums: The same for the keys, with which it travels.
+    keys: The same for the keys, which are sent round the ring.
+    rng: Dropout keys and places, or None.
+    visit: Takes a block of queries, a block of keys, their mask, a function
+      that drops weights, and the sums of both blocks; returns the new sums.
+    query_sums: The initial sums for each block of queries.
+    key_sums: The initial sums for each block of keys, which travel with it.
 
   Returns:
-    Both sums, those of the keys back home.
+    Both sums; the key sums are back on the device of their keys.
   """
   axis = plan.axis
   count, index = axis.size, axis.index()
 
   def meet(turn, keys, query_sums, key_sums):
-    source = (index - turn) % count  # The device that these keys are from.
+    source = (index - turn) % count  # The device that these keys came from.
     return _pairs(plan, queries, keys, visit, query_sums, key_sums,
                   functools.partial(_keep, plan, rng, index, source))
 
   def step(turn, state):
     keys, query_sums, key_sums = state
-    following = axis.shift(keys)  # On its way while these keys are used.
+    following = axis.shift(keys)  # Sent while these keys are used.
     query_sums, key_sums = meet(turn, keys, query_sums, key_sums)
     return following, query_sums, axis.shift(key_sums)
 
@@ -342,7 +342,7 @@ def _round(plan: _Plan, queries: Any, keys: Any, rng: jax.Array | None,
 
 
 def _pairs(plan, queries, keys, visit, query_sums, key_sums, keep):
-  """Visits every pair of blocks in which some query may see some key."""
+  """Visits every pair of blocks in which at least one query sees a key."""
 
   def pair(number, sums):
     i, j = number // plan.keys, number % plan.keys
@@ -376,7 +376,7 @@ def _put(tree, new, i):
 
 def _keep(plan, chance, index, source, i, j, place_1T, place_1S,
           weights_BKGTS):
-  """Drops weights; the same ones backward, whichever pairs were skipped."""
+  """Drops weights, the same ones in the forward and the backward pass."""
   if chance is None:
     return weights_BKGTS
   rng = chance.rng

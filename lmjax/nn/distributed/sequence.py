@@ -1,4 +1,4 @@
-"""Which tokens of a batch go to which device when a sequence is divided."""
+"""How the tokens of a sequence are divided over devices."""
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,13 +14,13 @@ def split(batch: Mapping[str, Any], count: int, *, zigzag: bool = False
           ) -> dict[str, Any]:
   """Returns arrays [B, T, ...] as [count, B, T / count, ...], for `pmap`.
 
-  The batch should hold `positions`, and `segments` where it is packed: nothing
-  else tells a device which tokens of the sequence it has.
+  The batch should hold `positions`, and `segments` if it is packed: a device
+  has no other information on which tokens of the sequence it holds.
 
   Args:
     batch: Arrays whose second axis is the sequence.
-    count: How many devices share it.
-    zigzag: Whether to deal the tokens as `zigzag` does.
+    count: The number of devices that share the sequence.
+    zigzag: Whether to permute the tokens with `into_zigzag` first.
 
   Example:
     >>> split({'positions': np.arange(8)[None]}, 2)['positions'].tolist()
@@ -42,14 +42,14 @@ def join(x: Any, *, zigzag: bool = False) -> Any:
 def into_zigzag(batch: Mapping[str, Any], count: int) -> dict[str, Any]:
   """Permutes tokens so that causal attention gives all devices equal work.
 
-  The sequence is cut into 2 `count` chunks, and device i of those that take
-  equal shares of the result from left to right gets chunks i and 2 `count` - 1
-  - i. In plain order the last device has `count` times the first one's work,
-  and all wait for it.
+  The sequence is cut into 2 `count` chunks, and share i of the result, which
+  goes to device i, holds chunks i and 2 `count` - 1 - i. In plain order the
+  last device would have about `count` times the work of the first one, and all
+  devices would wait for it.
 
   Args:
-    batch: Arrays [B, T, ...]; all permuted alike.
-    count: How many devices share the sequence.
+    batch: Arrays [B, T, ...], all permuted in the same way.
+    count: The number of devices that share the sequence.
 
   References:
     Zhu, zigzag ring attention, github.com/zhuzilin/ring-flash-attention; Llama
@@ -63,15 +63,15 @@ def into_zigzag(batch: Mapping[str, Any], count: int) -> dict[str, Any]:
 
 
 def out_of_zigzag(batch: Mapping[str, Any], count: int) -> dict[str, Any]:
-  """Undoes `into_zigzag`: arguments as there."""
+  """Undoes `into_zigzag`, with the same arguments."""
   return _permuted(batch, count, np.argsort(_order(count)))
 
 
 def deal(tree: Any, axis: collectives.Axis) -> Any:
-  """Exchanges tokens in order for those of a zigzag; called on each device.
+  """Permutes consecutive tokens into a zigzag; called on each device.
 
-  What `into_zigzag` does of whole rows, for those that lie on the devices
-  already; which of a device's two chunks comes first is left open.
+  This is `into_zigzag` for rows that are already divided over the devices. The
+  order of a device's two chunks is not specified.
 
   Args:
     tree: Arrays [B, T / devices, ...] of consecutive tokens.
@@ -87,7 +87,7 @@ def deal(tree: Any, axis: collectives.Axis) -> Any:
 
 
 def collect(tree: Any, axis: collectives.Axis) -> Any:
-  """Undoes `deal`: arguments as there."""
+  """Undoes `deal`, with the same arguments."""
   even, odd = map(np.argsort, _owners(axis.size))
 
   def collected(x):
@@ -98,7 +98,7 @@ def collect(tree: Any, axis: collectives.Axis) -> Any:
 
 
 def _owners(count):
-  """Returns whose are each device's even and odd chunks, in a zigzag."""
+  """Returns the zigzag's owners of each device's even and odd chunks."""
   chunk = np.arange(2 * count)
   owner = np.where(chunk < count, chunk, 2 * count - 1 - chunk)
   return owner[::2], owner[1::2]

@@ -1,4 +1,4 @@
-"""Layers divided over devices: parts of a batch pass from stage to stage."""
+"""Pipeline parallelism: parts of a batch pass through stages of layers."""
 from collections.abc import Callable
 from typing import Any
 
@@ -9,38 +9,37 @@ from lmjax.core import draws
 from lmjax.core import errors
 from lmjax.core import placement
 
-# layer(params, x_BTD, others, key) -> x_BTD, kept: one layer of one part's
-# rows, and a tree of arrays that it keeps of each of them, such as {}.
+# layer(params, x_BTD, others, key) -> x_BTD, kept: one layer on the rows of one
+# part. `kept` is a tree of arrays with an axis of rows, such as {}.
 Layer = Callable[
     [Any, jax.Array, Any, jax.Array | None], tuple[jax.Array, Any]]
 
 
 def run(layer: Layer, params: Any, x_BTD: jax.Array, others: Any,
         keys_L: jax.Array | None = None) -> tuple[jax.Array, Any]:
-  """Applies L layers, of which each of S stages has L / S, one after another.
+  """Applies L layers in order, divided over S stages of L / S layers each.
 
-  The batch is cut into M parts, as `training.step` cuts microbatches. While a
-  stage works on one part, the stage before it works on the next: M + S - 1
-  turns in all, of which each stage is idle in S - 1. Between turns each stage
-  hands its part on, which is all that stages exchange; the result comes from
-  the last one.
+  The batch is cut into M parts, like the microbatches of `training.step`. While
+  a stage works on one part, the previous stage works on the next part. This
+  takes M + S - 1 turns, and each stage is idle in S - 1 of them. Between turns
+  each stage sends its part to the next stage; stages exchange nothing else. The
+  last stage returns the result.
 
-  All stages are one array with a leading axis of size S, whose parts lie on
-  different devices, so that other axes of the mesh divide a stage as they
-  divide a model without stages.
+  All stages form one array with a leading axis of size S that is divided over
+  devices, so other axes of the mesh divide a stage like a model without stages.
 
   Args:
-    layer: What a layer does.
-    params: Of all layers, with a leading axis L.
-    x_BTD: What enters the first.
-    others: Arrays that every layer reads besides, with a leading axis of B, or
-      of 1 where all rows share them; or None.
-    keys_L: For dropout, each layer's; None is without. What is drawn by `draws`
-      for a row does not depend on its part.
+    layer: The function of a layer.
+    params: Parameters of all layers, with a leading axis L.
+    x_BTD: The input of the first layer.
+    others: Other arrays that every layer reads, with a leading axis of B, or of
+      1 if all rows share them; or None.
+    keys_L: The dropout key of each layer; None for no dropout. Values drawn
+      with `draws` for a row do not depend on the row's part.
 
   Returns:
-    What leaves the last layer, and what the layers have kept, with a leading
-    axis L.
+    The output of the last layer, and the values that the layers have kept, with
+    a leading axis L.
 
   Raises:
     InputError: If the rows do not divide into the parts, or the layers into the
@@ -66,7 +65,7 @@ def run(layer: Layer, params: Any, x_BTD: jax.Array, others: Any,
   travels = [len(leaf) == rows for leaf in leaves]
 
   def stage(params, keys_L, leaves, part):
-    """One stage's layers, on the part of the batch that has come to it."""
+    """Applies one stage's layers to the part of the batch that it holds."""
     x_BTD, others = structure.unflatten(leaves)
 
     def step(x_BTD, of_layer):
@@ -82,7 +81,7 @@ def run(layer: Layer, params: Any, x_BTD: jax.Array, others: Any,
   number_S = jnp.arange(stages)
 
   def turn(held, number):
-    """Hands everything on by a stage; each stage then computes."""
+    """Moves all parts by one stage, then runs all stages."""
     came = [jax.lax.dynamic_index_in_dim(
         x, jnp.minimum(number, parts - 1), keepdims=False) for x in waiting]
     held = [_entered(x, new) for x, new in zip(held, came)]
@@ -103,22 +102,23 @@ def run(layer: Layer, params: Any, x_BTD: jax.Array, others: Any,
 
 
 def _entered(held, new):
-  """Returns what the stages hold once each has handed on, and one is new."""
+  """Moves the parts by one stage; the first stage gets the new part."""
   held = placement.over(jnp.roll(held, 1, axis=0), 'layers')
   first = jnp.arange(len(held)).reshape(-1, *(1,) * new.ndim) == 0
   return jnp.where(first, new[None], held)
 
 
 def _of_layers(x, parts, stages):
-  """Returns what was kept, [turns, S, L / S, B / M, ...], as [L, B, ...]."""
-  x = jnp.stack([  # A part comes to each stage a turn later.
+  """Returns kept values, [turns, S, L / S, B / M, ...], as [L, B, ...]."""
+  x = jnp.stack([  # A part reaches each stage one turn after the previous one.
       x[stage:stage + parts, stage] for stage in range(stages)])
   x = jnp.moveaxis(x, 1, 2)
   return jax.vmap(_joined)(x.reshape(-1, *x.shape[2:]))
 
 
 def _cut(x, parts):
-  """Returns rows [B, ...] as [M, B / M, ...], each part some of each device."""
+  """Returns rows [B, ...] as [M, B / M, ...]; a part has rows of each device.
+  """
   return x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
 
 

@@ -1,7 +1,7 @@
-"""Attention whose heads are divided over devices by hand, inside `pmap`.
+"""Attention with heads divided over devices explicitly, inside `pmap`.
 
-On a mesh the compiler does this by itself. Here each device holds the kernels
-of its own heads: the columns of query, key and value, the rows of the output.
+On a mesh, XLA does this automatically. Here each device holds the kernels of
+its own heads: columns of query, key and value, and rows of the output.
 """
 from collections.abc import Callable
 import dataclasses
@@ -26,16 +26,17 @@ from lmjax.nn import positions as positions_lib
 
 @dataclasses.dataclass(frozen=True)
 class Divided:
-  """A mixer: that of `mixer`, its heads divided over the devices of an axis.
+  """A mixer whose heads are divided over the devices of an axis.
 
-  It equals the undivided layer, and so does each device's gradient of what it
-  holds; what all devices hold has the same gradient on each, so nothing is
-  left to be summed over this axis. For `pmap`, and for `shard_map` with
-  `check_vma=False`. Parameters come from the undivided model: see `split`.
+  The output equals that of the undivided layer. Each device has the correct
+  gradient of its own parameters; parameters that all devices hold have the same
+  gradient on each, so no gradient needs a sum over this axis. It works in
+  `pmap`, and in `shard_map` with `check_vma=False`. The parameters come from
+  the undivided model: see `split`.
 
   Attributes:
-    mixer: The layer as a whole.
-    axis: The axis that divides its heads: its name, or one of the groups that
+    mixer: The config of the undivided layer.
+    axis: The axis that divides the heads: its name, or one of the groups that
       `collectives.grid` lays over it.
 
   References:
@@ -74,11 +75,12 @@ class Divided:
 
   def empty_cache(self, batch: int, length: int, width: int, dtype
                   ) -> caches.Contiguous:
-    """Returns this device's share of a cache; called where the axis is."""
+    """Returns this device's share of a cache; call it where the axis is bound.
+    """
     return self.share(width).empty_cache(batch, length, width, dtype)
 
   def share(self, width: int) -> attention.AttentionConfig:
-    """Returns the layer that one device computes; called where the axis is.
+    """Returns one device's part of the layer; call it where the axis is bound.
 
     Raises:
       InputError: If the heads, or key heads, do not divide over the devices.
@@ -102,7 +104,7 @@ class Divided:
 
 
 class DividedAttention(nn.Module):
-  """Self-attention by this device's heads, summed over the devices."""
+  """Self-attention with this device's heads, summed over the devices."""
   config: Divided
   policy: layers.Policy
   positions: positions_lib.Positions = positions_lib.NoPositions()
@@ -114,9 +116,10 @@ class DividedAttention(nn.Module):
                cache: caches.Contiguous | None = None,
                slots_B: jax.Array | None = None, train: bool = False
                ) -> tuple[jax.Array, caches.Contiguous | None]:
-    """Returns what `attention.Attention` does, of the same arguments.
+    """Attends; the arguments and results are those of `attention.Attention`.
 
-    All but the cache should be the same on the devices that share the heads.
+    All arguments except the cache should be the same on the devices that share
+    the heads.
     """
     if self.is_initializing():
       raise errors.InputError(
@@ -141,11 +144,11 @@ class DividedAttention(nn.Module):
 
 
 def _own(params, axis):
-  """Returns parameters for a part of a sum, over which gradients add up."""
+  """Returns the parameters for one device's part of the sum over devices."""
   own = {name: collectives.fan_out(leaves, axis)
          if name.endswith('_norm') else leaves
          for name, leaves in params.items()}
-  if 'bias' in params['out']:  # Each part of the sum adds its share of it.
+  if 'bias' in params['out']:  # Each device adds its share of the bias.
     bias_D = collectives.fan_out(params['out']['bias'], axis)
     own['out'] = params['out'] | {'bias': bias_D / axis.size}
   return own
@@ -156,13 +159,13 @@ _ROWS = re.compile('(.*mixer/)?out/kernel')
 
 
 def split(params: Any, devices: int | collectives.Axis) -> Any:
-  """Returns the parameters of each device, along a new first axis, on the host.
+  """Returns each device's parameters along a new first axis, on the host.
 
   Args:
-    params: Those of an attention layer, or of a whole model, where the
-      attention layers are called `mixer`. Whatever has no heads is copied.
-    devices: How many devices share the heads; or the groups of an axis that do,
-      for parameters of all its devices.
+    params: Parameters of an attention layer, or of a whole model whose
+      attention layers are named `mixer`. Parameters without heads are copied.
+    devices: The number of devices that share the heads, or an axis with groups
+      that share the heads; the result is then for all devices of the axis.
   """
   places = np.arange(devices) if isinstance(devices, int) else np.array(
       _groups(devices) and devices.places)
@@ -181,7 +184,7 @@ def split(params: Any, devices: int | collectives.Axis) -> Any:
 
 
 def join(params: Any, devices: int | collectives.Axis) -> Any:
-  """Returns parameters, or their gradients, as before `split`."""
+  """Undoes `split`, on parameters or their gradients."""
   first = range(devices) if isinstance(devices, int) else _groups(devices)[0]
 
   def whole(path, leaf):

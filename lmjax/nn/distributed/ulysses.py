@@ -1,4 +1,4 @@
-"""Ulysses attention: a divided sequence becomes divided heads, and back."""
+"""Ulysses attention: exchanges a divided sequence for divided heads."""
 from collections.abc import Callable
 import dataclasses
 
@@ -18,18 +18,19 @@ from lmjax.nn import masks
 class Ulysses:
   """An `attend` for a sequence divided over the devices of an axis.
 
-  Devices exchange their tokens' heads for all tokens of their share of the
-  heads, attend, and exchange back. Against `ring.Ring`: four exchanges instead
-  of a round of keys, any kernel for the arithmetic, work balanced in any
-  layout; but heads must divide, and each device attends over the whole length.
+  With an all-to-all, each device exchanges all heads of its tokens for all
+  tokens of its share of the heads; it attends, and exchanges the output back.
+  Compared with `ring.Ring`, this takes four exchanges instead of a round of
+  keys, can use any kernel, and balances the work in any layout. But the heads
+  must divide over the devices, and each device attends over the whole length.
 
   Attributes:
-    attend: Attends over the whole sequence for some of the heads, such as
-      `attend.best`.
+    attend: The implementation of attention over the whole sequence, such as
+      `attend.best`; it gets this device's share of the heads.
     axis: The axis that divides the sequence: its name, or one of the groups
       that `collectives.grid` lays over it.
-    in_order: Whether the devices hold consecutive tokens, not a zigzag. Only
-      then may the mask be called `square`, which fused kernels ask for.
+    in_order: Whether the devices hold consecutive tokens rather than a zigzag.
+      The mask can be `square`, as fused kernels require, only if this is True.
 
   References:
     Jacobs et al., DeepSpeed Ulysses, arXiv:2309.14509, section 3.
@@ -55,13 +56,14 @@ class Ulysses:
   def __call__(self, q_BTNH: jax.Array, k_BSKH: jax.Array, v_BSKH: jax.Array,
                mask: masks.Mask, *, bias_BNTS: jax.Array | None = None,
                dropout_rng: jax.Array | None = None, **options) -> jax.Array:
-    """Attends from this device's T queries to all devices' S keys each.
+    """Attends from this device's T queries to the S keys of every device.
 
-    Arguments and result are those of `ring.Ring.__call__`.
+    The arguments and the result are the same as for `ring.Ring.__call__`.
 
     Raises:
-      InputError: If the query heads do not divide over the devices, or the
-        devices over the key heads, or `ring.check` refuses.
+      InputError: If the query heads do not divide over the devices, or neither
+        of the numbers of key heads and devices divides the other, or
+        `ring.check` raises it.
     """
     d = shapes.bind(q_BTNH=q_BTNH, k_BSKH=k_BSKH, v_BSKH=v_BSKH)
     axis = collectives.named(self.axis)
@@ -75,7 +77,7 @@ class Ulysses:
           f'Ulysses divides heads: {d.N} query and {d.K} key heads do not '
           f'divide over {count} devices; the nearest number that they divide '
           f'over is {nearest}. Or take `ring.Ring`, which needs no heads.')
-    if d.K % count:  # Fewer key heads than devices: some hold the same one.
+    if d.K % count:  # Fewer key heads than devices: devices share key heads.
       k_BSKH, v_BSKH = (
           jnp.repeat(x, count // d.K, axis=2) for x in (k_BSKH, v_BSKH))
     arrays = (axis.exchange(x, split=2, join=1)
@@ -87,7 +89,7 @@ class Ulysses:
     return axis.exchange(out_BTNH, split=1, join=2)
 
   def _whole(self, axis, mask):
-    """Returns the mask of the sequence that the devices hold together."""
+    """Returns the mask of the whole sequence."""
     def gather(x_BT):
       return None if x_BT is None else axis.gather(x_BT, 1)
     return mask.replace(
@@ -99,7 +101,7 @@ class Ulysses:
 
 
 def _heads(axis, count):
-  """Returns which key heads come to this device, of those it shares."""
+  """Returns the places of the key heads that this device receives."""
   held, size = draws.here('heads', count), count // axis.size
   return draws.Places(
       held.index_N[axis.index() * size + jnp.arange(size)], held.total)

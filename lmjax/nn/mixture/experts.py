@@ -21,24 +21,26 @@ from lmjax.nn.mixture import routing
 
 @dataclasses.dataclass(frozen=True)
 class MixtureOfExperts(layers.MLPConfig):
-  """E feed-forward networks and a router that sends each token to a few.
+  """E feed-forward networks, and a router that sends each token to a few.
 
-  A block is handed it as its MLP. Padding, tokens of segment 0, goes to no
-  expert. Evaluation and decoding drop nothing, so there no token depends on
-  others; training drops nothing either unless `capacity_factor` is given.
+  It takes the place of a block's MLP. Padding (segment 0) goes to no expert.
+  Evaluation and decoding drop no token, so there no token depends on others.
+  Training drops no token either, unless `capacity_factor` is given.
 
   Attributes:
-    num_experts: E; `hidden`, `activation`, `gated`, `bias` and `dropout` are
-      those of each.
-    top_k: How many experts a token goes to.
-    normalize: Whether the gates of the chosen sum to 1, as in Mixtral. With
-      top_k=1 they must not, or the router would learn nothing from the loss.
-    capacity_factor: In training an expert takes this many times the choices it
-      would have of a row if they were even; later ones are dropped. None: all.
-    balance: Weight of the load-balancing loss, in the loss of each layer. It
-      is averaged over the tokens of a row, then over rows by what they weigh
-      in the objective: a batch cut otherwise has the same loss.
-    router_z: Weight of the router's z-loss, averaged likewise.
+    num_experts: Number of experts E; each has the network that `hidden`,
+      `activation`, `gated`, `bias` and `dropout` describe.
+    top_k: Number of experts that each token goes to.
+    normalize: Whether the gates of a token's experts sum to 1, as in Mixtral.
+      This must be False with top_k=1, or the router would learn nothing from
+      the loss.
+    capacity_factor: Capacity of an expert in training, as a multiple of its
+      share of a row's choices under even routing; None for no limit. Choices
+      beyond the capacity, from later tokens, are dropped.
+    balance: Weight of each layer's load-balancing loss. The loss is averaged
+      over the tokens of a row, then over rows with their weights in the
+      objective, so it does not depend on how a batch is divided.
+    router_z: Weight of the router's z-loss, averaged in the same way.
 
   References:
     Shazeer et al., arXiv:1701.06538, section 2; Fedus et al., Switch
@@ -81,20 +83,20 @@ class MixtureOfExperts(layers.MLPConfig):
 
 
 class Mixture(nn.Module):
-  """Routes tokens to experts and sums what they return.
+  """Routes tokens to experts and sums the experts' outputs.
 
   Parameters: `router/kernel` [D, E], and `experts/in`, `experts/gate` and
   `experts/out`, whose leading axis is the expert.
 
-  Training sows `losses/auxiliary`, what each row adds to the loss, and
-  `metrics/...`, what is reported of each row: `objectives.auxiliary` adds up
-  both. An objective that does not collect them is refused.
+  In training it sows `losses/auxiliary`, each row's addition to the loss, and
+  `metrics/...`, each row's metrics; `objectives.auxiliary` sums both. Training
+  with an objective that does not collect the losses raises InputError.
 
   Attributes:
     axis_name: If given, a mapped axis over whose devices the experts are
-      spread, each holding E / devices of `experts/...`: see
-      `routing.exchanged`. The module is then made by `clone(axis_name=...)`,
-      initialised without.
+      divided; each device holds E / devices of `experts/...`: see
+      `routing.exchanged`. Initialise the module without it, then set it with
+      `clone(axis_name=...)`.
   """
   config: MixtureOfExperts
   policy: layers.Policy
@@ -121,13 +123,13 @@ class Mixture(nn.Module):
            if placement.current() is None else _on_mesh(config, d.B, mix))
     y_BTD, sown = mix(
         weights, x_BTD.astype(self.policy.dtype), logits_BTE, real_BT,
-        # What is dropped goes by token and choice, wherever these are sent.
+        # Dropout depends on token and choice, not on where they are sent.
         None if key is None else _numbers(d.B, d.T))
     self._sow(train, **sown)
     return y_BTD
 
   def _devices(self) -> int:
-    """Returns how many devices share the experts."""
+    """Returns the number of devices that share the experts."""
     if self.axis_name is None:
       return 1
     count = jax.lax.axis_size(self.axis_name)
@@ -156,14 +158,14 @@ class Mixture(nn.Module):
 
 
 class _Experts(nn.Module):
-  """The experts' parameters, of one device of several."""
+  """The parameters of one device's share of the experts."""
   config: MixtureOfExperts
   policy: layers.Policy
   devices: int
 
   @nn.compact
   def __call__(self, width: int) -> dict[str, Any]:
-    """Returns name to kernel and bias."""
+    """Returns {name: (kernel, bias)}."""
     config, std = self.config, self.policy.residual_std
     count = config.num_experts // self.devices
     sizes = {'in': (width, config.hidden, None)} | (
@@ -175,7 +177,7 @@ class _Experts(nn.Module):
 
 
 class _Weights(nn.Module):
-  """A kernel for each expert and, if any, a bias, in the compute dtype."""
+  """A kernel and optionally a bias for each expert, in the compute dtype."""
   shape: tuple[int, int, int]
   policy: layers.Policy
   use_bias: bool
@@ -183,7 +185,7 @@ class _Weights(nn.Module):
 
   @nn.compact
   def __call__(self) -> tuple[jax.Array, jax.Array | None]:
-    # As an array, since that is all that a product of groups takes.
+    # A `Kernel` becomes an array, since grouped products take only arrays.
     kernel_EDF = kernels.array(kernels.parameter(
         self, 'kernel', self.policy.initializer(self.init_std), self.shape),
                                self.policy.dtype)
@@ -199,18 +201,18 @@ def _mixed(config: MixtureOfExperts, room: int, key: jax.Array | None,
            logits_BTE: jax.Array, real_BT: jax.Array,
            number_BT: jax.Array | None
            ) -> tuple[jax.Array, dict[str, jax.Array]]:
-  """Returns the experts' sum for each token, and of each row what is sown.
+  """Returns the experts' sum for each token, and each row's losses and metrics.
 
   Args:
-    config: Of the experts.
-    room: For how many of a row's tokens an expert has room.
-    key: For dropout; None is without.
-    axis_name: Of the devices that the experts are spread over, if they are.
-    weights: Of the experts of this device.
-    x_BTD: The tokens.
-    logits_BTE: The router's.
-    real_BT: Which tokens are not padding.
-    number_BT: Which tokens of the batch they are, for dropout.
+    config: The config of the mixture.
+    room: The number of a row's tokens that an expert takes.
+    key: Dropout key; None for no dropout.
+    axis_name: The axis over whose devices the experts are divided, or None.
+    weights: Parameters of this device's experts.
+    x_BTD: Hidden states of the tokens.
+    logits_BTE: Logits of the router.
+    real_BT: False for padding.
+    number_BT: The number of each token in the whole batch, for dropout.
   """
   routes = routing.route(logits_BTE, real_BT, config.top_k, config.normalize)
   network = functools.partial(_network, config, weights, key)
@@ -231,10 +233,10 @@ def _mixed(config: MixtureOfExperts, room: int, key: jax.Array | None,
 
 def _on_mesh(config: MixtureOfExperts, batch: int, mix: Callable[..., Any]
              ) -> Callable[..., Any]:
-  """Returns `mix`, each device with its rows, experts and hidden units.
+  """Returns `mix` with rows, experts and hidden units divided over devices.
 
-  A row's tokens compete for the experts' room, so each row lies whole on one
-  device meanwhile.
+  A row's tokens compete for the experts' room, so each row is whole on one
+  device here.
   """
   along = placement.axes('experts', config.num_experts)
   hidden = placement.axes('hidden', config.hidden)
@@ -247,7 +249,7 @@ def _on_mesh(config: MixtureOfExperts, batch: int, mix: Callable[..., Any]
 
   def on_device(weights, x_BTD, *rest):
     kernel_EFD, bias_ED = weights['out']
-    if bias_ED is not None:  # Each part of the sum adds its share of it.
+    if bias_ED is not None:  # The devices' shares of the bias are summed.
       bias_ED /= placement.count('hidden') if hidden else 1
     with draws.divided(hidden=hidden):
       y_BTD, sown = mix(*(along or (None,)), weights | {
@@ -261,7 +263,7 @@ def _on_mesh(config: MixtureOfExperts, batch: int, mix: Callable[..., Any]
 
 
 def _numbers(rows, length):
-  """Returns which tokens of the whole batch these are."""
+  """Returns the number of each token in the whole batch, [rows, length]."""
   return draws.here('rows', rows).index_N[:, None] * length + jnp.arange(
       length, dtype=jnp.uint32)[None]
 
@@ -272,13 +274,14 @@ def _network(config: MixtureOfExperts, weights: Any, key: jax.Array | None,
   """Applies each expert to its tokens.
 
   Args:
-    config: Of the experts.
-    weights: Name to kernel and bias.
-    key: For dropout; None is without.
-    x: `x_ERD`, as many tokens an expert; or with `sizes_E` `x_MD`, sorted.
-    number: `number_ER`, or `number_M`: which choice of the batch each is, for
-      dropout.
-    sizes_E: How many of the sorted tokens each expert has.
+    config: The config of the mixture.
+    weights: {name: (kernel, bias)}.
+    key: Dropout key; None for no dropout.
+    x: `x_ERD`, R tokens for each expert; or `x_MD`, tokens sorted by expert,
+      if `sizes_E` is given.
+    number: `number_ER` or `number_M`: the number of each choice in the batch,
+      for dropout.
+    sizes_E: The number of sorted tokens of each expert.
   """
   def dense(name, x):
     kernel_EDF, bias_EF = weights[name]
@@ -303,11 +306,11 @@ def _network(config: MixtureOfExperts, weights: Any, key: jax.Array | None,
 
 
 def active_parameters(params: Any, config: MixtureOfExperts) -> int:
-  """Returns how many of a model's parameters a token is computed with.
+  """Returns the number of a model's parameters that each token uses.
 
   Args:
     params: The model's parameters or their shapes.
-    config: Of its MLPs.
+    config: The config of the model's mixture.
   """
   held = sum(trees.count(leaf) for path, leaf in trees.items(params)
              if '/experts/' in path)

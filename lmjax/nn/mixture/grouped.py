@@ -1,4 +1,4 @@
-"""Products of rows sorted into groups, each group with a matrix of its own."""
+"""Matrix products of rows sorted by group, with one matrix per group."""
 from typing import NamedTuple
 
 import jax
@@ -13,15 +13,17 @@ def product(x_MD: jax.Array, kernel_EDF: jax.Array, sizes_E: jax.Array
             ) -> jax.Array:
   """Multiplies each row by the matrix of its group, and returns `y_MF`.
 
-  What `jax.lax.ragged_dot` computes, and on a TPU that. Elsewhere XLA may make
-  of it a product of every row with every matrix (a CPU does, and then takes
-  six times as long for eight groups): there the rows are cut into blocks of
-  one group each. The trace tells both, see `models.cost`.
+  The result equals that of `jax.lax.ragged_dot`, which is used on a TPU. On
+  other platforms XLA may multiply every row by every matrix (on a CPU it does,
+  which takes six times as long for eight groups), so there the rows are cut
+  into blocks of one group each. A trace contains both versions: see
+  `models.cost`.
 
   Args:
-    x_MD: The first `sizes_E[0]` rows are the first group, and so on.
+    x_MD: Rows sorted by group: the first `sizes_E[0]` rows are group 0, and so
+      on.
     kernel_EDF: A matrix for each of E groups.
-    sizes_E: Rows of each group; rows past the last group give zeros.
+    sizes_E: Number of rows of each group; rows after the last group give zeros.
   """
   shapes.bind(x_MD=x_MD, kernel_EDF=kernel_EDF, sizes_E=sizes_E)
   return jax.lax.platform_dependent(
@@ -45,17 +47,17 @@ product.defvjp(_forward, _backward)
 
 
 def group_of(sizes_E: jax.Array, rows: int) -> jax.Array:
-  """Returns the group of each row, the last one's past all of them."""
+  """Returns the group of each row; rows after all groups get the last group."""
   return jnp.minimum(
       jnp.searchsorted(jnp.cumsum(sizes_E), jnp.arange(rows), side='right'),
       sizes_E.size - 1)
 
 
 class _Blocks(NamedTuple):
-  """G blocks of R places, each of rows of a single group.
+  """G blocks of R places each; all rows of a block are of the same group.
 
-  group_G: whose matrix; row_GR: which row is in a place, M for none;
-  place_M: the place a row is in, G * R for none.
+  group_G: the group of each block; row_GR: the row in each place, M for none;
+  place_M: the place of each row, G * R for none.
   """
   group_G: jax.Array
   row_GR: jax.Array
@@ -63,7 +65,7 @@ class _Blocks(NamedTuple):
 
 
 def _blocks(rows: int, sizes_E: jax.Array) -> _Blocks:
-  # At most a quarter of the rows is added to fill blocks up.
+  # Filling up blocks adds at most a quarter of the rows.
   size = max(1, min(256, rows // (4 * sizes_E.size)))
   count = rows if size == 1 else rows // size + sizes_E.size
   blocks_E = (sizes_E + size - 1) // size
@@ -85,7 +87,7 @@ def _blocks(rows: int, sizes_E: jax.Array) -> _Blocks:
 
 def in_blocks(x_MD: jax.Array, kernel_EDF: jax.Array, sizes_E: jax.Array
               ) -> jax.Array:
-  """Computes `product` a block after the other, for one matrix at a time."""
+  """Computes `product` one block after the other."""
   blocks = _blocks(x_MD.shape[0], sizes_E)
   x_GRD = _take(x_MD, blocks.row_GR)
   y_GRF = jax.lax.map(
@@ -110,7 +112,7 @@ def _gradient_in_blocks(x_MD, g_MF, kernel_EDF, sizes_E):
 
 
 def _ragged_gradient(x_MD, g_MF, kernel_EDF, sizes_E):
-  """Returns the kernel's gradient by the derivative of `ragged_dot`."""
+  """Returns the kernel's gradient from the derivative of `ragged_dot`."""
   return jax.vjp(lambda kernel_EDF: jax.lax.ragged_dot(
       x_MD, kernel_EDF, sizes_E), kernel_EDF)[1](g_MF)[0]
 

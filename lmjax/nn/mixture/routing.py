@@ -1,10 +1,11 @@
-"""Sends tokens to experts, and brings back what those make of them.
+"""Routing: sends tokens to experts, and returns the experts' outputs to them.
 
-Axes besides the house's: E experts, A choices a token, M choices in all, G
-groups or blocks of R places each. Nothing here knows what an expert computes.
+Additional axes: E experts, A choices per token, M choices in total, G groups or
+blocks of R places each. This module does not depend on the experts' network.
 
-Choices are numbered in the order of their tokens, so where places run out the
-earlier tokens have them: in training, too, no token depends on a later one.
+Choices are numbered in the order of their tokens, so earlier tokens get the
+places where there are too few. Thus no token depends on a later one, in
+training as well.
 """
 from collections.abc import Callable
 import functools
@@ -16,18 +17,18 @@ import jax.numpy as jnp
 
 from lmjax.core import shapes
 
-# Makes of `x_ERD`, R tokens for each expert, what the experts make of them. If
-# choices are numbered, the second argument is `number_ER`, which each is.
+# Maps `x_ERD`, R tokens for each expert, to the experts' outputs. If choices
+# are numbered, the second argument is `number_ER`, the number of each choice.
 Experts = Callable[..., jax.Array]
 
 
 @struct.dataclass
 class Routes:
-  """Where each token goes.
+  """The experts of each token.
 
   Attributes:
-    choice_BTA: The experts chosen, the best first; E for padding: none.
-    gates_BTA: Their weights in the sum, float32; 0 for padding.
+    choice_BTA: The chosen experts, the most probable first; E for padding.
+    gates_BTA: The weight of each chosen expert, float32; 0 for padding.
   """
   choice_BTA: jax.Array
   gates_BTA: jax.Array
@@ -38,11 +39,11 @@ def route(logits_BTE: jax.Array, real_BT: jax.Array, top_k: int,
   """Chooses the `top_k` most probable experts of each token.
 
   Args:
-    logits_BTE: The router's, float32.
-    real_BT: Which tokens are not padding.
-    top_k: A, how many experts a token goes to.
-    normalize: Whether the gates are the softmax over the chosen experts alone,
-      as in Mixtral, or their probabilities among all, as in Switch.
+    logits_BTE: Logits of the router, float32.
+    real_BT: False for padding.
+    top_k: A, the number of experts that each token goes to.
+    normalize: Whether the gates are a softmax over the chosen experts only, as
+      in Mixtral, or their probabilities among all experts, as in Switch.
 
   References:
     Shazeer et al., Outrageously Large Neural Networks, arXiv:1701.06538, eq.
@@ -61,12 +62,12 @@ def route(logits_BTE: jax.Array, real_BT: jax.Array, top_k: int,
 
 def balance_loss(logits_BTE: jax.Array, routes: Routes, real_BT: jax.Array
                  ) -> jax.Array:
-  """Returns how unevenly each row's tokens go to the experts, `balance_B`.
+  """Returns the load-balancing loss of each row, `balance_B`.
 
-  E times the sum over experts of the share of the row's choices that fell on
-  an expert, times the mean probability it had: 1 where both are even, E where
-  one expert takes all. Its average is over the tokens of a row, so that it is
-  the same however rows are dealt to devices and microbatches.
+  The loss is E times the sum over experts of the expert's share of the row's
+  choices times the expert's mean probability. It is 1 if both are uniform, and
+  E if one expert takes all. It averages over the tokens of a row, so it does
+  not depend on how rows are divided over devices and microbatches.
 
   References:
     Fedus et al., Switch Transformers, arXiv:2101.03961, eq. 4-6, for one
@@ -97,13 +98,14 @@ def router_z_loss(logits_BTE: jax.Array, real_BT: jax.Array) -> jax.Array:
 
 def room(tokens: int, top_k: int, num_experts: int, factor: float | None
          ) -> int:
-  """Returns how many of a row's tokens an expert takes.
+  """Returns the largest number of a row's tokens that an expert takes.
 
   Args:
-    tokens: T, a row's; no expert can be chosen more often.
-    top_k: Choices a token.
+    tokens: T, the number of tokens in a row, which is an upper limit.
+    top_k: Number of choices per token.
     num_experts: E.
-    factor: Of the choices an expert has where they are even; None: no limit.
+    factor: The room, as a multiple of an expert's number of choices under even
+      routing; None for no limit.
 
   References:
     Fedus et al., Switch Transformers, arXiv:2101.03961, eq. 3.
@@ -115,9 +117,9 @@ def room(tokens: int, top_k: int, num_experts: int, factor: float | None
 
 def _ranks(choice_GM: jax.Array, num_experts: int
            ) -> tuple[jax.Array, jax.Array]:
-  """Returns how many earlier choices of a group fell on the same expert.
+  """Returns the rank of each choice among its group's choices of its expert.
 
-  Also how many choices of the group fell on each expert, `sizes_GE`.
+  Also returns the number of choices of each expert in the group, `sizes_GE`.
   """
   hot_GME = choice_GM[..., None] == jnp.arange(num_experts)[None, None]
   upto_GME = jnp.cumsum(hot_GME, axis=1, dtype=jnp.int32)
@@ -126,9 +128,10 @@ def _ranks(choice_GM: jax.Array, num_experts: int
 
 
 def _spread(x_BTD: jax.Array, place_M: jax.Array, size: int) -> jax.Array:
-  """Returns `size` places filled with the tokens of the choices, `x_SD`.
+  """Writes the token of each choice to the choice's place; returns `x_SD`.
 
-  A choice whose place is `size` gets none; a place not chosen holds zeros.
+  There are S = `size` places. A choice whose place is `size` is not written;
+  a place without a choice holds zeros.
   """
   token_M = jnp.arange(place_M.size) // (
       place_M.size // (x_BTD.shape[0] * x_BTD.shape[1]))
@@ -139,7 +142,7 @@ def _spread(x_BTD: jax.Array, place_M: jax.Array, size: int) -> jax.Array:
 
 def _numbers(number_BT: jax.Array | None, place_M: jax.Array, size: int
              ) -> list[jax.Array]:
-  """Returns which choice is at each of `size` places, if they are numbered."""
+  """Returns [the number of the choice in each of `size` places], or []."""
   if number_BT is None:
     return []
   choices = place_M.size // number_BT.size
@@ -161,22 +164,23 @@ def with_room(experts: Experts, x_BTD: jax.Array, routes: Routes,
               num_experts: int, room: int,
               number_BT: jax.Array | None = None
               ) -> tuple[jax.Array, jax.Array]:
-  """Sends tokens to experts that take at most `room` of each row.
+  """Sends tokens to experts that each take at most `room` tokens of a row.
 
-  A choice for which no room is left is dropped: the token gets nothing from
-  that expert. Rows do not compete, so it does not matter how many there are.
+  A choice is dropped if its expert has no room left: the token then gets no
+  output from this expert. Rows do not compete with each other, so the result
+  does not depend on the number of rows.
 
   Args:
-    experts: What computes, on [E, B * room, D].
-    x_BTD: The tokens.
-    routes: Where they go.
+    experts: The function of the experts, on [E, B * room, D].
+    x_BTD: Hidden states of the tokens.
+    routes: The experts of each token.
     num_experts: E.
-    room: R; from T on nothing is dropped.
-    number_BT: Numbers of the tokens, for experts that want to know which
-      choice they compute: number times A, and the choice's place among them.
+    room: R; no choice is dropped if R >= T.
+    number_BT: Numbers of the tokens, or None. If given, `experts` also gets the
+      number of each choice: the token's number times A plus the choice's index.
 
   Returns:
-    `y_BTD`, and the share of each row's choices that were dropped, `share_B`.
+    `y_BTD`, and the fraction of each row's choices that is dropped, `share_B`.
   """
   d = shapes.bind(x_BTD=x_BTD, choice_BTA=routes.choice_BTA)
   choice_BM = routes.choice_BTA.reshape(d.B, -1)
@@ -199,14 +203,14 @@ def with_room(experts: Experts, x_BTD: jax.Array, routes: Routes,
 def dropless(experts: Callable[..., jax.Array], x_BTD: jax.Array,
              routes: Routes, num_experts: int,
              number_BT: jax.Array | None = None) -> jax.Array:
-  """Sends every token to all experts it chose, and returns `y_BTD`.
+  """Sends every token to all of its experts, and returns `y_BTD`.
 
   Args:
-    experts: What computes, on `x_MD`, the tokens sorted by expert, if choices
-      are numbered `number_M`, and `sizes_E=`, how many each expert has; what
-      comes after those is padding.
-    x_BTD: The tokens.
-    routes: Where they go.
+    experts: The function of the experts. It takes `x_MD`, the tokens sorted by
+      expert; `number_M`, if choices are numbered; and `sizes_E=`, the number of
+      tokens of each expert. The tokens after these are padding.
+    x_BTD: Hidden states of the tokens.
+    routes: The experts of each token.
     num_experts: E.
     number_BT: As in `with_room`.
   """
@@ -225,17 +229,18 @@ def dropless(experts: Callable[..., jax.Array], x_BTD: jax.Array,
 
 
 def exchanged(experts: Experts, axis_name: str) -> Experts:
-  """Returns experts that are spread over the devices of a mapped axis.
+  """Returns a function of experts that are divided over a mapped axis.
 
-  Each device holds E / devices of them, in order, and tokens of its own. Two
-  all-to-alls send its tokens to the experts' devices and their results back.
-  In the backward pass they do the same with the cotangents, so the gradient of
-  a device's experts is that of the sum of all devices' losses: add it to
-  nothing, while gradients of replicated parameters are still to be summed.
+  Each device holds E / devices of the experts, in order, and its own tokens.
+  Two all-to-alls send tokens to the experts' devices and the outputs back. The
+  backward pass does the same with the cotangents, so the gradient of a device's
+  experts is already the gradient of the sum of all devices' losses and must not
+  be summed again. Gradients of replicated parameters must still be summed.
 
   Args:
-    experts: The device's, on [E / devices, devices * R, D].
-    axis_name: Of `jax.pmap` or `jax.shard_map`.
+    experts: The function of this device's experts, on
+      [E / devices, devices * R, D].
+    axis_name: The axis of `jax.pmap` or `jax.shard_map`.
 
   References:
     Lepikhin et al., GShard, arXiv:2006.16668, section 3.2.

@@ -1,4 +1,4 @@
-"""Blocks with norms on what their branches read, on what they add, or both."""
+"""Blocks with norms before their branches, after them, or both."""
 from collections.abc import Callable
 import dataclasses
 
@@ -16,20 +16,20 @@ from lmjax.nn import taps
 
 @dataclasses.dataclass(frozen=True)
 class BranchNorm:
-  """Norms before and after each branch, and a multiplier on what it adds.
+  """Norms before and after each branch, and a multiplier on its output.
 
-  A branch f turns the residual stream x into x + multiplier * after(f(before(
-  x))).
+  A branch f maps the residual stream x to
+  x + multiplier * after(f(before(x))).
 
   Attributes:
-    mixer: Which mixer to build.
-    mlp: Which feed-forward network.
-    before: The norm of what a branch reads; None leaves it.
-    after: The norm of what a branch adds; None leaves it.
-    mlp_norm: The norm of what the MLP reads, instead of `before`; None: the
-      same.
-    multiplier: Multiplies what a branch adds.
-    dropout: Rate on the output of both branches.
+    mixer: The mixer.
+    mlp: The feed-forward network.
+    before: The norm of a branch's input; None for no norm.
+    after: The norm of a branch's output; None for no norm.
+    mlp_norm: The norm of the MLP's input, instead of `before`; None means
+      `before`.
+    multiplier: Multiplies a branch's output.
+    dropout: Dropout rate on the output of both branches.
 
   References:
     Gemma Team, Gemma 2, arXiv:2408.00118, section 2 (both norms); OLMo Team,
@@ -57,7 +57,7 @@ class BranchNormBlock(nn.Module):
   """A mixer then an MLP, each between its norms.
 
   Parameters: `mixer_norm`, `mixer`, `mixer_out_norm`, `mlp_norm`, `mlp` and
-  `mlp_out_norm`, those of the norms where there are.
+  `mlp_out_norm`; a norm that is None has no parameters.
   """
   config: BranchNorm
   policy: layers.Policy

@@ -1,6 +1,6 @@
-"""What the two branches of a block may be: a mixer and a feed-forward network.
+"""The kinds of mixers and feed-forward networks that a block can have.
 
-A new kind is a file of its own and a word in the union here.
+To add a kind, write it in a new file and add it to the union here.
 """
 from lmjax.core import errors
 from lmjax.nn import attention
@@ -13,7 +13,7 @@ MLP = layers.MLPConfig | experts.MixtureOfExperts
 
 
 def check_dropout(rate: float) -> None:
-  """Raises InputError unless a block's rate of dropout is one."""
+  """Raises InputError unless a block's dropout rate is in [0, 1)."""
   if not 0 <= rate < 1:
     raise errors.InputError(
         f'block.dropout should be in [0, 1); got {rate}.')

@@ -1,4 +1,4 @@
-"""Blocks whose mixer and MLP read the residual stream at the same time."""
+"""Blocks whose mixer and MLP read the same residual stream, in parallel."""
 from collections.abc import Callable
 import dataclasses
 
@@ -19,12 +19,12 @@ class Parallel:
   """Both branches read the same stream: x + mixer(norm(x)) + mlp(norm(x)).
 
   Attributes:
-    mixer: Which mixer to build.
-    mlp: Which feed-forward network.
-    norm: The norm of what the mixer reads.
-    mlp_norm: A norm of the MLP's own (GPT-NeoX); None: it reads what the mixer
-      reads (GPT-J, Phi, Falcon, Cohere).
-    dropout: Rate on the output of both branches.
+    mixer: The mixer.
+    mlp: The feed-forward network.
+    norm: The norm of the mixer's input.
+    mlp_norm: The norm of the MLP's input (GPT-NeoX); None means the output of
+      `norm`, as for the mixer (GPT-J, Phi, Falcon, Cohere).
+    dropout: Dropout rate on the output of both branches.
 
   References:
     Wang and Komatsuzaki, GPT-J-6B, 2021; Black et al., GPT-NeoX-20B,
@@ -45,9 +45,9 @@ class Parallel:
 
 
 class ParallelBlock(nn.Module):
-  """A mixer beside an MLP.
+  """A mixer and an MLP in parallel.
 
-  Parameters: `mixer_norm`, `mixer`, `mlp_norm` (where the MLP has its own) and
+  Parameters: `mixer_norm`, `mixer`, `mlp_norm` (if the config sets it) and
   `mlp`.
   """
   config: Parallel
