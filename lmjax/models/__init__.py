@@ -1,4 +1,4 @@
-"""Model families by name; each is a config that builds its module."""
+"""Model families by name; each one is a config that builds a module."""
 from typing import Union
 
 from lmjax.models import decoder

@@ -1,7 +1,7 @@
-"""What training costs before it is run: parameters, FLOPs and bytes.
+"""Estimates the cost of training in advance: parameters, FLOPs and bytes.
 
-Nothing here knows a model: a function is traced with shapes instead of arrays,
-and what it would multiply and keep is read off the trace.
+The estimates work for any model: a function is traced with shapes instead of
+arrays, and the trace shows its matrix products and the values that it keeps.
 """
 from collections.abc import Callable, Iterator
 import dataclasses
@@ -17,10 +17,10 @@ Objective = Callable[..., Any]  # objective(params, batch, rng=key)
 
 
 def shapes(config: Any) -> Any:
-  """Returns a model's parameter tree as shapes and dtypes, computing nothing.
+  """Returns a model's parameter tree as shapes and dtypes, without arrays.
 
   Args:
-    config: Any model's, with `build`.
+    config: The config of any model.
   """
   return jax.eval_shape(lambda: decoder.initial_params(config.build(), 0))
 
@@ -28,7 +28,7 @@ def shapes(config: Any) -> Any:
 def parameters_by_part(params) -> dict[str, int]:
   """Returns the number of parameters under each top-level name.
 
-  Blocks are added up as 'layers', whether they are looped or scanned.
+  All blocks are counted as 'layers', whether they are looped or scanned.
   """
   parts = {}
   for path, leaf in trees.items(params):
@@ -41,13 +41,13 @@ def parameters_by_part(params) -> dict[str, int]:
 def training_flops(objective: Objective, params: Any, batch: Any) -> float:
   """Returns the FLOPs of one step on a batch, forward and backward.
 
-  Those of matrix products, counted forward and taken three times: a product's
-  two gradients cost as much again, each. For a Transformer this is 6 for every
-  weight a token is multiplied with, the head's included, and 12 L N H T a token
-  for attention, without the causal half that a kernel may skip: build the model
-  with `attend.plain`, which skips none. Recomputation under `remat` does not
-  count: the figure is the model's, not the program's. Of a mixture of experts
-  those count to which tokens go.
+  The count is three times the FLOPs of the forward pass's matrix products, as
+  each of a product's two gradients costs the same again. For a Transformer this
+  is 6 per token for every weight that the token is multiplied with, including
+  the head, and 12 L N H T per token for attention. The latter includes the
+  masked half of causal attention, which some kernels skip: build the model with
+  `attend.plain`, which does not skip it. Recomputation under `remat` is not
+  counted. In a mixture of experts, only the experts of each token count.
 
   Args:
     objective: `objective(params, batch, rng=None) -> {name: Mean}`.
@@ -56,7 +56,7 @@ def training_flops(objective: Objective, params: Any, batch: Any) -> float:
 
   References:
     Kaplan et al., Scaling Laws, arXiv:2001.08361, section 2.1; Chowdhery et
-    al., PaLM, arXiv:2204.02311, appendix B (which counts attention likewise).
+    al., PaLM, arXiv:2204.02311, appendix B (which counts attention this way).
   """
   trace = jax.make_jaxpr(objective)(params, batch)
   return 3.0 * _product_flops(trace.jaxpr)
@@ -73,7 +73,7 @@ def _product_flops(jaxpr: Any) -> int:
           shape[axis] for axis in contracted)
     inner = [_product_flops(each) for each in _inner(equation.params)]
     if equation.params.get('branches_platforms'):
-      total += min(inner)  # They compute the same, with more or less waste.
+      total += min(inner)  # Same result; some platforms do extra work.
     elif equation.primitive.name == 'cond':  # One branch is taken.
       total += max(inner)
     else:
@@ -86,7 +86,7 @@ def _contracted(equation: Any) -> tuple[int, ...] | None:
   if equation.primitive.name == 'dot_general':
     return equation.params['dimension_numbers'][0][0]
   if equation.primitive.name == 'ragged_dot_general':
-    # Each row meets one matrix, its group's: a product as any other.
+    # Each row is multiplied by one matrix, as in an ordinary product.
     numbers = equation.params['ragged_dot_dimension_numbers']
     return numbers.dot_dimension_numbers[0][0]
   return None
@@ -103,7 +103,7 @@ def _inner(params: dict[str, Any]) -> Iterator[Any]:
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-  """Estimated bytes of training at rest and at the peak of a step."""
+  """Estimated bytes of training, at rest and at the peak of a step."""
   parameters: int
   gradients: int
   optimizer: int
@@ -117,17 +117,19 @@ class Memory:
 
 def memory(objective: Objective, params: Any, optimizer: Any, batch: Any
            ) -> Memory:
-  """Estimates the bytes that training holds, on one device.
+  """Estimates the memory of training on one device, in bytes.
 
   Args:
     objective: `objective(params, batch, rng=key) -> {name: Mean}`.
     params: Parameters or their shapes.
-    optimizer: An optax transformation, asked for the shapes of its state.
-    batch: What is differentiated at once (a microbatch), or its shapes.
+    optimizer: An optax transformation.
+    batch: The batch that is differentiated at once (a microbatch), or its
+      shapes.
 
   Returns:
-    Parameters, gradients and optimizer state exactly; activations as what the
-    trace keeps for the backward pass, which the compiler may still lower.
+    The exact sizes of parameters, gradients and optimizer state, and the size
+    of the activations that the trace keeps for the backward pass; the compiler
+    may reduce the latter.
   """
   def kept(params, batch):
     def total(params):
@@ -138,7 +140,7 @@ def memory(objective: Objective, params: Any, optimizer: Any, batch: Any
   return Memory(
       parameters=at_rest, gradients=at_rest,
       optimizer=_bytes(jax.eval_shape(optimizer.init, params)),
-      # Parameters are among what is kept, and counted above.
+      # The kept values include the parameters, which are counted above.
       activations=max(0, _bytes(jax.eval_shape(kept, params, batch)) - at_rest))
 
 

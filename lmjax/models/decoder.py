@@ -1,4 +1,4 @@
-"""The decoder-only Transformer: GPT-2, Llama, and what lies between them."""
+"""The decoder-only Transformer: GPT-2, Llama and their variants."""
 from collections.abc import Callable
 import dataclasses
 from typing import Any, Literal
@@ -25,28 +25,28 @@ from lmjax.nn import taps
 
 @dataclasses.dataclass(frozen=True)
 class DecoderConfig(vocabulary.Sized):
-  """One configurable decoder.
+  """A configurable decoder.
 
   Attributes:
-    vocab_size: V; None means the tokenizer's.
+    vocab_size: Vocabulary size V; None means the tokenizer's.
     context: The longest sequence, in tokens.
-    width: D, the size of the residual stream.
-    num_layers: How many blocks.
+    width: Size D of the residual stream.
+    num_layers: Number of blocks.
     block: The block, with its mixer, MLP and norms.
-    pattern: How layers differ in their blocks; None: all are alike.
-    positions: How positions enter.
+    pattern: How layers differ in their blocks; None means that all are alike.
+    positions: How positions enter the model.
     final_norm: The norm before the head; None where blocks end in one.
-    causal: Whether it is trained to see only what came before a token, and so
-      can generate; the mask that is handed in decides what is seen.
-    embed: How tokens become what the first block reads.
+    causal: Whether the model is trained with a causal mask, so that it can
+      generate. The mask given to a call decides which tokens are seen.
+    embed: How token ids become the input of the first block.
     head: How hidden states become logits.
     init_std: Standard deviation of initial weights; kernels that write to the
-      residual stream get 1 / sqrt(2 * num_layers) of it, as in GPT-2.
-    dtype: Of activations and products. Parameters, norms' statistics, softmax
-      and logits are float32.
+      residual stream get init_std / sqrt(2 * num_layers), as in GPT-2.
+    dtype: Dtype of activations and matrix products. Parameters, statistics of
+      norms, softmax and logits are float32.
     scan: Whether blocks are scanned (one compiled block) or looped.
-    remat: What is computed again in the backward pass: nothing, all of each
-      block ('full'), or all but its matrix products ('dots'), which may wait in
+    remat: What the backward pass recomputes: nothing, all of each block
+      ('full'), or all but its matrix products ('dots'), which can be kept in
       the host's memory ('offload').
 
   References:
@@ -105,11 +105,11 @@ class DecoderConfig(vocabulary.Sized):
 
 
 class Decoder(nn.Module):
-  """Token ids in, next-token logits out.
+  """Maps token ids to next-token logits.
 
-  Parameters: `embed`, `positions` (where learned), `embed_norm`, `widen` (where
-  embeddings are not of size D), `layer_0` ... (or `layers`, stacked, when
-  scanned), `final_norm`, `head` (where it has any of its own).
+  Parameters: `embed`, `positions` (if learned), `embed_norm`, `widen` (if
+  embeddings do not have size D), `layer_0` ... (or `layers`, stacked, if
+  scanned), `final_norm`, and `head` (if it has parameters).
   """
   config: DecoderConfig
   attend: Callable[..., jax.Array] = attend_lib.best
@@ -134,8 +134,8 @@ class Decoder(nn.Module):
       inputs_BT: Token ids.
       mask: Positions, documents and order of the tokens; by default each row is
         one document from position 0 on.
-      cache: What was read before, from `empty_cache` or an earlier call.
-      train: Whether dropout is on; it then draws from the 'dropout' rng.
+      cache: The cache from `empty_cache` or an earlier call, or None.
+      train: Whether dropout is on; it then uses the 'dropout' rng.
 
     Returns:
       Float32 `logits_BTV`, and the cache with T more tokens.
@@ -199,7 +199,7 @@ class Decoder(nn.Module):
 
 
 def initial_params(model: nn.Module, seed: int | jax.Array) -> Any:
-  """Returns the parameters a model starts from; `seed` may be a typed key."""
+  """Returns a model's initial parameters; `seed` may be a typed key."""
   key = jax.random.key(seed) if isinstance(seed, int) else seed
   ids_BT = jnp.zeros((1, 1), jnp.int32)
   return jax.jit(model.init)(key, ids_BT)['params']

@@ -1,4 +1,4 @@
-"""ELECTRA's two encoders, which share their embeddings, as one module."""
+"""ELECTRA: two encoders with shared embeddings, as one module."""
 from collections.abc import Callable
 import dataclasses
 from typing import Any
@@ -22,13 +22,13 @@ _LARGE = encoder.EncoderConfig(
 
 @dataclasses.dataclass(frozen=True)
 class ElectraConfig:
-  """A small generator and the discriminator that is kept.
+  """A small generator, and the discriminator that is kept after training.
 
   Attributes:
-    generator: The encoder that proposes tokens; best a quarter to a half as
-      wide as the discriminator. It needs a head of tokens.
-    discriminator: The encoder that tells which were replaced. It needs the head
-      `replaced`. All that concerns embeddings must be alike in both.
+    generator: The encoder that proposes tokens; it works best with a quarter to
+      a half of the discriminator's width. It needs the head `tokens`.
+    discriminator: The encoder that detects replaced tokens. It needs the head
+      `replaced`. Both encoders must have the same embeddings.
 
   References:
     Clark et al., ELECTRA, arXiv:2003.10555, sections 2 and 3.2.
@@ -78,7 +78,7 @@ class ElectraConfig:
     return self.discriminator.dtype
 
   def with_vocab(self, tokenizer_size: int) -> 'ElectraConfig':
-    """Returns the config with its vocabulary settled by the tokenizer's."""
+    """Returns the config with its vocabulary size set; see `vocabulary`."""
     return ElectraConfig(self.generator.with_vocab(tokenizer_size),
                          self.discriminator.with_vocab(tokenizer_size))
 
@@ -90,10 +90,11 @@ class ElectraConfig:
 
 
 class Electra(nn.Module):
-  """A generator and a discriminator over the same embeddings.
+  """A generator and a discriminator with the same embeddings.
 
-  Parameters: `embeddings`, `generator` and `discriminator`. The first and last
-  together are those of an `Encoder`: see `discriminator_params`.
+  Parameters: `embeddings`, `generator` and `discriminator`. `embeddings` and
+  `discriminator` together are the parameters of an `Encoder`: see
+  `discriminator_params`.
   """
   config: ElectraConfig
   attend: Callable[..., jax.Array] = attend_lib.best
@@ -111,7 +112,7 @@ class Electra(nn.Module):
                ) -> tuple[jax.Array, None]:
     """Returns the generator's `logits_BTV`, and None.
 
-    The arguments are those of `Encoder`.
+    The arguments are the same as for `Encoder`.
     """
     if self.is_initializing():
       self.discriminator(inputs_BT, mask, types_BT=types_BT, train=train)
@@ -121,7 +122,7 @@ class Electra(nn.Module):
                        mask: masks.Mask | None = None, *,
                        types_BT: jax.Array | None = None, train: bool = False
                        ) -> tuple[jax.Array, None]:
-    """As `Encoder.hidden`, of the generator; `logits` reads it."""
+    """Returns the generator's hidden states, for `logits`, and None."""
     return self.generator.hidden(
         inputs_BT, mask, types_BT=types_BT, train=train)
 
@@ -132,7 +133,7 @@ class Electra(nn.Module):
   def hidden(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
              types_BT: jax.Array | None = None, train: bool = False
              ) -> tuple[jax.Array, None]:
-    """As `Encoder.hidden`, of the discriminator."""
+    """Returns the discriminator's hidden states, and None."""
     return self.discriminator.hidden(
         inputs_BT, mask, types_BT=types_BT, train=train)
 
@@ -142,7 +143,7 @@ class Electra(nn.Module):
 
 
 def _of_embeddings(config: encoder.EncoderConfig) -> dict[str, Any]:
-  """Returns {field: value} of all that an encoder's embeddings depend on."""
+  """Returns {field: value} for all fields that affect the embeddings."""
   embed, width = config.embed, config.width
   embed = dataclasses.replace(
       embed, size=embed.table_size(width), scale=embed.multiplier(width))
@@ -154,7 +155,7 @@ def _of_embeddings(config: encoder.EncoderConfig) -> dict[str, Any]:
 
 
 def discriminator_params(params: Any) -> dict[str, Any]:
-  """Returns the parameters of `config.discriminator.build()`, which is kept."""
+  """Returns the parameters of `config.discriminator.build()`."""
   return {**params['embeddings'], **params['discriminator']}
 
 

@@ -1,4 +1,4 @@
-"""Encoders that read both ways: BERT, RoBERTa, ALBERT, and modern ones."""
+"""Bidirectional encoders: BERT, RoBERTa, ALBERT and modern ones."""
 from collections.abc import Callable
 import dataclasses
 from typing import Literal
@@ -24,11 +24,11 @@ from lmjax.nn import taps
 
 @dataclasses.dataclass(frozen=True)
 class Pooler:
-  """One vector a row: a dense layer and tanh over the first token.
+  """One vector per row: a dense layer and tanh on the first token.
 
   Attributes:
-    pairs: Whether two logits follow, for next-sentence or sentence-order
-      prediction.
+    pairs: Whether two logits are computed from the vector, for next-sentence or
+      sentence-order prediction.
 
   References:
     Devlin et al., BERT, arXiv:1810.04805, section 3.1, task 2; Lan et al.,
@@ -39,7 +39,7 @@ class Pooler:
 
 @dataclasses.dataclass(frozen=True)
 class ReplacedHead:
-  """A logit a token, of its having been replaced: dense, activation, dense.
+  """One logit per token, that it was replaced: dense, activation, dense.
 
   References:
     Clark et al., ELECTRA, arXiv:2003.10555, section 2.
@@ -49,28 +49,28 @@ class ReplacedHead:
 
 @dataclasses.dataclass(frozen=True)
 class EncoderConfig(vocabulary.Sized):
-  """One configurable encoder.
+  """A configurable encoder.
 
   Attributes:
-    vocab_size: V; None means the tokenizer's.
+    vocab_size: Vocabulary size V; None means the tokenizer's.
     context: The longest sequence, in tokens.
-    width: D, the size of the residual stream.
-    num_layers: How many blocks.
+    width: Size D of the residual stream.
+    num_layers: Number of blocks.
     block: The block, with its mixer, MLP and norms.
-    pattern: How layers differ in their blocks; None: all are alike.
-    positions: How positions enter.
-    embed: How tokens and their types become what the first block reads.
-    shared_layers: Whether all layers are one, applied `num_layers` times.
+    pattern: How layers differ in their blocks; None means that all are alike.
+    positions: How positions enter the model.
+    embed: How token ids and types become the input of the first block.
+    shared_layers: Whether one layer is applied `num_layers` times.
     final_norm: The norm after the last block; None where blocks end in one.
     tokens: The head of `logits`, or None.
-    pooler: What makes `pooled` and `pair_logits`, or None.
+    pooler: The head of `pooled` and `pair_logits`, or None.
     replaced: The head of `replaced_logits`, or None.
     init_std: Standard deviation of all initial kernels and embeddings.
-    dtype: Of activations and products. Parameters, norms' statistics, softmax
-      and logits are float32.
+    dtype: Dtype of activations and matrix products. Parameters, statistics of
+      norms, softmax and logits are float32.
     scan: Whether blocks are scanned (one compiled block) or looped.
-    remat: What is computed again in the backward pass: nothing, all of each
-      block ('full'), or all but its matrix products ('dots'), which may wait in
+    remat: What the backward pass recomputes: nothing, all of each block
+      ('full'), or all but its matrix products ('dots'), which can be kept in
       the host's memory ('offload').
 
   References:
@@ -147,15 +147,15 @@ def embeddings(config: EncoderConfig) -> parts.Embeddings:
 
 
 class Encoder(nn.Module):
-  """Token ids in; out, a vector a token that has seen all others, and heads.
+  """Maps token ids to hidden states that depend on all tokens, with heads.
 
-  Parameters: `embed`, `positions` and `types` (where there are), `embed_norm`,
-  `widen` (where E is not D), `layer_0` ... (one if shared; `layers`, stacked,
-  when scanned), `final_norm`, and of the heads `tokens`, `pooler`, `pairs` and
-  `replaced`.
+  Parameters: `embed`, `positions` and `types` (if the model has them),
+  `embed_norm`, `widen` (if E is not D), `layer_0` ... (only `layer_0` if
+  shared; `layers`, stacked, if scanned), `final_norm`, and the heads `tokens`,
+  `pooler`, `pairs` and `replaced` (if the config sets them).
 
   Attributes:
-    embeddings: Those of another module to use instead of its own.
+    embeddings: The embeddings of another module, used instead of its own.
   """
   config: EncoderConfig
   attend: Callable[..., jax.Array] = attend_lib.best
@@ -183,17 +183,17 @@ class Encoder(nn.Module):
   def __call__(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
                types_BT: jax.Array | None = None, train: bool = False
                ) -> tuple[jax.Array, None]:
-    """Returns `logits_BTV`, or hidden states without a token head; and None.
+    """Returns `logits_BTV`, or hidden states if there is no token head; None.
 
     Args:
       inputs_BT: Token ids.
       mask: Positions and documents of the tokens; by default each row is one
-        document from position 0 on, all of whose tokens see each other.
+        document from position 0 on, whose tokens all see each other.
       types_BT: The type of each token; all 0 by default.
-      train: Whether dropout is on; it then draws from the 'dropout' rng.
+      train: Whether dropout is on; it then uses the 'dropout' rng.
     """
     x_BTD, _ = self.hidden(inputs_BT, mask, types_BT=types_BT, train=train)
-    if self.is_initializing():  # Every head gets its parameters.
+    if self.is_initializing():  # Initialises the parameters of every head.
       self._heads(x_BTD)
     if self.config.tokens is None:
       return x_BTD, None
@@ -203,7 +203,7 @@ class Encoder(nn.Module):
   def hidden(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
              types_BT: jax.Array | None = None, train: bool = False
              ) -> tuple[jax.Array, None]:
-    """Returns what the heads read, `x_BTD`, and None where others cache."""
+    """Returns the hidden states, `x_BTD`, and None, as there is no cache."""
     config = self.config
     d = shapes.bind(inputs_BT=inputs_BT, types_BT=types_BT)
     if mask is None:
@@ -222,7 +222,7 @@ class Encoder(nn.Module):
     return taps.tap(self, 'final', x_BTD), None
 
   def logits(self, x_BTD: jax.Array) -> jax.Array:
-    """Returns float32 `logits_BTV` of each token's own id."""
+    """Returns float32 `logits_BTV` for the id at each token's own place."""
     self._require('tokens')
     return taps.tap(
         self, 'logits', self.tokens(x_BTD, self.table.tokens))
@@ -233,7 +233,7 @@ class Encoder(nn.Module):
     return jnp.tanh(self.pooler(x_BTD[:, 0]))
 
   def pair_logits(self, x_BTD: jax.Array) -> jax.Array:
-    """Returns float32 `logits_B2`: a pair as in the text, or a made-up one."""
+    """Returns float32 `logits_B2`: whether a pair is genuine or made up."""
     self._require('pooler')
     if not self.config.pooler.pairs:
       raise errors.InputError(
@@ -242,7 +242,7 @@ class Encoder(nn.Module):
     return self.pairs(self.pooled(x_BTD))
 
   def replaced_logits(self, x_BTD: jax.Array) -> jax.Array:
-    """Returns float32 `logits_BT` of each token's having been replaced."""
+    """Returns float32 `logits_BT`, that each token was replaced."""
     self._require('replaced')
     return self.replaced(x_BTD)
 
@@ -262,7 +262,7 @@ class Encoder(nn.Module):
 
 
 class _ReplacedLogits(nn.Module):
-  """Dense, activation, and a logit a token."""
+  """Dense layer, activation, and one logit per token."""
   config: ReplacedHead
   policy: layers.Policy
 

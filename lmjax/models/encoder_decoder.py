@@ -1,4 +1,4 @@
-"""The encoder-decoder Transformer: the original one, T5, and their kin."""
+"""The encoder-decoder Transformer: the original one, T5, BART and variants."""
 from collections.abc import Callable
 import dataclasses
 from typing import Literal
@@ -25,47 +25,48 @@ from lmjax.nn import positions as positions_lib
 from lmjax.nn import stack as stack_lib
 from lmjax.nn import taps
 
-_ROOM = 2  # Positions beyond the context, for ids that frame a text.
+_ROOM = 2  # Positions beyond the context, for BOS and EOS.
 
 
 @struct.dataclass
 class Cache(caches.Tokens):
-  """What a decoder remembers: its tokens, and the memory they read.
+  """A decoder's cache: its tokens, and the memory that they attend to.
 
-  The first call with a memory keeps each layer's keys and values of it, so
-  that later calls give the cache alone.
+  The first call with a memory stores each layer's keys and values of it, so
+  later calls need only the cache.
   """
   memory_segments_BS: jax.Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class EncoderDecoderConfig(vocabulary.Sized):
-  """One configurable encoder-decoder.
+  """A configurable encoder-decoder.
 
   Attributes:
-    vocab_size: V, of both sides; None means the tokenizer's.
+    vocab_size: Vocabulary size V of both sides; None means the tokenizer's.
     context: The longest text on either side, in tokens.
-    width: D, the size of both residual streams.
-    num_layers: How many blocks the encoder has.
-    num_decoder_layers: How many the decoder has; None means as many.
-    block: The blocks of both; the decoder's also have cross-attention, which
-      is configured as the mixer is.
-    pattern: How layers differ in their blocks, on each side; None: all are
-      alike.
-    positions: How positions enter, on each side; the relative ones of the
-      encoder tell both directions apart.
+    width: Size D of both residual streams.
+    num_layers: Number of blocks of the encoder.
+    num_decoder_layers: Number of blocks of the decoder; None means as many as
+      in the encoder.
+    block: The block of both sides; the decoder's also has cross-attention, with
+      the config of the mixer.
+    pattern: How layers differ in their blocks, on each side; None means that
+      all are alike.
+    positions: How positions enter, on each side. `Relative` is bidirectional in
+      the encoder.
     final_norm: The norm after each stack; None where blocks end in one.
-    embed: How tokens become what the first block of either side reads. One
-      table serves both; norm and positions are each side's own. The rate of
-      dropout is also that on what leaves each stack.
+    embed: How token ids become the input of the first block of each side. Both
+      sides share one table, but each has its own norm and positions. The
+      dropout rate also applies to the output of each stack.
     head: How hidden states of the decoder become logits.
     init_std: Standard deviation of initial weights; kernels that write to a
-      residual stream get 1 / sqrt(its branches) of it.
-    dtype: Of activations and products. Parameters, norms' statistics, softmax
-      and logits are float32.
+      residual stream get init_std / sqrt(number of its branches).
+    dtype: Dtype of activations and matrix products. Parameters, statistics of
+      norms, softmax and logits are float32.
     scan: Whether blocks are scanned (one compiled block) or looped.
-    remat: What is computed again in the backward pass: nothing, all of each
-      block ('full'), or all but its matrix products ('dots'), which may wait in
+    remat: What the backward pass recomputes: nothing, all of each block
+      ('full'), or all but its matrix products ('dots'), which can be kept in
       the host's memory ('offload').
 
   References:
@@ -112,7 +113,7 @@ class EncoderDecoderConfig(vocabulary.Sized):
     return self._arrange(self.num_layers, bidirectional=True)
 
   def decoder_arrangement(self) -> pattern_lib.Arrangement:
-    """Returns the decoder's layers in order, which read a memory."""
+    """Returns the decoder's layers, with cross-attention, in order."""
     return self._arrange(self.decoder_layers, bidirectional=False).map_blocks(
         decoder_block.WithCross)
 
@@ -129,7 +130,7 @@ class EncoderDecoderConfig(vocabulary.Sized):
     return self.num_decoder_layers or self.num_layers
 
   def policy(self, branches: int = 1) -> layers.Policy:
-    """Returns the policy of a stack with so many residual branches."""
+    """Returns the policy of a stack with this number of residual branches."""
     return layers.Policy(
         self.dtype, self.init_std, self.init_std / branches ** 0.5)
 
@@ -141,7 +142,7 @@ class EncoderDecoderConfig(vocabulary.Sized):
 
 
 class Side(nn.Module):
-  """Embeddings, a stack and the final norm: the encoder, or the decoder."""
+  """The encoder or the decoder: embeddings, a stack and the final norm."""
   config: EncoderDecoderConfig
   table: layers.Embedding
   arrangement: pattern_lib.Arrangement
@@ -163,7 +164,7 @@ class Side(nn.Module):
     Args:
       inputs_BT: Token ids.
       own: The mask of the tokens among themselves.
-      sight: What the blocks take for a mask.
+      sight: The mask that the blocks take: `own`, or a `decoder_block.Sight`.
       cache: The layers' caches, or None.
       slots_B: The cache slot of each row's first of the T tokens.
       train: Whether dropout is on.
@@ -188,12 +189,12 @@ class Side(nn.Module):
 
 
 class EncoderDecoder(nn.Module):
-  """Ids to read and ids written so far in, next-token logits out.
+  """Maps source ids and the target ids so far to next-token logits.
 
-  Parameters: `embed`, shared by both sides; `encoder` and `decoder`, each with
-  `positions` (where learned), `embed_norm`, `widen` (where embeddings are not
-  of size D), `layer_0` ... (or `layers`, stacked, when scanned) and
-  `final_norm`; `head` (where it has any of its own).
+  Parameters: `embed`, which both sides share; `encoder` and `decoder`, each
+  with `positions` (if learned), `embed_norm`, `widen` (if embeddings do not
+  have size D), `layer_0` ... (or `layers`, stacked, if scanned) and
+  `final_norm`; and `head` (if it has parameters).
   """
   config: EncoderDecoderConfig
   attend: Callable[..., jax.Array] = attend_lib.best
@@ -214,18 +215,20 @@ class EncoderDecoder(nn.Module):
                encoder_inputs_BS: jax.Array | None = None,
                encoder_mask: masks.Mask | None = None, train: bool = False
                ) -> tuple[jax.Array, None]:
-    """Predicts the token after each of the decoder's.
+    """Predicts the token after each of the decoder's tokens.
 
     Args:
-      inputs_BT: What the decoder has written.
-      mask: Its positions, segments and order; by default one text a row.
-      encoder_inputs_BS: What the encoder reads; by default `inputs_BT`.
-      encoder_mask: Its positions and segments, with causal=False. Text is read
-        by the decoder's tokens of the same segment number.
-      train: Whether dropout is on; it then draws from the 'dropout' rng.
+      inputs_BT: Token ids of the decoder.
+      mask: Positions, segments and order of the decoder's tokens; by default
+        each row is one text.
+      encoder_inputs_BS: Token ids of the encoder; by default `inputs_BT`.
+      encoder_mask: Positions and segments of the encoder's tokens, with
+        causal=False. The decoder's tokens attend to encoder tokens with the
+        same segment number.
+      train: Whether dropout is on; it then uses the 'dropout' rng.
 
     Returns:
-      Float32 `logits_BTV`, and None for a cache.
+      Float32 `logits_BTV`, and None in place of a cache.
     """
     if encoder_inputs_BS is None:
       encoder_inputs_BS = inputs_BT
@@ -253,11 +256,12 @@ class EncoderDecoder(nn.Module):
     """Returns the decoder's normed residual stream before the head.
 
     Args:
-      inputs_BT: What the decoder has written.
-      mask: Its positions, segments and order; by default one text a row.
-      memory_BSD: From `encode`; None if the cache has seen it.
+      inputs_BT: Token ids of the decoder.
+      mask: Positions, segments and order of the decoder's tokens; by default
+        each row is one text.
+      memory_BSD: The result of `encode`; None if it is in the cache.
       memory_segments_BS: Segments of the memory; by default all are 1.
-      cache: What was read before, from `empty_cache` or an earlier call.
+      cache: The cache from `empty_cache` or an earlier call, or None.
       train: Whether dropout is on.
 
     Returns:
@@ -307,12 +311,12 @@ class EncoderDecoder(nn.Module):
     return Cache.empty(each, batch, length)
 
   def _mask(self, inputs_BT, mask, causal):
-    """Returns the mask, made where there is none."""
+    """Returns the mask, or a default one for None."""
     config = self.config
     length = inputs_BT.shape[1]
     if mask is None:
       mask = masks.of_length(length, causal=causal)
-    # Rows whose positions do not follow the index may be of any length.
+    # Rows whose positions do not follow the index may have any length.
     if mask.square and length > config.context + _ROOM:
       raise errors.InputError(
           f'Got {length} tokens, but model.context is {config.context}.')

@@ -1,4 +1,4 @@
-"""The recurrent language model: LSTM or GRU layers, from Zaremba's to AWD."""
+"""The recurrent language model: LSTM or GRU layers, with AWD's dropout."""
 import dataclasses
 from typing import Any, Literal
 
@@ -19,14 +19,14 @@ Carry = tuple[recurrent.State, ...]  # The state of each layer.
 
 @dataclasses.dataclass(frozen=True)
 class Dropout:
-  """Where activations are dropped, and at which rates.
+  """The dropout rates of a recurrent model.
 
   Attributes:
-    words: Whole words: all occurrences of an id in the batch, or none.
-    input: The embeddings.
-    between: The outputs of each layer but the last.
-    output: The outputs of the last layer.
-    locked: Whether a row's mask is the same at all its time steps.
+    words: Rate for whole words: all occurrences of an id in the batch together.
+    input: Rate on the embeddings.
+    between: Rate on the outputs of each layer except the last.
+    output: Rate on the outputs of the last layer.
+    locked: Whether a row's dropout mask is the same at all time steps.
 
   References:
     Zaremba et al., Recurrent Neural Network Regularization, arXiv:1409.2329,
@@ -52,20 +52,21 @@ class RecurrentConfig(vocabulary.Sized):
   """A recurrent language model.
 
   Attributes:
-    vocab_size: V; None means the tokenizer's.
-    context: The longest row, in tokens, where the data do not set a length, and
-      the longest text that is generated. The model itself knows no limit.
+    vocab_size: Vocabulary size V; None means the tokenizer's.
+    context: The longest row, in tokens, if the data do not set a length, and
+      the longest text that is generated. The model itself has no limit.
     width: Size of the embeddings.
-    num_layers: How many layers.
-    cell: What a layer is, and its size.
-    last_hidden: Size of the last layer; None: as the others.
-    tied: Whether the head is the transposed embedding. If the last layer has
-      another size than the embeddings, a projection stands between.
+    num_layers: Number of layers.
+    cell: The kind and the size of a layer.
+    last_hidden: Size of the last layer; None means the size of the others.
+    tied: Whether the head is the transposed embedding. If the sizes of the last
+      layer and the embeddings differ, there is a projection between them.
     head_bias: Whether the head has a bias, tied or not.
-    dropout: Where activations are dropped.
-    init_scale: Embeddings and head start uniform within plus or minus this.
-    dtype: Of activations and products; states, logits and parameters are
-      float32.
+    dropout: The dropout rates.
+    init_scale: Initial embeddings and head are uniform in [-init_scale,
+      init_scale].
+    dtype: Dtype of activations and matrix products; states, logits and
+      parameters are float32.
 
   References:
     Mikolov et al., Recurrent neural network based language model, 2010;
@@ -111,19 +112,19 @@ class RecurrentConfig(vocabulary.Sized):
     return (self.cell,) * (self.num_layers - 1) + (last,)
 
   def build(self, attend: Any = None) -> 'RecurrentModel':
-    """Returns the module; `attend` is taken as all models take it, unused."""
+    """Returns the module; `attend` is unused, as there is no attention."""
     del attend
     vocabulary.check(self.vocab_size)
     return RecurrentModel(self)
 
 
 class RecurrentModel(nn.Module):
-  """Token ids in, next-token logits out, and a state that can be carried on.
+  """Maps token ids to next-token logits, with a state that can be carried over.
 
-  The state begins anew wherever the mask's positions are 0, and padding leaves
-  it alone, so packed documents do not see each other.
+  The state is reset wherever the mask's positions are 0, and padding does not
+  change it, so packed documents do not see each other.
 
-  Parameters: `embed`, `layer_0` ..., `projection` (where sizes ask for it),
+  Parameters: `embed`, `layer_0` ..., `projection` (if tied sizes differ), and
   `head` (untied) or `head_bias` (tied).
   """
   config: RecurrentConfig
@@ -149,10 +150,10 @@ class RecurrentModel(nn.Module):
     Args:
       inputs_BT: Token ids.
       mask: Positions and padding; by default each row is one document from
-        position 0 on, so that a state from before is forgotten.
+        position 0 on, so an earlier state is forgotten.
       cache: The state of each layer, from `empty_cache` or an earlier call;
-        None begins with zeros.
-      train: Whether dropout is on; it then draws from the 'dropout' rng.
+        None means zeros.
+      train: Whether dropout is on; it then uses the 'dropout' rng.
 
     Returns:
       Float32 `logits_BTV`, and the states after the last token.
@@ -163,7 +164,7 @@ class RecurrentModel(nn.Module):
   def hidden(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
              cache: Carry | None = None, train: bool = False
              ) -> tuple[jax.Array, Carry]:
-    """Returns the last layer's outputs, dropout applied, and the states."""
+    """Returns the last layer's outputs after dropout, and the states."""
     _, x_BTD, carry = self.outputs(inputs_BT, mask, cache=cache, train=train)
     return x_BTD, carry
 
@@ -173,7 +174,7 @@ class RecurrentModel(nn.Module):
               ) -> tuple[jax.Array, jax.Array, Carry]:
     """Returns the last layer's outputs before and after dropout, and states.
 
-    AWD-LSTM's regularisers need both.
+    The regularisers of AWD-LSTM need both outputs.
     """
     config, rates = self.config, self.config.dropout
     d = shapes.bind(inputs_BT=inputs_BT)
@@ -205,7 +206,7 @@ class RecurrentModel(nn.Module):
     return x_BTD, after, tuple(carry)
 
   def _without_words(self, x_BTD, inputs_BT, train):
-    """Returns the embeddings without the words that are dropped."""
+    """Returns the embeddings with dropped words set to 0."""
     rate = self.config.dropout.words
     if not train or not rate:
       return x_BTD
@@ -227,6 +228,6 @@ class RecurrentModel(nn.Module):
     return logits_BTV
 
   def empty_cache(self, batch: int, length: int = 0) -> Carry:
-    """Returns the states before anything was read; any `length` will do."""
+    """Returns the initial states; `length` is ignored."""
     del length
     return tuple(cell.empty_state(batch) for cell in self.config.cells)

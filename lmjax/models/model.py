@@ -1,4 +1,4 @@
-"""What a model is: the protocol of every family, and what each one can do."""
+"""The protocol of a model, and its traits: the abilities of each family."""
 from collections.abc import Callable
 import dataclasses
 from typing import Any, Protocol
@@ -11,37 +11,35 @@ from lmjax.nn.mixture import experts
 
 @dataclasses.dataclass(frozen=True)
 class Traits:
-  """What a model can do, as plain facts that others ask before they use it.
+  """The abilities of a model, which other code checks before it uses them.
 
-  A config answers with its property `traits`. An ability that a model has and
-  does not name here is not used.
+  A config returns them from its property `traits`. An ability that is not
+  listed there is not used, even if the model has it.
 
   Attributes:
-    causal: Tokens see only what came before them, so that `logits` predicts the
-      next token.
-    both_ways: Tokens see what comes after them as well, so that `logits` can
-      guess tokens that were masked.
+    causal: Tokens see only earlier tokens, so `logits` predicts the next token.
+    both_ways: Tokens also see later tokens, so `logits` can predict masked
+      tokens.
     attends: The mask alone decides which tokens a token sees. A recurrent mixer
-      reads from left to right whatever the mask says.
-    encodes: A method `encode` reads a text as a whole.
-    reads_source: `encode` reads a text of its own, the source, and `hidden`
-      takes what it returns as `memory_BSD`.
+      always reads from left to right, so it does not have this trait.
+    encodes: There is a method `encode`, which encodes a whole text.
+    reads_source: `encode` reads a separate text, the source, and `hidden` takes
+      its result as `memory_BSD`.
     two_stream: `hidden` takes `order_BT` and predicts tokens in that order.
-    types: How many types of token the model tells apart, such as the tokens of
-      the first and the second text of a pair: `hidden` and `encode` take
-      `types_BT`, from 0. A model with fewer than 2 is not given any.
+    types: Number of token types that the model distinguishes, such as tokens of
+      the first and the second text of a pair. With 2 or more, `hidden` and
+      `encode` take `types_BT`, from 0.
     cached: The model satisfies `Cached`: it can continue a text.
     carries_state: The cache is a state that can be carried to the next batch,
-      and a method `outputs` gives the last layer before and after dropout.
-    blocks: The config has the fields of a Transformer of blocks, `block` and
-      `pattern`, so that dropout can be set to one rate in all of them.
-    stages: Into how many parts that are alike the layers can be cut, one after
-      the other, for devices to hold some each; 0: they cannot.
-    offloads: Activations wait in the host's memory for the backward pass.
-    mixture: The config of the mixture of experts in its blocks, of the first
-      that has one; or None.
-    heads: What the model computes from hidden states: 'tokens' (`logits`),
-      'pooler' (`pooled`), 'pairs' (`pair_logits`), 'replaced'
+      and a method `outputs` returns the last layer before and after dropout.
+    blocks: The config has the fields `block` and `pattern` of a Transformer, so
+      dropout can be set to one rate in all blocks.
+    stages: The largest number of equal, consecutive parts into which the layers
+      can be cut, for pipeline parallelism; 0 if they cannot be cut.
+    offloads: Activations are kept in the host's memory for the backward pass.
+    mixture: The config of the first mixture of experts in the blocks, or None.
+    heads: The values that the model can compute from hidden states: 'tokens'
+      (`logits`), 'pooler' (`pooled`), 'pairs' (`pair_logits`), 'replaced'
       (`replaced_logits`), 'ahead' (`ahead`, for further tokens), 'generator'
       (`generator_hidden`, of a model that proposes tokens).
   """
@@ -65,12 +63,12 @@ class ModelConfig(Protocol):
   """The frozen dataclass that builds a model.
 
   Attributes:
-    vocab_size: V; None until `with_vocab` settles it.
+    vocab_size: Vocabulary size V; None until `with_vocab` sets it.
     context: The longest text, in tokens.
-    width: D, the size of hidden states.
-    num_layers: How many layers.
-    dtype: Of activations and products.
-    traits: What the model can do.
+    width: Size D of hidden states.
+    num_layers: Number of layers.
+    dtype: Dtype of activations and matrix products.
+    traits: The abilities of the model.
   """
   vocab_size: int | None
   context: int
@@ -83,17 +81,17 @@ class ModelConfig(Protocol):
     ...
 
   def with_vocab(self, tokenizer_size: int) -> 'ModelConfig':
-    """Returns the config with its vocabulary settled by the tokenizer's."""
+    """Returns the config with its vocabulary size set; see `vocabulary`."""
 
   def build(self, attend: Callable[..., jax.Array]) -> 'Model':
     """Returns the module; `attend` replaces the arithmetic of attention."""
 
 
 class Model(Protocol):
-  """A Flax module that turns token ids into hidden states and logits.
+  """A Flax module that maps token ids to hidden states and logits.
 
-  A module of yours that has these three members, and whose config has `traits`,
-  works with every objective and evaluation that its traits allow.
+  Your own module works with every objective and evaluation that its traits
+  allow if it has these three members and its config has `traits`.
   """
   config: ModelConfig
 
@@ -106,7 +104,7 @@ class Model(Protocol):
 
 
 class Cached(Model, Protocol):
-  """A model that can go on from the tokens it has read."""
+  """A model that can continue from the tokens that it has read."""
 
   def hidden(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
              cache: Any = None, train: bool = False) -> tuple[jax.Array, Any]:

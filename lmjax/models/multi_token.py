@@ -1,4 +1,4 @@
-"""A decoder with further heads, each of which looks one token further ahead."""
+"""A decoder with additional heads that predict 2, 3, ... tokens ahead."""
 from collections.abc import Callable
 import dataclasses
 from typing import Any
@@ -17,20 +17,20 @@ from lmjax.nn import stack as stack_lib
 
 @dataclasses.dataclass(frozen=True)
 class MultiTokenConfig:
-  """A decoder and heads for the tokens after the next one.
+  """A decoder with heads for the tokens after the next one.
 
-  Each head is one more block on the decoder's hidden states, a norm, and the
-  decoder's own map to logits. The decoder's parameters keep their names, so
-  that it runs alone once the heads are dropped.
+  Each head is an additional block on the decoder's hidden states and a norm;
+  the decoder's own output layer computes the logits. The decoder's parameters
+  keep their names, so they can be used alone after the heads are removed.
 
   Attributes:
     trunk: The decoder, which predicts the next token.
-    heads: How many further tokens are predicted, one by each head.
+    heads: Number of further tokens to predict, one per head.
 
   References:
     Gloeckle et al., Better & Faster Large Language Models via Multi-token
-    Prediction, arXiv:2404.19737, section 2. There the next token has a block
-    of its own as well; here that is the trunk's last.
+    Prediction, arXiv:2404.19737, section 2. In the paper the next token also
+    has its own block; here this is the trunk's last block.
   """
   trunk: decoder.DecoderConfig = decoder.DecoderConfig()
   heads: int = 3
@@ -68,21 +68,21 @@ class MultiTokenConfig:
         trunk, blocks=False, stages=0, heads=trunk.heads | {'ahead'})
 
   def with_vocab(self, tokenizer_size: int) -> 'MultiTokenConfig':
-    """Returns the config with its vocabulary settled by the tokenizer's."""
+    """Returns the config with its vocabulary size set; see `vocabulary`."""
     return dataclasses.replace(
         self, trunk=self.trunk.with_vocab(tokenizer_size))
 
   def build(self, attend: Callable[..., jax.Array] = attend_lib.best
             ) -> 'MultiToken':
     """Returns the module; `attend` replaces the arithmetic of attention."""
-    self.trunk.build()  # Says what it lacks.
+    self.trunk.build()  # Raises InputError if the trunk is incomplete.
     return MultiToken(self, attend)
 
 
 class MultiToken(nn.Module):
-  """A decoder by all its methods, and `ahead`.
+  """A decoder with all of its methods, and `ahead`.
 
-  Parameters: those of the decoder, and `ahead_2`, `ahead_3`, ... of the heads.
+  Parameters: the decoder's, and `ahead_2`, `ahead_3`, ... for the heads.
   """
   config: MultiTokenConfig
   attend: Callable[..., jax.Array] = attend_lib.best
@@ -100,7 +100,7 @@ class MultiToken(nn.Module):
                ) -> tuple[jax.Array, Any]:
     """Predicts the next token as `models.decoder.Decoder` does."""
     x_BTD, cache = self.hidden(inputs_BT, mask, cache=cache, train=train)
-    if self.is_initializing():  # Every head gets its parameters.
+    if self.is_initializing():  # Initialises the parameters of every head.
       self.ahead(x_BTD, mask)
     return self.logits(x_BTD), cache
 
@@ -111,7 +111,7 @@ class MultiToken(nn.Module):
     return self.trunk.hidden(inputs_BT, mask, cache=cache, train=train)
 
   def logits(self, x_BTD: jax.Array) -> jax.Array:
-    """Returns float32 `logits_BTV` for hidden states of trunk or head."""
+    """Returns float32 `logits_BTV` for hidden states of the trunk or a head."""
     return self.trunk.logits(x_BTD)
 
   def ahead(self, x_BTD: jax.Array, mask: masks.Mask | None = None, *,
@@ -119,8 +119,8 @@ class MultiToken(nn.Module):
     """Returns hidden states that predict 2, 3, ... tokens ahead.
 
     Args:
-      x_BTD: What `hidden` returned.
-      mask: That of the tokens.
+      x_BTD: Hidden states from `hidden`.
+      mask: The mask of the tokens, as in `hidden`.
       train: Whether dropout is on.
     """
     if mask is None:
@@ -128,7 +128,7 @@ class MultiToken(nn.Module):
     return [head(x_BTD, mask, train) for head in self.further]
 
   def empty_cache(self, batch: int, length: int) -> Any:
-    """Returns the decoder's cache; heads are not asked in generation."""
+    """Returns the decoder's cache; generation does not use the heads."""
     trunk = decoder.Decoder(self.config.trunk, parent=None)
     return trunk.empty_cache(batch, length)
 

@@ -1,8 +1,8 @@
-"""The two ends of a Transformer, alike in all families: embeddings and head.
+"""Embeddings and output heads, which all Transformer families share.
 
-`Embed` says how token ids become what the first block reads, `Head` how hidden
-states become logits. A model's config holds one of each, and its module what
-they build.
+`Embed` configures how token ids become the input of the first block, and `Head`
+how hidden states become logits. A model's config holds one of each, and its
+module builds `Embeddings` and `Logits` from them.
 """
 import dataclasses
 from typing import Literal
@@ -21,21 +21,21 @@ NORM = layers.LayerNorm(epsilon=1e-12)  # BERT's.
 
 @dataclasses.dataclass(frozen=True)
 class Embed:
-  """Token embeddings, and what is done to them before the first block.
+  """Token embeddings and the operations on them before the first block.
 
-  A token's embedding is scaled; its position is added; then come the norm and
-  dropout.
+  A token's embedding is scaled, its position is added, and then norm and
+  dropout are applied.
 
   Attributes:
-    size: E, the size of the embeddings; None means D, the model's width. Where
-      it is not D, a dense layer `widen` leads from one to the other.
+    size: Size E of the embeddings; None means the model's width D. If E is not
+      D, a dense layer `widen` maps from E to D.
     widen: Whether the layer `widen` comes 'last', so that positions and norm
       have size E (ALBERT, ELECTRA), or 'first', so that they have size D
       (OPT-350m).
     widen_bias: Whether the layer `widen` has a bias.
     scale: Multiplies the embeddings; 'sqrt_width' is sqrt(D).
     norm: The norm of the sum of embedding and position, or None.
-    dropout: Rate of dropout on what the first block reads.
+    dropout: Dropout rate on the input of the first block.
     std: Standard deviation of initial embeddings; None means the model's.
 
   References:
@@ -51,7 +51,7 @@ class Embed:
   dropout: float = 0.0
   std: float | None = None
 
-  types = 0  # All tokens are of one type, which has no embedding.
+  types = 0  # There are no embeddings of token types.
 
   def __post_init__(self):
     for field, least in (('size', 1), ('types', 0)):
@@ -68,21 +68,21 @@ class Embed:
     return self.size or width
 
   def multiplier(self, width: int) -> float:
-    """Returns what embeddings are multiplied by in a model of this width."""
+    """Returns the multiplier of embeddings in a model of this width."""
     return width ** 0.5 if self.scale == 'sqrt_width' else self.scale
 
   def table(self, vocab_size: int, width: int, policy: layers.Policy
             ) -> layers.Embedding:
-    """Returns the table of the tokens' embeddings."""
+    """Returns the module of the token embeddings."""
     if self.std is not None:
       policy = dataclasses.replace(policy, init_std=self.std)
     return layers.Embedding(vocab_size, self.table_size(width), policy)
 
   def widened(self, x_BTE: jax.Array, width: int, policy: layers.Policy
               ) -> jax.Array:
-    """Returns `x_BTD` by the layer `widen`, or as it is if E is D already.
+    """Returns `x_BTD` from the layer `widen`, or the argument if E is D.
 
-    The layer is a parameter of the module whose compact method calls this.
+    The layer is a submodule of the module whose compact method calls this.
     """
     if x_BTE.shape[-1] == width:
       return x_BTE
@@ -91,11 +91,11 @@ class Embed:
 
 @dataclasses.dataclass(frozen=True)
 class TypedEmbed(Embed):
-  """Embeddings to which a vector of the token's type is added too.
+  """Token embeddings with an additional embedding of the token's type.
 
   Attributes:
     norm: The norm of the sum of embedding, type and position, or None.
-    types: How many types there are, such as first and second text; 0 for none.
+    types: Number of token types, such as first and second text; 0 for none.
 
   References:
     Devlin et al., BERT, arXiv:1810.04805, section 3.
@@ -105,19 +105,19 @@ class TypedEmbed(Embed):
 
 
 class Embeddings(nn.Module):
-  """Token ids in, what the first block reads out; except for a last `widen`.
+  """Maps token ids to the input of the first block, before a last `widen`.
 
-  Parameters: `embed`, `positions` (where learned), `types`, `embed_norm` and
-  `widen` (where it comes first).
+  Parameters: `embed`, `positions` (if learned), `types`, `embed_norm` and
+  `widen` (if it comes first).
 
   Attributes:
-    config: What is done to the embeddings.
+    config: The config of the embeddings.
     vocab_size: V.
     width: D.
-    context: How many positions there are.
+    context: Number of positions.
     positions: How positions enter.
-    policy: How layers compute and start.
-    table: The embeddings of another module to use instead of `embed`.
+    policy: Compute dtype and initialisation.
+    table: The embeddings of another module, used instead of `embed`.
   """
   config: Embed
   vocab_size: int
@@ -134,12 +134,12 @@ class Embeddings(nn.Module):
     if config.types:
       self.types = layers.Embedding(
           config.types, config.table_size(self.width), self.policy)
-    # What is dropped depends on the name.
+    # The name determines the dropout key, so it must not change.
     self.drop = layers.Dropout(config.dropout, name='Dropout_0')
 
   @property
   def tokens(self) -> layers.Embedding:
-    """The table of the tokens' embeddings, which a tied head reads."""
+    """The token embeddings, which a tied head uses."""
     return self.embed if self.table is None else self.table
 
   @nn.compact
@@ -150,7 +150,7 @@ class Embeddings(nn.Module):
 
     Args:
       inputs_BT: Token ids.
-      positions_BT: Their positions.
+      positions_BT: Positions of the tokens.
       types_BT: The type of each token; all 0 by default.
       train: Whether dropout is on.
     """
@@ -170,11 +170,11 @@ class Embeddings(nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-  """Logits of tokens: a product of hidden states with one vector a token.
+  """Logits as products of hidden states with one vector for each token id.
 
   Attributes:
-    tied: Whether the vectors are the token embeddings. Where these are not of
-      size D, a dense layer `narrow`, without a bias, leads there first.
+    tied: Whether the vectors are the token embeddings. If these do not have
+      size D, a dense layer `narrow` without a bias first maps to their size.
     bias: Whether logits have a bias.
     scale: Multiplies hidden states before the product; 'rsqrt_width' is
       D ** -0.5.
@@ -197,14 +197,14 @@ class Head:
           f'are; got {self.softcap}.')
 
   def multiplier(self, width: int) -> float:
-    """Returns what hidden states of this width are multiplied by."""
+    """Returns the multiplier of hidden states of this width."""
     return width ** -0.5 if self.scale == 'rsqrt_width' else self.scale
 
   def read(self, x_BTD: jax.Array, size: int, policy: layers.Policy
            ) -> jax.Array:
-    """Returns what is multiplied with vectors of this size, `x_BTE`.
+    """Maps hidden states to the size of the vectors; returns `x_BTE`.
 
-    Layers are parameters of the module whose compact method calls this.
+    Layers are submodules of the module whose compact method calls this.
     """
     if x_BTD.shape[-1] == size:
       return x_BTD
@@ -217,13 +217,13 @@ class TokenHead(Head):
 
   Attributes:
     bias: Whether logits have a bias.
-    activation: After the dense layer.
-    norm: After the activation.
+    activation: The activation after the dense layer.
+    norm: The norm after the activation.
     transform_bias: Whether the dense layer has a bias.
 
   References:
     Devlin et al., BERT, arXiv:1810.04805, section 3.1, task 1; the transform
-    is that of the released code.
+    is in the released code.
   """
   bias: bool = True
   activation: layers.Activation = 'gelu'
@@ -240,15 +240,15 @@ Heads = Head | TokenHead
 
 
 class Logits(nn.Module):
-  """Hidden states in, logits out.
+  """Maps hidden states to logits.
 
-  Parameters: `kernel` (where untied), `bias`, and those of what is read:
-  `narrow`, or `transform` and `norm`.
+  Parameters: `kernel` (if untied), `bias`, and either `narrow` or `transform`
+  and `norm`.
 
   Attributes:
-    config: Which head.
+    config: The config of the head.
     vocab_size: V.
-    policy: How layers compute and start.
+    policy: Compute dtype and initialisation.
   """
   config: Heads
   vocab_size: int
@@ -269,7 +269,7 @@ class Logits(nn.Module):
 
     Args:
       x_BTD: Hidden states.
-      table: The token embeddings, which a tied head reads.
+      table: The token embeddings, which a tied head uses.
     """
     config, width = self.config, x_BTD.shape[-1]
     x_BTD = _times(x_BTD, config.multiplier(width))

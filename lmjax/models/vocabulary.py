@@ -1,4 +1,4 @@
-"""A model's vocabulary, which its config may leave to the tokenizer."""
+"""The vocabulary size of a model, which can be set from the tokenizer."""
 import dataclasses
 from typing import TypeVar
 
@@ -8,14 +8,14 @@ T = TypeVar('T', bound='Sized')
 
 
 class Sized:
-  """Base of the configs with a `vocab_size` that may be None."""
+  """Base class of configs whose `vocab_size` may be None."""
   vocab_size: int | None
 
   def with_vocab(self: T, tokenizer_size: int) -> T:
-    """Returns the config with its vocabulary settled by the tokenizer's.
+    """Returns the config with the tokenizer's size where it has None.
 
     Raises:
-      InputError: If the config asks for fewer ids than the tokenizer has.
+      InputError: If `vocab_size` is smaller than the tokenizer's.
     """
     if self.vocab_size is None:
       return dataclasses.replace(self, vocab_size=tokenizer_size)
@@ -29,7 +29,7 @@ class Sized:
 
 
 def check(vocab_size: int | None) -> None:
-  """Refuses to build a model whose vocabulary is still open.
+  """Checks that the vocabulary size is set.
 
   Raises:
     InputError: If it is None.

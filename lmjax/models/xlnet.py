@@ -1,4 +1,4 @@
-"""XLNet: two streams of attention that predict tokens in any order."""
+"""XLNet: two-stream attention that predicts tokens in any order."""
 from collections.abc import Callable
 import dataclasses
 from typing import Literal
@@ -22,23 +22,23 @@ from lmjax.nn import rotary
 class XLNetConfig(vocabulary.Sized):
   """A two-stream Transformer with relative positions.
 
-  A row is all it reads: the recurrence over segments of a long text, whose
-  hidden states XLNet takes over from Transformer-XL, is left out.
+  Each row is read separately: Transformer-XL's recurrence over the segments of
+  a long text, which XLNet also has, is not implemented.
 
   Attributes:
-    vocab_size: V; None means the tokenizer's.
+    vocab_size: Vocabulary size V; None means the tokenizer's.
     context: The longest sequence, in tokens.
-    width: D, the size of the residual stream.
-    num_layers: How many blocks.
-    num_heads: Heads N, dividing the width.
+    width: Size D of the residual stream.
+    num_layers: Number of blocks.
+    num_heads: Number of heads N, which divides the width.
     hidden: Width of the MLPs' hidden layer.
-    activation: Theirs.
-    dropout: Rate on embeddings, attention weights and both branches.
-    types: Whether attention tells tokens of the same type (`types_BT`) from
-      those of another one, as XLNet does for pairs of texts.
-    epsilon: Of the norms.
+    activation: Activation of the MLPs.
+    dropout: Dropout rate on embeddings, attention weights and both branches.
+    types: Whether attention distinguishes tokens of the same type (`types_BT`)
+      from tokens of another type, as XLNet does for pairs of texts.
+    epsilon: Epsilon of the norms.
     init_std: Standard deviation of initial weights.
-    dtype: Of activations and products.
+    dtype: Dtype of activations and matrix products.
 
   References:
     Yang et al., XLNet, arXiv:1906.08237; Dai et al., Transformer-XL,
@@ -89,16 +89,16 @@ class XLNetConfig(vocabulary.Sized):
 
 
 class XLNet(nn.Module):
-  """Token ids and an order in, logits of each token in its own place out.
+  """Maps token ids and an order to logits for each token at its own place.
 
-  The content stream knows the token of each place, the query stream its place
-  alone; both see the content of tokens that come earlier in the order, and the
-  content stream also those of equal order, itself among them. What the query
-  stream says of a token is therefore its probability given those before it in
-  the order, whatever the order is.
+  The content stream sees the token at each place, the query stream only the
+  place. Both streams see the content of tokens that come earlier in the order;
+  the content stream also sees tokens of equal order, including itself. For any
+  order, the query stream thus predicts each token from those before it in the
+  order.
 
-  Parameters: `embed`, `mask` (what every query begins as), `layer_0` ...,
-  `head_bias`; the head is the transposed embedding.
+  Parameters: `embed`, `mask` (the initial query of every place), `layer_0` ...,
+  and `head_bias`; the head is the transposed embedding.
   """
   config: XLNetConfig
   attend: Callable[..., jax.Array] = attend_lib.best
@@ -125,14 +125,14 @@ class XLNet(nn.Module):
       inputs_BT: Token ids.
       mask: Positions and documents of the tokens; by default each row is one
         document. Whether it is causal makes no difference.
-      order_BT: When each token comes, any numbers; tokens of equal order know
-        each other's content. By default left to right.
+      order_BT: The rank of each token in the order; any numbers. Tokens of
+        equal order see each other's content. The default is left to right.
       types_BT: Which text of a pair each token is from, if `config.types`.
-      train: Whether dropout is on; it then draws from the 'dropout' rng.
+      train: Whether dropout is on; it then uses the 'dropout' rng.
 
     Returns:
-      Float32 `logits_BTV` for the tokens in their own places, not the next
-      ones, and None.
+      Float32 `logits_BTV` for the tokens at their own places, not the next
+      tokens; and None.
     """
     x_BTD, _ = self.hidden(
         inputs_BT, mask, order_BT=order_BT, types_BT=types_BT, train=train)
@@ -142,7 +142,8 @@ class XLNet(nn.Module):
              order_BT: jax.Array | None = None,
              types_BT: jax.Array | None = None, train: bool = False
              ) -> tuple[jax.Array, None]:
-    """Returns the query stream, `x_BTD`, which knows no token's own id."""
+    """Returns the query stream, `x_BTD`, which does not see the token itself.
+    """
     d = shapes.bind(inputs_BT=inputs_BT)
     x_BTD = self._streams(inputs_BT, mask, order_BT, types_BT, train, True)
     return x_BTD[:, d.T:], None
@@ -150,7 +151,8 @@ class XLNet(nn.Module):
   def encode(self, inputs_BT: jax.Array, mask: masks.Mask | None = None, *,
              types_BT: jax.Array | None = None, train: bool = False
              ) -> jax.Array:
-    """Returns the content stream, `x_BTD`, where all tokens see all others."""
+    """Returns the content stream, `x_BTD`, in which all tokens see all tokens.
+    """
     return self._streams(
         inputs_BT, mask, jnp.zeros_like(inputs_BT), types_BT, train, False)
 
@@ -159,12 +161,12 @@ class XLNet(nn.Module):
     return self.embed.logits(x_BTD) + self.head_bias[None, None]
 
   def _streams(self, inputs_BT, mask, order_BT, types_BT, train, queries):
-    """Returns the content stream, followed along T by the query stream."""
+    """Returns the content stream and, after it along T, the query stream."""
     config = self.config
     d = shapes.bind(inputs_BT=inputs_BT, order_BT=order_BT, types_BT=types_BT)
     if mask is None:
       mask = masks.of_length(d.T)
-    # `scores` of the objective lays a window out on twice its length.
+    # `scores` of the objective doubles the length of a window.
     if d.T > 2 * config.context:
       raise errors.InputError(
           f'Got {d.T} tokens, but model.context is {config.context}.')
@@ -197,7 +199,7 @@ class XLNet(nn.Module):
 
 
 class XLNetBlock(nn.Module):
-  """Post-norm block; the first S of its T tokens are keys, the content."""
+  """Post-norm block; the first S of its T tokens, the content, are keys."""
   config: XLNetConfig
   attend: Callable[..., jax.Array]
 
@@ -218,12 +220,12 @@ class XLNetBlock(nn.Module):
 class RelativeAttention(nn.Module):
   """Attention by content and by distance.
 
-  The logit of query i and key j is, times H ** -0.5,
+  The logit of query i and key j is H ** -0.5 times
 
     (q_i + u)^T k_j + (q_i + v)^T W r_{i-j} + (q_i + s)^T t_{ij},
 
-  where r are sinusoids, u, v and s learned, and t one of two vectors by whether
-  both tokens have the same type.
+  where r are sinusoids; u, v and s are learned; and t is one of two learned
+  vectors, depending on whether both tokens have the same type.
 
   References:
     Dai et al., Transformer-XL, arXiv:1901.02860, section 3.3; Yang et al.,
@@ -272,7 +274,8 @@ class RelativeAttention(nn.Module):
         q_BTNH + bias('content_bias'), k_BSNH, v_BSNH, mask,
         bias_BNTS=logits_BNTS * size**-0.5, dropout=config.dropout,
         dropout_rng=rng)
-    # The first query of an order sees nothing; an average would be of the rest.
+    # The first query of an order sees no key; without this, its output would be
+    # an average of masked values.
     sees_BT = jnp.any(mask.dense(), axis=-1)
     out_BTNH = jnp.where(sees_BT[..., None, None], out_BTNH, 0)
     return layers.Dense(config.width, policy, False, name='out')(
