@@ -1,4 +1,5 @@
-"""Counted models by name; each is a config that is fitted to tokens."""
+"""Count-based models by name; each one is a config that is fitted to tokens.
+"""
 from typing import Union
 
 from lmjax.models.counted import hmm

@@ -1,4 +1,5 @@
-"""Models that are tables of numbers: one .npz file each, checked when read."""
+"""Saves models that consist of tables as .npz files, which are checked on load.
+"""
 from collections.abc import Mapping
 import hashlib
 import json
@@ -12,11 +13,11 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.core import strict_json
 
-_VERSION = 1  # Of the files; another version is refused.
+_VERSION = 1  # The version of the files; `load` accepts no other.
 
 
 def digest(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
-  """Returns the SHA-256 over facts, which are JSON, and arrays, by name."""
+  """Returns the SHA-256 of facts, which are JSON types, and named arrays."""
   sha = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
   for name, array in sorted(arrays.items()):
     array = np.ascontiguousarray(array)
@@ -30,10 +31,10 @@ def save(path: str | pathlib.Path, kind: str, facts: Mapping[str, Any],
   """Writes a model to one .npz file.
 
   Args:
-    path: Where; the name is taken as it is.
-    kind: What sort of model it is, as `load` will ask.
-    facts: What else defines it, as JSON types.
-    arrays: Its tables, by name.
+    path: The file to write; no suffix is added.
+    kind: The kind of the model, which `load` checks.
+    facts: All other values that define the model, as JSON types.
+    arrays: The model's tables, by name.
   """
   header = {'version': _VERSION, 'kind': kind, 'facts': facts,
             'digest': digest(facts, arrays)}
@@ -46,7 +47,7 @@ def load(path: str | pathlib.Path,
   """Returns the facts and arrays that `save` wrote.
 
   Raises:
-    InputError: If there are none, of another kind, or not whole.
+    InputError: If the file does not exist, is of another kind, or is damaged.
   """
   try:
     _check_archive(path)
@@ -67,7 +68,7 @@ def load(path: str | pathlib.Path,
 
 
 def _check_archive(path) -> None:
-  """Raises ValueError if a file would take more memory than its own size."""
+  """Raises ValueError if loading a file takes more memory than its size."""
   with zipfile.ZipFile(path) as archive:
     parts = archive.infolist()
     if len({part.filename for part in parts}) < len(parts):

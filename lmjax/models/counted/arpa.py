@@ -1,7 +1,7 @@
 """ARPA files: n-gram models in the text format that other tools read.
 
-Probabilities and back-offs are logarithms to base 10. BOS is `<s>`, with log
-probability -99 as it is never predicted, and EOS is `</s>`.
+Probabilities and back-offs are logarithms to base 10. BOS is `<s>`, whose log
+probability is -99 as it is never predicted; EOS is `</s>`.
 """
 from collections.abc import Sequence
 import math
@@ -21,7 +21,7 @@ _LOG10 = np.log(10)
 
 def default_words(vocab_size: int, bos_id: int | None = None,
                   eos_id: int | None = None) -> list[str]:
-  """Returns ids as words: '0', '1', ..., but `<s>` and `</s>` for BOS, EOS."""
+  """Returns a word per id: '0', '1', ..., and `<s>`, `</s>` for BOS, EOS."""
   words = [str(i) for i in range(vocab_size)]
   for i, word in ((bos_id, BOS), (eos_id, EOS)):
     if i is not None:
@@ -31,18 +31,18 @@ def default_words(vocab_size: int, bos_id: int | None = None,
 
 def save(model: ngram.Ngram, path: str | pathlib.Path,
          words: Sequence[str] | None = None, eos_id: int | None = None) -> None:
-  """Writes a model as an ARPA file, its log probabilities to 9 digits.
+  """Writes a model as an ARPA file, with log probabilities to 9 digits.
 
   Args:
-    model: What to write.
-    path: Where.
-    words: What to call each id: distinct, without whitespace. By default
-      `default_words`. KenLM reads only files that have `<s>` and `</s>`, and
-      takes words it does not know for `<unk>`.
-    eos_id: The id to call `</s>`, for `words` by default.
+    model: The model.
+    path: The file to write.
+    words: The word of each id; words are distinct and have no whitespace. By
+      default `default_words`. KenLM reads only files that have `<s>` and
+      `</s>`, and treats unknown words as `<unk>`.
+    eos_id: The id of `</s>` in the default words.
 
   Raises:
-    InputError: If words are ambiguous, or the smoothing is no back-off model.
+    InputError: If words are ambiguous, or the model is not a back-off model.
   """
   if model.lower != 'shorter' or model.unseen != 1:
     raise errors.InputError(
@@ -74,12 +74,12 @@ def load(path: str | pathlib.Path,
 
   Args:
     path: The file.
-    words: The word of each id. By default ids count the file's own words, in
-      their order.
+    words: The word of each id. By default the file's words, in their order,
+      have ids from 0.
 
   Raises:
-    InputError: If the file is none, names a word that `words` lacks or lacks
-      one of them, or has an n-gram whose first or last words are not in it.
+    InputError: If the file is not an ARPA file, its words differ from `words`,
+      or it has an n-gram whose first or last words are not in it as an n-gram.
   """
   sections = _sections(path)
   spelled = sections[0][0]
@@ -92,10 +92,11 @@ def load(path: str | pathlib.Path,
     raise errors.InputError(
         f'{str(path)!r} should have each of the {size} words once; '
         f'{sorted(missing)[:3] or "some"} are missing or given twice.')
-  tables, index = [], number  # Of the n-grams one shorter, by their text.
+  # `index` maps the text of each n-gram of the previous order to its index.
+  tables, index = [], number
   for order, (grams, values, lefts) in enumerate(sections, 1):
     keys = _keys(path, order, grams, index, number)
-    if order == 1:  # The last place is for no word; see `Counts.start`.
+    if order == 1:  # The last place is not a word; see `Counts.start`.
       keys = np.append(keys, size)
       values, lefts = [*values, _NEVER], [*lefts, 0.0]
     rank = np.argsort(keys, kind='stable')
@@ -107,14 +108,14 @@ def load(path: str | pathlib.Path,
         for x in (np.array(values)[rank], np.array(lefts)[rank]))))
   keys, log_p, backoffs = zip(*tables)
   bos_id = number[BOS] if BOS in number else None
-  if bos_id is not None:  # Tools differ in what they write for it.
+  if bos_id is not None:  # Tools write different values for BOS.
     log_p[0][bos_id] = -np.inf
   return ngram.Ngram(size, bos_id, keys, log_p, backoffs[:-1],
                      name=f'{len(sections)}-gram of an ARPA file')
 
 
 def _keys(path, order, grams, index, number):
-  """Returns the keys of n-grams, whose parts `index` and `number` know."""
+  """Returns the keys of n-grams; `index` and `number` contain their parts."""
   radix = len(number) + 1
   try:
     if order == 1:
@@ -133,9 +134,9 @@ def _keys(path, order, grams, index, number):
 
 
 def _spelled(model):
-  """Returns which n-grams of each order have a word for every token.
+  """Returns the n-grams of each order in which every token has a word.
 
-  The imagined BOS of documents that have none is no word; see `Counts`.
+  The implicit BOS of documents without BOS is not a word; see `Counts`.
   """
   wordless = np.arange(model.radix) == model.vocab_size
   out = [np.flatnonzero(~wordless)]

@@ -1,7 +1,7 @@
 """A hidden Markov model of text: Baum-Welch, prediction and Viterbi.
 
-Each token is emitted by one of C hidden states, which follow each other as a
-Markov chain. Axes are B, T, V and C, the states.
+Each token is emitted by one of C hidden states, which form a Markov chain. Axes
+are B, T, V and C, the states.
 """
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
@@ -19,18 +19,19 @@ from lmjax.models.counted import archive
 
 _KIND = 'hidden Markov model'
 _TINY = 1e-37
-_ROWS = 64  # Of text, in one step of the E step.
+_ROWS = 64  # Rows of text in one batch of the E step.
 
 
 class Parameters(NamedTuple):
   """Probabilities; each row sums to one.
 
   Attributes:
-    first_C: Of the state that emits a document's BOS.
-    resumed_C: Of the state that emits the first token of any other stretch;
-      EM leaves it as it began if no document was longer than a stretch.
-    transition_CC: Of the next state, given the state of the row.
-    emission_CV: Of the token, given the state.
+    first_C: Probability of the state that emits a document's BOS.
+    resumed_C: Probability of the state that emits the first token of any other
+      stretch; EM does not change it if no document is longer than a stretch.
+    transition_CC: Probability of the next state (column), given the state
+      (row).
+    emission_CV: Probability of the token, given the state.
   """
   first_C: jax.Array
   resumed_C: jax.Array
@@ -40,15 +41,16 @@ class Parameters(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class HmmConfig:
-  """A hidden Markov model, fitted by expectation maximisation.
+  """A hidden Markov model, fitted with expectation maximisation (EM).
 
   Attributes:
-    num_states: C, how many hidden states.
-    steps: How often EM reads the text.
-    seed: Of the probabilities that EM starts from.
-    length: Tokens in a stretch of text; longer documents are cut into them.
-    floor: Share of each emission that, after EM, is spread evenly over the
-      vocabulary, so that tokens never seen are possible.
+    num_states: Number of hidden states C.
+    steps: Number of EM steps; each step reads the whole text.
+    seed: Seed of the initial probabilities.
+    length: Tokens in a stretch of text; longer documents are cut into
+      stretches.
+    floor: Fraction of each emission distribution that is spread evenly over the
+      vocabulary after EM, so that unseen tokens are possible.
 
   References:
     Rabiner, A Tutorial on Hidden Markov Models, Proc. IEEE 77(2), 1989,
@@ -73,11 +75,11 @@ class HmmConfig:
 
   @property
   def title(self) -> str:
-    """The model, as a report names it."""
+    """The name of the model in a report."""
     return f'HMM of {self.num_states} states'
 
   def load(self, path: str | pathlib.Path) -> 'Hmm':
-    """Returns a model that was saved; see `load` of this module."""
+    """Returns a saved model; see the function `load`."""
     return load(path)
 
   def fit(self, documents: Iterable[Sequence[int]], vocab_size: int,
@@ -85,7 +87,7 @@ class HmmConfig:
     """Returns the model after `steps` steps of EM on documents.
 
     Args:
-      documents: Token ids, document by document, BOS and EOS in place.
+      documents: Token ids of each document, with BOS and EOS.
       vocab_size: Size of the vocabulary.
       bos_id: The id that begins every document, or None.
     """
@@ -105,9 +107,9 @@ class HmmConfig:
 class Hmm:
   """A hidden Markov language model; see `HmmConfig`.
 
-  Called with a batch of `inputs`, `targets`, `positions` and `segments`, each
-  [B, T], it returns the loss of each target in nats given the inputs up to it
-  of its row and segment, and whether it was the most probable token.
+  A call takes a batch of `inputs`, `targets`, `positions` and `segments`, each
+  [B, T]. It returns the loss of each target in nats, given the inputs up to it
+  in its row and segment, and whether the target was the most probable token.
 
   Attributes:
     params: The probabilities.
@@ -129,16 +131,16 @@ class Hmm:
         for name in ('inputs', 'targets', 'positions', 'segments')})
 
   def log_likelihood(self, tokens: Sequence[int]) -> float:
-    """Returns log p of all tokens of a text, in nats."""
+    """Returns the log probability of all tokens of a text, in nats."""
     tokens_BT, begins_B = self._row(tokens)
     _, log_likelihood = _expect(
         self.params, tokens_BT, jnp.ones(tokens_BT.shape, bool), begins_B)
     return float(log_likelihood)
 
   def viterbi(self, tokens: Sequence[int]) -> tuple[np.ndarray, float]:
-    """Returns the most probable states of a text, [T], and their log p.
+    """Returns the most probable states of a text, [T], and a log probability.
 
-    The probability is that of the states and the tokens together.
+    This is the joint log probability of the states and the tokens, in nats.
     """
     tokens_BT, begins_B = self._row(tokens)
     states, log_p = _viterbi(self.params, tokens_BT[0], begins_B[0])
@@ -146,7 +148,7 @@ class Hmm:
 
   @functools.cached_property
   def digest(self) -> str:
-    """SHA-256 over all that defines the model."""
+    """SHA-256 of all values that define the model."""
     return archive.digest(*self._content())
 
   def save(self, path: str | pathlib.Path) -> None:
@@ -167,7 +169,7 @@ def load(path: str | pathlib.Path) -> Hmm:
   """Returns the model that `Hmm.save` wrote.
 
   Raises:
-    InputError: If there is none, or it is not whole.
+    InputError: If the file does not exist or is damaged.
   """
   facts, arrays = archive.load(path, _KIND)
   try:
@@ -202,12 +204,12 @@ def initial(num_states: int, vocab_size: int, seed: int) -> Parameters:
 
 def em_step(params: Parameters, batches: Iterable[tuple[np.ndarray, ...]]
             ) -> tuple[Parameters, float]:
-  """One step of Baum-Welch, which never makes the text less probable.
+  """One step of Baum-Welch, which never lowers the likelihood of the text.
 
   Args:
     params: The probabilities so far.
-    batches: (tokens_BT, whether each is text [B, T], whether each row begins a
-      document [B]).
+    batches: Tuples of tokens_BT, whether each token is text [B, T], and whether
+      each row begins a document [B].
 
   Returns:
     The new probabilities, and the log-likelihood in nats under the old ones.
@@ -231,7 +233,7 @@ def em_step(params: Parameters, batches: Iterable[tuple[np.ndarray, ...]]
 def _expect(params, tokens_BT, is_text_BT, begins_B):
   """Returns expected counts as `Parameters`, and the log-likelihood.
 
-  Beliefs are scaled to sum to one at each place; Rabiner, section V.A.
+  Beliefs are scaled to sum to one at each position; see Rabiner, section V.A.
   """
   shapes.bind(tokens_BT=tokens_BT, is_text_BT=is_text_BT, begins_B=begins_B)
   transition_CC = params.transition_CC
@@ -289,7 +291,7 @@ def _scores(params, bos_id, batch):
     predicted_BC = belief_BC @ params.transition_CC
     p_BV = predicted_BC @ params.emission_CV
     p_B = jnp.take_along_axis(p_BV, place['targets'][:, None], axis=1)[:, 0]
-    correct_B = p_B >= p_BV.max(axis=-1)  # Far faster than argmax.
+    correct_B = p_B >= p_BV.max(axis=-1)  # Much faster than argmax.
     nll_B = jnp.where(place['segments'] == 0, 0.0, -jnp.log(p_B))
     carry = predicted_BC, place['segments'], place['positions']
     return carry, (nll_B, correct_B)
@@ -305,7 +307,7 @@ def _scores(params, bos_id, batch):
 
 @jax.jit
 def _viterbi(params, tokens_T, begins):
-  """Returns the most probable states and their joint log p with the tokens."""
+  """Returns the most probable states, and log p of states and tokens."""
   log = lambda x: jnp.log(jnp.maximum(x, _TINY))
   emission_TC = log(params.emission_CV.T[tokens_T])
   transition_CC = log(params.transition_CC)
@@ -330,7 +332,7 @@ def _prior(params, begins_B):
 
 
 def _stretches(documents, length, vocab_size, bos_id):
-  """Yields batches for `em_step`, of one shape, that hold all documents."""
+  """Yields batches of all documents for `em_step`, all of the same shape."""
   rows = []
   for tokens in documents:
     tokens = np.asarray(tokens)

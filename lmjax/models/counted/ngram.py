@@ -1,8 +1,9 @@
-"""N-gram language models: any order up to 6, any smoothing, no loop a token.
+"""N-gram language models: any order up to 6, any smoothing, vectorised.
 
-Every model is stored as back-off models are: for each n-gram seen, the
-probability of its last token, and the factor by which shorter contexts' tell of
-the tokens never seen after it. Interpolated smoothings fit that form too.
+Every model is stored in back-off form: for each n-gram seen, the probability of
+its last token, and a back-off factor. The probability of a token never seen
+after the n-gram is this factor times its probability after the shorter context.
+Interpolated smoothings also have this form.
 """
 from collections.abc import Mapping, Sequence
 import dataclasses
@@ -35,8 +36,9 @@ class NgramConfig:
   """An n-gram model.
 
   Attributes:
-    order: The longest n-grams, 1 to 6: a token and the order - 1 before it.
-    smoothing: How probability is left to what was never seen.
+    order: Length of the longest n-grams, 1 to 6: a token and the order - 1
+      tokens before it.
+    smoothing: How unseen n-grams get a probability.
     cache: Interpolation with the recent tokens of the same document; None for
       the n-grams alone.
   """
@@ -49,11 +51,11 @@ class NgramConfig:
 
   @property
   def title(self) -> str:
-    """The model, as a report names it."""
+    """The name of the model in a report."""
     return f'{self.order}-gram {type(self.smoothing).__name__}'
 
   def load(self, path: str | pathlib.Path) -> 'Ngram':
-    """Returns a model that was saved; see `load` of this module."""
+    """Returns a saved model; see the function `load`."""
     return load(path)
 
   def fit(self, documents: ngram_counts.Documents, vocab_size: int,
@@ -63,9 +65,9 @@ class NgramConfig:
         documents, self.order, vocab_size, bos_id))
 
   def build(self, counts: ngram_counts.Counts) -> 'Ngram':
-    """Returns the model of counts, of which longer orders are not read.
+    """Returns the model of counts; orders above `order` are ignored.
 
-    So one count of order 6 makes the models of all orders.
+    So counts up to order 6 are enough for the models of all orders.
     """
     if len(counts.levels) < self.order:
       raise errors.InputError(
@@ -73,7 +75,7 @@ class NgramConfig:
           f'{len(counts.levels)}; count up to order {self.order}.')
     counts = dataclasses.replace(counts, levels=counts.levels[:self.order])
     estimates = self.smoothing.estimate(counts)
-    with np.errstate(divide='ignore'):  # log 0 = -inf, and means it.
+    with np.errstate(divide='ignore'):  # log 0 = -inf is intended.
       return Ngram(
           vocab_size=counts.vocab_size, bos_id=counts.bos_id,
           keys=tuple(level.keys for level in counts.levels),
@@ -87,27 +89,30 @@ class NgramConfig:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ngram:
-  """An n-gram model as the tables that score tokens.
+  """An n-gram model, as tables that score tokens.
 
-  Called with a batch of `inputs`, `targets`, `positions` and `segments`, each
-  [B, T], it returns the loss of each target in nats, float32, and whether it
-  was the most probable token. A target sees up to order - 1 inputs before it,
-  of the same row and segment. BOS as a target has probability 0.
+  A call takes a batch of `inputs`, `targets`, `positions` and `segments`, each
+  [B, T]. It returns the loss of each target in nats, float32, and whether the
+  target was the most probable token. The context of a target is up to order - 1
+  inputs before it, in the same row and segment. BOS as a target has probability
+  0.
 
   Attributes:
     vocab_size: Size of the vocabulary.
     bos_id: The id that begins documents and is never predicted, or None.
-    keys: Of the n-grams of each order; see `ngram_counts.Level`.
-    log_probabilities: Of the last token of each n-gram given those before it.
-    log_backoffs: Of each n-gram but the longest, what a token that never
-      followed it has its probability after the shorter context multiplied by.
+    keys: Keys of the n-grams of each order; see `ngram_counts.Level`.
+    log_probabilities: Log probability of each n-gram's last token, given the
+      tokens before it.
+    log_backoffs: Log back-off factor of each n-gram except the longest. It
+      multiplies the probability after the shorter context of tokens that never
+      followed the n-gram.
     name: The order and smoothing.
-    normalised: Whether probabilities sum to one; those of StupidBackoff do not.
-    lower: What backs a context up: 'shorter', the context without its first
-      token, or 'uniform'.
+    normalised: Whether probabilities sum to one; False for StupidBackoff.
+    lower: The distribution to back off to: 'shorter', after the context without
+      its first token, or 'uniform'.
     unseen: The factor for a context never seen: 1, or StupidBackoff's alpha.
-    cache: See `NgramConfig`. Only a call uses it, and then says of the n-grams
-      alone whether the target was the most probable token.
+    cache: See `NgramConfig`. Only a call uses it, and only for the loss; the
+      most probable token is that of the n-grams alone.
   """
   vocab_size: int
   bos_id: int | None
@@ -130,7 +135,7 @@ class Ngram:
 
   @property
   def num_ngrams(self) -> tuple[int, ...]:
-    """How many n-grams of each order are stored; at order 1 all tokens."""
+    """The number of n-grams of each order; at order 1 this is all tokens."""
     ones = self.vocab_size - (self.bos_id is not None)
     return (ones, *(len(keys) for keys in self.keys[1:]))
 
@@ -145,7 +150,7 @@ class Ngram:
 
   def find(self, order: int, parents: np.ndarray,
            tokens: np.ndarray) -> np.ndarray:
-    """Returns which n-grams of an order are parent + token; -1 if unseen."""
+    """Returns the index of each n-gram, parent + token; -1 if unseen."""
     out = np.full(len(parents), -1)
     known = np.flatnonzero(parents >= 0)
     out[known] = ngram_keys.find(
@@ -157,7 +162,7 @@ class Ngram:
     """Returns log p(token | context) in nats, float64 [B].
 
     Args:
-      contexts: Ids before the tokens, [B, T]; the last order - 1 are seen.
+      contexts: Ids before the tokens, [B, T]; the last order - 1 are used.
       tokens: Ids, [B].
     """
     tokens = self._checked(tokens)
@@ -193,9 +198,9 @@ class Ngram:
   def _score(self, inputs, targets, is_linked, want_best):
     """Returns log p of targets, and the most probable tokens if wanted.
 
-    All arguments are 1-D. At each order, `node` says which n-gram the inputs
-    up to each place end in. A target is mostly the next input, and its n-gram
-    the next place's context: what was found for one is not sought again.
+    All arguments are 1-D. At each order, `node` is the index of the n-gram at
+    the end of the inputs up to each place. A target is usually the next input,
+    so its n-gram is the context of the next place and is not looked up again.
     """
     log_p = self.log_probabilities[0][targets]
     best = np.full(len(inputs), self.best[0][0]) if want_best else None
@@ -234,7 +239,7 @@ class Ngram:
 
   @functools.cached_property
   def digest(self) -> str:
-    """SHA-256 over all that defines the model."""
+    """SHA-256 of all values that define the model."""
     return archive.digest(self._facts(), self._arrays())
 
   def save(self, path: str | pathlib.Path) -> None:
@@ -254,7 +259,7 @@ def load(path: str | pathlib.Path) -> Ngram:
   """Returns the model that `Ngram.save` wrote.
 
   Raises:
-    InputError: If there is none, or it is not whole.
+    InputError: If the file does not exist or is damaged.
   """
   facts, arrays = archive.load(path, _KIND)
   try:
@@ -276,7 +281,7 @@ def load(path: str | pathlib.Path) -> Ngram:
 
 
 def _is_sound(model: Ngram) -> bool:
-  """Whether looking up any n-gram stays within the tables."""
+  """Returns whether every lookup of an n-gram stays within the tables."""
   above = 1
   for order, (keys, log_p) in enumerate(
       zip(model.keys, model.log_probabilities), 1):
@@ -297,7 +302,8 @@ def _is_sound(model: Ngram) -> bool:
 
 
 def linked(batch: Mapping[str, np.ndarray]) -> np.ndarray:
-  """Returns whether the token before each is of the same text, bool [B, T]."""
+  """Returns whether each token follows the one before it in its text, [B, T].
+  """
   segments_BT, positions_BT = (
       np.asarray(batch[name]) for name in ('segments', 'positions'))
   linked_BT = np.zeros(segments_BT.shape, bool)
@@ -308,7 +314,7 @@ def linked(batch: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _before(values, first):
-  """Returns values moved by one place, `first` at the front."""
+  """Returns values shifted by one place, with `first` at the front."""
   out = np.empty_like(values)
   out[:1], out[1:] = first, values[:-1]
   return out

@@ -7,10 +7,11 @@ import numpy as np
 def tokens(model: Any) -> tuple[np.ndarray, ...]:
   """Returns the most probable token after each n-gram of order 0, 1, ...
 
-  After a context h it is a token seen after h, or the most probable after h
-  without its first token among those that were not. The latter is sought only
-  where it could win; for interpolated smoothings it is then the most probable
-  one of all.
+  After a context h, this is either the most probable token seen after h, or,
+  among the tokens not seen after h, the most probable one after the shorter
+  context (h without its first token). The latter is searched for only where it
+  could win; for interpolated smoothings it is then the most probable token
+  after the shorter context.
 
   Args:
     model: An `ngram.Ngram`.
@@ -18,13 +19,13 @@ def tokens(model: Any) -> tuple[np.ndarray, ...]:
   search = _Search(model)
   best = [np.array([np.argmax(model.log_probabilities[0])])]
   top = [np.max(model.log_probabilities[0], keepdims=True)]
-  for order in range(1, model.order):  # Of the context.
+  for order in range(1, model.order):  # The order of the context.
     shorter = search.suffixes[order]
     below = best[-1][shorter]
     below_log_p = top[-1][shorter] + model.log_backoffs[order - 1]
     token, log_p = search.children(order)
     childless = np.isneginf(log_p)
-    if model.lower == 'uniform':  # A token seen is never less probable.
+    if model.lower == 'uniform':  # Seen tokens are at least as probable.
       wins = childless
     else:
       wins = childless | (below_log_p > log_p + 1e-12)
@@ -41,7 +42,7 @@ def tokens(model: Any) -> tuple[np.ndarray, ...]:
 
 
 class _Search:
-  """Walks through the tokens that follow contexts, best first."""
+  """Iterates over the tokens that follow contexts, most probable first."""
 
   def __init__(self, model):
     self._model = model
@@ -54,7 +55,8 @@ class _Search:
     self._ranks = {}
 
   def children(self, order):
-    """Returns the best token seen after each context, and its log p."""
+    """Returns the most probable token seen after each context, and its log p.
+    """
     model = self._model
     size = len(model.keys[order - 1])
     token, log_p = np.zeros(size, np.int64), np.full(size, -np.inf)
@@ -65,26 +67,26 @@ class _Search:
     starts = np.flatnonzero(np.diff(parent, prepend=-1))
     log_p[parent[starts]] = np.maximum.reduceat(values, starts)
     equal = np.flatnonzero(values == log_p[parent])[::-1]
-    token[parent[equal]] = child[equal]  # The first of equals stays.
+    token[parent[equal]] = child[equal]  # Ties go to the first token.
     return token, log_p
 
   def outside(self, order, nodes):
-    """Returns (log p, token) of the best that never followed the contexts.
+    """Returns the most probable token among those never seen after a context.
 
     Args:
       order: The length of the contexts.
-      nodes: Which contexts.
+      nodes: Indices of the contexts.
 
     Returns:
-      The probability after the context without its first token, and the token,
-      of those which were never seen after the whole context.
+      For each context, the token's log p after the context without its first
+      token, and the token.
     """
     model = self._model
     shorter = self.suffixes[order][nodes]
     log_p = np.full(len(nodes), -np.inf)
     token = np.zeros(len(nodes), np.int64)
     if order > 1 and len(nodes):
-      # What never followed the shorter one never followed the longer one.
+      # A token never seen after the shorter context is new to the longer one.
       distinct, index = np.unique(shorter, return_inverse=True)
       log_p, token = (found[index] for found in self.outside(
           order - 1, distinct))
@@ -95,7 +97,7 @@ class _Search:
       live = live[sizes[shorter[live]] > rank]
       ngram = ranked[starts[shorter[live]] + rank]
       value = model.log_probabilities[order - 1][ngram]
-      better = value > log_p[live]  # Else no later one is.
+      better = value > log_p[live]  # Otherwise later ones are not better.
       live, ngram, value = live[better], ngram[better], value[better]
       follower = model.keys[order - 1][ngram] % model.radix
       free = model.find(order + 1, nodes[live], follower) < 0
@@ -104,7 +106,7 @@ class _Search:
     return log_p, token
 
   def _ranked(self, order):
-    """Returns n-grams context by context, best first, and where each begins."""
+    """Returns n-grams by context, most probable first; starts and sizes."""
     if order not in self._ranks:
       model = self._model
       parent = (np.zeros(model.radix, np.int64) if order == 1

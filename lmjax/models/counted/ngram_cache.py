@@ -1,4 +1,4 @@
-"""A cache: recent tokens of the same document are likely to return."""
+"""A cache model: interpolation with recent tokens of the same document."""
 from collections.abc import Mapping
 import dataclasses
 from typing import Any
@@ -13,13 +13,13 @@ from lmjax.models.counted import ngram_keys
 class CacheConfig:
   """Interpolation with the relative frequencies of recent tokens.
 
-  p(w) = (1 - weight) p_model(w) + weight count(w) / n, with count(w) among the
-  n <= size tokens before w, BOS aside. At the beginning, where there are none,
-  the model stands alone.
+  p(w) = (1 - weight) p_model(w) + weight count(w) / n, where count(w) is the
+  number of times that w occurs in the n <= size tokens before it, not counting
+  BOS. At the beginning, where n = 0, p(w) = p_model(w).
 
   Attributes:
-    weight: The cache's share, above 0 and below 1.
-    size: How many tokens back it sees, within the row of a batch.
+    weight: The weight of the cache, above 0 and below 1.
+    size: Number of earlier tokens in the cache, within the row of a batch.
 
   References:
     Kuhn and De Mori, A Cache-Based Natural Language Model for Speech
@@ -44,7 +44,7 @@ class CacheConfig:
     Args:
       batch: See `frequencies`.
       nll_BT: The model's loss of each target, in nats.
-      bos_id: The id that begins documents, which the cache never holds.
+      bos_id: The id that begins documents, which is never in the cache.
     """
     p_BT = np.exp(-np.asarray(nll_BT, np.float64))
     cache_BT, known_BT = frequencies(batch, self.size, bos_id)
@@ -56,15 +56,15 @@ class CacheConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Cached:
-  """Any score interpolated with a cache, and called as it is.
+  """A score function interpolated with a cache, with the same signature.
 
-  It knows the probability of targets alone, so `correct_BT` is whether the
-  score, without the cache, thinks the target most probable.
+  The cache has only the probabilities of targets, so `correct_BT` is from the
+  score alone: whether the target is its most probable token.
 
   Attributes:
-    score: Maps a batch to the loss of each target in nats and to whether it was
-      the most probable token, each [B, T].
-    config: See `CacheConfig`.
+    score: Maps a batch to the loss of each target in nats, and whether the
+      target was the most probable token, each [B, T].
+    config: The config of the cache.
     bos_id: The id that begins documents, or None.
   """
   score: Any
@@ -79,12 +79,12 @@ class Cached:
 
 def frequencies(batch: Mapping[str, np.ndarray], size: int,
                 bos_id: int | None) -> tuple[np.ndarray, np.ndarray]:
-  """Returns each target's share of the tokens before it, and if any are there.
+  """Returns each target's share of the tokens before it, and if there are any.
 
   Args:
     batch: `inputs`, `targets`, `positions` and `segments`, [B, T].
-    size: How many tokens back to count, those of the same segment.
-    bos_id: A token that does not count, or None.
+    size: Number of earlier tokens of the same segment to count.
+    bos_id: A token that is not counted, or None.
   """
   inputs_BT, targets_BT, positions_BT, segments_BT = (
       np.asarray(batch[name]).astype(np.int64)
@@ -93,7 +93,7 @@ def frequencies(batch: Mapping[str, np.ndarray], size: int,
   place_BT = np.arange(rows * length).reshape(rows, length)
   first_BT = place_BT - np.minimum(positions_BT, size - 1)
   first_BT = np.maximum(first_BT, place_BT[:, :1])
-  # A text's own tokens alone lie from its first place to the current one.
+  # All tokens from a text's first place to the current one are in the text.
   counts_BT = (segments_BT > 0) & (inputs_BT != bos_id)
   places = rows * length + 1
   keys, _ = ngram_keys.ordered(

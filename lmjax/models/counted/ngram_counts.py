@@ -1,4 +1,4 @@
-"""Counts of n-grams of every order up to 6, never across documents."""
+"""Counts n-grams of every order up to 6, within documents."""
 from collections.abc import Iterable, Sequence
 import dataclasses
 import functools
@@ -17,12 +17,12 @@ class Level:
   """The distinct n-grams of one order.
 
   Attributes:
-    keys: parent * radix + token of each, rising; see `ngram_keys`. At order 1
-      the tokens themselves, all of them.
-    counts: How often each was seen.
-    suffix: The index of each without its first token, among the n-grams one
-      shorter.
-    initial: Whether each begins with BOS.
+    keys: The sorted keys, parent * radix + token; see `ngram_keys`. At order 1
+      these are all tokens.
+    counts: The number of times that each n-gram was seen.
+    suffix: The index of each n-gram without its first token, among the n-grams
+      of the previous order.
+    initial: Whether each n-gram begins with BOS.
   """
   keys: np.ndarray
   counts: np.ndarray
@@ -32,16 +32,16 @@ class Level:
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-  """How often each n-gram was seen, at orders 1, 2, ...
+  """The counts of n-grams at orders 1, 2, ...
 
-  BOS is a token of contexts alone: it is given, never predicted, so its count
-  at order 1 is 0. Documents without one are counted as if a BOS stood before
-  them, which no later context holds.
+  BOS occurs only in contexts: it is given and never predicted, so its count at
+  order 1 is 0. Documents without BOS are counted with an implicit BOS before
+  them, which is not an id of the vocabulary.
 
   Attributes:
     vocab_size: Size of the vocabulary.
     bos_id: The id that begins every document, or None.
-    levels: One for each order, from 1.
+    levels: The n-grams of each order, from 1.
   """
   vocab_size: int
   bos_id: int | None
@@ -61,21 +61,21 @@ class Counts:
 
   @property
   def start(self) -> int:
-    """The token that begins every document: BOS, or a number no id has."""
+    """The token that begins every document: BOS, or a number that is no id."""
     return self.vocab_size if self.bos_id is None else self.bos_id
 
   @property
   def choices(self) -> int:
-    """How many tokens can be predicted: all but BOS."""
+    """The number of tokens that can be predicted: all except BOS."""
     return self.vocab_size - (self.bos_id is not None)
 
   @functools.cached_property
   def adjusted(self) -> tuple[np.ndarray, ...]:
-    """Kneser-Ney's counts at each order.
+    """The adjusted counts of Kneser-Ney at each order.
 
-    The number of distinct tokens seen before the n-gram, the beginning of a
-    document being one of them; at the highest order, and for n-grams that begin
-    with BOS, which nothing precedes, how often it was seen.
+    The adjusted count of an n-gram is the number of distinct tokens seen before
+    it, where BOS counts as a token. At the highest order, and for n-grams that
+    begin with BOS, it is the number of times that the n-gram was seen.
 
     References:
       Heafield et al., Scalable Modified Kneser-Ney Language Model Estimation,
@@ -93,18 +93,19 @@ def count(documents: Documents, order: int, vocab_size: int,
           bos_id: int | None) -> Counts:
   """Counts the n-grams of documents, of every order up to `order`.
 
-  The documents are read once; their tokens are held, at about 30 bytes each
-  while counting.
+  The documents are read once. Their tokens are kept in memory, at about 30
+  bytes per token while counting.
 
   Args:
-    documents: Token ids, document by document, BOS and EOS in place.
-    order: The longest n-grams, 1 to 6.
+    documents: Token ids of each document, with BOS and EOS.
+    order: Length of the longest n-grams, 1 to 6.
     vocab_size: Size of the vocabulary.
     bos_id: The id that begins every document, or None.
 
   Raises:
-    InputError: On an id outside the vocabulary, a document without its one BOS,
-      an impossible order, or nothing to count.
+    InputError: If an id is outside the vocabulary, a document does not have
+      exactly one BOS at its start, `order` is not in [1, 6], or there are no
+      tokens to count.
   """
   check_order(order)
   tokens, within = _joined(documents, vocab_size, bos_id)
@@ -112,7 +113,7 @@ def count(documents: Documents, order: int, vocab_size: int,
   everything = np.arange(radix)
   levels = [Level(everything, np.bincount(tokens[within > 0], minlength=radix),
                   np.zeros(radix, np.int64), everything == start)]
-  node = tokens  # Which n-gram of the last order ends at each place.
+  node = tokens  # Index of the previous order's n-gram that ends at each place.
   for n in range(2, order + 1):
     ends = np.flatnonzero(within >= n - 1)
     keys, counts, index = ngram_keys.group(node[ends - 1] * radix
@@ -133,7 +134,8 @@ def check_order(order: int) -> None:
 
 
 def _joined(documents, vocab_size, bos_id):
-  """Returns all tokens, BOS before each document, and places within it."""
+  """Returns all tokens, with BOS before each document, and their places in it.
+  """
   held = [np.asarray(tokens) for tokens in documents]
   held = [tokens for tokens in held if len(tokens)]
   lengths = np.array([len(tokens) for tokens in held], np.int64)

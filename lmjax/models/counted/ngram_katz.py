@@ -1,4 +1,4 @@
-"""Katz's back-off: Good-Turing discounts, the rest to shorter contexts."""
+"""Katz back-off: Good-Turing discounts, with the rest for shorter contexts."""
 import dataclasses
 
 import numpy as np
@@ -12,16 +12,18 @@ from lmjax.models.counted import ngram_smoothing
 class Katz:
   """p(w | h) = d_c(hw) c(hw) / c(h) if seen, else alpha(h) p(w | h').
 
-  With n_r the n-grams of an order seen r times, counts r <= k are discounted by
+  With n_r the number of n-grams of an order seen r times, counts r <= k are
+  discounted by
 
     d_r = (r* / r - A) / (1 - A),  r* = (r + 1) n_{r+1} / n_r,
     A = (k + 1) n_{k+1} / n_1,
 
-  and alpha(h) lets all sum to one. Where the estimate fails the order has a
-  smaller k, the largest at which all d_r lie above 0 and below 1; if none does,
-  d_1 = 1/2 alone. A context whose tokens were all seen more than k times would
-  leave nothing, so its c(h) is raised by one; one that every token follows
-  needs nothing, and is the relative frequencies of what it discounted.
+  and alpha(h) makes the probabilities sum to one. If some d_r is not in (0, 1),
+  the order uses the largest smaller k for which all are; if there is none, only
+  d_1 = 1/2 is discounted. A context whose tokens were all seen more than k
+  times would leave no probability, so its c(h) is raised by one. A context that
+  every token follows needs no rest, so its discounted frequencies are
+  renormalised.
 
   Attributes:
     k: The largest count that is discounted, at least 1.
@@ -63,7 +65,7 @@ class Katz:
     return ngram_smoothing.Estimates(probabilities, backoffs[1:])
 
   def discounts(self, values: np.ndarray) -> np.ndarray:
-    """Returns d_1 .. d_k of an order's counts; where none is made, 1."""
+    """Returns d_1 .. d_k of an order's counts; 1 means no discount."""
     out = np.ones(self.k)
     n = np.bincount(np.minimum(values, self.k + 2), minlength=self.k + 2)
     for k in range(self.k, 0, -1):
@@ -94,11 +96,11 @@ def _rest(probability, below, parent, kinds, choices):
   """Returns probabilities and alphas that sum to one in every context.
 
   Args:
-    probability: What each n-gram keeps.
-    below: The probability of its token after the shorter context.
+    probability: The discounted probability of each n-gram.
+    below: The probability of each n-gram's token after the shorter context.
     parent: The context of each n-gram.
-    kinds: How many tokens were seen after each context.
-    choices: How many tokens there are.
+    kinds: The number of distinct tokens seen after each context.
+    choices: The number of tokens that can be predicted.
   """
   size = len(kinds)
   kept = np.bincount(parent, probability, size)

@@ -1,19 +1,19 @@
-"""Sorted integer keys: how n-grams are grouped and found, many at a time.
+"""Groups and finds n-grams, many at a time, by sorted integer keys.
 
-An n-gram has the key `parent * radix + token`, where `parent` numbers its
-prefix among the n-grams one shorter. So every key is a small integer however
-long the n-gram is, and the n-grams that continue a prefix stand together.
+An n-gram has the key `parent * radix + token`, where `parent` is the index of
+its prefix among the n-grams of the previous order. So keys are small integers
+for any order, and n-grams with the same prefix have neighbouring keys.
 """
 import numpy as np
 
-_BLOCK = 1 << 20  # Queries sorted together: 20 bits say where each came from.
+_BLOCK = 1 << 20  # Queries sorted together; their index takes 20 bits.
 
 
 def ordered(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Returns keys >= 0 in rising order, and where each stood.
+  """Returns keys >= 0 in ascending order, and the original index of each.
 
-  Where key and place fit into 63 bits they are sorted as one number, several
-  times as fast as `np.argsort`.
+  If key and index fit into 63 bits they are sorted as one number, which is
+  several times as fast as `np.argsort`.
   """
   bits = len(keys).bit_length()
   if len(keys) and int(keys.max()) >> (63 - bits):
@@ -25,9 +25,9 @@ def ordered(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def group(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Returns the distinct keys, rising, how often each is, and each one's index.
+  """Returns the sorted distinct keys, their counts, and the index of each key.
 
-  It is `np.unique` with counts and inverse, several times as fast.
+  This equals `np.unique` with inverse and counts, but is several times as fast.
   """
   in_order, places = ordered(keys)
   new = np.ones(len(keys), bool)
@@ -39,9 +39,9 @@ def group(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def find(keys: np.ndarray, queries: np.ndarray) -> np.ndarray:
-  """Returns the index of each query among the rising keys, -1 if absent.
+  """Returns the index of each query in the sorted keys, -1 if absent.
 
-  Queries are sorted first: neighbours then fall on the same memory.
+  Queries are sorted first, so that neighbouring ones access the same memory.
   """
   out = np.full(len(queries), -1, np.int64)
   if not len(keys):

@@ -1,9 +1,10 @@
-"""Smoothing: from counts of n-grams to probabilities that leave room.
+"""Smoothing: from counts of n-grams to probabilities, also of unseen n-grams.
 
 A smoothing is a frozen dataclass whose `estimate(counts)` returns `Estimates`.
-In the equations h is a context, h' the same without its first token, w a token,
-c(hw) a count, and V the number of tokens that can be predicted (all but BOS).
-The shortest model interpolates with, or backs off to, the uniform 1 / V.
+In the equations h is a context, h' the context without its first token, w a
+token, c(hw) a count, and V the number of tokens that can be predicted (all
+except BOS). The unigram model interpolates with, or backs off to, the uniform
+distribution 1 / V.
 """
 import dataclasses
 from typing import NamedTuple
@@ -15,11 +16,11 @@ from lmjax.models.counted import ngram_counts
 
 
 class Estimates(NamedTuple):
-  """Probabilities of the n-grams seen, and what is left for the others.
+  """Probabilities of the n-grams seen, and back-off factors for the others.
 
-  probabilities[n - 1] holds p(w | h) for the n-grams hw of order n, and
-  backoffs[n - 1] the factor of p(w | h') after the n-gram h of order n, for
-  tokens that never followed it. The longest n-grams have no back-off.
+  probabilities[n - 1] holds p(w | h) for the n-grams hw of order n.
+  backoffs[n - 1] holds the factor of p(w | h') after the n-grams h of order n,
+  for tokens w that never followed h. The longest n-grams have no back-off.
   """
   probabilities: list[np.ndarray]
   backoffs: list[np.ndarray]
@@ -27,12 +28,12 @@ class Estimates(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class AddK:
-  """p(w | h) = (c(hw) + k) / (c(h) + k V), uniform after a context unseen.
+  """p(w | h) = (c(hw) + k) / (c(h) + k V), uniform after an unseen context.
 
-  Every order stands alone: nothing is learned from shorter contexts.
+  Each order is independent: shorter contexts are not used.
 
   Attributes:
-    k: What is added to each count, > 0; 1 is Laplace's rule.
+    k: Added to each count, > 0; 1 is Laplace's rule.
 
   References:
     Lidstone, Note on the General Case of the Bayes-Laplace Formula, 1920.
@@ -61,7 +62,7 @@ class AddK:
 class WittenBell:
   """p(w | h) = (c(hw) + T(h) p(w | h')) / (c(h) + T(h)).
 
-  T(h) is the number of kinds of tokens seen after h.
+  T(h) is the number of distinct tokens seen after h.
 
   References:
     Witten and Bell, The Zero-Frequency Problem, IEEE Trans. Information
@@ -88,9 +89,9 @@ class AbsoluteDiscounting:
   """p(w | h) = max(c(hw) - D, 0) / c(h) + D T(h) / c(h) p(w | h').
 
   Attributes:
-    discount: D at every order, 0 < D < 1; None estimates each order's own,
-      n1 / (n1 + 2 n2) with n_r the n-grams seen r times, or 1/2 where there are
-      none seen once or none seen twice.
+    discount: D at every order, 0 < D < 1; None estimates D for each order as
+      n1 / (n1 + 2 n2), with n_r the number of n-grams seen r times, or as 1/2
+      if n1 or n2 is 0.
 
   References:
     Ney, Essen and Kneser, On Structuring Probabilistic Dependences in
@@ -113,13 +114,13 @@ class AbsoluteDiscounting:
 
 @dataclasses.dataclass(frozen=True)
 class KneserNey:
-  """Interpolated Kneser-Ney with one discount an order.
+  """Interpolated Kneser-Ney with one discount per order.
 
-  Absolute discounting in which shorter n-grams count the kinds of tokens before
-  them, see `Counts.adjusted`.
+  This is absolute discounting in which the count of a shorter n-gram is the
+  number of distinct tokens before it: see `Counts.adjusted`.
 
   Attributes:
-    discount: See `AbsoluteDiscounting`.
+    discount: D at every order, as in `AbsoluteDiscounting`.
 
   References:
     Kneser and Ney, Improved Backing-off for M-gram Language Modeling, ICASSP
@@ -143,13 +144,13 @@ class KneserNey:
 class ModifiedKneserNey:
   """Interpolated Kneser-Ney with discounts for counts of 1, 2, and 3 or more.
 
-  With n_r the n-grams of adjusted count r and Y = n1 / (n1 + 2 n2),
+  With n_r the number of n-grams of adjusted count r and Y = n1 / (n1 + 2 n2),
 
     D_r = r - (r + 1) Y n_{r+1} / n_r,  r = 1, 2, 3.
 
   Attributes:
-    fallback: The discounts of an order where some n_r, r = 1, 2, 3, is 0 or
-      some D_r is not above 0 and at most r. By default those of KenLM's
+    fallback: The discounts of an order in which some n_r, r = 1, 2, 3, is 0 or
+      some D_r is not in (0, r]. The default is from KenLM's
       --discount_fallback.
 
   References:
@@ -187,11 +188,11 @@ class ModifiedKneserNey:
 class StupidBackoff:
   """S(w | h) = c(hw) / c(h) if seen, else alpha S(w | h'); not probabilities.
 
-  A token never seen gets alpha / V. The scores do not sum to one, so neither
-  their loss nor a perplexity compares with a model's: `normalised` is False.
+  A token never seen gets alpha / V. The scores do not sum to one, so their loss
+  and perplexity cannot be compared with a model's: `normalised` is False.
 
   Attributes:
-    alpha: The factor of each step back.
+    alpha: The factor of each back-off step.
 
   References:
     Brants et al., Large Language Models in Machine Translation, EMNLP 2007,
@@ -222,7 +223,8 @@ class StupidBackoff:
 
 
 def _orders(counts):
-  """Yields each order's level, its n-grams' contexts, and their number."""
+  """Yields each order's level, the context of each n-gram, and their number.
+  """
   size = 1
   for level in counts.levels:
     first = level is counts.levels[0]
@@ -245,7 +247,7 @@ def _interpolated(counts, parts):
 
 
 def _discounted(counts, values, discounts):
-  """Returns the interpolation of `values` less the discounts of 1, 2, 3+."""
+  """Returns interpolated estimates from counts minus discounts for 1, 2, 3+."""
   parts = []
   for (_, parent, size), value, by_count in zip(
       _orders(counts), values, discounts):
@@ -257,7 +259,7 @@ def _discounted(counts, values, discounts):
 
 
 def _share(left, total):
-  """Returns left / total, 1 for a context that nothing followed."""
+  """Returns left / total, or 1 for a context that no token followed."""
   return np.where(total > 0, left / np.maximum(total, 1), 1.0)
 
 

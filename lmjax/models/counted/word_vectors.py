@@ -1,7 +1,7 @@
-"""Static word vectors: skip-gram, CBOW and GloVe, a vector for every token id.
+"""Static word vectors for every token id: skip-gram, CBOW and GloVe.
 
-Each config's `fit(documents, vocab_size)` returns `vectors_VD`, float32; put
-them into a model's parameters by `into`:
+Each config's `fit(documents, vocab_size)` returns `vectors_VD`, float32. The
+function `into` puts them into a model's parameters:
 
     vectors_VD = SkipGram(size=model.width).fit(documents, vocab_size)
     params = into(decoder.initial_params(model.build(), 0), vectors_VD)
@@ -20,31 +20,33 @@ from lmjax.core import shapes
 from lmjax.core import trees
 
 Documents = Iterable[Sequence[int]]
-_BLOCK = 32  # Batches in one compiled call.
+_BLOCK = 32  # Batches per compiled call.
 
 
 @dataclasses.dataclass(frozen=True)
 class SkipGram:
-  """Predicts the tokens around each token, against randomly drawn ones.
+  """Predicts the tokens around each token, against randomly drawn negatives.
 
-  With input vectors v and output vectors u, a token c seen near a token o has
+  With input vectors v and output vectors u, the loss of a token c near a token
+  o is
 
     loss = -log s(u_o . v_c) - sum over k negatives n of log s(-u_n . v_c),
 
-  where s is the logistic function and negatives come by frequency ** 0.75. At
-  the optimum u_o . v_c is the pointwise mutual information less log k. Batches
-  of pairs are trained by Adagrad.
+  where s is the logistic function and negatives are drawn in proportion to
+  frequency ** 0.75. At the optimum u_o . v_c is the pointwise mutual
+  information minus log k. Adagrad minimises the loss over batches of pairs.
 
   Attributes:
     size: Dimensions D.
-    window: Tokens at most on either side; each token draws its own from 1 on.
-    negatives: Drawn for each pair, k.
-    subsample: Tokens more frequent than this share are dropped at random, with
-      probability 1 - sqrt(subsample / frequency); None drops none.
+    window: Largest number of tokens on either side; the number for each token
+      is drawn from 1 to `window`.
+    negatives: Number of negatives k for each pair.
+    subsample: Tokens with a relative frequency above this are dropped at
+      random, with probability 1 - sqrt(subsample / frequency); None drops none.
     epochs: Passes over the documents.
-    batch_size: Predictions a step.
-    learning_rate: Of Adagrad.
-    seed: Of initial vectors, windows and negatives.
+    batch_size: Predictions per step.
+    learning_rate: Learning rate of Adagrad.
+    seed: Seed of initial vectors, windows and negatives.
 
   References:
     Mikolov et al., Distributed Representations of Words and Phrases,
@@ -105,7 +107,7 @@ class SkipGram:
     return random.random(len(tokens)) < keep
 
   def _predictions(self, tokens, document, random) -> tuple[np.ndarray, ...]:
-    """Returns `inputs_PC`, their weights and `outputs_P`: C tokens tell one."""
+    """Returns `inputs_PC`, weights_PC and `outputs_P`: C inputs per output."""
     centre, other = pairs(document, self.window, random)
     return (tokens[centre][:, None], np.ones((len(centre), 1), np.float32),
             tokens[other])
@@ -113,7 +115,7 @@ class SkipGram:
 
 @dataclasses.dataclass(frozen=True)
 class CBOW(SkipGram):
-  """Predicts each token from the mean of those around it.
+  """Predicts each token from the mean vector of the tokens around it.
 
   References:
     Mikolov et al., Efficient Estimation of Word Representations,
@@ -136,7 +138,7 @@ class CBOW(SkipGram):
 
 @dataclasses.dataclass(frozen=True)
 class GloVe:
-  """Factorises the logarithms of how often tokens stand near each other.
+  """Factorises the logarithms of co-occurrence counts.
 
   With X_ij the sum of 1 / distance over all places where j is near i,
 
@@ -147,12 +149,12 @@ class GloVe:
 
   Attributes:
     size: Dimensions D.
-    window: Tokens on either side.
-    most: X above which pairs count no more.
+    window: Number of tokens on either side.
+    most: Value of X from which on the weight f is 1.
     epochs: Passes over the pairs.
-    batch_size: Pairs a step.
-    learning_rate: Of Adagrad.
-    seed: Of initial vectors and the order of pairs.
+    batch_size: Pairs per step.
+    learning_rate: Learning rate of Adagrad.
+    seed: Seed of initial vectors and of the order of pairs.
 
   References:
     Pennington et al., GloVe: Global Vectors for Word Representation, EMNLP
@@ -182,7 +184,8 @@ class GloVe:
 
   def tables(self, documents: Documents, vocab_size: int
              ) -> dict[str, np.ndarray]:
-    """Returns both tables, 'in' and 'out', and the biases of their rows."""
+    """Returns both tables, 'in' and 'out', and their 'in_bias' and 'out_bias'.
+    """
     one, other, near = cooccurrences(documents, vocab_size, self.window)
     random = np.random.default_rng(self.seed)
     weight = np.minimum(1, (near / self.most) ** 0.75).astype(np.float32)
@@ -210,12 +213,12 @@ def into(params: Any, vectors_VD: np.ndarray, path: str = 'embed/embedding',
   """Returns the parameters with word vectors as a model's embedding.
 
   Args:
-    params: Parameters, such as `decoder.initial_params` returns.
-    vectors_VD: The vectors. A table with more rows, as for ids added since,
-      keeps its own in the others.
-    path: Which table they replace.
-    std: The vectors are scaled to this standard deviation, that of a fresh
-      embedding; None leaves them as they are.
+    params: Parameters, such as the result of `decoder.initial_params`.
+    vectors_VD: The vectors. If the table has more rows, for ids added later,
+      the other rows do not change.
+    path: The path of the table to replace.
+    std: The vectors are scaled to this standard deviation; the default is that
+      of an initial embedding. None means no scaling.
 
   Raises:
     InputError: If there is no such table, or the sizes do not fit.
@@ -241,12 +244,13 @@ def into(params: Any, vectors_VD: np.ndarray, path: str = 'embed/embedding',
 def pairs(document: np.ndarray, window: int,
           random: np.random.Generator | None = None
           ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns places of tokens and of others near them, in their document.
+  """Returns the indices of pairs of tokens near each other in a document.
 
   Args:
-    document: The document of each token, in order.
+    document: The document number of each token, in order.
     window: The largest distance.
-    random: Draws how far each token looks, from 1 to `window`; None: all do.
+    random: Draws the largest distance of each token from 1 to `window`; None
+      means `window` for all tokens.
   """
   reach = (np.full(len(document), window) if random is None
            else random.integers(1, window + 1, len(document)))
@@ -262,7 +266,7 @@ def pairs(document: np.ndarray, window: int,
 
 def cooccurrences(documents: Documents, vocab_size: int, window: int
                   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Returns tokens, tokens near them, and the sums of 1 / distance."""
+  """Returns pairs of nearby tokens, i and j, and the X_ij of `GloVe`."""
   tokens, document = _joined(documents, vocab_size)
   centre, other = pairs(document, window)
   keys, where = np.unique(
@@ -279,7 +283,7 @@ def _predict(params, rows, key, *, limits_V, negatives):
   h_PD = jnp.einsum('PCD,PC->PD', params['in'][inputs_PC], weights_PC)
   u_PK = jax.random.uniform(key, (len(outputs_P), negatives))
   noise_PK = jnp.searchsorted(limits_V, u_PK)
-  noise_PK = jnp.minimum(noise_PK, len(limits_V) - 1)  # Rounding of the sum.
+  noise_PK = jnp.minimum(noise_PK, len(limits_V) - 1)  # For rounding errors.
   right_P = jnp.einsum('PD,PD->P', h_PD, params['out'][outputs_P])
   wrong_PK = jnp.einsum('PD,PKD->PK', h_PD, params['out'][noise_PK])
   loss_P = -jax.nn.log_sigmoid(right_P) - jnp.sum(
@@ -297,13 +301,13 @@ def _factorise(params, rows, key):
 
 
 def _start(params) -> tuple[Any, Any]:
-  """Returns float32 parameters, and Adagrad's sums of squared gradients."""
+  """Returns float32 parameters, and Adagrad's initial sums of squares."""
   params = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
   return params, jax.tree.map(lambda x: jnp.full_like(x, 0.1), params)
 
 
 def _runner(loss, rate: float):
-  """Returns `run(state, rows, key) -> state`: a step of Adagrad a batch."""
+  """Returns `run(state, rows, key) -> state`: an Adagrad step per batch."""
   def step(state, batch):
     params, squares = state
     rows, key = batch
@@ -324,7 +328,7 @@ def _runner(loss, rate: float):
 def _trained(run, state, rows, batch_size: int, random, key):
   """Returns the state after one pass over the rows, in random order.
 
-  All calls have one shape: the last is filled up with rows that do not count.
+  All calls have the same shape: the last one is padded with rows of weight 0.
   """
   order = random.permutation(len(rows[0]))
   needed = -(-len(order) // batch_size)
@@ -342,7 +346,7 @@ def _trained(run, state, rows, batch_size: int, random, key):
 
 def _joined(documents: Documents, vocab_size: int
             ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns all tokens, and the number of the document of each."""
+  """Returns all tokens, and the document number of each."""
   rows = [np.asarray(tokens, np.int32) for tokens in documents]
   tokens = np.concatenate([*rows, np.zeros(0, np.int32)])
   if not any(len(row) > 1 for row in rows):

@@ -1,4 +1,4 @@
-"""A backbone that reads the texts of a pair apart; its head compares them."""
+"""A backbone that reads the texts of a pair separately, and a head on both."""
 from collections.abc import Callable
 import dataclasses
 from typing import Any, Literal
@@ -17,20 +17,21 @@ from lmjax.nn import readout
 
 @dataclasses.dataclass(frozen=True)
 class PairedConfig:
-  """How each text of a pair becomes a vector, and both vectors C outputs.
+  """One vector for each text of a pair, and C outputs from both vectors.
 
-  No token of one text sees the other. With u and v the vectors of the two
+  No token of one text sees the other text. With u and v the vectors of the two
   texts, the head is linear in
 
     u, v, |u - v| and u * v.
 
-  A model that reads both texts as one row has to learn from examples which
-  words they share; here equal texts have equal vectors from the start.
+  A model that reads both texts as one row must learn from examples which words
+  they share. Here equal texts have equal vectors from the start.
 
   Attributes:
-    pooling: As in `pooled.PooledConfig`.
-    causal: Likewise.
-    dropout: Rate on what the head reads.
+    pooling: How a text becomes a vector, as in `pooled.PooledConfig`.
+    causal: Whether a decoder's tokens see only earlier tokens, as in
+      `pooled.PooledConfig`.
+    dropout: Dropout rate on the input of the head.
     init_std: Standard deviation of the head's initial kernel.
 
   References:
@@ -66,16 +67,16 @@ Config = pooled.PooledConfig | PairedConfig
 
 
 class Paired(nn.Module):
-  """Token ids of a pair in, C outputs a pair out.
+  """Maps the token ids of a pair to C outputs.
 
-  Parameters: as those of `pooled.Pooled`; the head's kernel is [4 D, C].
+  Parameters: as in `pooled.Pooled`, but the head's kernel is [4 D, C].
   """
   config: PairedConfig
   backbone: Any
   outputs: int
   head: str = 'classes'
   attend: Callable[..., jax.Array] = attend_lib.best
-  tells_apart = True  # Which text of a pair each token is from.
+  tells_apart = True  # It uses which text of a pair each token is from.
 
   @nn.compact
   def __call__(self, inputs_BT: jax.Array, positions_BT: jax.Array,
@@ -85,10 +86,10 @@ class Paired(nn.Module):
 
     Args:
       inputs_BT: Token ids.
-      positions_BT: Their positions, from 0.
+      positions_BT: Positions of the tokens, from 0.
       segments_BT: 1 for real tokens, 0 for padding.
-      types_BT: 0 for tokens of the first text, 1 for those of the second, after
-        them; None: there is no second text.
+      types_BT: 0 for tokens of the first text, 1 for tokens of the second text,
+        which follow them; None if there is no second text.
       train: Whether dropout is on.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A backbone with a head that reads one vector of each text."""
+"""A backbone with a head on one pooled vector of each text."""
 from collections.abc import Callable
 import dataclasses
 from typing import Any, Literal
@@ -15,14 +15,14 @@ from lmjax.nn import readout
 
 @dataclasses.dataclass(frozen=True)
 class PooledConfig:
-  """How a text becomes one vector, and that vector C outputs.
+  """One vector for each text, and C outputs from this vector.
 
   Attributes:
-    pooling: 'mean' over the real tokens, 'max' over them, or the 'last' one,
-      the only one that has seen all others under a causal mask.
-    causal: Whether a decoder's tokens see only what came before them, as in
-      pretraining; without, it reads in both directions, as an encoder does.
-    dropout: Rate on the pooled vector.
+    pooling: 'mean' or 'max' over the real tokens, or the 'last' token, the only
+      one that sees all others under a causal mask.
+    causal: Whether a decoder's tokens see only earlier tokens, as in
+      pretraining; if False, it reads in both directions, like an encoder.
+    dropout: Dropout rate on the pooled vector.
     init_std: Standard deviation of the head's initial kernel.
 
   References:
@@ -43,10 +43,10 @@ class PooledConfig:
     """Returns the module.
 
     Args:
-      backbone: The config of any trained model, with its vocabulary.
-      outputs: C, the number of outputs a text.
-      head: The name under which the head's parameters are.
-      texts: How many texts an example has; this head reads any number as one.
+      backbone: The config of any trained model, with its vocabulary size.
+      outputs: C, the number of outputs per text.
+      head: The name of the head in the parameters.
+      texts: Number of texts of an example; this head reads them as one row.
       attend: Replaces the arithmetic of attention.
     """
     del texts
@@ -54,11 +54,10 @@ class PooledConfig:
 
 
 class Pooled(nn.Module):
-  """Token ids in, C outputs a text out: logits of classes, or numbers.
+  """Maps token ids to C outputs per text: logits of classes, or numbers.
 
-  Parameters: those of the backbone under the backbone's own names, without an
-  untied output layer, and the head's, such as `classes/kernel` [D, C] and
-  `classes/bias`.
+  Parameters: the backbone's, with the same names, but without an untied output
+  layer; and the head's, such as `classes/kernel` [D, C] and `classes/bias`.
   """
   config: PooledConfig
   backbone: Any
@@ -68,7 +67,7 @@ class Pooled(nn.Module):
 
   @property
   def tells_apart(self) -> bool:
-    """Whether it knows which text of a pair each token is from."""
+    """Whether it uses which text of a pair each token is from."""
     return self.backbone.traits.types > 1
 
   @nn.compact
@@ -79,14 +78,14 @@ class Pooled(nn.Module):
 
     Args:
       inputs_BT: Token ids.
-      positions_BT: Their positions, from 0.
+      positions_BT: Positions of the tokens, from 0.
       segments_BT: 1 for real tokens, 0 for padding.
-      types_BT: Which text of a pair each token is from, for backbones that tell
-        types apart.
-      train: Whether dropout is on; it then draws from the 'dropout' rng.
+      types_BT: Which text of a pair each token is from, for backbones with
+        token types.
+      train: Whether dropout is on; it then uses the 'dropout' rng.
 
     Returns:
-      Float32 `logits_BC`; those of a row without real tokens are finite.
+      Float32 `logits_BC`; a row without real tokens has finite logits.
     """
     config = self.config
     shapes.bind(inputs_BT=inputs_BT, positions_BT=positions_BT,
@@ -105,7 +104,7 @@ class Pooled(nn.Module):
 
 
 def check(pooling: str, dropout: float) -> None:
-  """Refuses a pooling that there is not, or a rate that cannot be."""
+  """Raises InputError for an unknown pooling or a rate outside [0, 1)."""
   if pooling not in POOLING:
     raise errors.InputError(
         f'head.pooling is {pooling!r}; choose from {sorted(POOLING)}.')

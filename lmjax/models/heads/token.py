@@ -1,4 +1,4 @@
-"""A backbone with a head that reads the vector of each token."""
+"""A backbone with a head on the hidden state of each token."""
 from collections.abc import Callable
 import dataclasses
 from typing import Any
@@ -15,12 +15,12 @@ from lmjax.nn import readout
 
 @dataclasses.dataclass(frozen=True)
 class TokenConfig:
-  """How each token's hidden state becomes C outputs.
+  """C outputs for each token from its hidden state.
 
   Attributes:
-    causal: Whether a decoder's tokens see only what came before them, as in
-      pretraining; without, it reads in both directions, as an encoder does.
-    dropout: Rate on the hidden states.
+    causal: Whether a decoder's tokens see only earlier tokens, as in
+      pretraining; if False, it reads in both directions, like an encoder.
+    dropout: Dropout rate on the hidden states.
     init_std: Standard deviation of the head's initial kernel.
 
   References:
@@ -41,20 +41,19 @@ class TokenConfig:
     """Returns the module.
 
     Args:
-      backbone: The config of any trained model, with its vocabulary.
-      outputs: C, the number of outputs a token.
-      head: The name under which the head's parameters are.
+      backbone: The config of any trained model, with its vocabulary size.
+      outputs: C, the number of outputs per token.
+      head: The name of the head in the parameters.
       attend: Replaces the arithmetic of attention.
     """
     return Token(self, backbone, outputs, head, attend)
 
 
 class Token(nn.Module):
-  """Token ids in, C logits a token out.
+  """Maps token ids to C logits per token.
 
-  Parameters: those of the backbone under the backbone's own names, without an
-  untied output layer, and the head's, such as `tags/kernel` [D, C] and
-  `tags/bias`.
+  Parameters: the backbone's, with the same names, but without an untied output
+  layer; and the head's, such as `tags/kernel` [D, C] and `tags/bias`.
   """
   config: TokenConfig
   backbone: Any
@@ -69,12 +68,12 @@ class Token(nn.Module):
 
     Args:
       inputs_BT: Token ids.
-      positions_BT: Their positions, from 0.
+      positions_BT: Positions of the tokens, from 0.
       segments_BT: 1 for real tokens, 0 for padding.
-      train: Whether dropout is on; it then draws from the 'dropout' rng.
+      train: Whether dropout is on; it then uses the 'dropout' rng.
 
     Returns:
-      Float32 `logits_BTC`; those of padding are finite.
+      Float32 `logits_BTC`; padding has finite logits.
     """
     config = self.config
     shapes.bind(inputs_BT=inputs_BT, positions_BT=positions_BT,

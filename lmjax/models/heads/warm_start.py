@@ -1,4 +1,4 @@
-"""Pretrained parameters inside those of a model with a head."""
+"""Copies pretrained parameters into a model with a new head."""
 from typing import Any
 
 from lmjax.core import errors
@@ -8,16 +8,16 @@ from lmjax.models import cost
 
 
 def warm_start(params: Any, pretrained: Any, backbone: Any) -> Any:
-  """Returns a model's parameters with a pretrained backbone inside.
+  """Returns a model's parameters with those of a pretrained backbone.
 
   Args:
-    params: The model's own; the head's are kept of them.
-    pretrained: The backbone's, its layers stacked or apart. An untied output
-      layer finds no use here.
-    backbone: The backbone's config, with its vocabulary.
+    params: The model's parameters; only the head's are kept.
+    pretrained: The backbone's parameters, with scanned or looped layers. An
+      untied output layer is not used.
+    backbone: The backbone's config, with its vocabulary size.
 
   Raises:
-    InputError: If a parameter is missing, or has another shape.
+    InputError: If a parameter is missing, or has a different shape.
   """
   found = dict(trees.items(layouts.like(pretrained, params)))
   own = {path for path, _ in trees.items(cost.shapes(backbone))}

@@ -1,4 +1,4 @@
-"""Every named size of a model, in one table; each family has its file."""
+"""A table of all named model sizes; each family has its own file."""
 from lmjax.models.presets import branch_norm_decoders
 from lmjax.models.presets import decoders
 from lmjax.models.presets import encoder_decoders

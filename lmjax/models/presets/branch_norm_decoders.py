@@ -1,7 +1,7 @@
-"""Named sizes of decoders whose branches are normed or scaled at their ends.
+"""Named sizes of decoders with norms or multipliers after their branches.
 
-Each is checked against its published parameter count, and has the vocabulary of
-its published weights.
+The parameter count of each is checked against the published one. `vocab_size`
+is the size in the published weights.
 """
 import dataclasses
 
@@ -24,15 +24,15 @@ def granite(width: int, num_layers: int, num_heads: int, num_kv_heads: int,
   It is a Llama with multipliers on embeddings, branches, attention and logits.
 
   Args:
-    width: D, the size of the residual stream.
-    num_layers: How many blocks.
-    num_heads: Query heads.
-    num_kv_heads: Key and value heads.
+    width: Size D of the residual stream.
+    num_layers: Number of blocks.
+    num_heads: Number of query heads.
+    num_kv_heads: Number of key and value heads.
     hidden: Width of the MLP.
-    vocab_size: V.
+    vocab_size: Vocabulary size V.
     context: The longest sequence, in tokens.
     theta: Base of the wavelengths.
-    logits: What logits are divided by.
+    logits: The divisor of the logits.
   """
   norm = layers.RMSNorm(epsilon=1e-5)
   return decoder.DecoderConfig(
@@ -53,8 +53,8 @@ def olmo2(width: int, num_layers: int, num_heads: int, hidden: int, *,
           ) -> decoder.DecoderConfig:
   """Returns a decoder in the style of OLMo 2 (OLMo Team, 2501.00656).
 
-  Norms come after the branches, and before the product of queries and keys,
-  over all heads together.
+  Norms are applied after the branches, and to queries and keys, where each norm
+  is over all heads together.
   """
   norm = layers.RMSNorm(epsilon=1e-6)
   return decoder.DecoderConfig(
@@ -74,8 +74,8 @@ def gemma2(width: int, num_layers: int, num_heads: int, num_kv_heads: int,
            head_size: int = 256, window: int = 4096) -> decoder.DecoderConfig:
   """Returns a decoder in the style of Gemma 2 (Gemma Team, 2408.00118).
 
-  Norms come before and after the branches, logits of attention and of tokens
-  are bent to below a cap, and every other layer, from the first on, is local.
+  Norms come before and after the branches, attention logits and output logits
+  are soft-capped, and every other layer, starting with the first, is local.
   """
   norm = layers.RMSNorm(epsilon=1e-6, around_one=True)
   return decoder.DecoderConfig(
@@ -98,8 +98,9 @@ def gemma3(width: int, num_layers: int, num_heads: int, num_kv_heads: int,
            scaling: rotary.Scaling | None = None) -> decoder.DecoderConfig:
   """Returns a decoder in the style of Gemma 3 (Gemma Team, 2503.19786).
 
-  Against Gemma 2, queries and keys are normed instead of capping logits, and
-  five layers of six are local, which have shorter wavelengths.
+  It differs from Gemma 2 in two ways: queries and keys are normed instead of
+  capping logits, and five of every six layers are local, with shorter
+  wavelengths.
   """
   config = gemma2(
       width, num_layers, num_heads, num_kv_heads, hidden,
@@ -126,7 +127,7 @@ PRESETS: dict[str, decoder.DecoderConfig] = {
     'gemma2_9b': gemma2(3584, 42, 16, 8, 14336),
     'gemma3_270m': gemma3(640, 18, 4, 1, 2048),
     'gemma3_1b': gemma3(1152, 26, 4, 1, 6912),
-    'gemma3_4b': gemma3(  # Without the encoder of images.
+    'gemma3_4b': gemma3(  # Without the image encoder.
         2560, 34, 8, 4, 10240, context=131072, window=1024,
         scaling=rotary.LinearScaling(8.0)),
 }

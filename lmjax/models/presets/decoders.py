@@ -1,7 +1,7 @@
-"""Named decoder sizes, from a toy to the published ones.
+"""Named decoder sizes: toy and published ones.
 
-Each is checked against its published parameter count. `vocab_size` is that of
-the published tokenizer where there is one; None takes the run's.
+The parameter count of each is checked against the published one. `vocab_size`
+is the published tokenizer's size; None means the size of the run's tokenizer.
 """
 import dataclasses
 from typing import Any
@@ -39,7 +39,7 @@ def opt(width: int, num_layers: int, num_heads: int
         ) -> decoder.DecoderConfig:
   """Returns a decoder in the style of OPT (Zhang et al., 2205.01068).
 
-  It is GPT-2 with ReLU, and with two rows of positions that are never read.
+  It is GPT-2 with ReLU, and with two unused rows of positions.
   """
   config = gpt2(
       width, num_layers, num_heads, vocab_size=50272, context=2048)
@@ -51,7 +51,7 @@ def opt(width: int, num_layers: int, num_heads: int
 
 def post_norm_opt(width: int, num_layers: int, num_heads: int, size: int
                   ) -> decoder.DecoderConfig:
-  """Returns an OPT with norms after the sums, and embeddings of a `size`."""
+  """Returns an OPT with post-norm blocks and embeddings of size `size`."""
   config = opt(width, num_layers, num_heads)
   return dataclasses.replace(
       config, final_norm=None, block=block.PostNorm(**vars(config.block)),
@@ -62,7 +62,7 @@ def bloom(width: int, num_layers: int, num_heads: int
           ) -> decoder.DecoderConfig:
   """Returns a decoder in the style of BLOOM (Le Scao et al., 2211.05100).
 
-  It is GPT-2 with ALiBi, and with a norm of the embeddings.
+  It is GPT-2 with ALiBi, and with a norm on the embeddings.
   """
   config = gpt2(
       width, num_layers, num_heads, vocab_size=250880, context=2048)
@@ -98,7 +98,7 @@ def llama(width: int, num_layers: int, num_heads: int, num_kv_heads: int,
 
 def smollm3(width: int, num_layers: int, num_heads: int, num_kv_heads: int,
             hidden: int, **kwargs: Any) -> decoder.DecoderConfig:
-  """Returns a Llama in every fourth layer of which no position enters.
+  """Returns a Llama in which every fourth layer has no positions.
 
   References:
     Hugging Face, SmolLM3, 2025; Yang et al., RoPE to NoRoPE and Back Again,
@@ -172,7 +172,7 @@ PRESETS: dict[str, decoder.DecoderConfig] = {
         theta=1_000_000.0, head_size=128, qk_norm=True, epsilon=1e-6,
         tied=False),
     # Jiang et al., Mixtral of Experts, arXiv:2401.04088, table 1; 46.7B
-    # parameters, of which a token uses 12.9B (mistral.ai, 2023-12-11).
+    # parameters, of which each token uses 12.9B (mistral.ai, 2023-12-11).
     'mixtral_8x7b': mixtral(
         4096, 32, 32, 8, 14336, vocab_size=32000, context=32768,
         theta=1_000_000.0, tied=False),

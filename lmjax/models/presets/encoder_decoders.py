@@ -1,7 +1,7 @@
-"""Named encoder-decoder sizes, from a toy to the published ones.
+"""Named encoder-decoder sizes: toy and published ones.
 
-Each is checked against its published parameter count. `vocab_size` is that of
-the published tokenizer where there is one; None takes the run's.
+The parameter count of each is checked against the published one. `vocab_size`
+is the published tokenizer's size; None means the size of the run's tokenizer.
 """
 from lmjax.models import encoder_decoder
 from lmjax.models import parts
@@ -16,8 +16,9 @@ def transformer(width: int, num_layers: int, num_heads: int, hidden: int, *,
                 ) -> encoder_decoder.EncoderDecoderConfig:
   """Returns the original Transformer (Vaswani et al., 1706.03762).
 
-  As in the paper: post-norm, ReLU, sinusoidal positions, and one embedding for
-  both sides and the head, which is multiplied by sqrt(width).
+  As in the paper, it has post-norm blocks, ReLU, sinusoidal positions, and one
+  table for the embeddings of both sides and the head; embeddings are multiplied
+  by sqrt(width).
   """
   return encoder_decoder.EncoderDecoderConfig(
       vocab_size=vocab_size, context=context, width=width,
@@ -37,8 +38,8 @@ def t5(width: int, num_layers: int, num_heads: int, hidden: int, *,
        ) -> encoder_decoder.EncoderDecoderConfig:
   """Returns T5 (Raffel et al., 1910.10683): version '1.0' or '1.1'.
 
-  1.1 has a gated GELU and a head of its own where 1.0 has a ReLU and ties the
-  head, whose input it then multiplies by width ** -0.5.
+  Version 1.0 has ReLU and a tied head, whose input is multiplied by
+  width ** -0.5. Version 1.1 has a gated GELU and an untied head.
   """
   first = version == '1.0'
   norm = layers.RMSNorm(epsilon=1e-6)
@@ -63,9 +64,9 @@ def bart(width: int, num_layers: int, num_heads: int, *,
          dropout: float = 0.0) -> encoder_decoder.EncoderDecoderConfig:
   """Returns BART (Lewis et al., 1910.13461).
 
-  Its 1024 positions are those of the context and of the two ids that frame a
-  text; two rows more of the table are never read. Unlike there, what leaves a
-  stack is dropped too.
+  Its 1024 positions are the context and the two ids around a text; the table
+  has two more rows, which are unused. Unlike in the paper, dropout also applies
+  to the output of each stack.
   """
   norm = layers.LayerNorm(epsilon=1e-5)
   return encoder_decoder.EncoderDecoderConfig(
@@ -87,7 +88,7 @@ PRESETS: dict[str, encoder_decoder.EncoderDecoderConfig] = {
     't5_base': t5(768, 12, 12, 3072, version='1.0'),
     't5_1_1_small': t5(512, 8, 6, 1024),
     't5_1_1_base': t5(768, 12, 12, 2048),
-    # Xue et al., mT5, arXiv:2010.11934, section 3.2: T5 1.1, many languages.
+    # Xue et al., mT5, arXiv:2010.11934, section 3.2: multilingual T5 1.1.
     'mt5_small': t5(512, 8, 6, 1024, vocab_size=250112),
     'bart_base': bart(768, 6, 12),
     'bart_large': bart(1024, 12, 16),

@@ -1,8 +1,8 @@
-"""Named encoder sizes, from a toy to the published ones.
+"""Named encoder sizes: toy and published ones.
 
-Each has the heads it is pretrained with, and is checked against its published
-parameter count. `vocab_size` is that of the published tokenizer where there is
-one; None takes the run's.
+Each has its pretraining heads, and its parameter count is checked against the
+published one. `vocab_size` is the published tokenizer's size; None means the
+size of the run's tokenizer.
 """
 import dataclasses
 
@@ -24,15 +24,15 @@ def bert(width: int, num_layers: int, num_heads: int, *,
   """Returns an encoder in the style of BERT (Devlin et al., 1810.04805).
 
   Args:
-    width: D, the size of the residual stream.
-    num_layers: How many blocks.
-    num_heads: Attention heads.
+    width: Size D of the residual stream.
+    num_layers: Number of blocks.
+    num_heads: Number of attention heads.
     hidden: Width of the MLP; by default 4 * `width`.
-    activation: Of the MLP and the token head.
-    epsilon: Of all norms.
-    dropout: Rate everywhere.
-    types: How many types of token have an embedding.
-    size: E, the size of embeddings; by default `width`.
+    activation: Activation of the MLP and the token head.
+    epsilon: Epsilon of all norms.
+    dropout: Rate of all dropout.
+    types: Number of token types.
+    size: Size E of embeddings; by default `width`.
     **changes: Other fields of `EncoderConfig`.
   """
   norm = layers.LayerNorm(epsilon=epsilon)
@@ -68,7 +68,7 @@ def albert(width: int, num_layers: int, num_heads: int,
 
 def electra(width: int, num_layers: int, num_heads: int, *,
             generator: bool = False, **changes) -> encoder.EncoderConfig:
-  """Returns one encoder of ELECTRA's two (Clark et al., 2003.10555)."""
+  """Returns one of ELECTRA's two encoders (Clark et al., 2003.10555)."""
   head = parts.TokenHead() if generator else None
   replaced = None if generator else encoder.ReplacedHead()
   return bert(width, num_layers, num_heads, **(dict(
@@ -80,9 +80,10 @@ def modern(width: int, num_layers: int, num_heads: int, hidden: int, *,
            epsilon: float = 1e-5, **changes) -> encoder.EncoderConfig:
   """Returns an encoder in the style of ModernBERT (Warner et al., 2412.13663).
 
-  Pre-norm, rotary, GeGLU, no biases but on the logits, global attention in
-  every third layer. Unlike there and in `modernbert`, the first layer too norms
-  what it mixes: one vector of `width` more.
+  It has pre-norm blocks, rotary positions, GeGLU, no biases except on the
+  logits, and global attention in every third layer. Unlike in the paper and in
+  `modernbert`, the first layer also has a norm before its mixer, which adds
+  `width` parameters.
   """
   norm = layers.LayerNorm(epsilon=epsilon, bias=False)
   config = encoder.EncoderConfig(
@@ -103,10 +104,10 @@ def modern(width: int, num_layers: int, num_heads: int, hidden: int, *,
 
 def modernbert(width: int, num_layers: int, num_heads: int, hidden: int,
                **changes) -> encoder.EncoderConfig:
-  """Returns ModernBERT as it was released (Warner et al., 2412.13663).
+  """Returns the released ModernBERT (Warner et al., 2412.13663).
 
-  It is `modern` without the norm of what the first mixer reads, which follows
-  the norm of the embeddings.
+  It is `modern` without the norm before the first mixer, as the norm of the
+  embeddings comes directly before it.
   """
   config = modern(width, num_layers, num_heads, hidden, **changes)
   first = pattern_lib.Layer(branch_norm.BranchNorm(
@@ -128,7 +129,7 @@ PRESETS: dict[str, encoder.EncoderConfig] = {
     'distilbert': bert(768, 6, 12, types=0, pooler=None),
     'roberta_base': roberta(768, 12, 12),
     'roberta_large': roberta(1024, 24, 16),
-    # Conneau et al., XLM-R, arXiv:1911.02116: RoBERTa, a hundred languages.
+    # Conneau et al., XLM-R, arXiv:1911.02116: RoBERTa in a hundred languages.
     'xlm_r_base': roberta(768, 12, 12, vocab_size=250002),
     'albert_base': albert(768, 12, 12),
     'albert_large': albert(1024, 24, 16),

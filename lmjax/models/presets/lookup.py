@@ -1,4 +1,4 @@
-"""A named size, or the nearest right name."""
+"""Looks up a named model size."""
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.models import model
@@ -8,14 +8,14 @@ from lmjax.models.presets import PRESETS
 def named(name: str) -> model.ModelConfig:
   """Returns the config of a published or toy size.
 
-  Its `vocab_size` is that of the published tokenizer; where there is none, it
-  is None, and `with_vocab` settles it.
+  Its `vocab_size` is the published tokenizer's size, or None if there is no
+  published tokenizer; `with_vocab` then sets it.
 
   Args:
     name: A key of `PRESETS`, such as 'gpt2' or 'bert_base'.
 
   Raises:
-    InputError: If there is no such size; the nearest name is suggested.
+    InputError: If there is no such size; the message suggests the nearest name.
   """
   if name not in PRESETS:
     raise errors.InputError(

@@ -1,7 +1,7 @@
-"""Named sizes of decoders whose attention and MLP stand side by side.
+"""Named sizes of decoders whose attention and MLP are in parallel.
 
-Each is checked against its published parameter count, and has the vocabulary of
-its published weights, in which some rows may be there for speed alone.
+The parameter count of each is checked against the published one. `vocab_size`
+is the size in the published weights, which may have extra rows for speed.
 """
 import dataclasses
 
@@ -20,7 +20,7 @@ def neox(width: int, num_layers: int, num_heads: int, *,
          ) -> decoder.DecoderConfig:
   """Returns a decoder in the style of GPT-NeoX (Black et al., 2204.06745).
 
-  Both branches have a norm of their own; a quarter of each head turns.
+  Each branch has its own norm; a quarter of each head is rotated.
   """
   return decoder.DecoderConfig(
       vocab_size=vocab_size, context=2048, width=width, num_layers=num_layers,
@@ -36,14 +36,14 @@ def gptj(width: int, num_layers: int, num_heads: int, *,
          vocab_size: int = 50400, turned: int = 64) -> decoder.DecoderConfig:
   """Returns a decoder in the style of GPT-J (Wang and Komatsuzaki, 2021).
 
-  Both branches read the same norm; neighbouring dimensions turn as pairs.
+  Both branches share one norm; neighbouring dimensions are rotated as pairs.
 
   Args:
-    width: D, the size of the residual stream.
-    num_layers: How many blocks.
-    num_heads: Attention heads.
-    vocab_size: V.
-    turned: How many dimensions of each head turn.
+    width: Size D of the residual stream.
+    num_layers: Number of blocks.
+    num_heads: Number of attention heads.
+    vocab_size: Vocabulary size V.
+    turned: Number of dimensions of each head that are rotated.
   """
   return decoder.DecoderConfig(
       vocab_size=vocab_size, context=2048, width=width, num_layers=num_layers,
@@ -61,7 +61,7 @@ def phi(width: int, num_layers: int, num_heads: int, *,
         ) -> decoder.DecoderConfig:
   """Returns a decoder in the style of Phi-2 (Javaheripi and Bubeck, 2023).
 
-  It is GPT-J with biases in attention, turned as in GPT-NeoX.
+  It is GPT-J with biases in attention, and with the rotation of GPT-NeoX.
   """
   config = gptj(width, num_layers, num_heads, vocab_size=vocab_size)
   return dataclasses.replace(

@@ -1,6 +1,7 @@
-"""Named sizes of XLNet (Yang et al., 1906.08237), and a toy.
+"""Named sizes of XLNet (Yang et al., 1906.08237), and a toy size.
 
-`vocab_size` is that of the published tokenizer; None takes the run's.
+`vocab_size` is the published tokenizer's size; None means the size of the run's
+tokenizer.
 """
 from lmjax.models import xlnet
 
