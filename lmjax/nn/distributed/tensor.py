@@ -64,6 +64,8 @@ class Divided:
   mixer: attention.AttentionConfig
   axis: str | collectives.Axis
 
+  attends = True  # As `mixer` does.
+
   @property
   def num_heads(self) -> int:
     """The number of query heads on all devices, N."""

@@ -112,8 +112,8 @@ def test_without_the_pair_gradients_are_multiplied(monkeypatch):
   np.testing.assert_allclose(d_x.sum(0), 4 * want[1], atol=1e-4)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('scan', [False, True])
+@pytest.mark.parametrize(
+    'scan', [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_whole_decoder_trains_with_divided_heads(scan):
   axes = collectives.grid('devices', data=2, model=2)
   whole = decoder.DecoderConfig(
