@@ -1,4 +1,4 @@
-"""Models and objectives side by side: same data, same compute, one table."""
+"""Compares models and objectives on the same data with the same compute."""
 from collections.abc import Callable, Sequence
 import dataclasses
 import json
@@ -32,15 +32,16 @@ COLUMNS = ('', 'steps', 'tokens', 'likelihood', 'bits/byte', 'held-out loss',
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-  """What a model and objective came to.
+  """The results of one model and objective.
 
   Attributes:
-    name: Of the pair.
-    steps: Updates that the compute was worth; 0 for a counted model.
+    name: The name of the model and objective.
+    steps: Number of training steps; 0 for a counted model.
     tokens: Positions seen in training.
-    likelihood: What `bits_per_byte` is, of `held_out.KINDS`.
-    bits_per_byte: Of held-out text; None where there is no likelihood.
-    loss: The objective's own on held-out rows, or None.
+    likelihood: The kind of `bits_per_byte`, one of `held_out.KINDS`.
+    bits_per_byte: Bits per byte of held-out text; None if the objective defines
+      no likelihood.
+    loss: The objective's loss on held-out rows, or None.
     probe: Accuracy of a linear probe on the frozen vectors, or None.
   """
   name: str
@@ -52,7 +53,7 @@ class Row:
   probe: float | None
 
   def cells(self) -> list[str]:
-    """Returns the row of the table, in the order of `COLUMNS`."""
+    """Returns the cells of the table, in the order of `COLUMNS`."""
     return [self.name, f'{self.steps:,}', f'{self.tokens:,}', self.likelihood,
             report.number(self.bits_per_byte, 4), report.number(self.loss, 4),
             report.number(self.probe, 3)]
@@ -60,16 +61,16 @@ class Row:
 
 def steps_within(config: experiment.Pretrain, workdir: str, seconds: float,
                  timed: int = 8) -> int:
-  """Returns how many steps a number of seconds of processor time is worth.
+  """Returns the number of training steps in some seconds of processor time.
 
-  Time of all threads is what counts, so that other work on the machine changes
-  little; compilation and evaluation are left out.
+  Processor time is summed over all threads, so other work on the machine has
+  little influence. Compilation and evaluation are not counted.
 
   Args:
-    config: The run.
-    workdir: Where its data are cached.
-    seconds: Of processor time.
-    timed: Steps that are timed, after one that compiles.
+    config: The config of the run.
+    workdir: The directory where its data are cached.
+    seconds: Processor time in seconds.
+    timed: Number of steps to time, after one step that compiles.
   """
   allocator.keep_pages()
   parts = prepared.prepare(config, workdir)
@@ -86,10 +87,10 @@ def steps_within(config: experiment.Pretrain, workdir: str, seconds: float,
 
 def within(config: experiment.Pretrain, workdir: str, cpu_minutes: float
            ) -> experiment.Pretrain:
-  """Returns the config with the steps that so many CPU minutes are worth.
+  """Returns the config with the number of steps for a budget of CPU minutes.
 
-  What was measured is kept in the directory, so that a run that is continued
-  continues the same run.
+  The measured number is saved in the directory, so that a continued run has the
+  same number of steps.
   """
   path = pathlib.Path(workdir) / 'steps.json'
   if not path.exists():
@@ -120,10 +121,10 @@ def within(config: experiment.Pretrain, workdir: str, cpu_minutes: float
 
 def probed(embed: Callable[[Sequence[str]], np.ndarray],
            paragraphs: Sequence[str]) -> float:
-  """Returns how often a linear probe of vectors tells who speaks.
+  """Returns the accuracy of a linear probe that predicts the speaker.
 
-  Every speech of the held-out text is tested once, by five-fold
-  cross-validation, so that neither it nor the split was seen in pretraining.
+  Every speech of the held-out text is tested once, in five-fold
+  cross-validation, so pretraining has seen neither the texts nor the split.
   """
   examples, names = speakers.read(paragraphs)
   vectors = embed([example.text for example in examples])
@@ -136,7 +137,7 @@ def probed(embed: Callable[[Sequence[str]], np.ndarray],
 
 
 def probe_baselines(paragraphs: Sequence[str]) -> dict[str, float]:
-  """Returns how often the commonest speaker and naive Bayes are right."""
+  """Returns the accuracy of the most frequent speaker and of naive Bayes."""
   examples, names = speakers.read(paragraphs)
   found = {}
   for name, baseline in baselines.BASELINES.items():
@@ -158,7 +159,7 @@ def vectors_of(run: trained.Trained) -> Callable[[Sequence[str]], np.ndarray]:
 
 def untrained(config: experiment.Pretrain, workdir: str
               ) -> Callable[[Sequence[str]], np.ndarray]:
-  """Returns the same function of a model that has learned nothing."""
+  """Returns the same function for a model with initial parameters."""
   parts = prepared.prepare(config, workdir)
   params = parts.initial_params()
   return lambda texts: embeddings.embed(
@@ -192,7 +193,7 @@ def save(path: str | os.PathLike, rows: Sequence[Row], **facts: Any) -> None:
 
 def plot(path: str | os.PathLike, rows: Sequence[Row],
          baselines_of_probe: dict[str, float], title: str) -> None:
-  """Draws bits a byte and probe accuracy, a bar a row, into a PNG file."""
+  """Plots bits per byte and probe accuracy as bars into a PNG file."""
   from matplotlib import figure  # Slow to import, and only needed here.
   kinds = {'exact': '#2f6db5', 'bound': '#7fa9d8', 'conditional': '#3f9b6d',
            'permutation': '#8a5fb0', 'pseudo': '#d9702b', 'none': '#bbbbbb'}

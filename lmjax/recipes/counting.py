@@ -1,4 +1,4 @@
-"""A run whose model is counted instead of trained by gradients."""
+"""Runs of models that are fitted by counting instead of by gradients."""
 import time
 
 from lmjax.core import config as config_lib
@@ -12,9 +12,10 @@ from lmjax.run import launch as launching
 def count(config: experiment.Count, workdir: str,
           launch: launching.Launch = launching.Launch()
           ) -> list[report.Report]:
-  """Counts as `config` says, into `workdir`; returns held-out reports.
+  """Fits the model of `config` in `workdir`; returns held-out reports.
 
-  Data, tokenizer, evaluator, report and page are those of a trained model.
+  Data, tokenizer, evaluation, report and page are the same as for a trained
+  model.
 
   Raises:
     InputError: If the directory holds another run, or the data cannot be read.

@@ -1,4 +1,5 @@
-"""Fine-tuning: what it starts from, what of it trains, and what it reports."""
+"""Fine-tuning: initial parameters, trainable parameters, training and report.
+"""
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import json
@@ -40,17 +41,17 @@ def finetune(
     config: experiment.Finetune, workdir: str,
     launch: launching.Launch = launching.Launch()
 ) -> Mapping[str, task_lib.Result]:
-  """Trains as `config` says, into `workdir`; returns results on the test split.
+  """Fine-tunes a model with `config`; returns results on the test split.
 
-  The best checkpoint on the validation split is what is tested, once.
+  The best checkpoint on the validation split is tested once.
 
   Args:
-    config: The run.
-    workdir: Its directory; the same config continues a run that was stopped.
-    launch: How it is started.
+    config: The config of the run.
+    workdir: The run directory; the same config continues a stopped run.
+    launch: Options of this start.
 
   Returns:
-    Results by name: first the model's, then those of the baselines.
+    Results by name: first the model's, then the baselines'.
 
   Raises:
     InputError: If examples, run and task do not fit together.
@@ -111,13 +112,13 @@ def finetune(
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-  """What fine-tuning starts from.
+  """The tokenizer, config and parameters that fine-tuning starts from.
 
   Attributes:
-    tokenizer: Text to ids.
-    backbone: The backbone's config, with its vocabulary.
-    params: The pretrained parameters, or None from scratch.
-    digest: Of these parameters.
+    tokenizer: Maps text to ids.
+    backbone: The backbone's config, with its vocabulary size.
+    params: The pretrained parameters; None to train from scratch.
+    digest: SHA-256 of the pretrained parameters, or 'none'.
   """
   tokenizer: tokenizer_lib.Tokenizer
   backbone: models.Config
@@ -125,7 +126,7 @@ class Start:
   digest: str = 'none'
 
   def initial_params(self, model: nn.Module, seed: int) -> Any:
-    """Returns a model's parameters: those of its head are new."""
+    """Returns a model's initial parameters; the head's are always new."""
     params = tuned.initial_params(model, seed)
     if self.params is None:
       return params
@@ -133,7 +134,7 @@ class Start:
 
 
 def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
-  """Reads the run `config.init`, or else makes a tokenizer and a new backbone.
+  """Reads the run `config.init`; without one, builds a tokenizer and backbone.
 
   Raises:
     InputError: If the run cannot be read, its context is too short for the
@@ -183,10 +184,11 @@ def untyped(model: Any, backbone: models.Config, splits: task_lib.Splits
 
 
 def frozen(config: experiment.Finetune, params: Any) -> tuple[str, ...]:
-  """Returns the patterns of all parameters that do not train.
+  """Returns patterns that match all frozen parameters.
 
   Raises:
-    InputError: If a pattern of `train_only` meets no parameter.
+    InputError: If a pattern of `train_only` matches no parameter, or all
+      parameters are frozen.
   """
   patterns = config.optimizer.freeze
   if config.train_only:
@@ -205,7 +207,7 @@ def frozen(config: experiment.Finetune, params: Any) -> tuple[str, ...]:
 
 def optimizer(config: experiment.Finetune, held: tuple[str, ...]
               ) -> optimizers.Config:
-  """Returns the optimizer's config, which also freezes what is held."""
+  """Returns the optimizer's config, with the patterns `held` frozen."""
   return dataclasses.replace(config.optimizer, freeze=held)
 
 
@@ -215,9 +217,10 @@ def publish(run: directory.RunDir, results: Mapping[str, task_lib.Result],
   """Writes the report, pictures and predictions, and prints the table.
 
   Args:
-    run: Where: `report.json`, `report.html`, `curve.png`, `predictions.jsonl`
-      and a picture for each of those of the result, such as `confusion.png`.
-    results: Results on the test split, the model's first, by name.
+    run: The run directory to write `report.json`, `report.html`, `curve.png`,
+      `predictions.jsonl` and the result's pictures to, such as
+      `confusion.png`.
+    results: Results on the test split by name, the model's first.
     answers: The model's answer to each test example, as JSON types.
     notes: Sentences for the report.
     **facts: More entries of `report.json`.

@@ -1,4 +1,4 @@
-"""Any run, read back from its directory: what `lmjax.load` is."""
+"""Loads a run of any kind from its directory; `lmjax.load` is this function."""
 import pathlib
 
 from lmjax.interop import runs
@@ -16,11 +16,11 @@ def load(workdir: str | pathlib.Path, step: int | str = 'best'
     step: A checkpoint's number, 'best' or 'latest'.
 
   Returns:
-    The run's config, tokenizer, model and parameters. A fine-tuned run answers
-    texts by its method `predict`.
+    The run's config, tokenizer, model and parameters. A fine-tuned run has a
+    method `predict`, which answers texts.
 
   Raises:
-    InputError: If the directory is no run, or holds no sound checkpoint.
+    InputError: If the directory is not a run, or has no intact checkpoint.
   """
   run = directory.RunDir(pathlib.Path(workdir))
   if runs.is_tuned(runs.read_config(run)):

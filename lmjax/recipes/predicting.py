@@ -1,4 +1,4 @@
-"""Predicts on texts from files, pipes or flags with a fine-tuned run."""
+"""Predictions of a fine-tuned run on texts from files, pipes or flags."""
 from collections.abc import Iterator
 import dataclasses
 import json
@@ -84,7 +84,7 @@ class Inputs:
     return FORMATS[self.layout](self, texts)
 
   def _check_columns(self, texts: int) -> None:
-    """Refuses columns that the format or the task does not have."""
+    """Raises InputError for columns that the format or task does not have."""
     if self.layout in _BY_NAME:
       if bool(self.second) != (texts > 1):
         raise errors.InputError(
@@ -107,7 +107,7 @@ def _table(given: Inputs, delimiter: str) -> Iterator[task_lib.Example]:
 
 
 def _conll(given: Inputs) -> Iterator[task_lib.Example]:
-  """Yields sentences as lists of words and tags, which tagging reads."""
+  """Yields sentences as JSON lists of words and tags, as tagging takes them."""
   for sentence in conll.Conll((given.path,)).examples():
     yield task_lib.Example(
         json.dumps(sentence.words), json.dumps(sentence.tags), sentence.where)
@@ -132,19 +132,19 @@ def predict(run: tuned.Tuned, inputs: Inputs, out: str | None = None
   """Writes a JSON line for each input, in order; see `tuned.Answered`.
 
   Inputs without labels are answered while they are read, in bounded memory.
-  Labelled inputs are all read first, and then judged together.
+  Labelled inputs are all read first, and then scored together.
 
   Args:
     run: A fine-tuned run.
     inputs: The texts.
     out: A file for the lines, which appears once all lines are written; None
-      writes the lines to standard output, and all else to standard error.
+      writes the lines to standard output and messages to standard error.
 
   Returns:
     The metrics of labelled inputs; None if there are no labels.
 
   Raises:
-    InputError: If an input cannot be read, or there is none.
+    InputError: If an input cannot be read, or there are no inputs.
   """
   begun, examples, count, empty = time.perf_counter(), inputs.examples(
       run.splits.texts), 0, 0

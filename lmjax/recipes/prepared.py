@@ -1,7 +1,7 @@
-"""The parts of pretraining, built from its config in one place.
+"""Builds the parts of pretraining from its config.
 
-`pretraining` trains with them, `--dry_run` describes them, a comparison times
-them and a replay repeats a step with them.
+`pretraining` trains with these parts, `--dry_run` describes them, `comparison`
+times them, and `replay` repeats a step with them.
 """
 import dataclasses
 import functools
@@ -31,13 +31,13 @@ class Prepared:
   """The parts of a run.
 
   Attributes:
-    config: What they were built from.
+    config: The config of the run.
     data: The tokenized splits.
-    batches: The batch of a step.
-    sized: The model's config with the tokenizer's vocabulary.
+    batches: The training batches by step.
+    sized: The model's config with the tokenizer's vocabulary size.
     model: The model.
-    objective: What is minimised.
-    optimizer: How.
+    objective: The objective to minimise.
+    optimizer: The optimizer.
   """
   config: experiment.Pretrain
   data: pipeline.Data
@@ -53,20 +53,20 @@ class Prepared:
 
   @functools.cached_property
   def shapes(self) -> Any:
-    """The parameters as shapes, without memory."""
+    """The parameters as shapes, without arrays."""
     return cost.shapes(self.sized)
 
   @property
   def carry(self) -> Any:
-    """What the objective hands from batch to batch; None: nothing."""
+    """The initial value that the objective carries between batches, or None."""
     start = getattr(self.config.objective, 'carry', None)
     return start and start(self.model, self.config.data.batch_size)
 
   def initial_params(self) -> Any:
-    """Returns what training starts from: random but for `config.vectors`.
+    """Returns the initial parameters: random, except for `config.vectors`.
 
     Raises:
-      InputError: If the vectors are not as wide as the model's embedding.
+      InputError: If the size of the vectors is not that of the embedding.
     """
     params = decoder.initial_params(self.model, self.config.training.seed)
     if self.config.vectors is None:
@@ -80,7 +80,7 @@ class Prepared:
 
   @functools.cached_property
   def state_shapes(self) -> step_lib.TrainState:
-    """That state as shapes, without memory."""
+    """The initial state as shapes, without arrays."""
     return jax.eval_shape(self._state, self.shapes)
 
   def _state(self, params):
@@ -88,7 +88,7 @@ class Prepared:
 
   @functools.cached_property
   def flops_per_token(self) -> float:
-    """FLOPs of training on one position of a row."""
+    """FLOPs of training per position of a row."""
     plain = self.config.objective.build(
         self.sized.build(attend=attend.plain), self.tokenizer)
     return cost.training_flops(
@@ -96,11 +96,11 @@ class Prepared:
 
 
 def prepare(config: experiment.Pretrain, workdir: str) -> Prepared:
-  """Builds what `config` says; text that is not in the cache is tokenized.
+  """Builds the parts of a run; text that is not in the cache is tokenized.
 
   Args:
-    config: The run.
-    workdir: Its directory, for the cache if `config.data.cache` is None.
+    config: The config of the run.
+    workdir: The run directory, for the cache if `config.data.cache` is None.
 
   Raises:
     InputError: If parts do not fit together, or the text cannot be read.
@@ -123,11 +123,11 @@ def _initial_state(config, params, optimizer, carry=None):
 
 
 def check_sized(config: Any) -> None:
-  """Refuses a run of which the shapes of state and batch are not known.
+  """Checks that the shapes of state and batch are known without data.
 
   Raises:
-    InputError: If it is not pretraining with `Causal`, or the vocabulary is
-      left to the tokenizer.
+    InputError: If the run is not pretraining with `Causal`, or its vocabulary
+      size depends on the tokenizer.
   """
   if not isinstance(config, experiment.Pretrain) or not isinstance(
       config.objective, lm.Causal):

@@ -13,21 +13,21 @@ def pretrain(
     config: experiment.Pretrain, workdir: str,
     launch: launching.Launch = launching.Launch(),
     profile: str | None = None) -> list[report.Report]:
-  """Trains as `config` says, into `workdir`; returns held-out reports.
+  """Trains a model with `config` in `workdir`; returns held-out reports.
 
-  The best checkpoint on held-out text is measured and sampled from. The same
-  call again continues a run that was stopped.
+  The best checkpoint on held-out text is evaluated and sampled from. The same
+  call continues a run that was stopped.
 
   Args:
-    config: The run.
-    workdir: Its directory.
-    launch: What is decided anew at each start.
+    config: The config of the run.
+    workdir: The run directory.
+    launch: Options of this start, which may change when a run is continued.
     profile: Directory for a profiler trace of five steps.
 
   Raises:
     InputError: If parts of the config do not fit together, the data cannot be
       read, or the directory holds another run.
-    SystemExit: If a signal or the file STOP ended it, with the state saved.
+    SystemExit: If a signal or the file STOP ends the run, after saving it.
   """
   begun = time.perf_counter()
   with launch.started(workdir, config) as started:

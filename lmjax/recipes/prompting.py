@@ -1,4 +1,4 @@
-"""Text as what a run continues: laid out as its training rows were."""
+"""Prompts for a run, in the layout of its training rows."""
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,13 @@ from lmjax.objectives import prefix
 def reader(config: experiment.Pretrain) -> prompts.Encode:
   """Returns `encode(tokenizer, text)`, for `streaming` and `sample`.
 
-  A decoder goes on from the text. Where rows were corrupted, the text is laid
-  out as that task: an encoder reads it, or a decoder sees it both ways, with
-  sentinels or [MASK] where something is missing (which `marked.Marked` reads),
-  or else at its end.
+  A decoder continues the text. If training rows were corrupted, the text is
+  laid out like the source of a corrupted row, which an encoder reads, or a
+  decoder reads in both directions. It has sentinels or [MASK] where text is
+  missing (`marked.Marked` encodes these), or at its end if it has none.
 
   Args:
-    config: Of the run.
+    config: The config of the run.
   """
   corruption = config.data.corruption
   encodes = config.model.traits.reads_source

@@ -1,4 +1,4 @@
-"""A step of a run once more: its batch, its documents, its loss."""
+"""Replays a step of a run, and shows its batch, documents and loss."""
 import dataclasses
 import functools
 import pathlib
@@ -27,19 +27,21 @@ from lmjax.training import writers
 
 @dataclasses.dataclass(frozen=True)
 class Replayed:
-  """A step, run again.
+  """The result of replaying a step.
 
   Attributes:
-    step: Its number, from 1.
-    index: The batch it saw, from 0.
-    documents: The documents of each row, numbers in the training tokens.
-    digest: Of the batch.
-    start: The checkpoint that the steps before it were run from; 0: none.
-    values: What the step came to: 'loss', 'grad_norm', ...
-    logged: The row of metrics.jsonl that covers it; None if there is none.
-    over: The steps that row is about.
-    again: What it says, from these steps run again: a mean over those that
-      were not bad, and a digest of their batches. None if not all were run.
+    step: The number of the step, from 1.
+    index: The number of its batch, from 0.
+    documents: The documents of each row, as numbers in the training tokens.
+    digest: Digest of the batch.
+    start: The step of the checkpoint that the replay starts from; 0 if it
+      starts from the initial parameters.
+    values: The metrics of the step: 'loss', 'grad_norm', ...
+    logged: The row of metrics.jsonl that covers the step, or None.
+    over: The steps that this row covers.
+    again: The same row from the replayed steps: the mean over those that were
+      not skipped, and a digest of their batches. None if not all of the steps
+      were replayed.
   """
   step: int
   index: int
@@ -54,19 +56,19 @@ class Replayed:
 
 def replay(config: experiment.Pretrain | None, workdir: str, step: int,
            console: rich.console.Console | None = None) -> Replayed:
-  """Runs a step of a run again, and prints what it saw and what came of it.
+  """Runs a step of a run again, and prints its batch and its metrics.
 
-  Nothing is written into the run directory but text that is not in its cache.
+  Only text that is not in the cache is written into the run directory.
 
   Args:
-    config: The run's; None: as the directory has it.
+    config: The config of the run; None reads it from the directory.
     workdir: The run directory.
-    step: The number of the step, from 1, as metrics.jsonl has it.
-    console: Where to print.
+    step: The number of the step, from 1, as in metrics.jsonl.
+    console: The console to print to.
 
   Raises:
-    InputError: If there is no such run, the run has not come so far, or config
-      or data are not those it was made of.
+    InputError: If there is no such run, the run has not reached the step, or
+      the config or data differ from the run's.
   """
   console = console or rich.console.Console()
   run = directory.RunDir(pathlib.Path(workdir))
@@ -109,7 +111,7 @@ def replay(config: experiment.Pretrain | None, workdir: str, step: int,
 
 
 def _check_step(run, rows, step):
-  """Refuses a step that the run has not come to."""
+  """Raises InputError for a step that the run has not reached."""
   events = writers.read(run.events)
   last = max([0, *(row['step'] for row in [*rows, *events]),
               *reading.steps(run.checkpoints)])
@@ -124,7 +126,7 @@ def _row_of(rows, step):
   before = 0
   for row in rows:
     if 'loss' not in row:
-      continue  # Of an evaluation.
+      continue  # A row of an evaluation.
     if row['step'] >= step:
       return row, range(before + 1, row['step'] + 1)
     before = row['step']
@@ -132,7 +134,7 @@ def _row_of(rows, step):
 
 
 def _start(console, run, parts, step):
-  """Returns the newest sound checkpoint before a step, or 0, and its state."""
+  """Returns the newest intact checkpoint before a step, or 0, and its state."""
   initial = parts.initial_state()
   for number in reading.steps(run.checkpoints)[::-1]:
     if number >= step:
@@ -146,8 +148,8 @@ def _start(console, run, parts, step):
 
 
 def _run(parts, skips, state, start, stop):
-  """Returns {step: (digest of its batch, metrics)} of the steps after `start`
-  up to `stop`."""
+  """Runs steps `start + 1` to `stop`; returns {step: (batch digest, metrics)}.
+  """
   training = parts.config.training
   strategy = training.strategy()
   update = strategy.compile(functools.partial(
@@ -163,7 +165,7 @@ def _run(parts, skips, state, start, stop):
 
 
 def _row(ran):
-  """Returns what the log writes of steps, see `log.Log.flush`."""
+  """Returns the row that the log writes for steps; see `log.Log.flush`."""
   batches, metrics = zip(*ran)
   good = [one for one in metrics if not one['skipped'].total]
   return _values(good or metrics) | {'batch': log.digest(batches)}
@@ -186,7 +188,7 @@ def _show_batch(console, step, index, digest, batch, documents, tokenizer):
 
 
 def _show_values(console, found):
-  """Prints what came of the step beside what the run has logged."""
+  """Prints the metrics of the replayed step next to the logged ones."""
   table = rich.table.Table(
       title=f'Step {found.step}', title_justify='left')
   for name in ('', 'step', 'run again', 'logged', ''):

@@ -1,4 +1,4 @@
-"""The results of a run: exact reports, samples, a curve and a page."""
+"""The results of a run: held-out reports, samples, a curve and a page."""
 from collections.abc import Callable, Mapping
 import json
 import time
@@ -29,11 +29,11 @@ from lmjax.run import directory
 
 
 class Results:
-  """What a run measures while it trains, and shows at its end.
+  """The evaluations of a run during training and at its end.
 
   Attributes:
-    parts: What the run is made of.
-    prompts: What its samples begin with.
+    parts: The parts of the run.
+    prompts: The prompts to sample from.
   """
 
   def __init__(self, parts: prepared.Prepared,
@@ -41,12 +41,12 @@ class Results:
     """Checks the prompts now, rather than after training.
 
     Args:
-      parts: What the run is made of.
-      strategy: Where it trains and is measured; None: on one device.
+      parts: The parts of the run.
+      strategy: How the run uses devices; None means one device.
 
     Raises:
-      InputError: If a prompt is empty, or too long for the context with what
-        follows.
+      InputError: If a prompt is empty, or a prompt and its continuation are too
+        long for the context.
     """
     self.parts = parts
     self.prompts = _prompts(parts)
@@ -54,12 +54,12 @@ class Results:
         parts, strategy, parts.config.scoring.carried)
 
   def watcher(self) -> Callable[[Any, int], Mapping[str, float]] | None:
-    """Returns what `loop.fit` evaluates: the loss on some held-out text.
+    """Returns the function that `loop.fit` evaluates: the held-out loss.
 
-    `training.eval_tokens` bounds how much, so that a look costs little;
-    `measure` scores all of it. An exact likelihood is taken over windows that
-    do not overlap; where there is none, it is the objective itself over
-    held-out rows.
+    It uses at most `training.eval_tokens` tokens, so that it costs little;
+    `measure` scores all of the text. If the objective has an exact likelihood,
+    it is computed over windows that do not overlap; otherwise the function
+    returns the objective on held-out rows.
     """
     config, data = self.parts.config, self.parts.data
     if data.valid is None:
@@ -82,9 +82,9 @@ class Results:
   def measure(self, params: Any) -> list[report.Report]:
     """Returns reports of the model and the baselines on held-out text.
 
-    All of the validation split is scored, or of the training split where
-    nothing is held out, which the report's name then says. A model without a
-    likelihood leaves the baselines.
+    All of the validation split is scored. Without a validation split, the
+    training split is scored instead, and the report's name states this. For a
+    model without a likelihood, only the baselines are reported.
     """
     config, data = self.parts.config, self.parts.data
     kind, held = config.objective.likelihood, data.valid is not None
@@ -99,7 +99,7 @@ class Results:
         train=data.train, parameters_hash=trees.digest(params))
 
   def draw(self, params: Any) -> list[tuple[str, str]]:
-    """Returns pairs (prompt, continuation); pair i is drawn as number i."""
+    """Returns pairs (prompt, continuation); pair i is sampled as number i."""
     samples, tokenizer = self.parts.config.samples, self.parts.tokenizer
     if not samples.prompts:
       return []
@@ -113,13 +113,13 @@ class Results:
 
   def conclude(self, run: directory.RunDir, params: Any, begun: float,
                **facts: Any) -> list[report.Report]:
-    """Measures, samples and publishes; returns the reports.
+    """Evaluates, samples and writes the results; returns the reports.
 
     Args:
       run: The run directory, which the first process writes to.
-      params: What the run ended with.
-      begun: When it began, by `time.perf_counter`.
-      **facts: Further entries of `report.json`; `step` among them.
+      params: The final parameters of the run.
+      begun: The start time of the run, from `time.perf_counter`.
+      **facts: More entries of `report.json`, including `step`.
     """
     reports = self.measure(params)
     if processes.current().first:
@@ -144,16 +144,16 @@ def _prompts(parts: prepared.Prepared) -> list[prompts_lib.Prompt]:
 
 
 def _lay(config, context):
-  """Returns how documents become batches; None: as `evaluate` does it."""
+  """Returns the function from documents to batches; None is the default."""
   return carried.Windows(context) if config.scoring.carried else None
 
 
 def _objective_on(parts: prepared.Prepared
                   ) -> Callable[[Any, int], Mapping[str, float]]:
-  """Returns `evaluate(params, step)`: an objective over held-out rows.
+  """Returns `evaluate(params, step)`: the objective on held-out rows.
 
-  The same rows each time, each once, and without a key, so that what is masked
-  or noised is the same as well.
+  Every call uses the same rows, each once, and no random key, so the masks and
+  the noise are also the same.
   """
   batches, compiled = parts.data.batches('valid'), jax.jit(parts.objective)
   tokens = parts.config.training.eval_tokens
@@ -171,7 +171,7 @@ def _objective_on(parts: prepared.Prepared
 def publish(run: directory.RunDir, config: experiment.Pretrain,
             reports: list[report.Report], samples: list[tuple[str, str]],
             **facts: Any) -> None:
-  """Writes `report.json`, `curve.png` and `report.html`; prints the gist."""
+  """Writes `report.json`, `curve.png` and `report.html`; prints a summary."""
   watched = [row for row in map(json.loads, run.metrics.open())
              if row['step'] == facts['step'] and 'valid/loss' in row]
   facts['held_out'] = {name.removeprefix('valid/'): value for name, value in (

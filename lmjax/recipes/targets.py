@@ -1,4 +1,4 @@
-"""The targets of a batch as coloured text: what a step learns to predict."""
+"""Shows the targets of a batch, the tokens to predict, as coloured text."""
 from collections.abc import Mapping
 import itertools
 
@@ -11,12 +11,12 @@ from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 
 def text_of(batch: Mapping[str, np.ndarray], row: int,
             tokenizer: tokenizer_lib.Tokenizer) -> rich.text.Text:
-  """Returns the targets of a row as text, green if they count, else red.
+  """Returns the targets of a row as text: green if they count, otherwise red.
 
   Args:
-    batch: A batch as an objective gets it.
-    row: Which of its rows.
-    tokenizer: What its ids are of.
+    batch: A batch in the form that an objective takes.
+    row: The index of the row.
+    tokenizer: The tokenizer of the ids.
   """
   text = rich.text.Text()
   names = {tokenizer.bos_id: '<BOS>', tokenizer.eos_id: '<EOS>'}

@@ -1,4 +1,4 @@
-"""Runs of `experiments/pretrain.py`, read back from their directories."""
+"""Loads runs of `experiments/pretrain.py` from their directories."""
 from collections.abc import Callable, Sequence
 import dataclasses
 import functools
@@ -30,14 +30,14 @@ from lmjax.run import directory
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-  """A pretrained run, read back.
+  """A pretrained run, loaded from its directory.
 
   Attributes:
-    config: What it was trained with; `config.model` has its vocabulary.
-    tokenizer: Text to ids and back.
+    config: The config of the run; `config.model` has its vocabulary size.
+    tokenizer: Maps text to ids and back.
     model: The module.
-    params: Its parameters, verified against their digests.
-    step: The checkpoint they are from.
+    params: The module's parameters, verified against their digests.
+    step: The step of the checkpoint that the parameters are from.
   """
   config: experiment.Pretrain
   tokenizer: tokenizer_lib.Tokenizer
@@ -47,7 +47,7 @@ class Trained:
 
   @property
   def kind(self) -> str:
-    """The likelihood that `score` gives, of `held_out.KINDS`."""
+    """The kind of likelihood that `score` returns, one of `held_out.KINDS`."""
     return self.config.objective.likelihood
 
   @property
@@ -60,7 +60,7 @@ class Trained:
 
   @property
   def carries(self) -> bool:
-    """Whether it has a state that can be carried from window to window."""
+    """Whether the model has a state that can be carried between windows."""
     return self.config.model.traits.carries_state
 
   @property
@@ -70,10 +70,10 @@ class Trained:
 
   def score(self, devices: Sequence[Any] | None = None, carried: bool = False
             ) -> likelihood.Score:
-    """Returns the likelihood that its objective defines; see `scorer`.
+    """Returns the likelihood that the objective defines; see `scorer`.
 
     Raises:
-      InputError: If the objective defines none.
+      InputError: If the objective defines no likelihood.
     """
     score_of = scorer(self, devices, carried)
     if score_of is None:
@@ -85,20 +85,20 @@ class Trained:
 
 @dataclasses.dataclass(frozen=True)
 class Counted:
-  """A run of a counted model, read back; to `evaluate.py` like `Trained`.
+  """A run of a counted model, with the interface of `Trained` for evaluation.
 
   Attributes:
-    config: What it was made with.
-    tokenizer: Text to ids and back.
-    model: The counted model, which is its own score.
+    config: The config of the run.
+    tokenizer: Maps text to ids and back.
+    model: The counted model, which is also the score function.
     step: 0.
   """
   config: experiment.Count
   tokenizer: tokenizer_lib.Tokenizer
   model: ngram.Ngram | hmm.Hmm
   step: int = 0
-  kind = 'exact'  # The likelihood that `score` gives, of `held_out.KINDS`.
-  carries = False  # A window is given all that the model can use.
+  kind = 'exact'  # The kind of likelihood, one of `held_out.KINDS`.
+  carries = False  # A window has all of the context that the model can use.
 
   @property
   def context(self) -> int:
@@ -112,7 +112,7 @@ class Counted:
 
   def score(self, devices: Any = None, carried: bool = False
             ) -> likelihood.Score:
-    """Returns the model; the arguments are for those that are trained."""
+    """Returns the model; the arguments are ignored, unlike in `Trained`."""
     del devices, carried
     return self.model
 
@@ -125,14 +125,14 @@ def scorer(of: prepared.Prepared | Trained,
 
   Args:
     of: A run, with its objective's config, its model and its tokenizer.
-    devices: Devices that share each batch, or those of a run's strategy; a mesh
-      divides parameters as in training, others have all of them on each
-      device. None: one device.
+    devices: Devices that share each batch, or a run's strategy; None means one
+      device. A mesh divides parameters as in training; otherwise each device
+      has all parameters.
     carried: Whether the state of a recurrent model is carried from batch to
-      batch, as `Scoring.carried` says; on one device.
+      batch, as with `Scoring.carried`; this uses one device.
 
   Returns:
-    The function, or None where there is no likelihood.
+    The function, or None if the objective defines no likelihood.
   """
   if of.config.objective.likelihood == 'none':
     return None
@@ -156,8 +156,8 @@ def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Trained:
     step: A checkpoint's number, 'best' or 'latest'.
 
   Raises:
-    InputError: If the directory is no run, or holds no sound checkpoint, or a
-      model that has no parameters.
+    InputError: If the directory is not a run, has no intact checkpoint, or has
+      a counted model.
   """
   found = load_any(workdir, step)
   if isinstance(found, Counted):
@@ -169,7 +169,7 @@ def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Trained:
 
 def load_any(workdir: str | pathlib.Path, step: int | str = 'best'
              ) -> Trained | Counted:
-  """Reads a run directory whatever its model; see `load`."""
+  """Reads a run directory with a trained or a counted model; see `load`."""
   run = directory.RunDir(pathlib.Path(workdir))
   config = read_config(run)
   if isinstance(config, experiment.Count):
@@ -183,7 +183,8 @@ def load_any(workdir: str | pathlib.Path, step: int | str = 'best'
 
 def read_config(
     run: directory.RunDir) -> experiment.Pretrain | experiment.Count:
-  """Returns the config of a run directory; refuses that of a fine-tuned run."""
+  """Returns the config of a run directory; a fine-tuned run raises InputError.
+  """
   tree = runs.read_config(run)
   runs.refuse_tuned(run, tree)
   return config_lib.freeze(experiment.Pretrain | experiment.Count, tree)
@@ -191,7 +192,7 @@ def read_config(
 
 def texts(run: Trained | Counted, config: experiment.Evaluate, workdir: str
           ) -> tuple[store_lib.TokenStore, store_lib.TokenStore | None]:
-  """Returns the tokens to score, and those to count baselines on or None.
+  """Returns the tokens to score, and the tokens to fit baselines on, or None.
 
   Raises:
     InputError: If the run has no such split.
@@ -213,12 +214,13 @@ def texts(run: Trained | Counted, config: experiment.Evaluate, workdir: str
 def reading(run: Trained | Counted, scoring: scoring_lib.Scoring,
             devices: Sequence[Any] | None = None
             ) -> tuple[likelihood.Score, Callable[..., Any]]:
-  """Returns the score of a run, and how it wants documents laid out.
+  """Returns the score function of a run, and its function to cut windows.
 
   Args:
     run: The run.
-    scoring: How; a state is carried where the model has one.
-    devices: Devices that share each batch; None: one.
+    scoring: The config of the windows; `carried` has an effect only if the
+      model has a state.
+    devices: Devices that share each batch; None means one device.
   """
   scoring = scoring.settled(run.context)
   if scoring.carried and run.carries:
@@ -231,21 +233,21 @@ def reading(run: Trained | Counted, scoring: scoring_lib.Scoring,
 
 def mixtures(run: Trained | Counted, config: experiment.Evaluate, workdir: str,
              text: store_lib.TokenStore) -> dict[str, likelihood.Score]:
-  """Returns the run interpolated with those of `config.mix`, if any, by name.
+  """Returns {'mixture': the score of a mixture with `config.mix`}, or {}.
 
-  The weights are fitted by EM on validation text of the run, and printed. Each
-  other run scores as its own config says, with its state carried if
-  `config.scoring` or its own says so.
+  The weights are fitted with EM on validation text of the run, and printed.
+  Each other run uses the scoring of its own config; its state is carried if its
+  config or `config.scoring` sets `carried`.
 
   Args:
     run: The run.
-    config: What is evaluated.
-    workdir: Of the run.
-    text: What is scored.
+    config: The config of the evaluation.
+    workdir: The directory of the run.
+    text: The tokens to score.
 
   Raises:
-    InputError: If another run has another tokenizer, its likelihood is not an
-      exact one, or there is no validation text.
+    InputError: If another run has a different tokenizer, a likelihood is not
+      exact, or there is no validation text.
   """
   if not config.mix:
     return {}
@@ -273,7 +275,8 @@ def mixtures(run: Trained | Counted, config: experiment.Evaluate, workdir: str,
 
 
 def _alike(run: Trained | Counted, workdir: str) -> Trained | Counted:
-  """Returns a run whose probabilities mix with those of `run`."""
+  """Loads a run, and checks that its probabilities can be mixed with `run`'s.
+  """
   other = load_any(workdir)
   if other.tokenizer.digest != run.tokenizer.digest:
     raise errors.InputError(

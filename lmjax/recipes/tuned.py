@@ -1,4 +1,4 @@
-"""Runs of `experiments/finetune.py`, read back from their directories."""
+"""Loads runs of `experiments/finetune.py` from their directories."""
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
 import functools
@@ -24,7 +24,7 @@ from lmjax.parallel import strategy as strategy_lib
 from lmjax.run import directory
 from lmjax.tasks import task as task_lib
 
-_BATCHES = 32  # Batches' worth of inputs that a stream reads at a time.
+_BATCHES = 32  # Number of batches of inputs that a stream reads at a time.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,16 +47,16 @@ class Answered:
 
 @dataclasses.dataclass(frozen=True)
 class Tuned:
-  """A fine-tuned run, read back.
+  """A fine-tuned run, loaded from its directory.
 
   Attributes:
     config: The config of the run.
     splits: Facts about the task, such as the names of classes; no examples.
-    tokenizer: Text to ids and back.
-    backbone: The config of the model under the head, with its vocabulary.
+    tokenizer: Maps text to ids and back.
+    backbone: The config of the model under the head, with its vocabulary size.
     model: The module, with its head.
-    params: Its parameters, verified against their digests.
-    step: The checkpoint that the parameters are from.
+    params: The module's parameters, verified against their digests.
+    step: The step of the checkpoint that the parameters are from.
   """
   config: experiment.Finetune
   splits: task_lib.Splits
@@ -109,12 +109,13 @@ class Tuned:
     """Returns the answers to inputs, all read at once.
 
     Args:
-      inputs: Texts or pairs of texts; a label is shown, and used by `judge`.
+      inputs: Texts or pairs of texts. Labels are copied to the lines, and used
+        by `judge`.
       first: The number of the first input.
 
     Raises:
-      InputError: If the number of texts is not the task's, or the task does not
-        know a label.
+      InputError: If an input has a different number of texts than the task's
+        examples, or a label that is not one of the task's.
     """
     task, lines, examples, numbers = self.config.task, [], [], []
     for number, given in enumerate(inputs):
@@ -137,7 +138,7 @@ class Tuned:
          for line in some], examples, outputs, rows)
 
   def judge(self, answered: Answered) -> task_lib.Result:
-    """Returns how well labelled inputs were answered, as metrics."""
+    """Returns the metrics of the answers to labelled inputs."""
     return self.config.task.judge(
         answered.outputs, answered.examples, answered.rows, self.splits)
 
@@ -150,7 +151,7 @@ class Tuned:
     return lambda rows: function(params, rows)
 
   def _check(self, given: task_lib.Example) -> None:
-    """Refuses an input that is no Unicode text or has too few or many texts."""
+    """Raises InputError for invalid Unicode or a wrong number of texts."""
     for text in given.texts:
       documents.utf8(text, given.where)
     count, wanted = len(given.texts), self.splits.texts
@@ -173,7 +174,7 @@ def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Tuned:
     step: A checkpoint's number, 'best' or 'latest'.
 
   Raises:
-    InputError: If the directory is no run of that script, holds no sound
+    InputError: If the directory is not a run of that script, has no intact
       checkpoint, or has parameters that do not fit the task.
   """
   run = directory.RunDir(pathlib.Path(workdir))
@@ -193,7 +194,7 @@ def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Tuned:
 
 
 def read_splits(run: directory.RunDir) -> task_lib.Splits:
-  """Returns the splits of a run, without examples; `save` wrote them."""
+  """Returns the splits of a run, without examples, as written by `save`."""
   known = runs.read_tuned(run, run.task)
   try:
     return task_lib.Splits.of(known)
@@ -203,7 +204,7 @@ def read_splits(run: directory.RunDir) -> task_lib.Splits:
 
 def save(run: directory.RunDir, backbone: models.Config,
          splits: task_lib.Splits) -> None:
-  """Writes the files that `load` needs besides those of every run."""
+  """Writes the files that `load` needs in addition to those of every run."""
   atomic.write(run.backbone, config_lib.dumps(backbone))
   atomic.write(run.task, json.dumps(splits.known(), indent=2) + '\n')
 
@@ -219,12 +220,12 @@ def predictor(
     outputs: Callable[[Any, task_lib.Batch], Any],
     strategy: strategy_lib.Strategy
 ) -> Callable[[Any, task_lib.Rows], list[Any]]:
-  """Returns `outputs_of(params, rows)`: one output an example, in order.
+  """Returns `outputs_of(params, rows)`: one output per example, in order.
 
   Args:
-    outputs: `Task.outputs`; it is compiled once a row length, for all
-      parameters.
-    strategy: Where it runs.
+    outputs: The function from `Task.outputs`; it is compiled once per row
+      length, for all parameters.
+    strategy: How devices are used.
   """
   function = strategy.map_batches(outputs)
 
@@ -244,7 +245,7 @@ def predictor(
 
 
 def _check_params(run: directory.RunDir, model: nn.Module, params: Any) -> None:
-  """Refuses parameters whose names or shapes are not the model's."""
+  """Raises InputError if names or shapes of parameters are not the model's."""
   wanted = jax.eval_shape(lambda: initial_params(model, 0))
   wanted, found = ({path: tuple(leaf.shape) for path, leaf in trees.items(tree)}
                    for tree in (wanted, params))
