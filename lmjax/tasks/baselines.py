@@ -1,4 +1,4 @@
-"""What a classifier must beat: the commonest class, and word counts."""
+"""Baselines of classification: the most frequent class, and naive Bayes."""
 from collections.abc import Mapping, Sequence
 import dataclasses
 import re
@@ -20,10 +20,10 @@ def words(text: str) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Majority:
-  """Says the commonest class of training, with the classes' frequencies.
+  """Predicts each class with its frequency in training.
 
   Attributes:
-    log_prior: Logarithm of each class's share of training, [C].
+    log_prior: Logarithm of the frequency of each class in training, [C].
   """
   log_prior: np.ndarray
   name: ClassVar[str] = 'majority'
@@ -43,18 +43,18 @@ class Majority:
 class NaiveBayes:
   """Multinomial naive Bayes over words and pairs of neighbouring words.
 
-  With counts c(w, y) of features in the texts of class y and a vocabulary of V,
-  log p(y | x) is, up to a constant,
+  With counts c(w, y) of features in the texts of class y and V distinct
+  features, log p(y | x) is, up to a constant,
 
     log p(y) + sum over w in x of log (c(w, y) + a) / (c(y) + a V).
 
-  Features never seen in training are left out.
+  Features that are not in training are ignored.
 
   Attributes:
-    vocabulary: The number of each feature.
-    log_prior: [C].
-    log_likelihood: [V, C].
-    ngrams: 1 for words alone, 2 for pairs as well.
+    vocabulary: The index of each feature.
+    log_prior: Log probability of each class, [C].
+    log_likelihood: Log probability of each feature given the class, [V, C].
+    ngrams: 1 for words only, 2 for pairs of words as well.
 
   References:
     McCallum and Nigam, A Comparison of Event Models for Naive Bayes Text
@@ -69,7 +69,7 @@ class NaiveBayes:
   @classmethod
   def fit(cls, examples: Sequence[task_lib.Example], labels: Sequence[str],
           ngrams: int = 2, smoothing: float = 1.0) -> 'NaiveBayes':
-    """Counts the training examples; `smoothing` is a above."""
+    """Counts the training examples; `smoothing` is the a of the equation."""
     vocabulary, where, of = {}, [], []
     targets = _targets(examples, labels)
     for example, target in zip(examples, targets):
@@ -97,7 +97,7 @@ BASELINES = {'majority': Majority, 'naive_bayes': NaiveBayes}
 
 
 def check(names: Sequence[str], table: Mapping[str, type]) -> None:
-  """Refuses a name of `metrics.baselines` that is not in the table."""
+  """Raises InputError if a name in `metrics.baselines` is not in the table."""
   for name in names:
     if name not in table:
       raise errors.InputError(

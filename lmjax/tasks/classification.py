@@ -1,4 +1,4 @@
-"""Classification: one label a text, or a pair of texts."""
+"""Classification: one label for each text, or each pair of texts."""
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
 from typing import Any
@@ -24,7 +24,7 @@ Source = docstrings.Docstrings | labelled.Labelled
 
 @dataclasses.dataclass(frozen=True)
 class Metrics:
-  """How a classifier is judged: accuracy and macro-F1, beside baselines.
+  """The evaluation of a classifier: accuracy and macro-F1, with baselines.
 
   Attributes:
     baselines: Names in `baselines.BASELINES`, fitted to the training split.
@@ -40,11 +40,11 @@ class Classification:
   """Classification of texts; a `task.Task`.
 
   Attributes:
-    source: Where examples come from: `read() -> Splits`.
+    source: The source of the examples, with `read() -> Splits`.
     features: How texts become rows.
-    head: What turns the backbone into a classifier.
-    objective: What is minimised.
-    metrics: How the classifier is judged.
+    head: The classifier on top of the backbone.
+    objective: The objective to minimise.
+    metrics: The evaluation of the classifier.
   """
   source: Source = docstrings.Docstrings()
   features: rows_lib.Features = rows_lib.Features()
@@ -79,7 +79,7 @@ class Classification:
     """See `task.Task`.
 
     Raises:
-      InputError: If an example has another label than those of the splits.
+      InputError: If an example has a label that is not in the splits.
     """
     place = {None: 0} | {label: i for i, label in enumerate(splits.labels)}
     for example in examples:
@@ -102,7 +102,7 @@ class Classification:
     return self.objective.build(model)
 
   def outputs(self, model: nn.Module) -> Callable[[Any, Any], Any]:
-    """Returns a function that gives `logits_BC`."""
+    """Returns a function that returns `logits_BC`."""
     return lambda params, batch: labels_lib.logits(model, params, batch)
 
   def judge(self, outputs: Sequence[np.ndarray],

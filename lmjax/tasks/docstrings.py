@@ -1,4 +1,4 @@
-"""From a docstring, which package is it from: a task inside every CPython."""
+"""A task in every CPython: which package is a docstring from?"""
 import ast
 import collections
 import dataclasses
@@ -19,17 +19,18 @@ _SHARES = {'train': 0.7, 'valid': 0.1, 'test': 0.2}
 class Docstrings:
   """Docstrings of the standard library, labelled by their package.
 
-  Real labels, real English and no download. A module's docstrings are all in
-  one split, as neighbours resemble each other; a docstring that occurs twice
-  counts once. Modules are parsed, never imported. Data differ a little between
-  versions of Python.
+  The task has real labels and real English text, and needs no download. All
+  docstrings of a module are in the same split, as they resemble each other. A
+  docstring that occurs twice is used once. Modules are parsed, never imported.
+  The data differ slightly between versions of Python.
 
   Attributes:
-    classes: How many packages: those with the most docstrings.
-    min_modules: Packages of fewer modules cannot be split well.
-    max_per_module: Docstrings taken of a module, chosen by a hash, so that no
-      single module makes up a class.
-    min_words: Shorter docstrings say too little.
+    classes: Number of packages; those with the most docstrings are used.
+    min_modules: Smallest number of modules of a package, so that it can be
+      split.
+    max_per_module: Largest number of docstrings per module, chosen by a hash,
+      so that no single module dominates a class.
+    min_words: Smallest number of words of a docstring.
   """
   classes: int = 12
   min_modules: int = 3
@@ -90,7 +91,7 @@ def docstrings(source: bytes) -> list[str]:
   """Returns the docstrings of a module, its classes and its functions."""
   try:
     tree = ast.parse(source)
-  except (SyntaxError, ValueError):  # Templates, and files for other Pythons.
+  except (SyntaxError, ValueError):  # A template, or for another Python.
     return []
   documented = (
       ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -100,10 +101,10 @@ def docstrings(source: bytes) -> list[str]:
 
 
 def assign(modules: dict[str, list[str]]) -> dict[str, str]:
-  """Returns which split each module of a package goes to.
+  """Returns the split of each module of a package.
 
-  The largest modules come first, each to the split that lacks most docstrings;
-  a split left empty takes the smallest module of training.
+  In order of decreasing size, each module goes to the split that lacks the most
+  docstrings. A split that is still empty takes the smallest training module.
   """
   order = sorted(modules, key=lambda name: (
       -len(modules[name]), hashlib.sha256(name.encode()).digest()))

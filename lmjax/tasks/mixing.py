@@ -1,4 +1,4 @@
-"""Rows of several tasks, whose batches take turns."""
+"""Rows and batches of several tasks; each batch is of one task."""
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import functools
@@ -8,19 +8,19 @@ import numpy as np
 
 from lmjax.tasks import task as task_lib
 
-_MARK = 'task_'  # Of the array whose name says which task a batch is of.
+_MARK = 'task_'  # Prefix of the array whose name has the task of a batch.
 
 
 @dataclasses.dataclass(frozen=True)
 class Share:
-  """The rows of one task among those of several.
+  """The rows of one of several tasks.
 
   Attributes:
-    task: The place of the task.
-    name: What it is called.
-    places: The numbers of its examples among all, in their order.
-    rows: Its rows.
-    batch_size: Rows a batch.
+    task: The index of the task.
+    name: The name of the task.
+    places: The indices of the task's examples among all examples, in order.
+    rows: The rows of the task.
+    batch_size: Rows per batch.
   """
   task: int
   name: str
@@ -30,7 +30,7 @@ class Share:
 
   @property
   def turns(self) -> int:
-    """In how many batches each example comes once."""
+    """The number of batches in an epoch of the task."""
     return -(-len(self.rows) // self.batch_size)
 
 
@@ -39,8 +39,8 @@ class Rows:
   """The examples of several tasks as rows of tokens; a `task.Rows`.
 
   Attributes:
-    shares: Those of each task.
-    temperature: See `turns`.
+    shares: The rows of each task.
+    temperature: Temperature of the mixture; see `turns`.
   """
   shares: tuple[Share, ...]
   temperature: float = 1.0
@@ -49,7 +49,7 @@ class Rows:
     return sum(len(share.places) for share in self.shares)
 
   def once(self) -> Iterator[tuple[np.ndarray, task_lib.Batch]]:
-    """Yields (numbers of the examples, batch), one task after another."""
+    """Yields (indices of the examples, batch), one task after another."""
     for share in self.shares:
       for chosen, batch in share.rows.once():
         yield share.places[chosen], marked(batch, share.task)
@@ -60,22 +60,22 @@ class Rows:
         tuple(share.rows.batches(seed) for share in self.shares), self, seed)
 
   def describe(self) -> str:
-    """Returns what each task's rows say of themselves."""
+    """Returns the descriptions of each task's rows."""
     return '; '.join(
         f'{share.name}: {share.rows.describe()}' for share in self.shares)
 
 
 @dataclasses.dataclass(frozen=True)
 class Batches:
-  """Training batches of several tasks in turn; a `task.Batches`.
+  """Training batches of several tasks; a `task.Batches`.
 
-  Steps come in rounds, in which each task has the number of `turns` that the
-  rule gives it, in an order that the seed shuffles anew for each round.
+  Steps are grouped into rounds. In each round every task has the number of
+  batches in `turns`; their order is shuffled for each round.
 
   Attributes:
     parts: The batches of each task.
-    rows: The rows they are of.
-    seed: Of the order.
+    rows: The rows of the batches.
+    seed: Seed of the order.
   """
   parts: tuple[task_lib.Batches, ...]
   rows: Rows
@@ -86,13 +86,13 @@ class Batches:
 
   @functools.cached_property
   def turns(self) -> tuple[int, ...]:
-    """The batches of each task in a round."""
+    """The number of batches of each task in a round."""
     return turns([share.turns for share in self.rows.shares],
                  self.rows.temperature)
 
   @property
   def fingerprint(self) -> dict[str, Any]:
-    """What the batches depend on besides the examples."""
+    """The values that the batches depend on, in addition to the examples."""
     found = {'training.seed': self.seed, 'task.turns': list(self.turns)}
     for share, part in zip(self.rows.shares, self.parts):
       found |= {field.replace('task.', f'task.tasks.{share.task}.', 1): value
@@ -105,7 +105,7 @@ class Batches:
     return marked(self.parts[which](own), self.rows.shares[which].task)
 
   def documents(self, step: int) -> list[list[int]]:
-    """Returns the number of the example in each row of a step's batch."""
+    """Returns the index of the example in each row of a step's batch."""
     which, own = self._turn(step)
     places = self.rows.shares[which].places
     return [[int(places[number]) for number in row]
@@ -117,14 +117,14 @@ class Batches:
         part.shard(index, count) for part in self.parts))
 
   def _turn(self, step: int) -> tuple[int, int]:
-    """Returns whose turn a step is, and which of that task's own steps."""
+    """Returns the task of a step, and the number of the task's own step."""
     round_, place = divmod(step, sum(self.turns))
     order, before = self._round(round_)
     which = int(order[place])
     return which, round_ * self.turns[which] + int(before[place])
 
   def _round(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the task of each step of a round, and its turns before."""
+    """Returns the task of each step of a round, and its earlier batches."""
     order = np.repeat(np.arange(len(self.turns)), self.turns)
     np.random.default_rng([self.seed, 2, number]).shuffle(order)
     before = np.zeros_like(order)
@@ -134,14 +134,14 @@ class Batches:
 
 
 def turns(sizes: Sequence[int], temperature: float) -> tuple[int, ...]:
-  """Returns how many turns each task has in a round.
+  """Returns the number of batches of each task in a round.
 
-  A round is as long as an epoch of all tasks, sum of n_i batches. Task i has a
-  share of it in proportion to n_i^(1/T), and one turn at least: at T = 1 each
-  example comes once a round.
+  A round has about as many batches as an epoch of all tasks, the sum of n_i.
+  The share of task i is proportional to n_i^(1/T), and at least one batch. With
+  T = 1 each example comes once per round.
 
   Args:
-    sizes: n_i, the batches in which each example of task i comes once.
+    sizes: n_i, the number of batches in an epoch of task i.
     temperature: T.
 
   References:
@@ -159,16 +159,16 @@ def turns(sizes: Sequence[int], temperature: float) -> tuple[int, ...]:
 
 
 def marked(batch: task_lib.Batch, task: int) -> dict[str, Any]:
-  """Returns a batch that says by the name of an array which task it is of.
+  """Returns a batch with an additional array whose name contains the task.
 
-  Names are known when a program is compiled, so that each task has its own.
+  Names are static under `jit`, so each task has its own compiled program.
   """
   rows = len(next(iter(batch.values())))
   return {**batch, f'{_MARK}{task}': np.zeros(rows, np.int8)}
 
 
 def unmarked(batch: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
-  """Returns which task a batch of `marked` is of, and that task's batch."""
+  """Undoes `marked`; returns the index of the task and the task's batch."""
   mark, = (name for name in batch if name.startswith(_MARK))
   return int(mark.removeprefix(_MARK)), {
       name: x for name, x in batch.items() if name != mark}

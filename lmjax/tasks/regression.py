@@ -1,4 +1,4 @@
-"""Regression: one number a text, or a pair of texts."""
+"""Regression: one number for each text, or each pair of texts."""
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
 import math
@@ -22,7 +22,7 @@ from lmjax.tasks import task as task_lib
 
 @dataclasses.dataclass(frozen=True)
 class Metrics:
-  """How a regression is judged: correlations and error, beside baselines.
+  """The evaluation of a regression: correlations and error, with baselines.
 
   Attributes:
     baselines: Names in `regression_baselines.BASELINES`, fitted to the training
@@ -36,18 +36,19 @@ class Metrics:
 
 @dataclasses.dataclass(frozen=True)
 class Regression:
-  """Regression of texts to a number; a `task.Task`.
+  """Regression from texts to numbers; a `task.Task`.
 
-  The model learns labels less their mean in training, over their standard
-  deviation there, so that one learning rate does for any unit. Answers and
-  metrics are in the unit of the labels, but for the loss.
+  The model learns standardised labels: their training mean is subtracted, and
+  the result is divided by their training standard deviation. So the learning
+  rate does not depend on the unit of the labels. Answers and metrics are in the
+  unit of the labels, except for the loss.
 
   Attributes:
-    source: Where examples come from; their labels are numbers such as '3.8'.
+    source: The source of the examples; labels are numbers such as '3.8'.
     features: How texts become rows.
-    head: What turns the backbone into a model of one number.
-    objective: What is minimised.
-    metrics: How the numbers are judged.
+    head: The head with one output on top of the backbone.
+    objective: The objective to minimise.
+    metrics: The evaluation of the numbers.
   """
   source: labelled.Labelled
   features: rows_lib.Features = rows_lib.Features()
@@ -67,7 +68,8 @@ class Regression:
     """See `task.Task`.
 
     Raises:
-      InputError: If a label is no finite number, or all of training are equal.
+      InputError: If a label is not a finite number, or all training labels are
+        equal.
     """
     found = self.source.divided()
     for split in found.valid, found.test:
@@ -92,7 +94,7 @@ class Regression:
     """Returns the rows of texts, with standardised labels.
 
     Raises:
-      InputError: If a label is no finite number.
+      InputError: If a label is not a finite number.
     """
     mean, spread = splits.scale
     labels_N = numbers(examples, unknown=mean)
@@ -109,7 +111,7 @@ class Regression:
     return self.objective.build(model)
 
   def outputs(self, model: nn.Module) -> Callable[[Any, Any], Any]:
-    """Returns a function that gives standardised numbers, [B]."""
+    """Returns a function that returns standardised numbers, [B]."""
     return lambda params, batch: numbers_lib.predictions(model, params, batch)
 
   def judge(self, outputs: Sequence[np.ndarray],
@@ -154,11 +156,11 @@ def numbers(examples: Sequence[task_lib.Example], unknown: float = math.nan
   """Returns the labels of examples as numbers, float64 [examples].
 
   Args:
-    examples: Their labels are text.
-    unknown: What stands for a label that is None.
+    examples: The examples, whose labels are text.
+    unknown: The number for a label that is None.
 
   Raises:
-    InputError: If a label is no finite number, with its place.
+    InputError: If a label is not a finite number.
   """
   found = np.full(len(examples), unknown)
   for i, example in enumerate(examples):
@@ -177,6 +179,6 @@ def numbers(examples: Sequence[task_lib.Example], unknown: float = math.nan
 
 def in_unit(outputs: Sequence[np.ndarray], splits: task_lib.Splits
             ) -> np.ndarray:
-  """Returns standardised numbers in the unit of the labels, float64."""
+  """Converts standardised numbers to the unit of the labels, float64."""
   mean, spread = splits.scale
   return np.asarray(outputs, np.float64) * spread + mean

@@ -1,4 +1,4 @@
-"""What a regression must beat: the mean of training, and ridge regression."""
+"""Baselines of regression: the training mean, and ridge regression."""
 import collections
 from collections.abc import Sequence
 import dataclasses
@@ -9,13 +9,13 @@ import numpy as np
 from lmjax.tasks import baselines
 from lmjax.tasks import task as task_lib
 
-_WORDS = 1000  # The commonest words of training, of single texts.
+_WORDS = 1000  # Number of most frequent training words, for single texts.
 _PENALTIES = 10.0 ** np.arange(-2, 5.5, 0.5)
 
 
 @dataclasses.dataclass(frozen=True)
 class Mean:
-  """Says the mean of training."""
+  """Predicts the mean of the training labels."""
   value: float
   name: ClassVar[str] = 'mean'
 
@@ -33,24 +33,24 @@ class Mean:
 
 @dataclasses.dataclass(frozen=True)
 class Ridge:
-  """Ridge regression on the words of a text, or on what a pair shares.
+  """Ridge regression on the words of a text, or on the overlap of a pair.
 
-  Of a single text the features are log(1 + count) of the words that are
-  commonest in training, of a pair those of `overlaps`. With standardised
-  features X [N, F] and centred labels y, the weights are
+  The features of a single text are log(1 + count) of the most frequent training
+  words; the features of a pair are `overlaps`. With standardised features X
+  [N, F] and centred labels y, the weights are
 
     w = (X^T X + a I)^-1 X^T y.
 
-  Generalised cross-validation chooses a: the one of least
+  Generalised cross-validation chooses the penalty a that minimises
 
     |y - X w|^2 / (N - 1 - the trace of X (X^T X + a I)^-1 X^T)^2.
 
   Attributes:
-    vocabulary: The words that are counted, with their places; empty for pairs.
+    vocabulary: The index of each word that is counted; empty for pairs.
     centre_F: Mean of each feature in training.
-    scale_F: Its standard deviation.
-    weights_F: w.
-    mean: Of the labels.
+    scale_F: Standard deviation of each feature in training.
+    weights_F: The weights w.
+    mean: Mean of the training labels.
 
   References:
     Hoerl and Kennard, Ridge Regression, 1970. Golub, Heath and Wahba,
@@ -108,11 +108,12 @@ def solve(x_NF: np.ndarray, y_N: np.ndarray) -> np.ndarray:
 
 
 def overlaps(first: str, second: str) -> list[float]:
-  """Returns what two texts share, numbers from 0 to 1.
+  """Returns features of the overlap of two texts, numbers in [0, 1].
 
-  For their sets of words, pairs of neighbouring words, and three characters in
-  a row: the share of both sets' members, of the first's and of the second's
-  that are in both. At last, by how much of both lengths they differ.
+  There are three features for each of three kinds of sets: words, pairs of
+  neighbouring words, and character trigrams. With A and B the sets of the two
+  texts, they are 2 |A & B| / (|A| + |B|), |A & B| / |A| and |A & B| / |B|. The
+  last feature is the difference of the lengths in words, over their sum.
   """
   out, words = [], [baselines.words(text) for text in (first, second)]
   lines = [' '.join(each) for each in words]

@@ -1,4 +1,4 @@
-"""Texts as rows of tokens, and rows as batches of a few fixed shapes."""
+"""Turns texts into rows of tokens, and rows into batches of a few shapes."""
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import functools
@@ -14,19 +14,21 @@ from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 class Features:
   """How texts become rows of tokens.
 
-  A text becomes [BOS] text [EOS], by the tokenizer's rule. A pair becomes
-  [CLS] A [SEP] B [SEP] if the tokenizer has these specials, and else
-  [BOS] A B [EOS], where B has a space before it; tokens after A are of type 1.
+  A text becomes [BOS] text [EOS], with the BOS and EOS that the tokenizer has.
+  A pair becomes [CLS] A [SEP] B [SEP] if the tokenizer has these specials, and
+  [BOS] A B [EOS] otherwise, where B has a space before it. Tokens after A are
+  of type 1.
 
   Attributes:
-    lengths: Row lengths in tokens. A text takes the first in which it fits, so
-      as many programs are compiled as there are lengths; longer texts keep
-      their head, and are counted. Of a pair the longer text is cut first.
-    batch_size: Rows a step.
-    prefix: Put before every text. A space has its first word written in the
-      same subwords as it is within a text.
-    token_dropout: Share of the tokens of a training row that are left out; its
-      first one stays.
+    lengths: Row lengths in tokens. A text takes the first length in which it
+      fits; one program is compiled per length. A text that is longer than all
+      of them is cut at its end, and counted. In a pair, the longer text is cut
+      first.
+    batch_size: Rows per step.
+    prefix: Put before every text. With a space, the first word has the same
+      subwords as within a text.
+    token_dropout: Rate at which tokens of a training row are removed, except
+      the first one.
 
   References:
     Iyyer et al., Deep Unordered Composition Rivals Syntactic Methods for Text
@@ -54,7 +56,7 @@ class Features:
 
   @property
   def longest(self) -> int:
-    """Tokens of the longest row."""
+    """The number of tokens of the longest row."""
     return self.lengths[-1]
 
   def build(self, texts: Sequence[tuple[str, ...]], labels: np.ndarray,
@@ -62,9 +64,9 @@ class Features:
     """Returns the rows of texts.
 
     Args:
-      texts: For each example its text, or both texts of its pair.
-      labels: For each example its label, [examples].
-      tokenizer: Text to ids.
+      texts: The text, or both texts of a pair, of each example.
+      labels: The label of each example, [examples].
+      tokenizer: Maps text to ids.
     """
     rows = [layout([tokenizer.encode(text) for text in self.spelled(each)],
                    self.longest, tokenizer) for each in texts]
@@ -77,7 +79,7 @@ class Features:
         sum(row.cut for row in rows), {'labels': labels}, by_token)
 
   def spelled(self, texts: Sequence[str]) -> list[str]:
-    """Returns the texts of an example as they are tokenized."""
+    """Returns the texts of an example with the prefixes that are tokenized."""
     first, *second = texts
     return [self.prefix + first, *(' ' + text for text in second)]
 
@@ -87,10 +89,10 @@ class Row:
   """The ids of an example.
 
   Attributes:
-    ids: Its tokens.
-    types: Which text each token is from.
+    ids: The token ids.
+    types: The index of the text that each token is from.
     cut: Whether tokens were cut.
-    spans: The columns in which each text begins and ends.
+    spans: The columns at which each text begins and ends.
   """
   ids: np.ndarray
   types: np.ndarray
@@ -104,8 +106,8 @@ def layout(parts: Sequence[np.ndarray], longest: int,
 
   Args:
     parts: The ids of each text.
-    longest: The most tokens that the row may have.
-    tokenizer: The tokenizer with its specials.
+    longest: The largest number of tokens in the row.
+    tokenizer: The tokenizer, with its special tokens.
   """
   some = lambda token: [] if token is None else [token]
   before, between, after = (
@@ -127,7 +129,7 @@ def layout(parts: Sequence[np.ndarray], longest: int,
 
 
 def shares(sizes: Sequence[int], room: int) -> list[int]:
-  """Returns how much of each text is kept, the longest being cut first.
+  """Returns the number of tokens kept of each text; the longest is cut first.
 
   Example:
     >>> shares([9, 2], 6), shares([9, 8], 7)
@@ -143,7 +145,7 @@ def shares(sizes: Sequence[int], room: int) -> list[int]:
 
 
 def padded(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
-  """Returns 1-D arrays as one, [rows, length], with zeros after each end."""
+  """Returns 1-D arrays as one array [rows, length], padded with zeros."""
   out = np.zeros((len(rows), length), rows[0].dtype if len(rows) else np.int32)
   for i, row in enumerate(rows):
     out[i, :len(row)] = row
@@ -155,13 +157,13 @@ class Rows:
   """The tokenized examples of a split.
 
   Attributes:
-    features: How batches are made of them.
-    tokens: Ids, [examples, longest], zeros after each text's end.
-    sizes: Tokens of each example.
-    truncated: How many lost tokens.
-    by_row: Further arrays of a batch, [examples], by name.
-    by_token: Further arrays of a batch, [examples, longest], by name; 'weights'
-      among them replace those of the rows.
+    features: The config of rows and batches.
+    tokens: Token ids, [examples, longest], padded with zeros.
+    sizes: The number of tokens of each example.
+    truncated: The number of examples that were cut.
+    by_row: More arrays of a batch, [examples], by name.
+    by_token: More arrays of a batch, [examples, longest], by name. 'weights'
+      here replace the weights of the rows.
   """
   features: Features
   tokens: np.ndarray
@@ -174,9 +176,10 @@ class Rows:
     return len(self.sizes)
 
   def once(self) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Yields (numbers of the examples, batch): each example exactly once.
+    """Yields (indices of the examples, batch): each example exactly once.
 
-    Batches that are not full end in rows of weight 0, which have no number.
+    Batches that are not full are padded with rows of weight 0, which have no
+    index.
     """
     for length, indices in self.by_length():
       for start in range(0, len(indices), self.features.batch_size):
@@ -190,7 +193,7 @@ class Rows:
     return Batches(self, seed)
 
   def describe(self) -> str:
-    """Returns how many there are, how long, and how many were cut."""
+    """Returns a description: number of examples, average length, number cut."""
     if not len(self):
       return 'no example'
     return (
@@ -199,20 +202,20 @@ class Rows:
         'their head')
 
   def by_length(self) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (row length, the examples that take it, in their order)."""
-    low = -1  # Some texts have no token at all.
+    """Yields (row length, indices of the examples with it, in order)."""
+    low = -1  # Some texts have no tokens.
     for length in self.features.lengths:
       yield length, np.flatnonzero((self.sizes > low) & (self.sizes <= length))
       low = length
 
   def batch(self, chosen: np.ndarray, length: int,
             rng: np.random.Generator | None = None) -> dict[str, np.ndarray]:
-    """Returns the rows of some examples, filled up to the batch size.
+    """Returns the rows of some examples, padded to the batch size.
 
     Args:
-      chosen: Their numbers, at most a batch of them.
-      length: Tokens a row.
-      rng: For token dropout; None leaves all tokens in.
+      chosen: Indices of the examples, at most `batch_size`.
+      length: Tokens per row.
+      rng: Generator for token dropout; None keeps all tokens.
     """
     missing = self.features.batch_size - len(chosen)
     fill = functools.partial(np.pad, pad_width=(0, missing))
@@ -237,22 +240,22 @@ class Rows:
 class Batches:
   """Training batches, each a function of the step and the seed.
 
-  An epoch shuffles the examples, cuts batches of rows of one length, and
-  shuffles these. What does not fill a batch joins the longer rows, so that
-  every example comes exactly once an epoch, and only one batch has rows of
-  weight 0.
+  An epoch shuffles the examples, groups rows of one length into batches, and
+  shuffles the batches. Rows that do not fill a batch are added to the rows of
+  the next length, so that every example comes exactly once per epoch, and at
+  most one batch has rows of weight 0.
   """
   rows: Rows
   seed: int
-  index: int = 0  # Which part of each batch this gives,
-  count: int = 1  # and of how many.
+  index: int = 0  # The part of each batch to return,
+  count: int = 1  # and the number of parts.
 
   def __post_init__(self):
     object.__setattr__(self, '_plan', functools.lru_cache(2)(self._plan))
 
   @property
   def fingerprint(self) -> dict[str, Any]:
-    """What the batches depend on besides the examples."""
+    """The values that the batches depend on, in addition to the examples."""
     return {'training.seed': self.seed,
             'task.features': repr(self.rows.features)}
 
@@ -271,7 +274,7 @@ class Batches:
     return {name: x[start:start + size] for name, x in batch.items()}
 
   def shard(self, index: int, count: int) -> 'Batches':
-    """Returns part `index` of `count`; all joined are the global batch.
+    """Returns part `index` of `count` of each batch.
 
     Raises:
       InputError: If the rows of a batch do not divide.
@@ -283,7 +286,7 @@ class Batches:
     return dataclasses.replace(self, index=index, count=count)
 
   def documents(self, step: int) -> list[list[int]]:
-    """Returns the number of the example in each row of a step's batch."""
+    """Returns the index of the example in each row of a step's batch."""
     epoch, place = divmod(step, self.steps_per_epoch)
     _, chosen = self._plan(epoch)[place]
     filled = self.rows.features.batch_size - len(chosen)
@@ -308,17 +311,18 @@ class Batches:
 def drop_tokens(
     arrays: Mapping[str, np.ndarray], sizes: np.ndarray, rate: float,
     rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
-  """Leaves out tokens at random; the first of each row stays.
+  """Removes tokens at random, except the first of each row.
 
   Args:
-    arrays: Ids and whatever else there is of tokens, each [B, T], from the left
-      of each row.
-    sizes: Tokens of each row, [B].
-    rate: The chance of a token to be left out.
-    rng: Where chance comes from.
+    arrays: Token ids and other arrays of tokens, each [B, T], padded at the
+      right.
+    sizes: The number of tokens in each row, [B].
+    rate: The probability that a token is removed.
+    rng: The random generator.
 
   Returns:
-    The arrays of the tokens left, moved together, and their numbers.
+    The arrays without the removed tokens, padded with zeros at the right, and
+    the new numbers of tokens.
   """
   shape = len(sizes), next(iter(arrays.values())).shape[1]
   real = np.arange(shape[1])[None] < sizes[:, None]

@@ -1,4 +1,4 @@
-"""Sentences of words, with a tag a word."""
+"""Sentences: words, and a tag for each word."""
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ class Sentence(NamedTuple):
   Attributes:
     words: The words.
     tags: The tag of each; None if they are unknown.
-    where: File and line, or the like, for messages.
+    where: The place of the sentence, such as file and line, for messages.
   """
   words: tuple[str, ...]
   tags: tuple[str, ...] | None
@@ -26,11 +26,11 @@ class Sentence(NamedTuple):
 
   @property
   def content(self) -> tuple[tuple[str, ...] | None, ...]:
-    """All that results depend on."""
+    """The values that results depend on."""
     return self.words, self.tags
 
   def in_bio(self) -> 'Sentence':
-    """Returns the sentence with the same entities in BIO."""
+    """Returns the sentence with its entities tagged in BIO."""
     return self._replace(
         tags=entities.bio(entities.read(self.tags), len(self.words)))
 
@@ -40,13 +40,13 @@ def sentence(texts: Sequence[str], where: str, label: str | None = None
   """Returns the sentence of a text.
 
   Args:
-    texts: One text: words with whitespace between, or a JSON list of words.
-    where: Its place, for messages.
-    label: Its tags, in the same form; None if they are unknown.
+    texts: One text: words separated by whitespace, or a JSON list of words.
+    where: The place of the text, for messages.
+    label: The tags, in the same form; None if they are unknown.
 
   Raises:
-    InputError: If it is a pair, has no word or not as many tags as words, or a
-      tag is none of an entity.
+    InputError: If `texts` is a pair, there are no words, the numbers of tags
+      and words differ, or a tag is not an entity tag.
 
   Example:
     >>> sentence(['["New York", "!"]'], 'line 1', 'B-place O')
@@ -67,8 +67,8 @@ def tagged(words: Sequence[str], tags: Sequence[str], where: str) -> Sentence:
   """Returns the sentence of words and tags.
 
   Raises:
-    InputError: If there are not as many tags as words, or one is no tag of an
-      entity.
+    InputError: If the numbers of tags and words differ, or a tag is not an
+      entity tag.
   """
   if len(words) != len(tags):
     raise errors.InputError(
@@ -79,7 +79,7 @@ def tagged(words: Sequence[str], tags: Sequence[str], where: str) -> Sentence:
 
 
 def _listed(text: str) -> tuple[str, ...]:
-  """Returns the items of a JSON list of text, or of any other text its words.
+  """Returns the items of a JSON list of words, or the words of any other text.
   """
   try:
     found = strict_json.loads(text)

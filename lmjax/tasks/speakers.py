@@ -1,4 +1,4 @@
-"""Who speaks? A task made of the speeches of a play, for probing vectors."""
+"""A task for probing vectors: which character of a play gives a speech?"""
 import collections
 from collections.abc import Iterable, Sequence
 import re
@@ -13,16 +13,16 @@ def read(paragraphs: Iterable[str], speakers: int = 8, least: int = 10
          ) -> tuple[list[task_lib.Example], tuple[str, ...]]:
   """Returns the speeches of the most frequent speakers, and their names.
 
-  A speech is a paragraph whose first line is a name and a colon; the name is
-  its label and no part of its text.
+  A speech is a paragraph whose first line is a name and a colon. The name is
+  the label of the speech, and not part of its text.
 
   Args:
-    paragraphs: As a source of text split on paragraphs gives them.
-    speakers: How many there are.
-    least: The fewest speeches that a speaker may have.
+    paragraphs: Paragraphs of a text source that is split on paragraphs.
+    speakers: The largest number of speakers.
+    least: The smallest number of speeches of a speaker.
 
   Raises:
-    InputError: If fewer than two speak so often.
+    InputError: If fewer than two speakers have `least` speeches.
   """
   speeches = [(match[1], match[2].strip()) for match in map(
       _HEADING.match, paragraphs) if match and match[2].strip()]
@@ -41,9 +41,10 @@ def read(paragraphs: Iterable[str], speakers: int = 8, least: int = 10
 
 def folds(examples: Sequence[task_lib.Example], count: int = 5
           ) -> list[tuple[list[int], list[int]]]:
-  """Returns pairs of places to train on and to test on, each tested once.
+  """Returns (training indices, test indices) of folds for cross-validation.
 
-  A speaker's speeches are dealt out in turn, so that each fold has its share.
+  Each example is tested once. The speeches of a speaker are distributed evenly
+  over the folds.
   """
   seen, fold = collections.Counter(), []
   for example in examples:

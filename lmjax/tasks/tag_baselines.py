@@ -1,4 +1,4 @@
-"""Baselines of tagging: the most frequent tag, and that of each word."""
+"""Baselines of tagging: the most frequent tag, overall and of each word."""
 import collections
 from collections.abc import Sequence
 import dataclasses
@@ -9,10 +9,10 @@ from lmjax.tasks import sentences as sentences_lib
 
 @dataclasses.dataclass(frozen=True)
 class Majority:
-  """Gives every word the most frequent tag of training.
+  """Tags every word with the most frequent training tag.
 
   Attributes:
-    tag: That tag.
+    tag: The most frequent tag.
   """
   tag: str
   name: ClassVar[str] = 'majority'
@@ -30,7 +30,7 @@ class Majority:
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-  """Gives each word its most frequent tag in training, and unknown words O.
+  """Tags each word with its most frequent training tag, and unknown words O.
 
   Attributes:
     tags: The tag of each word.
@@ -56,5 +56,5 @@ BASELINES = Majority, Memory
 
 
 def _commonest(counts: collections.Counter) -> str:
-  """Returns the most frequent tag; of several, the first by alphabet."""
+  """Returns the most frequent tag; ties go to the alphabetically first."""
   return min(counts, key=lambda tag: (-counts[tag], tag))

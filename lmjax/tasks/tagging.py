@@ -1,4 +1,4 @@
-"""Tagging: a tag for each word of a sentence, which together mark entities."""
+"""Tagging: a tag for each word of a sentence; the tags mark entities."""
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
 from typing import Any, Literal, NamedTuple
@@ -20,12 +20,12 @@ from lmjax.tasks import words as words_lib
 
 
 class Tags(NamedTuple):
-  """What a model says of a sentence.
+  """A model's tags of a sentence.
 
   Attributes:
     names: The tag of each word.
-    log_p_WC: Log-probability of each tag for each word; all of it on O for
-      words that the model did not see.
+    log_p_WC: Log-probability of each tag for each word. A word that the model
+      did not see has tag O with probability 1.
   """
   names: tuple[str, ...]
   log_p_WC: np.ndarray
@@ -35,17 +35,17 @@ class Tags(NamedTuple):
 class Tagging:
   """Tagging of the words of sentences; a `task.Task`.
 
-  The label of a word is on its first subword. Words that were cut off or that
-  have no token are tagged O, and count like all others.
+  The first subword of a word has the word's label. Words that were cut off or
+  have no token are tagged O, and are evaluated like all others.
 
   Attributes:
-    source: Where examples come from: `read() -> Splits`.
+    source: The source of the examples, with `read() -> Splits`.
     features: How sentences become rows.
-    head: What turns the backbone into a tagger.
-    objective: What is minimised.
-    decode: How tags are chosen: the most probable one for each word
-      ('independent'), or the most probable sequence in which each I follows a B
-      or an I of its type ('valid').
+    head: The tagger on top of the backbone.
+    objective: The objective to minimise.
+    decode: How tags are chosen: the most probable tag of each word
+      ('independent'), or the most probable sequence of tags in which each I
+      follows a B or an I of its type ('valid').
   """
   source: tagged.Tagged
   features: rows_lib.Features = rows_lib.Features(prefix=' ')
@@ -78,7 +78,7 @@ class Tagging:
   def rows(self, examples: Sequence[sentences.Sentence],
            splits: task_lib.Splits, tokenizer: tokenizer_lib.Tokenizer
            ) -> words_lib.WordRows:
-    """See `task.Task`; tags that are no labels have weight 0."""
+    """See `task.Task`; tags that are not in `splits.labels` have weight 0."""
     place = {tag: i for i, tag in enumerate(splits.labels)}
     labels = [[place.get(tag) for tag in e.tags or ()] for e in examples]
     return words_lib.build(self.features, examples, labels, tokenizer)
@@ -92,13 +92,14 @@ class Tagging:
     return self.objective.build(model)
 
   def outputs(self, model: token.Token) -> Callable[[Any, Any], Any]:
-    """Returns a function that gives `logits_BTC`."""
+    """Returns a function that returns `logits_BTC`."""
     return lambda params, batch: labels_lib.logits(model, params, batch)
 
   def judge(self, outputs: Sequence[np.ndarray],
             examples: Sequence[sentences.Sentence], rows: words_lib.WordRows,
             splits: task_lib.Splits) -> tagging.Tagging:
-    """Returns scores of entities and words, and the mean nats of a tag."""
+    """Returns scores of entities and words, and the mean loss per tag in nats.
+    """
     place = {tag: i for i, tag in enumerate(splits.labels)}
     predicted, nll, scored = [], [], []
     for example, columns, tags in zip(
@@ -149,7 +150,7 @@ class Tagging:
 
   def examples(self, texts: Sequence[str], where: str,
                label: str | None = None) -> list[sentences.Sentence]:
-    """See `task.Task`; a text and its label are lists of words and tags."""
+    """See `task.Task`; a text is a list of words, its label a list of tags."""
     found = sentences.sentence(texts, where, label)
     return [found if label is None else found.in_bio()]
 
@@ -166,7 +167,7 @@ class Tagging:
 
 def _log_p(logits_TC: np.ndarray, columns: Sequence[int | None], other: int
            ) -> np.ndarray:
-  """Returns `log_p_WC` from the columns of words; `other` is the place of O."""
+  """Returns `log_p_WC` from the columns of words; `other` is the index of O."""
   seen = [i for i, column in enumerate(columns) if column is not None]
   wide_WC = np.full((len(columns), logits_TC.shape[-1]), -np.inf)
   wide_WC[:, other] = 0.0

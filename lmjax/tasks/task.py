@@ -1,4 +1,4 @@
-"""The protocol of a task: what fine-tuning is handed, whatever its kind."""
+"""The protocol of a task, through which fine-tuning uses tasks of any kind."""
 from collections.abc import (
     Callable, Iterable, Iterator, Mapping, Sequence)
 import dataclasses
@@ -22,9 +22,9 @@ class Example(NamedTuple):
 
   Attributes:
     text: The text.
-    label: The name of its class, or a number in digits; None if unknown.
-    where: File and line, or the like, for messages.
-    second: The other text of a pair.
+    label: The name of the class, or a number in digits; None if unknown.
+    where: The place of the example, such as file and line, for messages.
+    second: The other text of a pair, or None.
   """
   text: str
   label: str | None
@@ -38,19 +38,19 @@ class Example(NamedTuple):
 
   @property
   def content(self) -> tuple[str | None, ...]:
-    """All that results depend on."""
+    """The values that results depend on."""
     return (*self.texts, self.label)
 
 
 def example(texts: Sequence[str], where: str, label: str | None = None
             ) -> Example:
-  """Returns the example of a text or of a pair, without whitespace around."""
+  """Returns the example of a text or a pair, with whitespace stripped."""
   first, *second = (text.strip() for text in texts)
   return Example(first, label and label.strip(), where, *second)
 
 
 def shown(example: Example) -> dict[str, str]:
-  """Returns an example as JSON types, without what it lacks."""
+  """Returns an example as JSON types, without fields that are None."""
   named = {'text': example.text, 'second': example.second,
            'label': example.label}
   return {name: value for name, value in named.items() if value is not None}
@@ -58,19 +58,20 @@ def shown(example: Example) -> dict[str, str]:
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-  """The examples of a task; their type is known to the task alone.
+  """The examples of a task, whose type depends on the task.
 
-  An example has `content`, a tuple of all that results depend on.
+  An example has a field `content`, a tuple of the values that results depend
+  on.
 
   Attributes:
-    train: The examples to learn from.
-    valid: The examples that early stopping looks at.
-    test: The examples that are reported on, once.
-    labels: The names of the classes or tags; the place of each is its id.
-    notes: Sentences that a reader of the numbers should know.
-    texts: How many texts an example has: 2 if it is a pair.
-    scale: Mean and standard deviation in training of labels that are numbers.
-    parts: The splits of each task, of tasks that are trained together.
+    train: The training examples.
+    valid: The examples for early stopping.
+    test: The examples for the final results, which are used once.
+    labels: The names of the classes or tags; the index of a name is its id.
+    notes: Sentences for the report that help to interpret the results.
+    texts: Number of texts of an example: 2 if it is a pair.
+    scale: Mean and standard deviation of numeric labels in training.
+    parts: The splits of each task, if tasks are trained together.
   """
   train: Sequence[Any]
   valid: Sequence[Any]
@@ -82,7 +83,7 @@ class Splits:
   parts: tuple['Splits', ...] = ()
 
   def digest(self) -> str:
-    """Returns the SHA-256 of all examples, in their order."""
+    """Returns the SHA-256 of all examples, in order."""
     sha = hashlib.sha256()
     for name in SPLITS:
       for example in getattr(self, name):
@@ -90,9 +91,9 @@ class Splits:
     return sha.hexdigest()
 
   def known(self) -> dict[str, Any]:
-    """Returns what answers to new texts depend on: all but the examples.
+    """Returns the fields that answers to new texts depend on: no examples.
 
-    A run keeps it as JSON, and `of` reads it back.
+    A run saves them as JSON, and `of` reads them back.
     """
     return {field: getattr(self, field) for field in _known_fields()} | {
         'parts': [part.known() for part in self.parts]}
@@ -102,7 +103,7 @@ class Splits:
     """Returns splits without examples; see `known`.
 
     Raises:
-      ValueError: If `known` is not what the method of that name returns.
+      ValueError: If `known` does not have the fields and types of `known()`.
     """
     fields = _known_fields()
     if set(known) != set(fields):
@@ -121,26 +122,25 @@ class Splits:
         for name, value in known.items()})
 
 
-# What the tuples among the known fields hold, as JSON types.
+# The JSON types of the items of tuples in `known`.
 _ITEMS = {'labels': str | int | float, 'scale': int | float, 'parts': dict}
 
 
 def _known_fields() -> dict[str, Any]:
-  """Returns the fields of `Splits` that need no example, with their defaults.
-  """
+  """Returns the fields of `Splits.known`, with their defaults."""
   return {field.name: field.default for field in dataclasses.fields(Splits)
           if field.name not in (*SPLITS, 'notes')}
 
 
 class Batches(Protocol):
   """Training batches, each a function of the step."""
-  fingerprint: Mapping[str, Any]  # What they depend on, by field, as JSON.
+  fingerprint: Mapping[str, Any]  # Values that they depend on, as JSON types.
 
   def __call__(self, step: int) -> Batch:
     """Returns the batch of a step."""
 
   def documents(self, step: int) -> Sequence[Sequence[int]]:
-    """Returns the numbers of the examples in each row of a step's batch."""
+    """Returns the indices of the examples in each row of a step's batch."""
 
 
 class Rows(Protocol):
@@ -150,42 +150,42 @@ class Rows(Protocol):
     """Returns the number of examples."""
 
   def once(self) -> Iterator[tuple[np.ndarray, Batch]]:
-    """Yields (numbers of the examples, batch): each example exactly once."""
+    """Yields (indices of the examples, batch): each example exactly once."""
 
   def batches(self, seed: int) -> Batches:
     """Returns the training batches."""
 
   def describe(self) -> str:
-    """Returns how many there are, how long, and how many were cut."""
+    """Returns a description: number of examples, average length, number cut."""
 
 
 class Result(Protocol):
-  """How well a model does a task on the examples of a split.
+  """The result of a model on the examples of a split.
 
   Attributes:
-    metrics: Estimates by name, the loss among them as 'loss', for the table,
-      for early stopping and for the log.
-    examples: How many examples they are over.
+    metrics: Estimates by name, including 'loss', for the table, for early
+      stopping and for the log.
+    examples: Number of examples.
   """
   metrics: Mapping[str, estimates.Estimate]
   examples: int
 
   def pictures(self) -> Mapping[str, Callable[[str | os.PathLike, str], None]]:
-    """Returns functions `draw(path, title)` by the name of their picture."""
+    """Returns {name of a picture: function `draw(path, title)`}."""
 
   def to_dict(self) -> dict[str, Any]:
     """Returns JSON types."""
 
 
 class Task(Protocol):
-  """What is learned, from which examples, by which head, and how it is judged.
+  """A task: its examples, model, objective and evaluation.
 
-  A task is a frozen dataclass. The recipe calls its methods in the order in
-  which they stand here, and knows nothing else of it.
+  A task is a frozen dataclass. Fine-tuning calls only the methods listed here,
+  in this order.
 
   Attributes:
-    batch_size: Rows a step.
-    longest: Tokens of the longest row.
+    batch_size: Rows per step.
+    longest: Number of tokens of the longest row.
   """
   batch_size: int
   longest: int
@@ -198,17 +198,17 @@ class Task(Protocol):
     """
 
   def texts(self, examples: Sequence[Any]) -> Iterable[str]:
-    """Returns the texts that a new tokenizer learns from."""
+    """Returns the texts that a new tokenizer is trained on."""
 
   def rows(self, examples: Sequence[Any], splits: Splits,
            tokenizer: tokenizer_lib.Tokenizer) -> Rows:
     """Returns examples as rows of tokens; their labels may be unknown."""
 
   def model(self, backbone: Any, splits: Splits) -> nn.Module:
-    """Returns the backbone with the head of the task on it.
+    """Returns the backbone with the head of the task.
 
-    Its field `head` is the name under which the head's parameters are. One that
-    reads pairs has `tells_apart`: whether it knows which text of a pair each
+    The module's field `head` is the name of the head in the parameters. If it
+    reads pairs, it has `tells_apart`: whether it uses which text of a pair each
     token is from.
     """
 
@@ -217,25 +217,25 @@ class Task(Protocol):
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`."""
 
   def outputs(self, model: nn.Module) -> Callable[[Any, Batch], Any]:
-    """Returns `function(params, batch)`, which gives a tree of [B, ...]."""
+    """Returns `function(params, batch)`, which returns a tree of [B, ...]."""
 
   def judge(self, outputs: Sequence[Any], examples: Sequence[Any], rows: Rows,
             splits: Splits) -> Result:
-    """Returns how well outputs, one an example, answer the examples."""
+    """Returns the result of the outputs, one per example."""
 
   def answers(self, outputs: Sequence[Any], examples: Sequence[Any],
               rows: Rows, splits: Splits) -> Iterator[dict[str, Any]]:
-    """Yields each example with its answer as 'predicted', as JSON types."""
+    """Yields each example and its answer, 'predicted', as JSON types."""
 
   def baselines(self, splits: Splits, rows: Rows) -> Mapping[str, Result]:
     """Returns results of simpler models on the test split, by name."""
 
   def examples(self, texts: Sequence[str], where: str,
                label: str | None = None) -> Sequence[Any]:
-    """Returns the examples that a text or a pair of texts makes.
+    """Returns the examples of a text or a pair of texts.
 
     Args:
       texts: The text, or both texts of a pair.
-      where: Its place, for messages.
-      label: Its label as a file holds it; None if it is to be predicted.
+      where: The place of the text, for messages.
+      label: The label in the form of a file; None if it is unknown.
     """

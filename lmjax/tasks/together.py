@@ -19,23 +19,24 @@ from lmjax import tasks as tasks_lib
 from lmjax.tasks import mixing
 from lmjax.tasks import task as task_lib
 
-Kind = Union[tuple(tasks_lib.TASKS.values())]  # None of them is `Together`.
+Kind = Union[tuple(tasks_lib.TASKS.values())]  # This excludes `Together`.
 
 
 @dataclasses.dataclass(frozen=True)
 class Together:
-  """Tasks that are learned in turn by one model; a `task.Task`.
+  """Several tasks that one model learns, a batch at a time; a `task.Task`.
 
-  A batch is of one task. Its loss is the one that this task would minimise
-  alone, and reaches the backbone and the task's own head. How often each task
-  has its turn, `mixing.turns` says. All results go by the tasks' names, such as
-  'valid/0/accuracy'; 'valid/loss' is the mean of the tasks' losses.
+  Each batch is of one task. Its loss is the loss of this task, which trains the
+  backbone and the task's own head. `mixing.turns` computes how often each task
+  has a batch. Results have the tasks' names, such as 'valid/0/accuracy';
+  'valid/loss' is the mean of the tasks' losses.
 
   Attributes:
-    tasks: The tasks, of any other kinds; several may be of one kind.
-    names: What they are called; () calls them by their places, '0', '1', ...
-    temperature: Of the mixture: 1 gives each task turns in proportion to its
-      training examples; the higher it is, the more alike their numbers are.
+    tasks: The tasks, of any other kinds; several may be of the same kind.
+    names: The names of the tasks; () names them '0', '1', ...
+    temperature: Temperature of the mixture. With 1, the number of a task's
+      batches is proportional to its training examples; higher values make the
+      numbers of batches more equal.
   """
   tasks: tuple[Kind, ...]
   names: tuple[str, ...] = ()
@@ -60,12 +61,12 @@ class Together:
 
   @property
   def called(self) -> tuple[str, ...]:
-    """The tasks' names."""
+    """The names of the tasks."""
     return self.names or tuple(map(str, range(len(self.tasks))))
 
   @property
   def batch_size(self) -> int:
-    """The greatest number that divides the rows of every task's batches."""
+    """The greatest common divisor of the tasks' batch sizes."""
     return math.gcd(*(task.batch_size for task in self.tasks))
 
   @property
@@ -110,9 +111,10 @@ class Together:
                  tuple(part.texts for part in splits.parts))
 
   def loss(self, model: 'Heads') -> Callable[..., dict[str, metrics_lib.Mean]]:
-    """Returns the objective of whatever task a batch is of.
+    """Returns the objective, which applies the objective of a batch's task.
 
-    Its means go by the task's name, but for 'loss', which is minimised.
+    The names of its means begin with the task's name, except 'loss', which is
+    minimised.
     """
     objectives = [task.loss(part)
                   for task, part in zip(self.tasks, model.parts)]
@@ -125,7 +127,7 @@ class Together:
     return objective
 
   def outputs(self, model: 'Heads') -> Callable[[Any, Any], Any]:
-    """Returns a function that gives the output of a batch's own task."""
+    """Returns a function that returns the output of a batch's task."""
     functions = [task.outputs(part)
                  for task, part in zip(self.tasks, model.parts)]
 
@@ -136,7 +138,7 @@ class Together:
 
   def judge(self, outputs: Sequence[Any], examples: Sequence['Part'],
             rows: mixing.Rows, splits: task_lib.Splits) -> 'Result':
-    """Returns the result of each task, by its name."""
+    """Returns the results of all tasks, by name."""
     return Result({
         share.name: self.tasks[share.task].judge(
             _picked(outputs, share.places), _chosen(examples, share.places),
@@ -147,7 +149,7 @@ class Together:
   def answers(self, outputs: Sequence[Any], examples: Sequence['Part'],
               rows: mixing.Rows, splits: task_lib.Splits
               ) -> Iterator[dict[str, Any]]:
-    """Yields the answers of the tasks, each with its task's name, in order."""
+    """Yields the answers to the examples, in order, with the task's name."""
     found = {
         share.task: self.tasks[share.task].answers(
             _picked(outputs, share.places), _chosen(examples, share.places),
@@ -158,7 +160,7 @@ class Together:
 
   def baselines(self, splits: task_lib.Splits, rows: mixing.Rows
                 ) -> dict[str, 'Result']:
-    """Returns those of each task, called such as '0/majority'."""
+    """Returns the baselines of each task, with names such as '0/majority'."""
     return {
         f'{share.name}/{title}': Result({share.name: result})
         for share in rows.shares
@@ -167,10 +169,10 @@ class Together:
 
   def examples(self, texts: Sequence[str], where: str,
                label: str | None = None) -> list['Part']:
-    """Returns an example for each task: all of them answer a text.
+    """Returns an example for each task, as all tasks answer every text.
 
     Raises:
-      InputError: If there is a label: nothing says of which task.
+      InputError: If there is a label, since its task is unknown.
     """
     if label is not None:
       raise errors.InputError(
@@ -181,13 +183,13 @@ class Together:
 
 
 class Part(NamedTuple):
-  """An example with the place of its task."""
+  """An example with the index of its task."""
   task: int
   example: Any
 
   @property
   def content(self) -> tuple[Any, ...]:
-    """All that results depend on."""
+    """The values that results depend on."""
     return self.task, *self.example.content
 
 
@@ -196,38 +198,38 @@ class Heads:
   """The models of several tasks, which share the parameters of a backbone.
 
   Attributes:
-    parts: The model of each task. Its head has a name of its own.
-    texts: How many texts an example of each task has.
+    parts: The model of each task; the names of their heads are distinct.
+    texts: The number of texts of an example of each task.
   """
   parts: tuple[nn.Module, ...]
   texts: tuple[int, ...]
 
   @property
   def tells_apart(self) -> bool:
-    """Whether all that read pairs know which text each token is from."""
+    """Whether all models of pairs use which text each token is from."""
     return all(part.tells_apart
                for part, texts in zip(self.parts, self.texts) if texts > 1)
 
   def init(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-    """Returns the variables of all parts; the backbone's are those of each."""
+    """Returns the variables of all parts, which share the backbone's."""
     found = [part.init(*args, **kwargs)['params'] for part in self.parts]
     return {'params': functools.reduce(lambda a, b: a | b, found)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-  """How well tasks are done; a `task.Result`.
+  """The results of several tasks; a `task.Result`.
 
   Attributes:
-    parts: The result of each task, by its name.
-    whole: Whether all tasks are there, so that they have a mean loss.
+    parts: The result of each task, by name.
+    whole: Whether all tasks have a result, so that there is a mean loss.
   """
   parts: Mapping[str, task_lib.Result]
   whole: bool = False
 
   @property
   def examples(self) -> int:
-    """How many examples there are of all tasks."""
+    """The number of examples of all tasks."""
     return sum(result.examples for result in self.parts.values())
 
   @property
@@ -240,7 +242,7 @@ class Result:
         for metric, estimate in metrics.items()}
 
   def pictures(self) -> dict[str, Callable[[str | os.PathLike, str], None]]:
-    """Returns those of all tasks, called such as '0-Confusion'."""
+    """Returns the pictures of all tasks, with names such as '0-Confusion'."""
     return {f'{name}-{title}': functools.partial(_drawn, draw, name)
             for name, result in self.parts.items()
             for title, draw in result.pictures().items()}
@@ -255,7 +257,7 @@ class Result:
 
 
 def _mean(losses: Sequence[estimates.Estimate]) -> estimates.Estimate:
-  """Returns the mean of numbers that were measured on different examples."""
+  """Returns the mean of estimates from different examples."""
   count, value, stderr = len(losses), None, None
   if all(loss.value is not None for loss in losses):
     value = math.fsum(loss.value for loss in losses) / count
@@ -269,7 +271,7 @@ def _drawn(draw, name, path, title):
 
 
 def _by_task(examples: Sequence[Part]) -> dict[int, list[int]]:
-  """Returns where the examples of each task are, by its place."""
+  """Returns {index of a task: indices of its examples}."""
   found = {}
   for number, example in enumerate(examples):
     found.setdefault(example.task, []).append(number)
@@ -281,5 +283,5 @@ def _picked(values: Sequence[Any], places: Iterable[int]) -> list[Any]:
 
 
 def _chosen(examples: Sequence[Part], places: Iterable[int]) -> list[Any]:
-  """Returns the examples at some places, as their task knows them."""
+  """Returns the examples at some indices, without the index of their task."""
   return [part.example for part in _picked(examples, places)]

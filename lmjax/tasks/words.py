@@ -1,4 +1,5 @@
-"""Sentences as rows of subwords, a label on the first subword of each word."""
+"""Turns sentences into rows of subwords; first subwords have the words' labels.
+"""
 from collections.abc import Sequence
 import dataclasses
 
@@ -21,7 +22,7 @@ class WordRows(rows_lib.Rows):
   columns: tuple[tuple[int | None, ...], ...] = ()
 
   def describe(self) -> str:
-    """Returns how many there are, how long, and how many words are lost."""
+    """Returns a description of the rows, with the number of words lost."""
     words = sum(map(len, self.columns))
     lost = sum(columns.count(None) for columns in self.columns)
     if not lost:
@@ -36,18 +37,18 @@ def build(features: rows_lib.Features,
           tokenizer: tokenizer_lib.Tokenizer) -> WordRows:
   """Returns the rows of sentences.
 
-  Each word is tokenized by itself, in the spelling that it has within a text;
-  the first one follows `features.prefix`.
+  Each word is tokenized separately, with the prefix that a word has within a
+  text; the first word has `features.prefix`.
 
   Args:
     features: How sentences become rows.
-    sentences: Their words.
+    sentences: The sentences.
     labels: For each sentence, the label of each word; a word whose label is
       None has weight 0.
-    tokenizer: Text to ids.
+    tokenizer: Maps text to ids.
 
   Raises:
-    InputError: If a row would have no token at all.
+    InputError: If a row would have no tokens.
   """
   encoded = _encoded(features.prefix, sentences, tokenizer)
   rows, columns = [], []
@@ -75,7 +76,8 @@ def build(features: rows_lib.Features,
 
 def _encoded(prefix: str, sentences: Sequence[sentences_lib.Sentence],
              tokenizer: tokenizer_lib.Tokenizer) -> list[list[np.ndarray]]:
-  """Returns the ids of each word of each sentence; equal words share theirs."""
+  """Returns the ids of each word of each sentence; equal words share an array.
+  """
   inside = tokenizer.word_prefix
   first = inside + prefix[1:] if prefix.startswith(' ') else prefix
   spelled = [[(inside if place else first) + word
@@ -91,7 +93,7 @@ def _encoded(prefix: str, sentences: Sequence[sentences_lib.Sentence],
 
 def _columns(words: Sequence[np.ndarray], start: int, end: int
              ) -> tuple[int | None, ...]:
-  """Returns where each word begins between two columns, None if it does not."""
+  """Returns the column of each word's first token before `end`, or None."""
   found, column = [], start
   for ids in words:
     found.append(column if len(ids) and column < end else None)

@@ -1,4 +1,4 @@
-"""What the readers of labelled text share: columns and names of labels."""
+"""Helpers of the readers of labelled text: columns and names of labels."""
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,11 +11,11 @@ def example(row: Mapping[str, Any], text: Sequence[str], second: Sequence[str],
   """Returns the example of a row.
 
   Args:
-    row: The values of its columns, as text.
+    row: The values of the columns, as text.
     text: The columns of the text; several are joined by a space.
-    second: The columns of the other text of a pair; none for a single text.
-    label: The label, by its name; None if it is unknown.
-    where: The place of the row.
+    second: The columns of the other text of a pair; empty for a single text.
+    label: The name of the label; None if it is unknown.
+    where: The place of the row, for messages.
   """
   join = lambda names: ' '.join(row[name] for name in names)
   return task_lib.Example(
@@ -23,10 +23,10 @@ def example(row: Mapping[str, Any], text: Sequence[str], second: Sequence[str],
 
 
 def renamed(rename: Sequence[str]) -> Callable[[str], str]:
-  """Returns a function from a label as it is written to its name.
+  """Returns a function from a label in a file to its name.
 
   Args:
-    rename: Pairs such as '1=positive'; other labels keep their name.
+    rename: Pairs such as '1=positive'; other labels are not renamed.
   """
   names = {}
   for pair in rename:

@@ -1,4 +1,4 @@
-"""Tagged words in columns, a line a word: the files of CoNLL's shared tasks."""
+"""Tagged words in columns, one word per line, as in CoNLL's shared tasks."""
 import collections
 from collections.abc import Iterator
 import dataclasses
@@ -9,21 +9,21 @@ from lmjax.evaluation import entities
 from lmjax.tasks import sentences
 
 _MAX_LINE_BYTES = 1 << 20
-_DOCUMENT = '-DOCSTART-'  # A line that begins so is no word.
+_DOCUMENT = '-DOCSTART-'  # A line with this prefix is not a word.
 
 
 @dataclasses.dataclass(frozen=True)
 class Conll:
-  """Files with a word a line, and a blank line after each sentence.
+  """Files with one word per line, and a blank line after each sentence.
 
-  Columns are separated by a TAB where a line has one, and else by spaces. Lines
-  that begin with -DOCSTART- are left out.
+  Columns are separated by TABs if a line has one, and by spaces otherwise.
+  Lines that begin with -DOCSTART- are ignored.
 
   Attributes:
     paths: Files and globs.
     word: The column with the word, from 0; from the end if negative.
-    tag: The column with its tag, likewise.
-    comments: What begins lines that are left out, such as '#'; '' for none.
+    tag: The column with the tag, from 0; from the end if negative.
+    comments: The prefix of comment lines, such as '#'; '' for no comments.
   """
   paths: tuple[str, ...]
   word: int = 0
@@ -34,7 +34,7 @@ class Conll:
     """Yields the sentences.
 
     Raises:
-      InputError: If a line lacks a column, or its tag is none of an entity.
+      InputError: If a line lacks a column, or its tag is not an entity tag.
     """
     for path in files.expand(self.paths):
       words, tags, first, columns = [], [], 0, None
@@ -65,8 +65,7 @@ class Conll:
 
   def _of(self, values: list[str], where: str, count: int, line: int
           ) -> tuple[str, str]:
-    """Returns word and tag of a line, which has as many columns as the first.
-    """
+    """Returns the word and tag of a line, which should have `count` columns."""
     if len(values) != count:
       raise errors.InputError(
           f'{where}: {len(values)} columns, but line {line} has {count}; '

@@ -17,12 +17,12 @@ class Delimited:
     text: The columns with the text, by name or by number from 0; several are
       joined by a space.
     second: The columns with the other text, if examples are pairs.
-    label: The column with the label; None if there is none, and then rows
-      without any value are examples too.
-    delimiter: What separates columns.
+    label: The column with the label; None if there is none. In this case, rows
+      without any value are also examples.
+    delimiter: The character between columns.
     header: Whether the first row names the columns.
     quoted: Whether `"` quotes values.
-    rename: What labels are called here: ('0=negative', '1=positive').
+    rename: New names of labels: ('0=negative', '1=positive').
   """
   paths: tuple[str, ...]
   text: tuple[str, ...] = ('text',)

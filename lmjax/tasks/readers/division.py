@@ -1,4 +1,4 @@
-"""Examples as three splits that share no text."""
+"""Divides examples into three splits that share no text."""
 import collections
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
@@ -17,7 +17,7 @@ class Divided:
     valid: The validation examples.
     test: The test examples.
     dropped: The training examples that were dropped.
-    notes: Sentences that a reader of the numbers should know.
+    notes: Sentences for the report that help to interpret the results.
   """
   train: Sequence[Any]
   valid: Sequence[Any]
@@ -31,12 +31,13 @@ def divide(given: Mapping[str, Sequence[Any] | None], *, held_out: float,
   """Returns examples by split; see `labelled.Labelled`.
 
   Args:
-    given: The examples of 'train', 'valid' and 'test', with `texts`; for None
-      some of 'train' are held out.
-    held_out: The expected share of training for each split held out. A hash of
-      the texts says where an example goes, so that copies stay together.
-    drop_shared: Whether training examples whose texts are in another split too
-      are dropped; either way they are counted.
+    given: The examples of 'train', 'valid' and 'test', which have a field
+      `texts`. If a split is None, some of 'train' are held out for it.
+    held_out: The expected fraction of 'train' that is held out for each split
+      that is None. A hash of the texts determines the split of an example, so
+      copies stay together.
+    drop_shared: Whether training examples whose texts are also in another split
+      are dropped. A note has their number in both cases.
 
   Raises:
     InputError: If a split is empty.
@@ -70,7 +71,7 @@ def divide(given: Mapping[str, Sequence[Any] | None], *, held_out: float,
 
 
 def label_names(labels: Iterable[str]) -> tuple[str, ...]:
-  """Returns the distinct labels, numbers by value and names by alphabet."""
+  """Returns the distinct labels, sorted: numbers by value, names by letters."""
   found = set(labels)
   if all(label.isdecimal() for label in found):
     return tuple(sorted(found, key=int))

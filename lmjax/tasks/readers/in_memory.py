@@ -1,4 +1,4 @@
-"""Labelled text at hand."""
+"""Labelled text in memory."""
 from collections.abc import Iterator
 import dataclasses
 
@@ -8,15 +8,15 @@ from lmjax.tasks import task as task_lib
 
 @dataclasses.dataclass(frozen=True)
 class InMemory:
-  """Examples at hand, for notebooks and tests.
+  """Examples in memory, for notebooks and tests.
 
   Attributes:
-    pairs: (text, label) each, or (text, second text, label).
+    pairs: Tuples (text, label) or (text, second text, label).
   """
   pairs: tuple[tuple[str, ...], ...]
 
   def examples(self) -> Iterator[task_lib.Example]:
-    """Yields the examples in their order."""
+    """Yields the examples in order."""
     for number, row in enumerate(self.pairs):
       if len(row) not in (2, 3):
         raise errors.InputError(

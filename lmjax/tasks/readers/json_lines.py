@@ -10,14 +10,14 @@ from lmjax.tasks import task as task_lib
 
 @dataclasses.dataclass(frozen=True)
 class JsonLines:
-  """JSON lines: an object a line with the text and its label as fields.
+  """JSON lines: each line is an object with the text and the label as fields.
 
   Attributes:
     paths: Files and globs.
     text: The fields with the text; several are joined by a space.
     second: The fields with the other text, if examples are pairs.
     label: The field with the label; None if there is none.
-    rename: What labels are called here: ('0=negative', '1=positive').
+    rename: New names of labels: ('0=negative', '1=positive').
   """
   paths: tuple[str, ...]
   text: tuple[str, ...] = ('text',)

@@ -1,4 +1,4 @@
-"""Tagged words in JSON lines: a list of words and a list of tags in each."""
+"""Tagged words in JSON lines: each has a list of words and a list of tags."""
 from collections.abc import Iterator
 import dataclasses
 from typing import Any
@@ -17,8 +17,8 @@ class JsonWords:
     paths: Files and globs.
     words: The field with the list of words.
     tags: The field with the list of tags.
-    names: The tags in the order of their numbers, such as ('O', 'B-person'), if
-      the list has numbers; () if it has the tags themselves.
+    names: The tag of each number, such as ('O', 'B-person'), if the list has
+      numbers; () if the list has tags.
   """
   paths: tuple[str, ...]
   words: str = 'tokens'
@@ -26,11 +26,11 @@ class JsonWords:
   names: tuple[str, ...] = ()
 
   def examples(self) -> Iterator[sentences.Sentence]:
-    """Yields the sentences; empty ones are left out.
+    """Yields the sentences, except empty ones.
 
     Raises:
-      InputError: If a field is no list of words or tags, or there are not as
-        many tags as words.
+      InputError: If a field is not a list of words or tags, or the numbers of
+        tags and words differ.
     """
     for path in files.expand(self.paths):
       for where, row in json_lines.rows(path):
@@ -41,7 +41,7 @@ class JsonWords:
           yield sentences.tagged(words, tags, where)
 
   def _named(self, row: dict[str, Any], where: str) -> tuple[str, ...]:
-    """Returns the tags whose numbers are in a row."""
+    """Returns the tags of a row from their numbers."""
     numbers = json_lines.value(row, self.tags, where)
     known = range(len(self.names))
     if not isinstance(numbers, list) or not all(
@@ -53,7 +53,7 @@ class JsonWords:
 
 
 def _strings(row: dict[str, Any], field: str, where: str) -> tuple[str, ...]:
-  """Returns a field that should be a list of text."""
+  """Returns a field that should be a list of words."""
   found = json_lines.value(row, field, where)
   if not isinstance(found, list) or not all(
       isinstance(item, str) and item.strip() for item in found):

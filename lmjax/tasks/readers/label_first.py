@@ -17,13 +17,13 @@ class LabelFirst:
 
   Attributes:
     paths: Files and globs.
-    rename: What labels are called here: ('0=negative', '1=positive').
+    rename: New names of labels: ('0=negative', '1=positive').
   """
   paths: tuple[str, ...]
   rename: tuple[str, ...] = ()
 
   def examples(self) -> Iterator[task_lib.Example]:
-    """Yields the examples, line by line; blank lines are left out."""
+    """Yields the examples, line by line, except blank lines."""
     name_of = columns.renamed(self.rename)
     for path in files.expand(self.paths):
       for number, line in files.lines(

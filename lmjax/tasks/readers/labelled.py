@@ -18,18 +18,19 @@ Reader = (delimited.Delimited | json_lines.JsonLines | label_first.LabelFirst
 
 @dataclasses.dataclass(frozen=True)
 class Labelled:
-  """The three splits of a task, each from a reader of its own.
+  """The three splits of a task, each from its own reader.
 
-  Whitespace around texts and labels is dropped.
+  Whitespace around texts and labels is stripped.
 
   Attributes:
     train: The training examples.
-    test: The test examples; None holds some of `train` out.
-    valid: The examples for early stopping; None holds some of `train` out.
-    held_out: The expected share of `train` for each split held out. A hash of
-      the text says where an example goes, so copies stay together.
+    test: The test examples; None holds out some of `train`.
+    valid: The examples for early stopping; None holds out some of `train`.
+    held_out: The expected fraction of `train` that is held out for each split
+      that is None. A hash of the text determines the split of an example, so
+      copies stay together.
     drop_shared: Whether training examples whose text is also in another split
-      are dropped; either way they are counted.
+      are dropped. A note has their number in both cases.
   """
   train: Reader
   test: Reader | None = None
@@ -42,7 +43,7 @@ class Labelled:
 
     Raises:
       InputError: If a file or split is empty, malformed or lacks a column, or
-        if a label occurs that training does not show.
+        if a label does not occur in training.
     """
     divided = self.divided()
     labels = division.label_names(
@@ -54,7 +55,7 @@ class Labelled:
         len(divided.test[0].texts))
 
   def divided(self) -> division.Divided:
-    """Returns the examples by split, whatever their labels mean."""
+    """Returns the examples by split, without checking their labels."""
     return division.divide(
         {name: reader and _examples(name, reader) for name, reader in (
             ('train', self.train), ('valid', self.valid), ('test', self.test))},
@@ -63,7 +64,7 @@ class Labelled:
 
 def check_labels(split: str, examples: Sequence[task_lib.Example],
                  labels: Sequence[str]) -> None:
-  """Refuses a label that training does not show."""
+  """Raises InputError for a label that does not occur in training."""
   known = set(labels)
   for example in examples:
     if example.label not in known:
@@ -74,7 +75,7 @@ def check_labels(split: str, examples: Sequence[task_lib.Example],
 
 
 def _examples(name: str, reader: Reader) -> list[task_lib.Example]:
-  """Returns the examples of a split, stripped."""
+  """Returns the examples of a split, with texts stripped and checked."""
   found = []
   for example in reader.examples():
     texts = [text.strip() for text in example.texts]

@@ -1,4 +1,4 @@
-"""Texts without labels, one a line."""
+"""Texts without labels, one per line."""
 import collections
 from collections.abc import Iterator
 import dataclasses
@@ -12,11 +12,11 @@ _MAX_LINE_BYTES = 16 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Lines:
-  """Lines of text; a blank one is an example too, of an empty text.
+  """Lines of text; a blank line is an example with an empty text.
 
   Attributes:
     paths: Files and globs.
-    texts: Texts of an example: 1, or 2 that a tab separates.
+    texts: Number of texts per example: 1, or 2 that are separated by a tab.
   """
   paths: tuple[str, ...]
   texts: int = 1
@@ -33,12 +33,12 @@ def example(line: str, texts: int, where: str) -> task_lib.Example:
   """Returns the example of a line.
 
   Args:
-    line: A text, or several that a tab separates.
-    texts: How many.
-    where: Its place, for messages.
+    line: A text, or several texts that are separated by tabs.
+    texts: The expected number of texts.
+    where: The place of the line, for messages.
 
   Raises:
-    InputError: If there are not as many.
+    InputError: If the line has a different number of texts.
   """
   if not line.strip():
     return task_lib.Example('', None, where, *[''] * (texts - 1))

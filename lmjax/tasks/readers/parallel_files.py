@@ -1,4 +1,4 @@
-"""Labelled text in two files: a text a line, and its label a line."""
+"""Labelled text in two files: one text per line, and one label per line."""
 import collections
 from collections.abc import Iterator
 import dataclasses
@@ -18,18 +18,19 @@ class ParallelFiles:
 
   Attributes:
     paths: Files and globs of the texts.
-    labels: Those of the labels, in the same order; line for line.
-    rename: What labels are called here: ('0=negative', '1=positive').
+    labels: Files and globs of the labels, in the order of `paths`; each line
+      is the label of the same line of text.
+    rename: New names of labels: ('0=negative', '1=positive').
   """
   paths: tuple[str, ...]
   labels: tuple[str, ...]
   rename: tuple[str, ...] = ()
 
   def examples(self) -> Iterator[task_lib.Example]:
-    """Yields the examples, line by line; lines blank in both are left out.
+    """Yields the examples, line by line, except lines that are blank in both.
 
     Raises:
-      InputError: If files or lines have no counterpart.
+      InputError: If the numbers of files or of lines differ.
     """
     name_of = columns.renamed(self.rename)
     texts, labels = (files.expand(x) for x in (self.paths, self.labels))

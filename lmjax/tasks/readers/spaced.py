@@ -1,4 +1,4 @@
-"""Tagged words as two texts: words, and tags, with spaces between."""
+"""Tagged words as two texts: words, and tags, separated by spaces."""
 from collections.abc import Iterator
 import dataclasses
 
@@ -11,8 +11,8 @@ class Spaced:
   """Any reader of labelled text whose label is a tag for each word.
 
   Attributes:
-    reader: Its texts are words and its labels tags, with spaces between, or
-      JSON lists of them.
+    reader: The reader; its texts are words and its labels are tags, separated
+      by spaces or in JSON lists.
   """
   reader: labelled.Reader
 
@@ -20,7 +20,8 @@ class Spaced:
     """Yields the sentences.
 
     Raises:
-      InputError: If there are not as many tags as words, or one is no tag.
+      InputError: If the numbers of tags and words differ, or a tag is not an
+        entity tag.
     """
     for example in self.reader.examples():
       yield sentences.sentence(example.texts, example.where, example.label)

@@ -17,18 +17,19 @@ Reader = conll.Conll | json_words.JsonWords | spaced.Spaced
 
 @dataclasses.dataclass(frozen=True)
 class Tagged:
-  """The three splits of a task on tagged words, each from a reader of its own.
+  """The three splits of a task on tagged words, each from its own reader.
 
   Tags may be in IOB1, BIO, IOBES or BILOU; they are converted to BIO.
 
   Attributes:
     train: The training sentences.
-    test: The test sentences; None holds some of `train` out.
-    valid: The sentences for early stopping; None holds some of `train` out.
-    held_out: The expected share of `train` for each split held out. A hash of
-      the words says where a sentence goes, so copies stay together.
+    test: The test sentences; None holds out some of `train`.
+    valid: The sentences for early stopping; None holds out some of `train`.
+    held_out: The expected fraction of `train` that is held out for each split
+      that is None. A hash of the words determines the split of a sentence, so
+      copies stay together.
     drop_shared: Whether training sentences that are also in another split are
-      dropped; either way they are counted.
+      dropped. A note has their number in both cases.
   """
   train: Reader
   test: Reader | None = None
@@ -39,11 +40,11 @@ class Tagged:
   def read(self) -> task_lib.Splits:
     """Returns the splits, with O and the tags of training as labels.
 
-    A note names the tags that are in another split only: they count as missed.
+    A note lists tags that are not in training; they count as missed.
 
     Raises:
-      InputError: If a file or split is empty or malformed, or if training has
-        no entity.
+      InputError: If a file or split is empty or malformed, or training has no
+        entity.
     """
     given = {name: reader and _sentences(name, reader) for name, reader in (
         ('train', self.train), ('valid', self.valid), ('test', self.test))}
@@ -65,7 +66,7 @@ class Tagged:
 
 
 def label_names(examples: Iterable[sentences.Sentence]) -> tuple[str, ...]:
-  """Returns the tags of sentences: O, and then B and I of each type.
+  """Returns the tags of sentences: O, followed by B and I of each type.
 
   Raises:
     InputError: If there is no entity.
@@ -79,7 +80,7 @@ def label_names(examples: Iterable[sentences.Sentence]) -> tuple[str, ...]:
 
 def unseen(split: str, examples: Sequence[sentences.Sentence],
            labels: Sequence[str]) -> list[str]:
-  """Returns a note if a split has tags that are no labels."""
+  """Returns a note if a split has tags that are not in `labels`."""
   counts = collections.Counter(
       tag for sentence in examples for tag in sentence.tags
       if tag not in labels)

@@ -1,4 +1,4 @@
-"""Labelled text of TensorFlow Datasets."""
+"""Labelled text from TensorFlow Datasets (TFDS)."""
 from collections.abc import Iterator
 import dataclasses
 
@@ -10,15 +10,15 @@ from lmjax.tasks import task as task_lib
 
 @dataclasses.dataclass(frozen=True)
 class Tfds:
-  """A split of a TensorFlow data set, such as 'glue/sst2'.
+  """A split of a TFDS data set, such as 'glue/sst2'.
 
   Attributes:
-    name: As TFDS names it.
-    split: A split or a slice of one.
+    name: The name of the data set in TFDS.
+    split: A split or a slice of a split.
     text: The features with the text; several are joined by a space.
     second: The features with the other text, if examples are pairs.
     label: The feature with the label.
-    data_dir: Where prepared data are; TFDS's own default if None.
+    data_dir: The directory of prepared data; None means TFDS's default.
   """
   name: str
   split: str = 'train'
@@ -28,7 +28,7 @@ class Tfds:
   second: tuple[str, ...] = ()
 
   def examples(self) -> Iterator[task_lib.Example]:
-    """Yields the examples in the order of TFDS."""
+    """Yields the examples in TFDS's order."""
     reader = tfds.Tfds(self.name, self.split, self.text[0], self.data_dir)
     names = reader.label_names(self.label)
     fields = (*self.text, *self.second)
