@@ -106,7 +106,7 @@ class EncoderConfig(vocabulary.Sized):
     self.arrangement.check_width(self.width)
     if self.pattern is not None and self.shared_layers:
       raise errors.InputError(
-          'model.pattern makes layers unlike each other, so that they cannot '
+          'model.pattern makes layers differ from each other, so they cannot '
           'be shared: set --config.model.pattern.kind=none or '
           '--config.model.shared_layers=False.')
 

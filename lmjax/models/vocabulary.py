@@ -22,9 +22,9 @@ class Sized:
     if self.vocab_size < tokenizer_size:
       raise errors.InputError(
           f'The tokenizer has {tokenizer_size} ids, but model.vocab_size is '
-          f'{self.vocab_size}: JAX would read ids {self.vocab_size} to '
-          f'{tokenizer_size - 1} as others, and say nothing. Leave it unset, '
-          'or set at least that many.')
+          f'{self.vocab_size}, so ids {self.vocab_size} to '
+          f'{tokenizer_size - 1} would have no embedding. Leave it unset, or '
+          f'set it to at least {tokenizer_size}.')
     return self
 
 

@@ -75,14 +75,15 @@ class Periodic:
           'model.pattern.period should hold at least one layer; got none.')
     if all(layer.block is not None for layer in self.first + self.period):
       raise errors.InputError(
-          'Every layer of model.pattern has a block of its own, so that '
-          'model.block would be used by none: make it the block of one of '
-          'them, and leave out the block there.')
+          'Every layer of model.pattern has its own block, so '
+          'model.block would be used by none: set it to the block of one of '
+          'these layers, and leave out the block of that layer.')
 
   def settled(self, block: block_lib.Config,
               positions: positions_lib.Positions
               ) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
-    """Returns the layers apart and those of a period, see `Layer.settled`."""
+    """Returns the first layers and the layers of a period; see `Layer.settled`.
+    """
     return tuple(tuple(layer.settled(block, positions) for layer in layers)
                  for layers in (self.first, self.period))
 
@@ -128,7 +129,7 @@ class LocalGlobal:
   def settled(self, block: block_lib.Config,
               positions: positions_lib.Positions
               ) -> tuple[tuple[Layer, ...], tuple[Layer, ...]]:
-    """Returns the layers apart and those of a period, see `Layer.settled`.
+    """Returns the first layers and the layers of a period; see `Layer.settled`.
 
     Raises:
       InputError: If the block's mixer is not attention, and has no window.

@@ -14,7 +14,7 @@ class LinearScaling:
   """Divides positions by `factor`.
 
   Attributes:
-    factor: How many times longer the new context is.
+    factor: Length of the new context, divided by the old one's.
 
   References:
     Chen et al., Extending Context Window by Positional Interpolation,
@@ -34,7 +34,7 @@ class NTKScaling:
   """Raises the base so that the lowest frequency is divided by `factor`.
 
   Attributes:
-    factor: How many times longer the new context is.
+    factor: Length of the new context, divided by the old one's.
 
   References:
     bloc97, NTK-Aware Scaled RoPE, 2023; Peng et al., arXiv:2309.00071, eq. 16.
@@ -53,7 +53,7 @@ class YarnScaling:
   """Interpolates slow dimensions, keeps fast ones, and sharpens attention.
 
   Attributes:
-    factor: How many times longer the new context is.
+    factor: Length of the new context, divided by the old one's.
     original_context: The context of pretraining, in tokens.
     fast_turns, slow_turns: A dimension that turns more often than `fast_turns`
       within the original context is kept; one that turns less often than

@@ -67,7 +67,7 @@ class SSMConfig:
   chunk: int = 64
   gated: bool = True
 
-  attends = False  # It reads from left to right, whatever the mask says.
+  attends = False  # It always reads from left to right.
 
   def __post_init__(self):
     for field in ('num_heads', 'convolution', 'chunk'):
@@ -232,7 +232,7 @@ def _chunk(state_BNHJ, piece):
   kept_BNTS = jnp.exp(jnp.where(
       seen_BTS[:, None], log_BNT[..., None] - log_BNT[:, :, None], -jnp.inf))
   kept_BTN = jnp.swapaxes(jnp.exp(log_BNT), 1, 2) * (
-      document_BT == 0)[..., None]  # Of the state before the chunk.
+      document_BT == 0)[..., None]  # The decay of the state before the chunk.
 
   # Each token writes its value minus the value already stored for its key.
   overlap_BNTS = jnp.einsum('BTNH,BSNH->BNTS', k_BTNH, k_BTNH) * kept_BNTS

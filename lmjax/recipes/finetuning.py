@@ -150,14 +150,14 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
   if config.task.longest > found.backbone.context:
     raise errors.InputError(
         f'task.features.lengths end at {config.task.longest} tokens, but the '
-        f'model has a context of {found.backbone.context}; shorten the one or '
-        'train the other with more.')
+        f'model has a context of {found.backbone.context}; shorten the '
+        'lengths, or train a model with a longer context.')
   if config.dropout is not None:
     if not found.backbone.traits.blocks:
       raise errors.InputError(
           f'config.dropout = {config.dropout} sets the rates of a Transformer '
           f'of blocks, which {type(found.backbone).__name__} is not; leave it '
-          'None and set the model\'s own rates in pretraining.')
+          'None, and set the rates of this model in pretraining.')
     backbone = pattern_lib.with_blocks(
         found.backbone, lambda block: dataclasses.replace(
             block, dropout=config.dropout))

@@ -132,12 +132,12 @@ def check_sized(config: Any) -> None:
   if not isinstance(config, experiment.Pretrain) or not isinstance(
       config.objective, lm.Causal):
     raise errors.InputError(
-        'A plan is of pretraining with the objective Causal; got '
+        'A plan needs pretraining with the objective Causal; got '
         f'{type(getattr(config, "objective", config)).__name__}.')
   if config.model.vocab_size is None:
     raise errors.InputError(
-        'A plan reads no text, so that the vocabulary is not known from the '
-        'tokenizer: set --config.model.vocab_size, such as 50257.')
+        'A plan reads no text, so the vocabulary size of the tokenizer is not '
+        'known: set --config.model.vocab_size, such as 50257.')
 
 
 def state_shapes(config: experiment.Pretrain

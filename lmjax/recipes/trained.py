@@ -162,8 +162,8 @@ def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Trained:
   found = load_any(workdir, step)
   if isinstance(found, Counted):
     raise errors.InputError(
-        f'{workdir} is the run of a counted model, which can only be scored: '
-        'by experiments/evaluate.py.')
+        f'{workdir} is the run of a counted model, which can only be scored, '
+        'with experiments/evaluate.py.')
   return found
 
 
@@ -280,11 +280,11 @@ def _alike(run: Trained | Counted, workdir: str) -> Trained | Counted:
   other = load_any(workdir)
   if other.tokenizer.digest != run.tokenizer.digest:
     raise errors.InputError(
-        f'{workdir} reads text by another tokenizer '
+        f'{workdir} has another tokenizer '
         f'({other.tokenizer.describe()}) than the run '
         f'({run.tokenizer.describe()}); mix runs of the same data.')
   if {run.kind, other.kind} != {'exact'}:
     raise errors.InputError(
-        'Probabilities mix where both are exact; the likelihood of the run is '
-        f'{run.kind}, that of {workdir} is {other.kind}.')
+        'Probabilities can be mixed only if both are exact; the likelihood of '
+        f'the run is {run.kind}, and of {workdir} it is {other.kind}.')
   return other

@@ -158,7 +158,7 @@ class Tuned:
     if any(part.texts != wanted for part in self.splits.parts):
       raise errors.InputError(
           'The run was fine-tuned on tasks of single texts together with tasks '
-          'of pairs, so that no input suits all of them. Fine-tune on one of '
+          'of pairs, so no input is suitable for all. Fine-tune on one of '
           'the tasks from this run (--config.init) and predict with that run.')
     if count != wanted:
       raise errors.InputError(
@@ -253,5 +253,6 @@ def _check_params(run: directory.RunDir, model: nn.Module, params: Any) -> None:
     if wanted.get(path) != found.get(path):
       raise errors.InputError(
           f'{path} of {run.checkpoints} has shape {found.get(path)}, but '
-          f'{wanted.get(path)} by {run.backbone.name}, {run.task.name} and '
-          f'{run.config.name} beside it: files of another run are among them.')
+          f'{wanted.get(path)} according to {run.backbone.name}, '
+          f'{run.task.name} and {run.config.name} next to it: some of these '
+          'files are from another run.')

@@ -85,7 +85,7 @@ class Classification:
     for example in examples:
       if example.label not in place:
         raise errors.InputError(
-            f'{example.where}: label {example.label!r} is none of the '
+            f'{example.where}: label {example.label!r} is not one of the '
             f'{len(splits.labels)} classes {list(splits.labels)[:20]}.'
             f'{config.near(example.label, splits.labels)}')
     return self.features.build(

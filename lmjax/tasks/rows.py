@@ -189,7 +189,7 @@ class Rows:
   def batches(self, seed: int) -> 'Batches':
     """Returns the training batches."""
     if not len(self):
-      raise errors.InputError('There is no training example.')
+      raise errors.InputError('There are no training examples.')
     return Batches(self, seed)
 
   def describe(self) -> str:

@@ -57,7 +57,8 @@ def sentence(texts: Sequence[str], where: str, label: str | None = None
         f'{where}: tagging reads single texts; got {len(texts)} texts.')
   words = _listed(texts[0])
   if not words:
-    raise errors.InputError(f'{where}: there is no word to tag; remove it.')
+    raise errors.InputError(
+        f'{where}: there is no word to tag; remove this sentence.')
   if label is None:
     return Sentence(words, None, where)
   return tagged(words, _listed(label), where)

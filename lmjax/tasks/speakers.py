@@ -32,9 +32,9 @@ def read(paragraphs: Iterable[str], speakers: int = 8, least: int = 10
                 if count >= least)
   if len(names) < 2:
     raise errors.InputError(
-        f'To tell speakers apart takes at least 2 with {least} speeches each; '
-        f'got {dict(counts.most_common(3))}. Give a play, a speech a '
-        'paragraph, each under the name of who speaks and a colon.')
+        f'This task needs at least 2 speakers with {least} speeches each; got '
+        f'{dict(counts.most_common(3))}. Give a play with one speech per '
+        "paragraph, whose first line is the speaker's name and a colon.")
   return [task_lib.Example(text, name, f'speech {i}')
           for i, (name, text) in enumerate(speeches) if name in names], names
 

@@ -60,7 +60,7 @@ def load(path: str | pathlib.Path,
       raise ValueError(f'it holds an {header["kind"]}')
     if digest(header['facts'], arrays) != header['digest']:
       raise ValueError('its digest does not match')
-  except Exception as error:  # NumPy raises whatever its parsers raise.
+  except Exception as error:  # NumPy's parsers raise many kinds of errors.
     raise errors.InputError(
         f'{str(path)!r} holds no intact {kind} ({error}); fit it and save it '
         'again.') from None

@@ -46,9 +46,9 @@ def save(model: ngram.Ngram, path: str | pathlib.Path,
   """
   if model.lower != 'shorter' or model.unseen != 1:
     raise errors.InputError(
-        f'An ARPA file holds back-off models; {model.name} is none. Choose '
-        'ModifiedKneserNey, KneserNey, AbsoluteDiscounting, WittenBell or '
-        'Katz.')
+        f'An ARPA file holds back-off models, and {model.name} is not one. '
+        'Choose ModifiedKneserNey, KneserNey, AbsoluteDiscounting, WittenBell '
+        'or Katz.')
   if words is None:
     words = default_words(model.vocab_size, model.bos_id, eos_id)
   _check_words(words, model)
@@ -128,9 +128,9 @@ def _keys(path, order, grams, index, number):
                      for before, _, word in parts], np.int64)
   except KeyError as error:
     raise errors.InputError(
-        f'{str(path)!r} has {order}-grams with {error.args[0]!r}, but that '
-        'itself is neither in the file nor among the words; lmjax reads models '
-        'in which every part of an n-gram is an n-gram.') from None
+        f'{str(path)!r} has {order}-grams with {error.args[0]!r}, which is '
+        'neither an n-gram of the file nor one of the words; lmjax reads '
+        'models in which every part of an n-gram is an n-gram.') from None
 
 
 def _spelled(model):
@@ -166,8 +166,8 @@ def _write(file, model, order, spelled, shown):
 def _check_words(words, model):
   if len(words) != model.vocab_size or len(set(words)) != len(words):
     raise errors.InputError(
-        f'words should be {model.vocab_size} different ones, one an id; got '
-        f'{len(words)}, {len(set(words))} of them different.')
+        f'words should be {model.vocab_size} distinct words, one per id; got '
+        f'{len(words)}, {len(set(words))} of them distinct.')
   wrong = next((w for w in words if not w or w.split() != [w]), None)
   if wrong is not None:
     raise errors.InputError(
@@ -185,7 +185,7 @@ def _sections(path):
     text = pathlib.Path(path).read_text(encoding='utf-8')
   except (OSError, UnicodeDecodeError) as error:
     raise errors.InputError(
-        f'{str(path)!r} is no ARPA file ({error}).') from None
+        f'{str(path)!r} is not an ARPA file ({error}).') from None
   sizes = re.findall(r'^ngram ([0-9]+)\s*=\s*([0-9]{1,18})\s*$', text, re.M)
   heads = re.findall(r'^\\([0-9]+)-grams:\s*$', text, re.M)
   parts = re.split(r'^\\(?:[0-9]+-grams:|end\\)\s*$', text, flags=re.M)[1:]
@@ -216,7 +216,7 @@ def _sections(path):
     if wrong is not None:
       raise errors.InputError(
           f'{str(path)!r} has a {order}-gram whose log10 probability is above '
-          f'0 or no number, or whose back-off is none: '
+          f'0 or not a number, or whose back-off is not a number: '
           f'{" ".join(wrong)!r:.80}.')
     grams = [' '.join(row[1:order + 1]) for row in rows]
     if len(set(grams)) < len(grams):

@@ -186,8 +186,8 @@ def load(path: str | pathlib.Path) -> Hmm:
     is_sound = False
   if not is_sound:
     raise errors.InputError(
-        f'{str(path)!r} holds tables that make no hidden Markov model; fit it '
-        'and save it again.')
+        f'The tables of {str(path)!r} do not form a hidden Markov model; fit '
+        'it and save it again.')
   return Hmm(params, bos_id, history)
 
 

@@ -275,7 +275,7 @@ def load(path: str | pathlib.Path) -> Ngram:
     is_sound = False
   if not is_sound:
     raise errors.InputError(
-        f'{str(path)!r} holds tables that make no n-gram model; fit it and '
+        f'The tables of {str(path)!r} do not form an n-gram model; fit it and '
         'save it again.')
   return model
 

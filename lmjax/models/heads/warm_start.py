@@ -28,12 +28,12 @@ def warm_start(params: Any, pretrained: Any, backbone: Any) -> Any:
     if path not in found:
       raise errors.InputError(
           f'The pretrained run has no parameter {path!r}; it has '
-          f'{", ".join(list(found)[:4])}, ...: give the model it was trained '
-          'with.')
+          f'{", ".join(list(found)[:4])}, ...: use the model that it was '
+          'trained with.')
     if found[path].shape != leaf.shape:
       raise errors.InputError(
           f'{path} has shape {found[path].shape} in the pretrained run, but '
-          f'{leaf.shape} here: give the model and tokenizer it was trained '
+          f'{leaf.shape} here: use the model and tokenizer that it was trained '
           'with.')
     return found[path]
 

@@ -141,9 +141,9 @@ def check(mask: masks.Mask, bias_BNTS: jax.Array | None) -> None:
         'or NoPositions.')
   if mask.extra_BTS is not None:
     raise errors.InputError(
-        'Attention over a divided sequence knows positions, segments, causal '
-        'order and windows, but not `mask.extra_BTS`, as prefix and '
-        'permutation objectives make; train these with the sequence whole.')
+        'Attention over a divided sequence supports positions, segments, '
+        'causal order and windows, but not `mask.extra_BTS`, which prefix and '
+        'permutation objectives use; train these with the sequence whole.')
 
 
 @dataclasses.dataclass(frozen=True)

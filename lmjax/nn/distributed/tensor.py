@@ -201,8 +201,8 @@ def join(params: Any, devices: int | collectives.Axis) -> Any:
 def _groups(axis):
   if axis.groups is None:
     raise errors.InputError(
-        f'How many devices axis {axis.name!r} has is known only on them: give '
-        'their number, or an axis with groups.')
+        f'How many devices axis {axis.name!r} has is known only inside `pmap`: '
+        'give their number, or an axis with groups.')
   return axis.groups
 
 

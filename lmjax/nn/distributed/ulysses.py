@@ -76,7 +76,7 @@ class Ulysses:
       raise errors.InputError(
           f'Ulysses divides heads: {d.N} query and {d.K} key heads do not '
           f'divide over {count} devices; the nearest number that they divide '
-          f'over is {nearest}. Or take `ring.Ring`, which needs no heads.')
+          f'over is {nearest}. Or use `ring.Ring`, which divides no heads.')
     if d.K % count:  # Fewer key heads than devices: devices share key heads.
       k_BSKH, v_BSKH = (
           jnp.repeat(x, count // d.K, axis=2) for x in (k_BSKH, v_BSKH))

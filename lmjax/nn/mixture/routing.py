@@ -71,7 +71,7 @@ def balance_loss(logits_BTE: jax.Array, routes: Routes, real_BT: jax.Array
 
   References:
     Fedus et al., Switch Transformers, arXiv:2101.03961, eq. 4-6, for one
-    choice a token over a batch; DeepSeek-AI, DeepSeek-V3, arXiv:2412.19437,
+    choice per token over a batch; DeepSeek-AI, DeepSeek-V3, arXiv:2412.19437,
     eq. 17-20, for several over a sequence.
   """
   d = shapes.bind(logits_BTE=logits_BTE, choice_BTA=routes.choice_BTA)

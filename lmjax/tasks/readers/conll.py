@@ -69,7 +69,7 @@ class Conll:
     if len(values) != count:
       raise errors.InputError(
           f'{where}: {len(values)} columns, but line {line} has {count}; '
-          'a line is a word, its tag and whatever else, separated by TABs or '
+          'a line is a word, its tag and other columns, separated by TABs or '
           'spaces.')
     found = []
     for field in ('word', 'tag'):

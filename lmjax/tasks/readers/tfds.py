@@ -37,8 +37,8 @@ class Tfds:
       label = row[self.label]
       if names is not None and not 0 <= label < len(names):
         raise errors.InputError(
-            f'{where}: label {label} is none of {names}; this split has no '
-            'labels, so use another one.')
+            f'{where}: label {label} is not one of {names}; this split has no '
+            'labels, so use another split.')
       yield columns.example(
           {field: str(row[field]) for field in fields}, self.text, self.second,
           str(label) if names is None else names[label], where)
