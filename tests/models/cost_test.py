@@ -1,4 +1,4 @@
-"""Costs told before a run agree with what a run has."""
+"""Estimated costs agree with the sizes of real models."""
 import dataclasses
 
 import jax

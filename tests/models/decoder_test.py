@@ -1,4 +1,4 @@
-"""The decoder's contract, whatever its style."""
+"""The properties that every decoder has."""
 import dataclasses
 import functools
 
@@ -214,7 +214,7 @@ def test_impossible_shapes_are_refused(changes, message):
     dataclasses.replace(GPT, **changes)
 
 
-def test_the_vocabulary_is_settled_by_the_tokenizer():
+def test_an_unset_vocabulary_size_becomes_the_tokenizers():
   unset = dataclasses.replace(GPT, vocab_size=None)
   assert unset.with_vocab(300).vocab_size == 300
   assert GPT.with_vocab(VOCAB) == GPT.with_vocab(3) == GPT

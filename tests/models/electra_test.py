@@ -1,4 +1,4 @@
-"""Two encoders on one table: each is what it would be alone."""
+"""Two encoders on one table: each equals a separate encoder."""
 import dataclasses
 
 import jax

@@ -1,4 +1,4 @@
-"""The encoder-decoder's contract, whatever its style."""
+"""The properties that every encoder-decoder has."""
 import dataclasses
 import functools
 

@@ -1,4 +1,4 @@
-"""The encoder's contract, whatever its style."""
+"""The properties that every encoder has."""
 import dataclasses
 import functools
 
@@ -230,13 +230,13 @@ def test_without_a_token_head_the_whole_is_the_hidden_states():
     ('pooled', 'model.pooler is off; set .*kind=Pooler'),
     ('pair_logits', 'model.pooler is off'),
     ('replaced_logits', 'model.replaced is off; set .*kind=ReplacedHead')])
-def test_a_head_that_is_not_there_is_told(method, message):
+def test_a_missing_head_is_refused(method, message):
   model = dataclasses.replace(MODERN, tokens=None).build()
   with pytest.raises(errors.InputError, match=message):
     model.apply({'params': {}}, jnp.zeros((1, 2, 16)), method=method)
 
 
-def test_a_pooler_without_pair_logits_is_told():
+def test_pair_logits_without_their_head_are_refused():
   model = dataclasses.replace(BERT, pooler=encoder.Pooler(pairs=False)).build()
   with pytest.raises(errors.InputError, match='pooler.pairs=True'):
     model.apply({'params': {}}, jnp.zeros((1, 2, 16)), method='pair_logits')
@@ -261,7 +261,7 @@ def test_too_many_tokens_are_refused_with_both_numbers(bert):
     model.apply(variables, np.zeros((1, 33), np.int32))
 
 
-def test_the_vocabulary_is_settled_by_the_tokenizer():
+def test_an_unset_vocabulary_size_becomes_the_tokenizers():
   unset = dataclasses.replace(BERT, vocab_size=None)
   assert unset.with_vocab(300).vocab_size == 300
   assert BERT.with_vocab(VOCAB) == BERT.with_vocab(3) == BERT
@@ -271,7 +271,7 @@ def test_the_vocabulary_is_settled_by_the_tokenizer():
     unset.build()
 
 
-def test_the_first_token_stands_for_its_row():
+def test_the_pooled_vector_depends_on_the_first_state_only():
   params = params_of(BERT)
   x_BTD = np.asarray(jax.random.normal(jax.random.key(0), (2, 3, 16)))
   pooled, logits = (BERT.build().apply({'params': params}, x_BTD, method=name)

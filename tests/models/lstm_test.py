@@ -1,4 +1,4 @@
-"""The recurrent model's contract: documents, padding, decoding, dropout."""
+"""The recurrent model: documents, padding, decoding and dropout."""
 import dataclasses
 
 import jax
@@ -105,7 +105,7 @@ def test_weights_start_uniform_within_their_scale():
     assert 0.0499 < np.abs(leaf).max() <= 0.05
 
 
-def test_a_state_goes_on_until_a_document_begins():
+def test_a_state_continues_until_a_document_begins():
   params, inputs = params_of(ZAREMBA), BATCH['inputs']
   compiled, empty = jax.jit(ZAREMBA.build().apply), ZAREMBA.build().empty_cache
   def logits(inputs, start, cache):

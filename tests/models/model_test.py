@@ -1,4 +1,4 @@
-"""Every family keeps the protocol and can do what its traits say."""
+"""Every family follows the protocol and has the abilities of its traits."""
 import dataclasses
 
 import jax
@@ -106,7 +106,7 @@ def test_hidden_states_logits_and_heads_are_what_the_traits_say(name):
 
 @pytest.mark.parametrize('name', [
     name for name in MODELS if config_of(name).traits.cached])
-def test_a_cached_model_goes_on_where_it_stopped(name):
+def test_a_cached_model_continues_where_it_stopped(name):
   config, model, params = made(name)
   hidden = jax.jit(lambda *args, **given: model.apply(
       params, *args, **given, method='hidden'))

@@ -1,4 +1,4 @@
-"""A decoder with heads is the same decoder, and its heads are blocks."""
+"""A decoder with heads equals the decoder, and each head is a block."""
 import dataclasses
 
 import jax
@@ -64,7 +64,7 @@ def test_a_head_is_a_block_and_a_norm_on_the_trunk(params):
     np.testing.assert_allclose(one, want, atol=1e-5)
 
 
-def test_the_config_speaks_for_its_trunk():
+def test_the_config_has_the_sizes_of_its_trunk():
   unset = multi_token.MultiTokenConfig(
       dataclasses.replace(TRUNK, vocab_size=None), 2)
   assert unset.with_vocab(11) == CONFIG

@@ -1,4 +1,4 @@
-"""Embeddings and heads are the reference's, in every family, in every mixture.
+"""Embeddings and heads equal the reference in every family.
 """
 import dataclasses
 

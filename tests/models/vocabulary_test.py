@@ -1,4 +1,4 @@
-"""A vocabulary is the config's, or else the tokenizer's."""
+"""The vocabulary size is the config's, or the tokenizer's if unset."""
 import dataclasses
 
 import pytest
@@ -14,7 +14,7 @@ class Config(vocabulary.Sized):
   vocab_size: int | None = None
 
 
-def test_the_tokenizer_settles_what_is_open():
+def test_an_unset_size_becomes_the_tokenizers():
   assert Config().with_vocab(7) == Config(vocab_size=7)
   assert Config(vocab_size=9).with_vocab(7) == Config(vocab_size=9)
   with pytest.raises(errors.InputError, match='7 ids.*vocab_size is 5.* ids 5 to 6 '):
@@ -22,7 +22,7 @@ def test_the_tokenizer_settles_what_is_open():
 
 
 @pytest.mark.parametrize('name', MODELS)
-def test_no_model_is_built_without_one(name):
+def test_no_model_is_built_without_a_vocabulary_size(name):
   with pytest.raises(errors.InputError, match='vocab_size is unset'):
     MODELS[name]().build()
   assert MODELS[name]().with_vocab(7).vocab_size == 7

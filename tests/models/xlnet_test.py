@@ -1,4 +1,4 @@
-"""XLNet: what each stream knows, relative positions by hand, and sizes."""
+"""XLNet: what each stream sees, and relative positions by hand."""
 import dataclasses
 
 import jax

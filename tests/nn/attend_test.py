@@ -1,4 +1,4 @@
-"""Every implementation is the plain loops, and the right one is picked."""
+"""Every implementation equals plain loops, and the right one is chosen."""
 import functools
 
 import jax

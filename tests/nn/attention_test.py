@@ -1,4 +1,4 @@
-"""The attention layer by hand, its options, and its cache."""
+"""The attention layer against loops by hand, its options and its cache."""
 import jax
 import jax.numpy as jnp
 import numpy as np

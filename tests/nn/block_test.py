@@ -1,4 +1,4 @@
-"""Blocks by hand."""
+"""Blocks against a computation by hand."""
 import jax
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Caches by hand, and rings against buffers that forget nothing."""
+"""Caches by hand, and rings against caches of all tokens."""
 import dataclasses
 
 import jax

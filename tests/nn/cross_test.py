@@ -1,4 +1,4 @@
-"""Cross-attention by hand, its mask, and the memory kept in a cache."""
+"""Cross-attention by hand, its mask, and its cache of the memory."""
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,7 +55,7 @@ def test_the_layer_by_hand_and_again_from_the_cache(kv_heads, norm):
   jax.tree.map(np.testing.assert_array_equal, kept, cache)
 
 
-def test_padding_is_seen_by_nobody_and_one_text_needs_no_segments():
+def test_no_query_sees_padding_and_one_text_needs_no_segments():
   seen = cross.visible(OWN, jnp.asarray(READ)).dense()
   want = (WRITTEN[:, :, None] == READ[:, None]) & (READ[:, None] > 0)
   np.testing.assert_array_equal(seen, want)

@@ -1,4 +1,4 @@
-"""Products with parameters that are arrays, and with kinds of leaf made here."""
+"""Products with parameters that are arrays, and with new kinds of leaves."""
 import dataclasses
 
 from flax import struct

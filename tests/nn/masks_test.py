@@ -1,4 +1,4 @@
-"""Who may attend to whom, entry by entry."""
+"""Attention masks, entry by entry."""
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_a_cache_compares_positions_not_slots():
   assert mask.dense().astype(int).tolist() == [[[1, 1, 1, 0]], [[0, 1, 1, 0]]]
 
 
-def test_a_further_condition_only_takes_away():
+def test_an_extra_condition_only_hides_keys():
   extra = np.array([[[1, 1, 1], [0, 1, 1], [1, 0, 1]]], bool)
   mask = masks.of_length(3).replace(extra_BTS=extra)
   assert mask.dense().astype(int).tolist() == [

@@ -42,7 +42,7 @@ def test_without_a_pattern_all_layers_are_alike():
     (dict(every=2), [5, None, 5, None, 5, None, 5]),
     (dict(), [5, 5, 5, 5, 5, None, 5]),
     (dict(every=3, global_layer='first'), [None, 5, 5, None, 5, 5, None])])
-def test_one_of_every_so_many_layers_is_global(how, want):
+def test_one_layer_of_each_period_is_global(how, want):
   order = arranged(pattern.LocalGlobal(5, local_positions=LOCAL, **how))
   assert windows(order) == want
   assert [layer.positions for layer in order.layers] == [

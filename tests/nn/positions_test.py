@@ -1,4 +1,4 @@
-"""Each way to tell positions, against its paper."""
+"""Each kind of positions against the formula of its paper."""
 import math
 
 import flax.linen as nn
@@ -35,7 +35,7 @@ class Bias(nn.Module):
     return self.positions.bias(mask, 3)
 
 
-def test_no_positions_leave_everything_alone():
+def test_no_positions_change_nothing():
   none = positions.NoPositions()
   x = jnp.ones((1, 2, 4))
   assert none.embed(x, jnp.zeros((1, 2), jnp.int32), 8, POLICY) is x

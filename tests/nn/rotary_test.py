@@ -1,4 +1,4 @@
-"""Rotations, and each way to stretch them against the published formula."""
+"""Rotations, and each scaling of them against its published formula."""
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -78,7 +78,7 @@ def test_the_gradient_is_finite_where_documents_start(operands):
     assert np.all(np.isfinite(leaf)) and np.any(leaf != 0)
 
 
-def test_what_is_written_fully_can_be_read_again():
+def test_a_fully_written_value_can_be_read():
   eye = jnp.eye(4)[None, :, None]  # Four keys at right angles, one head.
   values = jnp.arange(16.0).reshape(1, 4, 1, 4)
   again = jnp.concatenate([eye, eye[:, ::-1]], axis=1)
@@ -130,7 +130,7 @@ def test_a_decoder_of_it_passes_every_check(made):
 
 
 @pytest.mark.slow
-def test_it_continues_prompts_of_different_lengths_as_if_alone(made):
+def test_prompts_of_different_lengths_do_not_affect_each_other(made):
   model, params = made
   def continued(prompts):
     return sample.generate(

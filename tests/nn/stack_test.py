@@ -76,7 +76,7 @@ def test_the_program_says_what_was_asked_for(scan, remat):
   assert bool(found & {'remat2', 'checkpoint'}) == (remat != 'none')
 
 
-def test_what_waits_on_the_host_changes_no_gradient():
+def test_offloaded_activations_change_no_gradient():
   variables = hot.hot_params(jax.eval_shape(
       stack(scan=True).init, jax.random.key(0), X, None, MASK))
   def gradient(remat):
@@ -108,7 +108,7 @@ def test_shared_layers_are_one_block_applied_again_and_again():
 
 
 @pytest.mark.parametrize('shared', [False, True])
-def test_scanned_layers_drop_each_their_own(shared):
+def test_each_scanned_layer_drops_different_elements(shared):
   module = stack(scan=True, shared=shared)
   params = jax.tree.map(
       lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(
@@ -242,7 +242,7 @@ def test_each_layer_has_the_cache_of_its_kind():
   assert stacked[1].k_BKSH.shape == (2, 2, 2, 3, 4)  # A window of three.
 
 
-def test_stages_of_periods_compute_and_drop_what_a_scan_does():
+def test_stages_of_periods_equal_a_scan_with_dropout():
   own = block.PostNorm(
       attention.AttentionConfig(2, window=2), MLP, dropout=0.3)
   config = dataclasses.replace(
@@ -266,11 +266,11 @@ def test_stages_of_periods_compute_and_drop_what_a_scan_does():
       jax.jit(divided)(params), jax.jit(run)(params), atol=1e-5)
 
 
-def test_layers_apart_and_left_over_have_no_stages():
+def test_layers_outside_complete_periods_allow_no_stages():
   assert SCANNED.traits.stages == HYBRID.traits.stages == 0
 
 
-def test_fewer_layers_than_a_period_are_all_apart():
+def test_fewer_layers_than_a_period_are_not_scanned():
   short = dataclasses.replace(SCANNED, num_layers=2)
   names = {name for name in cost.shapes(short) if name.startswith('layer')}
   assert names == {'layer_0', 'layer_1'}

@@ -1,4 +1,4 @@
-"""What passes at named places: however a model is laid out, and free if off."""
+"""Values at named places in every layout of a model, without cost if unused."""
 import dataclasses
 
 import flax.linen as nn
@@ -38,7 +38,7 @@ def same(got, want):
       a, b, rtol=1e-5, atol=1e-5), got, want)
 
 
-def test_every_place_is_what_it_is_called(looped):
+def test_every_place_has_the_value_of_its_name(looped):
   (logits, _), values = looped
   first, last = values['layer_0'], values['layer_1']
   assert set(first) == {'input', 'after_mixer', 'after_mlp', 'mixer'}
@@ -102,7 +102,7 @@ def test_layers_on_different_devices_give_the_same_values(
 
 @pytest.mark.parametrize('config, params', [
     (LOOPED, PARAMS), (SCANNED, STACKED)], ids=['looped', 'scanned'])
-def test_a_program_that_nobody_reads_has_no_trace_of_it(
+def test_taps_that_are_not_read_leave_the_program_unchanged(
     config, params, monkeypatch):
   def program():
     model = config.build()
@@ -115,7 +115,7 @@ def test_a_program_that_nobody_reads_has_no_trace_of_it(
 
 @pytest.mark.parametrize('scan', [False, pytest.param(
     True, marks=pytest.mark.slow)])
-def test_a_value_of_another_run_is_written_where_it_is_wanted(scan, looped):
+def test_a_patch_replaces_values_where_its_mask_is_true(scan, looped):
   """The last token's stream in layer 1 decides its prediction alone."""
   other = taps.capture(LOOPED.build(), ['input'])(PARAMS, IDS[::-1])
   model = (SCANNED if scan else LOOPED).build()

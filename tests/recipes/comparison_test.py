@@ -1,4 +1,4 @@
-"""A comparison gives each pair its compute, its likelihood and its probe."""
+"""A comparison: compute budgets, likelihoods and probes."""
 import dataclasses
 import json
 import types
@@ -37,7 +37,7 @@ def test_twice_the_time_is_worth_twice_the_steps(tmp_path, monkeypatch):
   assert steps == 45  # Three took two seconds.
 
 
-def test_what_was_timed_is_kept_for_a_run_that_goes_on(tmp_path, monkeypatch):
+def test_the_measured_steps_are_kept_for_a_continued_run(tmp_path, monkeypatch):
   timed = []
   monkeypatch.setattr(comparison, 'steps_within', lambda config, path, seconds:
                       timed.append(seconds) or 50)

@@ -1,4 +1,4 @@
-"""What fine-tuning starts from and what of it trains."""
+"""The initial and the trainable parameters of fine-tuning."""
 import dataclasses
 
 from lmjax.core import errors

@@ -1,4 +1,4 @@
-"""One function reads back any run."""
+"""One function loads runs of any kind."""
 import pytest
 
 from lmjax.core import config as config_lib

@@ -1,4 +1,4 @@
-"""Inputs in every format become JSON lines, or one sentence."""
+"""Inputs in every format give JSON lines, or an error of one sentence."""
 import gzip
 import io
 import json
@@ -106,12 +106,13 @@ def test_texts_at_hand_are_lines():
     ('a.csv', 'text\n', 1, {}, 'no row below its header'),
     ('a.txt', 'a\n', 1, {'format': 'cvs'}, "'cvs'; choose from"),
 ])
-def test_what_cannot_be_read_is_told(tmp_path, name, raw, texts, options, told):
+def test_what_cannot_be_read_is_refused(
+    tmp_path, name, raw, texts, options, told):
   with pytest.raises(errors.InputError, match=told):
     read(name, raw, tmp_path, texts, **options)
 
 
-def test_nothing_to_read_is_told():
+def test_nothing_to_read_is_refused():
   for neither_or_both in {}, {'path': 'a.txt', 'texts': ('a',)}:
     with pytest.raises(errors.InputError, match='either --input or --texts'):
       predicting.Inputs(**neither_or_both).examples(1)
@@ -164,7 +165,7 @@ def test_standard_input_and_pipes_are_read(tmp_path, monkeypatch, capsys):
   assert found == ['Grüße', 'abc']
 
 
-def test_an_empty_pipe_is_told(monkeypatch):
+def test_an_empty_pipe_is_refused(monkeypatch):
   monkeypatch.setattr('sys.stdin', io.TextIOWrapper(io.BytesIO()))
   with pytest.raises(errors.InputError, match='- holds no text'):
     predicting.predict(Lengths(), predicting.Inputs('-'))

@@ -1,4 +1,4 @@
-"""The parts of a run fit together however they are asked for."""
+"""The parts of a run fit together."""
 import dataclasses
 
 import jax

@@ -1,4 +1,4 @@
-"""A prompt is laid out as rows were in training, and drawn from as it stands."""
+"""A prompt has the layout of training rows."""
 import dataclasses
 import types
 
@@ -85,7 +85,7 @@ def test_what_a_decoder_sees_both_ways(corrupted, text, ids, both_ways, end):
   assert laid(corrupted, text, model, lm.Causal()) == (ids, None, 0, end)
 
 
-def test_what_is_simply_continued():
+def test_decoders_continue_the_text():
   for corrupted in (None, middle.FillInTheMiddle()):
     assert laid(corrupted, 'a', decoder.DecoderConfig(), lm.Causal()) == (
         [BOS, A], None, 0, None)

@@ -1,4 +1,4 @@
-"""A step of a run, run again: the same batch, the same numbers to the bit."""
+"""A replayed step has the same batch and the same metrics, bit for bit."""
 import dataclasses
 import io
 import re
@@ -130,7 +130,7 @@ def test_a_row_is_that_of_its_good_steps():
   assert replay._compared('a', 'b') == 'different'
 
 
-def test_a_damaged_checkpoint_is_told_and_passed_over(made, tmp_path):
+def test_a_damaged_checkpoint_is_reported_and_skipped(made, tmp_path):
   workdir = shutil.copytree(made[0], tmp_path / 'run')
   for path in (workdir / 'checkpoints/4').rglob('*'):
     if path.is_file() and path.stat().st_size > 100:
@@ -142,7 +142,7 @@ def test_a_damaged_checkpoint_is_told_and_passed_over(made, tmp_path):
   assert start == state.step == 2 and 'damaged' in file.getvalue()
 
 
-def test_what_has_not_happened_is_refused(made, tmp_path):
+def test_a_step_that_was_not_reached_is_refused(made, tmp_path):
   workdir, _ = made
   for step in 0, 7:
     with pytest.raises(errors.InputError, match=f'no step {step}.* 1 to 6'):

@@ -1,4 +1,4 @@
-"""What a run shows is measured on all held-out text, with the right model."""
+"""The results of a run are from all held-out text and the right model."""
 import dataclasses
 import json
 

@@ -1,4 +1,4 @@
-"""Targets are shown as text, coloured by whether they count."""
+"""Targets are shown as text; the colour shows whether they count."""
 import numpy as np
 
 from lmjax.data.tokenizers import symbols

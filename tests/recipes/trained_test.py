@@ -1,4 +1,4 @@
-"""A run directory is read back whole, or refused."""
+"""A run directory is loaded completely, or refused."""
 import dataclasses
 import re
 
@@ -163,7 +163,7 @@ def test_a_part_of_the_text_is_mixed_where_a_part_is_scored(alike):
   assert alone.tokens == mixed.tokens < 60
 
 
-def test_windows_are_those_of_the_run_where_nobody_says(alike):
+def test_windows_have_the_runs_length_by_default(alike):
   scoring = scoring_lib.Scoring(batch_size=4)
   batches = {}
   for name, change in (('transformer', {}), ('ngram', {}), (
@@ -187,7 +187,7 @@ def test_runs_of_other_tokenizers_do_not_mix(tmp_path):
     _mixed(one, other)
 
 
-def test_what_cannot_be_mixed_is_told(alike, tmp_path):
+def test_what_cannot_be_mixed_is_refused(alike, tmp_path):
   prefixed = _run(tmp_path / 'conditional', DATA, decoders.gpt2(
       8, 1, 2, vocab_size=None, context=8), objective=mlm.MaskedLM()).path
   with pytest.raises(errors.InputError, match='run is exact, .* is pseudo'):

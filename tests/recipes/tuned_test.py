@@ -1,4 +1,4 @@
-"""A fine-tuned run is read back whole and answers, or is refused."""
+"""A fine-tuned run is loaded completely and answers, or is refused."""
 import dataclasses
 import itertools
 import json

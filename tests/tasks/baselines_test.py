@@ -1,4 +1,4 @@
-"""Baselines by hand: counts, smoothing and the words never seen."""
+"""Baselines by hand: counts, smoothing and unseen words."""
 import numpy as np
 import pytest
 

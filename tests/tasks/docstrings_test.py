@@ -1,4 +1,4 @@
-"""Docstrings by package: real, once each, and no module in two splits."""
+"""Docstrings by package: no docstring twice, no module in two splits."""
 import collections
 
 import pytest

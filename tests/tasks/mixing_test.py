@@ -1,4 +1,4 @@
-"""Batches of several tasks: whose turn it is, and every example its time."""
+"""Batches of several tasks: the order of tasks, and every example once."""
 import collections
 
 import numpy as np

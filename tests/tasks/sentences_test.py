@@ -1,4 +1,4 @@
-"""Sentences: what they are for splits, and how text becomes one."""
+"""Sentences: their content, and how a text becomes a sentence."""
 import pytest
 
 from lmjax.core import errors

@@ -1,4 +1,4 @@
-"""Tagging: what words are judged by, answers, and a run from end to end."""
+"""Tagging: evaluation, answers, and a run from end to end."""
 import dataclasses
 import json
 

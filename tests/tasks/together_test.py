@@ -1,4 +1,4 @@
-"""Tasks trained together: each one's examples, head, loss and results."""
+"""Tasks trained together: examples, head, loss and results of each."""
 import dataclasses
 
 import jax

@@ -1,4 +1,4 @@
-"""Words as subwords: where labels are, and which words are lost."""
+"""Words as subwords: the places of labels, and lost words."""
 import numpy as np
 import pytest
 
@@ -37,7 +37,7 @@ def test_the_label_is_on_the_first_subword_of_each_word():
   assert batch['weights'].dtype == np.float32
 
 
-def test_words_that_are_cut_have_no_column_and_are_told():
+def test_words_that_are_cut_have_no_column_and_are_reported():
   rows = built(['abcd efgh ijkl', 'a b'], lengths=(12,))
   # BOS, 10 bytes, EOS: the second word fits, the third does not.
   assert rows.columns == ((1, 6, None), (1, 3))

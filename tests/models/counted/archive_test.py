@@ -1,4 +1,4 @@
-"""Files of tables: there and back, and every kind of damage."""
+"""Files of tables: saving, loading, and every kind of damage."""
 import numpy as np
 import pytest
 
@@ -36,7 +36,7 @@ def test_digest_sees_every_difference(facts, arrays):
   assert archive.digest(facts, arrays) != archive.digest(_FACTS, _ARRAYS)
 
 
-def test_another_table_is_told(tmp_path):
+def test_another_table_is_refused(tmp_path):
   path = _save(tmp_path / 'x.npz')
   with np.load(path, allow_pickle=False) as file:
     arrays = dict(file)
@@ -49,7 +49,7 @@ def test_another_table_is_told(tmp_path):
     archive.load(path, 'n-gram model')
 
 
-def test_what_is_no_such_file_is_told(tmp_path):
+def test_a_file_that_is_no_archive_is_refused(tmp_path):
   with pytest.raises(errors.InputError, match='no intact n-gram model'):
     archive.load(tmp_path / 'absent', 'n-gram model')
   path = _save(tmp_path / 'x.npz')

@@ -1,4 +1,4 @@
-"""ARPA files: there and back, read by KenLM, and what is refused."""
+"""ARPA files: saving, loading, KenLM, and files that are refused."""
 import numpy as np
 import pytest
 
@@ -79,7 +79,7 @@ def test_a_file_by_hand(tmp_path):
     ('<s> a', 'c a', "2-grams with 'c'"),
     ('-0.25\tb', '-0.25\ta', 'given twice'),
 ])
-def test_damaged_files_are_told(tmp_path, old, new, told):
+def test_damaged_files_are_refused(tmp_path, old, new, told):
   path = tmp_path / 'bad.arpa'
   text = ('\\data\\\nngram 1=3\nngram 2=1\n\n\\1-grams:\n-99\t<s>\t-0.5\n'
           '-0.25\tb\n-0.75\ta\n\n\\2-grams:\n-1.5\t<s> a\n\n\\end\\\n')
@@ -94,13 +94,13 @@ def test_damaged_files_are_told(tmp_path, old, new, told):
     ([arpa.BOS] + ['a b', *map(str, range(10))], "no whitespace; got 'a b'"),
     (list(map(str, range(_VOCAB))), "BOS .id 0. should be '<s>'"),
 ])
-def test_words_that_would_mislead_are_told(tmp_path, words, told):
+def test_ambiguous_words_are_refused(tmp_path, words, told):
   with pytest.raises(errors.InputError, match=told):
     arpa.save(_fit(), tmp_path / 'model.arpa', words)
 
 
 @pytest.mark.parametrize('smoothing', [
     ngram_smoothing.AddK(), ngram_smoothing.StupidBackoff()])
-def test_what_is_no_backoff_model_is_refused(tmp_path, smoothing):
+def test_a_model_without_backoff_is_refused(tmp_path, smoothing):
   with pytest.raises(errors.InputError, match='holds back-off models'):
     arpa.save(_fit(smoothing), tmp_path / 'model.arpa')

@@ -134,13 +134,13 @@ def test_a_document_in_stretches_counts_every_token():
 @pytest.mark.parametrize('kwargs, told', [
     ({'num_states': 0}, 'num_states should be at least 1'),
     ({'steps': 0}, 'steps'), ({'floor': 1.0}, 'less than 1; got 1.0')])
-def test_impossible_config_is_told(kwargs, told):
+def test_impossible_config_is_refused(kwargs, told):
   with pytest.raises(errors.InputError, match=told):
     hmm.HmmConfig(**kwargs)
 
 
 @pytest.mark.parametrize('documents, told', [
     ([[]], 'at least one token'), ([[0, 5]], 'from 0 to 4; got 5')])
-def test_impossible_documents_are_told(documents, told):
+def test_impossible_documents_are_refused(documents, told):
   with pytest.raises(errors.InputError, match=told):
     hmm.HmmConfig().fit(documents, _VOCAB, _BOS)

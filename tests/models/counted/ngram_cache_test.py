@@ -61,6 +61,6 @@ def test_an_ngram_with_a_cache_is_the_interpolation():
 @pytest.mark.parametrize('kwargs, told', [
     ({'weight': 0.0}, 'above 0 and below 1'), ({'weight': 1.0}, 'below 1'),
     ({'size': 0}, 'at least 1')])
-def test_impossible_cache_is_told(kwargs, told):
+def test_impossible_cache_is_refused(kwargs, told):
   with pytest.raises(errors.InputError, match=told):
     ngram_cache.CacheConfig(**kwargs)

@@ -43,7 +43,7 @@ def test_suffixes_drop_the_first_token():
     assert level.initial.tolist() == [g[0] == _BOS for g in longer]
 
 
-def test_without_bos_one_is_imagined():
+def test_documents_without_bos_get_an_implicit_one():
   counts = ngram_counts.count([d[1:] for d in _DOCUMENTS], 3, _VOCAB, None)
   imagined = [(_VOCAB, *d[1:]) for d in _DOCUMENTS if d[1:]]
   assert _as_tuples(counts, [level.counts for level in counts.levels]
@@ -61,14 +61,14 @@ def test_without_bos_one_is_imagined():
     ({'documents': [(2, 3)]}, 'should begin with BOS'),
     ({'documents': [(1, 2, 1)]}, 'hold it once'),
 ])
-def test_what_cannot_be_counted_is_told(kwargs, told):
+def test_what_cannot_be_counted_is_refused(kwargs, told):
   with pytest.raises(errors.InputError, match=told):
     ngram_counts.count(**{'documents': _DOCUMENTS, 'order': 2,
                           'vocab_size': _VOCAB, 'bos_id': _BOS} | kwargs)
 
 
 @pytest.mark.parametrize('wrong', [np.nan, -1.0, np.inf])
-def test_impossible_counts_are_told(wrong):
+def test_impossible_counts_are_refused(wrong):
   level = ngram_counts.count(_DOCUMENTS, 1, _VOCAB, _BOS).levels[0]
   values = level.counts.astype(float)
   values[3] = wrong

@@ -53,6 +53,6 @@ def test_degenerate_discounts():
   assert found.tolist() == [0.5, 1.0, 1.0]
 
 
-def test_impossible_k_is_told():
+def test_impossible_k_is_refused():
   with pytest.raises(errors.InputError, match='Katz.k should be at least 1'):
     ngram_katz.Katz(0)

@@ -110,6 +110,6 @@ def test_one_shared_count_makes_all_orders():
     (lambda: ngram_smoothing.ModifiedKneserNey((2.0, 2.0, 2.0)), 'at most 1'),
     (lambda: ngram_smoothing.StupidBackoff(0.0), 'above 0 and at most 1'),
 ])
-def test_impossible_smoothing_is_told(build, told):
+def test_impossible_smoothing_is_refused(build, told):
   with pytest.raises(errors.InputError, match=told):
     build()

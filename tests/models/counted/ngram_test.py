@@ -1,4 +1,4 @@
-"""Batches against single contexts; files; and what is refused."""
+"""Batches against single contexts, files, and inputs that are refused."""
 import numpy as np
 import pytest
 
@@ -135,7 +135,7 @@ def test_config_survives_flags():
     assert config.freeze(ngram.NgramConfig, config.to_dict(start)) == start
 
 
-def test_what_cannot_be_scored_is_told():
+def test_what_cannot_be_scored_is_refused():
   with pytest.raises(errors.InputError, match='order should be from 1'):
     ngram.NgramConfig(0)
   with pytest.raises(errors.InputError, match='from 0 to 11; got 12'):

@@ -1,4 +1,4 @@
-"""Word vectors: counts and losses by loops, and what they converge to."""
+"""Word vectors: counts and losses by loops, and their optimum."""
 import dataclasses
 
 import jax.numpy as jnp
@@ -132,7 +132,7 @@ def test_vectors_become_an_embedding():
   np.testing.assert_allclose(raw['embed']['embedding'][:4], vectors, rtol=1e-6)
 
 
-def test_bad_input_is_told_with_the_fix():
+def test_bad_input_is_refused_with_the_fix():
   params = {'embed': {'embedding': jnp.ones((5, 3))}}
   with pytest.raises(errors.InputError, match='4 x 2, but .* is 5 x 3; train'):
     word_vectors.into(params, np.ones((4, 2)))

@@ -1,4 +1,4 @@
-"""A pair is read as two texts, each as it would be alone."""
+"""A pair is read as two texts, each independent of the other."""
 import functools
 
 import jax

@@ -1,4 +1,4 @@
-"""A classifier is its backbone, a pooling and a head; padding is nothing."""
+"""A classifier equals backbone, pooling and head; padding has no effect."""
 import dataclasses
 import functools
 

@@ -1,4 +1,4 @@
-"""A tagger is its backbone and a head on each token; padding is nothing."""
+"""A tagger equals backbone and head on each token; padding has no effect."""
 import functools
 
 import jax

@@ -1,4 +1,4 @@
-"""Pretrained parameters inside those of a model with a head."""
+"""Pretrained parameters are copied into a model with a head."""
 import dataclasses
 
 import jax

@@ -129,5 +129,5 @@ def test_logits_are_those_of_the_reference(name):
         window=7, every=3, local_positions=positions.Rotary(theta=50.5)))),
     ('gemma3', dict(positions=positions.Rotary(theta=900_000.0))),
 ])
-def test_parity_would_see_the_smallest_mistake(name, changes):
+def test_parity_detects_a_small_change(name, changes):
   assert relative_error(name, **changes) > 2e-4

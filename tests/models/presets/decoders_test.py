@@ -150,7 +150,7 @@ def test_logits_are_those_of_plain_loops(name):
     ('bloom', dict(positions=positions.NoPositions())),
     ('smollm3', dict(pattern=None)),
 ])
-def test_plain_loops_would_see_the_smallest_mistake(name, changes):
+def test_plain_loops_detect_a_small_change(name, changes):
   assert plain_error(name, **changes) > 2e-4
 
 
@@ -208,6 +208,6 @@ def test_logits_are_those_of_an_independent_implementation(name, config):
     ('llama', LLAMA, 'block.mlp.activation', 'gelu'),
     ('llama', LLAMA, 'block.mlp.gated', False),
 ])
-def test_parity_would_see_the_smallest_mistake(name, config, path, value):
+def test_parity_detects_a_small_change(name, config, path, value):
   mutated = replace(config, path, value)
   assert relative_error(config, name, mutated) > 2e-4

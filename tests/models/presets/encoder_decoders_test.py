@@ -126,5 +126,5 @@ def replace(config, path, value):
     ('t5_1_1', 'positions', positions.Relative(8, 16)),
     ('t5_1_1', 'block.mixer.softcap', 50.0),
 ])
-def test_parity_would_see_the_smallest_mistake(name, path, value):
+def test_parity_detects_a_small_change(name, path, value):
   assert relative_error(name, replace(SMALL[name], path, value)) > 2e-4

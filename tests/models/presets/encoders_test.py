@@ -181,6 +181,6 @@ def replace(config, path, value):
     ('modern', 'pattern.window', 7),
     ('modern', 'pattern.every', 2),
 ])
-def test_parity_would_see_the_smallest_mistake(name, path, value):
+def test_parity_detects_a_small_change(name, path, value):
   mutated = replace(STYLES[name], path, value)
   assert max(relative_errors(name, mutated)) > 2e-4

@@ -89,5 +89,5 @@ def test_logits_are_those_of_the_reference(name):
     ('neox', dict(final_norm=layers.LayerNorm(epsilon=1e-3))),
     ('gptj', dict(positions=positions.Rotary(fraction=0.25))),
 ])
-def test_parity_would_see_the_smallest_mistake(name, changes):
+def test_parity_detects_a_small_change(name, changes):
   assert relative_error(name, **changes) > 2e-4

@@ -1,4 +1,4 @@
-"""Groups, grids, and the pair that keeps gradients from being multiplied."""
+"""Groups, grids, and the gradients of `fan_out` and `fan_in`."""
 import functools
 
 import jax

@@ -1,4 +1,4 @@
-"""Attention on a mesh is attention on one device, for every way to divide it."""
+"""Attention on a mesh equals attention on one device, however it is divided."""
 import functools
 import re
 

@@ -1,4 +1,4 @@
-"""Ring attention is plain attention, for 1 / n of the memory."""
+"""Ring attention equals plain attention, with 1 / n of the memory."""
 import collections
 import functools
 
@@ -227,7 +227,7 @@ def visits(monkeypatch, zigzag, **options):
   return [seen[i] for i in range(8)]
 
 
-def test_blocks_that_nobody_may_see_are_skipped(monkeypatch):
+def test_blocks_that_no_query_sees_are_skipped(monkeypatch):
   # Of four pairs of halves: own ones 3, earlier devices' all 4, later's none.
   assert visits(monkeypatch, False) == [3 + 4 * i for i in range(8)]
 
@@ -251,7 +251,7 @@ def compiled(function, count, length, **options):
                       sequence.split(batch, count)).compile()
 
 
-def test_only_neighbours_talk():
+def test_only_neighbouring_devices_exchange_data():
   program = compiled(gradient(ring.Ring()), 4, 64).as_text()
   # Forward keys, values and positions travel; backward the same, and the
   # gradients of keys and values, which are also sent home once.
@@ -324,7 +324,7 @@ def test_the_backward_pass_drops_what_the_forward_pass_dropped():
 @pytest.mark.parametrize('mask, options, message', [
     ({}, dict(bias_BNTS=jnp.zeros((1, N, 4, 4))), 'choose Rotary'),
     (dict(extra_BTS=jnp.ones((1, 4, 4), bool)), {}, 'extra_BTS')])
-def test_what_a_block_cannot_know_is_refused(mask, options, message):
+def test_biases_and_extra_conditions_are_refused(mask, options, message):
   q = jnp.zeros((1, 4, N, H))
   with pytest.raises(errors.InputError, match=message):
     ring.Ring()(q, q, q, masks.of_length(4).replace(**mask), **options)

@@ -1,4 +1,4 @@
-"""Dividing rows over devices: nothing lost, and fair shares when zigzag."""
+"""Dividing rows over devices: no token is lost, and a zigzag shares evenly."""
 import functools
 
 import jax

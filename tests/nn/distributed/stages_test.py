@@ -1,4 +1,4 @@
-"""A pipeline of stages computes what the layers do one after another."""
+"""A pipeline of stages equals the layers applied one after another."""
 import functools
 
 import jax

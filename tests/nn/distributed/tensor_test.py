@@ -1,4 +1,4 @@
-"""Heads divided over devices are the undivided layer, gradients included."""
+"""Heads divided over devices equal the undivided layer, and so do gradients."""
 import dataclasses
 import functools
 

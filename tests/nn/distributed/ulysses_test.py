@@ -1,4 +1,4 @@
-"""Ulysses attention is plain attention."""
+"""Ulysses attention equals plain attention."""
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -120,7 +120,7 @@ def test_heads_that_do_not_divide_are_refused(kv_heads, count, nearest):
              axis_name='sequence', devices=jax.devices()[:count])(q, k)
 
 
-def test_what_a_device_cannot_know_is_refused():
+def test_biases_and_extra_conditions_are_refused():
   q = jnp.zeros((2, 1, 2, N, H))
   with pytest.raises(errors.InputError, match='choose Rotary'):
     jax.pmap(lambda q: ulysses.Ulysses(attend.best)(

@@ -1,4 +1,4 @@
-"""A mixture is a loop over its experts, wherever and however it runs."""
+"""A mixture equals a loop over its experts, on any devices."""
 import dataclasses
 import functools
 
@@ -131,7 +131,7 @@ def test_capacity_is_for_training_alone():
   assert not np.any(other['metrics']['dropped'][0])
 
 
-def test_padding_goes_nowhere():
+def test_padding_goes_to_no_expert():
   config = VARIANTS['capacity']
   params = params_of(config)
   noisy = np.where(SEGMENTS[..., None] > 0, X, 100.0)

@@ -1,4 +1,4 @@
-"""A product by groups is a loop over the groups, forward and backward."""
+"""A grouped product equals a loop over the groups, forward and backward."""
 import jax
 import jax.numpy as jnp
 import numpy as np

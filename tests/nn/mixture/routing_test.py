@@ -1,4 +1,4 @@
-"""Tokens reach the experts they chose, in order, and losses are the papers'."""
+"""Tokens reach their experts in order, and losses equal the papers'."""
 import functools
 
 import jax

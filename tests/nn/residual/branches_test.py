@@ -1,4 +1,4 @@
-"""What all blocks ask of their branches."""
+"""Properties of the branches that all blocks rely on."""
 import pytest
 
 from lmjax.core import errors

@@ -1,4 +1,4 @@
-"""Branches side by side, against the formula in plain loops."""
+"""Parallel branches against the formula in plain loops."""
 import jax
 import numpy as np
 import pytest

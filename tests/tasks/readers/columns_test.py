@@ -1,4 +1,4 @@
-"""Columns as texts, and labels by other names."""
+"""Columns as texts, and renamed labels."""
 import pytest
 
 from lmjax.core import errors

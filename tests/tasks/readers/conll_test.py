@@ -1,4 +1,4 @@
-"""Columns of tagged words: what is a sentence, and what is refused."""
+"""Columns of tagged words: sentences, and lines that are refused."""
 import gzip
 
 import pytest

@@ -1,4 +1,4 @@
-"""Examples at hand."""
+"""Examples in memory."""
 import pytest
 
 from lmjax.core import errors

@@ -1,4 +1,4 @@
-"""Texts without labels, one a line."""
+"""Texts without labels, one per line."""
 import pytest
 
 from lmjax.core import errors
@@ -24,6 +24,6 @@ def test_a_tab_separates_a_pair(tmp_path):
       ('a', 'b', None, True), ('', '', None, True)]
 
 
-def test_a_line_of_too_few_texts_is_told():
+def test_a_line_of_too_few_texts_is_refused():
   with pytest.raises(errors.InputError, match="f:7 should hold 2 .* got 1: 'a"):
     lines.example('a b', 2, 'f:7')

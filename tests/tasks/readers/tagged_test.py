@@ -1,4 +1,4 @@
-"""Splits of tagged words: BIO for all, tags of training, and what is told."""
+"""Splits of tagged words: BIO tags, labels from training, and notes."""
 import pytest
 
 from lmjax.core import errors
@@ -23,7 +23,7 @@ def test_labels_are_o_and_the_tags_of_training_by_type():
   assert splits.texts == 1 and len(splits.digest()) == 64
 
 
-def test_other_schemes_become_bio_and_are_told():
+def test_other_schemes_become_bio_and_are_refused():
   splits = tagged.Tagged(
       reader(('a b c', 'B-per E-per S-loc')), reader(('a b', 'I-per I-per')),
       reader(A)).read()
@@ -32,7 +32,7 @@ def test_other_schemes_become_bio_and_are_told():
   assert splits.notes == ('3 tags were not in BIO and were rewritten.',)
 
 
-def test_tags_that_training_never_shows_are_told():
+def test_tags_that_training_never_shows_are_refused():
   splits = tagged.Tagged(
       reader(('a b', 'O B-per')), reader(('x y z', 'B-new I-new B-per')),
       reader(A)).read()
