@@ -65,7 +65,7 @@ class PreNormBlock(nn.Module):
   attend: Callable[..., jax.Array] = attend_lib.best
 
   @nn.compact
-  def __call__(self, x_BTD, cache, mask, bias_BNTS, index, train):
+  def __call__(self, x_BTD, cache, mask, bias_BNTS, slots_B, train):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config
     drop = layers.Dropout(config.dropout, deterministic=not train)
@@ -74,7 +74,7 @@ class PreNormBlock(nn.Module):
     h_BTD = config.norm.build('mixer_norm')(x_BTD)
     h_BTD, cache = config.mixer.build(
         self.policy, self.positions, self.attend, 'mixer')(
-            h_BTD, mask, bias_BNTS, cache, index, train)
+            h_BTD, mask, bias_BNTS, cache, slots_B, train)
     x_BTD = taps.tap(self, 'after_mixer', x_BTD + drop(h_BTD))
 
     h_BTD = config.norm.build('mlp_norm')(x_BTD)
@@ -87,7 +87,7 @@ class PostNormBlock(PreNormBlock):
   """The same two branches, with the norms on the residual stream."""
 
   @nn.compact
-  def __call__(self, x_BTD, cache, mask, bias_BNTS, index, train):
+  def __call__(self, x_BTD, cache, mask, bias_BNTS, slots_B, train):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config
     drop = layers.Dropout(config.dropout, deterministic=not train)
@@ -95,7 +95,7 @@ class PostNormBlock(PreNormBlock):
 
     h_BTD, cache = config.mixer.build(
         self.policy, self.positions, self.attend, 'mixer')(
-            x_BTD, mask, bias_BNTS, cache, index, train)
+            x_BTD, mask, bias_BNTS, cache, slots_B, train)
     x_BTD = config.norm.build('mixer_norm')(x_BTD + drop(h_BTD))
     x_BTD = taps.tap(self, 'after_mixer', x_BTD)
 

@@ -74,14 +74,14 @@ class PreNormDecoderBlock(nn.Module):
   attend: Callable[..., jax.Array] = attend_lib.best
 
   @nn.compact
-  def __call__(self, x_BTD, cache, sight, bias_BNTS, index, train):
+  def __call__(self, x_BTD, cache, sight, bias_BNTS, slots_B, train):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config.block
     drop = layers.Dropout(config.dropout, deterministic=not train)
     x_BTD = taps.tap(self, 'input', placement.tokens(x_BTD))
 
     h_BTD = config.norm.build('mixer_norm')(x_BTD)
-    h_BTD, kept = self.mixed(h_BTD, cache, sight, bias_BNTS, index, train)
+    h_BTD, kept = self.mixed(h_BTD, cache, sight, bias_BNTS, slots_B, train)
     x_BTD = taps.tap(self, 'after_mixer', x_BTD + drop(h_BTD))
 
     h_BTD = config.norm.build('cross_norm')(x_BTD)
@@ -94,12 +94,12 @@ class PreNormDecoderBlock(nn.Module):
     cache = None if cache is None else Cache(kept, memory)
     return taps.tap(self, 'after_mlp', x_BTD + drop(h_BTD)), cache
 
-  def mixed(self, x_BTD, cache, sight, bias_BNTS, index, train):
+  def mixed(self, x_BTD, cache, sight, bias_BNTS, slots_B, train):
     """Returns the output of the mixer and its cache."""
     mixer = self.config.block.mixer.build(
         self.policy, self.positions, self.attend, 'mixer')
     cache = None if cache is None else cache.mixer
-    return mixer(x_BTD, sight.own, bias_BNTS, cache, index, train)
+    return mixer(x_BTD, sight.own, bias_BNTS, cache, slots_B, train)
 
   def crossed(self, x_BTD, cache, sight, train):
     """Returns the output of cross-attention, and the memory's keys and values.
@@ -118,13 +118,13 @@ class PostNormDecoderBlock(PreNormDecoderBlock):
   """
 
   @nn.compact
-  def __call__(self, x_BTD, cache, sight, bias_BNTS, index, train):
+  def __call__(self, x_BTD, cache, sight, bias_BNTS, slots_B, train):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config.block
     drop = layers.Dropout(config.dropout, deterministic=not train)
     x_BTD = taps.tap(self, 'input', placement.tokens(x_BTD))
 
-    h_BTD, kept = self.mixed(x_BTD, cache, sight, bias_BNTS, index, train)
+    h_BTD, kept = self.mixed(x_BTD, cache, sight, bias_BNTS, slots_B, train)
     x_BTD = config.norm.build('mixer_norm')(x_BTD + drop(h_BTD))
     x_BTD = taps.tap(self, 'after_mixer', x_BTD)
 

@@ -45,7 +45,7 @@ class Stack(nn.Module):
   shared: bool = False  # Needs layers that are all alike.
 
   @nn.compact
-  def __call__(self, x_BTD, cache, mask, bias_BNTS=None, index=None,
+  def __call__(self, x_BTD, cache, mask, bias_BNTS=None, slots_B=None,
                train=False):
     """Returns the residual stream and the blocks' caches.
 
@@ -55,7 +55,7 @@ class Stack(nn.Module):
       mask: Which keys each token may see.
       bias_BNTS: Added to the attention logits of all layers that have the
         model's own positions.
-      index: The cache slot of each row's first of the T tokens.
+      slots_B: The cache slot of each row's first of the T tokens.
       train: Whether dropout is on.
     """
     arrangement, caches = self.arrangement, []
@@ -65,7 +65,7 @@ class Stack(nn.Module):
       if layer is None and self._divided():
         x_BTD, after = self._pipelined(x_BTD, (mask, bias), train), None
       else:
-        x_BTD, after = module(x_BTD, before, mask, bias, index, train)
+        x_BTD, after = module(x_BTD, before, mask, bias, slots_B, train)
       caches.append(after)
     return x_BTD, None if cache is None else tuple(caches)
 
@@ -155,7 +155,7 @@ class Period(nn.Module):
   remat: str = 'none'
 
   @nn.compact
-  def __call__(self, x_BTD, cache, mask, bias_BNTS, index, train):
+  def __call__(self, x_BTD, cache, mask, bias_BNTS, slots_B, train):
     """Returns the residual stream, `x_BTD`, and the layers' caches."""
     layers = self.arrangement.period
     caches = []
@@ -167,7 +167,7 @@ class Period(nn.Module):
         nn.share_scope(self, block)
       x_BTD, after = block(
           x_BTD, None if cache is None else cache[place], mask,
-          self.arrangement.bias(layer, bias_BNTS), index, train)
+          self.arrangement.bias(layer, bias_BNTS), slots_B, train)
       caches.append(after)
     return x_BTD, None if cache is None else tuple(caches)
 

@@ -65,7 +65,7 @@ class BranchNormBlock(nn.Module):
   attend: Callable[..., jax.Array] = attend_lib.best
 
   @nn.compact
-  def __call__(self, x_BTD, cache, mask, bias_BNTS, index, train):
+  def __call__(self, x_BTD, cache, mask, bias_BNTS, slots_B, train):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config
     drop = layers.Dropout(config.dropout, deterministic=not train)
@@ -74,7 +74,7 @@ class BranchNormBlock(nn.Module):
     h_BTD = _normed(config.before, x_BTD, 'mixer_norm')
     h_BTD, cache = config.mixer.build(
         self.policy, self.positions, self.attend, 'mixer')(
-            h_BTD, mask, bias_BNTS, cache, index, train)
+            h_BTD, mask, bias_BNTS, cache, slots_B, train)
     h_BTD = _normed(config.after, h_BTD, 'mixer_out_norm')
     x_BTD += config.multiplier * drop(h_BTD)
     x_BTD = taps.tap(self, 'after_mixer', x_BTD)

@@ -56,7 +56,7 @@ class ParallelBlock(nn.Module):
   attend: Callable[..., jax.Array] = attend_lib.best
 
   @nn.compact
-  def __call__(self, x_BTD, cache, mask, bias_BNTS, index, train):
+  def __call__(self, x_BTD, cache, mask, bias_BNTS, slots_B, train):
     """Returns the residual stream, `x_BTD`, and the cache with T more keys."""
     config = self.config
     drop = layers.Dropout(config.dropout, deterministic=not train)
@@ -65,7 +65,7 @@ class ParallelBlock(nn.Module):
     h_BTD = config.norm.build('mixer_norm')(x_BTD)
     mixed_BTD, cache = config.mixer.build(
         self.policy, self.positions, self.attend, 'mixer')(
-            h_BTD, mask, bias_BNTS, cache, index, train)
+            h_BTD, mask, bias_BNTS, cache, slots_B, train)
     if config.mlp_norm is not None:
       h_BTD = config.mlp_norm.build('mlp_norm')(x_BTD)
     h_BTD = config.mlp.build(self.policy, 'mlp')(
