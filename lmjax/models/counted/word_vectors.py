@@ -205,9 +205,6 @@ class GloVe:
 Config = SkipGram | CBOW | GloVe
 
 
-Config = SkipGram | CBOW | GloVe
-
-
 def into(params: Any, vectors_VD: np.ndarray, path: str = 'embed/embedding',
          std: float | None = 0.02) -> Any:
   """Returns the parameters with word vectors as a model's embedding.
