@@ -251,8 +251,11 @@ def _check_params(run: directory.RunDir, model: nn.Module, params: Any) -> None:
                    for tree in (wanted, params))
   for path in sorted(wanted.keys() | found.keys()):
     if wanted.get(path) != found.get(path):
+      has, should = (
+          f'has shape {shapes[path]}' if path in shapes else 'is missing'
+          for shapes in (found, wanted))
       raise errors.InputError(
-          f'{path} of {run.checkpoints} has shape {found.get(path)}, but '
-          f'{wanted.get(path)} according to {run.backbone.name}, '
+          f'{path} {has} in {run.checkpoints}, but {should} according to '
+          f'{run.backbone.name}, '
           f'{run.task.name} and {run.config.name} next to it: some of these '
           'files are from another run.')

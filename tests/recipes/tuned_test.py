@@ -163,7 +163,7 @@ def test_a_run_of_an_older_lmjax_is_told_how_to_get_what_it_lacks(
     ('task.json', {'labels': ['no', 'yes', 'perhaps']}, 'damaged: it should'),
     ('task.json', SPLITS.known() | {'labels': 'no'}, 'damaged: labels'),
     ('task.json', SPLITS.known() | {'labels': ['no', 'yes']},
-     r'classes/bias of .* has shape \(3,\), but \(2,\) by'),
+     r'classes/bias has shape \(3,\) .*, but has shape \(2,\) according'),
     ('task.json', [], 'not an object'),
     ('backbone.json', {'kind': 'Decoder'}, "'DecoderConfig'")])
 def test_files_that_do_not_fit_the_parameters_are_refused(
@@ -179,5 +179,6 @@ def test_parameters_that_are_missing_are_named(tmp_path):
       CONFIG, model=dataclasses.replace(CONFIG.model, num_layers=2)))
   backbone = CONFIG.model.with_vocab(258)
   tuned.save(run, backbone, SPLITS)
-  with pytest.raises(errors.InputError, match='layer_1/.* but None by'):
+  with pytest.raises(errors.InputError,
+                     match='layer_1/.* has shape .* but is missing'):
     tuned.load(run.path)

@@ -23,7 +23,7 @@ def built(examples, labels=('a', 'b'), **options):
 
 
 def test_a_label_that_is_no_class_is_refused_with_its_place():
-  with pytest.raises(errors.InputError, match="f:3: label 'pos' is none of "
+  with pytest.raises(errors.InputError, match="f:3: label 'pos' is not one of "
                      r"the 2 classes \['neg', 'poss'\]. Did you mean 'poss'"):
     built([task.Example('x', 'pos', 'f:3')], ('neg', 'poss'))
 

@@ -44,5 +44,5 @@ def test_each_speech_is_tested_once_and_every_fold_has_its_share():
 
 
 def test_what_is_no_play_is_refused():
-  with pytest.raises(errors.InputError, match='at least 2 with 10 speeches'):
+  with pytest.raises(errors.InputError, match='at least 2 speakers with 10 speeches'):
     speakers.read(PLAY[:13])

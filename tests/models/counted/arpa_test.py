@@ -90,7 +90,7 @@ def test_damaged_files_are_refused(tmp_path, old, new, told):
 
 
 @pytest.mark.parametrize('words, told', [
-    (['a'] * _VOCAB, '1 of them different'),
+    (['a'] * _VOCAB, '1 of them distinct'),
     ([arpa.BOS] + ['a b', *map(str, range(10))], "no whitespace; got 'a b'"),
     (list(map(str, range(_VOCAB))), "BOS .id 0. should be '<s>'"),
 ])

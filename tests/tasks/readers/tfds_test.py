@@ -52,7 +52,7 @@ def test_tfds_labels_are_called_by_name(prepared):
 
 
 @pytest.mark.parametrize('options, message', [
-    ({'split': 'test'}, r'reviews \(test\), row 0: label -1 is none of'),
+    ({'split': 'test'}, r'reviews \(test\), row 0: label -1 is not one of'),
     ({'label': 'labels'}, "no field 'labels'.*Did you mean 'label'"),
     ({'text': ('sentences',)}, "no field 'sentences'"),
 ])
