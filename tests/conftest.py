@@ -18,6 +18,9 @@ if jaxlib.version.__version_info__[:2] == (0, 10):
   os.environ['XLA_FLAGS'] = ' '.join([
       '--xla_cpu_use_fusion_emitters=false',
       '--xla_cpu_parallel_codegen_split_count=1',
+      # Eight devices share few cores: where other work takes these, one of them
+      # may come to a collective after the 40 s at which XLA aborts.
+      '--xla_cpu_collective_call_terminate_timeout_seconds=600',
       os.environ.get('XLA_FLAGS', '')])
 
 _LARGEST_CACHE = 2**30  # Bytes.

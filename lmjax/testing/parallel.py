@@ -134,7 +134,9 @@ def _trained(objective, params, batches, optimizer, steps, strategy, parts):
   rows = []
   for i in range(steps):
     state, metrics = update(state, strategy.shard(batches(i)))
-    rows.append(metrics['loss'])
+    # On host devices that share few threads, collectives of one step could
+    # otherwise wait for those of the next.
+    rows.append(jax.block_until_ready(metrics['loss']))
   means = strategy.fetch(rows)
   return (jax.device_get(strategy.gather(state).params),
           [float(mean.total / mean.weight) for mean in means])
