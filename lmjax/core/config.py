@@ -165,11 +165,17 @@ def build(variant: type[T], fields: dict[str, Any], path: str) -> T:
   hint, flag = hints(variant)[missing[0]], f'--{path}.{missing[0]}'
   if tuple_of(hint) and kinds(item_hints(tuple_of(hint), 1)[0]):
     hint, flag = item_hints(tuple_of(hint), 1)[0], f'{flag}.0'
-  if named := kinds(hint):
-    raise errors.InputError(
-        f'{asks}{flag}.kind={next(iter(named))}, or another of '
-        f'{sorted(named)}.')
-  raise errors.InputError(f'{asks}{flag}=...')
+  named = kinds(hint)
+  if len(named) == 1:  # Nothing to choose: ask for what that kind lacks.
+    build(next(iter(named.values())), {}, flag.removeprefix('--'))
+  raise errors.InputError(
+      asks + (f'{choosing(flag, named)}.' if named else f'{flag}=...'))
+
+
+def choosing(flag: str, named: dict[str, type]) -> str:
+  """Returns the flag that chooses a kind of a part, and the other choices."""
+  others = f', or another of {sorted(named)}' if len(named) > 1 else ''
+  return f'{flag}.kind={next(iter(named))}{others}'
 
 
 def near(name: str, choices: Any) -> str:

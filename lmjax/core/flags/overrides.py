@@ -26,8 +26,9 @@ def override(config: T, changes: Mapping[str, Any], cls: Any = None, *,
   """Returns a config with some of its fields changed.
 
   `a.kind` chooses the dataclass of the part `a`, with its own defaults. Values
-  of the previous part are kept only if it has that kind already. `a.0.b` is a
-  field of the first item of a tuple; the index after the last item appends one.
+  of the previous part are kept only if it has that kind already. A part without
+  a value that can be of one kind only is of that kind. `a.0.b` is a field of
+  the first item of a tuple; the index after the last item appends one.
 
   Args:
     config: A tree of frozen dataclasses.
@@ -112,7 +113,11 @@ class _Edit:
     if config_lib.tuple_of(hint) and (
         isinstance(old, tuple) or not config_lib.kinds(hint)):
       return self.items(old, config_lib.tuple_of(hint), below, path)
-    if config_lib.kinds(hint):
+    named = config_lib.kinds(hint)
+    if len(named) == 1 and old is dataclasses.MISSING:  # No choice to make.
+      return self.chosen(old, hint, {'kind': {_WHOLE: next(iter(named))}}
+                         | below, path)
+    if named:
       self.refuse_unchosen(old, hint, path)
     raise self.unknown(self.name(path), path, below)
 
@@ -175,10 +180,9 @@ class _Edit:
     """Raises InputError: the part is none or has no kind yet."""
     named, name = config_lib.kinds(hint), self.name(path)
     state = 'is none' if old is None else 'has no kind yet'
-    others = f', or another of {sorted(named)}' if len(named) > 1 else ''
     raise errors.InputError(
         f'{name} {state}, so its fields cannot be set; choose its kind too: '
-        f'--{name}.kind={next(iter(named))}{others}.')
+        f'{config_lib.choosing(f"--{name}", named)}.')
 
   def unknown(self, owner, path, change, known=()):
     """Returns the error for the first path in `change`, below `path`."""

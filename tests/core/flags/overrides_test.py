@@ -145,6 +145,30 @@ def test_fields_are_checked_together_not_one_after_another():
   assert overrides.override(start, changes).model == Model(6, 6)
 
 
+def test_a_part_of_a_single_kind_need_not_be_chosen():
+  @dataclasses.dataclass(frozen=True)
+  class Source:
+    train: Text
+    test: Text | None = None
+
+  @dataclasses.dataclass(frozen=True)
+  class Task:
+    source: Source | None = None
+    parts: tuple[Adam, ...] = ()
+
+  told = []
+  assert overrides.override(
+      Task(), {'source.kind': 'Source', 'source.train.paths': 'a',
+               'parts.0.rate': '0.5'}, tell=told.append
+  ) == Task(Source(Text(('a',))), (Adam(rate=0.5),))
+  with pytest.raises(errors.InputError, match=(
+      r'config.source.train \(Text\) needs a value for paths: '
+      r'--config.source.train.paths=\.\.\.')):
+    overrides.override(Task(), {'source.kind': 'Source'})
+  with pytest.raises(errors.InputError, match='config.source is none'):
+    overrides.override(Task(), {'source.train.paths': 'a'})
+
+
 @pytest.mark.parametrize('changes, message', [
     ({'optimizer.kind': 'Adan'}, r"config.optimizer.kind is 'Adan'.*'Adam'\?"),
     ({'optimizer.kind': 'none'}, r"config.optimizer.kind is 'none'; choose"),
