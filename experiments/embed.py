@@ -17,7 +17,7 @@ from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.core import terminal
 from lmjax.data.text import texts as texts_lib
-from lmjax.evaluation import correlations
+from lmjax.evaluation.downstream import correlations
 from lmjax.evaluation import embeddings
 from lmjax.evaluation import report
 from lmjax.interop import runs

@@ -9,7 +9,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
-from lmjax.evaluation import regression
+from lmjax.evaluation.downstream import regression
 from lmjax.models.heads import paired
 from lmjax.models.heads import pooled
 from lmjax.objectives import numbers as numbers_lib

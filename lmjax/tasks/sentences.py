@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from lmjax.core import errors
 from lmjax.core import strict_json
-from lmjax.evaluation import entities
+from lmjax.evaluation.downstream import entities
 
 
 class Sentence(NamedTuple):

@@ -7,8 +7,8 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
-from lmjax.evaluation import entities
-from lmjax.evaluation import tagging
+from lmjax.evaluation.downstream import entities
+from lmjax.evaluation.downstream import tagging
 from lmjax.models.heads import token
 from lmjax.objectives import labels as labels_lib
 from lmjax.tasks.readers import tagged

@@ -5,7 +5,7 @@ import dataclasses
 
 from lmjax.core import errors
 from lmjax.data.text import files
-from lmjax.evaluation import entities
+from lmjax.evaluation.downstream import entities
 from lmjax.tasks import sentences
 
 _MAX_LINE_BYTES = 1 << 20

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 import dataclasses
 
 from lmjax.core import errors
-from lmjax.evaluation import entities
+from lmjax.evaluation.downstream import entities
 from lmjax.tasks.readers import conll
 from lmjax.tasks.readers import division
 from lmjax.tasks.readers import json_words

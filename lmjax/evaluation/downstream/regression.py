@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lmjax.core import errors
-from lmjax.evaluation import correlations
+from lmjax.evaluation.downstream import correlations
 from lmjax.evaluation import estimates
 
 _NAMES = 'labels', 'predictions'

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from lmjax.core import errors
-from lmjax.evaluation import classification
-from lmjax.evaluation import entities
+from lmjax.evaluation.downstream import classification
+from lmjax.evaluation.downstream import entities
 from lmjax.evaluation import estimates
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.evaluation import tagging
+from lmjax.evaluation.downstream import tagging
 
 NAMES = ('O', 'B-loc', 'I-loc', 'B-per', 'I-per')
 TRUE = [

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.evaluation import correlations
+from lmjax.evaluation.downstream import correlations
 from lmjax.evaluation import estimates
 
 RNG = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.evaluation import classification
+from lmjax.evaluation.downstream import classification
 
 _LABELS = [0, 0, 0, 0, 1, 1, 2, 2]
 _PREDICTIONS = [0, 0, 1, 2, 1, 0, 2, 2]

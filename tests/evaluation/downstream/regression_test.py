@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.evaluation import regression
+from lmjax.evaluation.downstream import regression
 
 LABELS, PREDICTIONS = [1.0, 2.0, 4.0, 5.0], [1.5, 1.0, 4.0, 7.0]
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.evaluation import entities
+from lmjax.evaluation.downstream import entities
 
 
 @pytest.mark.parametrize('tags, expected', [
