@@ -82,7 +82,7 @@ def plot(path: str | os.PathLike, result: Regression,
   from matplotlib import figure  # pylint: disable=g-import-not-at-top
   fig = figure.Figure((6, 6), layout='constrained')
   axes = fig.add_subplot()
-  shade = float(np.clip(60 / result.examples**0.5, 5, 60)) / 100
+  shade = float(np.clip(10 / result.examples**0.5, 0.1, 0.6))
   axes.scatter(result.labels_N, result.predictions_N, s=14, alpha=shade,
                color='#2f6db5', linewidths=0)
   axes.axline((float(np.mean(result.labels_N)),) * 2, slope=1, color='0.6',
