@@ -5,7 +5,7 @@ r"""WNUT-17: entities in posts and comments, few of which are also in training.
 
 Trains on 3,394 sentences with entities of six types, stops early on 1,009 and
 tests on 1,287; sentences are cut at 128 tokens (2% of the test's words). Takes
-134 s of processor time on an Intel Xeon, after wnut17_pretrain. Entity F1: 12.6
+134 s of processor time on an AMD EPYC, after wnut17_pretrain. Entity F1: 12.6
 (standard error 1.1), precision 19.7, recall 9.3; F1 13.4 with
 --config.task.decode=valid. From scratch, without --config.init, in 107 s: 7.1
 (1.0). The most frequent tag of each word: 5.9 (0.9). Published: 41.9, the best

@@ -149,8 +149,15 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def plot(path: str | os.PathLike, result: Classification,
-         title: str = 'Confusion') -> None:
-  """Draws the confusion matrix as a PNG, coloured by shares of each row."""
+         title: str = 'Confusion', unit: str = 'examples') -> None:
+  """Draws the confusion matrix as a PNG, coloured by shares of each row.
+
+  Args:
+    path: The file.
+    result: The counts.
+    title: The first line of the title.
+    unit: The name of what is counted.
+  """
   from matplotlib import figure  # pylint: disable=g-import-not-at-top
   size = len(result.names)
   side = min(14.0, max(4.0, 1.8 + 0.5 * size))
@@ -161,14 +168,16 @@ def plot(path: str | os.PathLike, result: Classification,
   image = axes.imshow(shares_CC, cmap='Blues', vmin=0, vmax=1)
   # Without escapes, Matplotlib would read a pair of dollar signs as a formula.
   names = [name.replace('$', r'\$') for name in result.names]
-  axes.set_xticks(range(size), names, rotation=45, ha='right',
-                  rotation_mode='anchor')
+  many = size > 30
+  axes.set_xticks(range(size), names, rotation=90 if many else 45, ha='right',
+                  va='center' if many else 'baseline', rotation_mode='anchor')
   axes.set_yticks(range(size), names)
+  axes.tick_params(labelsize=8 if many else 10)
   axes.set(xlabel='predicted', ylabel='true')
   axes.set_title(
       f'{title}\naccuracy {result.accuracy:.1%}, macro-F1 {result.macro_f1:.3f}'
-      f', {result.examples:,} examples', fontsize=10)
-  if size <= 30:
+      f', {result.examples:,} {unit}', fontsize=10)
+  if not many:
     for i, j in np.ndindex(size, size):
       if counts_CC[i, j]:
         axes.text(j, i, f'{counts_CC[i, j]}', ha='center', va='center',

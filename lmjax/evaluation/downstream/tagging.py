@@ -105,7 +105,7 @@ class Tagging:
   def pictures(self) -> dict[str, Callable[[str | os.PathLike, str], None]]:
     """Returns {title: a function that draws the tags' confusion matrix}."""
     return {'Confusion': lambda path, title: classification.plot(
-        path, self.words, f'{title}, word by word')}
+        path, self.words, title, 'words')}
 
   def to_dict(self) -> dict[str, Any]:
     """Returns JSON types."""
