@@ -34,6 +34,7 @@ class Config:
 
 def interrupted(phase, info):
   if phase == 'start':
+    gc.callbacks.remove(interrupted)
     raise KeyboardInterrupt
 
 def main(argv):
@@ -49,8 +50,8 @@ def main(argv):
     raise BrokenPipeError('of another process')
   if flags.FLAGS.depth == -3:
     gc.callbacks.append(interrupted)
-    gc.collect()
-    gc.callbacks.clear()
+    while interrupted in gc.callbacks:  # None begins during another thread's.
+      gc.collect()
     for _ in range(1000):
       time.sleep(0.01)
   if flags.FLAGS.depth == 0:
