@@ -16,8 +16,8 @@ from lmjax.checkpoints import alone
 from lmjax.checkpoints import stragglers
 from lmjax.core import digests
 from lmjax.core import errors
-from lmjax.core import safe_paths
-from lmjax.core import strict_json
+from lmjax.core.files import safe_paths
+from lmjax.core.files import strict_json
 from lmjax.core import terminal
 
 T = TypeVar('T')

@@ -17,8 +17,8 @@ from absl import flags
 from absl import logging as absl_logging
 
 from lmjax.core import allocator
-from lmjax.core import atomic
 from lmjax.core import errors
+from lmjax.core.files import atomic
 from lmjax.core.flags import config_flags
 from lmjax.core.flags import named as named_lib
 from lmjax.core import secrets

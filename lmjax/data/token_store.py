@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from lmjax.core import errors
-from lmjax.core import safe_paths
+from lmjax.core.files import safe_paths
+from lmjax.core.files import strict_json
 from lmjax.core import secrets
-from lmjax.core import strict_json
 from lmjax.data import documents as documents_lib
 from lmjax.data.tokenizers import vocabulary
 

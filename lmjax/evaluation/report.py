@@ -6,10 +6,10 @@ import math
 import os
 from typing import Any
 
-from lmjax.core import atomic
 from lmjax.core import errors
+from lmjax.core.files import atomic
+from lmjax.core.files import strict_json
 from lmjax.core import secrets
-from lmjax.core import strict_json
 from lmjax.core import terminal
 
 SCHEMA = 'lmjax.report.v1'

@@ -13,8 +13,8 @@ import pathlib
 from typing import Any, NamedTuple
 import unicodedata
 
-from lmjax.core import atomic
 from lmjax.core import config as config_lib
+from lmjax.core.files import atomic
 from lmjax.core import secrets
 from lmjax.evaluation import report
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import flax.linen as nn
 
-from lmjax import models
-from lmjax.models import cost
 from lmjax.checkpoints import store
 from lmjax.core import config as config_lib
 from lmjax.core import errors
-from lmjax.core import safe_paths
-from lmjax.core import strict_json
+from lmjax.core.files import safe_paths
+from lmjax.core.files import strict_json
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax import models
+from lmjax.models import cost
 from lmjax.models import counted
 from lmjax.run import directory
 

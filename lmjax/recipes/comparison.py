@@ -11,10 +11,10 @@ import jax
 import numpy as np
 
 from lmjax.core import allocator
-from lmjax.core import atomic
 from lmjax.core import errors
-from lmjax.core import safe_paths
-from lmjax.core import strict_json
+from lmjax.core.files import atomic
+from lmjax.core.files import safe_paths
+from lmjax.core.files import strict_json
 from lmjax.evaluation import embeddings
 from lmjax.evaluation import probe
 from lmjax.evaluation import report

@@ -10,8 +10,8 @@ from typing import Any
 
 import flax.linen as nn
 
-from lmjax.core import atomic
 from lmjax.core import errors
+from lmjax.core.files import atomic
 from lmjax.core import secrets
 from lmjax.core import terminal
 from lmjax.core import trees

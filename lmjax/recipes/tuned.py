@@ -11,9 +11,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lmjax.core import atomic
 from lmjax.core import config as config_lib
 from lmjax.core import errors
+from lmjax.core.files import atomic
 from lmjax.core import trees
 from lmjax.data import documents
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib

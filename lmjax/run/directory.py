@@ -7,14 +7,14 @@ import pathlib
 import sys
 from typing import Any
 
-from lmjax.core import atomic
 from lmjax.core import changes
 from lmjax.core import config as config_lib
 from lmjax.core import errors
+from lmjax.core.files import atomic
+from lmjax.core.files import safe_paths
+from lmjax.core.files import strict_json
 from lmjax.core import provenance
-from lmjax.core import safe_paths
 from lmjax.core import secrets
-from lmjax.core import strict_json
 from lmjax.core import terminal
 from lmjax.run import lock
 

@@ -5,9 +5,9 @@ import os
 import pathlib
 
 from lmjax.checkpoints import reading
-from lmjax.core import atomic
 from lmjax.core import errors
-from lmjax.core import strict_json
+from lmjax.core.files import atomic
+from lmjax.core.files import strict_json
 from lmjax.run import directory
 from lmjax.run import lock
 from lmjax.run import skips as skips_lib

@@ -5,10 +5,10 @@ import json
 import os
 import pathlib
 
-from lmjax.core import atomic
 from lmjax.core import errors
-from lmjax.core import safe_paths
-from lmjax.core import strict_json
+from lmjax.core.files import atomic
+from lmjax.core.files import safe_paths
+from lmjax.core.files import strict_json
 
 FILE = 'skips.json'
 

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lmjax.core import errors
-from lmjax.core import strict_json
+from lmjax.core.files import strict_json
 from lmjax.evaluation.downstream import entities
 
 

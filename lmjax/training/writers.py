@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import rich.console
 import rich.progress
 
-from lmjax.core import atomic
 from lmjax.core import errors
-from lmjax.core import strict_json
+from lmjax.core.files import atomic
+from lmjax.core.files import strict_json
 
 _logger = logging.getLogger(__name__)
 _FLUSH_S = 60.0  # Time between flushes of TensorBoard's files, which are slow.

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from lmjax.checkpoints import store
-from lmjax.core import atomic
 from lmjax.core import errors
+from lmjax.core.files import atomic
 from lmjax.core import metrics
 from lmjax.run import directory
 from lmjax.run import lock

@@ -10,7 +10,7 @@ from typing import Any
 
 from lmjax.core import config as config_lib
 from lmjax.core import errors
-from lmjax.core import strict_json
+from lmjax.core.files import strict_json
 
 _PRESET = 'preset:'
 

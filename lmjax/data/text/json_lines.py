@@ -5,7 +5,7 @@ from typing import Any
 
 from lmjax.core import config
 from lmjax.core import errors
-from lmjax.core import strict_json
+from lmjax.core.files import strict_json
 from lmjax.data.text import files
 
 _MAX_LINE_BYTES = 16 << 20

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lmjax.core import errors
-from lmjax.core import safe_paths
+from lmjax.core.files import safe_paths
 from lmjax.data import documents as documents_lib
 from lmjax.data.tokenizers import vocabulary
 

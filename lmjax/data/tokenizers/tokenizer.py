@@ -4,8 +4,8 @@ from typing import Any
 
 from lmjax.core import config
 from lmjax.core import errors
-from lmjax.core import safe_paths
-from lmjax.core import strict_json
+from lmjax.core.files import safe_paths
+from lmjax.core.files import strict_json
 from lmjax.data.tokenizers import specials
 from lmjax.data.tokenizers import TOKENIZERS
 from lmjax.data.tokenizers import vocabulary

@@ -11,7 +11,7 @@ import zipfile
 import numpy as np
 
 from lmjax.core import errors
-from lmjax.core import strict_json
+from lmjax.core.files import strict_json
 
 _VERSION = 1  # The version of the files; `load` accepts no other.
 

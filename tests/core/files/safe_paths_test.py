@@ -4,7 +4,7 @@ import os
 import pytest
 
 from lmjax.core import errors
-from lmjax.core import safe_paths
+from lmjax.core.files import safe_paths
 
 
 @pytest.mark.parametrize('name, why', [

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lmjax.core import strict_json
+from lmjax.core.files import strict_json
 
 
 def _nested(depth):

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from lmjax.core import atomic
+from lmjax.core.files import atomic
 
 
 def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
