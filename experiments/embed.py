@@ -16,11 +16,11 @@ from absl import flags
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.core import terminal
-from lmjax.data.text import texts as texts_lib
 from lmjax.evaluation.downstream import correlations
 from lmjax.evaluation import embeddings
 from lmjax.evaluation import report
 from lmjax.interop import runs
+from lmjax.recipes import given
 import numpy as np
 
 
@@ -35,25 +35,26 @@ def neighbours(trained, texts, query, pooling, top_k) -> None:
   """Prints the texts nearest to a query."""
   cosines, places = embeddings.nearest(
       embed(trained, [query], pooling), embed(trained, texts, pooling), top_k)
-  report.display(report.grid(['text', 'cosine'], [
-      [terminal.printable(texts[place]), f'{cosine:.3f}']
+  report.display(report.grid(['text', 'line', 'cosine'], [
+      [terminal.printable(texts[place]), f'{place + 1}', f'{cosine:.3f}']
       for cosine, place in zip(cosines[0], places[0])]))
 
 
 def compare(trained, lines, pooling) -> None:
   """Prints the cosine of each pair, and the correlation with given scores."""
   rows = [line.split('\t') for line in lines]
-  widths = {len(row) for row in rows}
-  if len(widths) > 1 or not widths <= {2, 3}:
-    raise errors.InputError(
-        'Each line of a pairs file should have two texts, or two texts and a '
-        f'score, separated by tabs; got lines of {sorted(widths)} columns.')
+  for number, row in enumerate(rows, 1):
+    if len(row) not in (2, 3) or len(row) != len(rows[0]):
+      raise errors.InputError(
+          'Each line of a pairs file should have two texts, or two texts and a '
+          f'score, separated by tabs; line {number} has {len(row)} columns, '
+          f'line 1 has {len(rows[0])}.')
   a, b = (embed(trained, [row[i] for row in rows], pooling) for i in (0, 1))
   cosines = [float(embeddings.similarity(x[None], y[None])[0, 0])
              for x, y in zip(a, b)]
   for row, cosine in zip(rows, cosines):
     print(terminal.printable(f'{cosine:.4f}\t{row[0]}\t{row[1]}'))
-  if widths == {3}:
+  if len(rows[0]) == 3:
     try:
       scores = [float(row[2]) for row in rows]
     except ValueError as error:
@@ -70,7 +71,8 @@ def compare(trained, lines, pooling) -> None:
 def main(_):
   if (_TEXTS.value is None) == (_PAIRS.value is None):
     raise errors.InputError('Give either --texts_file or --pairs_file.')
-  lines = texts_lib.read(_TEXTS.value or _PAIRS.value)
+  lines = (_READ(_TEXTS.value) if _PAIRS.value is None
+           else _READ(_PAIRS.value, 'lines'))
   trained = runs.backbone(_WORKDIR.value, _STEP.value)
   if _PAIRS.value:
     compare(trained, lines, _POOLING.value)
@@ -92,6 +94,7 @@ if __name__ == '__main__':
   _TEXTS = flags.DEFINE_string(
       'texts_file', None, 'File with one text per line, or - for stdin.')
   _PAIRS = flags.DEFINE_string('pairs_file', None, 'File of pairs of texts.')
+  _READ = given.define('text')
   _QUERY = flags.DEFINE_string('query', None, 'Text whose neighbours to find.')
   _TOP_K = flags.DEFINE_integer('top_k', 5, 'Number of neighbours to find.')
   _POOLING = flags.DEFINE_enum(

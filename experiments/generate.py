@@ -7,8 +7,9 @@ r"""Continues prompts with a model that experiments/pretrain.py trained.
       --prompt='The <extra_id_0> sat on the <extra_id_1>.'
 
 A single prompt streams to the terminal. Prompts from a file (- is standard
-input), one a line, plain or as JSON, become JSON lines of what was drawn. A
-model with an encoder reads the prompt there, as it read text in training.
+input) become JSON lines of what was drawn. Each line of the file is a prompt,
+which may be empty; in a .jsonl file, the field "prompt" of an object is. A model
+with an encoder reads the prompt there, as it read text in training.
 """
 import dataclasses
 import itertools
@@ -19,10 +20,10 @@ from absl import flags
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.core import terminal
-from lmjax.data.text import texts as texts_lib
 from lmjax.generation import marked
 from lmjax.generation import streaming
 from lmjax.generation import transforms
+from lmjax.recipes import given
 from lmjax.recipes import prompting
 from lmjax.recipes import trained as trained_lib
 
@@ -60,7 +61,7 @@ def main(_):
       'max_new_tokens', 'stop', 'seed', 'num_samples')}
   options['sampling'] = sampling
   prompts = ([FLAGS.prompt] if FLAGS.prompts_file is None
-             else texts_lib.read(FLAGS.prompts_file))
+             else _READ(FLAGS.prompts_file))
   trained = trained_lib.load(FLAGS.workdir, FLAGS.step)
   if FLAGS.specials:
     trained = dataclasses.replace(
@@ -77,6 +78,7 @@ if __name__ == '__main__':
   flags.DEFINE_enum('step', 'best', ['best', 'latest'], 'Which checkpoint.')
   flags.DEFINE_string('prompt', None, 'What to continue; may be empty.')
   flags.DEFINE_string('prompts_file', None, 'File of prompts, or - for stdin.')
+  _READ = given.define('prompt')
   flags.DEFINE_bool('specials', False, 'Read <extra_id_0>, [MASK] ... as ids.')
   flags.DEFINE_string('out', None, 'File for JSON lines.')
   flags.DEFINE_integer('max_new_tokens', 100, 'Tokens to draw at most.')

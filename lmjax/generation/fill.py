@@ -55,6 +55,8 @@ def fill(model: nn.Module, params: Any, tokenizer: Any, texts: Sequence[str],
   """
   check(model)
   rows = [encode(tokenizer, text) for text in texts]
+  if not rows:
+    return []
   usable = tokenizer.vocab_size - len(tokenizer.control_ids)
   if not 1 <= top_k <= usable:
     raise errors.InputError(

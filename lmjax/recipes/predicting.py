@@ -8,6 +8,7 @@ import time
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.core import terminal
+from lmjax.data.text import texts as texts_lib
 from lmjax.evaluation import estimates
 from lmjax.evaluation import report
 from lmjax.recipes import tuned
@@ -54,9 +55,7 @@ class Inputs:
     """The name of the format."""
     if self.path is None:
       return 'lines'
-    name = self.path.removesuffix('.gz')
-    return self.format or next(
-        (kind for kind in _BY_NAME if name.endswith(f'.{kind}')), 'lines')
+    return texts_lib.layout(self.path, self.format, FORMATS)
 
   @property
   def labelled(self) -> bool:
@@ -74,9 +73,6 @@ class Inputs:
     """
     if (self.path is None) == (not self.texts):
       raise errors.InputError('Give either --input or --texts.')
-    if self.layout not in FORMATS:
-      raise errors.InputError(
-          f'--format is {self.format!r}; choose from {sorted(FORMATS)}.')
     self._check_columns(texts)
     if self.path is None:
       return (lines.example(text, texts, f'--texts number {i}')

@@ -1,4 +1,5 @@
 """Reads text files, compressed or not, with errors that name line and byte."""
+import codecs
 import collections
 from collections.abc import Iterator, Sequence
 import contextlib
@@ -8,6 +9,7 @@ import gzip
 import hashlib
 import os
 import pathlib
+import shlex
 import sys
 from typing import Any, Literal
 import zlib
@@ -18,6 +20,14 @@ OnBadText = Literal['fail', 'replace', 'skip']
 _MAX_FILE_BYTES = 1 << 30  # Largest document that is a whole file.
 _PART_BYTES = 1 << 24
 _END_BYTES = 1 << 16  # Bytes of each end of a file that the fingerprint hashes.
+KINDS = {  # What the ends of names say of files that are not plain lines.
+    'csv': 'a table in CSV',
+    'json': 'a JSON file',
+    'jsonl': 'a file of JSON lines',
+    'parquet': 'a Parquet table',
+    'tsv': 'a table in TSV',
+}
+_SAME_KIND = {'ndjson': 'jsonl', 'tab': 'tsv'}
 
 
 def expand(paths: Sequence[str]) -> list[str]:
@@ -58,6 +68,18 @@ def is_stream(path: str) -> bool:
       found.exists() and not found.is_file() and not found.is_dir())
 
 
+def kind(path: str) -> str | None:
+  """Returns the format that a file's name ends in, a key of `KINDS`, or None.
+
+  Example:
+    >>> kind('texts.jsonl.gz'), kind('input.txt')
+    ('jsonl', None)
+  """
+  end = path.lower().removesuffix('.gz').rpartition('.')[2]
+  end = _SAME_KIND.get(end, end)
+  return end if end in KINDS else None
+
+
 def read(path: str, on_bad_text: OnBadText,
          counts: collections.Counter) -> str:
   """Returns the text of a whole file, without a byte order mark.
@@ -73,7 +95,7 @@ def read(path: str, on_bad_text: OnBadText,
   """
   with _open(path) as file:
     raw = _guarded(path, file, lambda: _whole(path, file))
-  _refuse_nul(path, raw, 0)
+  _refuse_nul(path, 1, 0, raw)
   try:
     return raw.decode('utf-8').removeprefix('\ufeff')
   except UnicodeDecodeError as error:
@@ -86,31 +108,32 @@ def read(path: str, on_bad_text: OnBadText,
   return text.removeprefix('\ufeff')
 
 
-def lines(path: str, on_bad_text: OnBadText, max_line_bytes: int,
+def lines(path: str, on_bad_text: OnBadText, max_line_bytes: int | None,
           counts: collections.Counter) -> Iterator[tuple[int, str]]:
   """Yields (line number from 1, text without its line end) of a file.
 
   Memory is bounded by `max_line_bytes`. A longer line is an error or, with
-  'replace' and 'skip', is skipped and counted. See `read` for the other
-  arguments.
+  'replace' and 'skip', is skipped and counted; None reads lines of any length.
+  See `read` for the other arguments.
   """
   number, offset = 0, 0
+  limit = sys.maxsize - 1 if max_line_bytes is None else max_line_bytes
   with _open(path) as file:
     while True:
-      raw = _guarded(path, file, lambda: file.readline(max_line_bytes + 1))
+      raw = _guarded(path, file, lambda: file.readline(limit + 1))
       if not raw:
         return
       number += 1
       start, offset = offset, offset + len(raw)
-      _refuse_nul(path, raw, start)
-      if len(raw) > max_line_bytes and not raw.endswith(b'\n'):
+      _refuse_nul(path, number, start, raw)
+      if len(raw) > limit and not raw.endswith(b'\n'):
         if on_bad_text == 'fail':
           raise errors.InputError(
               f'{path}:{number}: the line is longer than max_line_bytes='
-              f"{max_line_bytes}; raise it, or set on_bad_text='skip'.")
+              f"{limit}; raise it, or set on_bad_text='skip'.")
         counts['over-long lines skipped'] += 1
         while raw and not raw.endswith(b'\n'):
-          raw = _guarded(path, file, lambda: file.readline(max_line_bytes))
+          raw = _guarded(path, file, lambda: file.readline(limit))
           offset += len(raw)
         continue
       text = _decoded(path, number, start, raw, on_bad_text, counts)
@@ -212,11 +235,18 @@ def _guarded(path: str, file: Any, read_some: Any) -> bytes:
     raise errors.InputError(f'{path} cannot be read: {error}.') from None
 
 
-def _refuse_nul(path: str, raw: bytes, start: int) -> None:
+def _refuse_nul(path: str, line: int, start: int, raw: bytes) -> None:
+  """Raises InputError for bytes that are a binary file or UTF-16."""
   at = raw.find(b'\0')
-  if at >= 0:
-    raise errors.InputError(
-        f'{path} is not text: byte {start + at} is NUL; give text in UTF-8.')
+  if at < 0:
+    return
+  advice = 'give text in UTF-8'
+  if not start and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    advice = f'it is UTF-16: iconv -f UTF-16 -t UTF-8 {shlex.quote(path)}'
+  line += raw.count(b'\n', 0, at)
+  raise errors.InputError(
+      f'{path}:{line}: not text: byte {start + at} of the file is NUL; '
+      f'{advice}.')
 
 
 def _decoded(path: str, number: int, start: int, raw: bytes,
@@ -238,7 +268,7 @@ def _decoded(path: str, number: int, start: int, raw: bytes,
 def _not_utf8(path: str, line: int, at: int) -> errors.InputError:
   return errors.InputError(
       f'{path}:{line}: invalid UTF-8 at byte {at} of the file; convert it, or '
-      "set on_bad_text='replace' or 'skip'.")
+      'set on_bad_text=replace.')
 
 
 def _nearby(path: str) -> str:

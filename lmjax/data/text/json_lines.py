@@ -1,6 +1,7 @@
 """Reads JSON lines: files with one JSON object per line."""
 import collections
 from collections.abc import Iterator, Mapping
+import re
 from typing import Any
 
 from lmjax.core import config
@@ -9,6 +10,7 @@ from lmjax.core.files import strict_json
 from lmjax.data.text import files
 
 _MAX_LINE_BYTES = 16 << 20
+_SURROGATES = re.compile('[\ud800-\udfff]')
 
 
 def rows(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -65,3 +67,32 @@ def text(row: Mapping[str, Any], field: str, where: str) -> str:
         f'{where}: field {field!r} should be a string; got '
         f'{type(found).__name__}.')
   return found
+
+
+def repaired(text: str, field: str, where: str, on_bad_text: files.OnBadText,
+             counts: collections.Counter) -> str | None:
+  """Returns the text of a field without lone surrogates, which JSON can hold.
+
+  Args:
+    text: The text.
+    field: The field's name, for messages.
+    where: The place of the line, for messages.
+    on_bad_text: How to handle a text with one: 'fail', 'replace' each by
+      U+FFFD, or 'skip' the text, which returns None.
+    counts: Receives the numbers of repaired and skipped lines.
+
+  Raises:
+    InputError: If there is one, under 'fail'.
+  """
+  found = _SURROGATES.search(text)
+  if found is None:
+    return text
+  if on_bad_text == 'fail':
+    raise errors.InputError(
+        f'{where}: lone surrogate {found[0]!a} at character {found.start()} of '
+        f'{field!r}; repair it, or set on_bad_text=replace.')
+  if on_bad_text == 'skip':
+    counts['lines of bad text skipped'] += 1
+    return None
+  counts['lines of bad text repaired'] += 1
+  return _SURROGATES.sub('\ufffd', text)

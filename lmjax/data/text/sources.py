@@ -3,7 +3,6 @@ import collections
 from collections.abc import Iterator
 import dataclasses
 import hashlib
-import re
 from typing import Any, Literal
 
 from lmjax.core import config
@@ -14,7 +13,6 @@ from lmjax.data.text import files
 from lmjax.data.text import json_lines
 
 _MAX_LINE_BYTES = 16 << 20
-_SURROGATES = re.compile('[\ud800-\udfff]')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,24 +141,11 @@ class JsonLines(documents.Source):
         if not line.strip():
           continue
         where = f'{path}:{number}'
-        text = json_lines.text(json_lines.loads(line, where), self.field, where)
-        if _SURROGATES.search(text):
-          text = self._repaired(where, text, counts)
+        text = json_lines.repaired(
+            json_lines.text(json_lines.loads(line, where), self.field, where),
+            self.field, where, self.on_bad_text, counts)
         if text is not None:
           yield text
-
-  def _repaired(self, where: str, text: str,
-                counts: collections.Counter) -> str | None:
-    if self.on_bad_text == 'fail':
-      at = _SURROGATES.search(text).start()
-      raise errors.InputError(
-          f'{where}: lone surrogate {text[at]!a} at character {at} of '
-          f"{self.field!r}; repair it, or set on_bad_text='replace' or 'skip'.")
-    if self.on_bad_text == 'skip':
-      counts['lines of bad text skipped'] += 1
-      return None
-    counts['lines of bad text repaired'] += 1
-    return _SURROGATES.sub('\ufffd', text)
 
 
 def _paragraphs(lines: Iterator[str]) -> Iterator[str]:

@@ -1,49 +1,86 @@
-"""Reads the texts that a script takes from a file, one per line."""
-import collections
-import json
+"""Reads the texts that a script is given in a file, a pipe or standard input.
 
+The format is named by a flag or by the end of the file's name, never guessed
+from the content.
+"""
+import collections
+from collections.abc import Collection, Iterator
+from typing import Literal
+
+from lmjax.core import config
 from lmjax.core import errors
 from lmjax.data.text import files
+from lmjax.data.text import json_lines
 
-_MAX_LINE_BYTES = 16 << 20
+OnBadText = Literal['fail', 'replace']  # Skipping would shift later texts.
 
 
-def read(path: str) -> list[str]:
-  """Returns the texts of a file, one per line, without blank lines.
+def read(path: str, *, kind: str | None = None, field: str = 'text',
+         on_bad_text: OnBadText = 'fail',
+         counts: collections.Counter | None = None) -> list[str]:
+  """Returns the texts of a file, one per line, with their whitespace.
 
-  If the first line is a JSON object with a "prompt", all lines should be.
+  A blank line is an empty text, so text i comes from line i + 1. In JSON lines,
+  blank lines are ignored, and text i comes from object i.
 
   Args:
     path: A file in UTF-8, plain or `.gz`, a pipe, or '-' for standard input.
+    kind: The format, a name in `FORMATS`; None chooses by the file's name.
+    field: The field with the text, in JSON lines.
+    on_bad_text: Whether bytes that are not UTF-8, and lone surrogates in JSON,
+      raise an error or are replaced by U+FFFD.
+    counts: Receives the number of repaired lines.
 
   Raises:
-    InputError: If the file cannot be read or is empty, or a line has no prompt
-      in a file of JSON objects.
+    InputError: If the file cannot be read or holds no text.
   """
-  lines = [
-      (number, line) for name in files.expand([path])
-      for number, line in files.lines(
-          name, 'fail', _MAX_LINE_BYTES, collections.Counter())
-      if line.strip()]
-  if not lines:
+  counts = collections.Counter() if counts is None else counts
+  kind = layout(path, kind, FORMATS)
+  texts = [text for name in files.expand([path])
+           for text in FORMATS[kind](name, field, on_bad_text, counts)]
+  if not texts:
     raise errors.InputError(f'{path} is empty; write one text per line.')
-  if _from_json(lines[0][1]) is None:
-    return [line for _, line in lines]
-  texts = []
-  for number, line in lines:
-    texts.append(_from_json(line))
-    if texts[-1] is None:
-      raise errors.InputError(
-          f'{path}:{number}: should be a JSON object with a "prompt", as line '
-          f'{lines[0][0]} is; got {line[:60]!r}.')
   return texts
 
 
-def _from_json(line: str) -> str | None:
-  """Returns the prompt of a JSON line, or None if there is none."""
-  try:
-    value = json.loads(line)
-  except (ValueError, RecursionError):
-    return None
-  prompt = value.get('prompt') if isinstance(value, dict) else None
-  return prompt if isinstance(prompt, str) else None
+def layout(path: str, kind: str | None, known: Collection[str]) -> str:
+  """Returns the name of a file's format: `kind`, or else by the file's name.
+
+  Args:
+    path: The file; what its name ends in, before `.gz`, is the format. Any
+      ending without a meaning, as of a pipe, stands for lines.
+    kind: The format that the user asked for, or None.
+    known: The formats that the caller reads.
+
+  Raises:
+    InputError: If the format is not one of `known`.
+  """
+  found = kind or files.kind(path) or 'lines'
+  if found in known:
+    return found
+  if kind is None:
+    raise errors.InputError(
+        f'{path} is {files.KINDS[found]}, which is not read here; give '
+        f'--format={"|".join(sorted(known))} if it is written so.')
+  raise errors.InputError(
+      f'--format is {kind!r}; choose from {sorted(known)}.'
+      f'{config.near(kind, known)}')
+
+
+def _lines(path: str, field: str, on_bad_text: OnBadText,
+           counts: collections.Counter) -> Iterator[str]:
+  del field
+  return (line for _, line in files.lines(path, on_bad_text, None, counts))
+
+
+def _json_lines(path: str, field: str, on_bad_text: OnBadText,
+                counts: collections.Counter) -> Iterator[str]:
+  for number, line in files.lines(path, on_bad_text, None, counts):
+    if line.strip():
+      where = f'{path}:{number}'
+      row = json_lines.loads(line, where)
+      yield json_lines.repaired(
+          json_lines.text(row, field, where), field, where, on_bad_text, counts)
+
+
+FORMATS = {'jsonl': _json_lines, 'lines': _lines}

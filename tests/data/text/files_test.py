@@ -94,7 +94,7 @@ def test_bytes_that_are_not_utf8_are_placed_or_handled(tmp_path):
 def test_binary_files_are_refused(tmp_path):
   path = _write(tmp_path / 'a.txt', b'fine\nx\0y\n')
   for read in _read, _lines:
-    with pytest.raises(errors.InputError, match='not text: byte 6 is NUL'):
+    with pytest.raises(errors.InputError, match='a.txt:2: not text: byte 6 of'):
       read(path)
 
 
