@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shlex
 import sys
 
 from lmjax.checkpoints import store
@@ -71,7 +72,7 @@ def test_no_secret_is_in_the_files_of_a_run(tmp_path, monkeypatch, capfd):
       f'Line {i} says that {i} is {i % 7}.' for i in range(200)))
   monkeypatch.chdir(tmp_path)
   monkeypatch.setenv('HF_TOKEN', ENVIRONMENT)
-  monkeypatch.setattr(sys, 'argv', [
+  monkeypatch.setattr(sys, 'orig_argv', [
       'pretrain.py', f'--api_key={FLAG}', '--password', APART,
       f'--title={KNOWN}', f'--config.data.source.paths=https://me:{USER}@host/',
       f'--note={ENVIRONMENT}', '--eval_tokens=77'])
@@ -94,9 +95,10 @@ def test_no_secret_is_in_the_files_of_a_run(tmp_path, monkeypatch, capfd):
   assert 'SENTINEL' not in ''.join(capfd.readouterr())
 
   start, = json.loads((run / 'run.json').read_text())
-  assert start['command'][1:4] == [
+  command = shlex.split(start['command'])
+  assert command[1:4] == [
       f'--api_key={secrets.HIDDEN}', '--password', secrets.HIDDEN]
-  assert start['command'][-1] == '--eval_tokens=77'
+  assert command[-1] == '--eval_tokens=77'
   path, = json.loads((run / 'config.json').read_text())[
       'data']['source']['paths']
   assert path == (f'https://{secrets.HIDDEN}@host/x.txt?sig={secrets.HIDDEN}')

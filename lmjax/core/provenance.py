@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import pathlib
 import platform
+import shlex
 import subprocess
 import sys
 from typing import Any
@@ -14,7 +15,10 @@ from lmjax.core import secrets
 
 
 def describe() -> dict[str, Any]:
-  """Returns versions, commit, command line and devices, as JSON types."""
+  """Returns versions, commit, command line and devices, as JSON types.
+
+  The command is one text, quoted so that a shell reads the same arguments.
+  """
   def version(name):
     try:
       return importlib.metadata.version(name)
@@ -27,7 +31,7 @@ def describe() -> dict[str, Any]:
   return {
       'started': datetime.datetime.now(datetime.timezone.utc).isoformat(
           timespec='seconds'),
-      'command': secrets.command(sys.argv),
+      'command': shlex.join(secrets.command(sys.orig_argv)),
       'versions': {'python': platform.python_version()} | {
           name: version(name) for name in names},
       'git': _git_state(),

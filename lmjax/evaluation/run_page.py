@@ -64,7 +64,8 @@ text.first { fill: var(--accent); font-weight: 640; }
 .sample b { color: var(--accent); font-weight: 640; }
 dl { display: grid; grid-template-columns: minmax(130px, max-content) 1fr;
   gap: 5px 22px; margin: 0; font-size: 14px; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
+dt { color: var(--soft); }
+dd { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
 .code dd, .code dt {
   font: 12.5px/1.5 ui-monospace, Menlo, Consolas, monospace; }
 summary { cursor: pointer; font-weight: 550; } details dl { margin-top: 12px; }
