@@ -8,13 +8,15 @@
       --config.choices.paths=piqa.jsonl --config.choices.delimiter='Answer: '
 
 Every token is scored exactly once. The tables are printed and, with hashes of
-data, tokenizer and parameters, written to report.json.
+data, tokenizer and parameters, written to report.json; held_out.jsonl has the
+loss of each document.
 """
 import pathlib
 
 from absl import flags
 from lmjax.core import cli
 from lmjax.core import config as config_lib
+from lmjax.evaluation import by_document
 from lmjax.evaluation import choices
 from lmjax.evaluation import held_out
 from lmjax.evaluation import report
@@ -29,7 +31,7 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
   Args:
     config: The texts and questions to evaluate on, and the scoring.
     workdir: The directory of a run of `experiments/pretrain.py`.
-    out: The folder for `report.json`; by default `evaluation` in `workdir`.
+    out: The folder for the results; by default `evaluation` in `workdir`.
   """
   step = int(config.checkpoint) if config.checkpoint.isdigit() else (
       config.checkpoint)
@@ -59,6 +61,8 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
   folder.mkdir(parents=True, exist_ok=True)
   report.save(folder / 'report.json', texts, answers, run=str(workdir),
               step=run.step, config=config_lib.to_dict(config))
+  if texts:
+    by_document.write(folder / 'held_out.jsonl', texts[0].by_document)
   print(f'report: {folder / "report.json"}')
   return texts, answers
 

@@ -61,6 +61,8 @@ def test_its_own_text_as_the_run_itself_reported_it(workdir):
     assert (now.data_hash, now.parameters_hash, now.stride) == (
         then.data_hash, then.parameters_hash, then.stride)
   assert report.load(workdir / 'evaluation/report.json') == found
+  assert (workdir / 'evaluation/held_out.jsonl').read_text().count(
+      '\n') == found[0].documents
   assert not answers
 
 

@@ -2,8 +2,8 @@
 
 A store is a folder of four files: `tokens.bin` (the ids of all documents, one
 after the other), `offsets.npy` (where each document begins, and the end),
-`sizes.npy` (UTF-8 bytes and words of each document, before tokenization) and
-`meta.json`.
+`sizes.npy` (UTF-8 bytes, words and a hash of each document, before
+tokenization) and `meta.json`.
 """
 import array
 import collections
@@ -27,7 +27,7 @@ from lmjax.core import secrets
 from lmjax.data import documents as documents_lib
 from lmjax.data.tokenizers import vocabulary
 
-_VERSION = 3  # Version of the files; stores of other versions are rebuilt.
+_VERSION = 4  # Version of the files; stores of other versions are rebuilt.
 _PART = 1 << 20  # Characters that are encoded together.
 
 
@@ -40,12 +40,15 @@ class TokenStore:
     offsets: int64; document i is `tokens[offsets[i]:offsets[i + 1]]`.
     text_bytes: int64; UTF-8 bytes of each document's original text.
     words: int64; words of each document, separated by whitespace.
+    hashes: int64; the first 8 bytes of the SHA-256 of each document's original
+      text, which are the same under every tokenizer.
     meta: Contents of `meta.json`: counts, digests, and the store's identity.
   """
   tokens: np.ndarray
   offsets: np.ndarray
   text_bytes: np.ndarray
   words: np.ndarray
+  hashes: np.ndarray
   meta: dict[str, Any]
 
   @property
@@ -124,7 +127,7 @@ def load(directory: str | pathlib.Path) -> TokenStore:
     is_whole = (
         size == meta['num_tokens'] * dtype.itemsize > 0
         and offsets.shape == (meta['num_documents'] + 1,)
-        and sizes.shape == (2, meta['num_documents'])
+        and sizes.shape == (3, meta['num_documents'])
         and offsets[0] == 0 and offsets[-1] == meta['num_tokens']
         and bool(np.all(offsets[:-1] <= offsets[1:])))
   except Exception as error:  # NumPy's parsers raise errors of many types.
@@ -143,7 +146,7 @@ def load(directory: str | pathlib.Path) -> TokenStore:
         f'it was written; delete the folder {str(directory)!r} to have it '
         'built again.')
   tokens = np.memmap(paths[1], dtype, mode='r')
-  return TokenStore(tokens, offsets, sizes[0], sizes[1], meta)
+  return TokenStore(tokens, offsets, *sizes, meta)
 
 
 def build(directory: str | pathlib.Path, source: documents_lib.Source,
@@ -216,8 +219,11 @@ def _sha256(path: pathlib.Path, before: bytes = b'') -> Any:
 
 def _write(file: Any, documents: Iterator[str],
            tokenizer: vocabulary.Tokenizer) -> tuple[np.ndarray, Any]:
-  """Writes all ids; returns tokens, bytes, words per document, and a hash."""
-  columns = tuple(array.array('q') for _ in range(3))
+  """Writes all ids; returns the sizes of each document, and a hash of all ids.
+
+  The sizes are arrays: tokens, bytes, words and the hash of the text.
+  """
+  columns = tuple(array.array('q') for _ in range(4))
   sha = hashlib.sha256(tokenizer.dtype.name.encode())
   for texts in _parts(documents):
     ids, lengths = tokenizer.encode_documents(texts)
@@ -227,13 +233,20 @@ def _write(file: Any, documents: Iterator[str],
     sha.update(raw)
     for text, length in zip(texts, lengths.tolist()):
       if length:  # A normaliser may leave no token of a document.
+        raw = text.encode()
         columns[0].append(length)
-        columns[1].append(len(text) if text.isascii() else len(text.encode()))
+        columns[1].append(len(raw))
         columns[2].append(len(text.split()))
+        columns[3].append(text_hash(raw))
   if not columns[0]:
     raise errors.InputError(
         f'No document has a token under {tokenizer.describe()}.')
   return np.stack([np.frombuffer(c, np.int64) for c in columns]), sha
+
+
+def text_hash(raw: bytes) -> int:
+  """Returns the first 8 bytes of the SHA-256 of a text, as a signed integer."""
+  return int.from_bytes(hashlib.sha256(raw).digest()[:8], signed=True)
 
 
 def _parts(documents: Iterator[str]) -> Iterator[list[str]]:

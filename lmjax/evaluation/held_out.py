@@ -10,6 +10,7 @@ from lmjax.data.synthetic import language
 from lmjax.data import token_store as store_lib
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import baselines
+from lmjax.evaluation import by_document
 from lmjax.evaluation import likelihood
 from lmjax.evaluation import report
 
@@ -69,15 +70,13 @@ class Documents(Sequence):
   def __iter__(self) -> Iterator[np.ndarray]:
     return (self[i] for i in range(self._count))
 
-  def size(self, tokenizer: tokenizer_lib.Tokenizer) -> report.TextSize:
-    """Returns the size of the documents' text, without the part cut off."""
-    stored = report.TextSize(
-        int(self._store.text_bytes[:self._count].sum()),
-        int(self._store.words[:self._count].sum()))
+  def texts(self, tokenizer: tokenizer_lib.Tokenizer) -> by_document.Texts:
+    """Returns facts about the original texts, without the part cut off."""
     if self._first_end is None or (
         len(self._store.document(0)) <= self._first_end):
-      return stored
-    return report.TextSize.of(tokenizer.decode(ids) for ids in self)
+      return by_document.Texts(*(column[:self._count] for column in (
+          self._store.text_bytes, self._store.words, self._store.hashes)))
+    return by_document.Texts.of(tokenizer.decode(ids) for ids in self)
 
 
 def reports(
@@ -122,7 +121,7 @@ def reports(
     Reports of `score`, of the others, then of uniform, unigram and bigram.
   """
   documents = Documents(store, tokens)
-  size = documents.size(tokenizer)
+  texts = documents.texts(tokenizer)
   vocab_size = tokenizer.vocab_size
   title = name if kind == 'exact' else f'{name} ({kind})'
   scores, counts = {} if score is None else {title: score}, None
@@ -139,13 +138,13 @@ def reports(
       likelihood.evaluate(
           each, documents, vocab_size=vocab_size, context=context,
           stride=stride, batch_size=batch_size, bos_id=tokenizer.bos_id,
-          name=title, text=size, counts=counts, rule=tokenizer.describe(),
+          name=title, texts=texts, counts=counts, rule=tokenizer.describe(),
           tokenizer_hash=tokenizer.digest,
           lay=lay if each is score else None,
           parameters_hash=parameters_hash if each is score else None)
       for title, each in scores.items()]
   notes = [KINDS[kind]] if KINDS[kind] else []
-  if documents.size(tokenizer).bytes < int(store.text_bytes.sum()):
+  if int(texts.bytes.sum()) < int(store.text_bytes.sum()):
     notes.append(f'The split has {store.num_tokens:,} tokens; only the first '
                  'documents were scored.')
   best = [each.nats_per_token for each in found if each.name == 'optimum']

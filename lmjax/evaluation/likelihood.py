@@ -11,6 +11,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core import spread
+from lmjax.evaluation import by_document as by_document_lib
 from lmjax.evaluation import report
 from lmjax.evaluation import windows
 
@@ -29,7 +30,7 @@ def evaluate(
     batch_size: int = 8,
     bos_id: int | None = None,
     name: str = 'model',
-    text: report.TextSize | None = None,
+    texts: by_document_lib.Texts | None = None,
     counts: np.ndarray | None = None,
     rule: str = '',
     tokenizer_hash: str | None = None,
@@ -57,7 +58,8 @@ def evaluate(
       documents begin with text: then a document's first token, which has no
       token before it, is charged log(vocab_size).
     name: Name of the model in the report.
-    text: Size of the original text, for bits/byte and word perplexity.
+    texts: Facts about the documents' original texts, for bits/byte, word
+      perplexity and `by_document`.
     counts: Number of times each id occurs in the training data, [vocab_size].
     rule: Sentence that says how the tokenizer treats documents.
     tokenizer_hash: Hash of the tokenizer, for the report.
@@ -98,7 +100,8 @@ def evaluate(
       name=name, nats_per_token=sums.nats / sums.tokens,
       stderr=sums.stderr(), accuracy=sums.correct / sums.tokens,
       tokens=sums.tokens, documents=len(lengths),
-      bytes=text and text.bytes, words=text and text.words,
+      bytes=texts and int(texts.bytes.sum()),
+      words=texts and int(texts.words.sum()),
       uncontexted=uncontexted, nonfinite=sums.nonfinite,
       by_position=sums.position.buckets(),
       by_frequency=sums.frequency.buckets(),
@@ -106,7 +109,9 @@ def evaluate(
       data_hash=read.sha.hexdigest(), tokenizer_hash=tokenizer_hash,
       parameters_hash=parameters_hash, seconds=time.perf_counter() - start,
       tokens_per_second=rate or None,
-      notes=tuple(_notes(uncontexted, sums.nonfinite, text)))
+      notes=tuple(_notes(uncontexted, sums.nonfinite, texts)),
+      by_document=texts and by_document_lib.Scores(
+          *sums.by_document(len(lengths)), texts))
 
 
 def of_params(scores: Callable[[Any, Batch], tuple[Any, Any]], params: Any,
@@ -275,6 +280,12 @@ class _Sums:
       self._nats_of[first:last] += np.bincount(local, nll)
       self._tokens_of[first:last] += np.bincount(local)
 
+  def by_document(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the nats and the number of tokens of `count` documents."""
+    nats, tokens = (np.pad(sums, (0, max(0, count - len(sums))))[:count]
+                    for sums in (self._nats_of, self._tokens_of))
+    return nats, tokens.astype(np.int64)
+
   def stderr(self) -> float | None:
     """Returns the standard error of nats per token, clustered by document.
 
@@ -292,12 +303,12 @@ class _Sums:
     return math.sqrt(n / (n - 1) * float(residuals @ residuals)) / self.tokens
 
 
-def _notes(uncontexted, nonfinite, text) -> Iterator[str]:
+def _notes(uncontexted, nonfinite, texts) -> Iterator[str]:
   if uncontexted:
     yield ('There is no BOS: the first token of each document '
            f'({uncontexted:,} in total) is charged log(vocab_size).')
   if nonfinite:
     yield (f'The loss of {nonfinite:,} tokens is NaN or infinite, and so are '
            'the means, which are null in JSON.')
-  if text is None:
+  if texts is None:
     yield 'The size of the original text was not given: no bits/byte.'

@@ -1,5 +1,5 @@
 """Reports of evaluations: numbers in the usual units, and their conditions."""
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 import dataclasses
 import json
 import math
@@ -11,26 +11,9 @@ from lmjax.core.files import atomic
 from lmjax.core.files import strict_json
 from lmjax.core import secrets
 from lmjax.core import terminal
+from lmjax.evaluation import by_document as by_document_lib
 
 SCHEMA = 'lmjax.report.v1'
-
-
-@dataclasses.dataclass(frozen=True)
-class TextSize:
-  """The size of the original text, before tokenization.
-
-  Attributes:
-    bytes: Its UTF-8 bytes.
-    words: Its words, separated by whitespace.
-  """
-  bytes: int
-  words: int
-
-  @classmethod
-  def of(cls, texts: Iterable[str]) -> 'TextSize':
-    """Returns the size of all `texts` together."""
-    sizes = [(len(text.encode()), len(text.split())) for text in texts]
-    return cls(sum(b for b, _ in sizes), sum(w for _, w in sizes))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +60,8 @@ class Report:
     tokens_per_second: Speed after the first batch, without compilation; None
       if there was only one batch.
     notes: Sentences that a reader must know to quote the numbers.
+    by_document: The loss of each document, which is kept in a file of its own;
+      None if the original text is not known, and in a report that was read.
   """
   name: str
   nats_per_token: float
@@ -100,6 +85,8 @@ class Report:
   seconds: float
   tokens_per_second: float | None
   notes: tuple[str, ...] = ()
+  by_document: by_document_lib.Scores | None = dataclasses.field(
+      default=None, compare=False, repr=False)
 
   @property
   def nats(self) -> float:
@@ -125,12 +112,15 @@ class Report:
     """Returns JSON types; a number that is not finite becomes None."""
     derived = {name: getattr(self, name) for name in (
         'nats', 'perplexity', 'bits_per_byte', 'word_perplexity')}
-    return finite(dataclasses.asdict(self) | derived)
+    fields = dataclasses.asdict(dataclasses.replace(self, by_document=None))
+    del fields['by_document']
+    return finite(fields | derived)
 
   @classmethod
   def from_dict(cls, tree: dict[str, Any]) -> 'Report':
     """Returns the report that `to_dict` wrote."""
-    fields = {f.name: tree[f.name] for f in dataclasses.fields(cls)}
+    fields = {f.name: tree[f.name] for f in dataclasses.fields(cls)
+              if f.name != 'by_document'}
     for name in ('by_position', 'by_frequency'):
       fields[name] = tuple(Bucket(**_real(bucket)) for bucket in fields[name])
     return cls(**_real(fields) | {'notes': tuple(fields['notes'])})

@@ -2,6 +2,7 @@
 import time
 
 from lmjax.core import config as config_lib
+from lmjax.evaluation import by_document
 from lmjax.evaluation import held_out
 from lmjax.evaluation import report
 from lmjax.evaluation import run_page
@@ -38,6 +39,7 @@ def count(config: experiment.Count, workdir: str,
 
     reports = _measure(config, data, model)
     report.save(run.report, reports, **facts)
+    by_document.write(run.held_out, reports[0].by_document)
     run_page.write(run.page, title=run.path.name, reports=reports, facts=facts,
                    config=config_lib.to_dict(config))
     report.show(reports)

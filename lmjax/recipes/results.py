@@ -11,6 +11,7 @@ from lmjax.core import config as config_lib
 from lmjax.core import metrics
 from lmjax.core import terminal
 from lmjax.core import trees
+from lmjax.evaluation import by_document
 from lmjax.evaluation import carried
 from lmjax.evaluation import held_out
 from lmjax.evaluation import likelihood
@@ -178,6 +179,8 @@ def publish(run: directory.RunDir, config: experiment.Pretrain,
       watched[-1].items() if watched else ()) if name.startswith('valid/')}
   report.save(run.report, reports, **facts)
   kind, own = config.objective.likelihood, {}
+  if kind != 'none':  # Otherwise the first report is a baseline's.
+    by_document.write(run.held_out, reports[0].by_document)
   if kind != 'exact':
     own['The objective on held-out rows'] = run_page.Table(
         ['', *facts['held_out']],

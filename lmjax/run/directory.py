@@ -92,6 +92,11 @@ class RunDir:
     return self.path / 'report.json'
 
   @property
+  def held_out(self) -> pathlib.Path:
+    """The losses of the held-out documents; see `by_document`."""
+    return self.path / 'held_out.jsonl'
+
+  @property
   def page(self) -> pathlib.Path:
     return self.path / 'report.html'
 

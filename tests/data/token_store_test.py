@@ -1,5 +1,6 @@
 """Token stores: exact, built once, never half."""
 from concurrent import futures
+import hashlib
 import pathlib
 import signal
 import subprocess
@@ -34,6 +35,9 @@ def test_a_store_holds_exactly_what_the_tokenizer_gives(tmp_path):
   assert store.num_tokens == sum(len(t.encode()) + 2 for t in TEXTS)
   assert store.text_bytes.tolist() == [len(t.encode()) for t in TEXTS]
   assert store.words.tolist() == [2, 3, 1, 2]
+  assert store.hashes.tolist() == [
+      int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], signed=True)
+      for text in TEXTS]
   assert isinstance(store.tokens, np.memmap)
   with pytest.raises(IndexError):
     store.document(len(TEXTS))

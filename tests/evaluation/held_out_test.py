@@ -61,6 +61,24 @@ def test_reports_include_the_baselines(tmp_path, tokenizer):
       own, valid, tokenizer, context=8, stride=4, batch_size=2)) == 2
 
 
+def test_losses_of_documents_carry_facts_of_their_own_text(tmp_path, tokenizer):
+  texts = 'the cat é', 'the mat sat.', 'x'
+  store = _store(tmp_path / 's', tokenizer, *texts)
+  score = baselines.Uniform(tokenizer.vocab_size)
+  found = held_out.reports(
+      score, store, tokenizer, context=8, stride=4, batch_size=2)[0].by_document
+  assert found.tokens.tolist() == [11, 13, 2]
+  assert found.nats == pytest.approx(math.log(258) * found.tokens)
+  assert found.texts.words.tolist() == [3, 3, 1]
+  assert found.texts.hashes.tolist() == [
+      store_lib.text_hash(text.encode()) for text in texts]
+  cut = held_out.reports(score, store, tokenizer, context=8, stride=4,
+                         batch_size=2, tokens=4)[0].by_document
+  assert cut.tokens.tolist() == [3]  # BOS is not scored.
+  assert cut.texts.hashes.tolist() == [store_lib.text_hash(b'the')]
+  assert cut.texts.bytes.tolist() == [3]
+
+
 def test_a_synthetic_language_adds_its_optimum(tmp_path):
   source = chains.MarkovChain(order=1, symbols=3, num_documents=40)
   tokenizer = symbols.Characters().build(source.documents())

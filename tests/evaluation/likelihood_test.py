@@ -9,8 +9,8 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.evaluation import baselines
+from lmjax.evaluation import by_document
 from lmjax.evaluation import likelihood
-from lmjax.evaluation import report
 from lmjax.models import decoder
 from lmjax.objectives import lm
 
@@ -153,13 +153,31 @@ def test_uniform_scores_exactly_log_v_and_bits_by_hand():
   texts = ['é b', 'cd  e\n']  # 4 + 6 bytes, 4 words.
   documents = [[_BOS, 2, 3, 4, 0], [_BOS, 5, 6, 7, 8, 9, 10, 0]]
   found = _evaluate(documents, baselines.Uniform(_VOCAB),
-                    text=report.TextSize.of(texts))
+                    texts=by_document.Texts.of(texts))
   assert found.nats_per_token == pytest.approx(math.log(_VOCAB), rel=1e-7)
   assert (found.tokens, found.bytes, found.words) == (11, 10, 4)
   assert found.bits_per_byte == pytest.approx(11 * math.log2(_VOCAB) / 10)
   assert found.perplexity == pytest.approx(_VOCAB)
   assert found.word_perplexity == pytest.approx(_VOCAB ** (11 / 4))
   assert found.accuracy == pytest.approx(1 / _VOCAB)
+
+
+@pytest.mark.parametrize('bos_id', [_BOS, None])
+def test_losses_of_each_document_are_kept(bos_id):
+  documents = [[_BOS, 2, 3, 2], [_BOS], [_BOS, 5, 6, 7, 8, 9, 10, 0]]
+  evaluate = functools.partial(_evaluate, bos_id=bos_id, stride=2)
+  found = evaluate(documents, toy, texts=by_document.Texts.of('abc'))
+  alone = [evaluate([document], toy, texts=None) for document in documents
+           if bos_id is None or len(document) > 1]
+  if bos_id is not None:  # A document of BOS alone has nothing to score.
+    assert found.by_document.tokens.tolist() == [3, 0, 7]
+    assert found.by_document.nats[1] == 0
+  scored = found.by_document.tokens > 0
+  assert found.by_document.tokens[scored].tolist() == [
+      each.tokens for each in alone]
+  np.testing.assert_allclose(
+      found.by_document.nats[scored], [each.nats for each in alone], rtol=1e-6)
+  assert alone[0].by_document is None
 
 
 @pytest.fixture(scope='module')

@@ -27,10 +27,6 @@ def test_units_equal_hand_computed_ones():
   assert make(nats_per_token=1e4).perplexity == math.inf
 
 
-def test_text_size_counts_bytes_and_words():
-  assert report.TextSize.of(['ab c', ' ü\n']) == report.TextSize(8, 3)
-
-
 def test_reports_survive_json(tmp_path):
   reports = [make(), make(name='uniform', bytes=None, words=None, stderr=None)]
   report.save(tmp_path / 'report.json', reports, command='x')

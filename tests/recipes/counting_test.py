@@ -10,6 +10,7 @@ from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
+from lmjax.evaluation import by_document
 from lmjax.evaluation import held_out
 from lmjax.evaluation import likelihood
 from lmjax.evaluation import scoring
@@ -37,6 +38,8 @@ def test_a_run_is_reported_and_read_back_as_it_was(tmp_path):
   saved = json.loads((tmp_path / 'run/report.json').read_text())
   assert saved['reports'][0]['nats_per_token'] == reports[0].nats_per_token
   assert (reports[0].context, reports[0].stride) == (16, 13)
+  kept = by_document.read(tmp_path / 'run/held_out.jsonl')
+  assert kept.nats.sum() == pytest.approx(reports[0].nats)
 
   run = trained.load_any(tmp_path / 'run')
   assert run.digest == reports[0].parameters_hash and run.kind == 'exact'

@@ -12,6 +12,7 @@ from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
+from lmjax.evaluation import by_document
 from lmjax.evaluation import scoring
 from lmjax import experiment
 from lmjax.generation import samples
@@ -94,8 +95,11 @@ def test_prompts_that_cannot_be_continued_are_refused(parts):
 def test_publish_writes_report_curve_and_page(tmp_path, parts, params, capsys):
   run = directory.open_run(tmp_path / 'run', CONFIG)
   run.metrics.write_text('{"step": 1, "loss": 2.0, "valid/loss": 2.5}\n')
-  results.publish(run, CONFIG, results.Results(parts).measure(params),
-                  [('doc', '<b>\x1b[2J')], step=1)
+  reports = results.Results(parts).measure(params)
+  results.publish(run, CONFIG, reports, [('doc', '<b>\x1b[2J')], step=1)
+  kept = by_document.read(run.held_out)
+  assert kept.nats.sum() == pytest.approx(reports[0].nats)
+  assert len(kept) == reports[0].documents
   assert json.loads(run.report.read_text())['step'] == 1
   assert run.curve.read_bytes().startswith(b'\x89PNG')
   assert '<b>\x1b' not in run.page.read_text()
