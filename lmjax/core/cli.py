@@ -38,6 +38,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
   bugs of lmjax and show their traceback.
   """
   allocator.keep_pages()
+  terminal.escape_unencodable(sys.stdout, sys.stderr)
   # A machine without a GPU or TPU needs no warning about their backends.
   logging.getLogger('jax._src.xla_bridge').setLevel(logging.WARNING)
   sys.excepthook = lambda *error: print(

@@ -1,4 +1,6 @@
-"""Removal of characters that would control a terminal."""
+"""Text that any terminal can show, and that does not control it."""
+import io
+from typing import TextIO
 import unicodedata
 
 # They reorder the text around them, which can disguise its meaning.
@@ -20,3 +22,21 @@ def printable(text: str) -> str:
   """
   return ''.join(c for c in text if c in '\n\t' or (
       unicodedata.category(c) not in ('Cc', 'Cs') and c not in _BIDI))
+
+
+def escape_unencodable(*files: TextIO) -> None:
+  r"""Makes files write characters that their encoding lacks as escapes.
+
+  The encoding of standard output may be ASCII (PYTHONIOENCODING, an old
+  locale), and then printing other text would fail.
+
+  Example:
+    >>> file = io.TextIOWrapper(io.BytesIO(), encoding='ascii')
+    >>> escape_unencodable(file)
+    >>> print('Gr\u00fc\u00dfe', file=file, flush=True)
+    >>> file.buffer.getvalue()
+    b'Gr\\xfc\\xdfe\n'
+  """
+  for file in files:
+    if isinstance(file, io.TextIOWrapper):  # Not of a notebook or a test.
+      file.reconfigure(errors='backslashreplace')

@@ -1,6 +1,7 @@
 """A user's mistake gives one sentence and exit code 2, a bug a traceback."""
 import os
 import functools
+import io
 import pathlib
 import subprocess
 import sys
@@ -201,6 +202,17 @@ def test_a_link_is_written_where_it_leads_and_a_device_stays_one(tmp_path):
   reader.join()
   assert found == ['x']
   assert sorted(p.name for p in tmp_path.iterdir()) == ['link', 'pipe', 'real']
+
+
+def test_output_in_any_encoding_is_no_mistake(monkeypatch):
+  file = io.TextIOWrapper(io.BytesIO(), encoding='ascii')
+  for name, value in (('stdout', file), ('excepthook', None),
+                      ('unraisablehook', None)):  # `run` sets the hooks.
+    monkeypatch.setattr(sys, name, value)
+  monkeypatch.setattr(cli.app, 'run', lambda *_, **__: print('\u00fc'))
+  cli.run(None)
+  file.flush()
+  assert file.buffer.getvalue() == b'\\xfc\n'
 
 
 def test_a_reader_that_has_seen_enough_is_no_mistake(run):

@@ -1,4 +1,6 @@
-"""Characters that control a terminal are removed."""
+"""Text is shown as far as a terminal can, and does not control it."""
+import io
+
 from lmjax.core import terminal
 
 
@@ -11,3 +13,10 @@ def test_control_characters_are_removed_and_text_is_kept():
   every = ''.join(map(chr, range(0x110000)))
   assert not set(terminal.printable(every)) & set(
       map(chr, [*range(9), *range(11, 32), *range(127, 160)]))
+
+
+def test_characters_that_the_encoding_lacks_are_escaped():
+  file = io.TextIOWrapper(io.BytesIO(), encoding='ascii')
+  terminal.escape_unencodable(file, io.StringIO())
+  print('Gr\u00fc\u00dfe', file=file, flush=True)
+  assert file.buffer.getvalue() == b'Gr\\xfc\\xdfe\n'
