@@ -66,9 +66,9 @@ def main(_):
 
 
 if __name__ == '__main__':
-  _WORKDIR = flags.DEFINE_string(
+  _WORKDIR = cli.path_flag(
       'workdir', None, 'Folder of all runs.', required=True)
-  _TEXT = flags.DEFINE_string(
+  _TEXT = cli.path_flag(
       'text', None, 'File with a play: one speech per paragraph, whose first '
       'line is the speaker and a colon.', required=True)
   _PAIRS = flags.DEFINE_list('pairs', [], 'Names of pairs; all by default.')

@@ -87,17 +87,17 @@ def main(_):
 
 
 if __name__ == '__main__':
-  _WORKDIR = flags.DEFINE_string(
+  _WORKDIR = cli.path_flag(
       'workdir', None, 'Directory of the run.', required=True)
   _STEP = flags.DEFINE_enum(
       'step', 'best', ['best', 'latest'], 'Which checkpoint to use.')
-  _TEXTS = flags.DEFINE_string(
+  _TEXTS = cli.path_flag(
       'texts_file', None, 'File with one text per line, or - for stdin.')
-  _PAIRS = flags.DEFINE_string('pairs_file', None, 'File of pairs of texts.')
+  _PAIRS = cli.path_flag('pairs_file', None, 'File of pairs of texts.')
   _READ = given.define('text')
   _QUERY = flags.DEFINE_string('query', None, 'Text whose neighbours to find.')
   _TOP_K = flags.DEFINE_integer('top_k', 5, 'Number of neighbours to find.')
   _POOLING = flags.DEFINE_enum(
       'pooling', 'mean', sorted(embeddings.POOLING), 'How to pool tokens.')
-  _OUT = flags.DEFINE_string('out', None, 'The .npy file for the vectors.')
+  _OUT = cli.path_flag('out', None, 'The .npy file for the vectors.')
   cli.run(main)

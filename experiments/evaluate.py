@@ -13,7 +13,6 @@ loss of each document.
 """
 import pathlib
 
-from absl import flags
 from lmjax.core import cli
 from lmjax.core import config as config_lib
 from lmjax.evaluation import by_document
@@ -76,8 +75,8 @@ if __name__ == '__main__':
   _CONFIG = cli.config_flag(
       experiment.Evaluate,
       pathlib.Path(__file__).parent / 'configs/evaluate.py')
-  _WORKDIR = flags.DEFINE_string(
+  _WORKDIR = cli.path_flag(
       'workdir', None, 'Directory of a pretrained run.', required=True)
-  _OUT = flags.DEFINE_string(
+  _OUT = cli.path_flag(
       'out', None, 'Folder for report.json; <workdir>/evaluation by default.')
   cli.run(main)

@@ -59,12 +59,12 @@ def main(_):
 
 
 if __name__ == '__main__':
-  _WORKDIR = flags.DEFINE_string(
+  _WORKDIR = cli.path_flag(
       'workdir', None, 'Directory of the run.', required=True)
   _STEP = flags.DEFINE_enum(
       'step', 'best', ['best', 'latest'], 'Which checkpoint to use.')
   _TEXT = flags.DEFINE_string('text', None, 'A text with [MASK] in it.')
-  _TEXTS = flags.DEFINE_string(
+  _TEXTS = cli.path_flag(
       'texts_file', None, 'File with one such text per line, or - for stdin.')
   _READ = given.define('text')
   _TOP_K = flags.DEFINE_integer('top_k', 5, 'Number of candidates per mask.')

@@ -12,7 +12,6 @@ was stopped.
 """
 import pathlib
 
-from absl import flags
 from lmjax.core import cli
 from lmjax import experiment
 from lmjax.models import presets
@@ -33,6 +32,6 @@ if __name__ == '__main__':
       parallel='training.parallel', mesh='training.mesh',
       max_bad_steps='training.guard.max_bad_steps')
   _LAUNCH = launching.define_flags()
-  _WORKDIR = flags.DEFINE_string(
+  _WORKDIR = cli.path_flag(
       'workdir', None, 'Directory of the run.', required=True)
   cli.run(processes.together(main))

@@ -74,13 +74,13 @@ def main(_):
 
 if __name__ == '__main__':
   FLAGS = flags.FLAGS
-  flags.DEFINE_string('workdir', None, 'Directory of the run.', required=True)
+  cli.path_flag('workdir', None, 'Directory of the run.', required=True)
   flags.DEFINE_enum('step', 'best', ['best', 'latest'], 'Which checkpoint.')
   flags.DEFINE_string('prompt', None, 'What to continue; may be empty.')
-  flags.DEFINE_string('prompts_file', None, 'File of prompts, or - for stdin.')
+  cli.path_flag('prompts_file', None, 'File of prompts, or - for stdin.')
   _READ = given.define('prompt')
   flags.DEFINE_bool('specials', False, 'Read <extra_id_0>, [MASK] ... as ids.')
-  flags.DEFINE_string('out', None, 'File for JSON lines.')
+  cli.path_flag('out', None, 'File for JSON lines.')
   flags.DEFINE_integer('max_new_tokens', 100, 'Tokens to draw at most.')
   flags.DEFINE_float('temperature', 1.0, 'Below 1 is bolder; 0 is greedy.')
   flags.DEFINE_integer('top_k', None, 'Draw from the k most probable tokens.')

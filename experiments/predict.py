@@ -30,11 +30,11 @@ def main(_):
 
 
 if __name__ == '__main__':
-  _WORKDIR = flags.DEFINE_string(
+  _WORKDIR = cli.path_flag(
       'workdir', None, 'Directory of the run.', required=True)
   _STEP = flags.DEFINE_string(
       'step', 'best', "A checkpoint's number, best or latest.")
-  _INPUT = flags.DEFINE_string(
+  _INPUT = cli.path_flag(
       'input', None, 'File or pipe of texts, plain or .gz, or - for stdin.')
   _TEXTS = flags.DEFINE_multi_string(
       'texts', [], 'A text, instead of a file; may be repeated.')
@@ -54,5 +54,5 @@ if __name__ == '__main__':
       'delimiter', None, 'What separates columns, if not a comma or a tab.')
   _HEADER = flags.DEFINE_bool('header', True, 'The first row names columns.')
   _QUOTED = flags.DEFINE_bool('quoted', True, 'Quotes enclose values.')
-  _OUT = flags.DEFINE_string('out', None, 'File for JSON lines.')
+  _OUT = cli.path_flag('out', None, 'File for JSON lines.')
   cli.run(main)

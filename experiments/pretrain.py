@@ -41,13 +41,13 @@ if __name__ == '__main__':
       parallel='training.parallel', mesh='training.mesh',
       max_bad_steps='training.guard.max_bad_steps')
   _LAUNCH = launching.define_flags()
-  _WORKDIR = flags.DEFINE_string(
+  _WORKDIR = cli.path_flag(
       'workdir', None, 'Directory of the run.', required=True)
   _DRY_RUN = flags.DEFINE_bool(
       'dry_run', False, 'Print size, cost and the first batch, then exit.')
   _REPLAY_STEP = flags.DEFINE_integer(
       'replay_step', None, 'Print the batch of a step of the run in workdir, '
       'run the step again, then exit.', lower_bound=1)
-  _PROFILE = flags.DEFINE_string(
+  _PROFILE = cli.path_flag(
       'profile', None, 'Directory for a profiler trace of five steps.')
   cli.run(processes.together(main))

@@ -19,7 +19,7 @@ def main(_):
 
 
 if __name__ == '__main__':
-  _WORKDIR = flags.DEFINE_string(
+  _WORKDIR = cli.path_flag(
       'workdir', None, 'Directory of the run.', required=True)
   _TO_STEP = flags.DEFINE_integer(
       'to_step', None, 'The checkpoint to go back to.', required=True)

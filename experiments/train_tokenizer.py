@@ -84,6 +84,6 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string('output', None, 'Folder to write the tokenizer to.')
+  cli.path_flag('output', None, 'Folder to write the tokenizer to.')
   _CONFIG = cli.config_flag(TrainTokenizer, TrainTokenizer())
   cli.run(main)

@@ -4,6 +4,7 @@ from typing import ClassVar, Literal, Union
 
 from lmjax.core import changes as changes_lib
 from lmjax.core import errors
+from lmjax.core.files import user_paths
 from lmjax.data import continuous
 from lmjax.data import pipeline
 from lmjax.data import text
@@ -137,7 +138,7 @@ class Evaluate:
   split: Literal['train', 'valid', 'test'] = 'valid'
   scoring: scoring_lib.Scoring = scoring_lib.Scoring()
   baselines: bool = True
-  mix: tuple[str, ...] = ()
+  mix: tuple[user_paths.Path, ...] = ()
   choices: choices_lib.Choices = choices_lib.Choices()
   checkpoint: str = 'best'
 
@@ -169,7 +170,7 @@ class Finetune:
     changes: Which fields are structural or cosmetic.
   """
   task: Task = classification.Classification()
-  init: str | None = None
+  init: user_paths.Path | None = None
   tokenizer: tokenizers.Config = subwords.SentencePiece()
   model: models.Config = decoder.DecoderConfig()
   dropout: float | None = None

@@ -19,6 +19,7 @@ from absl import logging as absl_logging
 from lmjax.core import allocator
 from lmjax.core import errors
 from lmjax.core.files import atomic
+from lmjax.core.files import user_paths
 from lmjax.core.flags import config_flags
 from lmjax.core.flags import named as named_lib
 from lmjax.core import secrets
@@ -81,6 +82,27 @@ def config_flag(
     default = pathlib.Path(default)
   named = named_lib.Named(cls, default, presets or {})
   return config_flags.define(named, shorthands).config
+
+
+def path_flag(name: str, default: str | None, help: str, **options: Any
+              ) -> flags.FlagHolder:
+  """Defines a flag whose value is a path, in which `~` is expanded.
+
+  Args:
+    name: The flag.
+    default: Its default, or None.
+    help: Its documentation.
+    **options: Passed to `flags.DEFINE`, such as `required`.
+  """
+  return flags.DEFINE(_PathParser(), name, default, help, **options)
+
+
+class _PathParser(flags.ArgumentParser):
+  """Parses a path; see `user_paths`."""
+  syntactic_help = 'a path'
+
+  def parse(self, argument):
+    return user_paths.expand(argument)
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

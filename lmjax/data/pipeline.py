@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core.files import user_paths
 from lmjax.data import continuous
 from lmjax.data import corruption as corruption_lib
 from lmjax.data import documents as documents_lib
@@ -57,7 +58,7 @@ class DataConfig:
   length: int | None = None
   batch_size: int = 32
   seed: int = 0
-  cache: str | None = None
+  cache: user_paths.Path | None = None
 
   def __post_init__(self):
     for name in 'length', 'batch_size':

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core.files import user_paths
 from lmjax.data.text import files
 from lmjax.data.tokenizers import vocabulary
 from lmjax.evaluation import likelihood
@@ -29,7 +30,7 @@ class Choices:
       space, it is left out where there is white space already.
     limit: Most questions to read of each file; None reads all.
   """
-  paths: tuple[str, ...] = ()
+  paths: tuple[user_paths.Path, ...] = ()
   delimiter: str = ' '
   limit: int | None = None
 

@@ -5,6 +5,7 @@ import flax.linen as nn
 import jax
 
 from lmjax.core import errors
+from lmjax.core.files import user_paths
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.interop import runs
 from lmjax.objectives import distill
@@ -19,7 +20,7 @@ class Taught(distill.Distillation):
     teacher: Directory of the teacher's run; it should have the student's
       tokenizer.
   """
-  teacher: str = ''
+  teacher: user_paths.Path = ''
 
   def build(self, model: nn.Module,
             tokenizer: tokenizer_lib.Tokenizer | None = None) -> lm.Objective:

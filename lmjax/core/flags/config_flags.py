@@ -15,6 +15,7 @@ from typing import Any
 
 from absl import flags
 
+from lmjax.core.files import user_paths
 from lmjax.core.flags import config_help
 from lmjax.core.flags import named as named_lib
 from lmjax.core.flags import overrides
@@ -72,9 +73,9 @@ class ConfigFlag(flags.Flag):
     for flag, path in self.short.items():
       if flags.FLAGS[flag].value is not None:
         changes[path], names[path] = flags.FLAGS[flag].value, f'--{flag}'
-    return overrides.override(
+    return user_paths.expanded(overrides.override(
         self.named.load(self.value), changes, self.named.cls, names=names,
-        tell=lambda sentence: print(sentence, file=sys.stderr))
+        tell=lambda sentence: print(sentence, file=sys.stderr)))
 
   def describe(self) -> str:
     """Returns the tree of the config, and the names of the other configs."""

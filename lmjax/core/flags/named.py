@@ -11,6 +11,7 @@ from typing import Any
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.core.files import strict_json
+from lmjax.core.files import user_paths
 
 _PRESET = 'preset:'
 
@@ -55,6 +56,7 @@ class Named:
       return self._of_file(self.default)
     if name.startswith(_PRESET):
       return self._of_preset(name.removeprefix(_PRESET))
+    name = user_paths.expand(name, '--config')
     stem, _, inner = name.partition(':')
     if stem in self.files():
       return self._of_file(self.files()[stem], inner or None)

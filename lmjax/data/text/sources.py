@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from lmjax.core import config
 from lmjax.core import errors
+from lmjax.core.files import user_paths
 from lmjax.data import documents
 from lmjax.data.text import corpora
 from lmjax.data.text import files
@@ -86,7 +87,7 @@ class TextFiles(documents.Source):
     max_line_bytes: Lines with more bytes are bad text too, unless documents are
       files.
   """
-  paths: tuple[str, ...]
+  paths: tuple[user_paths.Path, ...]
   split_on: Literal['file', 'line', 'paragraph'] = 'file'
   on_bad_text: files.OnBadText = 'fail'
   max_line_bytes: int = _MAX_LINE_BYTES
@@ -120,7 +121,7 @@ class JsonLines(documents.Source):
     on_bad_text: As in `TextFiles`; lone surrogates are bad text as well.
     max_line_bytes: Lines with more bytes are bad text too.
   """
-  paths: tuple[str, ...]
+  paths: tuple[user_paths.Path, ...]
   field: str = 'text'
   on_bad_text: files.OnBadText = 'fail'
   max_line_bytes: int = _MAX_LINE_BYTES

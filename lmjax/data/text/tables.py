@@ -7,6 +7,7 @@ from typing import Any
 
 from lmjax.core import config
 from lmjax.core import errors
+from lmjax.core.files import user_paths
 from lmjax.data import documents
 from lmjax.data.text import files
 
@@ -108,7 +109,7 @@ class Delimited(documents.Source):
     header: Whether the first row names the columns.
     quoted: Whether `"` quotes values.
   """
-  paths: tuple[str, ...]
+  paths: tuple[user_paths.Path, ...]
   field: str = 'text'
   delimiter: str = ','
   header: bool = True

@@ -7,6 +7,7 @@ from typing import Any
 
 from lmjax.core import config
 from lmjax.core import errors
+from lmjax.core.files import user_paths
 from lmjax.data import documents
 from lmjax.data.text import files
 
@@ -32,7 +33,7 @@ class Tfds(documents.Source):
   name: str
   split: str = 'train'
   field: str = 'text'
-  data_dir: str | None = None
+  data_dir: user_paths.Path | None = None
 
   def fingerprint(self) -> dict[str, Any]:
     info = self._builder().info

@@ -18,6 +18,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core.files import safe_paths
+from lmjax.core.files import user_paths
 from lmjax.data import documents as documents_lib
 from lmjax.data.tokenizers import vocabulary
 
@@ -44,7 +45,7 @@ class SentencePiece:
   """
   vocab_size: int = 4096
   model: Literal['unigram', 'bpe'] = 'unigram'
-  path: str | None = None
+  path: user_paths.Path | None = None
   bos: bool = True
   eos: bool = True
 

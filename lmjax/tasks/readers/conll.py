@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import dataclasses
 
 from lmjax.core import errors
+from lmjax.core.files import user_paths
 from lmjax.data.text import files
 from lmjax.evaluation.downstream import entities
 from lmjax.tasks import sentences
@@ -25,7 +26,7 @@ class Conll:
     tag: The column with the tag, from 0; from the end if negative.
     comments: The prefix of comment lines, such as '#'; '' for no comments.
   """
-  paths: tuple[str, ...]
+  paths: tuple[user_paths.Path, ...]
   word: int = 0
   tag: int = -1
   comments: str = ''

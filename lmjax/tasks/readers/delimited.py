@@ -2,6 +2,7 @@
 from collections.abc import Iterator
 import dataclasses
 
+from lmjax.core.files import user_paths
 from lmjax.data.text import files
 from lmjax.data.text import tables
 from lmjax.tasks.readers import columns
@@ -24,7 +25,7 @@ class Delimited:
     quoted: Whether `"` quotes values.
     rename: New names of labels: ('0=negative', '1=positive').
   """
-  paths: tuple[str, ...]
+  paths: tuple[user_paths.Path, ...]
   text: tuple[str, ...] = ('text',)
   label: str | None = 'label'
   delimiter: str = ','

@@ -2,6 +2,7 @@
 from collections.abc import Iterator
 import dataclasses
 
+from lmjax.core.files import user_paths
 from lmjax.data.text import files
 from lmjax.data.text import json_lines
 from lmjax.tasks.readers import columns
@@ -19,7 +20,7 @@ class JsonLines:
     label: The field with the label; None if there is none.
     rename: New names of labels: ('0=negative', '1=positive').
   """
-  paths: tuple[str, ...]
+  paths: tuple[user_paths.Path, ...]
   text: tuple[str, ...] = ('text',)
   label: str | None = 'label'
   rename: tuple[str, ...] = ()

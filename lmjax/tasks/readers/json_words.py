@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from lmjax.core import errors
+from lmjax.core.files import user_paths
 from lmjax.data.text import files
 from lmjax.data.text import json_lines
 from lmjax.tasks import sentences
@@ -20,7 +21,7 @@ class JsonWords:
     names: The tag of each number, such as ('O', 'B-person'), if the list has
       numbers; () if the list has tags.
   """
-  paths: tuple[str, ...]
+  paths: tuple[user_paths.Path, ...]
   words: str = 'tokens'
   tags: str = 'tags'
   names: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import dataclasses
 
 from lmjax.core import errors
+from lmjax.core.files import user_paths
 from lmjax.data.text import files
 from lmjax.tasks.readers import columns
 from lmjax.tasks import task as task_lib
@@ -19,7 +20,7 @@ class LabelFirst:
     paths: Files and globs.
     rename: New names of labels: ('0=negative', '1=positive').
   """
-  paths: tuple[str, ...]
+  paths: tuple[user_paths.Path, ...]
   rename: tuple[str, ...] = ()
 
   def examples(self) -> Iterator[task_lib.Example]:

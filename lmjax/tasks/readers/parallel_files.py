@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 
 from lmjax.core import errors
+from lmjax.core.files import user_paths
 from lmjax.data.text import files
 from lmjax.tasks.readers import columns
 from lmjax.tasks import task as task_lib
@@ -22,8 +23,8 @@ class ParallelFiles:
       is the label of the same line of text.
     rename: New names of labels: ('0=negative', '1=positive').
   """
-  paths: tuple[str, ...]
-  labels: tuple[str, ...]
+  paths: tuple[user_paths.Path, ...]
+  labels: tuple[user_paths.Path, ...]
   rename: tuple[str, ...] = ()
 
   def examples(self) -> Iterator[task_lib.Example]:

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import dataclasses
 
 from lmjax.core import errors
+from lmjax.core.files import user_paths
 from lmjax.data.text import tfds
 from lmjax.tasks.readers import columns
 from lmjax.tasks import task as task_lib
@@ -24,7 +25,7 @@ class Tfds:
   split: str = 'train'
   text: tuple[str, ...] = ('text',)
   label: str = 'label'
-  data_dir: str | None = None
+  data_dir: user_paths.Path | None = None
   second: tuple[str, ...] = ()
 
   def examples(self) -> Iterator[task_lib.Example]:
