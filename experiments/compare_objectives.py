@@ -11,6 +11,7 @@ model's frozen vectors. The script writes `table.json` and `table.png`. The same
 command continues a comparison that was stopped.
 """
 import dataclasses
+import functools
 import pathlib
 
 from absl import flags
@@ -18,6 +19,7 @@ from configs import objectives
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax import experiment
+from lmjax.recipes import attempts as attempts_lib
 from lmjax.recipes import comparison
 from lmjax.recipes import counting
 from lmjax.recipes import pretraining
@@ -25,35 +27,50 @@ from lmjax.recipes import pretraining
 
 def compare(text: str, workdir: str, names: list[str], cpu_minutes: float
             ) -> list[comparison.Row]:
-  """Trains the pairs on a text file; returns a row for each."""
-  folder, rows, paragraphs = pathlib.Path(workdir), [], []
-  for name in names:
-    config, run = objectives.PAIRS[name], str(folder / name)
-    source = dataclasses.replace(config.data.source, paths=(text,))
-    config = dataclasses.replace(config, data=dataclasses.replace(
-        config.data, source=source, cache=str(folder / 'cache')))
-    paragraphs = paragraphs or list(config.data.part('valid').documents())
-    print(f'=== {name}', flush=True)
-    if isinstance(config, experiment.Count):
-      counting.count(config, run)
-    else:
-      config = comparison.within(config, run, cpu_minutes)
-      pretraining.pretrain(config, run)
-    rows.append(comparison.row_of(name, run, paragraphs))
+  """Trains the pairs on a text file; returns a row for each.
 
-  start = comparison.probed(comparison.untrained(
-      dataclasses.replace(objectives.BASE, data=dataclasses.replace(
-          objectives.BASE.data, source=source, cache=str(folder / 'cache'))),
-      workdir), paragraphs)
-  beside = comparison.probe_baselines(paragraphs) | {'untrained': start}
-  comparison.save(folder / 'table.json', rows, probe_baselines=beside,
-                  cpu_minutes=cpu_minutes)
-  comparison.plot(folder / 'table.png', rows, beside,
-                  f'{cpu_minutes:g} CPU minutes each')
-  comparison.show(rows, f'{cpu_minutes:g} CPU minutes each; the probe of ' + (
-      ', '.join(f'{name}: {value:.3f}' for name, value in beside.items())))
-  print(f'table: {folder / "table.json"}\nplot:  {folder / "table.png"}')
+  The probe needs no pair, so it is tried first: a text without speakers is
+  refused before anything is trained. A pair that fails leaves out its row.
+  """
+  folder, attempts = pathlib.Path(workdir), attempts_lib.Attempts()
+  base = _on(objectives.BASE, text, folder)
+  paragraphs = list(base.data.part('valid').documents())
+  beside = comparison.probe_baselines(paragraphs) | {
+      'untrained': comparison.probed(
+          comparison.untrained(base, workdir), paragraphs)}
+  rows = [attempts.make(name, functools.partial(
+      _row, name, _on(objectives.PAIRS[name], text, folder),
+      str(folder / name), paragraphs, cpu_minutes)) for name in names]
+  rows = [row for row in rows if row is not None]
+
+  table, plot = folder / 'table.json', folder / 'table.png'
+  title = f'{cpu_minutes:g} CPU minutes each'
+  comparison.save(table, rows, probe_baselines=beside, cpu_minutes=cpu_minutes)
+  comparison.show(rows, f'{title}; the probe of ' + ', '.join(
+      f'{name}: {value:.3f}' for name, value in beside.items()))
+  print(f'table: {table}')
+  attempts.make('plot', lambda: comparison.plot(plot, rows, beside, title))
+  if plot.exists():
+    print(f'plot:  {plot}')
+  attempts.finish()
   return rows
+
+
+def _on(config, text, folder):
+  """Returns the config of a run on a text file, with the shared cache."""
+  return dataclasses.replace(config, data=dataclasses.replace(
+      config.data, cache=str(folder / 'cache'),
+      source=dataclasses.replace(config.data.source, paths=(text,))))
+
+
+def _row(name, config, run, paragraphs, cpu_minutes):
+  """Trains a pair; returns its row."""
+  print(f'=== {name}', flush=True)
+  if isinstance(config, experiment.Count):
+    counting.count(config, run)
+  else:
+    pretraining.pretrain(comparison.within(config, run, cpu_minutes), run)
+  return comparison.row_of(name, run, paragraphs)
 
 
 def main(_):

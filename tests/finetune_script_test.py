@@ -112,6 +112,24 @@ def test_from_scratch_it_learns_and_leaves_what_was_promised(done):
   assert right / len(predictions) == results['model'].accuracy
 
 
+def test_a_picture_that_fails_leaves_out_one_result(done, monkeypatch, capsys):
+  run, results, _ = done
+  def fail(*args, **kwargs):
+    raise errors.RunError('no <ink> left.')
+  (run / 'predictions.jsonl').unlink()
+  with monkeypatch.context() as broken:
+    broken.setattr(finetuning.curve, 'plot', fail)
+    with pytest.raises(errors.RunError, match=r'the curve \(no <ink> left\)'):
+      finetuning.finetune(CONFIG, str(run))
+  assert 'naive Bayes' in capsys.readouterr().out
+  assert (run / 'predictions.jsonl').stat().st_size > 0
+  page = (run / 'report.html').read_text()
+  assert 'no &lt;ink&gt; left' in page and page.count('data:image/png') == 1
+  assert finetuning.finetune(CONFIG, str(run))['model'].to_dict() == (
+      results['model'].to_dict())
+  assert (run / 'report.html').read_text().count('data:image/png') == 2
+
+
 def test_a_run_that_is_done_goes_on_to_the_same_results(done):
   run, results, _ = done
   other = dataclasses.replace(
@@ -373,11 +391,22 @@ def test_from_a_run_only_what_matches_trains(pretrained, tmp_path):
     ({'model': dataclasses.replace(MODEL, context=8)}, 'end at 12 tokens'),
     ({'init': 'nowhere'}, 'nowhere'),
     ({'optimizer': adamw.AdamW(freeze=('.',))}, 'Nothing is left'),
+    ({'training': options.Training(stop=stopping.EarlyStopping(
+        metric='valid/acuracy'))}, "Did you mean 'valid/accuracy'"),
 ])
 def test_bad_input_is_told_before_training(tmp_path, change, message):
   config = dataclasses.replace(CONFIG, **change)
   with pytest.raises(errors.InputError, match=message):
     finetuning.finetune(config, str(tmp_path / 'run'))
+  assert not (tmp_path / 'run' / 'checkpoints').exists()
+
+
+def test_a_baseline_that_fails_does_so_before_training(tmp_path, monkeypatch):
+  def fail(*args):
+    raise errors.InputError('no word is known.')
+  monkeypatch.setattr(classification.Classification, 'baselines', fail)
+  with pytest.raises(errors.InputError, match='no word'):
+    finetuning.finetune(CONFIG, str(tmp_path / 'run'))
   assert not (tmp_path / 'run' / 'checkpoints').exists()
 
 

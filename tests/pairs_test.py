@@ -1,6 +1,7 @@
 """Every model with every objective trains, resumes and is evaluated."""
 import dataclasses
 import importlib.util
+import json
 import pathlib
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.data import continuous
 from lmjax.data import pipeline
@@ -134,3 +136,34 @@ def test_the_counted_pair_is_there():
   assert isinstance(CONFIGS.PAIRS['ngram'], experiment.Count)
   with pytest.raises(ValueError, match="Did you mean 'xlnet'"):
     CONFIGS.get_config('xlnt')
+
+
+def test_a_text_without_speakers_is_refused_before_any_pair_trains(
+    tmp_path, monkeypatch):
+  monkeypatch.syspath_prepend(str(ROOT))
+  script = _module(ROOT / 'compare_objectives.py')
+  monkeypatch.setattr(script.comparison, 'within', lambda *args: pytest.fail())
+  monkeypatch.setattr(script.counting, 'count', lambda *args: pytest.fail())
+  text = tmp_path / 'input.txt'
+  text.write_text('\n\n'.join(f'Verse {i} of a poem.' for i in range(90)))
+  with pytest.raises(errors.InputError, match='2 speakers'):
+    script.compare(str(text), str(tmp_path), ['ngram', 'lstm_causal'], 0.01)
+
+
+def test_a_pair_that_fails_leaves_out_its_row(tmp_path, monkeypatch):
+  monkeypatch.syspath_prepend(str(ROOT))
+  script = _module(ROOT / 'compare_objectives.py')
+  monkeypatch.setattr(script.comparison, 'untrained', lambda *args: (
+      lambda texts: np.eye(len(texts))))
+  def train(*args):
+    raise errors.RunError('the loss is NaN.')
+  monkeypatch.setattr(script.comparison, 'within', train)
+  play = tmp_path / 'play.txt'
+  play.write_text('\n\n'.join(
+      f'{name}:\nI {word} {i}, and {word} again {i * i}.' for i in range(250)
+      for name, word in (('Romeo', 'love'), ('Tybalt', 'hate'))))
+  with pytest.raises(errors.RunError, match=r'the lstm_causal \(the loss is'):
+    script.compare(str(play), str(tmp_path), ['lstm_causal', 'ngram'], 0.01)
+  rows = json.loads((tmp_path / 'table.json').read_text())['rows']
+  assert [row['name'] for row in rows] == ['ngram']
+  assert (tmp_path / 'table.png').exists()

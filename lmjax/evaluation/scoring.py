@@ -1,6 +1,8 @@
 """The config of how held-out text is scored."""
 import dataclasses
 
+from lmjax.core import errors
+
 
 @dataclasses.dataclass(frozen=True)
 class Scoring:
@@ -30,10 +32,18 @@ class Scoring:
     Args:
       context: Most tokens that the model can see.
 
+    Raises:
+      InputError: If the stride exceeds the context.
+
     Example:
       >>> Scoring().settled(256).stride, Scoring(stride=9).settled(256).stride
       (128, 9)
     """
     context = self.context or context
+    if self.stride is not None and self.stride > context:
+      raise errors.InputError(
+          f'scoring.stride = {self.stride} should be at most the context in '
+          f'which text is scored, {context}, so that no token is left out; '
+          f'set --config.scoring.stride={context} or less.')
     return dataclasses.replace(
         self, context=context, stride=self.stride or max(1, context // 2))

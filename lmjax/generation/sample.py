@@ -112,6 +112,32 @@ def generate(
   return _since(state, 0, len(prompts))
 
 
+def rehearse(
+    model: nn.Module,
+    params: Any,
+    prompts: Sequence[Sequence[int] | prompts_lib.Prompt],
+    *,
+    max_new_tokens: int,
+    sampling: Sampling = transforms_lib.Sampling(),
+    transforms: Sequence[transforms_lib.Transform] = (),
+    rng: jax.Array | int = 0,
+    eos_id: int | None = None,
+) -> None:
+  """Traces `generate` without computing anything, to find errors beforehand.
+
+  Takes the arguments of `generate`; `params` may be shapes. A later call of
+  `generate` with the same arguments is not traced again.
+
+  Raises:
+    InputError: As `generate` would.
+  """
+  batch, how = _prepare(model, prompts, max_new_tokens, sampling, rng)
+  jax.eval_shape(
+      functools.partial(
+          _generate, model=model, transforms=tuple(transforms)),
+      params, batch, how, _eos(eos_id), jnp.int32(max_new_tokens))
+
+
 def decode(
     model: nn.Module,
     params: Any,

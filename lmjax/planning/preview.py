@@ -10,6 +10,7 @@ from lmjax.models import cost
 from lmjax.nn.mixture import experts
 from lmjax.parallel import sharding
 from lmjax.recipes import prepared
+from lmjax.recipes import results
 from lmjax.recipes import targets
 
 
@@ -27,9 +28,11 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
   """
   console = console or rich.console.Console()
   if isinstance(config, experiment.Count):
+    config.scoring.settled(config.context)
     console.print(config.data.build(workdir).describe(), highlight=False)
     return
   parts = prepared.prepare(config, workdir)
+  results.Results(parts)  # Refuses what the run would refuse.
   batches, params = parts.batches, parts.shapes
   first = batches(0)
   console.print(parts.data.describe(), highlight=False)

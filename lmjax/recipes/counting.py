@@ -7,6 +7,7 @@ from lmjax.evaluation import held_out
 from lmjax.evaluation import report
 from lmjax.evaluation import run_page
 from lmjax import experiment
+from lmjax.recipes import attempts as attempts_lib
 from lmjax.run import launch as launching
 
 
@@ -26,6 +27,7 @@ def count(config: experiment.Count, workdir: str,
     data = config.data.build(workdir)
     tokenizer = data.tokenizer
     print(data.describe())
+    scoring = config.scoring.settled(config.context)
     run = started.open_run(data.hashes())
     tokenizer.save(run.tokenizer)
 
@@ -37,19 +39,22 @@ def count(config: experiment.Count, workdir: str,
     print(f'{config.model.title}: {facts["tokens"]:,} tokens in '
           f'{facts["seconds"]:.1f} s')
 
-    reports = _measure(config, data, model)
-    report.save(run.report, reports, **facts)
+    reports = _measure(config, scoring, data, model)
     by_document.write(run.held_out, reports[0].by_document)
-    run_page.write(run.page, title=run.path.name, reports=reports, facts=facts,
-                   config=config_lib.to_dict(config))
+    report.save(run.report, reports, **facts)
     report.show(reports)
+    attempts = attempts_lib.Attempts()
+    attempts.make('page', lambda: run_page.write(
+        run.page, title=run.path.name, reports=reports, facts=facts,
+        config=config_lib.to_dict(config)))
+    attempts.finish()
     print(f'---\nreport: {run.page}')
   return reports
 
 
-def _measure(config, data, model) -> list[report.Report]:
+def _measure(config, scoring, data, model) -> list[report.Report]:
   """Returns reports of the model and the baselines on held-out text."""
-  scoring, name = config.scoring.settled(config.context), config.model.title
+  name = config.model.title
   held = data.valid is not None
   return held_out.reports(
       model, data.valid if held else data.train, data.tokenizer,

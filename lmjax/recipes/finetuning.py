@@ -27,6 +27,7 @@ from lmjax.nn import pattern as pattern_lib
 from lmjax.parallel import divisions
 from lmjax.parallel import processes
 from lmjax.parallel import sharding
+from lmjax.recipes import attempts as attempts_lib
 from lmjax.recipes import tuned
 from lmjax.run import curve
 from lmjax.run import directory
@@ -73,10 +74,15 @@ def finetune(
     strategy = training.strategy()
     outputs_of = tuned.predictor(task.outputs(model), strategy)
 
-    def judged(params, split):
+    def judged(params, split, outputs_of=outputs_of):
       outputs = outputs_of(params, rows[split])
       return outputs, task.judge(
           outputs, getattr(splits, split), rows[split], splits)
+
+    # All that the end needs is tried before the first step.
+    blank = judged(params, 'valid', tuned.blank(task.outputs(model)))[1]
+    training.stop.score({f'valid/{name}': 0.0 for name in blank.metrics})
+    baselines = task.baselines(splits, rows['test'])
 
     def evaluate(params, _):
       metrics = judged(params, 'valid')[1].metrics
@@ -97,7 +103,7 @@ def finetune(
         optimizer=update, parallel=strategy, evaluate=evaluate)
 
     outputs, result = judged(params, 'test')
-    results = {'model': result} | task.baselines(splits, rows['test'])
+    results = {'model': result} | baselines
     if processes.current().first:
       publish(
           run, results, task.answers(
@@ -216,6 +222,9 @@ def publish(run: directory.RunDir, results: Mapping[str, task_lib.Result],
             **facts: Any) -> None:
   """Writes the report, pictures and predictions, and prints the table.
 
+  Each is written as soon as it exists, the report first. A result that cannot
+  be made is left out, and the page says why.
+
   Args:
     run: The run directory to write `report.json`, `report.html`, `curve.png`,
       `predictions.jsonl` and the result's pictures to, such as
@@ -224,32 +233,56 @@ def publish(run: directory.RunDir, results: Mapping[str, task_lib.Result],
     answers: The model's answer to each test example, as JSON types.
     notes: Sentences for the report.
     **facts: More entries of `report.json`.
+
+  Raises:
+    RunError: At the end, if a result was left out.
   """
+  attempts = attempts_lib.Attempts()
   notes = [*estimates.reasons(results), *notes]
   tree = {'results': {name: r.to_dict() for name, r in results.items()},
           'notes': notes}
   atomic.write(run.report, json.dumps(
       secrets.redact(tree | facts), indent=2) + '\n')
-  model, pictures = next(iter(results.values())), {}
-  for name, draw in model.pictures().items():
-    pictures[name] = run.path / f'{name.lower()}.png'
-    draw(pictures[name], f'{run.path.name}, test split')
-  curve.plot(run.metrics, run.curve, title=run.path.name, unit='per example')
-  atomic.write(run.path / 'predictions.jsonl', ''.join(
-      json.dumps(answer) + '\n' for answer in answers))
+  attempts.make('predictions', lambda: atomic.write(
+      run.path / 'predictions.jsonl', ''.join(
+          json.dumps(answer) + '\n' for answer in answers)))
+  pictures = _pictures(run, next(iter(results.values())), attempts)
   tables = estimates.tables(results)
-  run_page.write(
-      run.page, title=run.path.name, config=json.loads(run.config.read_text()),
-      curve_png=run.curve, pictures=pictures,
-      tables={f'Test split {heading}'.strip(): run_page.Table(
-          *table, () if heading else notes)
-              for heading, table in tables.items()},
-      facts=facts | json.loads(run.facts.read_text())[-1])
+  attempts.make('page', lambda: _write_page(
+      run, tables, pictures, notes, facts, attempts.missing))
+  model = next(iter(results.values()))
   for heading, table in tables.items():
     report.display(report.grid(
         *table, heading or f'{model.examples:,} examples.'))
   for line in notes:
     print(terminal.printable(line))
-  shown = pictures | {'Curve': run.curve, 'Report': run.page}
+  page = run.report if 'page' in attempts.missing else run.page
   print('---\n' + '\n'.join(
-      f'{name.lower()}: {path}' for name, path in shown.items()))
+      f'{name.lower()}: {path}'
+      for name, path in (pictures | {'Report': page}).items()))
+  attempts.finish()
+
+
+def _pictures(run, model, attempts):
+  """Draws the pictures of a result and the curve; returns paths by name."""
+  drawn = {}
+  for name, draw in model.pictures().items():
+    path = run.path / f'{name.lower()}.png'
+    drawn[name] = attempts.make(name.lower(), lambda draw=draw, path=path: (
+        draw(path, f'{run.path.name}, test split'), path)[1])
+  drawn['Curve'] = attempts.make('curve', lambda: (curve.plot(
+      run.metrics, run.curve, title=run.path.name, unit='per example'),
+                                                   run.curve)[1])
+  return {name: path for name, path in drawn.items() if path is not None}
+
+
+def _write_page(run, tables, pictures, notes, facts, missing):
+  own = {f'Test split {heading}'.strip(): run_page.Table(
+      *table, () if heading else notes) for heading, table in tables.items()}
+  if missing:
+    own['Left out'] = run_page.Table(['result', 'reason'], [*missing.items()])
+  pictures = dict(pictures)
+  run_page.write(
+      run.page, title=run.path.name, config=json.loads(run.config.read_text()),
+      curve_png=pictures.pop('Curve', None), pictures=pictures, tables=own,
+      facts=facts | json.loads(run.facts.read_text())[-1])

@@ -1,5 +1,6 @@
 """The results of a run: held-out reports, samples, a curve and a page."""
 from collections.abc import Callable, Mapping
+import functools
 import json
 import time
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 
 from lmjax.core import config as config_lib
 from lmjax.core import metrics
+from lmjax.core.files import strict_json
 from lmjax.core import terminal
 from lmjax.core import trees
 from lmjax.evaluation import by_document
@@ -22,6 +24,7 @@ from lmjax.generation import prompts as prompts_lib
 from lmjax.generation import sample
 from lmjax.parallel import processes
 from lmjax.parallel import strategy as strategy_lib
+from lmjax.recipes import attempts as attempts_lib
 from lmjax.recipes import prepared
 from lmjax.recipes import prompting
 from lmjax.recipes import trained
@@ -39,20 +42,31 @@ class Results:
 
   def __init__(self, parts: prepared.Prepared,
                strategy: strategy_lib.Strategy | None = None):
-    """Checks the prompts now, rather than after training.
+    """Checks all that the results need now, rather than after training.
+
+    Scores and samples are traced on the parameters' shapes, which computes
+    nothing.
 
     Args:
       parts: The parts of the run.
       strategy: How the run uses devices; None means one device.
 
     Raises:
-      InputError: If a prompt is empty, or a prompt and its continuation are too
-        long for the context.
+      InputError: If text cannot be scored in windows of that context and
+        stride, the evaluation does not return the metric that training stops
+        by, a prompt is empty, or a prompt and its continuation are too long for
+        the context.
     """
+    config = parts.config
     self.parts = parts
     self.prompts = _prompts(parts)
-    self._score_of = trained.scorer(
-        parts, strategy, parts.config.scoring.carried)
+    self._scoring = config.scoring.settled(
+        held_out.longest(config.objective.likelihood, parts.data.length))
+    self._score_of = trained.scorer(parts, strategy, config.scoring.carried)
+    if parts.data.valid is not None:
+      config.training.stop.score(dict.fromkeys(_watched(parts), 0.0))
+    if self.prompts:
+      sample.rehearse(parts.model, parts.shapes, self.prompts, **self._drawing)
 
   def watcher(self) -> Callable[[Any, int], Mapping[str, float]] | None:
     """Returns the function that `loop.fit` evaluates: the held-out loss.
@@ -89,7 +103,7 @@ class Results:
     """
     config, data = self.parts.config, self.parts.data
     kind, held = config.objective.likelihood, data.valid is not None
-    scoring = config.scoring.settled(held_out.longest(kind, data.length))
+    scoring = self._scoring
     return held_out.reports(
         self._score_of and self._score_of(params),
         data.valid if held else data.train, data.tokenizer,
@@ -101,32 +115,52 @@ class Results:
 
   def draw(self, params: Any) -> list[tuple[str, str]]:
     """Returns pairs (prompt, continuation); pair i is sampled as number i."""
-    samples, tokenizer = self.parts.config.samples, self.parts.tokenizer
-    if not samples.prompts:
+    if not self.prompts:
       return []
     found = sample.generate(
-        self.parts.model, params, self.prompts,
-        max_new_tokens=samples.max_new_tokens,
-        sampling=samples.sampling, rng=samples.seed,
-        eos_id=tokenizer.eos_id)
-    return [(prompt, tokenizer.decode(np.asarray(tokens)))
-            for prompt, tokens in zip(samples.prompts, found.tokens)]
+        self.parts.model, params, self.prompts, **self._drawing)
+    decode = self.parts.tokenizer.decode
+    return [(prompt, decode(np.asarray(tokens))) for prompt, tokens in zip(
+        self.parts.config.samples.prompts, found.tokens)]
+
+  @property
+  def _drawing(self) -> dict[str, Any]:
+    """The options with which samples are drawn."""
+    samples = self.parts.config.samples
+    return dict(max_new_tokens=samples.max_new_tokens,
+                sampling=samples.sampling, rng=samples.seed,
+                eos_id=self.parts.tokenizer.eos_id)
 
   def conclude(self, run: directory.RunDir, params: Any, begun: float,
                **facts: Any) -> list[report.Report]:
     """Evaluates, samples and writes the results; returns the reports.
+
+    Scores that `report.json` already holds are not computed again.
 
     Args:
       run: The run directory, which the first process writes to.
       params: The final parameters of the run.
       begun: The start time of the run, from `time.perf_counter`.
       **facts: More entries of `report.json`, including `step`.
+
+    Raises:
+      RunError: At the end, if a result could not be made.
     """
-    reports = self.measure(params)
-    if processes.current().first:
-      samples = self.draw(params)
-      publish(run, self.parts.config, reports, samples, **facts,
-              seconds=time.perf_counter() - begun)
+    of = {'parameters_hash': trees.digest(params),
+          'scoring': config_lib.to_dict(self.parts.config.scoring)}
+    earlier = _earlier(run, of)
+    reports = earlier or self.measure(params)
+    if not processes.current().first:
+      return reports
+    facts['held_out'] = _last_watched(run, facts['step'])
+    if earlier is None:
+      if self._score_of is not None:  # Else the first report is a baseline's.
+        by_document.write(run.held_out, reports[0].by_document)
+      report.save(run.report, reports, **of, **facts,
+                  seconds=time.perf_counter() - begun)
+    publish(run, self.parts.config, reports,
+            functools.partial(self.draw, params), **facts,
+            seconds=time.perf_counter() - begun)
     return reports
 
 
@@ -147,6 +181,38 @@ def _prompts(parts: prepared.Prepared) -> list[prompts_lib.Prompt]:
 def _lay(config, context):
   """Returns the function from documents to batches; None is the default."""
   return carried.Windows(context) if config.scoring.carried else None
+
+
+def _watched(parts: prepared.Prepared) -> set[str]:
+  """Returns the names of the metrics that a run's `watcher` returns."""
+  if parts.config.objective.likelihood == 'exact':
+    return {'valid/loss', 'valid/accuracy'}
+  found = jax.eval_shape(
+      parts.objective, parts.shapes, parts.data.batches('valid')(0))
+  return {f'valid/{name}' for name in found}
+
+
+def _earlier(run: directory.RunDir, of: Mapping[str, Any]
+             ) -> list[report.Report] | None:
+  """Returns the reports that a run has if they are of these parameters."""
+  # Several processes score together, and only the first may see the file.
+  if processes.current().count > 1 or not run.report.exists():
+    return None
+  try:
+    saved = strict_json.read(run.report)
+    if all(saved[name] == value for name, value in of.items()):
+      return report.load(run.report)
+  except (OSError, ValueError, LookupError, TypeError):
+    pass  # Not a report of this version; it is replaced.
+  return None
+
+
+def _last_watched(run: directory.RunDir, step: int) -> dict[str, float]:
+  """Returns the evaluation of a step during training, by metric; or {}."""
+  rows = [row for row in map(json.loads, run.metrics.open())
+          if row['step'] == step and 'valid/loss' in row]
+  return {name.removeprefix('valid/'): value for name, value in (
+      rows[-1].items() if rows else ()) if name.startswith('valid/')}
 
 
 def _objective_on(parts: prepared.Prepared
@@ -170,33 +236,54 @@ def _objective_on(parts: prepared.Prepared
 
 
 def publish(run: directory.RunDir, config: experiment.Pretrain,
-            reports: list[report.Report], samples: list[tuple[str, str]],
-            **facts: Any) -> None:
-  """Writes `report.json`, `curve.png` and `report.html`; prints a summary."""
-  watched = [row for row in map(json.loads, run.metrics.open())
-             if row['step'] == facts['step'] and 'valid/loss' in row]
-  facts['held_out'] = {name.removeprefix('valid/'): value for name, value in (
-      watched[-1].items() if watched else ()) if name.startswith('valid/')}
-  report.save(run.report, reports, **facts)
-  kind, own = config.objective.likelihood, {}
-  if kind != 'none':  # Otherwise the first report is a baseline's.
-    by_document.write(run.held_out, reports[0].by_document)
-  if kind != 'exact':
-    own['The objective on held-out rows'] = run_page.Table(
-        ['', *facts['held_out']],
-        [['model', *(f'{v:.4f}' for v in facts['held_out'].values())]])
-  curve.plot(run.metrics, run.curve, title=run.path.name,
-             unit='nats per token' if kind == 'exact' else 'of the objective')
-  starts = json.loads(run.facts.read_text())
-  run_page.write(
-      run.page, title=run.path.name, config=config_lib.to_dict(config),
-      # Without a likelihood the first report would be a baseline's.
-      reports=() if kind == 'none' else reports, tables=own,
-      curve_png=run.curve, samples=samples, facts=facts | starts[-1])
+            reports: list[report.Report],
+            draw: Callable[[], list[tuple[str, str]]], **facts: Any) -> None:
+  """Makes the samples, `curve.png` and `report.html`; prints a summary.
+
+  A result that cannot be made is left out, and the page says why.
+
+  Args:
+    run: The run directory, which already has its `report.json`.
+    config: The config of the run.
+    reports: The reports of the model and the baselines.
+    draw: Returns the samples, as pairs (prompt, continuation).
+    **facts: Facts for the page, with the last evaluation as `held_out`.
+
+  Raises:
+    RunError: At the end, if a result was left out.
+  """
+  attempts, kind = attempts_lib.Attempts(), config.objective.likelihood
+  samples = attempts.make('samples', draw) or []
+  attempts.make('curve', lambda: curve.plot(
+      run.metrics, run.curve, title=run.path.name,
+      unit='nats per token' if kind == 'exact' else 'of the objective'))
+  attempts.make('page', lambda: _write_page(
+      run, config, reports, samples, facts, attempts.missing))
   report.show(reports)
   if kind != 'exact':
     print('the objective on held-out rows: ' + ', '.join(
         f'{name} {value:.4f}' for name, value in facts['held_out'].items()))
   for prompt, text in samples:
     print(f'--- sample\n{terminal.printable(prompt + text)}')
-  print(f'---\ncurve:  {run.curve}\nreport: {run.page}')
+  print('---')
+  if 'curve' not in attempts.missing:
+    print(f'curve:  {run.curve}')
+  print(f'report: {run.report if "page" in attempts.missing else run.page}')
+  attempts.finish()
+
+
+def _write_page(run, config, reports, samples, facts, missing):
+  kind, own = config.objective.likelihood, {}
+  if kind != 'exact':
+    own['The objective on held-out rows'] = run_page.Table(
+        ['', *facts['held_out']],
+        [['model', *(f'{v:.4f}' for v in facts['held_out'].values())]])
+  if missing:
+    own['Left out'] = run_page.Table(['result', 'reason'], [*missing.items()])
+  starts = json.loads(run.facts.read_text())
+  run_page.write(
+      run.page, title=run.path.name, config=config_lib.to_dict(config),
+      # Without a likelihood the first report would be a baseline's.
+      reports=() if kind == 'none' else reports, tables=own,
+      curve_png=None if 'curve' in missing else run.curve, samples=samples,
+      facts=facts | starts[-1])

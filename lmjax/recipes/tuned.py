@@ -10,6 +10,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lmjax.core import config as config_lib
 from lmjax.core import errors
@@ -240,6 +241,28 @@ def predictor(
     if len(found) != len(rows):
       raise RuntimeError(
           f'{len(rows) - len(found)} of {len(rows)} examples never came.')
+    return [found[number] for number in range(len(rows))]
+  return outputs_of
+
+
+def blank(outputs: Callable[[Any, task_lib.Batch], Any]
+          ) -> Callable[[Any, task_lib.Rows], list[Any]]:
+  """Returns a function like `predictor`'s, whose outputs are zeros.
+
+  It traces the outputs on shapes and computes nothing, so that a task can judge
+  examples before training, to see whether it is able to.
+
+  Args:
+    outputs: The function from `Task.outputs`.
+  """
+  function = jax.jit(outputs)
+
+  def outputs_of(params, rows):
+    found = {}
+    for chosen, batch in rows.once():
+      one = jax.tree.map(lambda x: np.zeros(x.shape[1:], x.dtype),
+                         jax.eval_shape(function, params, batch))
+      found |= dict.fromkeys(chosen.tolist(), one)
     return [found[number] for number in range(len(rows))]
   return outputs_of
 

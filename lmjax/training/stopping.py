@@ -28,7 +28,7 @@ class EarlyStopping:
     """Returns the metric of an evaluation, so that lower is better."""
     if self.metric not in row:
       raise errors.InputError(
-          f'EarlyStopping.metric is {self.metric!r}, but the evaluation '
+          f'training.stop.metric is {self.metric!r}, but the evaluation '
           f'returns {sorted(row)}.{config.near(self.metric, row)}')
     value = float(row[self.metric])
     if math.isnan(value):

@@ -6,13 +6,16 @@ import re
 import pytest
 import rich.console
 
+from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.data.corruption import spans
 from lmjax.data import packing
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.tokenizers import symbols
+from lmjax.evaluation import scoring
 from lmjax import experiment
+from lmjax.generation import samples
 from lmjax.models import cost
 from lmjax.models.presets import decoders
 from lmjax.models.presets import encoder_decoders
@@ -25,7 +28,8 @@ CONFIG = experiment.Pretrain(
         source=sources.InMemory(texts=('ab' * 20, 'c\x1b' * 20)), split=None,
         tokenizer=symbols.Bytes(), packing=packing.Packed(shuffle=False),
         batch_size=2),
-    model=decoders.gpt2(8, 1, 2, vocab_size=None, context=48))
+    model=decoders.gpt2(8, 1, 2, vocab_size=None, context=48),
+    samples=samples.Samples(max_new_tokens=8))
 
 
 def shown(config, path):
@@ -110,3 +114,11 @@ def test_a_mesh_divides_the_memory_of_a_device(tmp_path):
   text = shown(away, tmp_path)
   assert mebibytes(one, 'all') - mebibytes(text, 'all') == pytest.approx(
       mebibytes(text, 'optimizer, on the host'), rel=0.01)
+
+
+@pytest.mark.parametrize('config', [CONFIG, experiment.Count(CONFIG.data)],
+                         ids=lambda config: type(config).__name__)
+def test_it_refuses_a_config_whose_end_would_be_refused(tmp_path, config):
+  config = dataclasses.replace(config, scoring=scoring.Scoring(stride=5000))
+  with pytest.raises(errors.InputError, match='scoring.stride = 5000'):
+    shown(config, tmp_path)

@@ -101,3 +101,20 @@ def test_an_open_context_is_the_length_of_rows_for_counting_and_reading(
       data=dataclasses.replace(CONFIG.data, length=24))
   reports = counting.count(config, str(tmp_path))
   assert reports[0].context == trained.load_any(tmp_path).context == 24
+
+
+def test_a_stride_beyond_the_context_is_refused_before_counting(
+    tmp_path, monkeypatch):
+  monkeypatch.setattr(ngram.NgramConfig, 'fit', lambda *args: pytest.fail())
+  config = dataclasses.replace(CONFIG, scoring=scoring.Scoring(stride=1025))
+  with pytest.raises(errors.InputError, match='scoring.stride = 1025'):
+    counting.count(config, str(tmp_path))
+
+
+def test_a_page_that_fails_leaves_the_report(tmp_path, monkeypatch):
+  def fail(*args, **kwargs):
+    raise errors.RunError('no room.')
+  monkeypatch.setattr(counting.run_page, 'write', fail)
+  with pytest.raises(errors.RunError, match=r'the page \(no room\)'):
+    counting.count(CONFIG, str(tmp_path))
+  assert json.loads((tmp_path / 'report.json').read_text())['reports']

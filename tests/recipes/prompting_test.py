@@ -92,8 +92,8 @@ def test_decoders_continue_the_text():
 
 
 def parts(run, model):
-  data = types.SimpleNamespace(tokenizer=TOKENIZER)
-  return prepared.Prepared(run, data, None, None, model, None, None)
+  data = types.SimpleNamespace(tokenizer=TOKENIZER, length=8, valid=None)
+  return prepared.Prepared(run, data, None, model.config, model, None, None)
 
 
 def test_a_run_with_an_encoder_shows_samples():

@@ -23,6 +23,7 @@ from lmjax.recipes import prepared
 from lmjax.recipes import results
 from lmjax.run import directory
 from lmjax.training import options
+from lmjax.training import stopping
 
 CONFIG = experiment.Pretrain(
     data=pipeline.DataConfig(
@@ -86,17 +87,17 @@ def test_samples_do_not_depend_on_each_other(parts, params):
   assert both[0] == first[0]
 
 
-def test_prompts_that_cannot_be_continued_are_refused(parts):
-  with pytest.raises(errors.InputError, match='16'):
-    results.Results(changed(parts, samples=samples.Samples(
-        prompts=('', 'a' * 14), max_new_tokens=5)))
-
-
-def test_publish_writes_report_curve_and_page(tmp_path, parts, params, capsys):
+def finished(tmp_path):
   run = directory.open_run(tmp_path / 'run', CONFIG)
   run.metrics.write_text('{"step": 1, "loss": 2.0, "valid/loss": 2.5}\n')
-  reports = results.Results(parts).measure(params)
-  results.publish(run, CONFIG, reports, [('doc', '<b>\x1b[2J')], step=1)
+  return run
+
+
+def test_conclude_writes_report_curve_and_page(
+    tmp_path, parts, params, capsys, monkeypatch):
+  run, found = finished(tmp_path), results.Results(parts)
+  monkeypatch.setattr(found, 'draw', lambda params: [('doc', '<b>\x1b[2J')])
+  reports = found.conclude(run, params, 0.0, step=1)
   kept = by_document.read(run.held_out)
   assert kept.nats.sum() == pytest.approx(reports[0].nats)
   assert len(kept) == reports[0].documents
@@ -105,6 +106,70 @@ def test_publish_writes_report_curve_and_page(tmp_path, parts, params, capsys):
   assert '<b>\x1b' not in run.page.read_text()
   printed = capsys.readouterr().out
   assert 'bigram' in printed and '\x1b' not in printed.partition('sample')[2]
+
+
+@pytest.mark.parametrize('result', ['samples', 'curve', 'page'])
+def test_a_result_that_fails_leaves_the_others_and_is_made_by_the_next_start(
+    tmp_path, parts, params, capsys, monkeypatch, result):
+  run, found = finished(tmp_path), results.Results(parts)
+  def fail(*args, **kwargs):
+    raise errors.RunError('no <ink> left.')
+  owner, name = {'samples': (found, 'draw'), 'curve': (results.curve, 'plot'),
+                 'page': (results.run_page, 'write')}[result]
+  with monkeypatch.context() as broken:
+    broken.setattr(owner, name, fail)
+    with pytest.raises(errors.RunError, match=rf'the {result} \(no <ink> left'):
+      found.conclude(run, params, 0.0, step=1)
+  assert json.loads(run.report.read_text())['reports'][0]['tokens']
+  assert 'bigram' in capsys.readouterr().out
+  assert run.curve.exists() == (result != 'curve')
+  assert run.page.exists() == (result != 'page')
+  if run.page.exists():
+    assert 'no &lt;ink&gt; left' in run.page.read_text()
+  written = run.report.read_bytes()
+  monkeypatch.setattr(found, 'measure', fail)  # The scores are not made again.
+  found.conclude(run, params, 0.0, step=1)
+  assert run.report.read_bytes() == written
+  assert run.curve.exists() and 'Left out' not in run.page.read_text()
+
+
+def test_scores_of_another_scoring_or_other_parameters_are_made_again(
+    tmp_path, parts, params):
+  run = finished(tmp_path)
+  first, = {r.parameters_hash for r in results.Results(parts).conclude(
+      run, params, 0.0, step=1)[:1]}
+  other = results.Results(changed(parts, scoring=scoring.Scoring(stride=3)))
+  assert other.conclude(run, params, 0.0, step=1)[0].stride == 3
+  moved = decoder.initial_params(parts.model, 1)
+  assert other.conclude(
+      run, moved, 0.0, step=1)[0].parameters_hash not in (None, first)
+
+
+LATE = {
+    'scoring.stride = 17': dict(scoring=scoring.Scoring(stride=17)),
+    'scoring.stride = 9': dict(scoring=scoring.Scoring(context=8, stride=9)),
+    'stop.metric': dict(training=options.Training(
+        stop=stopping.EarlyStopping(metric='valid/f1'))),
+    'which with max_new_tokens = 5 exceed': dict(samples=samples.Samples(
+        prompts=('', 'a' * 14), max_new_tokens=5)),
+}
+
+
+@pytest.mark.parametrize('message', LATE)
+def test_a_config_that_could_not_be_concluded_is_refused_at_once(
+    parts, message):
+  with pytest.raises(errors.InputError, match=message):
+    results.Results(changed(parts, **LATE[message]))
+
+
+def test_a_model_that_cannot_continue_text_is_refused_at_once(
+    parts, monkeypatch):
+  def broken(model, params, batch):
+    raise errors.InputError('this cache has no room.')
+  monkeypatch.setattr(results.sample.steps, 'prefill', broken)
+  with pytest.raises(errors.InputError, match='no room'):
+    results.Results(changed(parts, samples=samples.Samples(
+        prompts=('longer', 'doc'), max_new_tokens=3)))
 
 
 def test_what_has_no_exact_likelihood_is_watched_by_its_objective(parts, params):
