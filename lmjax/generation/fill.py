@@ -36,7 +36,8 @@ def fill(model: nn.Module, params: Any, tokenizer: Any, texts: Sequence[str],
   """Returns the most probable tokens for every [MASK] of each text.
 
   Several masks of a text are filled independently of each other, as in one pass
-  of pretraining. Control ids are never candidates.
+  of pretraining. Control ids are never candidates, nor are ids beyond the
+  tokenizer's, which a model with a padded vocabulary has.
 
   Args:
     model: A module with the interface of `models.encoder.Encoder`, trained to
@@ -72,9 +73,10 @@ def fill(model: nn.Module, params: Any, tokenizer: Any, texts: Sequence[str],
   segments_BT = np.zeros_like(inputs_BT)
   for i, row in enumerate(rows):
     inputs_BT[i, :len(row)], segments_BT[i, :len(row)] = row, 1
-  control = np.isin(np.arange(tokenizer.vocab_size), tokenizer.control_ids)
+  ids = np.arange(model.config.vocab_size)  # May be more than the tokenizer's.
+  is_text = (ids < tokenizer.vocab_size) & ~np.isin(ids, tokenizer.control_ids)
   values, ids = jax.device_get(_top(
-      params, inputs_BT, segments_BT, control, model=model, top_k=top_k))
+      params, inputs_BT, segments_BT, is_text, model=model, top_k=top_k))
   mask_id = tokenizer.special(MASK)
   return [
       [Fill(tuple(_text(tokenizer, token) for token in ids[i, t]),
@@ -121,7 +123,7 @@ def _text(tokenizer: Any, token: int) -> str:
 
 
 @functools.partial(jax.jit, static_argnames=('model', 'top_k'))
-def _top(params, inputs_BT, segments_BT, control_V, *, model, top_k):
+def _top(params, inputs_BT, segments_BT, is_text_V, *, model, top_k):
   """Returns probabilities and ids of the best tokens, [B, T, top_k]."""
   positions_BT = jnp.broadcast_to(
       jnp.arange(inputs_BT.shape[1])[None], inputs_BT.shape)
@@ -129,5 +131,5 @@ def _top(params, inputs_BT, segments_BT, control_V, *, model, top_k):
       {'params': params}, inputs_BT,
       masks.make(positions_BT, segments_BT, causal=False), method='hidden')
   logits_BTV = model.apply({'params': params}, x_BTD, method='logits')
-  logits_BTV = jnp.where(control_V[None, None], -jnp.inf, logits_BTV)
+  logits_BTV = jnp.where(is_text_V[None, None], logits_BTV, -jnp.inf)
   return jax.lax.top_k(jax.nn.softmax(logits_BTV, axis=-1), top_k)

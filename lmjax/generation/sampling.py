@@ -13,6 +13,7 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.core import shapes
 from lmjax.generation import transforms
+from lmjax.nn import temperature
 
 
 @struct.dataclass
@@ -91,6 +92,7 @@ def draw(how: Rows, logits_BV: jax.Array, counts_BV: jax.Array,
     drawn_B: Number of tokens that each row has drawn before.
   """
   d = shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
+  logits_BV = jnp.asarray(logits_BV, jnp.float32)
   logits_BV = _where(
       how.repetition_penalty_B != 1, logits_BV,
       lambda x_BV: transforms.penalized(
@@ -103,7 +105,8 @@ def draw(how: Rows, logits_BV: jax.Array, counts_BV: jax.Array,
   random_B = how.temperature_B > 0
 
   def at_random():
-    x_BV = logits_BV / jnp.where(random_B, how.temperature_B, 1.0)[:, None]
+    x_BV = temperature.scaled(
+        logits_BV, jnp.where(random_B, how.temperature_B, 1.0)[:, None])
     cuts = (
         (how.top_k_B < d.V, transforms.of_rank, how.top_k_B),
         (how.top_p_B < 1, transforms.of_mass, how.top_p_B),

@@ -1,7 +1,8 @@
 """Streams text while tokens are drawn: whole characters, up to a stop string.
 
-A tokenizer is any object with `token_bytes`, `eos_id` and, for
-`prompts.encode`, `bos_id` and `encode`.
+A tokenizer is any object with `token_bytes`, `eos_id`, `vocab_size` and, for
+`prompts.encode`, `bos_id` and `encode`. Only its ids are drawn, even if the
+model has more.
 """
 from collections.abc import Iterator, Sequence
 import codecs
@@ -120,7 +121,8 @@ class Stream:
     self._pieces = sample.decode(
         model, params, [ids],
         max_new_tokens=max_new_tokens, sampling=sampling,
-        transforms=transforms, rng=rng, eos_id=tokenizer.eos_id, chunk=chunk)
+        transforms=(transforms_lib.Known(tokenizer.vocab_size), *transforms),
+        rng=rng, eos_id=tokenizer.eos_id, chunk=chunk)
 
   def __iter__(self) -> Iterator[str]:
     for drawn in self._pieces:
@@ -163,8 +165,10 @@ def complete(
   """
   ids = [encode(tokenizer, prompt) for prompt in prompts]
   rows = [Row(tokenizer, stop, getattr(each, 'end', None)) for each in ids]
-  options = dict(max_new_tokens=max_new_tokens, sampling=sampling,
-                 transforms=transforms, rng=rng, eos_id=tokenizer.eos_id)
+  options = dict(
+      max_new_tokens=max_new_tokens, sampling=sampling, rng=rng,
+      transforms=(transforms_lib.Known(tokenizer.vocab_size), *transforms),
+      eos_id=tokenizer.eos_id)
   if stop:
     results = sample.decode(model, params, ids, **options, chunk=chunk)
   else:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import shapes
+from lmjax.nn import temperature as temperature_lib
 
 Transform = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -32,8 +33,28 @@ def best(logits_BV: jax.Array) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True)
+class Known:
+  """Keeps the ids below `count`, those that the tokenizer has.
+
+  A model may have more ids than its tokenizer, as when its vocabulary is padded
+  to a multiple of 128. Place this transform first, so that the others do not
+  count those ids.
+  """
+  count: int
+
+  def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
+    d = shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
+    if self.count >= d.V:
+      return logits_BV
+    return jnp.where(jnp.arange(d.V)[None] < self.count, logits_BV, -jnp.inf)
+
+
+@dataclasses.dataclass(frozen=True)
 class Temperature:
-  """Divides logits: below 1 sharpens the distribution, above 1 flattens it."""
+  """Divides logits: below 1 sharpens the distribution, above 1 flattens it.
+
+  The largest logit is subtracted first; see `temperature.scaled`.
+  """
   value: float = 1.0
 
   def __post_init__(self):
@@ -42,7 +63,7 @@ class Temperature:
 
   def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
     shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
-    return logits_BV / self.value
+    return temperature_lib.scaled(logits_BV, self.value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,16 +265,35 @@ def _check(name: str, value: float, right: bool, wanted: str) -> None:
 def penalized(logits_BV: jax.Array, counts_BV: jax.Array,
               penalty: float | jax.Array) -> jax.Array:
   """Returns logits that are lower for tokens that occurred."""
+  penalty = _bounded(penalty)
   lowered_BV = jnp.where(
       logits_BV > 0, logits_BV / penalty, logits_BV * penalty)
-  return jnp.where(counts_BV > 0, lowered_BV, logits_BV)
+  return jnp.where(counts_BV > 0, _kept(logits_BV, lowered_BV), logits_BV)
 
 
 def counted(logits_BV: jax.Array, counts_BV: jax.Array,
             presence: float | jax.Array, frequency: float | jax.Array
             ) -> jax.Array:
   """Returns logits minus `presence` and, for each occurrence, `frequency`."""
-  return logits_BV - presence * (counts_BV > 0) - frequency * counts_BV
+  lowered_BV = _bounded(logits_BV - _bounded(presence) * (counts_BV > 0))
+  lowered_BV -= _bounded(_bounded(frequency) * counts_BV)
+  return _kept(logits_BV, lowered_BV)
+
+
+def _kept(logits_BV: jax.Array, changed_BV: jax.Array) -> jax.Array:
+  """Returns changed logits, finite except where a token was excluded before.
+
+  Otherwise several logits that overflow would look like several best tokens,
+  whose difference is NaN.
+  """
+  return jnp.where(
+      jnp.isneginf(logits_BV), -jnp.inf, _bounded(changed_BV))
+
+
+def _bounded(x: float | jax.Array) -> jax.Array:
+  """Returns `x` within the finite range of float32."""
+  most = jnp.finfo(jnp.float32).max
+  return jnp.clip(jnp.asarray(x, jnp.float32), -most, most)
 
 
 def of_rank(logits_BV: jax.Array, k: int | jax.Array) -> jax.Array:
@@ -262,6 +302,7 @@ def of_rank(logits_BV: jax.Array, k: int | jax.Array) -> jax.Array:
   Finds the k-th largest by bisection over the bits of floats, which as integers
   are ordered like the floats once the bits of negative floats are inverted.
   """
+  logits_BV = jnp.asarray(logits_BV, jnp.float32)
   bits_BV = jax.lax.bitcast_convert_type(logits_BV, jnp.int32)
   rank_BV = jnp.where(bits_BV < 0, bits_BV ^ 0x7FFFFFFF, bits_BV)
 
@@ -283,14 +324,14 @@ def of_rank(logits_BV: jax.Array, k: int | jax.Array) -> jax.Array:
 
 def of_mass(logits_BV: jax.Array, p: float | jax.Array) -> jax.Array:
   """Returns the largest logits, of probability `p`, and -inf for the rest."""
-  best_B1 = jnp.max(logits_BV, axis=-1, keepdims=True)
-  weights_BV = jnp.exp(logits_BV - best_B1)  # Probabilities up to a factor.
+  # Probabilities up to a factor.
+  weights_BV = jnp.exp(temperature_lib.scaled(logits_BV, 1.0))
   return jnp.where(_leading(weights_BV, weights_BV, p), logits_BV, -jnp.inf)
 
 
 def of_typical_mass(logits_BV: jax.Array, p: float | jax.Array) -> jax.Array:
   """Returns the typical logits, of probability `p`, and -inf for the rest."""
-  logprobs_BV = jax.nn.log_softmax(logits_BV)
+  logprobs_BV = jax.nn.log_softmax(jnp.asarray(logits_BV, jnp.float32))
   probs_BV = jnp.exp(logprobs_BV)
   entropy_B1 = -jnp.sum(jnp.where(probs_BV > 0, probs_BV * logprobs_BV, 0.0),
                         axis=-1, keepdims=True)
@@ -300,9 +341,9 @@ def of_typical_mass(logits_BV: jax.Array, p: float | jax.Array) -> jax.Array:
 
 def near_the_best(logits_BV: jax.Array, p: float | jax.Array) -> jax.Array:
   """Returns the logits with -inf below `p` times the best's probability."""
-  least_B1 = (jnp.max(logits_BV, axis=-1, keepdims=True)
-              + jnp.log(jnp.asarray(p, jnp.float32)))
-  return jnp.where(logits_BV >= least_B1, logits_BV, -jnp.inf)
+  least = jnp.log(jnp.asarray(p, jnp.float32))
+  return jnp.where(
+      temperature_lib.scaled(logits_BV, 1.0) >= least, logits_BV, -jnp.inf)
 
 
 def _leading(weights_BV: jax.Array, rank_BV: jax.Array,

@@ -13,6 +13,7 @@ from lmjax.core import metrics
 from lmjax.core import shapes
 from lmjax.nn import layers
 from lmjax.nn import masks
+from lmjax.nn import temperature as temperature_lib
 from lmjax.objectives import lm
 from lmjax.objectives import losses
 
@@ -135,7 +136,7 @@ def divergence(teacher_BTV: jax.Array, student_BTV: jax.Array,
   """Returns KL(teacher || student) in nats at a temperature, `kl_BT`."""
   shapes.bind(teacher_BTV=teacher_BTV, student_BTV=student_BTV)
   log_p, log_q = (
-      jax.nn.log_softmax(x.astype(jnp.float32) / temperature)
+      jax.nn.log_softmax(temperature_lib.scaled(x, temperature))
       for x in (teacher_BTV, student_BTV))
   # Where the teacher's probability is 0, 0 log 0 is 0.
   return jnp.sum(

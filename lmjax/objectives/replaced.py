@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import metrics
+from lmjax.nn import temperature
 from lmjax.objectives import bidirectional
 from lmjax.objectives import masking
 from lmjax.objectives import mlm as mlm_lib
@@ -90,7 +91,8 @@ class ReplacedTokens:
     out, logits_BMV = mlm_lib.guesses(model, params, x_BTD, masked)
     if rng is not None:
       rng = jax.random.fold_in(rng, 2)
-    inputs_BT = replaced(batch, masked, logits_BMV / self.temperature, rng)
+    inputs_BT = replaced(
+        batch, masked, temperature.scaled(logits_BMV, self.temperature), rng)
 
     x_BTD = bidirectional.hidden(
         model, params, batch, inputs_BT, rng=keys[1])

@@ -22,6 +22,7 @@ from lmjax.evaluation import run_page
 from lmjax import experiment
 from lmjax.generation import prompts as prompts_lib
 from lmjax.generation import sample
+from lmjax.generation import transforms as transforms_lib
 from lmjax.parallel import processes
 from lmjax.parallel import strategy as strategy_lib
 from lmjax.recipes import attempts as attempts_lib
@@ -126,10 +127,11 @@ class Results:
   @property
   def _drawing(self) -> dict[str, Any]:
     """The options with which samples are drawn."""
-    samples = self.parts.config.samples
+    samples, tokenizer = self.parts.config.samples, self.parts.tokenizer
     return dict(max_new_tokens=samples.max_new_tokens,
                 sampling=samples.sampling, rng=samples.seed,
-                eos_id=self.parts.tokenizer.eos_id)
+                eos_id=tokenizer.eos_id,
+                transforms=(transforms_lib.Known(tokenizer.vocab_size),))
 
   def conclude(self, run: directory.RunDir, params: Any, begun: float,
                **facts: Any) -> list[report.Report]:

@@ -87,3 +87,11 @@ def test_a_model_without_logits_is_refused():
       config=dataclasses.replace(CONFIG, tokens=None))
   with pytest.raises(errors.InputError, match='cannot fill a mask'):
     fill.check(model)
+
+
+def test_ids_beyond_the_tokenizer_are_no_candidates():
+  config = dataclasses.replace(CONFIG, vocab_size=TOKENIZER.vocab_size + 50)
+  fills, = fill.fill(config.build(), hot.hot_params(cost.shapes(config)),
+                     TOKENIZER, ['a[MASK]c'], top_k=9)
+  assert max(fills[0].ids) < TOKENIZER.vocab_size
+  assert sum(fills[0].probabilities) == pytest.approx(1)

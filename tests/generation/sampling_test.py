@@ -107,3 +107,23 @@ def test_padding_rows_repeat_the_last_sampling():
 def test_another_number_of_samplings_is_refused():
   with pytest.raises(errors.InputError, match='one for each of 3; got 2'):
     sampling.rows(KINDS[:2], KEYS_B[:4], 3)
+
+
+@pytest.mark.parametrize('value', [1e-45, 1e-39, 1e-30])
+def test_a_temperature_near_zero_draws_greedy_tokens(value):
+  logits_BV = np.concatenate([LOGITS_BV, 1e30 * LOGITS_BV])
+  keys_B = jax.random.split(jax.random.key(3), 2 * B)
+  drawn = [jax.jit(sampling.draw)(
+      sampling.rows(transforms.Sampling(kind, top_p=0.9), keys_B, 2 * B),
+      logits_BV, np.tile(COUNTS_BV, (2, 1)), np.zeros(2 * B, np.int32))
+           for kind in (value, 0)]
+  np.testing.assert_array_equal(*drawn)
+
+
+def test_large_equal_logits_are_drawn_equally_often():
+  keys_B = jax.random.split(jax.random.key(4), 200)
+  logits_BV = np.tile(np.float32([1e30, 1e30, -1e30]), (200, 1))
+  token_B = jax.jit(sampling.draw)(
+      sampling.rows(transforms.Sampling(), keys_B, 200), logits_BV,
+      np.zeros((200, 3), np.int32), np.zeros(200, np.int32))
+  assert 60 < np.sum(token_B == 0) < 140 and not np.any(token_B == 2)

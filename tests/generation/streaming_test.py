@@ -148,3 +148,16 @@ def test_more_samples_leave_the_first_as_they_are():
   many = jax.random.key_data(streaming.keys(3, 5, 4)).reshape(5, 4, -1)
   np.testing.assert_array_equal(few, many[:2, :2])
   assert len(np.unique(many.reshape(20, -1), axis=0)) == 20
+
+
+def test_ids_beyond_the_tokenizer_are_never_drawn(model):
+  class Fewer(Pieces):
+    bos_id, eos_id, vocab_size = 8, None, 10
+  options = dict(max_new_tokens=16, rng=1)
+  one, = streaming.complete(*model, Fewer(), ['a'], **options)
+  stream = streaming.Stream(*model, Fewer(), 'a', **options)
+  list(stream)
+  assert len(one.tokens) == len(stream.completion.tokens) == 16
+  assert max(one.tokens + stream.completion.tokens) < 10
+  everywhere, = streaming.complete(*model, TOKENIZER, ['a'], **options)
+  assert max(everywhere.tokens) >= 10

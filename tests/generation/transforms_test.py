@@ -88,9 +88,16 @@ def test_greedy_keeps_the_first_of_the_best():
   assert [kept(row) for row in apply(transforms.Greedy(), tied_BV)] == [{4}] * 5
 
 
-def test_temperature_divides_logits():
+def test_temperature_divides_the_distance_to_the_best():
   np.testing.assert_allclose(
-      apply(transforms.Temperature(0.5)), LOGITS_BV * 2, rtol=1e-6)
+      apply(transforms.Temperature(0.5)),
+      2 * (LOGITS_BV - LOGITS_BV.max(-1, keepdims=True)), rtol=1e-6)
+
+
+def test_known_excludes_ids_that_the_tokenizer_lacks():
+  assert [kept(row) for row in apply(transforms.Known(7))] == [
+      set(range(7))] * 5
+  np.testing.assert_array_equal(apply(transforms.Known(211)), LOGITS_BV)
 
 
 def test_repetition_penalty_lowers_positive_and_negative_logits():
@@ -167,3 +174,40 @@ def test_the_largest_are_found_without_a_sort(k):
   got_BV = jax.jit(transforms.of_rank)(rows_BV, k)
   want_BV = transforms.TopK(k)(rows_BV, np.zeros((2, 9), np.int32))
   np.testing.assert_array_equal(got_BV, want_BV)
+
+
+EXTREME_BV = np.array([
+    [1e30, -1e30, 0.0, 9e29, -np.inf, 1.0],
+    [-1e30, -2e30, -3e38, -1.5e30, -np.inf, -np.inf],
+    [3e38, -3e38, 1e-39, 2e38, -np.inf, -1.0],
+    [5.0, 4.0, 3.0, 2.0, -np.inf, 0.0],
+    [-5.0, -6.0, -7.0, -8.0, -np.inf, -9.0]], np.float32)
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+@pytest.mark.parametrize('transform', [
+    *map(transforms.Temperature, (1e-45, 1e-39, 1e-3, 1.0, 1e30, 3e38)),
+    *map(transforms.TopP, (1e-45, 1e-6, 0.5, 1 - 1e-7)),
+    *map(transforms.TypicalP, (1e-45, 1e-6, 0.5, 1 - 1e-7)),
+    *map(transforms.MinP, (1e-45, 1e-6, 0.5, 1.0)),
+    *map(transforms.RepetitionPenalty, (1e-45, 1e-39, 1.5, 1e30, 3e38)),
+    *(transforms.CountPenalty(x, y) for x in (-3e38, 1e38) for y in (3e38, -1)),
+    transforms.TopK(2), transforms.Greedy()], ids=str)
+def test_extremes_give_no_nan_and_no_new_token(transform, dtype):
+  logits_BV = jnp.asarray(EXTREME_BV, dtype)
+  counts_BV = jnp.asarray([[2, 0, 1, 1, 3, 0]] * 5)
+  out_BV = np.asarray(transform(logits_BV, counts_BV), np.float32)
+  assert not np.isnan(out_BV).any() and (out_BV < np.inf).all()
+  assert (out_BV[:, 4] == -np.inf).all()
+  assert (out_BV > -np.inf).any(-1).all()
+  assert not np.isnan(jax.nn.softmax(out_BV)).any()
+  if isinstance(transform, (transforms.Temperature, transforms.TopK,
+                            transforms.TopP, transforms.MinP)):
+    assert (out_BV.argmax(-1) == 0).all()
+
+
+@pytest.mark.parametrize('value', [1e-45, 1e-39, 1e-30])
+def test_a_temperature_near_zero_is_greedy(value):
+  p_BV = jax.nn.softmax(apply(transforms.Temperature(value)))
+  np.testing.assert_array_equal(p_BV.argmax(-1), LOGITS_BV.argmax(-1))
+  assert (p_BV.max(-1) == 1).all()

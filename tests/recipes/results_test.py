@@ -185,3 +185,16 @@ def test_what_has_no_exact_likelihood_is_watched_by_its_objective(parts, params)
   row = results.Results(bound).watcher()(params, 0)
   assert row == {'valid/loss': 1.0, 'valid/share': 0.25}
   assert looked == [(32, 16)]  # Compiled once.
+
+
+def test_a_padded_vocabulary_is_scored_and_never_drawn(tmp_path):
+  model = dataclasses.replace(CONFIG.model, vocab_size=512)
+  drawn = samples.Samples(prompts=('',), max_new_tokens=14)
+  parts = prepared.prepare(
+      dataclasses.replace(CONFIG, model=model, samples=drawn), str(tmp_path))
+  found = results.Results(parts)
+  params = decoder.initial_params(parts.model, 0)
+  report, uniform, *_ = found.measure(params)
+  assert report.nats_per_token > 6 > uniform.nats_per_token  # log(512), log(258)
+  (_, text), = found.draw(params)  # Decoding another id would raise.
+  assert text
