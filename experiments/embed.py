@@ -10,6 +10,7 @@ The hidden states of the run's model, fine-tuned or not, are pooled. Each line o
 a pairs file has two texts, separated by a tab, and optionally a human score as
 a third column; then Spearman's correlation of cosines and scores is printed.
 """
+import io
 import pathlib
 
 from absl import flags
@@ -81,8 +82,10 @@ def main(_):
   elif _OUT.value is None:
     raise errors.InputError('Give --out=FILE.npy for the vectors, or --query.')
   else:
-    with open(_OUT.value, 'wb') as file:
-      np.save(file, embed(trained, lines, _POOLING.value))
+    with cli.writing(_OUT.value, 'wb') as file:
+      content = io.BytesIO()  # np.save cannot write to a pipe.
+      np.save(content, embed(trained, lines, _POOLING.value))
+      file.write(content.getbuffer())
     print(f'{len(lines)} vectors: {pathlib.Path(_OUT.value)}')
 
 

@@ -15,6 +15,7 @@ import pathlib
 
 from lmjax.core import cli
 from lmjax.core import config as config_lib
+from lmjax.core.files import durable
 from lmjax.evaluation import by_document
 from lmjax.evaluation import choices
 from lmjax.evaluation import held_out
@@ -57,7 +58,7 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
     report.display(choices.table(answers))
 
   folder = pathlib.Path(out or pathlib.Path(workdir) / 'evaluation')
-  folder.mkdir(parents=True, exist_ok=True)
+  durable.make_folder(folder)
   report.save(folder / 'report.json', texts, answers, run=str(workdir),
               step=run.step, config=config_lib.to_dict(config))
   if texts:

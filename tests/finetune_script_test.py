@@ -237,15 +237,16 @@ def test_a_script_that_is_killed_leaves_the_file_as_it_was(done, tmp_path):
     with open(pipe, 'w') as file:
       file.write('abc\n' * 2000)  # More than is answered at once.
       file.flush()
-      begun = tmp_path / 'out.jsonl.tmp'
-      assert process.wait_until(lambda: begun.exists() and begun.stat().st_size)
+      assert process.wait_until(
+          lambda: any(p.stat().st_size for p in tmp_path.glob('*.tmp')))
       process.send(signal.SIGKILL)
       process.wait()
     assert out.read_text() == 'old'
   with commands.started(_command(*flags)) as process:
     pipe.write_text('abc\nd\n')
     assert process.wait().returncode == 0
-  assert len(out.read_text().splitlines()) == 2 and not begun.exists()
+  assert len(out.read_text().splitlines()) == 2
+  assert {*tmp_path.iterdir()} == {out, pipe}
 
 
 def _repeats(path, answers):

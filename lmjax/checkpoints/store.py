@@ -72,6 +72,7 @@ class Checkpoints:
       keep_best: int = 1, facts: Mapping[str, Any] | None = None, *,
       on_damaged: Literal['older', 'fail'] = 'older',
       max_failed_saves: int = 3, before_save: Callable[[], None] | None = None,
+      logs: Sequence[str | os.PathLike[str]] = (),
   ):
     """Initializes the store; the directory is created by the first write.
 
@@ -85,6 +86,9 @@ class Checkpoints:
         ends.
       before_save: Function called before each save, which prevents the save by
         raising an exception.
+      logs: Files to which the run appends rows, such as its metrics. The rows
+        are synced to the disk before a step is called complete, so that after a
+        power cut none is missing up to the step that is restored.
     """
     if on_damaged not in ('older', 'fail'):
       raise errors.InputError(
@@ -97,7 +101,8 @@ class Checkpoints:
     self._on_damaged = on_damaged
     self._before_save = before_save
     self._writer = writing.Writer(
-        self._directory, keep_last, keep_best, max_failed_saves)
+        self._directory, keep_last, keep_best, max_failed_saves,
+        tuple(map(pathlib.Path, logs)))
     self._damaged = ()  # Damaged steps, to be moved aside before a save.
     self._blocks = 0  # The number of open `with` blocks.
 

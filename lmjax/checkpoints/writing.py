@@ -2,7 +2,8 @@
 
 A separate thread hashes and writes a step, so that training waits only until
 the arrays are copied. The step is written under another name and renamed when
-it is complete. A failure, as on a full disk, affects only the step being saved.
+it is complete and on the disk; only then are older steps deleted. A failure, as
+on a full disk, affects only the step being saved.
 
   20/            a step
   30.saving.*/   a step being written, or the remains of a failed save
@@ -11,7 +12,7 @@ it is complete. A failure, as on a full disk, affects only the step being saved.
 
 Orbax is imported only where it is used, as it doubles the time of `--help`.
 """
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 import functools
 import importlib
 import itertools
@@ -29,6 +30,7 @@ from lmjax.checkpoints import reading
 from lmjax.checkpoints import stragglers
 from lmjax.core import digests
 from lmjax.core import errors
+from lmjax.core.files import durable
 from lmjax.core import provenance
 
 _logger = logging.getLogger(__name__)
@@ -44,9 +46,9 @@ class Writer:
 
   def __init__(
       self, directory: pathlib.Path, keep_last: int, keep_best: int,
-      max_failed_saves: int,
+      max_failed_saves: int, logs: Sequence[pathlib.Path] = (),
   ):
-    self._directory = directory
+    self._directory, self._logs = directory, logs
     self._keep_last, self._keep_best = max(keep_last, 1), keep_best
     self._max_failed = max_failed_saves
     self._failed = 0  # In a row.
@@ -67,7 +69,7 @@ class Writer:
       InputError: If the directory cannot be written to.
     """
     try:
-      self._directory.mkdir(parents=True, exist_ok=True)
+      durable.make_folder(self._directory)
       self._sweep()
     except OSError as error:
       raise errors.InputError(
@@ -82,11 +84,11 @@ class Writer:
     """Moves steps to damaged/, so that their numbers can be saved again."""
     for step in steps:
       aside = self._directory / 'damaged'
-      aside.mkdir(exist_ok=True)
+      durable.make_folder(aside)
       again = sum(p.name.partition('-')[0] == str(step)
                   for p in aside.iterdir())
       target = aside / (f'{step}-{again}' if again else str(step))
-      os.rename(self._directory / str(step), target)
+      durable.rename(self._directory / str(step), target)
       _logger.warning('Moved the damaged step %d to %s.', step, target)
 
   def start(self, items: dict[str, Any], about: dict[str, Any]) -> None:
@@ -157,18 +159,21 @@ class Writer:
         about=ocp.JsonCheckpointHandler(**one), **handlers), **one) as writer:
       writer.save(path, args=ocp.args.Composite(
           about=ocp.args.JsonSave(digests.signed(about)), **args))
-    os.rename(path, self._directory / str(step))  # Fails if none was written.
+    durable.sync_tree(path)
+    for log in self._logs:
+      if log.exists():
+        durable.sync(log)
+    durable.rename(path, self._directory / str(step))  # Fails if none is there.
 
   def _retain(self):
-    """Deletes steps: renames each first, since deleting files takes a while."""
+    """Deletes the steps that are not kept."""
     there = reading.steps(self._directory)
     best = [step for _, step in reading.by_score(self._directory)]
     keep = {*there[-self._keep_last:], *best[:self._keep_best]}
     for step in there:
       if step not in keep:
-        away = self._directory / f'{step}.deleted'
-        os.rename(self._directory / str(step), away)
-        shutil.rmtree(away)
+        durable.remove_tree(self._directory / str(step),
+                            self._directory / f'{step}.deleted')
 
   def _sweep(self):
     """Removes incomplete steps; if a file cannot be removed, it is left."""

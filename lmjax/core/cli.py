@@ -10,7 +10,7 @@ import select
 import sys
 import threading
 import traceback
-from typing import Any, TextIO, TypeVar
+from typing import Any, IO, Literal, TypeVar
 
 from absl import app
 from absl import flags
@@ -199,7 +199,8 @@ flags.disclaim_key_flags()  # --help lists `config_flag` under the script.
 
 
 @contextlib.contextmanager
-def writing(path: str | None) -> Iterator[TextIO]:
+def writing(
+    path: str | None, mode: Literal['w', 'wb'] = 'w') -> Iterator[IO]:
   """Yields a file that appears under `path` when the block ends, or stdout.
 
   A pipe or a device is written immediately. If `path` is a link, the file that
@@ -207,18 +208,19 @@ def writing(path: str | None) -> Iterator[TextIO]:
 
   Args:
     path: The file's path, the value of --out; None stands for stdout.
+    mode: 'w' for text, which is written as UTF-8, or 'wb' for bytes.
 
   Raises:
     InputError: If the file cannot be written.
   """
   if path is None:
-    yield sys.stdout
+    yield sys.stdout if mode == 'w' else sys.stdout.buffer
     return
   real = os.path.realpath(path)
   whole = os.path.isfile(real) or not os.path.exists(path)
   try:
-    with atomic.opened(real) if whole else open(
-        path, 'w', encoding='utf-8') as file:
+    with atomic.opened(real, mode) if whole else open(
+        path, mode, encoding='utf-8' if mode == 'w' else None) as file:
       yield file
   except OSError as error:
     raise errors.InputError(f'--out={path} cannot be written: {error}.')

@@ -12,15 +12,15 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
-import shutil
 import sys
 from typing import Any
 
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core.files import atomic
+from lmjax.core.files import durable
 from lmjax.core.files import safe_paths
 from lmjax.core.files import strict_json
 from lmjax.core import secrets
@@ -165,15 +165,10 @@ def build(directory: str | pathlib.Path, source: documents_lib.Source,
   Raises:
     InputError: If the source cannot be read or encoded, or has no tokens.
   """
-  directory = pathlib.Path(directory)
-  unfinished = directory.with_name(directory.name + '.unfinished')
-  shutil.rmtree(unfinished, ignore_errors=True)  # From a build that was killed.
-  unfinished.mkdir(parents=True)
-  try:
+  with atomic.folder(directory) as unfinished:
     counts = collections.Counter()
     with open(unfinished / 'tokens.bin', 'wb') as file:
       sizes, sha = _write(file, source.documents(counts), tokenizer)
-      _to_disk(file)
     offsets = np.concatenate([[0], np.cumsum(sizes[0])]).astype(np.int64)
     sha.update(offsets)
     meta = secrets.redact({
@@ -184,17 +179,9 @@ def build(directory: str | pathlib.Path, source: documents_lib.Source,
         'counts': dict(sorted(counts.items())), 'identity': identity,
         'source': source.contents(), 'files': {}})
     for name, values in ('offsets.npy', offsets), ('sizes.npy', sizes[1:]):
-      with open(unfinished / name, 'wb') as file:
-        np.save(file, values)
-        _to_disk(file)
+      np.save(unfinished / name, values)
       meta['files'][name] = _sha256(unfinished / name).hexdigest()
-    with open(unfinished / 'meta.json', 'w') as file:
-      file.write(json.dumps(meta, indent=2) + '\n')
-      _to_disk(file)
-    os.replace(unfinished, directory)
-  except BaseException:
-    shutil.rmtree(unfinished, ignore_errors=True)
-    raise
+    (unfinished / 'meta.json').write_text(json.dumps(meta, indent=2) + '\n')
   return load(directory)
 
 
@@ -262,16 +249,10 @@ def _parts(documents: Iterator[str]) -> Iterator[list[str]]:
     yield part
 
 
-def _to_disk(file: Any) -> None:
-  """Waits until the file is on disk, so that a later rename finds it whole."""
-  file.flush()
-  os.fsync(file.fileno())
-
-
 @contextlib.contextmanager
 def _lock(directory: pathlib.Path) -> Iterator[None]:
   """Lets one process at a time build a folder; a dead one frees the lock."""
-  directory.parent.mkdir(parents=True, exist_ok=True)
+  durable.make_folder(directory.parent)
   try:
     import fcntl
   except ImportError:  # Windows: two runs at once may both build the folder.

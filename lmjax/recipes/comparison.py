@@ -13,6 +13,7 @@ import numpy as np
 from lmjax.core import allocator
 from lmjax.core import errors
 from lmjax.core.files import atomic
+from lmjax.core.files import durable
 from lmjax.core.files import safe_paths
 from lmjax.core.files import strict_json
 from lmjax.evaluation import embeddings
@@ -95,7 +96,7 @@ def within(config: experiment.Pretrain, workdir: str, cpu_minutes: float
   path = pathlib.Path(workdir) / 'steps.json'
   if not path.exists():
     steps = steps_within(config, workdir, 60 * cpu_minutes)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    durable.make_folder(path.parent)
     atomic.write(path, json.dumps(
         {'cpu_minutes': cpu_minutes, 'steps': steps}) + '\n')
   try:
@@ -224,4 +225,5 @@ def plot(path: str | os.PathLike, rows: Sequence[Row],
   picture.legend(handles=[*bars, *lines], fontsize=7, frameon=False,
                  loc='outside lower center', ncols=5)
   picture.suptitle(title, fontsize=10)
-  picture.savefig(path)
+  with atomic.opened(path, 'wb') as file:
+    picture.savefig(file)

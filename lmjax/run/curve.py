@@ -2,6 +2,7 @@
 import math
 import os
 
+from lmjax.core.files import atomic
 from lmjax.training import writers
 
 _BLUE, _ORANGE, _GREY = '#2f6db5', '#d9702b', '#666666'
@@ -47,7 +48,8 @@ def plot(
   axes.spines[['top', 'right']].set_visible(False)
   axes.grid(axis='y', color='#dddddd', linewidth=0.6)
   axes.set_axisbelow(True)
-  picture.savefig(image_path)
+  with atomic.opened(image_path, 'wb') as file:
+    picture.savefig(file)
 
 
 def _series(rows, name):

@@ -11,6 +11,7 @@ from lmjax.core import changes
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.core.files import atomic
+from lmjax.core.files import durable
 from lmjax.core.files import safe_paths
 from lmjax.core.files import strict_json
 from lmjax.core import provenance
@@ -122,7 +123,7 @@ def open_run(
       digest, or cannot be written to.
   """
   run, accepted = _checked(workdir, config, hashes, override)
-  run.path.mkdir(parents=True, exist_ok=True)
+  durable.make_folder(run.path)
   facts = provenance.describe() | {'hashes': secrets.redact(dict(hashes or {}))}
   if accepted:
     facts['accepted'] = accepted

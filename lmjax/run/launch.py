@@ -168,7 +168,8 @@ class Started:
           run.checkpoints, training.keep_last, training.keep_best, facts,
           on_damaged=launch.on_damaged,
           max_failed_saves=training.max_failed_saves,
-          before_save=self.held and self.held.check))
+          before_save=self.held and self.held.check,
+          logs=(run.metrics, run.events)))
       state, progress = saved.resume(state, launch.override)
       start = int(state.step)
       processes.same('checkpoint', {'step': start})

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 import contextlib
 import dataclasses
 import datetime
-import errno
-import fcntl
 import json
 import os
 import pathlib
@@ -20,9 +18,10 @@ import sys
 import time
 
 from lmjax.core import errors
+from lmjax.core.files import durable
+from lmjax.core.files import flock
 
 NAME = 'LOCK'
-_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _SETTLE_S = 0.5  # The time to wait for a new holder to write its name.
 _descriptors = set()
 
@@ -141,7 +140,7 @@ def _acquire(path, ours, takeover):
   deadline = time.monotonic() + _SETTLE_S
   while True:
     try:
-      path.parent.mkdir(parents=True, exist_ok=True)
+      durable.make_folder(path.parent)
       descriptor = os.open(
           path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
@@ -151,7 +150,7 @@ def _acquire(path, ours, takeover):
     _descriptors.add(descriptor)
     kept = None
     try:
-      locked = _flock(descriptor)
+      locked = flock.acquire(descriptor)
       if locked and not _is_at(descriptor, path):
         continue  # The file that we locked has just been removed or replaced.
       text = os.pread(descriptor, 4096, 0)
@@ -207,26 +206,13 @@ def _replace(path, ours):
       temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)
   _descriptors.add(descriptor)
   try:
-    _flock(descriptor)
+    flock.acquire(descriptor)
     _write(descriptor, ours)
-    os.replace(temporary, path)
+    durable.rename(temporary, path)
   except OSError:
     _close(descriptor)
     raise
   return descriptor
-
-
-def _flock(descriptor):
-  """Returns whether the flock was free; None if flock is not supported."""
-  try:
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except BlockingIOError:
-    return False
-  except OSError as error:
-    if error.errno in _UNSUPPORTED:
-      return None
-    raise
-  return True
 
 
 def _is_at(descriptor, path):
@@ -239,6 +225,7 @@ def _is_at(descriptor, path):
 def _write(descriptor, holder):
   os.ftruncate(descriptor, 0)
   os.pwrite(descriptor, json.dumps(dataclasses.asdict(holder)).encode(), 0)
+  os.fsync(descriptor)
 
 
 def _parse(text):

@@ -7,6 +7,7 @@ import pathlib
 from lmjax.checkpoints import reading
 from lmjax.core import errors
 from lmjax.core.files import atomic
+from lmjax.core.files import durable
 from lmjax.core.files import strict_json
 from lmjax.run import directory
 from lmjax.run import lock
@@ -129,7 +130,7 @@ def _folder(path):
   """Returns a new dated folder below `path`."""
   now = datetime.datetime.now(datetime.timezone.utc)
   folder = path / 'rolled_back' / now.strftime('%Y-%m-%dT%H-%M-%S.%fZ')
-  folder.mkdir(parents=True)
+  durable.make_folder(folder)
   return folder
 
 
@@ -137,8 +138,8 @@ def _move(run, folder, later, cuts):
   """Moves later checkpoints, the newest first, and later rows to `folder`."""
   for step in reversed(later):
     aside = folder / run.checkpoints.name / str(step)
-    aside.parent.mkdir(exist_ok=True)
-    os.rename(run.checkpoints / str(step), aside)
+    durable.make_folder(aside.parent)
+    durable.rename(run.checkpoints / str(step), aside)
   for path, (kept, after) in cuts.items():
     if after:
       atomic.write(folder / path.name, ''.join(after))

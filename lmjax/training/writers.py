@@ -14,6 +14,7 @@ import rich.progress
 
 from lmjax.core import errors
 from lmjax.core.files import atomic
+from lmjax.core.files import durable
 from lmjax.core.files import strict_json
 
 _logger = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class JsonLines:
     self._file = open(path, 'a', encoding='utf-8')
 
   def write(self, step: int, row: Mapping[str, float]) -> None:
-    """Writes a row to the disk.
+    """Writes a row to the file.
 
     Raises:
       RunError: If the file cannot be written, as when the disk is full.
@@ -63,6 +64,7 @@ class JsonLines:
   def close(self) -> None:
     with contextlib.suppress(OSError):  # `write` has already raised it.
       self._file.close()
+      durable.sync(self._file.name)
 
 
 def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:

@@ -13,14 +13,16 @@ from lmjax.checkpoints import reading
 from lmjax.checkpoints import store
 from lmjax.checkpoints import writing
 from lmjax.core import errors
+from lmjax.core.files import durable
 from lmjax.testing import faults
 
 ROOT = pathlib.Path(__file__).parents[2]
 ITEMS = {'params': {'a': np.zeros((200, 200), np.float32)}}
 
 
-def make(directory, keep_last=9, keep_best=0, max_failed_saves=2):
-  writer = writing.Writer(directory, keep_last, keep_best, max_failed_saves)
+def make(directory, keep_last=9, keep_best=0, max_failed_saves=2, logs=()):
+  writer = writing.Writer(
+      directory, keep_last, keep_best, max_failed_saves, logs)
   writer.open()
   return writer
 
@@ -101,6 +103,30 @@ def test_a_save_that_writes_nothing_has_failed(tmp_path, monkeypatch):
   write(writer, 1)
   with pytest.raises(writing.FailedSaves, match='No such file'):
     writer.check()
+
+
+def test_a_step_is_on_disk_before_older_ones_are_deleted(tmp_path, monkeypatch):
+  log, steps = tmp_path / 'metrics.jsonl', tmp_path / 'steps'
+  log.touch()
+  writer = make(steps, keep_last=1, logs=(log, tmp_path / 'not there'))
+  write(writer, 1)
+  events = []
+
+  def note(name):
+    function = getattr(durable, name)
+    def called(*paths):
+      events.append(f'{name} {pathlib.Path(paths[0]).relative_to(tmp_path)}')
+      function(*paths)
+    monkeypatch.setattr(durable, name, called)
+  for name in 'sync_tree', 'rename', 'remove_tree':
+    note(name)
+  sync = durable.sync
+  monkeypatch.setattr(durable, 'sync', lambda path: (
+      events.append('sync metrics') if path == log else None, sync(path)))
+  write(writer, 2)
+  assert events == [
+      'sync_tree steps/2.saving.1', 'sync metrics', 'rename steps/2.saving.1',
+      'remove_tree steps/1', 'rename steps/1']
 
 
 def test_an_impossible_directory_is_refused(tmp_path):

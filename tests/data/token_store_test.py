@@ -137,7 +137,7 @@ def test_a_killed_build_leaves_no_store(tmp_path):
     assert not [e for e in tmp_path.iterdir() if (e / 'meta.json').exists()]
   store = store_lib.cached(sources.InMemory(TEXTS), tokenizer, tmp_path)
   assert store.digest == _build(tmp_path).digest
-  assert not list(tmp_path.glob('*.unfinished'))
+  assert not list(tmp_path.glob('*.tmp'))
 
 
 def test_a_failed_build_leaves_nothing_at_all(tmp_path):

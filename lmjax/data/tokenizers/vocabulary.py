@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core.files import atomic
+from lmjax.core.files import durable
 
 FILE = 'tokenizer.json'
 
@@ -161,13 +163,18 @@ class Tokenizer:
     return sha.hexdigest()
 
   def save(self, directory: str | pathlib.Path) -> None:
-    """Writes `tokenizer.json` and the files into the directory."""
+    """Writes `tokenizer.json` and the files into the directory.
+
+    A file that is there already, with the same contents, is not written again.
+    """
     directory = pathlib.Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, content in self.files().items():
-      (directory / name).write_bytes(content)
-    state = self.state() | {'digest': self.digest}
-    (directory / FILE).write_text(json.dumps(state, indent=2) + '\n')
+    durable.make_folder(directory)
+    state = json.dumps(self.state() | {'digest': self.digest}, indent=2)
+    for name, content in {
+        **self.files(), FILE: f'{state}\n'.encode()}.items():
+      path = directory / name
+      if not (path.is_file() and path.read_bytes() == content):
+        atomic.write(path, content)
 
   def check(self, ids: Iterable[int]) -> np.ndarray:
     """Returns ids as an int64 array; raises InputError for ids out of range."""

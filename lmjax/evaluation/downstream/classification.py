@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core.files import atomic
 from lmjax.evaluation import estimates
 
 
@@ -185,4 +186,5 @@ def plot(path: str | os.PathLike, result: Classification,
   axes.tick_params(length=0)
   axes.spines[:].set_visible(False)
   fig.colorbar(image, ax=axes, shrink=0.7, label='share of the true class')
-  fig.savefig(path, dpi=120)
+  with atomic.opened(path, 'wb') as file:
+    fig.savefig(file, dpi=120)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core.files import atomic
 from lmjax.evaluation.downstream import correlations
 from lmjax.evaluation import estimates
 
@@ -95,4 +96,5 @@ def plot(path: str | os.PathLike, result: Regression,
   axes.set_title(f'{title}\n{told}, {result.examples:,} examples', fontsize=10)
   axes.set(xlabel='label', ylabel='prediction')
   axes.spines[['top', 'right']].set_visible(False)
-  fig.savefig(path, dpi=120)
+  with atomic.opened(path, 'wb') as file:
+    fig.savefig(file, dpi=120)

@@ -11,6 +11,7 @@ import zipfile
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core.files import atomic
 from lmjax.core.files import strict_json
 
 _VERSION = 1  # The version of the files; `load` accepts no other.
@@ -38,7 +39,7 @@ def save(path: str | pathlib.Path, kind: str, facts: Mapping[str, Any],
   """
   header = {'version': _VERSION, 'kind': kind, 'facts': facts,
             'digest': digest(facts, arrays)}
-  with open(path, 'wb') as file:  # np.savez would add a suffix to a name.
+  with atomic.opened(path, 'wb') as file:  # np.savez would add a suffix.
     np.savez(file, header=json.dumps(header), **arrays)
 
 

@@ -11,6 +11,7 @@ import re
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core.files import atomic
 from lmjax.models.counted import ngram
 
 BOS, EOS, UNKNOWN = '<s>', '</s>', '<unk>'
@@ -53,7 +54,7 @@ def save(model: ngram.Ngram, path: str | pathlib.Path,
     words = default_words(model.vocab_size, model.bos_id, eos_id)
   _check_words(words, model)
   names = np.array([*words, ''], object)
-  with open(path, 'w', encoding='utf-8') as file:
+  with atomic.opened(path) as file:
     file.write('\\data\\\n')
     shown = _spelled(model)
     for order, rows in enumerate(shown, 1):
