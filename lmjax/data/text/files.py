@@ -7,6 +7,7 @@ import difflib
 import glob
 import gzip
 import hashlib
+import io
 import os
 import pathlib
 import shlex
@@ -15,6 +16,7 @@ from typing import Any, Literal
 import zlib
 
 from lmjax.core import errors
+from lmjax.data.text import encodings
 
 OnBadText = Literal['fail', 'replace', 'skip']
 _MAX_FILE_BYTES = 1 << 30  # Largest document that is a whole file.
@@ -109,23 +111,32 @@ def read(path: str, on_bad_text: OnBadText,
 
 
 def lines(path: str, on_bad_text: OnBadText, max_line_bytes: int | None,
-          counts: collections.Counter) -> Iterator[tuple[int, str]]:
+          counts: collections.Counter, encoding: str | None = None
+          ) -> Iterator[tuple[int, str]]:
   """Yields (line number from 1, text without its line end) of a file.
 
   Memory is bounded by `max_line_bytes`. A longer line is an error or, with
-  'replace' and 'skip', is skipped and counted; None reads lines of any length.
-  See `read` for the other arguments.
+  'replace' and 'skip', is skipped and counted.
+
+  Args:
+    path: See `read`.
+    on_bad_text: See `read`.
+    max_line_bytes: Most bytes of a line; of its UTF-8 if the file is in UTF-16
+      or UTF-32. None reads lines of any length.
+    counts: See `read`.
+    encoding: The file's encoding. None is UTF-8, for callers whose users cannot
+      choose another one; messages then do not name this option.
   """
   number, offset = 0, 0
   limit = sys.maxsize - 1 if max_line_bytes is None else max_line_bytes
-  with _open(path) as file:
+  with _opened(path, encoding) as file:
     while True:
       raw = _guarded(path, file, lambda: file.readline(limit + 1))
       if not raw:
         return
       number += 1
       start, offset = offset, offset + len(raw)
-      _refuse_nul(path, number, start, raw)
+      _refuse_nul(path, number, start, raw, encoding)
       if len(raw) > limit and not raw.endswith(b'\n'):
         if on_bad_text == 'fail':
           raise errors.InputError(
@@ -136,7 +147,8 @@ def lines(path: str, on_bad_text: OnBadText, max_line_bytes: int | None,
           raw = _guarded(path, file, lambda: file.readline(limit))
           offset += len(raw)
         continue
-      text = _decoded(path, number, start, raw, on_bad_text, counts)
+      text = _decoded(
+          path, number, start, raw, on_bad_text, counts, encoding)
       if text is not None:
         if number == 1:
           text = text.removeprefix('\ufeff')
@@ -206,6 +218,14 @@ def _open(path: str):
         f'{path} cannot be read: {error.strerror}.') from None
 
 
+@contextlib.contextmanager
+def _opened(path: str, encoding: str | None):
+  """Yields the bytes of a file, in UTF-8 if the file is in UTF-16 or UTF-32."""
+  with _open(path) as file:
+    yield io.BufferedReader(encodings.Recoded(file, encoding)) if (
+        encodings.is_wide(encoding)) else file
+
+
 def _whole(path: str, file: Any) -> bytes:
   """Returns all bytes; fails on a file that would not fit into memory."""
   parts, size = [], 0
@@ -235,13 +255,16 @@ def _guarded(path: str, file: Any, read_some: Any) -> bytes:
     raise errors.InputError(f'{path} cannot be read: {error}.') from None
 
 
-def _refuse_nul(path: str, line: int, start: int, raw: bytes) -> None:
+def _refuse_nul(path: str, line: int, start: int, raw: bytes,
+                encoding: str | None = None) -> None:
   """Raises InputError for bytes that are a binary file or UTF-16."""
   at = raw.find(b'\0')
   if at < 0:
     return
   advice = 'give text in UTF-8'
-  if not start and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+  if encoding is not None:
+    advice += ', or set encoding=utf-16 if it is in that'
+  elif not start and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
     advice = f'it is UTF-16: iconv -f UTF-16 -t UTF-8 {shlex.quote(path)}'
   line += raw.count(b'\n', 0, at)
   raise errors.InputError(
@@ -250,19 +273,27 @@ def _refuse_nul(path: str, line: int, start: int, raw: bytes) -> None:
 
 
 def _decoded(path: str, number: int, start: int, raw: bytes,
-             on_bad_text: OnBadText,
-             counts: collections.Counter) -> str | None:
+             on_bad_text: OnBadText, counts: collections.Counter,
+             encoding: str | None = None) -> str | None:
   """Returns a line as text, or None to skip it."""
+  wide = encodings.is_wide(encoding)
+  codec = 'utf-8' if wide or encoding is None else encoding
   try:
-    return raw.decode('utf-8')
+    return raw.decode(codec)
   except UnicodeDecodeError as error:
+    if on_bad_text == 'fail' and encoding is not None:
+      at = '' if wide else f' at byte {start + error.start} of the file'
+      raise errors.InputError(
+          f'{path}:{number}: invalid {encoding}{at}; set encoding to that of '
+          f'the file, such as {encodings.advice(raw)}, or on_bad_text to '
+          'replace or skip.') from None
     if on_bad_text == 'fail':
       raise _not_utf8(path, number, start + error.start) from None
     if on_bad_text == 'skip':
       counts['lines of bad text skipped'] += 1
       return None
     counts['lines of bad text repaired'] += 1
-    return raw.decode('utf-8', errors='replace')
+    return raw.decode(codec, errors='replace')
 
 
 def _not_utf8(path: str, line: int, at: int) -> errors.InputError:

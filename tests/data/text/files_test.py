@@ -91,6 +91,46 @@ def test_bytes_that_are_not_utf8_are_placed_or_handled(tmp_path):
   assert _lines(path, 'skip') == ([(1, 'good'), (3, 'last')], skipped)
 
 
+@pytest.mark.parametrize('encoding', [
+    'latin-1', 'cp1252', 'utf-8', 'utf-8-sig', 'utf-16', 'utf-16-be', 'utf-32'])
+def test_lines_are_read_in_their_encoding(tmp_path, encoding):
+  raw = 'déjà\r\n\n£5\nlast'.encode(encoding)
+  for name in 'a.txt', 'a.txt.gz':
+    path = _write(tmp_path / name, raw)
+    assert list(files.lines(path, 'fail', 99, collections.Counter(), encoding)
+                ) == [(1, 'déjà'), (2, ''), (3, '£5'), (4, 'last')]
+
+
+@pytest.mark.parametrize('encoding, raw, message', [
+    ('utf-8', 'a\né\n'.encode('latin-1'),
+     'a.txt:2: invalid utf-8 at byte 2 of .*set encoding .*latin-1.*on_bad'),
+    ('utf-8', 'a\n'.encode('utf-16-le'), 'byte 1 is NUL.*encoding=utf-16'),
+    ('utf-8', '中'.encode('utf-16'), 'a.txt:1: invalid.*such as utf-16,'),
+    ('utf-16', 'a\n'.encode('utf-16') + b'\x00\xd8b\x00\n\x00',
+     'a.txt:2: invalid utf-16; set'),
+    ('utf-16', 'a\nb'.encode('utf-16')[:-1], 'a.txt:2: invalid utf-16'),
+])
+def test_a_wrong_encoding_is_answered_with_the_option_to_set(
+    tmp_path, encoding, raw, message):
+  path = _write(tmp_path / 'a.txt', raw)
+  with pytest.raises(errors.InputError, match=message):
+    list(files.lines(path, 'fail', 99, collections.Counter(), encoding))
+
+
+def test_bad_text_in_utf16_is_replaced_or_skipped_by_lines(tmp_path):
+  path = _write(tmp_path / 'a.txt', b'\xff\xfea\0\n\0x\0\x00\xd8\n\0z\0')
+  read = lambda how: [line for _, line in files.lines(
+      path, how, 99, collections.Counter(), 'utf-16')]
+  assert read('replace') == ['a', 'x\ufffd', 'z']
+  assert read('skip') == ['a', 'z']
+
+
+def test_memory_is_bounded_by_the_longest_line_in_utf16(tmp_path):
+  path = _write(tmp_path / 'a.txt', 'ab\nxxxxxxxxxxxxx\nc'.encode('utf-16'))
+  assert list(files.lines(path, 'skip', 9, collections.Counter(), 'utf-16')
+              ) == [(1, 'ab'), (3, 'c')]
+
+
 def test_binary_files_are_refused(tmp_path):
   path = _write(tmp_path / 'a.txt', b'fine\nx\0y\n')
   for read in _read, _lines:
