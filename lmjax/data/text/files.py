@@ -141,7 +141,11 @@ def lines(path: str, on_bad_text: OnBadText, max_line_bytes: int | None,
         if on_bad_text == 'fail':
           raise errors.InputError(
               f'{path}:{number}: the line is longer than max_line_bytes='
-              f"{limit}; raise it, or set on_bad_text='skip'.")
+              f"{limit}; raise it, or set on_bad_text='skip'."
+              if encoding is None else
+              f'{path}:{number}: the line has more than {limit:,} '
+              'bytes, the most that are read; divide it, or set on_bad_text='
+              'skip to leave it out.')
         counts['over-long lines skipped'] += 1
         while raw and not raw.endswith(b'\n'):
           raw = _guarded(path, file, lambda: file.readline(limit))

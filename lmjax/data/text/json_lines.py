@@ -9,21 +9,28 @@ from lmjax.core import errors
 from lmjax.core.files import strict_json
 from lmjax.data.text import files
 
+ENDINGS = ('.jsonl', '.ndjson')  # Of the names of files in this format.
 _MAX_LINE_BYTES = 16 << 20
 _SURROGATES = re.compile('[\ud800-\udfff]')
 
 
-def rows(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def rows(path: str, on_bad_text: files.OnBadText = 'fail',
+         counts: collections.Counter | None = None,
+         encoding: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
   """Yields ('path:line', object) for each line that is not blank.
 
   Args:
-    path: A file in UTF-8, plain or `.gz`.
+    path: A file, plain or `.gz`.
+    on_bad_text: See `files.read`.
+    counts: Receives the numbers of repaired and skipped lines.
+    encoding: See `files.lines`.
 
   Raises:
     InputError: If a line is not a JSON object.
   """
   for number, line in files.lines(
-      path, 'fail', _MAX_LINE_BYTES, collections.Counter()):
+      path, on_bad_text, _MAX_LINE_BYTES,
+      collections.Counter() if counts is None else counts, encoding):
     if line.strip():
       yield f'{path}:{number}', loads(line, f'{path}:{number}')
 

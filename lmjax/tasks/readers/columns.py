@@ -1,8 +1,7 @@
-"""Helpers of the readers of labelled text: columns and names of labels."""
-from collections.abc import Callable, Mapping, Sequence
+"""Examples made of the columns or fields of a row."""
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmjax.core import errors
 from lmjax.tasks import task as task_lib
 
 
@@ -22,17 +21,17 @@ def example(row: Mapping[str, Any], text: Sequence[str], second: Sequence[str],
       join(text), label, where, join(second) if second else None)
 
 
-def renamed(rename: Sequence[str]) -> Callable[[str], str]:
-  """Returns a function from a label in a file to its name.
+def settle(reader: Any) -> None:
+  """Turns the columns of a new reader into text, and several into a tuple.
+
+  So text=3 and text='title' are accepted in Python as they are by flags.
 
   Args:
-    rename: Pairs such as '1=positive'; other labels are not renamed.
+    reader: A frozen dataclass with the fields `text`, `second` and `label`.
   """
-  names = {}
-  for pair in rename:
-    old, equals, new = pair.partition('=')
-    if not equals:
-      raise errors.InputError(
-          f"rename should hold pairs such as '1=positive'; got {pair!r}.")
-    names[old] = new
-  return lambda label: names.get(label.strip(), label.strip())
+  for field in ('text', 'second'):
+    names = getattr(reader, field)
+    names = (names,) if isinstance(names, str | int) else names
+    object.__setattr__(reader, field, tuple(map(str, names)))
+  if reader.label is not None:
+    object.__setattr__(reader, 'label', str(reader.label))

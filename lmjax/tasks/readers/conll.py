@@ -2,9 +2,11 @@
 import collections
 from collections.abc import Iterator
 import dataclasses
+from typing import ClassVar
 
 from lmjax.core import errors
 from lmjax.core.files import user_paths
+from lmjax.data.text import encodings
 from lmjax.data.text import files
 from lmjax.evaluation.downstream import entities
 from lmjax.tasks import sentences
@@ -25,21 +27,36 @@ class Conll:
     word: The column with the word, from 0; from the end if negative.
     tag: The column with the tag, from 0; from the end if negative.
     comments: The prefix of comment lines, such as '#'; '' for no comments.
+    encoding: The encoding of the files, such as 'latin-1' or 'utf-16'.
+    on_bad_text: How to handle bytes that are not in this encoding: 'fail',
+      'replace' them by U+FFFD, or 'skip' their lines.
   """
   paths: tuple[user_paths.Path, ...]
   word: int = 0
   tag: int = -1
   comments: str = ''
+  encoding: str = 'utf-8'
+  on_bad_text: files.OnBadText = 'fail'
 
-  def examples(self) -> Iterator[sentences.Sentence]:
+  endings: ClassVar = ('.conll', '.iob', '.bio')  # Of files read by this kind.
+
+  def __post_init__(self):
+    encodings.check(self.encoding)
+
+  def examples(self, counts: collections.Counter | None = None
+               ) -> Iterator[sentences.Sentence]:
     """Yields the sentences.
+
+    Args:
+      counts: Receives the numbers of repaired and skipped lines.
 
     Raises:
       InputError: If a line lacks a column, or its tag is not an entity tag.
     """
+    counts = collections.Counter() if counts is None else counts
     for path in files.expand(self.paths):
       words, tags, first, columns = [], [], 0, None
-      for number, line in self._lines(path):
+      for number, line in self._lines(path, counts):
         if line is None:
           if words:
             yield sentences.Sentence(
@@ -53,11 +70,12 @@ class Conll:
         words.append(word)
         tags.append(tag)
 
-  def _lines(self, path: str) -> Iterator[tuple[int, str | None]]:
+  def _lines(self, path: str, counts: collections.Counter
+             ) -> Iterator[tuple[int, str | None]]:
     """Yields (number, line) of each word, None after each sentence."""
     number = 0
     for number, line in files.lines(
-        path, 'fail', _MAX_LINE_BYTES, collections.Counter()):
+        path, self.on_bad_text, _MAX_LINE_BYTES, counts, self.encoding):
       if self.comments and line.startswith(self.comments):
         continue
       is_word = line.strip() and not line.startswith(_DOCUMENT)

@@ -1,6 +1,6 @@
 """Divides examples into three splits that share no text."""
 import collections
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 from typing import Any
 
@@ -26,8 +26,30 @@ class Divided:
   notes: tuple[str, ...] = ()
 
 
+def collect(examples: Callable[..., Sequence[Any]], source: Any
+            ) -> tuple[dict[str, Sequence[Any] | None], tuple[str, ...]]:
+  """Reads the splits of a source with a reader for each, or None.
+
+  Args:
+    examples: Function of the split's name, its reader and a counter, which
+      returns the examples. The counter receives the numbers of repaired and
+      skipped lines.
+    source: Has the readers as `train`, `valid` and `test`.
+
+  Returns:
+    The examples by split, and notes on lines that were repaired or skipped.
+  """
+  given, notes = {}, []
+  for name in splits_lib.NAMES:
+    reader, counts = getattr(source, name), collections.Counter()
+    given[name] = reader and examples(name, reader, counts)
+    notes += [f'{name} split: {number:,} {what}.'
+              for what, number in sorted(counts.items())]
+  return given, tuple(notes)
+
+
 def divide(given: Mapping[str, Sequence[Any] | None], *, held_out: float,
-           drop_shared: bool) -> Divided:
+           drop_shared: bool, notes: Sequence[str] = ()) -> Divided:
   """Returns examples by split; see `labelled.Labelled`.
 
   Args:
@@ -38,6 +60,7 @@ def divide(given: Mapping[str, Sequence[Any] | None], *, held_out: float,
       copies stay together.
     drop_shared: Whether training examples whose texts are also in another split
       are dropped. A note has their number in both cases.
+    notes: Notes on the examples, which come first in the result's.
 
   Raises:
     InputError: If a split is empty.
@@ -59,20 +82,12 @@ def divide(given: Mapping[str, Sequence[Any] | None], *, held_out: float,
   held = {example.texts
           for name in ('valid', 'test') for example in parts[name]}
   shared = [e for e in parts['train'] if e.texts in held]
-  notes = ()
+  notes = tuple(notes)
   if shared:
     what = 'were dropped' if drop_shared else 'stay in training'
-    notes = (
+    notes += (
         f'{len(shared)} training examples whose text is also in the validation '
         f'or test split {what}.',)
   dropped = shared if drop_shared else []
   train = [e for e in parts['train'] if not dropped or e.texts not in held]
   return Divided(train, parts['valid'], parts['test'], dropped, notes)
-
-
-def label_names(labels: Iterable[str]) -> tuple[str, ...]:
-  """Returns the distinct labels, sorted: numbers by value, names by letters."""
-  found = set(labels)
-  if all(label.isdecimal() for label in found):
-    return tuple(sorted(found, key=int))
-  return tuple(sorted(found))

@@ -1,10 +1,12 @@
 """Tagged words in JSON lines: each has a list of words and a list of tags."""
+import collections
 from collections.abc import Iterator
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 from lmjax.core import errors
 from lmjax.core.files import user_paths
+from lmjax.data.text import encodings
 from lmjax.data.text import files
 from lmjax.data.text import json_lines
 from lmjax.tasks import sentences
@@ -20,21 +22,36 @@ class JsonWords:
     tags: The field with the list of tags.
     names: The tag of each number, such as ('O', 'B-person'), if the list has
       numbers; () if the list has tags.
+    encoding: The encoding of the files, such as 'latin-1' or 'utf-16'.
+    on_bad_text: How to handle bytes that are not in this encoding: 'fail',
+      'replace' them by U+FFFD, or 'skip' their lines.
   """
   paths: tuple[user_paths.Path, ...]
   words: str = 'tokens'
   tags: str = 'tags'
   names: tuple[str, ...] = ()
+  encoding: str = 'utf-8'
+  on_bad_text: files.OnBadText = 'fail'
 
-  def examples(self) -> Iterator[sentences.Sentence]:
+  endings: ClassVar = json_lines.ENDINGS  # Files that are read by this kind.
+
+  def __post_init__(self):
+    encodings.check(self.encoding)
+
+  def examples(self, counts: collections.Counter | None = None
+               ) -> Iterator[sentences.Sentence]:
     """Yields the sentences, except empty ones.
+
+    Args:
+      counts: Receives the numbers of repaired and skipped lines.
 
     Raises:
       InputError: If a field is not a list of words or tags, or the numbers of
         tags and words differ.
     """
     for path in files.expand(self.paths):
-      for where, row in json_lines.rows(path):
+      for where, row in json_lines.rows(
+          path, self.on_bad_text, counts, self.encoding):
         words = _strings(row, self.words, where)
         tags = (self._named(row, where) if self.names
                 else _strings(row, self.tags, where))

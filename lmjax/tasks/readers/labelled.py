@@ -1,13 +1,16 @@
 """The three splits of a task on labelled text."""
+import collections
 from collections.abc import Sequence
 import dataclasses
 
+from lmjax.core import config
 from lmjax.core import errors
 from lmjax.tasks.readers import delimited
 from lmjax.tasks.readers import division
 from lmjax.tasks.readers import in_memory
 from lmjax.tasks.readers import json_lines
 from lmjax.tasks.readers import label_first
+from lmjax.tasks.readers import labels as labels_lib
 from lmjax.tasks.readers import parallel_files
 from lmjax.tasks.readers import tfds
 from lmjax.tasks import task as task_lib
@@ -41,25 +44,28 @@ class Labelled:
   def read(self) -> task_lib.Splits:
     """Returns the splits, with the labels of training as classes.
 
+    A note has the number of examples of each class.
+
     Raises:
       InputError: If a file or split is empty, malformed or lacks a column, or
         if a label does not occur in training.
     """
     divided = self.divided()
-    labels = division.label_names(
-        e.label for e in (*divided.train, *divided.dropped))
+    counted = [e.label for e in (*divided.train, *divided.dropped)]
+    labels = labels_lib.ordered(counted)
     for name in ('valid', 'test'):
       check_labels(name, getattr(divided, name), labels)
+    notes = labels_lib.told(counted), *divided.notes
     return task_lib.Splits(
-        divided.train, divided.valid, divided.test, labels, divided.notes,
+        divided.train, divided.valid, divided.test, labels, notes,
         len(divided.test[0].texts))
 
   def divided(self) -> division.Divided:
     """Returns the examples by split, without checking their labels."""
+    given, notes = division.collect(_examples, self)
     return division.divide(
-        {name: reader and _examples(name, reader) for name, reader in (
-            ('train', self.train), ('valid', self.valid), ('test', self.test))},
-        held_out=self.held_out, drop_shared=self.drop_shared)
+        given, held_out=self.held_out, drop_shared=self.drop_shared,
+        notes=notes)
 
 
 def check_labels(split: str, examples: Sequence[task_lib.Example],
@@ -70,14 +76,16 @@ def check_labels(split: str, examples: Sequence[task_lib.Example],
     if example.label not in known:
       raise errors.InputError(
           f'{example.where}: label {example.label!r} of the {split} split '
-          f'never occurs in training, whose labels are {list(labels)}; use '
-          'rename if it is one of them.')
+          f'never occurs in training, whose labels are {list(labels)[:20]}; '
+          'use rename if it is one of them.'
+          f'{config.near(example.label, labels)}')
 
 
-def _examples(name: str, reader: Reader) -> list[task_lib.Example]:
+def _examples(name: str, reader: Reader, counts: collections.Counter
+              ) -> list[task_lib.Example]:
   """Returns the examples of a split, with texts stripped and checked."""
   found = []
-  for example in reader.examples():
+  for example in reader.examples(counts):
     texts = [text.strip() for text in example.texts]
     for text, what in zip((*texts, example.label or ''), (
         *('text', 'second text')[:len(texts)], 'label')):

@@ -45,6 +45,6 @@ def example(line: str, texts: int, where: str) -> task_lib.Example:
   parts = [line] if texts == 1 else line.split('\t')
   if len(parts) != texts:
     raise errors.InputError(
-        f'{where} should hold {texts} texts, separated by a tab, as the run '
-        f'was fine-tuned on pairs; got {len(parts)}: {line[:40]!r}.')
+        f'{where} should hold {texts} texts, separated by a tab, for a task on '
+        f'pairs; got {len(parts)}: {line[:40]!r}.')
   return task_lib.example(parts, where)

@@ -1,4 +1,5 @@
 """Tagged words as two texts: words, and tags, separated by spaces."""
+import collections
 from collections.abc import Iterator
 import dataclasses
 
@@ -16,12 +17,16 @@ class Spaced:
   """
   reader: labelled.Reader
 
-  def examples(self) -> Iterator[sentences.Sentence]:
+  def examples(self, counts: collections.Counter | None = None
+               ) -> Iterator[sentences.Sentence]:
     """Yields the sentences.
+
+    Args:
+      counts: Receives the numbers of repaired and skipped lines.
 
     Raises:
       InputError: If the numbers of tags and words differ, or a tag is not an
         entity tag.
     """
-    for example in self.reader.examples():
+    for example in self.reader.examples(counts):
       yield sentences.sentence(example.texts, example.where, example.label)

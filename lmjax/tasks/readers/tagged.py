@@ -8,6 +8,7 @@ from lmjax.evaluation.downstream import entities
 from lmjax.tasks.readers import conll
 from lmjax.tasks.readers import division
 from lmjax.tasks.readers import json_words
+from lmjax.tasks.readers import labels as labels_lib
 from lmjax.tasks.readers import spaced
 from lmjax.tasks import sentences
 from lmjax.tasks import task as task_lib
@@ -46,17 +47,16 @@ class Tagged:
       InputError: If a file or split is empty or malformed, or training has no
         entity.
     """
-    given = {name: reader and _sentences(name, reader) for name, reader in (
-        ('train', self.train), ('valid', self.valid), ('test', self.test))}
+    given, notes = division.collect(_sentences, self)
     rewritten = sum(
         mine != theirs for found in given.values() for sentence in found or ()
         for mine, theirs in zip(sentence.tags, sentence.in_bio().tags))
     divided = division.divide(
         {name: found and [sentence.in_bio() for sentence in found]
          for name, found in given.items()},
-        held_out=self.held_out, drop_shared=self.drop_shared)
+        held_out=self.held_out, drop_shared=self.drop_shared, notes=notes)
     labels = label_names((*divided.train, *divided.dropped))
-    notes = [*divided.notes]
+    notes = [_told((*divided.train, *divided.dropped)), *divided.notes]
     if rewritten:
       notes.append(f'{rewritten:,} tags were not in BIO and were rewritten.')
     for name in ('valid', 'test'):
@@ -92,9 +92,17 @@ def unseen(split: str, examples: Sequence[sentences.Sentence],
           + '.']
 
 
-def _sentences(name: str, reader: Reader) -> list[sentences.Sentence]:
+def _told(examples: Iterable[sentences.Sentence]) -> str:
+  """Returns a sentence with the number of entities of each type."""
+  return labels_lib.told(
+      (entity.type or 'entity' for sentence in examples
+       for entity in entities.read(sentence.tags)), 'entities')
+
+
+def _sentences(name: str, reader: Reader, counts: collections.Counter
+               ) -> list[sentences.Sentence]:
   """Returns the sentences of a split."""
-  found = list(reader.examples())
+  found = list(reader.examples(counts))
   if not found:
     raise errors.InputError(f'The {name} split, {reader}, has no sentence.')
   return found

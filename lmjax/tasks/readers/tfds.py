@@ -1,4 +1,5 @@
 """Labelled text from TensorFlow Datasets (TFDS)."""
+import collections
 from collections.abc import Iterator
 import dataclasses
 
@@ -6,6 +7,7 @@ from lmjax.core import errors
 from lmjax.core.files import user_paths
 from lmjax.data.text import tfds
 from lmjax.tasks.readers import columns
+from lmjax.tasks.readers import labels
 from lmjax.tasks import task as task_lib
 
 
@@ -28,8 +30,13 @@ class Tfds:
   data_dir: user_paths.Path | None = None
   second: tuple[str, ...] = ()
 
-  def examples(self) -> Iterator[task_lib.Example]:
+  def __post_init__(self):
+    columns.settle(self)
+
+  def examples(self, counts: collections.Counter | None = None
+               ) -> Iterator[task_lib.Example]:
     """Yields the examples in TFDS's order."""
+    del counts  # No line is repaired or skipped.
     reader = tfds.Tfds(self.name, self.split, self.text[0], self.data_dir)
     names = reader.label_names(self.label)
     fields = (*self.text, *self.second)
@@ -42,4 +49,4 @@ class Tfds:
             'labels, so use another split.')
       yield columns.example(
           {field: str(row[field]) for field in fields}, self.text, self.second,
-          str(label) if names is None else names[label], where)
+          labels.name(label, where) if names is None else names[label], where)

@@ -1,4 +1,5 @@
 """Columns of CSV and TSV files, and what is said of malformed ones."""
+import csv
 import gzip
 
 import pytest
@@ -46,7 +47,48 @@ def test_blank_rows_are_dropped_and_gzip_is_read(tmp_path):
   assert kept == [(f'{path}:3', ('a',)), (f'{path}:4', ('',))]
 
 
+def test_a_long_value_is_read_and_an_open_quote_ends_somewhere(
+    tmp_path, monkeypatch):
+  limit = csv.field_size_limit(131_072)  # Python's own, in any order of tests.
+  long = 'x' * 200_000
+  path = write(tmp_path, f'text,label\n"{long}",1\n')
+  try:
+    assert read(path, ['text']) == [(f'{path}:2', (long,))]
+    csv.field_size_limit(1 << 30)  # As a user of this process may need.
+    read(path, ['text'])
+    assert csv.field_size_limit() == 1 << 30
+    csv.field_size_limit(131_072)
+    monkeypatch.setattr(tables, '_MAX_LINE_BYTES', 150_000)
+    path = write(tmp_path, 'text\n"' + 'yes\n' * 40_000)
+    with pytest.raises(errors.InputError, match=':2: .*150000.*quoted=False'):
+      read(path, ['text'])
+  finally:
+    csv.field_size_limit(limit)
+
+
+def test_the_name_of_a_file_says_what_is_between_columns(tmp_path):
+  for name in 'a.tsv', 'b.csv':
+    mark = '\t' if name == 'a.tsv' else ','
+    path = write(tmp_path, f'text{mark}label\na,b;c\td{mark}1\n'.replace(
+        'a,b;c\td', 'a;b'), name)
+    assert read(path, ['label']) == [(f'{path}:2', ('1',))]
+
+
+@pytest.mark.parametrize('encoding', ['latin-1', 'utf-16', 'utf-8-sig'])
+def test_files_are_read_in_their_encoding(tmp_path, encoding):
+  path = tmp_path / 'a.csv'
+  path.write_bytes('text,label\ndéjà vu,1\n'.encode(encoding))
+  assert read(str(path), ['text'], encoding=encoding) == [
+      (f'{path}:2', ('déjà vu',))]
+  source = tables.Delimited((str(path),), encoding=encoding)
+  assert list(source.documents()) == ['déjà vu']
+
+
 @pytest.mark.parametrize('text, options, message', [
+    ('text;label\na;1\n', {}, "Set delimiter=';'"),
+    ('text\tlabel\na\t1\n', {}, r"Set delimiter='.t'"),
+    ('fine film,1\n', {}, 'If the first row is no header, set header=False'),
+    ('a,1\n', {'header': False}, 'columns have numbers from 0'),
     ('text,label\na,1\n', {'fields': ['txet']}, "no column 'txet'.*'text'"),
     ('text,label\na,1\n', {'fields': ['2']}, "no column '2'"),
     ('a,1\n', {'header': False}, r"no column 'text' among \[0, 1\]"),

@@ -1,8 +1,9 @@
-"""Columns as texts, and renamed labels."""
+"""Columns as texts, however they are named."""
 import pytest
 
-from lmjax.core import errors
+from lmjax.core import config
 from lmjax.tasks.readers import columns
+from lmjax.tasks.readers import delimited
 
 
 def test_columns_are_joined_by_spaces():
@@ -12,8 +13,8 @@ def test_columns_are_joined_by_spaces():
       'x', 'y z')
 
 
-def test_labels_are_renamed_and_stripped():
-  name_of = columns.renamed(('0=no', '1=a=b'))
-  assert [name_of(label) for label in (' 0', '1', '2 ')] == ['no', 'a=b', '2']
-  with pytest.raises(errors.InputError, match="pairs such as '1=positive'"):
-    columns.renamed(('no',))
+@pytest.mark.parametrize('text', [3, (3,), '3', ('3',), [3]])
+def test_one_column_or_a_number_is_a_column_too(text):
+  reader = delimited.Delimited(('a.csv',), text=text, label=1, second=0)
+  assert (reader.text, reader.second, reader.label) == (('3',), ('0',), '1')
+  assert config.freeze(delimited.Delimited, config.to_dict(reader)) == reader

@@ -30,8 +30,3 @@ def test_an_empty_split_is_refused():
   with pytest.raises(errors.InputError, match='test split is empty: 1 example'):
     division.divide({'train': examples('a'), 'valid': examples('b'),
                      'test': None}, held_out=1e-9, drop_shared=True)
-
-
-def test_labels_are_in_the_order_of_numbers_or_names():
-  assert division.label_names(['10', '9', '10']) == ('9', '10')
-  assert division.label_names(['b', 'a10', 'a9']) == ('a10', 'a9', 'b')

@@ -12,5 +12,6 @@ def test_examples_are_texts_or_pairs_with_their_label():
 
 
 def test_other_tuples_are_refused_with_their_place():
-  with pytest.raises(errors.InputError, match='example 0 should be'):
-    list(in_memory.InMemory((('a',),)).examples())
+  for row in ('a',), (None, 'x'), 'ab', 3:
+    with pytest.raises(errors.InputError, match='example 0 should be'):
+      list(in_memory.InMemory((row,)).examples())

@@ -21,7 +21,7 @@ def test_json_lines_read_fields(tmp_path):
   rows = [{'a': 'x', 'b': 'y', 'label': 1}, {'a': 'z', 'b': '', 'label': True}]
   path = write(tmp_path, 'a.jsonl', '\n'.join(map(json.dumps, rows)))
   reader = json_lines.JsonLines((path,), ('a', 'b'), rename=('1=yes',))
-  assert found(reader) == [('x y', 'yes'), ('z ', 'True')]
+  assert found(reader) == [('x y', 'yes'), ('z ', 'true')]
   without = json_lines.JsonLines((path,), ('b',), label=None)
   assert found(without) == [('y', None), ('', None)]
 

@@ -21,6 +21,16 @@ def test_label_first_lines(tmp_path):
       ('a bad film .', 'no'), ('good', 'yes')]
 
 
+def test_a_tab_ends_a_label_and_separates_a_pair(tmp_path):
+  path = write(tmp_path, 'a.txt', '0\ta bad film\tit is bad\n 1 good\tyes\n')
+  assert [e.texts + (e.label,) for e in label_first.LabelFirst(
+      (path,), texts=2).examples()] == [
+          ('a bad film', 'it is bad', '0'), ('good', 'yes', '1')]
+  path = write(tmp_path, 'b.txt', '0 a\n')
+  with pytest.raises(errors.InputError, match='b.txt:1 should hold 2 texts'):
+    list(label_first.LabelFirst((path,), texts=2).examples())
+
+
 @pytest.mark.parametrize('text, options, message', [
     ('1 good\nbad\n', {}, 'x:2: should be a label'),
     ('1 good\n', {'rename': ('1',)}, "rename.*got '1'"),

@@ -17,7 +17,8 @@ def test_given_splits_are_taken_as_they_are():
   splits = labelled.Labelled(PAIRS, test, valid, held_out=0.45).read()
   assert [(e.text, e.label) for e in splits.train] == list(TEN)
   assert [e.text for e in splits.valid + splits.test] == ['v', 'u']
-  assert splits.labels == ('a', 'b') and not splits.notes
+  assert splits.labels == ('a', 'b') and splits.notes == (
+      'labels: a (5), b (5).',)
 
 
 def test_what_is_held_out_is_a_part_that_others_do_not_have():
@@ -36,7 +37,7 @@ def test_texts_of_other_splits_leave_training_and_are_counted(drop):
   valid = in_memory.InMemory((('text 5', 'a'),))
   splits = labelled.Labelled(PAIRS, test, valid, drop_shared=drop).read()
   assert len(splits.train) == (8 if drop else 10)
-  assert '2 training examples' in splits.notes[0]
+  assert '2 training examples' in splits.notes[1]
 
 
 @pytest.mark.parametrize('test, message', [

@@ -18,7 +18,7 @@ def test_labels_are_o_and_the_tags_of_training_by_type():
   splits = tagged.Tagged(
       reader(('a b c d', 'B-per I-per O B-loc')), reader(A), reader(A)).read()
   assert splits.labels == ('O', 'B-loc', 'B-per', 'I-per')
-  assert not splits.notes
+  assert splits.notes == ('entities: loc (1), per (1).',)
   assert splits.test[0].words == ('Jo', 'is', 'in', 'Rome')
   assert splits.texts == 1 and len(splits.digest()) == 64
 
@@ -29,7 +29,7 @@ def test_other_schemes_become_bio_and_are_refused():
       reader(A)).read()
   assert splits.train[0].tags == ('B-per', 'I-per', 'B-loc')
   assert splits.test[0].tags == ('B-per', 'I-per')
-  assert splits.notes == ('3 tags were not in BIO and were rewritten.',)
+  assert splits.notes[1:] == ('3 tags were not in BIO and were rewritten.',)
 
 
 def test_tags_that_training_never_shows_are_refused():
@@ -40,7 +40,7 @@ def test_tags_that_training_never_shows_are_refused():
   assert splits.notes[-1] == (
       'The test split has tags that are not in training, which count as '
       'missed: B-new (1), I-new (1).')
-  assert 'valid' in splits.notes[0] and 'B-loc (1)' in splits.notes[0]
+  assert 'valid' in splits.notes[1] and 'B-loc (1)' in splits.notes[1]
 
 
 def test_shared_sentences_leave_training_but_not_their_tags():
@@ -48,7 +48,7 @@ def test_shared_sentences_leave_training_but_not_their_tags():
       reader(A, ('x', 'O')), reader(A), reader(('y', 'O'))).read()
   assert [s.words for s in splits.train] == [('x',)]
   assert splits.labels == ('O', 'B-loc', 'B-per')
-  assert '1 training examples whose text is also' in splits.notes[0]
+  assert '1 training examples whose text is also' in splits.notes[1]
 
 
 def test_what_is_held_out_shares_no_sentence_with_training():
