@@ -27,7 +27,7 @@ class Conll:
     word: The column with the word, from 0; from the end if negative.
     tag: The column with the tag, from 0; from the end if negative.
     comments: The prefix of comment lines, such as '#'; '' for no comments.
-    encoding: The encoding of the files, such as 'latin-1' or 'utf-16'.
+    encoding: The encoding of the text, such as 'latin-1' or 'utf-16'.
     on_bad_text: How to handle bytes that are not in this encoding: 'fail',
       'replace' them by U+FFFD, or 'skip' their lines.
   """

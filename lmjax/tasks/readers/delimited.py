@@ -29,7 +29,7 @@ class Delimited:
     header: Whether the first row names the columns.
     quoted: Whether `"` quotes values.
     rename: New names of labels: ('0=negative', '1=positive').
-    encoding: The encoding of the files, such as 'latin-1' or 'utf-16'.
+    encoding: The encoding of the text, such as 'latin-1' or 'utf-16'.
     on_bad_text: How to handle bytes that are not in this encoding: 'fail',
       'replace' them by U+FFFD, or 'skip' their lines.
   """

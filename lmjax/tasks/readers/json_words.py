@@ -22,7 +22,7 @@ class JsonWords:
     tags: The field with the list of tags.
     names: The tag of each number, such as ('O', 'B-person'), if the list has
       numbers; () if the list has tags.
-    encoding: The encoding of the files, such as 'latin-1' or 'utf-16'.
+    encoding: The encoding of the text, such as 'latin-1' or 'utf-16'.
     on_bad_text: How to handle bytes that are not in this encoding: 'fail',
       'replace' them by U+FFFD, or 'skip' their lines.
   """

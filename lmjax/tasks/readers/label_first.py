@@ -23,7 +23,7 @@ class LabelFirst:
     paths: Files and globs.
     rename: New names of labels: ('0=negative', '1=positive').
     texts: Number of texts after the label: 1, or 2 that are separated by a tab.
-    encoding: The encoding of the files, such as 'latin-1' or 'utf-16'.
+    encoding: The encoding of the text, such as 'latin-1' or 'utf-16'.
     on_bad_text: How to handle bytes that are not in this encoding: 'fail',
       'replace' them by U+FFFD, or 'skip' their lines.
   """

@@ -26,7 +26,7 @@ class ParallelFiles:
     rename: New names of labels: ('0=negative', '1=positive').
     second: Files and globs of the other texts, in the order of `paths`, if
       examples are pairs.
-    encoding: The encoding of the files, such as 'latin-1' or 'utf-16'.
+    encoding: The encoding of the text, such as 'latin-1' or 'utf-16'.
     on_bad_text: How to handle bytes that are not in this encoding: 'fail', or
       'replace' them by U+FFFD. Lines cannot be skipped, as they belong together
       by their number.
