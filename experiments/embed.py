@@ -10,9 +10,6 @@ The hidden states of the run's model, fine-tuned or not, are pooled. Each line o
 a pairs file has two texts, separated by a tab, and optionally a human score as
 a third column; then Spearman's correlation of cosines and scores is printed.
 """
-import io
-import pathlib
-
 from absl import flags
 from lmjax.core import cli
 from lmjax.core import errors
@@ -60,8 +57,7 @@ def compare(trained, lines, pooling) -> None:
       scores = [float(row[2]) for row in rows]
     except ValueError as error:
       raise errors.InputError(
-          f'The third column of a pairs file should be numbers: {error}.'
-      ) from None
+          f'The third column should be numbers: {error}.') from None
     found = correlations.spearman(cosines, scores, ('cosines', 'scores'))
     error = '' if found.stderr is None else f' ± {found.stderr:.4f}'
     why = found.why and f' (undefined: {found.why})'
@@ -83,10 +79,8 @@ def main(_):
     raise errors.InputError('Give --out=FILE.npy for the vectors, or --query.')
   else:
     with cli.writing(_OUT.value, 'wb') as file:
-      content = io.BytesIO()  # np.save cannot write to a pipe.
-      np.save(content, embed(trained, lines, _POOLING.value))
-      file.write(content.getbuffer())
-    print(f'{len(lines)} vectors: {pathlib.Path(_OUT.value)}')
+      embeddings.save(file, embed(trained, lines, _POOLING.value))
+    print(f'{len(lines)} vectors: {_OUT.value}')
 
 
 if __name__ == '__main__':

@@ -1,7 +1,8 @@
 """Vectors of texts from any model, their similarity and nearest neighbours."""
 from collections.abc import Sequence
 import functools
-from typing import Any, Literal
+import io
+from typing import Any, BinaryIO, Literal
 
 import flax.linen as nn
 import jax
@@ -55,6 +56,13 @@ def embed(model: nn.Module, params: Any, tokenizer: Any, texts: Sequence[str],
     for row, i in enumerate(places):
       out[i] = vectors_BD[row]
   return np.stack(out)
+
+
+def save(file: BinaryIO, vectors_ND: np.ndarray) -> None:
+  """Writes vectors in the format of `np.load`, to a file or a pipe."""
+  content = io.BytesIO()  # np.save would move within the file.
+  np.save(content, vectors_ND)
+  file.write(content.getbuffer())
 
 
 def similarity(a_ND: np.ndarray, b_MD: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Vectors are those of a text read alone; alike texts are near."""
 import functools
+import io
+import os
 
 import jax
 import numpy as np
@@ -63,6 +65,16 @@ def test_an_encoder_decoder_is_embedded_by_its_encoder():
   memory = jax.jit(lambda ids: model.apply(
       {'params': params}, ids[None], method='encode'))(ids)
   np.testing.assert_allclose(found[0], memory[0].mean(0), atol=2e-5)
+
+
+def test_vectors_are_written_to_a_pipe():
+  vectors_ND = np.arange(6, dtype=np.float32).reshape(2, 3)
+  ends = os.pipe()
+  with open(ends[0], 'rb') as out, open(ends[1], 'wb') as pipe:
+    embeddings.save(pipe, vectors_ND)
+    pipe.close()
+    found_ND = np.load(io.BytesIO(out.read()))
+  np.testing.assert_array_equal(found_ND, vectors_ND)
 
 
 def test_the_nearest_come_first():
