@@ -21,8 +21,10 @@ from lmjax.evaluation import report
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --soft: #5d6778;
   --line: #e3e7ee; --card: #fff; --page: #f5f7fa; --accent: #2563eb; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --soft: #98a2b3;
-  --line: #2c3442; --card: #171c26; --page: #0f131a; --accent: #6ea0ff; } }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --ink: #e6e9ef; --soft: #98a2b3; --line: #2c3442; --card: #171c26;
+    --page: #0f131a; --accent: #6ea0ff; }
+  img { filter: invert(.91) hue-rotate(180deg); } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 15px/1.55 system-ui, -apple-system, 'Segoe UI', sans-serif; }
@@ -33,7 +35,8 @@ h2 { font-size: 17px; margin: 38px 0 12px; font-weight: 620; }
 p { margin: 0 0 6px; } .soft, .terms { color: var(--soft); }
 .terms { font-size: 13px; margin-top: 10px; }
 .card { background: var(--card); border: 1px solid var(--line);
-  border-radius: 10px; padding: 16px 18px; overflow-x: auto; }
+  border-radius: 10px; padding: 16px 18px; }
+.wide { overflow-x: auto; }
 .tiles { display: grid; gap: 12px; margin-top: 24px;
   grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
 .tile b { display: block; font-size: 25px; font-weight: 640;
@@ -45,7 +48,10 @@ th { text-align: right; font-weight: 550; font-size: 13px; color: var(--soft);
   padding: 4px 12px 8px; border-bottom: 1px solid var(--line); }
 td { text-align: right; padding: 7px 12px; border-top: 1px solid var(--line); }
 tr:first-child td { border-top: 0; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; }
+th:first-child, td:first-child { text-align: left; padding-left: 0;
+  position: sticky; left: 0; background: var(--card); }
+th:last-child, td:last-child { padding-right: 0; }
+th, td { white-space: nowrap; }
 tr.best td { font-weight: 640; }
 tr.best td:first-child { color: var(--accent); }
 img { display: block; max-width: 100%; margin: 0 auto; border-radius: 6px; }
@@ -62,13 +68,20 @@ text.first { fill: var(--accent); font-weight: 640; }
 .sample { margin-bottom: 12px; white-space: pre-wrap; overflow-wrap: anywhere;
   font: 13px/1.6 ui-monospace, 'SF Mono', Menlo, Consolas, monospace; }
 .sample b { color: var(--accent); font-weight: 640; }
-dl { display: grid; grid-template-columns: minmax(130px, max-content) 1fr;
-  gap: 5px 22px; margin: 0; font-size: 14px; }
-dt { color: var(--soft); }
-dd { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
+dl { display: grid; gap: 5px 22px; margin: 0; font-size: 14px;
+  grid-template-columns: fit-content(40%) minmax(0, 1fr); }
+dt { color: var(--soft); } dt, dd { margin: 0; overflow-wrap: anywhere; }
+dd { white-space: pre-wrap; }
 .code dd, .code dt {
   font: 12.5px/1.5 ui-monospace, Menlo, Consolas, monospace; }
 summary { cursor: pointer; font-weight: 550; } details dl { margin-top: 12px; }
+details + details { margin-top: 12px; }
+@media (max-width: 560px) { main { padding: 24px 14px 40px; }
+  .card { padding: 12px; } .tiles { grid-template-columns: 1fr 1fr; }
+  .tile b { font-size: 21px; } td, th { padding-left: 8px; padding-right: 8px; }
+  dl { display: block; } dd { margin-bottom: 8px; }
+  svg text { font-size: 14px; } }
+@media print { body { background: none; } .card { break-inside: avoid; } }
 """
 
 
@@ -90,8 +103,10 @@ def write(
     *,
     title: str,
     config: Mapping[str, Any],
+    about: Mapping[str, str] | None = None,
     reports: Sequence[report.Report] = (),
     curve_png: str | os.PathLike | None = None,
+    curve_terms: Sequence[str] = (),
     pictures: Mapping[str, str | os.PathLike] | None = None,
     tables: Mapping[str, Table] | None = None,
     samples: Sequence[tuple[str, str]] = (),
@@ -103,18 +118,24 @@ def write(
     path: Path of the HTML file.
     title: Heading of the page.
     config: The run's config, from `config.to_dict`.
+    about: Lines on the model, its data and the device, by name.
     reports: Report of the model, then reports of its baselines.
     curve_png: PNG file of the training curve, which the page embeds.
+    curve_terms: Sentences below the curve.
     pictures: Further PNG files, by heading.
     tables: Further tables, by heading.
     samples: Pairs (prompt, generated text).
     facts: Further facts of the run, by name: parameters, time, versions.
   """
   reports = list(reports)
-  config, facts = secrets.redact(config), secrets.redact(facts or {})
+  config, facts, about = (
+      secrets.redact(tree) for tree in (config, facts or {}, about or {}))
   sections = [_tiles(reports[0]) if reports else '']
+  if about:
+    sections.append(_section('Model and data', _card(_list(about))))
   if curve_png is not None:
-    sections.append(_section('Training', _picture('Training', curve_png)))
+    sections.append(_section(
+        'Training', _picture('Training', curve_png, curve_terms)))
   if reports:
     sections.append(_section('Held-out likelihood', _table(Table(
         report.headings(), [report.cells(each) for each in reports],
@@ -128,9 +149,7 @@ def write(
     sections.append(_section('Samples', ''.join(
         _card(f'<b>{text(prompt)}</b>{text(output)}', 'sample')
         for prompt, output in samples)))
-  if facts:
-    sections.append(_section('Run', _card(_list(facts))))
-  sections.append(_section('Config', _config(config)))
+  sections.append(_section('Details', _details(facts, config)))
 
   digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
   policy = (f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; "
@@ -186,10 +205,17 @@ def _tiles(first: report.Report) -> str:
   return f'<div class="tiles">{tiles}</div>\n'
 
 
-def _picture(name: str, path: str | os.PathLike) -> str:
+def _picture(name: str, path: str | os.PathLike,
+             terms: Sequence[str] = ()) -> str:
   picture = base64.b64encode(pathlib.Path(path).read_bytes()).decode()
   return _card(
-      f'<img alt="{text(name)}" src="data:image/png;base64,{picture}">')
+      f'<img alt="{text(name)}" src="data:image/png;base64,{picture}">'
+      + _terms(terms))
+
+
+def _terms(lines: Sequence[str]) -> str:
+  told = ''.join(f'<p>{text(line)}</p>' for line in lines)
+  return f'<div class="terms">{told}</div>' if told else ''
 
 
 def _table(table: Table) -> str:
@@ -198,10 +224,9 @@ def _table(table: Table) -> str:
       f'<tr class="{"best" if i == 0 else ""}">'
       + ''.join(f'<td>{text(cell)}</td>' for cell in row)
       + '</tr>' for i, row in enumerate(table.rows))
-  terms = ''.join(f'<p>{text(line)}</p>' for line in table.terms)
   return _card(
-      f'<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-      f'<div class="terms">{terms}</div>')
+      f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
+      f'<tbody>{rows}</tbody></table></div>{_terms(table.terms)}')
 
 
 def _charts(reports: Sequence[report.Report]) -> str:
@@ -279,14 +304,13 @@ def _list(pairs: Mapping[str, Any]) -> str:
   return f'<dl>{rows}</dl>'
 
 
-def _config(config: Mapping[str, Any]) -> str:
-  """Returns a foldable card with the leaves of each part of the config."""
-  parts = {'run': {}}
-  for name, value in config.items():
-    if isinstance(value, dict):
-      parts[name] = value
-    else:
-      parts['run'][name] = value
-  return ''.join(
-      _card(f'<details><summary>{text(name)}</summary>{_list(part)}'
-            '</details>', 'code') for name, part in parts.items() if part)
+def _details(facts: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+  """Returns foldable lists of the facts and of each part of the config."""
+  loose = {name: value for name, value in config.items()
+           if not isinstance(value, dict)}
+  parts = {'run': facts, 'config': loose} | {
+      f'config.{name}': value for name, value in config.items()
+      if name not in loose}
+  return _card(''.join(
+      f'<details><summary>{text(name)}</summary>{_list(part)}</details>'
+      for name, part in parts.items() if part), 'code')

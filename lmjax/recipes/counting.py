@@ -1,4 +1,5 @@
 """Runs of models that are fitted by counting instead of by gradients."""
+import json
 import time
 
 from lmjax.core import config as config_lib
@@ -8,6 +9,7 @@ from lmjax.evaluation import report
 from lmjax.evaluation import run_page
 from lmjax import experiment
 from lmjax.recipes import attempts as attempts_lib
+from lmjax.recipes import summary
 from lmjax.run import launch as launching
 
 
@@ -43,10 +45,12 @@ def count(config: experiment.Count, workdir: str,
     by_document.write(run.held_out, reports[0].by_document)
     report.save(run.report, reports, **facts)
     report.show(reports)
+    start = json.loads(run.facts.read_text())[-1]
     attempts = attempts_lib.Attempts()
     attempts.make('page', lambda: run_page.write(
-        run.page, title=run.path.name, reports=reports, facts=facts,
-        config=config_lib.to_dict(config)))
+        run.page, title=run.path.name, reports=reports, facts=facts | start,
+        about={'model': config.model.title} | summary.of_data(data)
+        | summary.of_start(start), config=config_lib.to_dict(config)))
     attempts.finish()
     print(f'---\nreport: {run.page}')
   return reports

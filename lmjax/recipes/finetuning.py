@@ -28,6 +28,7 @@ from lmjax.parallel import divisions
 from lmjax.parallel import processes
 from lmjax.parallel import sharding
 from lmjax.recipes import attempts as attempts_lib
+from lmjax.recipes import summary
 from lmjax.recipes import tuned
 from lmjax.run import curve
 from lmjax.run import directory
@@ -106,7 +107,9 @@ def finetune(
     results = {'model': result} | baselines
     if processes.current().first:
       publish(
-          run, results, task.answers(
+          run, config, results, summary.of_model(begin.backbone, params)
+          | summary.of_task(task, splits)
+          | summary.of_tokenizer(begin.tokenizer), task.answers(
               outputs, splits.test, rows['test'], splits),
           [*splits.notes, *untyped(model, begin.backbone, splits),
            *(f'{name}: {r.describe()}.' for name, r in rows.items())],
@@ -217,7 +220,8 @@ def optimizer(config: experiment.Finetune, held: tuple[str, ...]
   return dataclasses.replace(config.optimizer, freeze=held)
 
 
-def publish(run: directory.RunDir, results: Mapping[str, task_lib.Result],
+def publish(run: directory.RunDir, config: experiment.Finetune,
+            results: Mapping[str, task_lib.Result], about: Mapping[str, str],
             answers: Iterable[Mapping[str, Any]], notes: Sequence[str],
             **facts: Any) -> None:
   """Writes the report, pictures and predictions, and prints the table.
@@ -229,7 +233,9 @@ def publish(run: directory.RunDir, results: Mapping[str, task_lib.Result],
     run: The run directory to write `report.json`, `report.html`, `curve.png`,
       `predictions.jsonl` and the result's pictures to, such as
       `confusion.png`.
+    config: The config of the run.
     results: Results on the test split by name, the model's first.
+    about: Lines on the model and its data, for the page.
     answers: The model's answer to each test example, as JSON types.
     notes: Sentences for the report.
     **facts: More entries of `report.json`.
@@ -246,10 +252,10 @@ def publish(run: directory.RunDir, results: Mapping[str, task_lib.Result],
   attempts.make('predictions', lambda: atomic.write(
       run.path / 'predictions.jsonl', ''.join(
           json.dumps(answer) + '\n' for answer in answers)))
-  pictures = _pictures(run, next(iter(results.values())), attempts)
+  pictures = _pictures(run, config, results, facts['step'], attempts)
   tables = estimates.tables(results)
   attempts.make('page', lambda: _write_page(
-      run, tables, pictures, notes, facts, attempts.missing))
+      run, about, tables, pictures, notes, facts, attempts.missing))
   model = next(iter(results.values()))
   for heading, table in tables.items():
     report.display(report.grid(
@@ -263,26 +269,39 @@ def publish(run: directory.RunDir, results: Mapping[str, task_lib.Result],
   attempts.finish()
 
 
-def _pictures(run, model, attempts):
+def _pictures(run, config, results, best, attempts):
   """Draws the pictures of a result and the curve; returns paths by name."""
-  drawn = {}
+  drawn, model = {}, next(iter(results.values()))
+  metric = config.training.stop.metric
   for name, draw in model.pictures().items():
     path = run.path / f'{name.lower()}.png'
     drawn[name] = attempts.make(name.lower(), lambda draw=draw, path=path: (
         draw(path, f'{run.path.name}, test split'), path)[1])
   drawn['Curve'] = attempts.make('curve', lambda: (curve.plot(
-      run.metrics, run.curve, title=run.path.name, unit='per example'),
+      run.metrics, run.curve, title=run.path.name, unit='per example',
+      best=best, metric=metric, baselines=_on_test(results, metric)),
                                                    run.curve)[1])
   return {name: path for name, path in drawn.items() if path is not None}
 
 
-def _write_page(run, tables, pictures, notes, facts, missing):
+def _write_page(run, about, tables, pictures, notes, facts, missing):
   own = {f'Test split {heading}'.strip(): run_page.Table(
       *table, () if heading else notes) for heading, table in tables.items()}
   if missing:
     own['Left out'] = run_page.Table(['result', 'reason'], [*missing.items()])
-  pictures = dict(pictures)
+  pictures, start = dict(pictures), json.loads(run.facts.read_text())[-1]
   run_page.write(
       run.page, title=run.path.name, config=json.loads(run.config.read_text()),
-      curve_png=pictures.pop('Curve', None), pictures=pictures, tables=own,
-      facts=facts | json.loads(run.facts.read_text())[-1])
+      about=about | summary.of_start(start), tables=own,
+      curve_png=pictures.pop('Curve', None), pictures=pictures,
+      facts=facts | start)
+
+
+def _on_test(results: Mapping[str, task_lib.Result], metric: str
+             ) -> dict[str, float]:
+  """Returns a metric of the baselines, for the picture of the curve."""
+  metric = metric.removeprefix('valid/')
+  found = {f'{name} (test)': result.metrics.get(metric)
+           for name, result in list(results.items())[1:]}
+  return {name: each.value for name, each in found.items()
+          if each is not None and each.value is not None}

@@ -28,6 +28,7 @@ from lmjax.parallel import strategy as strategy_lib
 from lmjax.recipes import attempts as attempts_lib
 from lmjax.recipes import prepared
 from lmjax.recipes import prompting
+from lmjax.recipes import summary
 from lmjax.recipes import trained
 from lmjax.run import curve
 from lmjax.run import directory
@@ -161,7 +162,9 @@ class Results:
       report.save(run.report, reports, **of, **facts,
                   seconds=time.perf_counter() - begun)
     publish(run, self.parts.config, reports,
-            functools.partial(self.draw, params), **facts,
+            functools.partial(self.draw, params),
+            summary.of_model(self.parts.sized, params)
+            | summary.of_data(self.parts.data), **facts,
             seconds=time.perf_counter() - begun)
     return reports
 
@@ -239,7 +242,8 @@ def _objective_on(parts: prepared.Prepared
 
 def publish(run: directory.RunDir, config: experiment.Pretrain,
             reports: list[report.Report],
-            draw: Callable[[], list[tuple[str, str]]], **facts: Any) -> None:
+            draw: Callable[[], list[tuple[str, str]]],
+            about: Mapping[str, str], **facts: Any) -> None:
   """Makes the samples, `curve.png` and `report.html`; prints a summary.
 
   A result that cannot be made is left out, and the page says why.
@@ -249,6 +253,7 @@ def publish(run: directory.RunDir, config: experiment.Pretrain,
     config: The config of the run.
     reports: The reports of the model and the baselines.
     draw: Returns the samples, as pairs (prompt, continuation).
+    about: Lines on the model and its data, for the page.
     **facts: Facts for the page, with the last evaluation as `held_out`.
 
   Raises:
@@ -256,11 +261,10 @@ def publish(run: directory.RunDir, config: experiment.Pretrain,
   """
   attempts, kind = attempts_lib.Attempts(), config.objective.likelihood
   samples = attempts.make('samples', draw) or []
-  attempts.make('curve', lambda: curve.plot(
-      run.metrics, run.curve, title=run.path.name,
-      unit='nats per token' if kind == 'exact' else 'of the objective'))
+  attempts.make('curve', lambda: _draw_curve(
+      run, config, reports, facts['step']))
   attempts.make('page', lambda: _write_page(
-      run, config, reports, samples, facts, attempts.missing))
+      run, config, reports, samples, about, facts, attempts.missing))
   report.show(reports)
   if kind != 'exact':
     print('the objective on held-out rows: ' + ', '.join(
@@ -274,7 +278,17 @@ def publish(run: directory.RunDir, config: experiment.Pretrain,
   attempts.finish()
 
 
-def _write_page(run, config, reports, samples, facts, missing):
+def _draw_curve(run, config, reports, best):
+  exact, metric = (config.objective.likelihood == 'exact',
+                   config.training.stop.metric)
+  curve.plot(
+      run.metrics, run.curve, title=run.path.name, best=best, metric=metric,
+      unit='nats per token' if exact else 'of the objective',
+      baselines={each.name: each.nats_per_token for each in reports[1:]
+                 if exact and metric == 'valid/loss'})
+
+
+def _write_page(run, config, reports, samples, about, facts, missing):
   kind, own = config.objective.likelihood, {}
   if kind != 'exact':
     own['The objective on held-out rows'] = run_page.Table(
@@ -285,7 +299,25 @@ def _write_page(run, config, reports, samples, facts, missing):
   starts = json.loads(run.facts.read_text())
   run_page.write(
       run.page, title=run.path.name, config=config_lib.to_dict(config),
+      about=about | summary.of_start(starts[-1]),
+      curve_terms=_two_numbers(config, reports[0], facts['held_out']),
       # Without a likelihood the first report would be a baseline's.
       reports=() if kind == 'none' else reports, tables=own,
       curve_png=None if 'curve' in missing else run.curve, samples=samples,
       facts=facts | starts[-1])
+
+
+def _two_numbers(config: experiment.Pretrain, scored: report.Report,
+                 watched: Mapping[str, float]) -> list[str]:
+  """Returns a sentence on why the curve and the table differ."""
+  if (config.objective.likelihood != 'exact' or config.scoring.carried
+      or scored.stride == scored.context or 'loss' not in watched):
+    return []
+  return [
+      f'Held-out loss is {watched["loss"]:.4f} in the curve and '
+      f'{scored.nats_per_token:.4f} in the table. The curve is computed during '
+      f'training, on at most {config.training.eval_tokens:,} tokens in '
+      f'disjoint windows of {scored.context:,}, whose first tokens have little '
+      f'context. The windows of the table move by {scored.stride:,} tokens, so '
+      f'each token but those at the start of a document sees at least '
+      f'{scored.context - scored.stride:,} before it.']

@@ -168,7 +168,7 @@ class Terminal:
   def __init__(self, steps: int, start: int = 0, file=None, every_s: float = 5):
     """Starts the display of a run of `steps` steps, resumed at `start`."""
     self._steps, self._every_s, self._said = steps, every_s, -math.inf
-    self._shown = {}
+    self._shown, self._waits = {}, False
     self._console = rich.console.Console(file=file or sys.stderr)
     self._bar = None
     if self._console.is_terminal:
@@ -189,14 +189,21 @@ class Terminal:
       self._bar.update(self._task, completed=step, text=text)
       return
     now = time.monotonic()
-    if now - self._said >= self._every_s or step == self._steps:
+    if step == self._steps:  # An evaluation may follow, with a row of its own.
+      self._waits = True
+    elif now - self._said >= self._every_s:
       self._said = now
-      print(f'step {step:,}/{self._steps:,}  {text}', file=self._console.file,
-            flush=True)
+      self._print(step, text)
 
   def close(self) -> None:
     if self._bar:
       self._bar.stop()
+    elif self._waits:
+      self._print(self._steps, summary(self._shown))
+
+  def _print(self, step, text):
+    print(f'step {step:,}/{self._steps:,}  {text}', file=self._console.file,
+          flush=True)
 
 
 @contextlib.contextmanager

@@ -93,6 +93,26 @@ def test_the_policy_admits_the_style_and_nothing_else(tmp_path):
   assert 'style=' not in page and 'http:' not in page and 'https:' not in page
 
 
+def test_a_narrow_screen_scrolls_tables_and_stacks_facts(tmp_path):
+  page = _page(tmp_path, reports=[_REPORT], facts={'step': 1})
+  assert page.count('<div class="wide"><table>') == page.count('<table>') == 1
+  style = re.search('<style>(.*?)</style>', page, re.S).group(1)
+  assert '.wide { overflow-x: auto; }' in style
+  narrow = style.partition('@media (max-width: 560px)')[2]
+  assert 'dl { display: block; }' in narrow
+  assert 'minmax(130px, max-content)' not in style  # Left one digit a line.
+
+
+def test_model_data_and_device_stand_above_the_curve(tmp_path):
+  (tmp_path / 'curve.png').write_bytes(b'png')
+  page = _page(tmp_path, about={'model': '4 layers', 'api_key': 'abcdefghijkl'},
+               curve_png=tmp_path / 'curve.png', curve_terms=['Two numbers.'])
+  assert '<dt>model</dt><dd>4 layers</dd>' in page
+  assert 'abcdefghijkl' not in page
+  assert page.index('4 layers') < page.index('<img') < page.index(
+      'Two numbers.')
+
+
 def test_numbers_that_are_not_finite_do_not_break_the_page(tmp_path):
   broken = dataclasses.replace(
       _REPORT, nats_per_token=math.nan, accuracy=math.nan, bytes=None,

@@ -103,7 +103,10 @@ def test_conclude_writes_report_curve_and_page(
   assert len(kept) == reports[0].documents
   assert json.loads(run.report.read_text())['step'] == 1
   assert run.curve.read_bytes().startswith(b'\x89PNG')
-  assert '<b>\x1b' not in run.page.read_text()
+  page = run.page.read_text()
+  assert '<b>\x1b' not in page
+  assert 'DecoderConfig: 1 layers, width 8' in page and '<dt>device</dt>' in page
+  assert 'Held-out loss is 2.5000 in the curve' in page
   printed = capsys.readouterr().out
   assert 'bigram' in printed and '\x1b' not in printed.partition('sample')[2]
 

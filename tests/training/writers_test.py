@@ -117,6 +117,16 @@ def test_plain_lines_without_a_terminal():
       'step 100/100  loss 0.0100  12,346 tokens/s  50% of peak']
 
 
+def test_the_last_step_has_one_line_with_its_evaluation():
+  file = io.StringIO()
+  out = writers.Terminal(20, file=file, every_s=0)
+  out.write(20, {'loss': 1.5})
+  out.write(20, {'valid/loss': 2.0})
+  out.close()
+  assert file.getvalue().splitlines() == [
+      'step 20/20  loss 1.5000  valid loss 2.0000']
+
+
 class Screen(io.StringIO):
   def isatty(self):
     return True

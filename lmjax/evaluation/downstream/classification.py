@@ -3,12 +3,18 @@ from collections.abc import Callable, Sequence
 import dataclasses
 import math
 import os
+from typing import Any
 
 import numpy as np
 
 from lmjax.core import errors
 from lmjax.core.files import atomic
 from lmjax.evaluation import estimates
+
+_LEAST_CELL = 0.14  # Inches of the picture of the confusion matrix.
+_MOST_SIDE = 28.0  # Inches.
+_MOST_COUNTED = 30  # More classes leave no room for counts in the cells.
+_LEAST_FONT = 5.0  # Points.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,6 +159,8 @@ def plot(path: str | os.PathLike, result: Classification,
          title: str = 'Confusion', unit: str = 'examples') -> None:
   """Draws the confusion matrix as a PNG, coloured by shares of each row.
 
+  Each row ends in the recall of its class.
+
   Args:
     path: The file.
     result: The counts.
@@ -161,30 +169,51 @@ def plot(path: str | os.PathLike, result: Classification,
   """
   from matplotlib import figure  # pylint: disable=g-import-not-at-top
   size = len(result.names)
-  side = min(14.0, max(4.0, 1.8 + 0.5 * size))
-  fig = figure.Figure((side, side), layout='constrained')
+  cell = min(0.5, max(_LEAST_CELL, 6.5 / size))  # Inches.
+  side = min(_MOST_SIDE, max(2.0, cell * size))
+  fig = figure.Figure((side + 3.5, side + 2.0), layout='constrained')
   axes = fig.add_subplot()
   counts_CC = result.confusion_CC
   shares_CC = counts_CC / np.maximum(counts_CC.sum(axis=1, keepdims=True), 1)
   image = axes.imshow(shares_CC, cmap='Blues', vmin=0, vmax=1)
-  # Without escapes, Matplotlib would read a pair of dollar signs as a formula.
-  names = [name.replace('$', r'\$') for name in result.names]
-  many = size > 30
-  axes.set_xticks(range(size), names, rotation=90 if many else 45, ha='right',
-                  va='center' if many else 'baseline', rotation_mode='anchor')
-  axes.set_yticks(range(size), names)
-  axes.tick_params(labelsize=8 if many else 10)
+  if size <= _MOST_COUNTED:
+    for i, j in np.argwhere(counts_CC):
+      axes.text(j, i, f'{counts_CC[i, j]}', ha='center', va='center',
+                fontsize=8, color='white' if shares_CC[i, j] > 0.5 else '0.2')
+  _name_classes(axes, result, font=min(10, 58 * side / size))
   axes.set(xlabel='predicted', ylabel='true')
-  axes.set_title(
+  fig.colorbar(image, ax=axes, shrink=0.8, label='share of the true class')
+  fig.suptitle(
       f'{title}\naccuracy {result.accuracy:.1%}, macro-F1 {result.macro_f1:.3f}'
       f', {result.examples:,} {unit}', fontsize=10)
-  if not many:
-    for i, j in np.ndindex(size, size):
-      if counts_CC[i, j]:
-        axes.text(j, i, f'{counts_CC[i, j]}', ha='center', va='center',
-                  fontsize=8, color='white' if shares_CC[i, j] > 0.5 else '0.2')
-  axes.tick_params(length=0)
-  axes.spines[:].set_visible(False)
-  fig.colorbar(image, ax=axes, shrink=0.7, label='share of the true class')
   with atomic.opened(path, 'wb') as file:
-    fig.savefig(file, dpi=120)
+    fig.savefig(file, dpi=120, bbox_inches='tight')  # Cuts off empty margins.
+
+
+def _name_classes(axes: Any, result: Classification, font: float) -> None:
+  """Labels columns and rows with names, and rows with recalls too.
+
+  Args:
+    axes: The axes of the matrix.
+    result: The counts.
+    font: Points that a label may be high. If that is too small to read, only
+      some of the classes are labelled.
+  """
+  size = len(result.names)
+  every = math.ceil(_LEAST_FONT / font)
+  places, font = range(0, size, every), max(font, _LEAST_FONT)
+  # Without escapes, Matplotlib would read a pair of dollar signs as a formula.
+  names = [result.names[i].replace('$', r'\$') for i in places]
+  upright = size > _MOST_COUNTED
+  axes.set_xticks(places, names, rotation=90 if upright else 45, ha='right',
+                  va='center' if upright else 'baseline',
+                  rotation_mode='anchor')
+  axes.set_yticks(places, names)
+  seen_C, recall_C = result.confusion_CC.sum(axis=1), result.recall
+  right = axes.secondary_yaxis('right')
+  right.set_yticks(places, [f'{recall_C[i]:.2f}' if seen_C[i] else '-'
+                            for i in places])
+  right.set_ylabel('recall')
+  for each in axes, right:
+    each.tick_params(length=0, labelsize=font)
+    each.spines[:].set_visible(False)

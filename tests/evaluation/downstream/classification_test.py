@@ -1,7 +1,9 @@
 """Classification metrics against values computed by hand."""
+import itertools
 import json
 import math
 
+from matplotlib import figure
 import numpy as np
 import pytest
 
@@ -47,6 +49,42 @@ def test_the_picture_is_drawn(tmp_path):
   path = tmp_path / 'confusion.png'
   classification.plot(path, _result(('a', '$b$', 'ü', '$')))
   assert path.read_bytes().startswith(b'\x89PNG') and path.stat().st_size > 5000
+
+
+@pytest.mark.parametrize('size', [2, 40])
+def test_title_recall_and_colour_bar_of_the_picture_stay_apart(
+    size, tmp_path, monkeypatch):
+  drawn = []
+  monkeypatch.setattr(
+      figure.Figure, 'savefig', lambda self, *_, **__: drawn.append(self))
+  names = [f'class {i}' for i in range(size)]
+  result = classification.Classification.of([0, 0, 1], [0, 1, 1], names)
+  classification.plot(tmp_path / 'x.png', result, 'a run, test split')
+  picture, = drawn
+  picture.draw_without_rendering()
+  matrix, bar = picture.axes
+  right, = matrix.child_axes
+  recalls = [label.get_text() for label in right.get_yticklabels()]
+  assert recalls == ['0.50', '1.00'] + ['-'] * (size - 2)
+  boxes = [picture._suptitle.get_window_extent(), matrix.get_tightbbox(),
+           bar.get_tightbbox()]
+  for one, other in itertools.combinations(boxes, 2):
+    assert not one.overlaps(other)
+  heights = [label.get_window_extent() for label in matrix.get_yticklabels()]
+  assert not any(a.overlaps(b) for a, b in itertools.pairwise(heights))
+
+
+def test_of_very_many_classes_some_are_named(tmp_path, monkeypatch):
+  drawn = []
+  monkeypatch.setattr(
+      figure.Figure, 'savefig', lambda self, *_, **__: drawn.append(self))
+  names = [str(i) for i in range(1000)]
+  result = classification.Classification.of([0], [0], names)
+  classification.plot(tmp_path / 'x.png', result)
+  labels = drawn[0].axes[0].get_yticklabels()
+  assert 100 < len(labels) < 500
+  assert labels[0].get_fontsize() >= 5
+  assert max(drawn[0].get_size_inches()) < 40
 
 
 def test_metrics_have_standard_errors():
