@@ -27,7 +27,9 @@ def override(config: T, changes: Mapping[str, Any], cls: Any = None, *,
 
   `a.kind` chooses the dataclass of the part `a`, with its own defaults. Values
   of the previous part are kept only if it has that kind already. A part without
-  a value that can be of one kind only is of that kind. `a.0.b` is a field of
+  a value that can be of one kind only is of that kind. A part that reads no
+  files becomes the kind that reads the files `a.paths`, if their names end as
+  the `endings` of one kind say. `a.0.b` is a field of
   the first item of a tuple; the index after the last item appends one.
 
   Args:
@@ -105,6 +107,8 @@ class _Edit:
     below = {key: node for key, node in change.items() if key != _WHOLE}
     if not below:
       return old
+    if kind := _of_files(old, hint, below):
+      below['kind'] = {_WHOLE: kind}
     if 'kind' in below and config_lib.kinds(hint):
       return self.chosen(old, hint, below, path)
     if dataclasses.is_dataclass(old):
@@ -134,7 +138,7 @@ class _Edit:
     if set(change['kind']) != {_WHOLE}:
       raise self.unknown(self.name((*path, 'kind')), (*path, 'kind'),
                          change['kind'])
-    if str(kind).lower() == 'none' and config_lib.optional(hint):
+    if values.is_none(str(kind)) and config_lib.optional(hint):
       return self.value(None, hint, rest, path)
     variant = config_lib.kind_of(hint, kind, self.name(path))
     if type(old) == variant:  # The part has this kind: keep its values.
@@ -195,6 +199,29 @@ class _Edit:
       hint = f' Its fields are {", ".join(known)}.'
     return errors.InputError(
         f'{self.name((*path, short))} is not a field of {owner}.{hint}')
+
+
+def _of_files(old: Any, hint: Any, change: dict[str | None, Any]
+              ) -> str | None:
+  """Returns the only kind that reads files of these names, or None.
+
+  Args:
+    old: The part before; it keeps its kind if it has `paths`.
+    hint: The part's type. Its kinds may have the endings of their files' names
+      as `endings`.
+    change: The changes of the part's fields.
+  """
+  if 'kind' in change or not change.get('paths') or (
+      dataclasses.is_dataclass(old) and hasattr(old, 'paths')):
+    return None
+  paths = change['paths'].get(_WHOLE)
+  if isinstance(paths, str):
+    paths = values.parse(paths, tuple[str, ...], 'paths')
+  names = [str(path).removesuffix('.gz') for path in paths or ()]
+  fit = [name for name, kind in config_lib.kinds(hint).items()
+         if names and all(each.endswith(tuple(getattr(kind, 'endings', ())))
+                          for each in names)]
+  return fit[0] if len(fit) == 1 else None
 
 
 def _values(part: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Values of config fields as text, in the form that flags use."""
 import ast
+from collections.abc import Sequence
 import decimal
 import json
 import math
@@ -9,14 +10,20 @@ from lmjax.core import config as config_lib
 from lmjax.core import errors
 
 _BOOLS = {'true': True, '1': True, 'false': False, '0': False}
+_NONE = 'none', 'null'  # In any case: also Python's None and JSON's null.
 _DIGITS = 30  # A longer whole number, such as 1e300, must be a mistake.
+
+
+def is_none(text: str) -> bool:
+  """Returns whether a text stands for None where a field is optional."""
+  return text.lower() in _NONE
 
 
 def parse(text: str, hint: Any, name: str) -> Any:
   """Returns the value of a flag's text as a field's type.
 
-  For an optional field `none` is None, and the text itself is written in
-  quotes: `"none"`. A list is written with commas, or as JSON or a Python tuple
+  For an optional field `none`, `None` and `null` are None, and such a text
+  itself is written in quotes: `"none"`. A list is written with commas, or as JSON or a Python tuple
   if an item contains a comma: `a.txt,b.txt`, `["a, b.txt"]`; an empty text is
   an empty list. Whole numbers may be written `1e6` or `1_000_000`, and booleans
   `true`, `false`, `1` or `0`.
@@ -37,7 +44,7 @@ def parse(text: str, hint: Any, name: str) -> Any:
   for choice in config_lib.choices(hint):
     if text == str(choice):
       return choice
-  if text.lower() == 'none' and config_lib.optional(hint):
+  if is_none(text) and config_lib.optional(hint):
     return None
   if bool in admitted and text.lower() in _BOOLS:
     return _BOOLS[text.lower()]
@@ -46,7 +53,7 @@ def parse(text: str, hint: Any, name: str) -> Any:
       return number
   structure = _structure(text)
   if config_lib.tuple_of(hint) and isinstance(structure, (list, tuple)):
-    return config_lib.freeze(hint, structure, name)
+    return config_lib.freeze(hint, _spelled(structure, hint), name)
   if config_lib.kinds(hint) and isinstance(structure, dict):
     return config_lib.freeze(hint, structure, name)
   if config_lib.tuple_of(hint):
@@ -67,13 +74,13 @@ def text(value: Any, hint: Any = None) -> str:
     return repr(value)
   if isinstance(value, str):
     odd = config_lib.optional(hint) and (
-        value.lower() == 'none' or isinstance(_structure(value), str))
+        is_none(value) or isinstance(_structure(value), str))
     return json.dumps(value) if odd else value
   if isinstance(value, tuple):
     plain = value and all(isinstance(v, (str, int, float)) for v in value)
     listed = ','.join(text(v) for v in value) if plain else ''
     bare = listed and listed.count(',') == len(value) - 1 and (
-        listed[0] not in '[(' and listed.lower() != 'none')
+        listed[0] not in '[(' and not is_none(listed))
     return listed if bare else json.dumps(config_lib.to_dict(value))
   if isinstance(value, int):
     return str(value)
@@ -113,6 +120,17 @@ def _structure(text: str) -> Any:
     return ast.literal_eval(text)
   except (ValueError, SyntaxError, MemoryError, RecursionError):
     return None
+
+
+def _spelled(items: Sequence[Any], hint: Any) -> Sequence[Any]:
+  """Returns a list with its whole numbers as text, if it is a list of text.
+
+  So [3] is the list that 3 and ["3"] are.
+  """
+  item, *_ = config_lib.item_hints(config_lib.tuple_of(hint), 1)
+  if item is not str:
+    return items
+  return [str(each) if type(each) is int else each for each in items]
 
 
 def _listed(text: str, hint: Any, name: str) -> tuple[Any, ...]:

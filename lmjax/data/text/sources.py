@@ -3,7 +3,7 @@ import collections
 from collections.abc import Iterator
 import dataclasses
 import hashlib
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from lmjax.core import config
 from lmjax.core import errors
@@ -92,6 +92,8 @@ class TextFiles(documents.Source):
   on_bad_text: files.OnBadText = 'fail'
   max_line_bytes: int = _MAX_LINE_BYTES
 
+  endings: ClassVar = ('.txt', '.md')  # Of files that are surely of this kind.
+
   def __post_init__(self):
     files.check_limit(self.max_line_bytes)
 
@@ -125,6 +127,8 @@ class JsonLines(documents.Source):
   field: str = 'text'
   on_bad_text: files.OnBadText = 'fail'
   max_line_bytes: int = _MAX_LINE_BYTES
+
+  endings: ClassVar = json_lines.ENDINGS  # Files that are read by this kind.
 
   def __post_init__(self):
     files.check_limit(self.max_line_bytes)

@@ -78,7 +78,8 @@ def divide(given: Mapping[str, Sequence[Any] | None], *, held_out: float,
     if not parts[name]:
       raise errors.InputError(
           f'The {name} split is empty: {len(given["train"])} examples are too '
-          f'few to hold out {held_out} of them; give a reader for it.')
+          f'few to hold out {held_out} of them; raise source.held_out, or give '
+          f'files for it: source.{name}.paths=...')
   held = {example.texts
           for name in ('valid', 'test') for example in parts[name]}
   shared = [e for e in parts['train'] if e.texts in held]

@@ -42,27 +42,29 @@ class Labelled:
   drop_shared: bool = True
 
   def read(self) -> task_lib.Splits:
-    """Returns the splits, with the labels of training as classes.
+    """Returns the splits; the labels that `train` reads are the classes.
 
-    A note has the number of examples of each class.
+    A note has the number of examples of each class that `train` reads.
 
     Raises:
       InputError: If a file or split is empty, malformed or lacks a column, or
-        if a label does not occur in training.
+        if `train` does not read a label of another reader.
     """
-    divided = self.divided()
-    counted = [e.label for e in (*divided.train, *divided.dropped)]
+    given, notes = division.collect(_examples, self)
+    counted = [e.label for e in given['train']]
     labels = labels_lib.ordered(counted)
     for name in ('valid', 'test'):
-      check_labels(name, getattr(divided, name), labels)
-    notes = labels_lib.told(counted), *divided.notes
+      check_labels(name, given[name] or (), labels)
+    divided = self._divided(given, (labels_lib.told(counted), *notes))
     return task_lib.Splits(
-        divided.train, divided.valid, divided.test, labels, notes,
+        divided.train, divided.valid, divided.test, labels, divided.notes,
         len(divided.test[0].texts))
 
   def divided(self) -> division.Divided:
     """Returns the examples by split, without checking their labels."""
-    given, notes = division.collect(_examples, self)
+    return self._divided(*division.collect(_examples, self))
+
+  def _divided(self, given, notes) -> division.Divided:
     return division.divide(
         given, held_out=self.held_out, drop_shared=self.drop_shared,
         notes=notes)

@@ -51,6 +51,13 @@ def test_bad_splits_are_refused(test, message):
     labelled.Labelled(PAIRS, in_memory.InMemory(test), PAIRS).read()
 
 
+def test_a_rare_label_that_is_held_out_is_a_class_too():
+  rare = in_memory.InMemory(TEN + (('text 17', 'c'),))  # In the test split.
+  splits = labelled.Labelled(rare, held_out=0.3).read()
+  assert 'c' in {e.label for e in splits.valid + splits.test}
+  assert splits.labels == ('a', 'b', 'c')
+
+
 def test_too_few_examples_to_hold_out():
   few = in_memory.InMemory((('x', 'a'), ('y', 'b')))
   with pytest.raises(errors.InputError, match='too few to hold out'):
