@@ -24,7 +24,8 @@ def main(_):
   inputs = predicting.Inputs(
       _INPUT.value, tuple(_TEXTS.value), _FORMAT.value, tuple(_TEXT.value),
       tuple(_SECOND.value), _LABEL.value, tuple(_RENAME.value),
-      _DELIMITER.value, _HEADER.value, _QUOTED.value)
+      _DELIMITER.value, _HEADER.value, _QUOTED.value,
+      _ENCODING.value, _ON_BAD_TEXT.value)
   step = int(_STEP.value) if _STEP.value.isdecimal() else _STEP.value
   predicting.predict(tuned.load(_WORKDIR.value, step), inputs, _OUT.value)
 
@@ -54,5 +55,10 @@ if __name__ == '__main__':
       'delimiter', None, 'What separates columns, if not a comma or a tab.')
   _HEADER = flags.DEFINE_bool('header', True, 'The first row names columns.')
   _QUOTED = flags.DEFINE_bool('quoted', True, 'Quotes enclose values.')
+  _ENCODING = flags.DEFINE_string(
+      'encoding', 'utf-8', 'Encoding of the input, such as latin-1 or utf-16.')
+  _ON_BAD_TEXT = flags.DEFINE_enum(
+      'on_bad_text', 'fail', ['fail', 'replace'],
+      'Refuse text that is not in this encoding, or replace bytes by U+FFFD.')
   _OUT = cli.path_flag('out', None, 'File for JSON lines.')
   cli.run(main)

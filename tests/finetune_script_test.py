@@ -99,6 +99,7 @@ def test_from_scratch_it_learns_and_leaves_what_was_promised(done):
   assert list(results) == ['model', 'majority', 'naive Bayes']
   assert results['model'].accuracy > 0.9 > results['majority'].accuracy
   assert 'macro-F1' in shown and 'keep their head' in shown
+  assert shown.startswith('labels: 0 (40), 1 (80).')  # Before it trains.
   report = json.loads((run / 'report.json').read_text())
   assert report['results']['model'] == results['model'].to_dict()
   for name in ('confusion.png', 'curve.png', 'metrics.jsonl', 'config.json',

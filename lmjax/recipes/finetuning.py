@@ -61,6 +61,8 @@ def finetune(
   begun, task, training = time.perf_counter(), config.task, config.training
   with launch.started(workdir, config) as started:
     splits = task.read()
+    if processes.current().first:
+      tell(splits.notes)  # Before training, which may be on a wrong column.
     begin = start(config, splits)
     rows = {name: task.rows(getattr(splits, name), splits, begin.tokenizer)
             for name in task_lib.SPLITS}
@@ -166,8 +168,8 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
     if not found.backbone.traits.blocks:
       raise errors.InputError(
           f'config.dropout = {config.dropout} sets the rates of a Transformer '
-          f'of blocks, which {type(found.backbone).__name__} is not; leave it '
-          'None, and set the rates of this model in pretraining.')
+          f'of blocks, which {type(found.backbone).__name__} is not: set '
+          '--config.dropout=none. Its own rates are fields of the model.')
     backbone = pattern_lib.with_blocks(
         found.backbone, lambda block: dataclasses.replace(
             block, dropout=config.dropout))
@@ -221,6 +223,12 @@ def optimizer(config: experiment.Finetune, held: tuple[str, ...]
   return dataclasses.replace(config.optimizer, freeze=held)
 
 
+def tell(notes: Iterable[str]) -> None:
+  """Prints notes, one per line."""
+  for note in notes:
+    print(terminal.printable(note), flush=True)
+
+
 def publish(run: directory.RunDir, config: experiment.Finetune,
             results: Mapping[str, task_lib.Result], about: Mapping[str, str],
             answers: Iterable[Mapping[str, Any]], notes: Sequence[str],
@@ -261,8 +269,7 @@ def publish(run: directory.RunDir, config: experiment.Finetune,
   for heading, table in tables.items():
     report.display(report.grid(
         *table, heading or f'{model.examples:,} examples.'))
-  for line in notes:
-    print(terminal.printable(line))
+  tell(notes)
   page = run.report if 'page' in attempts.missing else run.page
   print('---\n' + '\n'.join(
       f'{name.lower()}: {path}'

@@ -1,9 +1,11 @@
 """Predictions of a fine-tuned run on texts from files, pipes or flags."""
+import collections
 from collections.abc import Iterator
 import dataclasses
 import json
 import sys
 import time
+from typing import Literal
 
 from lmjax.core import cli
 from lmjax.core import errors
@@ -38,6 +40,9 @@ class Inputs:
       tsv.
     header: Whether the first row names the columns.
     quoted: Whether `"` quotes values in columns.
+    encoding: The encoding of the text, such as 'latin-1' or 'utf-16'.
+    on_bad_text: How to handle bytes that are not in this encoding: 'fail', or
+      'replace' them by U+FFFD. Repaired lines are counted.
   """
   path: str | None = None
   texts: tuple[str, ...] = ()
@@ -49,6 +54,8 @@ class Inputs:
   delimiter: str | None = None
   header: bool = True
   quoted: bool = True
+  encoding: str = 'utf-8'
+  on_bad_text: Literal['fail', 'replace'] = 'fail'
 
   @property
   def layout(self) -> str:
@@ -62,11 +69,13 @@ class Inputs:
     """Whether there are labels."""
     return self.label is not None or self.layout in ('conll', 'label_first')
 
-  def examples(self, texts: int) -> Iterator[task_lib.Example]:
+  def examples(self, texts: int, counts: collections.Counter | None = None
+               ) -> Iterator[task_lib.Example]:
     """Returns an iterator that reads the inputs one by one.
 
     Args:
       texts: The number of texts of an example.
+      counts: Receives the number of repaired lines.
 
     Raises:
       InputError: If path, texts and columns do not fit together.
@@ -77,7 +86,7 @@ class Inputs:
     if self.path is None:
       return (lines.example(text, texts, f'--texts number {i}')
               for i, text in enumerate(self.texts))
-    return FORMATS[self.layout](self, texts)
+    return FORMATS[self.layout](self, texts).examples(counts)
 
   def _check_columns(self, texts: int) -> None:
     """Raises InputError for columns that the format or task does not have."""
@@ -96,28 +105,37 @@ class Inputs:
             'tsv or jsonl.')
 
 
-def _table(given: Inputs, delimiter: str) -> Iterator[task_lib.Example]:
+def _table(given: Inputs, delimiter: str) -> delimited.Delimited:
   return delimited.Delimited(
       (given.path,), given.text, given.label, given.delimiter or delimiter,
-      given.header, given.quoted, given.rename, given.second).examples()
+      given.header, given.quoted, given.rename, given.second, given.encoding,
+      given.on_bad_text)
 
 
-def _conll(given: Inputs) -> Iterator[task_lib.Example]:
-  """Yields sentences as JSON lists of words and tags, as tagging takes them."""
-  for sentence in conll.Conll((given.path,)).examples():
-    yield task_lib.Example(
-        json.dumps(sentence.words), json.dumps(sentence.tags), sentence.where)
+@dataclasses.dataclass(frozen=True)
+class _Conll:
+  """Reads sentences as JSON lists of words and tags, as tagging takes them."""
+  reader: conll.Conll
+
+  def examples(self, counts: collections.Counter | None
+               ) -> Iterator[task_lib.Example]:
+    for sentence in self.reader.examples(counts):
+      yield task_lib.Example(
+          json.dumps(sentence.words), json.dumps(sentence.tags), sentence.where)
 
 
-FORMATS = {  # Functions of the inputs and the number of texts of an example.
-    'conll': lambda given, _: _conll(given),
+FORMATS = {  # Readers, from the inputs and the number of texts of an example.
+    'conll': lambda given, _: _Conll(conll.Conll(
+        (given.path,), encoding=given.encoding,
+        on_bad_text=given.on_bad_text)),
     'csv': lambda given, _: _table(given, ','),
     'jsonl': lambda given, _: json_lines.JsonLines(
-        (given.path,), given.text, given.label, given.rename, given.second
-    ).examples(),
-    'label_first': lambda given, _: label_first.LabelFirst(
-        (given.path,), given.rename).examples(),
-    'lines': lambda given, texts: lines.Lines((given.path,), texts).examples(),
+        (given.path,), given.text, given.label, given.rename, given.second,
+        given.encoding, given.on_bad_text),
+    'label_first': lambda given, texts: label_first.LabelFirst(
+        (given.path,), given.rename, texts, given.encoding, given.on_bad_text),
+    'lines': lambda given, texts: lines.Lines(
+        (given.path,), texts, given.encoding, given.on_bad_text),
     'tsv': lambda given, _: _table(given, '\t'),
 }
 _BY_NAME = 'csv', 'tsv', 'jsonl'
@@ -142,8 +160,9 @@ def predict(run: tuned.Tuned, inputs: Inputs, out: str | None = None
   Raises:
     InputError: If an input cannot be read, or there are no inputs.
   """
-  begun, examples, count, empty = time.perf_counter(), inputs.examples(
-      run.splits.texts), 0, 0
+  begun, count, empty = time.perf_counter(), 0, 0
+  counts = collections.Counter()
+  examples = inputs.examples(run.splits.texts, counts)
   answered = run.answer(list(examples)) if inputs.labelled else None
   with cli.writing(out) as file:
     for line in answered.lines if answered else run.stream(examples):
@@ -162,6 +181,7 @@ def predict(run: tuned.Tuned, inputs: Inputs, out: str | None = None
     for reason in estimates.reasons({'model': result}):
       print(terminal.printable(reason), file=told)
   without = f', {empty:,} without a text and left None' if empty else ''
+  repaired = ''.join(f', {n:,} {what}' for what, n in sorted(counts.items()))
   print(f'{count:,} answers in {time.perf_counter() - begun:.1f} s{without}'
-        f'{"" if out is None else f": {out}"}', file=told)
+        f'{repaired}{"" if out is None else f": {out}"}', file=told)
   return result

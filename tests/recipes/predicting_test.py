@@ -61,6 +61,12 @@ LINES = [('one', None, '1'), ('', None, '2'), ('t,"wo', None, '3')]
      [('one', 'yes', '1'), ('two', 'no', '2')]),
     ('a.txt', 'New B-x\nYork I-x\n\nHi O\n', {'format': 'conll'},
      [('["New", "York"]', '["B-x", "I-x"]', '1'), ('["Hi"]', '["O"]', '4')]),
+    ('a.csv', 'text\ndéjà\n'.encode('latin-1'), {'encoding': 'latin-1'},
+     [('déjà', None, '2')]),
+    ('a.jsonl', '{"text": "déjà"}\n'.encode('utf-16'), {'encoding': 'utf-16'},
+     [('déjà', None, '1')]),
+    ('a.txt', 'déjà\n'.encode('latin-1'), {'on_bad_text': 'replace'},
+     [('d\ufffdj\ufffd', None, '1')]),
 ])
 def test_a_file_is_read_as_its_name_or_a_flag_says(
     tmp_path, name, raw, options, want):

@@ -23,10 +23,10 @@ def parse(text: str, hint: Any, name: str) -> Any:
   """Returns the value of a flag's text as a field's type.
 
   For an optional field `none`, `None` and `null` are None, and such a text
-  itself is written in quotes: `"none"`. A list is written with commas, or as JSON or a Python tuple
-  if an item contains a comma: `a.txt,b.txt`, `["a, b.txt"]`; an empty text is
-  an empty list. Whole numbers may be written `1e6` or `1_000_000`, and booleans
-  `true`, `false`, `1` or `0`.
+  itself is written in quotes: `"none"`. A list is written with commas, or as
+  JSON or a Python tuple if an item contains a comma: `a.txt,b.txt`,
+  `["a, b.txt"]`; an empty text is an empty list. Whole numbers may be
+  written `1e6` or `1_000_000`, and booleans `true`, `false`, `1` or `0`.
 
   Args:
     text: The text that the user wrote.

@@ -288,9 +288,9 @@ def _decoded(path: str, number: int, start: int, raw: bytes,
     if on_bad_text == 'fail' and encoding is not None:
       at = '' if wide else f' at byte {start + error.start} of the file'
       raise errors.InputError(
-          f'{path}:{number}: invalid {encoding}{at}; set encoding to that of '
-          f'the file, such as {encodings.advice(raw)}, or on_bad_text to '
-          'replace or skip.') from None
+          f'{path}:{number}: invalid {encoding.upper()}{at}; set encoding to '
+          f'that of the file, such as {encodings.advice(raw)}, or on_bad_text '
+          'to replace or skip.') from None
     if on_bad_text == 'fail':
       raise _not_utf8(path, number, start + error.start) from None
     if on_bad_text == 'skip':

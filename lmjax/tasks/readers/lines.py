@@ -2,8 +2,10 @@
 import collections
 from collections.abc import Iterator
 import dataclasses
+from typing import Literal
 
 from lmjax.core import errors
+from lmjax.data.text import encodings
 from lmjax.data.text import files
 from lmjax.tasks import task as task_lib
 
@@ -17,15 +19,29 @@ class Lines:
   Attributes:
     paths: Files and globs.
     texts: Number of texts per example: 1, or 2 that are separated by a tab.
+    encoding: The encoding of the text, such as 'latin-1' or 'utf-16'.
+    on_bad_text: How to handle bytes that are not in this encoding: 'fail', or
+      'replace' them by U+FFFD.
   """
   paths: tuple[str, ...]
   texts: int = 1
+  encoding: str = 'utf-8'
+  on_bad_text: Literal['fail', 'replace'] = 'fail'
 
-  def examples(self) -> Iterator[task_lib.Example]:
-    """Yields the examples, line by line."""
+  def __post_init__(self):
+    encodings.check(self.encoding)
+
+  def examples(self, counts: collections.Counter | None = None
+               ) -> Iterator[task_lib.Example]:
+    """Yields the examples, line by line.
+
+    Args:
+      counts: Receives the number of repaired lines.
+    """
+    counts = collections.Counter() if counts is None else counts
     for path in files.expand(self.paths):
       for number, line in files.lines(
-          path, 'fail', _MAX_LINE_BYTES, collections.Counter()):
+          path, self.on_bad_text, _MAX_LINE_BYTES, counts, self.encoding):
         yield example(line, self.texts, f'{path}:{number}')
 
 

@@ -1,6 +1,6 @@
 """Changes to a config: parts with their own defaults, fields, items."""
 import dataclasses
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pytest
 
@@ -98,6 +98,7 @@ replace = dataclasses.replace
     (Run(), {'early.kind': 'Adam', 'early.beta': 0.5},
      Run(early=Adam(beta=0.5))),
     (RUN, {'early.kind': 'none'}, replace(RUN, early=None)),
+    (RUN, {'early.kind': 'null'}, replace(RUN, early=None)),
     (RUN, {'early': 'None', 'data.kind': 'None'},
      replace(RUN, early=None, data=None)),
     # A field of the same name, of either type.
@@ -203,6 +204,56 @@ def test_a_part_of_a_single_kind_need_not_be_chosen():
 def test_a_mistake_is_one_sentence_with_its_fix(changes, message):
   with pytest.raises(errors.InputError, match=message):
     overrides.override(Run(), changes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Csv:
+  paths: tuple[str, ...]
+  mark: str = ','
+  endings: ClassVar = ('.csv', '.tsv')
+
+
+@dataclasses.dataclass(frozen=True)
+class Jsonl:
+  paths: tuple[str, ...]
+  endings: ClassVar = ('.jsonl',)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reads:
+  train: Csv | Jsonl | Text
+  valid: Csv | Jsonl | Text | None = None
+  test: Csv | Adam = Adam()
+
+
+READS = Reads(Text(('t.txt',)))
+
+
+@pytest.mark.parametrize('start, changes, want', [
+    (READS, {'valid.paths': 'a.csv,b.tsv.gz', 'valid.mark': ';'},
+     replace(READS, valid=Csv(('a.csv', 'b.tsv.gz'), ';'))),
+    (READS, {'valid.paths': 'runs/*.jsonl'},
+     replace(READS, valid=Jsonl(('runs/*.jsonl',)))),
+    (READS, {'test.paths': ('a.csv',)}, replace(READS, test=Csv(('a.csv',)))),
+    # A part that reads files keeps its kind, and a kind that is given counts.
+    (READS, {'train.paths': 'a.csv'}, replace(READS, train=Text(('a.csv',)))),
+    (READS, {'valid.paths': 'a.csv', 'valid.kind': 'Text'},
+     replace(READS, valid=Text(('a.csv',)))),
+])
+def test_files_choose_the_kind_that_reads_them(start, changes, want):
+  assert overrides.override(start, changes) == want
+
+
+@pytest.mark.parametrize('paths', ['a.txt', 'a.csv,b.jsonl', 'csv', ''])
+def test_files_that_any_kind_may_read_choose_none(paths):
+  with pytest.raises(errors.InputError, match='choose its kind too'):
+    overrides.override(READS, {'valid.paths': paths})
+
+
+def test_a_kind_chosen_by_files_is_reported():
+  told = []
+  overrides.override(READS, {'test.paths': 'a.csv'}, tell=told.append)
+  assert told == ['test: Csv with its own defaults (mark ,).']
 
 
 def test_messages_name_a_field_like_the_user():

@@ -103,12 +103,12 @@ def test_lines_are_read_in_their_encoding(tmp_path, encoding):
 
 @pytest.mark.parametrize('encoding, raw, message', [
     ('utf-8', 'a\né\n'.encode('latin-1'),
-     'a.txt:2: invalid utf-8 at byte 2 of .*set encoding .*latin-1.*on_bad'),
+     'a.txt:2: invalid UTF-8 at byte 2 of .*set encoding .*latin-1.*on_bad'),
     ('utf-8', 'a\n'.encode('utf-16-le'), 'byte 1 .*is NUL.*encoding=utf-16'),
     ('utf-8', '中'.encode('utf-16'), 'a.txt:1: invalid.*such as utf-16,'),
     ('utf-16', 'a\n'.encode('utf-16') + b'\x00\xd8b\x00\n\x00',
-     'a.txt:2: invalid utf-16; set'),
-    ('utf-16', 'a\nb'.encode('utf-16')[:-1], 'a.txt:2: invalid utf-16'),
+     'a.txt:2: invalid UTF-16; set'),
+    ('utf-16', 'a\nb'.encode('utf-16')[:-1], 'a.txt:2: invalid UTF-16'),
 ])
 def test_a_wrong_encoding_is_answered_with_the_option_to_set(
     tmp_path, encoding, raw, message):
