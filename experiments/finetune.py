@@ -7,8 +7,8 @@
 
 The script reports the metrics of the task on its test split, with standard
 errors and baselines. --config.a.b=value sets a field of the config, and
---config.a.kind=Name chooses another part. The same command continues a run that
-was stopped.
+--config.a.kind=Name chooses another part. The same command, or --workdir alone,
+continues a run that was stopped.
 """
 import pathlib
 
@@ -29,7 +29,7 @@ if __name__ == '__main__':
       experiment.Finetune,
       pathlib.Path(__file__).parent / 'configs/finetune_docstrings.py',
       presets.PRESETS,
-      parallel='training.parallel', mesh='training.mesh',
+      workdir='workdir', parallel='training.parallel', mesh='training.mesh',
       max_bad_steps='training.guard.max_bad_steps')
   _LAUNCH = launching.define_flags()
   _WORKDIR = cli.path_flag(

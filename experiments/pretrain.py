@@ -6,7 +6,8 @@ r"""Pretrains a language model, evaluates it exactly, and samples from it.
 
 --config chooses a config, --config.a.b=value sets a field of it, and
 --config.a.kind=Name chooses another part, with its own defaults. A signal or
-`touch WORKDIR/STOP` stops a run, and the same command continues it.
+`touch WORKDIR/STOP` stops a run; the same command continues it, and so does
+--workdir alone, because a run keeps its config.
 """
 import pathlib
 
@@ -38,7 +39,7 @@ if __name__ == '__main__':
   _CONFIG = cli.config_flag(
       experiment.Pretrain | experiment.Count,
       pathlib.Path(__file__).parent / 'configs/demo.py', presets.PRESETS,
-      parallel='training.parallel', mesh='training.mesh',
+      workdir='workdir', parallel='training.parallel', mesh='training.mesh',
       max_bad_steps='training.guard.max_bad_steps')
   _LAUNCH = launching.define_flags()
   _WORKDIR = cli.path_flag(

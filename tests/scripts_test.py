@@ -94,6 +94,22 @@ def test_pretrain_writes_a_whole_run_and_continues_it(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_directory_alone_continues_a_run(tmp_path):
+  config, run = tiny(tmp_path), tmp_path / 'run'
+  pretraining.pretrain(config, str(run))
+  done = _run('pretrain', f'--workdir={run}')
+  assert done.returncode == 0, done.stderr
+  assert f'config: saved in {run}, which holds a run\n' in done.stdout
+  assert 'steps: 4, all of which are saved\n' in done.stdout
+  done = _run('pretrain', f'--workdir={run}', '--config.training.steps=5')
+  assert done.returncode == 2 and 'training.steps: 4 -> 5' in done.stderr
+  done = _run('finetune', f'--workdir={run}')
+  assert done.returncode == 2 and (
+      'config.json holds Pretrain, but this script takes Finetune'
+      in done.stderr)
+
+
+@pytest.mark.slow
 def test_pretrain_on_a_mesh_is_pretrain_on_one_device(tmp_path):
   config = tiny(tmp_path)
 
@@ -178,8 +194,9 @@ MISTAKES = {
         ('--workdir={}', '--config.model.width=130'), 'width'),
     'rows that do not divide over a mesh': (
         ('--workdir={}', '--parallel=mesh', '--mesh=data:3'), 'size that does'),
-    'mesh without its strategy': (
-        ('--workdir={}', '--mesh=data:2'), '--parallel=mesh'),
+    'mesh with another strategy': (
+        ('--workdir={}', '--mesh=data:2', '--parallel=pmap'),
+        'implies --parallel=mesh'),
     'no such config': (('--workdir={}', '--config=no.py'), 'no.py'),
 }
 

@@ -30,21 +30,14 @@ _UNREAD = 128 + 13  # A shell's exit code for a command ended by SIGPIPE.
 _HELP = ('--help', '-help', '-h', '--helpshort', '-helpshort')
 
 
-def run(main: Callable[[Sequence[str]], None],
-        arguments: bool = False) -> None:
+def run(main: Callable[[Sequence[str]], None]) -> None:
   """Parses the flags and runs `main`.
 
   A user's mistake (an `InputError`, an unknown flag or config field) ends the
   process with one sentence and exit code 2. A run that cannot continue (a
   `RunError`) ends it with one sentence and exit code 1. Other exceptions are
   bugs of lmjax and show their traceback.
-
-  Args:
-    main: The script; receives `sys.argv` without the flags.
-    arguments: Whether there may be arguments that are no flags, as in
-      `compare.py runs/a runs/b --out=x`.
   """
-  flags.FLAGS.set_gnu_getopt(arguments)
   allocator.keep_pages()
   terminal.escape_unencodable(sys.stdout, sys.stderr)
   # A machine without a GPU or TPU needs no warning about their backends.
@@ -52,7 +45,7 @@ def run(main: Callable[[Sequence[str]], None],
   sys.excepthook = lambda *error: print(
       told(''.join(traceback.format_exception(*error))), file=sys.stderr)
   sys.unraisablehook = _unraisable
-  app.run(_told(main, arguments), flags_parser=_parse)
+  app.run(_told(main), flags_parser=_parse)
 
 
 def _unraisable(found):
@@ -72,7 +65,7 @@ def _unraisable(found):
 
 def config_flag(
     cls: type[T], default: Any, presets: Mapping[str, Any] | None = None,
-    **shorthands: str) -> Callable[[], T]:
+    workdir: str | None = None, **shorthands: str) -> Callable[[], T]:
   """Defines --config; returns a function that reads the config from flags.
 
   Call the returned function after the flags have been parsed.
@@ -82,13 +75,15 @@ def config_flag(
     default: The config to use without --config, or the path of its file. The
       other files in that folder can be given to --config by name.
     presets: Configs of models, by name, for --config=preset:NAME.
+    workdir: The flag with the directory of a run. If it holds a run, the run's
+      saved config is the default, so that the directory alone continues it.
     **shorthands: Flags that set a field: parallel='training.parallel' makes
       --parallel short for --config.training.parallel.
   """
   if not dataclasses.is_dataclass(default):
     default = pathlib.Path(default)
   named = named_lib.Named(cls, default, presets or {})
-  return config_flags.define(named, shorthands).config
+  return config_flags.define(named, shorthands, workdir).config
 
 
 def path_flag(name: str, default: str | None, help: str, **options: Any
@@ -137,9 +132,9 @@ def _show_help(config: config_flags.ConfigFlag, args: Sequence[str]) -> None:
   sys.exit(0)
 
 
-def _told(main, arguments):
+def _told(main):
   def run_it(argv):
-    if len(argv) > 1 and not arguments:
+    if len(argv) > 1:
       _fail(f'Arguments are given as --flag=value; got {argv[1:]}.')
     if not flags.FLAGS['verbosity'].present:
       absl_logging.set_verbosity(absl_logging.WARNING)

@@ -280,6 +280,12 @@ class Batches:
       raise errors.InputError(f'Shard {index} of {count} does not exist.')
     return dataclasses.replace(self, index=index, count=count)
 
+  def describe(self) -> str:
+    """Returns a line on the size of a batch and of an epoch."""
+    return (f'batches: {self.batch_size:,} x {self.length:,} = '
+            f'{self.tokens_per_batch:,} tokens a step, '
+            f'{self.steps_per_epoch:,.1f} steps an epoch')
+
   @property
   def tokens_per_batch(self) -> int:
     """Tokens in a global batch, padding and document starts included."""

@@ -66,6 +66,8 @@ def finetune(
     begin = start(config, splits)
     rows = {name: task.rows(getattr(splits, name), splits, begin.tokenizer)
             for name in task_lib.SPLITS}
+    print('examples: ' + ', '.join(
+        f'{name} {len(split):,}' for name, split in rows.items()))
     model = task.model(begin.backbone, splits)
     params = begin.initial_params(model, training.seed)
     launch.check_params(trees.count(params))
@@ -116,7 +118,6 @@ def finetune(
           [*splits.notes, *untyped(model, begin.backbone, splits),
            *(f'{name}: {r.describe()}.' for name, r in rows.items())],
           step=number, stopped_early=fitted.stopped_early, init=config.init,
-          parameters=trees.count(params),
           parameters_hash=trees.digest(params),
           seconds=time.perf_counter() - begun)
   return results

@@ -32,7 +32,7 @@ def pretrain(
   begun = time.perf_counter()
   with launch.started(workdir, config) as started:
     parts = prepared.prepare(config, workdir)
-    print(parts.data.describe())
+    print(f'{parts.data.describe()}\n{parts.batches.describe()}')
     launch.check_params(trees.count(parts.shapes))
     strategy = config.training.strategy()
     found = results.Results(parts, strategy)

@@ -20,6 +20,7 @@ from lmjax.parallel import processes
 from lmjax.parallel import strategy as strategy_lib
 from lmjax.run import directory
 from lmjax.run import lock
+from lmjax.run import opening
 from lmjax.run import signals
 from lmjax.run import skips as skips_lib
 from lmjax.run import watchdog
@@ -179,6 +180,7 @@ class Started:
         skips.check(about['facts'].get('skips', ()), start)
       sinks, events = (), None
       if group.first:
+        print(opening.describe(state, parallel, self.config), flush=True)
         sinks = stack.enter_context(writers.opened(
             run.metrics, run.tensorboard, training.steps, start))
         events = stack.enter_context(contextlib.closing(

@@ -85,7 +85,8 @@ class Training:
   steps: int = 1000
   seed: int = 0
   parallel: Literal['jit', 'pmap', 'mesh'] = 'jit'
-  mesh: str | None = None
+  mesh: str | None = dataclasses.field(
+      default=None, metadata={'implies': {'parallel': 'mesh'}})
   sequence: Literal['ring', 'ulysses'] = 'ring'
   offload: Literal['none', 'optimizer'] = 'none'
   microbatches: int = 1
@@ -116,8 +117,9 @@ class Training:
       sharding.parse(self.mesh)
       if self.parallel != 'mesh':
         raise errors.InputError(
-            f'training.mesh is {self.mesh!r}, but training.parallel is '
-            f'{self.parallel!r}; with a mesh, set --parallel=mesh.')
+            f'training.mesh is {self.mesh!r}, which needs training.parallel = '
+            f"'mesh'; got {self.parallel!r}. The flag --mesh alone implies "
+            '--parallel=mesh.')
     if self.save_minutes is not None and self.save_minutes <= 0:
       raise errors.InputError(
           'training.save_minutes should be above 0; got '

@@ -55,6 +55,14 @@ def test_shards_joined_are_the_global_batch(tmp_path, config):
                     for key in whole})
 
 
+def test_batches_are_described(data):
+  batches = data.batches()
+  assert batches.describe() == (
+      f'batches: {batches.batch_size} x {batches.length} = '
+      f'{batches.tokens_per_batch} tokens a step, '
+      f'{batches.source.num_rows / batches.batch_size:.1f} steps an epoch')
+
+
 def test_steps_walk_through_every_row_of_each_epoch(data):
   batches = data.batches()
   rows = batches.source

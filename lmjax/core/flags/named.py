@@ -3,6 +3,7 @@ from collections.abc import Iterator, Mapping
 import dataclasses
 import importlib.util
 import inspect
+import os
 import pathlib
 import sys
 import traceback
@@ -14,6 +15,7 @@ from lmjax.core.files import strict_json
 from lmjax.core.files import user_paths
 
 _PRESET = 'preset:'
+_SAVED = 'config.json'  # The name of a config in a run directory.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +62,9 @@ class Named:
     stem, _, inner = name.partition(':')
     if stem in self.files():
       return self._of_file(self.files()[stem], inner or None)
-    path, run = pathlib.Path(name), pathlib.Path(name) / 'config.json'
-    if path.suffix == '.json' and path.is_file() or run.is_file():
-      return self._of_run(run if run.is_file() else path)
+    path = pathlib.Path(name)
+    if is_saved(path):
+      return self.of_run(path)
     file, colon, inner = name.rpartition(':')
     if colon and file.endswith('.py'):
       return self._of_file(pathlib.Path(file), inner)
@@ -98,12 +100,21 @@ class Named:
     return self._checked(
         dataclasses.replace(config, model=model), f'{_PRESET}{name}')
 
-  def _of_run(self, path: pathlib.Path) -> Any:
+  def of_run(self, path: pathlib.Path) -> Any:
+    """Returns the config of a run.
+
+    Args:
+      path: The run directory, or its config.json.
+
+    Raises:
+      InputError: If it cannot be read, or the script does not accept its class.
+    """
+    path = path / _SAVED if path.is_dir() else path
     try:
       tree = strict_json.read(path)
     except (OSError, ValueError) as error:
       raise errors.InputError(
-          f'--config={path} cannot be read as JSON: {error}.') from error
+          f'{path} cannot be read as JSON: {error}.') from error
     return self._checked(tree, str(path))
 
   def _of_file(self, path: pathlib.Path, name: str | None = None) -> Any:
@@ -125,6 +136,17 @@ class Named:
 
   def _wanted(self) -> str:
     return ' or '.join(config_lib.kinds(self.cls))
+
+
+def is_run(folder: str | os.PathLike[str]) -> bool:
+  """Returns whether a folder is a run directory."""
+  return os.path.isfile(os.path.join(folder, _SAVED))
+
+
+def is_saved(path: str | os.PathLike[str]) -> bool:
+  """Returns whether a path is a run directory, or the config.json of one."""
+  return is_run(path) or (
+      os.path.isfile(path) and os.fspath(path).endswith('.json'))
 
 
 def _executed(path: pathlib.Path, name: str | None) -> Any:

@@ -5,7 +5,11 @@ Flags, notebooks and tests change a tree of frozen dataclasses by
   override(config, {'optimizer.kind': 'Lion', 'optimizer.learning_rate': 3e-4})
 
 The kind of a part is chosen before its fields are set, from the outside in, and
-each dataclass is built once, with all its changes.
+each dataclass is built once, with all its changes. The metadata of a field may
+name fields that it implies unless they are changed too, as in
+
+  mesh: str | None = dataclasses.field(
+      default=None, metadata={'implies': {'parallel': 'mesh'}})
 """
 from collections.abc import Callable, Mapping
 import dataclasses
@@ -156,6 +160,7 @@ class _Edit:
       if name not in known:
         raise self.unknown(
             variant.__name__, path, {name: change[name]}, known)
+    change = _implied(variant, change) | change
     return {name: self.value(before.get(name, dataclasses.MISSING),
                              known[name], node, (*path, name))
             for name, node in change.items()}
@@ -230,6 +235,13 @@ def _values(part: Any) -> dict[str, Any]:
 
 def _defaults(variant: type) -> dict[str, Any]:
   return {f.name: config_lib.default(f) for f in dataclasses.fields(variant)}
+
+
+def _implied(variant: type, change: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the changes that others imply by their fields' metadata."""
+  return {name: {_WHOLE: value} for field in dataclasses.fields(variant)
+          for name, value in field.metadata.get('implies', {}).items()
+          if str(change.get(field.name, {}).get(_WHOLE)).lower() != 'none'}
 
 
 def _introduced(part: Any, path: str, given: Mapping[str, Any]) -> str:

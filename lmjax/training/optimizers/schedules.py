@@ -10,6 +10,8 @@ import optax
 
 from lmjax.core import errors
 
+_SHORT = 200  # A run of fewer steps shortens warm-up that does not fit it.
+
 
 @dataclasses.dataclass(frozen=True)
 class Constant:
@@ -22,9 +24,9 @@ class Constant:
 
   def build(self, learning_rate: float, steps: int) -> optax.Schedule:
     """Returns a function from the step to the learning rate."""
-    _check(self, steps)
+    rise = warmup(self, steps)
     return _warmed(
-        optax.constant_schedule(learning_rate), learning_rate, self.warmup)
+        optax.constant_schedule(learning_rate), learning_rate, rise)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +45,10 @@ class Cosine:
 
   def build(self, learning_rate: float, steps: int) -> optax.Schedule:
     """Returns a function from the step to the learning rate."""
-    _check(self, steps)
+    rise = warmup(self, steps)
     fall = optax.cosine_decay_schedule(
-        learning_rate, max(steps - self.warmup, 1), alpha=self.final)
-    return _warmed(fall, learning_rate, self.warmup)
+        learning_rate, max(steps - rise, 1), alpha=self.final)
+    return _warmed(fall, learning_rate, rise)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,10 +64,10 @@ class Linear:
 
   def build(self, learning_rate: float, steps: int) -> optax.Schedule:
     """Returns a function from the step to the learning rate."""
-    _check(self, steps)
+    rise = warmup(self, steps)
     fall = optax.linear_schedule(
-        learning_rate, learning_rate * self.final, max(steps - self.warmup, 1))
-    return _warmed(fall, learning_rate, self.warmup)
+        learning_rate, learning_rate * self.final, max(steps - rise, 1))
+    return _warmed(fall, learning_rate, rise)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,13 +85,13 @@ class InverseSquareRoot:
 
   def build(self, learning_rate: float, steps: int) -> optax.Schedule:
     """Returns a function from the step to the learning rate."""
-    _check(self, steps)
-    since = max(self.warmup, 1)
+    rise = warmup(self, steps)
+    since = max(rise, 1)
 
     def fall(count):  # Steps since the end of warm-up.
       return learning_rate * (since / (since + jnp.maximum(count, 0))) ** 0.5
 
-    return _warmed(fall, learning_rate, self.warmup)
+    return _warmed(fall, learning_rate, rise)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,22 +112,22 @@ class WarmupStableDecay:
 
   def build(self, learning_rate: float, steps: int) -> optax.Schedule:
     """Returns a function from the step to the learning rate."""
-    _check(self, steps)
+    rise = warmup(self, steps)
     if not 0 < self.decay <= 1:
       raise errors.InputError(
           f'WarmupStableDecay.decay is {self.decay}; it is the fraction of the '
           f'run spent in the final fall, above 0 and at most 1.')
     falling = max(round(self.decay * steps), 1)
-    plateau = steps - falling - self.warmup
+    plateau = steps - falling - rise
     if plateau < 0:
       raise errors.InputError(
-          f'warmup ({self.warmup}) and the final fall ({falling} steps = '
+          f'warmup ({rise}) and the final fall ({falling} steps = '
           f'{self.decay} of {steps}) overlap; make one of them shorter.')
     fall = optax.join_schedules([
         optax.constant_schedule(learning_rate),
         optax.linear_schedule(
             learning_rate, learning_rate * self.final, falling)], [plateau])
-    return _warmed(fall, learning_rate, self.warmup)
+    return _warmed(fall, learning_rate, rise)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,47 +154,74 @@ class StepDecay:
 
   def build(self, learning_rate: float, steps: int) -> optax.Schedule:
     """Returns a function from the step to the learning rate."""
-    _check(self, steps)
+    rise = warmup(self, steps)
     if not (self.hold >= 0 and self.periods >= 1 and 0 < self.factor <= 1):
       raise errors.InputError(
           f'StepDecay should have periods >= 1, hold >= 0 and a factor in '
           f'(0, 1]; got {self.periods}, {self.hold} and {self.factor}.')
 
     def fall(count):  # Steps since the end of warm-up.
-      period = (count + self.warmup) * self.periods // steps
+      period = (count + rise) * self.periods // steps
       falls = jnp.maximum(period - self.hold + 1, 0)
       return learning_rate * self.factor**falls
 
-    return _warmed(fall, learning_rate, self.warmup)
+    return _warmed(fall, learning_rate, rise)
 
 
 Schedule = (Constant | Cosine | Linear | InverseSquareRoot | WarmupStableDecay
             | StepDecay)
 
 
-def _warmed(after, learning_rate, warmup):
-  """Returns `after`, preceded by a linear rise over `warmup` steps.
+def _warmed(after, learning_rate, steps):
+  """Returns `after`, preceded by a linear rise over `steps` steps.
 
-  The rise goes from 1/warmup to 1, because a rate of 0 at step 0 would waste
+  The rise goes from 1/steps to 1, because a rate of 0 at step 0 would waste
   the first batch.
   """
-  if not warmup:
+  if not steps:
     return after
   rise = optax.linear_schedule(
-      learning_rate / warmup, learning_rate, max(warmup - 1, 1))
-  return optax.join_schedules([rise, after], [warmup])
+      learning_rate / steps, learning_rate, max(steps - 1, 1))
+  return optax.join_schedules([rise, after], [steps])
 
 
-def _check(schedule, steps):
+def warmup(schedule: Schedule, steps: int) -> int:
+  """Returns the steps of warm-up in a run of `steps` steps.
+
+  They are `schedule.warmup`, which may not be more than the run. In a run of
+  under 200 steps, such as the first try of a config, warm-up that is longer
+  than the run becomes a tenth of it.
+
+  Raises:
+    InputError: If the schedule does not fit the run.
+
+  Example:
+    >>> warmup(Cosine(warmup=100), 1000), warmup(Cosine(warmup=100), 50)
+    (100, 5)
+  """
   name = type(schedule).__name__
   if steps < 1:
     raise errors.InputError(f'A schedule needs steps >= 1; got {steps}.')
-  if not 0 <= schedule.warmup <= steps:
-    raise errors.InputError(
-        f'{name}.warmup is {schedule.warmup}, but the run has {steps} steps; '
-        f'warm-up is a number of steps between 0 and that.')
   final = getattr(schedule, 'final', 0.0)
   if not 0 <= final <= 1:
     raise errors.InputError(
         f'{name}.final is {final}; it is the last learning rate as a fraction '
         f'of the peak, between 0 and 1.')
+  if 0 <= schedule.warmup <= steps:
+    return schedule.warmup
+  if schedule.warmup > steps < _SHORT:
+    return steps // 10
+  raise errors.InputError(
+      f'{name}.warmup is {schedule.warmup}, but the run has {steps} steps; '
+      'set --config.optimizer.schedule.warmup to a number of steps between 0 '
+      f'and that, such as {steps // 10}.')
+
+
+def shortened(schedule: Schedule, steps: int) -> str | None:
+  """Returns a sentence if warm-up is shortened for a short run, or None."""
+  found = warmup(schedule, steps)
+  if found == schedule.warmup:
+    return None
+  return (f'Warm-up of {schedule.warmup:,} steps is longer than the run, so it '
+          f'takes {found:,} of {steps:,} steps; '
+          '--config.optimizer.schedule.warmup sets it.')

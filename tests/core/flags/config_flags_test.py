@@ -1,9 +1,11 @@
 """A command line is split into changes of the config and other arguments."""
 import dataclasses
+import json
 
 from absl import flags
 import pytest
 
+from lmjax.core import errors
 from lmjax.core.flags import config_flags
 from lmjax.core.flags import named as named_lib
 
@@ -57,3 +59,63 @@ def test_a_script_has_the_flag_or_has_none():
   finally:
     delattr(flags.FLAGS, 'config')
     delattr(flags.FLAGS, 'only_here')
+
+
+@pytest.fixture
+def flag(tmp_path, monkeypatch):
+  """The flag --config of a script that starts runs in the folder `demo`."""
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'demo').mkdir()
+  (tmp_path / 'configs').mkdir()
+  file = tmp_path / 'configs/demo.py'
+  file.write_text(f'from {__name__} import Run\nget_config = lambda: Run(9)\n')
+  flags.DEFINE_string('folder', 'demo', '')
+  yield config_flags.define(
+      named_lib.Named(Run, file), {'n': 'steps'}, 'folder')
+  for name in 'config', 'folder', 'n':
+    delattr(flags.FLAGS, name)
+
+
+def save(**fields):
+  with open('demo/config.json', 'w', encoding='utf-8') as file:
+    json.dump({'kind': 'Run', **fields}, file)
+
+
+def test_a_directory_without_a_run_gets_the_default_config(flag, capsys):
+  assert flag.config() == Run(steps=9)
+  assert capsys.readouterr().out == 'config: demo\n'
+
+
+def test_a_directory_with_a_run_continues_with_its_config(flag, capsys):
+  save(steps=3, path='a')
+  assert flag.config() == Run(steps=3, path='a')
+  assert capsys.readouterr().out == (
+      'config: saved in demo, which holds a run\n')
+  assert flag.describe().count('--config=demo is the Run below') == 1
+
+
+def test_flags_change_the_config_of_the_run(flag, capsys):
+  save(steps=3, path='a')
+  flag.take(['--config.scan', '--config.path=password=xyz'])
+  flags.FLAGS['n'].value = '5'
+  assert flag.config() == Run(steps=5, scan=True, path='password=xyz')
+  assert capsys.readouterr().out.endswith(
+      'a run; scan=true path=password=[redacted] steps=5\n')
+
+
+def test_a_config_that_is_named_comes_before_that_of_the_run(flag):
+  save(steps=3)
+  flag.value = 'demo'
+  assert flag.config() == Run(steps=9)
+
+
+@pytest.mark.parametrize('named', [None, 'demo/config.json', './demo'])
+def test_a_secret_that_a_run_did_not_save_has_to_be_given(flag, named):
+  save(path='https://[redacted]@host/a')
+  flag.value = named
+  with pytest.raises(errors.InputError, match=(
+      r'config.path is .* in (demo|./demo|demo/config.json), .*'
+      'give it again: --config.path=')):
+    flag.config()
+  flag.take(['--config.path=https://me:pw@host/a'])
+  assert flag.config().path == 'https://me:pw@host/a'

@@ -270,3 +270,22 @@ def test_a_replaced_part_is_reported_with_its_defaults():
             'data.kind': 'Rows', 'data.paths': 'x'}, tell=told.append)
   assert told == ['optimizer: Lion with its own defaults (rate 0.0001).',
                   'data: Rows with its own defaults.']
+
+
+@dataclasses.dataclass(frozen=True)
+class Placed:
+  parallel: str = 'jit'
+  mesh: str | None = dataclasses.field(
+      default=None, metadata={'implies': {'parallel': 'mesh'}})
+
+
+@pytest.mark.parametrize('old, changes, new', [
+    (Placed(), {'mesh': 'data:2'}, Placed('mesh', 'data:2')),
+    (Placed('pmap'), {'mesh': 'data:2'}, Placed('mesh', 'data:2')),
+    (Placed(), {'mesh': 'data:2', 'parallel': 'pmap'},
+     Placed('pmap', 'data:2')),
+    (Placed('mesh', 'data:2'), {'mesh': 'none'}, Placed('mesh')),
+    (Placed(), {'mesh': None}, Placed()),
+    (Placed('mesh', 'data:2'), {'parallel': 'jit'}, Placed('jit', 'data:2'))])
+def test_a_field_may_imply_another(old, changes, new):
+  assert overrides.override(old, changes) == new

@@ -42,8 +42,24 @@ def test_values(schedule, step, expected):
 
 @pytest.mark.parametrize('schedule', ALL, ids=lambda s: type(s).__name__)
 def test_warmup_longer_than_the_run_is_refused(schedule):
-  with pytest.raises(errors.InputError, match='warmup is 11.*10 steps'):
-    dataclasses.replace(schedule, warmup=11).build(1.0, 10)
+  with pytest.raises(errors.InputError, match=(
+      'warmup is 201.*200 steps; set --config.optimizer.schedule.warmup')):
+    dataclasses.replace(schedule, warmup=201).build(1.0, 200)
+
+
+@pytest.mark.parametrize('schedule', ALL, ids=lambda s: type(s).__name__)
+def test_warmup_longer_than_a_short_run_becomes_a_tenth_of_it(schedule):
+  long, tenth = (dataclasses.replace(schedule, warmup=warmup).build(0.5, 30)
+                 for warmup in (31, 3))
+  assert [long(step) for step in range(30)] == [
+      tenth(step) for step in range(30)]
+
+
+def test_shortened_warmup_is_said():
+  assert schedules.shortened(schedules.Cosine(warmup=30), 30) is None
+  assert schedules.shortened(schedules.Cosine(warmup=31), 30) == (
+      'Warm-up of 31 steps is longer than the run, so it takes 3 of 30 steps; '
+      '--config.optimizer.schedule.warmup sets it.')
 
 
 @pytest.mark.parametrize('schedule, words', [
