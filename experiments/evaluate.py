@@ -1,4 +1,4 @@
-"""Evaluates a pretrained run on the likelihood of text and multiple choice.
+r"""Evaluates a pretrained run on the likelihood of text and multiple choice.
 
   python experiments/evaluate.py --workdir=runs/demo
   python experiments/evaluate.py --workdir=runs/demo \

@@ -1,9 +1,12 @@
 """An installed lmjax runs its scripts by name, and is light to import."""
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
+import venv
+import zipfile
 
 import pytest
 
@@ -32,13 +35,25 @@ def test_a_script_runs_by_its_name():
   assert shown.returncode == 0 and '--config.source' in shown.stdout
 
 
-@pytest.mark.parametrize('args', [(), ('train',)])
-def test_an_unknown_script_prints_all_names(args, monkeypatch, capsys):
+@pytest.mark.parametrize('args, sentence', [
+    ((), ''), (('pretain',), 'Did you mean `lmjax pretrain`?')])
+def test_an_unknown_script_prints_all_names(
+    args, sentence, monkeypatch, capsys):
   monkeypatch.setattr(sys, 'argv', ['lmjax', *args])
   with pytest.raises(SystemExit) as ended:
     main_lib.main()
   assert ended.value.code == 2
-  assert 'evaluate, fill_mask' in capsys.readouterr().err
+  told = capsys.readouterr().err
+  assert sentence in told and ('Error:' in told) == bool(args)
+  assert all(f'\n  {name} ' in told for name in main_lib.scripts())
+
+
+def test_help_lists_each_script_with_its_first_line(monkeypatch, capsys):
+  monkeypatch.setattr(sys, 'argv', ['lmjax', '--help'])
+  main_lib.main()
+  told, wrong = capsys.readouterr()
+  assert not wrong
+  assert re.search(r'\n  fill_mask +Fills the masks in a text with', told)
 
 
 def test_load_reads_a_run_and_is_imported_late():
@@ -56,25 +71,85 @@ def test_load_reads_a_run_and_is_imported_late():
   assert found.stdout.split('\n')[:3] == ['[]', '[]', '[]'], found.stderr
 
 
-@pytest.mark.slow
-def test_a_wheel_holds_scripts_and_types(tmp_path):
-  copy, installed = tmp_path / 'copy', tmp_path / 'installed'
-  for name in 'lmjax', 'experiments':
-    shutil.copytree(ROOT / name, copy / name)
-  for name in 'setup.py', 'README.md':
-    shutil.copy(ROOT / name, copy)
-  built = run('-m', 'pip', 'install', '--quiet', '--no-deps', '--target',
-              str(installed), '--no-build-isolation', str(copy))
-  if 'setuptools' in built.stderr and built.returncode:
+def _wheel(folder):
+  """Returns the wheel that is built from a copy of the checkout."""
+  copy = folder / 'copy'
+  shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(
+      '.git', '__pycache__', '*.egg-info', '.venv', 'build', 'site'))
+  built = subprocess.run(
+      [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps',
+       '--no-build-isolation', '--wheel-dir', str(folder), str(copy)],
+      capture_output=True, text=True, check=False)
+  if built.returncode and 'setuptools' in built.stderr:
     pytest.skip('setuptools is not installed.')
   assert built.returncode == 0, built.stderr
+  path, = folder.glob('lmjax-*.whl')
+  return path
+
+
+def _environment(folder, wheel):
+  """Returns a Python with the wheel and the packages of this Python.
+
+  Lines of a .pth file add folders without reading the .pth files in them, so a
+  checkout that is installed in this Python is not found.
+  """
+  venv.create(folder, with_pip=False)
+  python = folder / 'bin/python'
+  site, = folder.glob('lib/*/site-packages')
+  ours = [path for path in sys.path if path.endswith('site-packages')]
+  (site / 'packages.pth').write_text('\n'.join(ours))
+  subprocess.run(
+      [sys.executable, '-m', 'pip', '--python', str(python), 'install',
+       '--quiet', '--no-deps', '--no-index', '--ignore-installed', str(wheel)],
+      check=True)
+  return python
+
+
+@pytest.mark.slow
+def test_a_wheel_runs_without_the_checkout(tmp_path):
+  wheel = _wheel(tmp_path)
+  names = zipfile.ZipFile(wheel).namelist()
+  assert {name.partition('/')[0] for name in names
+          if '.dist-info' not in name} == {'lmjax'}
   for name in ('py.typed', 'experiments/pretrain.py',
-               'experiments/configs/demo.py'):
-    assert (installed / 'lmjax' / name).is_file(), name
-  assert not (installed / 'experiments').exists()
-  entry = next(installed.glob('*.dist-info/entry_points.txt'))
-  assert 'lmjax = lmjax.__main__:main' in entry.read_text()
-  done = run('-m', 'lmjax', 'pretrain', f'--workdir={tmp_path / "run"}',
-             '--config=demo', '--config.data.tokenizer.kind=Bytes',
-             '--dry_run', path=installed)
-  assert done.returncode == 0 and 'First batch' in done.stdout, done.stderr
+               *(f'experiments/configs/{path.name}' for path in (
+                   ROOT / 'experiments/configs').glob('*.py'))):
+    assert f'lmjax/{name}' in names, name
+
+  python = _environment(tmp_path / 'venv', wheel)
+  elsewhere = tmp_path / 'elsewhere'
+  elsewhere.mkdir()
+  environment = {
+      key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
+
+  def lmjax_run(*args):
+    done = subprocess.run(
+        [str(python.parent / 'lmjax'), *args], cwd=elsewhere, text=True,
+        env=environment, capture_output=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+  assert 'Fine-tunes a pretrained run' in lmjax_run('--help')
+  told = lmjax_run('pretrain', '--help')
+  assert '\n  lmjax pretrain --workdir=runs/demo\n' in told
+  assert 'shakespeare_char_better' in told
+  small = ('--config.training.steps=2', '--config.training.eval_every=2',
+           '--config.optimizer.schedule.warmup=1')
+  lmjax_run('pretrain', '--workdir=demo', '--config=demo', *small,
+            '--config.data.tokenizer.kind=Bytes', '--config.model.num_layers=1',
+            '--config.scoring.tokens=500', '--config.samples.prompts=The',
+            '--config.samples.max_new_tokens=4')
+  assert (elsewhere / 'demo/report.html').is_file()
+  assert 'bigram' in lmjax_run(
+      'evaluate', '--workdir=demo', '--config.scoring.tokens=500')
+  assert lmjax_run('generate', '--workdir=demo', '--prompt=The ',
+                   '--max_new_tokens=4').startswith('The ')
+  lmjax_run('finetune', '--workdir=labels', '--config.init=demo', *small,
+            '--config=finetune_docstrings')
+  assert '"text": "Parse a date."' in lmjax_run(
+      'predict', '--workdir=labels', '--texts=Parse a date.')
+  where = subprocess.run(
+      [python, '-c', 'import lmjax; print(lmjax.__file__, lmjax.load)'],
+      cwd=elsewhere, env=environment, capture_output=True, text=True,
+      check=True)
+  assert where.stdout.startswith(str(tmp_path / 'venv'))

@@ -1,4 +1,5 @@
 """Every config freezes and has a shape; every script runs, and refuses well."""
+import ast
 import dataclasses
 import importlib.util
 import json
@@ -253,7 +254,12 @@ def test_a_config_is_named_by_preset_or_run(tmp_path):
 def test_help_reads(path):
   done = _run(path.stem, '--help')
   assert 'Traceback' not in done.stderr
-  assert '--' in done.stdout + done.stderr
+  assert '--[no]traceback' in done.stdout
+  doc = ast.get_docstring(ast.parse(path.read_text()), clean=False)
+  assert done.stdout.startswith(doc)
+  for flag in ('--coordinator', '--watchdog_s') if path.stem in (
+      'pretrain', 'finetune') else ():
+    assert f'  {flag}: ' in done.stdout
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import os
 import pathlib
+import re
 import select
 import sys
 import threading
@@ -45,7 +46,21 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
   sys.excepthook = lambda *error: print(
       told(''.join(traceback.format_exception(*error))), file=sys.stderr)
   sys.unraisablehook = _unraisable
+  flags.declare_key_flag('traceback')  # For --help.
+  script = sys.modules['__main__']
+  script.__doc__ = _commands(script.__doc__, sys.argv[0])
   app.run(_told(main), flags_parser=_parse)
+
+
+def _commands(doc: str | None, script: str) -> str | None:
+  """Returns the docstring of a script with the commands that run it.
+
+  An installed lmjax has no folder `experiments`, only the command `lmjax`.
+  """
+  installed = pathlib.Path(__file__).parents[1] / 'experiments'
+  if doc is None or pathlib.Path(script).parent != installed:
+    return doc
+  return re.sub(r'python experiments/(\w+)\.py', r'lmjax \1', doc)
 
 
 def _unraisable(found):
@@ -127,8 +142,9 @@ def _show_help(config: config_flags.ConfigFlag, args: Sequence[str]) -> None:
   """Prints the script's flags and its config's tree, then exits."""
   with contextlib.suppress(flags.Error):  # A required flag may be missing.
     flags.FLAGS([sys.argv[0], *args])
-  app.usage(shorthelp=True, writeto_stdout=True)
-  print(told(config.describe()))
+  with _closed_early():
+    app.usage(shorthelp=True, writeto_stdout=True)
+    print(told(config.describe()))
   sys.exit(0)
 
 
@@ -139,16 +155,24 @@ def _told(main):
     if not flags.FLAGS['verbosity'].present:
       absl_logging.set_verbosity(absl_logging.WARNING)
     try:
-      main(argv)
-      sys.stdout.flush()
-    except BrokenPipeError:
-      if not _unread():  # Another pipe or connection.
-        raise
-      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-      sys.exit(_UNREAD)
+      with _closed_early():
+        main(argv)
     except (errors.InputError, errors.RunError, KeyboardInterrupt) as error:
       sys.exit(tell(error))
   return run_it
+
+
+@contextlib.contextmanager
+def _closed_early() -> Iterator[None]:
+  """Ends the process quietly if the reader of its output has ended."""
+  try:
+    yield
+    sys.stdout.flush()
+  except BrokenPipeError:
+    if not _unread():  # Another pipe or connection.
+      raise
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(_UNREAD)
 
 
 def _unread() -> bool:

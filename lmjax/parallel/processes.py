@@ -25,6 +25,8 @@ from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.parallel import channel
 
+flags.disclaim_key_flags()  # --help lists these flags under the script.
+
 _START_S = 120  # The time in which all processes have to start.
 _ADDRESS = 512  # Bytes for the address of process 0.
 _current = channel.Group()

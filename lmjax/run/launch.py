@@ -29,6 +29,8 @@ from lmjax.training import step as step_lib
 from lmjax.training import supervision
 from lmjax.training import writers
 
+flags.disclaim_key_flags()  # --help lists these flags under the script.
+
 
 @dataclasses.dataclass(frozen=True)
 class Launch:

@@ -112,12 +112,30 @@ def test_help_shows_the_flags_and_the_tree_of_the_config(run):
   assert (code, wrong) == (0, 'rule: Lion with its own defaults (rate 0.0001).'
                            '\n')
   for text in '--depth', '--devices: Short for --config.parallel', (
+      '--[no]traceback'), (
       'rule.kind=Lion'), 'width=3', 'rule.rate=0.0001', 'Or: Adam.':
     assert text in told, text
   _, told, _ = run('--help', '--config.parallel=https://me:secret@host')
   assert 'https://[redacted]@host' in told and 'secret' not in told
   code, _, wrong = run('--help', '--config.widht=4')
   assert code == 2 and '--config.width?' in wrong
+
+
+def test_help_that_is_cut_off_by_its_reader_ends_quietly(run):
+  read, write = os.pipe()
+  os.close(read)
+  code, _, wrong = run('--help', stdout=write)
+  os.close(write)
+  assert (code, wrong) == (128 + 13, '')
+
+
+def test_help_of_an_installed_script_shows_the_command_lmjax():
+  doc = 'Does it.\n\n  python experiments/pretrain.py --workdir=x\n'
+  installed = pathlib.Path(cli.__file__).parents[1] / 'experiments/pretrain.py'
+  assert cli._commands(doc, str(installed)) == (
+      'Does it.\n\n  lmjax pretrain --workdir=x\n')
+  assert cli._commands(doc, 'experiments/pretrain.py') == doc
+  assert cli._commands(None, str(installed)) is None
 
 
 @pytest.mark.parametrize('args, sentence', [

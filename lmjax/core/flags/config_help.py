@@ -87,7 +87,7 @@ def documentation(cls: type) -> dict[str, str]:
 
 
 def _first_sentence(text: str) -> str:
-  return re.split(r'(?<!\.)[.;](?:\s|$)', text, maxsplit=1)[0] + '.'
+  return re.split(r'(?<!\.)\.(?:\s|$)', text, maxsplit=1)[0] + '.'
 
 
 def _told(doc: str, value: Any, hint: Any) -> str:

@@ -77,7 +77,7 @@ def test_every_field_is_shown_with_value_choices_and_documentation():
 
 def test_documentation_is_the_first_sentence_and_is_inherited():
   bounds = ('Bounds of <id_0>, <id_1>, ... that say how far a step may go in '
-            'one direction.')
+            'one direction; more follows.')
   assert config_help.documentation(Adam) == {
       'rate': 'The peak.', 'low': bounds, 'high': bounds}
   assert config_help.documentation(Lion) == {'rate': 'The peak.'}
