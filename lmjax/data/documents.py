@@ -51,6 +51,10 @@ class Source:
     """
     return {}
 
+  def notes(self) -> tuple[str, ...]:
+    """Returns sentences on the text that a reader of results must know."""
+    return ()
+
   def describe(self) -> str:
     """Returns the source's name for messages."""
     return repr(self)

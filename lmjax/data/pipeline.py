@@ -91,7 +91,9 @@ class DataConfig:
     for name in splits.NAMES:
       part = self.part(name)
       stores[name] = part and store_lib.cached(part, tokenizer, cache)
-    return Data(self, tokenizer, self.length or length, **stores)
+    data = Data(self, tokenizer, self.length or length, **stores)
+    data.check_held_out()
+    return data
 
   def part(self, name: str) -> documents_lib.Source | None:
     """Returns the source of one split, or None if there is no such split."""
@@ -129,6 +131,22 @@ class Data:
   train: store_lib.TokenStore
   valid: store_lib.TokenStore | None
   test: store_lib.TokenStore | None
+
+  def check_held_out(self) -> None:
+    """Checks that a held-out end of a text fills a row.
+
+    Raises:
+      InputError: If `EndSplit` left too little text.
+    """
+    for name in splits.NAMES[1:]:
+      store = getattr(self, name)
+      if store and store.num_tokens <= (self.length or 0) and (
+          store.meta['notes']):
+        raise errors.InputError(
+            f'{store.meta["notes"][-1]} That leaves {store.num_tokens} tokens '
+            f'to {_PURPOSES[name]}, but a row needs {self.length + 1}: give '
+            f'more text, set --config.data.split.{name} higher (or to 0), or '
+            'shorten --config.model.context.')
 
   def batches(self, split: str = 'train') -> 'Batches':
     """Returns the batches of a split for training."""
@@ -181,10 +199,19 @@ class Data:
             f'{value:,} {key}' for key, value in store.meta['counts'].items()
             if key != 'documents' and value)
         lines.append(
-            f'{name}: {store.num_documents:,} documents, '
+            f'{name}: {store.num_documents:,} '
+            f'document{"s" * (store.num_documents != 1)}, '
             f'{store.meta["text_bytes"]:,} bytes, {store.num_tokens:,} tokens'
             + (f' ({counts})' if counts else ''))
-    return '\n'.join(lines)
+    return '\n'.join([*lines, *self.notes])
+
+  @property
+  def notes(self) -> tuple[str, ...]:
+    """Sentences on the data that a reader of results must know."""
+    stores = [getattr(self, name) for name in splits.NAMES]
+    return tuple(dict.fromkeys([
+        *self.tokenizer.shortfall(self.config.tokenizer.asked),
+        *(note for store in stores if store for note in store.meta['notes'])]))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,7 +27,7 @@ from lmjax.core import secrets
 from lmjax.data import documents as documents_lib
 from lmjax.data.tokenizers import vocabulary
 
-_VERSION = 4  # Version of the files; stores of other versions are rebuilt.
+_VERSION = 5  # Version of the files; stores of other versions are rebuilt.
 _PART = 1 << 20  # Characters that are encoded together.
 
 
@@ -120,6 +120,7 @@ def load(directory: str | pathlib.Path) -> TokenStore:
         or not isinstance(meta['digest'], str)
         or not isinstance(meta['counts'], dict)
         or not isinstance(meta['source'], dict)
+        or not isinstance(meta['notes'], list)
         or not isinstance(meta['files'], dict)
         or not isinstance(meta['text_bytes'], int)
         or offsets.dtype != np.int64 or sizes.dtype != np.int64):
@@ -177,7 +178,7 @@ def build(directory: str | pathlib.Path, source: documents_lib.Source,
         'num_documents': len(offsets) - 1, 'text_bytes': int(sizes[1].sum()),
         'words': int(sizes[2].sum()), 'digest': sha.hexdigest(),
         'counts': dict(sorted(counts.items())), 'identity': identity,
-        'source': source.contents(), 'files': {}})
+        'source': source.contents(), 'notes': source.notes(), 'files': {}})
     for name, values in ('offsets.npy', offsets), ('sizes.npy', sizes[1:]):
       np.save(unfinished / name, values)
       meta['files'][name] = _sha256(unfinished / name).hexdigest()

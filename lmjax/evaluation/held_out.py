@@ -144,6 +144,7 @@ def reports(
           parameters_hash=parameters_hash if each is score else None)
       for title, each in scores.items()]
   notes = [KINDS[kind]] if KINDS[kind] else []
+  notes += store.meta['notes']
   if int(texts.bytes.sum()) < int(store.text_bytes.sum()):
     notes.append(f'The split has {store.num_tokens:,} tokens; only the first '
                  'documents were scored.')

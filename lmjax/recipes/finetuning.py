@@ -115,7 +115,9 @@ def finetune(
           | summary.of_task(task, splits)
           | summary.of_tokenizer(begin.tokenizer), task.answers(
               outputs, splits.test, rows['test'], splits),
-          [*splits.notes, *untyped(model, begin.backbone, splits),
+          [*splits.notes, *begin.tokenizer.shortfall(
+              None if config.init else config.tokenizer.asked),
+           *untyped(model, begin.backbone, splits),
            *(f'{name}: {r.describe()}.' for name, r in rows.items())],
           step=number, stopped_early=fitted.stopped_early, init=config.init,
           parameters_hash=trees.digest(params),

@@ -102,6 +102,32 @@ def test_splits_share_no_document_and_are_described(data):
   assert f'{data.valid.num_documents:,} documents' in lines[2]
 
 
+def test_one_text_is_split_and_that_is_told(tmp_path):
+  text = ''.join(f'{i} words\n' for i in range(300))
+  data = dataclasses.replace(
+      CONFIG, source=sources.InMemory((text,))).build(tmp_path)
+  stores = data.train, data.valid, data.test
+  assert ''.join(
+      data.tokenizer.decode(store.document(0)) for store in stores) == text
+  note = ('1 document cannot be split by document, so the last 30% of it is '
+          'held out.')
+  assert data.describe().splitlines()[-1] == note
+  assert store_lib.load(next(tmp_path.glob('cache/*'))).meta['notes'] == [note]
+
+
+@pytest.mark.parametrize('size, specials, told', [
+    (4000, (), True), (300, (), False), (300, ('[MASK]',), False)])
+def test_a_vocabulary_smaller_than_asked_for_is_told(
+    tmp_path, size, specials, told):
+  data = dataclasses.replace(
+      CONFIG, tokenizer=subwords.SentencePiece(vocab_size=size),
+      specials=specials).build(tmp_path)
+  ids = data.tokenizer.vocab_size - len(specials)
+  assert data.describe().endswith(
+      f'The vocabulary has {ids:,} ids instead of the 4,000 that were asked '
+      'for: the text gives no more.') == told
+
+
 def test_without_a_split_everything_is_trained_on(tmp_path):
   data = dataclasses.replace(CONFIG, split=None).build(tmp_path)
   assert data.train.num_documents == len(TEXTS)
@@ -174,7 +200,10 @@ def test_ids_that_jax_would_clamp_are_refused(data, name, wrong):
 
 @pytest.mark.parametrize('change, message', [
     ({'length': 10_000}, r'length=10000 .* has \d+ tokens'),
-    ({'split': splits.HashSplit(valid=1e-9)}, 'valid split .* holds no text'),
+    ({'split': splits.EndSplit(valid=1e-9)}, 'valid split .* holds no text'),
+    ({'source': sources.InMemory(('x ' * 15,))},
+     'the last 30% of it is held out. That leaves 8 tokens to validate on, but '
+     'a row needs 9: .*--config.data.split.valid higher'),
     ({'tokenizer': subwords.SentencePiece(path='no.model')}, 'no.model'),
 ])
 def test_impossible_data_are_refused(tmp_path, change, message):

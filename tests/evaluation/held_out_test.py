@@ -6,6 +6,7 @@ import pytest
 
 from lmjax.data.synthetic import chains
 from lmjax.data.text import sources
+from lmjax.data.text import splits
 from lmjax.data import token_store as store_lib
 from lmjax.data.tokenizers import symbols
 from lmjax.evaluation import baselines
@@ -113,6 +114,16 @@ def test_a_part_of_a_split_is_noted_and_counts_its_bytes(tmp_path):
   alone = held_out.reports(None, store, tokenizer, kind='none', **common)
   assert alone[0].name == 'uniform'
   assert alone[0].notes[-1] == held_out.KINDS['none']
+
+
+def test_the_report_of_a_divided_text_tells_how(tmp_path, tokenizer):
+  part = splits.HashSplit(valid=0.2, test=0.0).select(
+      sources.InMemory(('one text',)), 'valid')
+  found = held_out.reports(
+      baselines.Uniform(tokenizer.vocab_size),
+      store_lib.cached(part, tokenizer, tmp_path), tokenizer, context=16,
+      stride=8, batch_size=4)
+  assert found[0].notes == (part.note,) and 'the last 20% of it' in part.note
 
 
 def test_only_the_score_is_given_its_own_layout(tmp_path, tokenizer):

@@ -1,5 +1,4 @@
 """Reads text files, compressed or not, with errors that name line and byte."""
-import codecs
 import collections
 from collections.abc import Iterator, Sequence
 import contextlib
@@ -10,26 +9,18 @@ import hashlib
 import io
 import os
 import pathlib
-import shlex
 import sys
 from typing import Any, Literal
 import zlib
 
 from lmjax.core import errors
 from lmjax.data.text import encodings
+from lmjax.data.text import kinds
 
 OnBadText = Literal['fail', 'replace', 'skip']
 _MAX_FILE_BYTES = 1 << 30  # Largest document that is a whole file.
 _PART_BYTES = 1 << 24
 _END_BYTES = 1 << 16  # Bytes of each end of a file that the fingerprint hashes.
-KINDS = {  # What the ends of names say of files that are not plain lines.
-    'csv': 'a table in CSV',
-    'json': 'a JSON file',
-    'jsonl': 'a file of JSON lines',
-    'parquet': 'a Parquet table',
-    'tsv': 'a table in TSV',
-}
-_SAME_KIND = {'ndjson': 'jsonl', 'tab': 'tsv'}
 
 
 def expand(paths: Sequence[str]) -> list[str]:
@@ -70,18 +61,6 @@ def is_stream(path: str) -> bool:
       found.exists() and not found.is_file() and not found.is_dir())
 
 
-def kind(path: str) -> str | None:
-  """Returns the format that a file's name ends in, a key of `KINDS`, or None.
-
-  Example:
-    >>> kind('texts.jsonl.gz'), kind('input.txt')
-    ('jsonl', None)
-  """
-  end = path.lower().removesuffix('.gz').rpartition('.')[2]
-  end = _SAME_KIND.get(end, end)
-  return end if end in KINDS else None
-
-
 def read(path: str, on_bad_text: OnBadText,
          counts: collections.Counter) -> str:
   """Returns the text of a whole file, without a byte order mark.
@@ -97,7 +76,7 @@ def read(path: str, on_bad_text: OnBadText,
   """
   with _open(path) as file:
     raw = _guarded(path, file, lambda: _whole(path, file))
-  _refuse_nul(path, 1, 0, raw)
+  _refuse_binary(path, 1, 0, raw)
   try:
     return raw.decode('utf-8').removeprefix('\ufeff')
   except UnicodeDecodeError as error:
@@ -136,7 +115,7 @@ def lines(path: str, on_bad_text: OnBadText, max_line_bytes: int | None,
         return
       number += 1
       start, offset = offset, offset + len(raw)
-      _refuse_nul(path, number, start, raw, encoding)
+      _refuse_binary(path, number, start, raw, encoding)
       if len(raw) > limit and not raw.endswith(b'\n'):
         if on_bad_text == 'fail':
           raise errors.InputError(
@@ -259,21 +238,20 @@ def _guarded(path: str, file: Any, read_some: Any) -> bytes:
     raise errors.InputError(f'{path} cannot be read: {error}.') from None
 
 
-def _refuse_nul(path: str, line: int, start: int, raw: bytes,
-                encoding: str | None = None) -> None:
-  """Raises InputError for bytes that are a binary file or UTF-16."""
+def _refuse_binary(path: str, line: int, start: int, raw: bytes,
+                   encoding: str | None = None) -> None:
+  """Raises InputError for bytes that are not text."""
+  if not start and encoding is None:
+    kinds.check_begin(path, raw)
   at = raw.find(b'\0')
   if at < 0:
     return
-  advice = 'give text in UTF-8'
-  if encoding is not None:
-    advice += ', or set encoding=utf-16 if it is in that'
-  elif not start and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-    advice = f'it is UTF-16: iconv -f UTF-16 -t UTF-8 {shlex.quote(path)}'
+  advice = '' if encoding is None else (
+      ', or set encoding=utf-16 if it is in that')
   line += raw.count(b'\n', 0, at)
   raise errors.InputError(
       f'{path}:{line}: not text: byte {start + at} of the file is NUL; '
-      f'{advice}.')
+      f'give text in UTF-8{advice}.')
 
 
 def _decoded(path: str, number: int, start: int, raw: bytes,

@@ -12,6 +12,7 @@ from lmjax.data import documents
 from lmjax.data.text import corpora
 from lmjax.data.text import files
 from lmjax.data.text import json_lines
+from lmjax.data.text import kinds
 
 _MAX_LINE_BYTES = 16 << 20
 
@@ -104,7 +105,9 @@ class TextFiles(documents.Source):
     return files.contents(self.paths)
 
   def _read(self, counts: collections.Counter) -> Iterator[str]:
-    for path in files.expand(self.paths):
+    paths = files.expand(self.paths)
+    kinds.check_plain(paths)
+    for path in paths:
       if self.split_on == 'file':
         yield files.read(path, self.on_bad_text, counts)
         continue

@@ -10,6 +10,7 @@ from lmjax.data import documents
 from lmjax.data import text as text_lib
 
 NAMES = ('train', 'valid', 'test')
+_NEAR = 1000  # Most characters by which a cut moves to a line break.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +20,9 @@ class HashSplit:
   The split of a document depends only on its text: not on its neighbours, the
   order of files, or a seed. Copies of a text get the same split, so a text is
   never both trained on and tested.
+
+  If the documents are so few that a split would get none, such as one file of
+  text, `EndSplit` divides each of them instead.
 
   Attributes:
     valid: The expected fraction of documents for validation.
@@ -35,7 +39,22 @@ class HashSplit:
     """Returns the part of a source called 'train', 'valid' or 'test'."""
     if _fraction(self, name) == 0:
       return None
+    if few := self._too_few(source):
+      share, one = self.valid + self.test, few == 1
+      return _Ended(
+          source, EndSplit(self.valid, self.test), name,
+          f'{few:,} document{"s" * (not one)} cannot be split by document, so '
+          f'the last {share:.0%} of {"it" if one else "each"} is held out.')
     return _Hashed(source, self, name)
+
+  def _too_few(self, source: text_lib.Config) -> int | None:
+    """Returns the number of documents if a split would get none of them."""
+    count, without = 0, {n for n in NAMES if _fraction(self, n) > 0}
+    for count, text in enumerate(source.documents(), 1):
+      without.discard(self.name_of(text))
+      if not without:
+        return None
+    return count
 
   def name_of(self, text: str) -> str:
     """Returns the name of a document's split."""
@@ -44,6 +63,43 @@ class HashSplit:
     if place < self.test:
       return 'test'
     return 'valid' if place < self.test + self.valid else 'train'
+
+
+@dataclasses.dataclass(frozen=True)
+class EndSplit:
+  """Holds out the end of each document; made for a few long documents.
+
+  Of n characters about n * (1 - valid - test) are trained on. A cut is moved
+  back to the nearest line break or else whitespace, by at most 1% of the
+  document and 1,000 characters.
+
+  Attributes:
+    valid: The fraction of a document for validation.
+    test: The fraction of a document, at its end, for the final test.
+  """
+  valid: float = 0.1
+  test: float = 0.0
+
+  def __post_init__(self):
+    _check_fractions(self)
+
+  def select(
+      self, source: text_lib.Config, name: str) -> documents.Source | None:
+    """Returns the part of a source called 'train', 'valid' or 'test'."""
+    if _fraction(self, name) == 0:
+      return None
+    return _Ended(source, self, name)
+
+  def part_of(self, text: str, name: str) -> str:
+    """Returns the part of a document.
+
+    Example:
+      >>> text = 30 * 'all the words\\n'
+      >>> EndSplit(valid=0.1).part_of(text, 'valid')
+      'all the words\\nall the words\\nall the words\\n'
+    """
+    start, stop = _bounds(self, len(text), name)
+    return text[_before(text, start):_before(text, stop)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +127,6 @@ class PositionSplit:
       return None
     return _Positioned(source, self, name)
 
-  def bounds(self, characters: int, name: str) -> tuple[int, int]:
-    """Returns the first character of a split and the first after it."""
-    first = int(characters * (1 - self.valid - self.test))
-    second = int(characters * (1 - self.test))
-    return {'train': (0, first), 'valid': (first, second),
-            'test': (second, characters)}[name]
-
 
 @dataclasses.dataclass(frozen=True)
 class Separate:
@@ -97,22 +146,28 @@ class Separate:
             'test': self.test_source}[name]
 
 
-Config = HashSplit | PositionSplit | Separate
+Config = HashSplit | EndSplit | PositionSplit | Separate
+_Fractions = HashSplit | EndSplit | PositionSplit
 
 
 @dataclasses.dataclass(frozen=True)
 class _Part(documents.Source):
   """One split of a source."""
   source: documents.Source
-  split: HashSplit | PositionSplit
+  split: _Fractions
   name: str
+  note: str | None = None
 
   def fingerprint(self) -> dict[str, Any]:
-    return {'source': self.source.fingerprint(), 'split': repr(self.split),
-            'name': self.name}
+    found = {'source': self.source.fingerprint(), 'split': repr(self.split),
+             'name': self.name}
+    return found if self.note is None else found | {'note': self.note}
 
   def contents(self) -> dict[str, str]:
     return self.source.contents()
+
+  def notes(self) -> tuple[str, ...]:
+    return self.source.notes() + ((self.note,) if self.note else ())
 
   def describe(self) -> str:
     return f'The {self.name} split ({self.split}) of {self.source.describe()}'
@@ -131,11 +186,19 @@ class _Hashed(_Part):
     counts.update(whole)
 
 
+class _Ended(_Part):
+
+  def _read(self, counts: collections.Counter) -> Iterator[str]:
+    del counts
+    for text in self.source.documents():
+      yield self.split.part_of(text, self.name)
+
+
 class _Positioned(_Part):
 
   def _read(self, counts: collections.Counter) -> Iterator[str]:
     total = sum(len(text) for text in self.source.documents())
-    start, stop = self.split.bounds(total, self.name)
+    start, stop = _bounds(self.split, total, self.name)
     place = 0
     for text in self.source.documents():
       piece = text[max(0, start - place):max(0, stop - place)]
@@ -146,7 +209,26 @@ class _Positioned(_Part):
         counts['documents of other splits'] += 1
 
 
-def _check_fractions(split: HashSplit | PositionSplit) -> None:
+def _bounds(split: _Fractions, length: int, name: str) -> tuple[int, int]:
+  """Returns the first character of a split and the first after it."""
+  first = int(length * (1 - split.valid - split.test))
+  second = int(length * (1 - split.test))
+  return {'train': (0, first), 'valid': (first, second),
+          'test': (second, length)}[name]
+
+
+def _before(text: str, place: int) -> int:
+  """Returns the place after the last line end or whitespace before `place`."""
+  if place == len(text):
+    return place
+  low = max(0, place - min(_NEAR, len(text) // 100))
+  end = text.rfind('\n', low, place) + 1
+  if not end:
+    end = next((i for i in range(place, low, -1) if text[i - 1].isspace()), 0)
+  return end or place
+
+
+def _check_fractions(split: _Fractions) -> None:
   kind = type(split).__name__
   if not (split.valid >= 0 and split.test >= 0
           and split.valid + split.test < 1):
@@ -155,7 +237,7 @@ def _check_fractions(split: HashSplit | PositionSplit) -> None:
         'at least 0 and leave some text for training.')
 
 
-def _fraction(split: HashSplit | PositionSplit, name: str) -> float:
+def _fraction(split: _Fractions, name: str) -> float:
   if name not in NAMES:
     raise errors.InputError(f'Split {name!r} should be one of {NAMES}.')
   return 1.0 if name == 'train' else getattr(split, name)

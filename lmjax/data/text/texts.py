@@ -11,6 +11,7 @@ from lmjax.core import config
 from lmjax.core import errors
 from lmjax.data.text import files
 from lmjax.data.text import json_lines
+from lmjax.data.text import kinds
 
 OnBadText = Literal['fail', 'replace']  # Skipping would shift later texts.
 
@@ -55,12 +56,12 @@ def layout(path: str, kind: str | None, known: Collection[str]) -> str:
   Raises:
     InputError: If the format is not one of `known`.
   """
-  found = kind or files.kind(path) or 'lines'
+  found = kind or kinds.of(path) or 'lines'
   if found in known:
     return found
   if kind is None:
     raise errors.InputError(
-        f'{path} is {files.KINDS[found]}, which is not read here; give '
+        f'{path} is {kinds.describe(found)}, which is not read here; give '
         f'--format={"|".join(sorted(known))} if it is written so.')
   raise errors.InputError(
       f'--format is {kind!r}; choose from {sorted(known)}.'

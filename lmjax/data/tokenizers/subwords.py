@@ -51,6 +51,11 @@ class SentencePiece:
 
   needs = 'train'  # Splits that `build` reads.
 
+  @property
+  def asked(self) -> int | None:
+    """Number of ids that the config asks for; None if a file has them."""
+    return None if self.path else self.vocab_size
+
   def build(self, documents: Iterable[str]) -> 'SubwordTokenizer':
     """Returns the tokenizer, trained on documents unless `path` is set.
 

@@ -24,6 +24,7 @@ class Bytes:
   bos: bool = True
   eos: bool = True
   needs = 'nothing'  # Splits that `build` reads.
+  asked = None  # Number of ids that the config asks for.
 
   def build(self, documents: Iterable[str] = ()) -> 'ByteTokenizer':
     """Returns the tokenizer; it does not depend on the documents."""
@@ -50,6 +51,7 @@ class Characters:
   bos: bool = True
   eos: bool = True
   needs = 'all'  # Splits that `build` reads.
+  asked = None  # Number of ids that the config asks for.
 
   def build(self, documents: Iterable[str]) -> 'CharacterTokenizer':
     """Returns the tokenizer of the characters in the documents."""

@@ -146,6 +146,18 @@ class Tokenizer:
     return (f'{self.name}, {self.vocab_size:,} ids; a document is '
             f'{before}tokens{after}')
 
+  def shortfall(self, asked: int | None) -> list[str]:
+    """Returns a sentence if there are fewer ids than were asked for, or [].
+
+    Args:
+      asked: Number of ids that the config asks for, without `specials`; None if
+        it asks for no number.
+    """
+    size = self.vocab_size - len(self.specials)
+    return [] if asked is None or size >= asked else [
+        f'The vocabulary has {size:,} ids instead of the {asked:,} that were '
+        'asked for: the text gives no more.']
+
   def state(self) -> dict[str, Any]:
     """Returns JSON types that, with `files`, define the tokenizer."""
     raise TypeError(f'{type(self).__name__} should define state.')

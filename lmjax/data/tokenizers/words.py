@@ -37,6 +37,7 @@ class Words:
   bos: bool = False
   eos: bool = False
   needs = 'train'  # Splits that `build` reads.
+  asked = None  # Number of ids that the config asks for.
 
   def __post_init__(self):
     if self.max_size is not None and self.max_size < 2:

@@ -63,9 +63,45 @@ def test_dropped_documents_and_other_splits_are_counted():
       'documents of other splits': len(TEXTS) - len(found)}
 
 
-def test_an_empty_split_is_refused():
+def test_the_ends_of_a_few_documents_are_held_out():
+  text = '\n'.join(f'line {i} is one of many' for i in range(2000))
+  split = splits.HashSplit(valid=0.05, test=0.05)
+  for texts in (text,), (text, text[::-1]):
+    parts = _parts(split, texts)
+    assert [''.join(each) for each in zip(*parts.values())] == list(texts)
+    for name, share in ('train', 0.9), ('valid', 0.05), ('test', 0.05):
+      for part, whole in zip(parts[name], texts, strict=True):
+        assert abs(len(part) / len(whole) - share) < 0.001
+  assert all(part[0].startswith('line ') for part in _parts(
+      split, (text,)).values())
+
+
+def test_few_documents_are_told_and_many_are_not():
+  def notes(texts, **shares):
+    return splits.HashSplit(**shares).select(
+        sources.InMemory(texts), 'train').notes()
+  assert notes(TEXTS) == ()
+  assert notes(TEXTS[:1]) == (
+      '1 document cannot be split by document, so the last 10% of it is held '
+      'out.',)
+  told, = notes(TEXTS[:2], valid=0.02, test=0)
+  assert told.startswith('2 documents cannot') and 'last 2% of each' in told
+  assert notes(TEXTS[:1], valid=0, test=0) == ()
+
+
+@pytest.mark.parametrize('text, want', [
+    ('x' * 1000, 900), ('x ' * 500, 900), ('x' * 897 + ' ' + 'x' * 102, 898),
+    ('x' * 891 + '\n' + 'x ' * 54, 892), ('x' * 800 + '\n' + 'x' * 199, 900),
+    ('\u6f22' * 1000, 900), ('x' * 10**6, 9 * 10**5), ('xy', 1), ('x', 0)])
+def test_a_cut_moves_back_to_a_line_or_a_word_that_is_near(text, want):
+  split = splits.EndSplit(valid=0.1)
+  train, valid = (split.part_of(text, name) for name in ('train', 'valid'))
+  assert train + valid == text and len(train) == want
+
+
+def test_the_end_of_a_blank_document_is_refused():
   part = splits.HashSplit(valid=0.05).select(
-      sources.InMemory(TEXTS[:1]), 'valid')
+      sources.InMemory(('x' + ' ' * 999,)), 'valid')
   with pytest.raises(errors.InputError, match='valid split .* holds no text'):
     list(part.documents())
 
@@ -78,7 +114,8 @@ def test_separate_sources_are_taken_whole():
       train, valid, None]
 
 
-@pytest.mark.parametrize('kind', [splits.HashSplit, splits.PositionSplit])
+@pytest.mark.parametrize('kind', [
+    splits.HashSplit, splits.PositionSplit, splits.EndSplit])
 @pytest.mark.parametrize('fractions', [(1.0, 0.0), (0.6, 0.4), (-0.1, 0.2)])
 def test_fractions_that_leave_nothing_are_refused(kind, fractions):
   with pytest.raises(errors.InputError, match='leave some text for training'):
@@ -86,9 +123,10 @@ def test_fractions_that_leave_nothing_are_refused(kind, fractions):
 
 
 def test_splits_have_different_fingerprints():
-  source = sources.InMemory(TEXTS[:9])
+  source = sources.InMemory(TEXTS[:300])
   seen = [str(split.select(source, name).fingerprint())
           for split in (splits.HashSplit(), splits.HashSplit(valid=0.1),
-                        splits.PositionSplit(0.1, 0.1))
+                        splits.PositionSplit(0.1, 0.1),
+                        splits.EndSplit(0.1, 0.1))
           for name in splits.NAMES]
-  assert len(set(seen)) == 9
+  assert len(set(seen)) == 12

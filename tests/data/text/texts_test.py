@@ -80,7 +80,7 @@ def test_a_long_line_is_a_text_like_any_other(read):
     ('a.jsonl', '{"txet": "x"}', "no field 'text'.*Did you mean 'txet'"),
     ('a.jsonl', ' \n', 'is empty'),
     ('a', 'a\nb\0', ':2: not text: byte 3 of the file is NUL'),
-    ('a', 'a\n'.encode('utf-16'), 'it is UTF-16: iconv -f UTF-16'),
+    ('a', 'a\n'.encode('utf-16'), 'UTF-16: iconv -f UTF-16'),
     ('a.csv', 'text\nx\n', 'a table in CSV, .* --format=jsonl|lines if'),
     ('a.json', '["x"]', 'a JSON file, which is not read here')])
 def test_no_text_is_refused_with_its_line(read, name, raw, message):
