@@ -1,8 +1,13 @@
 """A user's own labelled files are read by flags alone, whatever their form."""
+import csv
 import itertools
 import json
+import os
 import pathlib
+import random
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -12,9 +17,10 @@ from lmjax.core.flags import overrides
 from lmjax import experiment
 from lmjax.recipes import finetuning
 
-_CONFIGS = pathlib.Path(__file__).parents[1] / 'experiments/configs'
+ROOT = pathlib.Path(__file__).parents[1]
 DEFAULT = named.Named(
-    experiment.Finetune, _CONFIGS / 'finetune_docstrings.py').load()
+    experiment.Finetune,
+    ROOT / 'experiments/configs/finetune_docstrings.py').load()
 ENCODINGS = 'utf-8', 'utf-8-sig', 'latin-1', 'utf-16'
 ROWS = [(f'Café {i}', f'serves {i}', 'ab'[i % 2]) for i in range(40)]
 
@@ -150,3 +156,45 @@ def test_following_each_message_leads_to_a_run(tmp_path):
       experiment.Pretrain(), dict(flag.split('=', 1) for flag in flags))
   followed([f'data.split.valid_source.paths={tmp_path}/a.csv'], pretrained)
   followed([f'data.source.paths={tmp_path}/a.csv'], pretrained)
+
+
+def reviews(path, count, seed):
+  """Writes a CSV of short reviews with their stars, as a shop would export."""
+  rng = random.Random(seed)
+  words = {'good': 'lovely friendly clean quick warm tasty helpful'.split(),
+           'bad': 'cold rude dirty slow stale noisy broken'.split()}
+  with open(path, 'w', newline='') as file:
+    rows = csv.writer(file)
+    rows.writerow(['review', 'stars'])
+    for _ in range(count):
+      label = rng.choice(['good', 'bad'])
+      noun = lambda: rng.choice(['soup', 'waiter', 'room', 'coffee', 'bed'])
+      rows.writerow([
+          f'The {noun()} was {rng.choice(words[label])}, and the {noun()} was '
+          f'"{rng.choice(words[label])}".', label])
+
+
+@pytest.mark.slow
+def test_the_first_commands_of_the_page_train_predict_and_score(tmp_path):
+  page = (ROOT / 'docs/finetuning.md').read_text()
+  commands = re.search(r'```bash\n(.*?)```', page, flags=re.DOTALL)[1]
+  assert commands.count('python experiments/') == 3
+  (tmp_path / 'experiments').symlink_to(ROOT / 'experiments')
+  reviews(tmp_path / 'reviews.csv', 300, 0)
+  reviews(tmp_path / 'more.csv', 50, 1)
+  ended = subprocess.run(
+      ['bash', '-ec', commands], cwd=tmp_path, capture_output=True, text=True,
+      timeout=600, check=False, env=os.environ | {
+          'PATH': f'{os.path.dirname(sys.executable)}:{os.environ["PATH"]}',
+          'PYTHONPATH': str(ROOT)})
+  assert ended.returncode == 0, ended.stderr
+  assert re.search(r'^labels: bad \(\d+\), good \(\d+\)\.$', ended.stdout,
+                   flags=re.MULTILINE)
+  cold, friendly = (json.loads(line) for line in ended.stdout.splitlines()
+                    if line.startswith('{'))
+  assert (cold['predicted'], friendly['predicted']) == ('bad', 'good')
+  answers = [json.loads(line) for line in
+             (tmp_path / 'answers.jsonl').read_text().splitlines()]
+  right = sum(row['predicted'] == row['label'] for row in answers)
+  assert len(answers) == 50 and right >= 45
+  assert 'macro-F1' in ended.stdout.split('answers in')[0]
