@@ -1,16 +1,10 @@
 """What README and docs show is run: their Python, and their files exist."""
-import ast
 import pathlib
 import re
 import shlex
 
 import jax
 import pytest
-
-from lmjax.core.flags import config_flags
-from lmjax.core.flags import named
-from lmjax import experiment
-from lmjax.models import presets
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / 'README.md'
@@ -65,37 +59,6 @@ def test_the_readme_is_short_and_its_numbers_are_those_of_their_page():
   assert len(numbers) >= 4
   for line in numbers:
     assert line in TEXTS[ROOT / 'docs/numbers.md'], line
-
-
-def _commands():
-  """Yields (script, arguments) of the commands in pages and docstrings."""
-  texts = [*TEXTS.values(),
-           *(ast.get_docstring(ast.parse(path.read_text()), clean=False)
-             for path in (ROOT / 'experiments').rglob('*.py'))]
-  for text in texts:
-    found = re.findall(r'experiments/(\w+)\.py((?: |\\\n|[^`\s]+)*)',
-                       text.replace('\\\n', ' '))
-    for script, arguments in found:
-      yield script, shlex.split(arguments.partition('#')[0])
-
-
-def test_flags_that_are_shown_are_flags_of_the_config():
-  classes = {'pretrain': (experiment.Pretrain | experiment.Count, 'demo'),
-             'finetune': (experiment.Finetune, 'finetune_docstrings'),
-             'evaluate': (experiment.Evaluate, 'evaluate')}
-  classes['plan'], seen = classes['pretrain'], 0
-  for script, arguments in _commands():
-    shown = [a for a in arguments if a.startswith(('--config', '--noconfig'))]
-    if script in classes and shown:
-      cls, default = classes[script]
-      flag = config_flags.ConfigFlag(named.Named(
-          cls, ROOT / f'experiments/configs/{default}.py',
-          presets.PRESETS), {})
-      for word in flag.take(shown):
-        flag.value = word.removeprefix('--config=')
-      flag.config()
-      seen += 1
-  assert seen > 25
 
 
 def test_the_test_command_is_what_ci_runs():
