@@ -286,6 +286,7 @@ class Checkpoints:
 def restore_params(
     directory: str | os.PathLike[str], step: int | str = 'best',
     average: bool = True, like: Any = None,
+    check: Callable[[dict[str, Any]], None] | None = None,
 ) -> tuple[int, dict[str, Any]]:
   """Returns the parameters of a step, without a model or optimizer.
 
@@ -295,6 +296,8 @@ def restore_params(
     average: Whether to return the moving average if the run kept one.
     like: Parameters, or their shapes, in whose layout of layers to return them,
       see `layouts.like`; None keeps the layout in which they were saved.
+    check: Function called with the step's description before its parameters are
+      read, which refuses the step by raising an InputError.
 
   Returns:
     The number of the step, and its parameters as nested dicts of verified NumPy
@@ -307,6 +310,8 @@ def restore_params(
 
   def read(number):
     about = reading.about(directory, number)
+    if check is not None:
+      check(about)
     name = 'ema' if average and 'ema' in about['arrays'] else 'params'
     return reading.item(directory, number, name, about)
 

@@ -19,6 +19,7 @@ from lmjax import models
 from lmjax.models import cost
 from lmjax.models import counted
 from lmjax.run import directory
+from lmjax.run import signed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,11 +83,17 @@ def _trained(run: directory.RunDir, saved: Any, step: int | str) -> Pretrained:
 
 
 def restore(run: directory.RunDir, config: Any, step: int | str) -> Pretrained:
-  """Reads tokenizer and parameters of a run whose model's config is known."""
+  """Reads tokenizer and parameters of a run whose model's config is known.
+
+  Raises:
+    InputError: If there is no such checkpoint, or it was saved with another
+      model or tokenizer than the files beside it describe.
+  """
   tokenizer = tokenizer_lib.load(run.tokenizer)
   config = config.with_vocab(tokenizer.vocab_size)
   step, params = store.restore_params(
-      run.checkpoints, step, like=cost.shapes(config))
+      run.checkpoints, step, like=cost.shapes(config),
+      check=lambda about: signed.check(run, about, tokenizer.digest))
   return Pretrained(config, tokenizer, config.build(), params, step)
 
 

@@ -2,7 +2,6 @@
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import dataclasses
-import json
 import os
 import sys
 from typing import Any, Literal
@@ -22,6 +21,7 @@ from lmjax.run import directory
 from lmjax.run import lock
 from lmjax.run import opening
 from lmjax.run import signals
+from lmjax.run import signed
 from lmjax.run import skips as skips_lib
 from lmjax.run import watchdog
 from lmjax.training import loop
@@ -160,8 +160,7 @@ class Started:
     training, launch = self.config.training, self.launch
     group, parallel = processes.current(), strategy_lib.strategy(parallel)
     skips = skips_lib.Skips.read(run.path)
-    facts = {'config': json.loads(run.config.read_text()),
-             'pipeline': pipeline, 'skips': skips.ranges}
+    facts = signed.facts(run) | {'pipeline': pipeline, 'skips': skips.ranges}
     with contextlib.ExitStack() as stack:
       interrupts = stack.enter_context(signals.watched(run.stop))
       dog = stack.enter_context(watchdog.Watchdog(launch.watchdog_s))
@@ -180,6 +179,8 @@ class Started:
       if start:  # Without its skips.json a run would see batches again.
         about = reading.about(run.checkpoints, start)
         skips.check(about['facts'].get('skips', ()), start)
+        signed.check_continued(
+            run, about, self.config.changes, launch.override)
       sinks, events = (), None
       if group.first:
         print(opening.describe(state, parallel, self.config), flush=True)

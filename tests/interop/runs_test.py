@@ -17,6 +17,7 @@ from lmjax.interop import runs
 from lmjax.models import decoder
 from lmjax.models.presets import decoders
 from lmjax.run import directory
+from lmjax.run import signed
 from lmjax.training import step as step_lib
 from lmjax.training import stopping
 
@@ -33,7 +34,7 @@ def workdir(tmp_path):
   tokenizer.save(run.tokenizer)
   model = config.model.with_vocab(tokenizer.vocab_size).build()
   params = decoder.initial_params(model, 0)
-  with store.Checkpoints(run.checkpoints) as saved:
+  with store.Checkpoints(run.checkpoints, facts=signed.facts(run)) as saved:
     saved.save(3, step_lib.init_state(params, optax.sgd(0.1), 0), stopping.Progress(), 1.0)
   return run.path, params
 
@@ -60,6 +61,17 @@ def test_layers_are_stacked_as_the_config_says(workdir):
   np.testing.assert_allclose(
       found.model.apply({'params': found.params}, ids)[0],
       looped.apply({'params': params}, ids)[0], atol=1e-5)
+
+
+def test_a_model_that_was_edited_is_refused(workdir):
+  path, _ = workdir
+  text = (path / 'config.json').read_text()
+  assert text.count('"num_heads": 2') == 1
+  (path / 'config.json').write_text(
+      text.replace('"num_heads": 2', '"num_heads": 4'))
+  for read in runs.load, runs.backbone:
+    with pytest.raises(errors.InputError, match='num_heads.*: 2 -> 4'):
+      read(path, 3)
 
 
 @pytest.mark.parametrize('text, told', [

@@ -241,3 +241,17 @@ def test_a_run_goes_on_with_layers_scanned_or_looped_and_remat(
     assert trees.digest(layouts.looped(trees.nested(trees.items(
         getattr(found, name))))) == trees.digest(
             trees.nested(trees.items(getattr(again, name))))
+
+
+def test_a_config_edited_in_the_directory_is_not_continued(config, tmp_path):
+  begin(config, tmp_path)
+  text = (tmp_path / 'config.json').read_text()
+  assert text.count('"learning_rate": 0.001') == 1
+  (tmp_path / 'config.json').write_text(
+      text.replace('"learning_rate": 0.001', '"learning_rate": 0.01'))
+  edited = dataclasses.replace(config, optimizer=dataclasses.replace(
+      config.optimizer, learning_rate=0.01))
+  with pytest.raises(errors.InputError, match=(
+      'The checkpoint of step 8 .*\n  optimizer.learning_rate: 0.001 -> 0.01')):
+    begin(edited, tmp_path)
+  begin(edited, tmp_path, launch.Launch(override=('optimizer',)))
