@@ -16,8 +16,9 @@ METHODS = {
 ALLOWED = {  # File and call -> why it need not be synced there and then.
     ('lmjax/core/files/atomic.py', '*'): 'it is what syncs',
     ('lmjax/core/files/durable.py', '*'): 'it is what syncs',
-    ('lmjax/checkpoints/writing.py', 'shutil.rmtree'):
-        'remains of a killed run are removed again',
+    ('lmjax/checkpoints/writing.py', 'place.mkdir'): 'it is synced when full',
+    ('lmjax/checkpoints/writing.py', 'place.rmdir'): 'a start removes it too',
+    ('lmjax/checkpoints/writing.py', 'shutil.rmtree'): 'a start tries again',
     ('lmjax/data/token_store.py', 'open'): 'an empty file, to be locked',
     ('lmjax/parallel/processes.py', 'open'): 'it is os.devnull',
     ('lmjax/run/lock.py', 'made.rmdir'): 'an empty folder means nothing',

@@ -1,14 +1,14 @@
 """Writing of a run's steps, one at a time, while training continues.
 
 A separate thread hashes and writes a step, so that training waits only until
-the arrays are copied. The step is written under another name and renamed when
-it is complete and on the disk; only then are older steps deleted. A failure, as
+the arrays are copied. The step is written to another folder, read back, and
+moved when it is on the disk; only then are older steps deleted. A failure, as
 on a full disk, affects only the step being saved.
 
-  20/            a step
-  30.saving.*/   a step being written, or the remains of a failed save
-  10.deleted/    a step being deleted
-  damaged/25/    a step moved aside, so that step 25 can be saved again
+  20/             a step
+  30.saving.*/30  a step being written, or the remains of a failed save
+  10.deleted/     a step being deleted
+  damaged/25/     a step moved aside, so that step 25 can be saved again
 
 Orbax is imported only where it is used, as it doubles the time of `--help`.
 """
@@ -26,6 +26,7 @@ from typing import Any
 import weakref
 
 from lmjax.checkpoints import alone
+from lmjax.checkpoints import plain
 from lmjax.checkpoints import reading
 from lmjax.checkpoints import stragglers
 from lmjax.core import digests
@@ -153,17 +154,26 @@ class Writer:
         use_compression=False, **one) for name in items}
     args = {name: ocp.args.PyTreeSave(tree) for name, tree in items.items()}
     # Each attempt has its own name: threads of a failed one may still write.
-    path = self._directory / f'{step}.saving.{next(self._names)}'
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler(
-        composite_options=ocp.CompositeOptions(**one),
-        about=ocp.JsonCheckpointHandler(**one), **handlers), **one) as writer:
-      writer.save(path, args=ocp.args.Composite(
+    place = self._directory / f'{step}.saving.{next(self._names)}'
+    place.mkdir()
+    with plain.path(place) as path, ocp.Checkpointer(
+        ocp.CompositeCheckpointHandler(
+            composite_options=ocp.CompositeOptions(**one),
+            about=ocp.JsonCheckpointHandler(**one), **handlers),
+        **one) as writer:
+      writer.save(path / str(step), args=ocp.args.Composite(
           about=ocp.args.JsonSave(digests.signed(about)), **args))
-    durable.sync_tree(path)
+    reading.verify(place, step)  # Not all that Orbax skips is an error.
+    self._keep(place, step)
+
+  def _keep(self, place, step):
+    """Gives a step its name, once it is on the disk."""
+    durable.sync_tree(place)
     for log in self._logs:
       if log.exists():
         durable.sync(log)
-    durable.rename(path, self._directory / str(step))  # Fails if none is there.
+    durable.rename(place / str(step), self._directory / str(step))
+    place.rmdir()
 
   def _retain(self):
     """Deletes the steps that are not kept."""

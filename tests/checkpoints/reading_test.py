@@ -1,6 +1,9 @@
 """Damaged checkpoints are detected, named and skipped."""
 import json
 import logging
+import os
+import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -141,6 +144,113 @@ def test_a_memory_error_is_not_damage(tmp_path, monkeypatch):
   monkeypatch.setattr(digests, 'damage', full)
   with pytest.raises(MemoryError):
     reading.first_sound(tmp_path, 'latest', read(tmp_path))
+
+
+def test_a_step_is_verified_in_parts(tmp_path, monkeypatch):
+  write(tmp_path, 1)
+  counts, parts = [], reading._parts
+  monkeypatch.setattr(reading, '_TOGETHER', 100)
+  monkeypatch.setattr(reading, '_parts', lambda saved: (
+      counts.append(len(part)) or part for part in parts(saved)))
+  reading.verify(tmp_path, 1)
+  assert counts == [1, 1, 1]  # 60 and 160 bytes of params, 4 of the rest.
+  monkeypatch.setattr(reading, '_TOGETHER', 220)
+  reading.verify(tmp_path, 1)
+  assert counts[3:] == [2, 1]
+
+
+@pytest.mark.parametrize('edit, words', [
+    (lambda arrays: arrays['params']['a/b'].update(sha256='0'),
+     'array params/a/b: digest mismatch'),
+    (lambda arrays: arrays['params'].pop('c'),
+     'array params/c: was never saved'),
+    (lambda arrays: arrays['params'].update(d=arrays['params']['c']),
+     r'array params/d: int32\[40\] became float64\[0\]')])
+def test_verifying_names_the_damaged_part(tmp_path, edit, words):
+  write(tmp_path, 1)
+  change(tmp_path, 1, lambda about: edit(about['arrays']))
+  with pytest.raises(reading.Damaged, match=words):
+    reading.verify(tmp_path, 1)
+
+
+def retained(directory, times):
+  """Returns a reader before which retention replaces the step, `times` times.
+  """
+  def reader(step):
+    if len(asked) < times:
+      write(directory, step + 1)
+      shutil.rmtree(directory / str(step))
+    asked.append(step)
+    return read(directory)(step)
+  asked = []
+  return reader, asked
+
+
+@pytest.mark.parametrize('which', ['latest', 'best'])
+def test_a_step_that_is_deleted_meanwhile_is_not_damaged(
+    tmp_path, caplog, which):
+  write(tmp_path, 1)
+  reader, asked = retained(tmp_path, 3)
+  with caplog.at_level(logging.WARNING, 'lmjax'):
+    number, found, skipped = reading.first_sound(tmp_path, which, reader)
+  assert (number, skipped) == (4, ()) and asked == [1, 2, 3, 4]
+  faults.assert_bitwise(found, items(4))
+  assert not caplog.messages
+
+
+def test_a_step_that_was_asked_for_and_is_deleted_is_gone(tmp_path):
+  write(tmp_path, 1)
+  with pytest.raises(errors.InputError, match=r'no step 1 .*one of \[2\]'):
+    reading.first_sound(tmp_path, 1, retained(tmp_path, 1)[0])
+
+
+def test_a_run_that_deletes_faster_than_one_can_read_is_told(
+    tmp_path, monkeypatch):
+  monkeypatch.setattr(reading, '_DELETED', 3)
+  write(tmp_path, 1)
+  with pytest.raises(errors.InputError, match='has deleted 3 steps .*keep_last'):
+    reading.first_sound(tmp_path, 'latest', retained(tmp_path, 9)[0])
+
+
+def test_links_are_checked_while_files_vanish(tmp_path, monkeypatch):
+  write(tmp_path, 1)
+  monkeypatch.setattr(reading.safe_paths, 'check_tree', lambda *_: os.lstat(
+      tmp_path / 'gone'))
+  with pytest.raises(reading.Damaged, match='cannot be read'):
+    reading.about(tmp_path, 1)
+
+
+def false_alarms(directory, restores):
+  """Reads beside a thread that saves and deletes; returns who was skipped."""
+  write(directory, 1)
+  stop, skipped = threading.Event(), []
+
+  def save():
+    writer = writing.Writer(directory, 1, 0, 1)
+    for step in range(2, 10**6):
+      if stop.is_set():
+        return
+      writer.start(items(step), {'step': step, 'score': None, 'facts': {}})
+      writer.join()
+
+  thread = threading.Thread(target=save)
+  thread.start()
+  try:
+    for _ in range(restores):
+      step, found, wrong = reading.first_sound(
+          directory, 'latest', read(directory))
+      faults.assert_bitwise(found, items(step))
+      skipped += wrong
+  finally:
+    stop.set()
+    thread.join()
+  assert reading.steps(directory)[0] > 2
+  return skipped
+
+
+@pytest.mark.slow
+def test_no_false_alarm_in_1000_restores(tmp_path):
+  assert not false_alarms(tmp_path, 1000)
 
 
 def test_best_comes_first(tmp_path):

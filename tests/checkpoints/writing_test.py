@@ -1,5 +1,6 @@
 """A step is on disk completely or not at all, and failures are reported."""
 import logging
+import os
 import pathlib
 import subprocess
 import sys
@@ -105,6 +106,42 @@ def test_a_save_that_writes_nothing_has_failed(tmp_path, monkeypatch):
     writer.check()
 
 
+ODD_NAMES = [
+    'lr=[1,2]', '[', 'a*b', 'a?b', 'a\\b', 'gs:', 'x' * 255,
+    '-~{x} it\'s a "q"\n\t%20#|&;$HOME,\x01日本', os.fsdecode(b'\xff')]
+
+
+def test_every_name_that_a_file_system_allows_can_be_used(tmp_path):
+  (tmp_path / 'axb' / 'checkpoints').mkdir(parents=True)  # Matches a*b, a?b.
+  for name in ODD_NAMES:
+    directory = tmp_path / name / 'checkpoints'
+    writer = make(directory)
+    write(writer, 1)
+    writer.check()
+    about = reading.about(directory, 1)
+    faults.assert_bitwise(
+        reading.item(directory, 1, 'params', about), ITEMS['params'])
+    assert os.listdir(directory) == ['1']
+
+
+def test_a_step_that_was_not_written_right_is_a_failed_save(
+    tmp_path, monkeypatch):
+  import orbax.checkpoint as ocp
+  writer, save = make(tmp_path), ocp.Checkpointer.save
+  write(writer, 1)
+
+  def partly(self, path, args):
+    save(self, path, args=args)
+    data, = (p for p in pathlib.Path(path).rglob('d/*')
+             if p.stat().st_size > 10_000)
+    faults.flip_bit(data, np.random.default_rng(0))
+  monkeypatch.setattr(ocp.Checkpointer, 'save', partly)
+  write(writer, 2)
+  with pytest.raises(writing.FailedSaves, match='array params/a: digest mism'):
+    writer.check()
+  assert os.listdir(tmp_path) == ['1']
+
+
 def test_a_step_is_on_disk_before_older_ones_are_deleted(tmp_path, monkeypatch):
   log, steps = tmp_path / 'metrics.jsonl', tmp_path / 'steps'
   log.touch()
@@ -125,7 +162,7 @@ def test_a_step_is_on_disk_before_older_ones_are_deleted(tmp_path, monkeypatch):
       events.append('sync metrics') if path == log else None, sync(path)))
   write(writer, 2)
   assert events == [
-      'sync_tree steps/2.saving.1', 'sync metrics', 'rename steps/2.saving.1',
+      'sync_tree steps/2.saving.1', 'sync metrics', 'rename steps/2.saving.1/2',
       'remove_tree steps/1', 'rename steps/1']
 
 
