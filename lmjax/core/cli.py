@@ -31,14 +31,21 @@ _UNREAD = 128 + 13  # A shell's exit code for a command ended by SIGPIPE.
 _HELP = ('--help', '-help', '-h', '--helpshort', '-helpshort')
 
 
-def run(main: Callable[[Sequence[str]], None]) -> None:
+def run(main: Callable[[Sequence[str]], None],
+        arguments: bool = False) -> None:
   """Parses the flags and runs `main`.
 
   A user's mistake (an `InputError`, an unknown flag or config field) ends the
   process with one sentence and exit code 2. A run that cannot continue (a
   `RunError`) ends it with one sentence and exit code 1. Other exceptions are
   bugs of lmjax and show their traceback.
+
+  Args:
+    main: The script; receives `sys.argv` without the flags.
+    arguments: Whether there may be arguments that are no flags, as in
+      `compare.py runs/a runs/b --out=x`.
   """
+  flags.FLAGS.set_gnu_getopt(arguments)
   allocator.keep_pages()
   terminal.escape_unencodable(sys.stdout, sys.stderr)
   # A machine without a GPU or TPU needs no warning about their backends.
@@ -49,7 +56,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
   flags.declare_key_flag('traceback')  # For --help.
   script = sys.modules['__main__']
   script.__doc__ = _commands(script.__doc__, sys.argv[0])
-  app.run(_told(main), flags_parser=_parse)
+  app.run(_told(main, arguments), flags_parser=_parse)
 
 
 def _commands(doc: str | None, script: str) -> str | None:
@@ -148,9 +155,9 @@ def _show_help(config: config_flags.ConfigFlag, args: Sequence[str]) -> None:
   sys.exit(0)
 
 
-def _told(main):
+def _told(main, arguments):
   def run_it(argv):
-    if len(argv) > 1:
+    if len(argv) > 1 and not arguments:
       _fail(f'Arguments are given as --flag=value; got {argv[1:]}.')
     if not flags.FLAGS['verbosity'].present:
       absl_logging.set_verbosity(absl_logging.WARNING)

@@ -120,6 +120,7 @@ def finetune(
            *untyped(model, begin.backbone, splits),
            *(f'{name}: {r.describe()}.' for name, r in rows.items())],
           step=number, stopped_early=fitted.stopped_early, init=config.init,
+          parameters=trees.count(params),
           parameters_hash=trees.digest(params),
           seconds=time.perf_counter() - begun)
   return results

@@ -156,6 +156,7 @@ class Results:
     if not processes.current().first:
       return reports
     facts['held_out'] = _last_watched(run, facts['step'])
+    facts['parameters'] = trees.count(params)
     if earlier is None:
       if self._score_of is not None:  # Else the first report is a baseline's.
         by_document.write(run.held_out, reports[0].by_document)

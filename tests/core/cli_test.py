@@ -14,6 +14,7 @@ import pytest
 SCRIPT = '''
 import dataclasses
 import gc
+import sys
 import time
 from lmjax.core import cli
 from lmjax.core import errors
@@ -40,7 +41,8 @@ def interrupted(phase, info):
 
 def main(argv):
   config = _CONFIG()
-  print('depth', flags.FLAGS.depth, 'width', config.width, config.parallel)
+  print('depth', flags.FLAGS.depth, 'width', config.width, config.parallel,
+        *[argv[1:]] * (len(argv) > 1))
   if flags.FLAGS.depth == 1:
     raise errors.InputError('model.depth should be >= 2; got 1.')
   if flags.FLAGS.depth == -1:
@@ -60,8 +62,9 @@ def main(argv):
 
 if __name__ == '__main__':
   flags.DEFINE_integer('depth', 2, 'Layers.')
+  flags.DEFINE_bool('few', False, 'Takes arguments.')
   _CONFIG = cli.config_flag(Config, Config(), devices='parallel', w='width')
-  cli.run(main)
+  cli.run(main, arguments='--few' in sys.argv)
 '''
 
 
@@ -92,6 +95,14 @@ def test_a_run_without_mistakes_prints_no_warnings(run):
 @pytest.mark.slow
 def test_a_short_flag_has_the_type_of_its_field(run):
   assert run('--w=5') == (0, 'depth 2 width 5 jit\n', '')
+
+
+@pytest.mark.slow
+def test_arguments_without_a_flag_are_for_scripts_that_take_them(run):
+  assert run('a', '--depth=3', '--few', 'b')[:2] == (
+      0, "depth 3 width 3 jit ['a', 'b']\n")
+  code, _, wrong = run('--depth=3', 'a')
+  assert code == 2 and "Arguments are given as --flag=value; got ['a']" in wrong
 
 
 def test_flags_of_the_config_come_in_any_form(run, tmp_path):
