@@ -17,6 +17,8 @@ import pytest
 
 from lmjax.core import cli
 from lmjax.core.flags import config_flags
+from lmjax.core.flags import sweep_flags
+from lmjax.recipes.comparing import sweep
 
 ROOT = pathlib.Path(__file__).parents[1]
 _INDENTED = re.compile(r'^ +(?:.*\| )?(?:python|lmjax) \S.*', re.M)
@@ -83,17 +85,25 @@ def _commands():
 
 @contextlib.contextmanager
 def _defined(script):
-  """Defines the flags of a script, as running it would, inside the block."""
-  before = set(flags.FLAGS)
+  """Defines the flags of a script, as running it would, inside the block.
+
+  Yields a list that holds whether the script takes arguments without a flag.
+  """
+  before, takes = set(flags.FLAGS), []
+  def run(main, arguments=False):
+    del main
+    takes.append(arguments)
+    flags.FLAGS.set_gnu_getopt(arguments)
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(sys, 'argv', [script])
     patch.syspath_prepend((ROOT / script).parent)
-    patch.setattr(cli, 'run', lambda main: None)
+    patch.setattr(cli, 'run', run)
     patch.setattr(app, 'run', lambda main: None)
     try:
       runpy.run_path(str(ROOT / script), run_name='__main__')
-      yield
+      yield takes
     finally:
+      flags.FLAGS.set_gnu_getopt(False)
       for name in set(flags.FLAGS) - before:
         delattr(flags.FLAGS, name)
       flags.FLAGS.unparse_flags()
@@ -106,15 +116,19 @@ def test_commands_have_flags_of_their_script(script, capsys):
   for path, _, arguments in (c for c in _commands() if c[1] == script):
     if '--help' in arguments:
       continue
-    with _defined(script):
+    with _defined(script) as takes:
       try:
         rest = cli._parse([script, *arguments])
         if (config := config_flags.defined()) is not None:
           config.config()
+        if isinstance(config, sweep_flags.SweepFlag):
+          assert sweep.points(
+              config.named.load(config.value), config.named.cls,
+              config.given()[0], config.swept, 1, pathlib.Path('x'))
       except (SystemExit, Exception) as error:  # Of any class: all are shown.
         pytest.fail(f'{path}: {script} {shlex.join(arguments)}: {error!r} '
                     f'{capsys.readouterr().err}')
-      assert not rest[1:], f'{path}: {script} {shlex.join(arguments)}'
+      assert any(takes) or not rest[1:], f'{path}: {script} {shlex.join(arguments)}'
 
 
 def test_commands_are_found_in_texts_of_each_kind():

@@ -23,6 +23,7 @@ from lmjax.core.files import atomic
 from lmjax.core.files import user_paths
 from lmjax.core.flags import config_flags
 from lmjax.core.flags import named as named_lib
+from lmjax.core.flags import sweep_flags
 from lmjax.core import secrets
 from lmjax.core import terminal
 
@@ -102,10 +103,23 @@ def config_flag(
     **shorthands: Flags that set a field: parallel='training.parallel' makes
       --parallel short for --config.training.parallel.
   """
+  return config_flags.define(
+      _named(cls, default, presets), shorthands, workdir).config
+
+
+def sweep_flag(
+    cls: Any, default: Any, presets: Mapping[str, Any] | None = None,
+    **shorthands: str) -> sweep_flags.SweepFlag:
+  """Defines --config and --sweep.PATH; see `config_flag` for the arguments."""
+  return config_flags.define(
+      _named(cls, default, presets), shorthands, cls=sweep_flags.SweepFlag)
+
+
+def _named(cls, default, presets):
+  """Returns the configs that --config accepts by name."""
   if not dataclasses.is_dataclass(default):
     default = pathlib.Path(default)
-  named = named_lib.Named(cls, default, presets or {})
-  return config_flags.define(named, shorthands, workdir).config
+  return named_lib.Named(cls, default, presets or {})
 
 
 def path_flag(name: str, default: str | None, help: str, **options: Any

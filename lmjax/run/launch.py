@@ -238,3 +238,11 @@ def define_flags() -> Callable[[], Launch]:
   return lambda: Launch(
       on_damaged.value, takeover.value, tuple(override.value),
       expect_params.value, watchdog_s.value or None)
+
+
+def given_flags() -> list[str]:
+  """Returns the flags of `define_flags` that were given, for another process.
+  """
+  return [text for field in dataclasses.fields(Launch)
+          if field.name in flags.FLAGS and flags.FLAGS[field.name].present
+          for text in flags.FLAGS[field.name].serialize().split('\n')]

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import pathlib
 import re
 import sys
-from typing import Any
+from typing import Any, TypeVar
 
 from absl import flags
 
@@ -100,10 +100,7 @@ class ConfigFlag(flags.Flag):
     return pathlib.Path(folder) if named_lib.is_run(folder) else None
 
   def _config(self) -> Any:
-    changes, names = dict(self.changes), {}
-    for flag, path in self.short.items():
-      if flags.FLAGS[flag].value is not None:
-        changes[path], names[path] = flags.FLAGS[flag].value, f'--{flag}'
+    changes, names = self.given()
     run = self._run()
     config = overrides.override(
         self.named.of_run(run) if run else self.named.load(self.value),
@@ -113,11 +110,18 @@ class ConfigFlag(flags.Flag):
       _refuse_redacted(config, changes, run or self.value)
     return user_paths.expanded(config)
 
+  def given(self) -> tuple[dict[str, str], dict[str, str]]:
+    """Returns {path: text} of all changes, and {path: its flag} of shorthands.
+    """
+    changes, names = dict(self.changes), {}
+    for flag, path in self.short.items():
+      if flags.FLAGS[flag].value is not None:
+        changes[path], names[path] = flags.FLAGS[flag].value, f'--{flag}'
+    return changes, names
+
   def _origin(self) -> str:
     """Returns a line that names the config and its changes."""
-    changes = [f'{path}={value}' for path, value in self.changes.items()] + [
-        f'{path}={flags.FLAGS[flag].value}' for flag, path in self.short.items()
-        if flags.FLAGS[flag].value is not None]
+    changes = [f'{path}={text}' for path, text in self.given()[0].items()]
     run = self._run()
     name = (f'saved in {run}, which holds a run' if run
             else self.value or self.named.title)
@@ -135,16 +139,19 @@ def _refuse_redacted(
           f'save secrets; give it again: --config.{field}=...')
 
 
+F = TypeVar('F', bound=ConfigFlag)
+
+
 def _is_value(arg: str) -> bool:
   return not arg.startswith('-') or re.fullmatch(r'-[\d.].*', arg) is not None
 
 
 def define(named: named_lib.Named, short: Mapping[str, str],
-           workdir: str | None = None) -> ConfigFlag:
+           workdir: str | None = None, cls: type[F] = ConfigFlag) -> F:
   """Defines --config and its shorthand flags; see `ConfigFlag`."""
   for flag, path in short.items():
     flags.DEFINE_string(flag, None, f'Short for --config.{path}.')
-  flag = ConfigFlag(named, short, workdir)
+  flag = cls(named, short, workdir)
   flags.DEFINE_flag(flag)
   return flag
 

@@ -21,6 +21,7 @@ from lmjax.training import writers
 
 _SEEDS = ('The tests are about other texts, not other seeds: experiments/'
           'sweep.py --seeds=3 measures how much a seed changes.')
+_LONG = 16  # Characters of a name that fits beside the others in a table.
 _COLORS = ('#2f6db5', '#d9702b', '#3f9b6d', '#8a5fb0', '#b5892f', '#666666')
 
 
@@ -29,7 +30,8 @@ class Comparison:
   """Several runs, the first of which is tested against each other one.
 
   Attributes:
-    names: The names of the runs.
+    names: The names of the runs in tables and sentences: those of their
+      folders, or letters if these are too long for a table.
     outcomes: The runs.
     contrasts: The tests.
     refused: Sentences on pairs of runs that could not be tested.
@@ -46,9 +48,11 @@ class Comparison:
     Raises:
       InputError: If some are fine-tuned and others are language models.
     """
-    names = outcome_lib.titles(outcomes)
+    names = titles = outcome_lib.titles(outcomes)
+    if max(map(len, titles)) > _LONG:
+      names = [_letters(i) for i in range(len(titles))]
     if len({outcome.tuned for outcome in outcomes}) > 1:
-      listed = ', '.join(name for name, outcome in zip(names, outcomes)
+      listed = ', '.join(title for title, outcome in zip(titles, outcomes)
                          if outcome.tuned)
       raise errors.InputError(
           f'{listed} of these runs are fine-tuned on a task, the others model '
@@ -98,6 +102,10 @@ class Comparison:
 
   def show(self) -> None:
     """Prints the tables and the tests."""
+    titles = outcome_lib.titles(self.outcomes)
+    for name, title in zip(self.names, titles):
+      if name != title:
+        print(terminal.printable(f'{name}: {title}'))
     report.display(report.grid(*self.columns()))
     rows = [[field, *('-' if value is None else str(value) for value in values)]
             for field, values in self.differing().items()]
@@ -116,35 +124,39 @@ class Comparison:
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     heads, rows = self.columns()
-    tree = {'runs': [str(run.run.path) for run in self.outcomes],
+    tree = {'runs': {name: str(run.run.path) for name, run in zip(
+        self.names, self.outcomes)},
             'table': [dict(zip(['run', *heads[1:]], row)) for row in rows],
             'differing': self.differing(),
             'tests': [each.to_dict() for each in self.contrasts],
             'not_tested': list(self.refused)}
     atomic.write(folder / 'compare.json', json.dumps(tree, indent=2) + '\n')
-    plot(folder / 'compare.png', self.outcomes, self.names)
+    plot(folder / 'compare.png', self.outcomes)
 
 
-def plot(path: str | os.PathLike[str], outcomes: Sequence[outcome_lib.Outcome],
-         names: Sequence[str]) -> None:
+def plot(path: str | os.PathLike[str], outcomes: Sequence[outcome_lib.Outcome]
+         ) -> None:
   """Draws the held-out curves of runs over each other into a PNG file.
 
   Losses of different tokenizers are drawn in bits per byte.
   """
   from matplotlib import figure  # Slow to import, and only needed here.
+  from matplotlib import ticker
   unit = 'example' if outcomes[0].tuned else contrast_lib.measure(outcomes)
   picture = figure.Figure(figsize=(7, 4), dpi=150, layout='constrained')
   axes = picture.add_subplot()
-  for i, (outcome, name) in enumerate(zip(outcomes, names)):
+  titles = outcome_lib.titles(outcomes)
+  for i, (outcome, title) in enumerate(zip(outcomes, titles)):
     tokens, losses = curve(outcome, unit)
     if tokens:
-      axes.plot(tokens, losses, label=name, linewidth=1.8, marker='o',
+      axes.plot(tokens, losses, label=title, linewidth=1.8, marker='o',
                 markersize=4, color=_COLORS[i % len(_COLORS)],
                 linestyle=('-', '--', ':')[i // len(_COLORS) % 3])
   if axes.lines:
     axes.legend(frameon=False)
   axes.set(xlabel='tokens trained on', ylabel=f'held-out loss ({unit})')
   axes.set_xlim(left=0)
+  axes.xaxis.set_major_formatter(ticker.EngFormatter())
   axes.spines[['top', 'right']].set_visible(False)
   axes.grid(axis='y', color='#dddddd', linewidth=0.6)
   axes.set_axisbelow(True)
@@ -169,6 +181,17 @@ def curve(outcome: outcome_lib.Outcome, unit: str
            if 'valid/loss' in row and row['step'] in tokens]
   pairs = [pair for pair in pairs if math.isfinite(pair[1])]
   return [x for x, _ in pairs], [y for _, y in pairs]
+
+
+def _letters(number: int) -> str:
+  """Returns a number as letters.
+
+  Example:
+    >>> _letters(0), _letters(25), _letters(26)
+    ('A', 'Z', 'AA')
+  """
+  before, last = divmod(number, 26)
+  return (_letters(before - 1) if before else '') + chr(ord('A') + last)
 
 
 def _duration(seconds: float | None) -> str:

@@ -37,8 +37,9 @@ def pretrained(tmp_path):
     run.path.mkdir(parents=True)
     documents = [[1] + (list(text.encode()) * per_byte) for text in texts]
     found = likelihood.evaluate(
-        Off(nats), documents, vocab_size=300, bos_id=1, tokenizer_hash=tokenizer,
-        texts=by_document.Texts.of(texts), **dict(context=16, stride=8) | kwargs)
+        Off(nats), documents, vocab_size=300, bos_id=1,
+        tokenizer_hash=tokenizer, texts=by_document.Texts.of(texts),
+        **dict(context=16, stride=8) | kwargs)
     run.config.write_text(config_lib.dumps(config))
     others = likelihood.evaluate(
         baselines.Uniform(300), documents, vocab_size=300, context=16, stride=8)

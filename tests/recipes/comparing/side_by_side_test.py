@@ -48,6 +48,20 @@ def test_equal_configs_are_said_to_be_equal(pretrained, capsys):
   assert 'The configs do not differ.' in capsys.readouterr().out
 
 
+def test_long_names_become_letters_that_are_explained(
+    pretrained, tmp_path, capsys):
+  names = [f'optimizer.learning_rate={rate}' for rate in (1, 2)]
+  found = compared(*map(pretrained, names))
+  assert [row[0] for row in found.columns()[1]] == ['A', 'B']
+  found.show()
+  printed = capsys.readouterr().out
+  assert printed.startswith(f'A: {names[0]}\nB: {names[1]}\n')
+  assert 'A and B score the same' in printed
+  found.save(tmp_path)
+  assert json.loads((tmp_path / 'compare.json').read_text())['runs'][
+      'B'].endswith(names[1])
+
+
 def test_curves_are_over_tokens_and_in_one_unit(pretrained):
   run = outcome.read(pretrained('a', nats=2.0, per_byte=2))
   assert side_by_side.curve(run, 'nats/token') == ([500, 900], [3.0, 2.0])
