@@ -86,8 +86,8 @@ def main(_):
 if __name__ == '__main__':
   _WORKDIR = cli.path_flag(
       'workdir', None, 'Directory of the run.', required=True)
-  _STEP = flags.DEFINE_enum(
-      'step', 'best', ['best', 'latest'], 'Which checkpoint to use.')
+  _STEP = flags.DEFINE_string(
+      'step', 'best', "A checkpoint's number, best or latest.")
   _TEXTS = cli.path_flag(
       'texts_file', None, 'File with one text per line, or - for stdin.')
   _PAIRS = cli.path_flag('pairs_file', None, 'File of pairs of texts.')

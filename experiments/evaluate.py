@@ -33,9 +33,7 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
     workdir: The directory of a run of `experiments/pretrain.py`.
     out: The folder for the results; by default `evaluation` in `workdir`.
   """
-  step = int(config.checkpoint) if config.checkpoint.isdigit() else (
-      config.checkpoint)
-  run = trained.load_any(workdir, step)
+  run = trained.load_any(workdir, config.checkpoint)
   scoring = config.scoring.settled(run.context)
   score, lay = trained.reading(run, scoring, jax.local_devices())
   shared = dict(context=scoring.context, batch_size=scoring.batch_size,
@@ -52,7 +50,7 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
         stride=scoring.stride, **shared)
     report.show(texts)
   if scoring.carried:  # Each question starts from a new state.
-    score = run.score(jax.local_devices())
+    score = run.scorer(jax.local_devices())
   answers = config.choices.evaluate(score, run.tokenizer, **shared)
   if answers:
     report.display(choices.table(answers))
@@ -75,7 +73,7 @@ def main(_):
 if __name__ == '__main__':
   _CONFIG = cli.config_flag(
       experiment.Evaluate,
-      pathlib.Path(__file__).parent / 'configs/evaluate.py')
+      pathlib.Path(__file__).parent / 'configs/evaluate.py', step='checkpoint')
   _WORKDIR = cli.path_flag(
       'workdir', None, 'Directory of a pretrained run.', required=True)
   _OUT = cli.path_flag(

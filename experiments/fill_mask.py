@@ -61,8 +61,8 @@ def main(_):
 if __name__ == '__main__':
   _WORKDIR = cli.path_flag(
       'workdir', None, 'Directory of the run.', required=True)
-  _STEP = flags.DEFINE_enum(
-      'step', 'best', ['best', 'latest'], 'Which checkpoint to use.')
+  _STEP = flags.DEFINE_string(
+      'step', 'best', "A checkpoint's number, best or latest.")
   _TEXT = flags.DEFINE_string('text', None, 'A text with [MASK] in it.')
   _TEXTS = cli.path_flag(
       'texts_file', None, 'File with one such text per line, or - for stdin.')

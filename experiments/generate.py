@@ -7,9 +7,16 @@ r"""Continues prompts with a model that experiments/pretrain.py trained.
       --prompt='The <extra_id_0> sat on the <extra_id_1>.'
 
 A single prompt streams to the terminal. Prompts from a file (- is standard
-input) become JSON lines of what was drawn. Each line of the file is a prompt,
-which may be empty; in a .jsonl file, the field "prompt" of an object is. A model
-with an encoder reads the prompt there, as it read text in training.
+input) become JSON lines of what was drawn, each with the number of its prompt.
+Each line of the file is a prompt, which may be empty; in a .jsonl file, the
+field "prompt" of an object is. A model with an encoder reads the prompt there,
+as it read text in training.
+
+Tokens are drawn as for the run's own samples (config.samples.sampling), except
+for the options given here. A text ends where the model's context is full. With
+--window it goes on: the last half of the context becomes the prompt of a new
+window, whose positions start from 0 again, and a prompt that is too long is cut
+to its last part.
 """
 import dataclasses
 import itertools
@@ -23,49 +30,54 @@ from lmjax.core import terminal
 from lmjax.generation import marked
 from lmjax.generation import streaming
 from lmjax.generation import transforms
+from lmjax.recipes import asking
 from lmjax.recipes import given
-from lmjax.recipes import prompting
 from lmjax.recipes import trained as trained_lib
 
 
 def generate(trained: trained_lib.Trained, prompts: list[str],
              file=sys.stdout, **options) -> None:
-  """Writes a JSON line for each sample; options as in `streaming.samples`."""
-  for prompt, found in streaming.samples(
-      trained.model, trained.params, trained.tokenizer, prompts,
-      encode=prompting.reader(trained.config), **options):
-    print(json.dumps({'prompt': prompt} | vars(found)), file=file, flush=True)
+  """Writes a JSON line for each sample; options as in `asking.completions`."""
+  for index, found in asking.completions(trained, prompts, **options):
+    line = {'index': index, 'prompt': prompts[index]} | vars(found)
+    print(json.dumps(line), file=file, flush=True)
 
 
 def show(trained: trained_lib.Trained, prompt: str, *, seed: int = 0,
          num_samples: int = 1, **options) -> None:
-  """Prints continuations as they are drawn; options as in `Stream`."""
+  """Prints continuations as they are drawn; options as in `asking.options`."""
+  full = 0
+  options = asking.options(trained, **options)
   for i, key in enumerate(streaming.keys(seed, 1, num_samples)):
     pieces = streaming.Stream(
-        trained.model, trained.params, trained.tokenizer, prompt,
-        encode=prompting.reader(trained.config), rng=key[None], **options)
+        trained.model, trained.placed, trained.tokenizer, prompt,
+        rng=key[None], **options)
     if num_samples > 1:
       print(f'--- sample {i + 1} of {num_samples}')
     apart = isinstance(trained.tokenizer, marked.Marked)  # Not one text.
     for piece in itertools.chain([prompt, '\n' * apart], pieces):
       print(terminal.printable(piece), end='', flush=True)
     print()
+    full += pieces.completion.ended == 'context'
+  asking.tell_full(trained, full, num_samples)
 
 
 def main(_):
   if (FLAGS.prompt is None) == (FLAGS.prompts_file is None):
     raise errors.InputError('Give either --prompt or --prompts_file.')
-  sampling = transforms.Sampling(**{
-      name: FLAGS[name].value for name in transforms.Sampling.__match_args__})
   options = {name: FLAGS[name].value for name in (
-      'max_new_tokens', 'stop', 'seed', 'num_samples')}
-  options['sampling'] = sampling
+      'max_new_tokens', 'stop', 'seed', 'num_samples', 'window')}
+  options |= {name: FLAGS[name].value
+              for name in transforms.Sampling.__match_args__
+              if FLAGS[name].value is not None}
   prompts = ([FLAGS.prompt] if FLAGS.prompts_file is None
              else _READ(FLAGS.prompts_file))
   trained = trained_lib.load(FLAGS.workdir, FLAGS.step)
   if FLAGS.specials:
     trained = dataclasses.replace(
         trained, tokenizer=marked.Marked(trained.tokenizer))
+  print(asking.describe(asking.options(trained, **options)['sampling']),
+        file=sys.stderr)
   if FLAGS.prompts_file is None and FLAGS.out is None:
     return show(trained, FLAGS.prompt, **options)
   with cli.writing(FLAGS.out) as file:
@@ -75,21 +87,23 @@ def main(_):
 if __name__ == '__main__':
   FLAGS = flags.FLAGS
   cli.path_flag('workdir', None, 'Directory of the run.', required=True)
-  flags.DEFINE_enum('step', 'best', ['best', 'latest'], 'Which checkpoint.')
+  flags.DEFINE_string('step', 'best', "A checkpoint's number, best or latest.")
   flags.DEFINE_string('prompt', None, 'What to continue; may be empty.')
   cli.path_flag('prompts_file', None, 'File of prompts, or - for stdin.')
   _READ = given.define('prompt')
   flags.DEFINE_bool('specials', False, 'Read <extra_id_0>, [MASK] ... as ids.')
   cli.path_flag('out', None, 'File for JSON lines.')
-  flags.DEFINE_integer('max_new_tokens', 100, 'Tokens to draw at most.')
-  flags.DEFINE_float('temperature', 1.0, 'Below 1 is bolder; 0 is greedy.')
+  flags.DEFINE_integer(
+      'max_new_tokens', 100, 'Tokens to draw at most.', lower_bound=1)
+  flags.DEFINE_bool('window', False, 'Go on where the context is full.')
+  flags.DEFINE_float('temperature', None, 'Below 1 is bolder; 0 is greedy.')
   flags.DEFINE_integer('top_k', None, 'Draw from the k most probable tokens.')
   flags.DEFINE_float('top_p', None, 'Draw from the top ones of this mass.')
   flags.DEFINE_float('typical_p', None, 'Draw from typical ones of this mass.')
   flags.DEFINE_float('min_p', None, 'Leave out what is this much rarer.')
-  flags.DEFINE_float('repetition_penalty', 1.0, 'Above 1 repeats less.')
-  flags.DEFINE_float('presence_penalty', 0.0, 'Less for what occurred.')
-  flags.DEFINE_float('frequency_penalty', 0.0, 'Less each time it occurred.')
+  flags.DEFINE_float('repetition_penalty', None, 'Above 1 repeats less.')
+  flags.DEFINE_float('presence_penalty', None, 'Less for what occurred.')
+  flags.DEFINE_float('frequency_penalty', None, 'Less each time it occurred.')
   flags.DEFINE_integer('seed', 0, 'Of the draws.')
   flags.DEFINE_integer('num_samples', 1, 'Of each prompt.', lower_bound=1)
   flags.DEFINE_integer('batch_size', 8, 'Rows at a time.', lower_bound=1)

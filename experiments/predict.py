@@ -26,8 +26,8 @@ def main(_):
       tuple(_SECOND.value), _LABEL.value, tuple(_RENAME.value),
       _DELIMITER.value, _HEADER.value, _QUOTED.value,
       _ENCODING.value, _ON_BAD_TEXT.value)
-  step = int(_STEP.value) if _STEP.value.isdecimal() else _STEP.value
-  predicting.predict(tuned.load(_WORKDIR.value, step), inputs, _OUT.value)
+  predicting.predict(
+      tuned.load(_WORKDIR.value, _STEP.value), inputs, _OUT.value)
 
 
 if __name__ == '__main__':

@@ -221,8 +221,8 @@ def _candidates(directory, step):
     return there[::-1]
   if step == 'best':  # A step with an unreadable score may be the best.
     return [number for _, number in _ranked(directory, -math.inf)]
-  if step in there:
-    return [step]
+  if str(step).isdecimal() and int(step) in there:
+    return [int(step)]
   raise errors.InputError(
       f'There is no step {step!r} in {directory}; choose "best", "latest" or '
       f'one of {there}.')
@@ -230,7 +230,7 @@ def _candidates(directory, step):
 
 def _refusal(directory, step, skipped, left):
   """Returns why no step was read; `left` are steps that were not tried."""
-  if step in skipped:
+  if step not in ('best', 'latest'):
     return (f'In {directory}, {_listed(skipped)}; there are steps '
             f'{steps(directory)}.')
   if left:

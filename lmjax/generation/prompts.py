@@ -76,6 +76,34 @@ def begun(tokenizer: Any, text: str) -> np.ndarray:
                         ).astype(np.int32)
 
 
+def of(prompt: Sequence[int] | Prompt) -> Prompt:
+  """Returns ids as a prompt; a prompt is returned as it is."""
+  return prompt if isinstance(prompt, Prompt) else Prompt(prompt)
+
+
+def limit(number: int, prompt: Prompt, max_new_tokens: int, context: int
+          ) -> int:
+  """Returns how many tokens can follow a prompt, at most `max_new_tokens`.
+
+  Args:
+    number: The number of the prompt, for the message.
+    prompt: The prompt.
+    max_new_tokens: Most tokens to draw.
+    context: Most tokens that the model reads.
+
+  Raises:
+    InputError: If the prompt leaves no room in the context.
+  """
+  room = context - len(prompt.ids)
+  if room < 1:
+    raise errors.InputError(
+        f'Prompt {number} has {len(prompt.ids)} tokens, and the model reads '
+        f'{context}, the continuation included: shorten it. '
+        'experiments/generate.py --window (window=True in Python) continues '
+        'its last part.')
+  return min(room, max_new_tokens)
+
+
 def pad(prompts: Sequence[Sequence[int] | Prompt], *, max_new_tokens: int,
         context: int, vocab_size: int) -> Padded:
   """Returns prompts as one batch, which has one of a few shapes.
@@ -98,8 +126,7 @@ def pad(prompts: Sequence[Sequence[int] | Prompt], *, max_new_tokens: int,
         f'max_new_tokens should be at least 1; got {max_new_tokens}.')
   if len(prompts) == 0:
     raise errors.InputError('There is no prompt; give at least one.')
-  prompts = [prompt if isinstance(prompt, Prompt) else Prompt(prompt)
-             for prompt in prompts]
+  prompts = list(map(of, prompts))
   rows = [_checked(f'Prompt {i}', prompt.ids, vocab_size)
           for i, prompt in enumerate(prompts)]
   longest = max(len(row) for row in rows)

@@ -250,6 +250,19 @@ def check(model: nn.Module) -> None:
         "--config.samples.prompts='()'.")
 
 
+def row_keys(rng, count: int, rows: int) -> jax.Array:
+  """Returns a key for each row; rows beyond `count` are padding."""
+  if not isinstance(rng, jax.Array):
+    rng = jax.random.key(rng)
+  if rng.ndim == 0:
+    return jax.vmap(jax.random.fold_in, (None, 0))(rng, jnp.arange(rows))
+  if rng.shape != (count,):
+    raise ValueError(
+        f'rng should be one key, or one for each of {count} prompts; got shape '
+        f'{rng.shape}.')
+  return rng[np.minimum(np.arange(rows), count - 1)]
+
+
 @functools.partial(jax.jit, static_argnames=('model', 'transforms'))
 def _generate(params, batch, how, eos, limit, *, model, transforms):
   state = start(model, params, batch, how, eos, transforms)
@@ -281,21 +294,8 @@ def _prepare(model, prompts, max_new_tokens, sampling, rng):
         + ('reads the source of a prompt: give each as prompts.Prompt(ids, '
            'source), which prompting.reader makes from text.' if reads else
            'has no encoder that could read the source of a prompt.'))
-  keys_B = _keys(rng, len(prompts), len(batch.lengths_B))
+  keys_B = row_keys(rng, len(prompts), len(batch.lengths_B))
   return batch, sampling_lib.rows(sampling, keys_B, len(prompts))
-
-
-def _keys(rng, count: int, rows: int) -> jax.Array:
-  """Returns a key for each row; rows beyond `count` are padding."""
-  if not isinstance(rng, jax.Array):
-    rng = jax.random.key(rng)
-  if rng.ndim == 0:
-    return jax.vmap(jax.random.fold_in, (None, 0))(rng, jnp.arange(rows))
-  if rng.shape != (count,):
-    raise ValueError(
-        f'rng should be one key, or one for each of {count} prompts; got shape '
-        f'{rng.shape}.')
-  return rng[np.minimum(np.arange(rows), count - 1)]
 
 
 def _eos(eos_id: int | None) -> jax.Array:

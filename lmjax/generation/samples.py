@@ -10,7 +10,8 @@ class Samples:
 
   Attributes:
     prompts: Texts to continue; an empty one starts from BOS.
-    max_new_tokens: Most tokens of a sample.
+    max_new_tokens: Most tokens of a sample; fewer if the context is full
+      before.
     sampling: How tokens are drawn.
     seed: Seed of the draws.
   """

@@ -4,7 +4,7 @@ A tokenizer is any object with `token_bytes`, `eos_id`, `vocab_size` and, for
 `prompts.encode`, `bos_id` and `encode`. Only its ids are drawn, even if the
 model has more.
 """
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import codecs
 import dataclasses
 from typing import Any, Literal
@@ -18,6 +18,8 @@ from lmjax.generation import sample
 from lmjax.generation import stop as stop_lib
 from lmjax.generation import transforms as transforms_lib
 
+Decode = Callable[..., Iterator[sample.Result]]  # As `sample.decode`.
+
 
 @dataclasses.dataclass(frozen=True)
 class Completion:
@@ -28,12 +30,13 @@ class Completion:
     tokens: Drawn ids, up to the one that ended the text.
     logprobs: Natural log-probability of each id under the model, before any
       transform.
-    ended: The reason for the end: EOS, a stop string, or the limit of tokens.
+    ended: The reason for the end: EOS, a stop string, the length asked for, or
+      the model's context, which was full before.
   """
   text: str
   tokens: list[int]
   logprobs: list[float]
-  ended: Literal['eos', 'stop', 'length']
+  ended: Literal['eos', 'stop', 'length', 'context']
 
 
 class Row:
@@ -43,11 +46,14 @@ class Row:
     tokenizer: Tokenizer that returns the bytes of each token.
     stop: Strings that end the text and are not part of it.
     end: An id that ends the text besides EOS, or None.
+    limit: What the number of tokens is limited by; see `Completion.ended`.
   """
 
   def __init__(self, tokenizer: Any, stop: Sequence[str] = (),
-               end: int | None = None):
+               end: int | None = None,
+               limit: Literal['length', 'context'] = 'length'):
     self._tokenizer, self._ends = tokenizer, (tokenizer.eos_id, end)
+    self._limit = limit
     self._stopper = stop_lib.Stopper(stop)
     self._decoder = codecs.getincrementaldecoder('utf-8')('replace')
     self._pieces, self._tokens, self._logprobs = [], [], []
@@ -86,43 +92,46 @@ class Row:
   def completion(self) -> Completion:
     """Returns the whole continuation; call `close` first."""
     return Completion(''.join(self._pieces), self._tokens, self._logprobs,
-                      self._ended or 'length')
+                      self._ended or self._limit)
 
 
 class Stream:
   """Continues one prompt; iterating gives pieces of text as they are drawn.
 
   The pieces join to `completion.text`, and the tokens are the same as from
-  `sample.generate` with the same arguments.
+  `complete` with the same arguments.
 
   Args:
     model: The module; see `sample`.
     params: Its parameters.
     tokenizer: The model's tokenizer.
     prompt: The text to continue.
-    max_new_tokens: Most tokens to draw.
+    max_new_tokens: Most tokens to draw; fewer if the context is full before.
     sampling: How to draw; see `sample.generate`.
     transforms: Further changes to the logits; see `sample.generate`.
     rng: A seed or a key.
     stop: Strings that end the text.
     chunk: Tokens drawn between two pieces.
     encode: Function of tokenizer and prompt that returns the ids to continue.
+    beyond: Function that continues a prompt beyond the context, such as
+      `window.decode`; None ends the text where the context is full.
   """
 
   def __init__(self, model: nn.Module, params: Any, tokenizer: Any,
                prompt: str, *, max_new_tokens: int,
-               sampling: sample.Sampling = transforms_lib.Sampling(),
+               sampling: transforms_lib.Sampling = transforms_lib.Sampling(),
                transforms: Sequence[transforms_lib.Transform] = (),
                rng: jax.Array | int = 0, stop: Sequence[str] = (),
                chunk: int = 8,
-               encode: prompts_lib.Encode = prompts_lib.encode):
-    ids = encode(tokenizer, prompt)
-    self._row = Row(tokenizer, stop, getattr(ids, 'end', None))
-    self._pieces = sample.decode(
-        model, params, [ids],
-        max_new_tokens=max_new_tokens, sampling=sampling,
-        transforms=(transforms_lib.Known(tokenizer.vocab_size), *transforms),
-        rng=rng, eos_id=tokenizer.eos_id, chunk=chunk)
+               encode: prompts_lib.Encode = prompts_lib.encode,
+               beyond: Decode | None = None):
+    plan, = _plans(model, tokenizer, [prompt], max_new_tokens, encode, beyond)
+    self._row = plan.row(tokenizer, stop)
+    decode = beyond if plan.beyond else sample.decode
+    self._pieces = decode(
+        model, params, [plan.prompt], max_new_tokens=plan.limit,
+        sampling=sampling, rng=rng, eos_id=tokenizer.eos_id, chunk=chunk,
+        transforms=(transforms_lib.Known(tokenizer.vocab_size), *transforms))
 
   def __iter__(self) -> Iterator[str]:
     for drawn in self._pieces:
@@ -140,39 +149,57 @@ class Stream:
 
 def complete(
     model: nn.Module, params: Any, tokenizer: Any, prompts: Sequence[str], *,
-    max_new_tokens: int, sampling: sample.Sampling = transforms_lib.Sampling(),
+    max_new_tokens: int,
+    sampling: transforms_lib.Sampling = transforms_lib.Sampling(),
     transforms: Sequence[transforms_lib.Transform] = (),
     rng: jax.Array | int = 0, stop: Sequence[str] = (), chunk: int = 16,
     encode: prompts_lib.Encode = prompts_lib.encode,
+    beyond: Decode | None = None,
 ) -> list[Completion]:
-  """Continues a batch of prompts, each until EOS, a stop string or the limit.
+  """Continues prompts, each until EOS, a stop string or the limit.
 
   Args:
     model: The module; see `sample`.
     params: Its parameters.
     tokenizer: The model's tokenizer.
     prompts: The texts to continue.
-    max_new_tokens: Most tokens to draw for each prompt.
+    max_new_tokens: Most tokens to draw for each prompt; fewer for a prompt
+      with which the context is full before.
     sampling: How to draw; see `sample.generate`.
     transforms: Further changes to the logits; see `sample.generate`.
     rng: A seed, a key, or a key for each prompt; see `sample.generate`.
     stop: Strings that end a text.
     chunk: Tokens drawn between two searches for stop strings.
     encode: Function of tokenizer and prompt that returns the ids to continue.
+    beyond: See `Stream`; such prompts are continued one by one.
 
   Returns:
     A completion for each prompt.
+
+  Raises:
+    InputError: If a prompt cannot be continued; see `prompts.limit`.
   """
-  ids = [encode(tokenizer, prompt) for prompt in prompts]
-  rows = [Row(tokenizer, stop, getattr(each, 'end', None)) for each in ids]
+  plans = _plans(model, tokenizer, prompts, max_new_tokens, encode, beyond)
+  keys = sample.row_keys(rng, len(plans), len(plans))
+  rows = [plan.row(tokenizer, stop) for plan in plans]
   options = dict(
-      max_new_tokens=max_new_tokens, sampling=sampling, rng=rng,
-      transforms=(transforms_lib.Known(tokenizer.vocab_size), *transforms),
-      eos_id=tokenizer.eos_id)
-  if stop:
-    results = sample.decode(model, params, ids, **options, chunk=chunk)
-  else:
-    results = iter([sample.generate(model, params, ids, **options)])
+      sampling=sampling, eos_id=tokenizer.eos_id,
+      transforms=(transforms_lib.Known(tokenizer.vocab_size), *transforms))
+  for chosen in _alike(plans):
+    first = plans[chosen[0]]
+    options |= dict(max_new_tokens=first.limit, rng=keys[np.array(chosen)])
+    some = [plans[i].prompt for i in chosen]
+    if stop or first.beyond:
+      decode = beyond if first.beyond else sample.decode
+      results = decode(model, params, some, **options, chunk=chunk)
+    else:
+      results = iter([sample.generate(model, params, some, **options)])
+    _feed([rows[i] for i in chosen], results)
+  return [row.completion() for row in rows]
+
+
+def _feed(rows: Sequence[Row], results: Iterator[sample.Result]) -> None:
+  """Passes drawn tokens to their rows, until all of these have ended."""
   for result in results:
     for row, tokens, logprobs in zip(rows, result.tokens, result.logprobs):
       row.feed(tokens, logprobs)
@@ -180,41 +207,80 @@ def complete(
       break
   for row in rows:
     row.close()
-  return [row.completion() for row in rows]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+  """How a prompt is continued: by at most `limit` tokens, in windows or not."""
+  prompt: prompts_lib.Prompt
+  limit: int
+  clipped: bool
+  beyond: bool
+
+  def row(self, tokenizer: Any, stop: Sequence[str]) -> Row:
+    return Row(tokenizer, stop, self.prompt.end,
+               'context' if self.clipped else 'length')
+
+
+def _plans(model, tokenizer, texts, max_new_tokens, encode, beyond
+           ) -> list[_Plan]:
+  """Returns how each text is continued, after checks of all of them."""
+  sample.check(model)
+  context, plans = model.config.context, []
+  for number, text in enumerate(texts):
+    prompt = prompts_lib.of(encode(tokenizer, text))
+    if beyond and len(prompt.ids) + max_new_tokens > context:
+      plans.append(_Plan(prompt, max_new_tokens, False, True))
+      continue
+    limit = prompts_lib.limit(number, prompt, max_new_tokens, context)
+    plans.append(_Plan(prompt, limit, limit < max_new_tokens, False))
+  prompts_lib.pad(
+      [dataclasses.replace(plan.prompt, ids=plan.prompt.ids[-1:])
+       for plan in plans], max_new_tokens=min(1, max_new_tokens),
+      context=context, vocab_size=model.config.vocab_size)
+  return plans
+
+
+def _alike(plans: Sequence[_Plan]) -> list[list[int]]:
+  """Returns the numbers of prompts in groups that are continued together."""
+  groups = {}
+  for i, plan in enumerate(plans):
+    groups.setdefault(i if plan.beyond else (plan.limit,), []).append(i)
+  return list(groups.values())
 
 
 def samples(
     model: nn.Module, params: Any, tokenizer: Any, prompts: Sequence[str], *,
     max_new_tokens: int, num_samples: int = 1, seed: int = 0,
     batch_size: int = 8, encode: prompts_lib.Encode = prompts_lib.encode,
-    **options
-) -> Iterator[tuple[str, Completion]]:
-  """Yields pairs (prompt, completion), each prompt `num_samples` times.
+    beyond: Decode | None = None, **options
+) -> Iterator[tuple[int, Completion]]:
+  """Yields pairs (number, completion), each prompt `num_samples` times.
 
   Args:
     model: The module; see `sample`.
     params: Its parameters.
     tokenizer: The model's tokenizer.
-    prompts: The texts to continue; all are checked before any is continued.
-    max_new_tokens: Most tokens to draw for each sample.
+    prompts: The texts to continue, which are numbered from 0; all are checked
+      before any is continued.
+    max_new_tokens: Most tokens to draw for each sample; see `complete`.
     num_samples: Number of completions of each prompt.
     seed: Seed of the draws; a sample depends on it and on the numbers of its
       prompt and of the sample, not on the size of batches.
     batch_size: Rows drawn at a time.
     encode: Function of tokenizer and prompt that returns the ids to continue.
+    beyond: See `Stream`.
     **options: Further arguments of `complete`.
   """
-  prompts_lib.pad(
-      [encode(tokenizer, prompt) for prompt in prompts],
-      max_new_tokens=max_new_tokens, context=model.config.context,
-      vocab_size=model.config.vocab_size)
-  wanted = [prompt for prompt in prompts for _ in range(num_samples)]
+  _plans(model, tokenizer, prompts, max_new_tokens, encode, beyond)
+  wanted = np.repeat(np.arange(len(prompts)), num_samples).tolist()
   all_keys = keys(seed, len(prompts), num_samples)
   for start in range(0, len(wanted), batch_size):
     batch = slice(start, start + batch_size)
     yield from zip(wanted[batch], complete(
-        model, params, tokenizer, wanted[batch], rng=all_keys[batch],
-        max_new_tokens=max_new_tokens, encode=encode, **options))
+        model, params, tokenizer, [prompts[i] for i in wanted[batch]],
+        rng=all_keys[batch], max_new_tokens=max_new_tokens, encode=encode,
+        beyond=beyond, **options))
 
 
 def keys(seed: int, prompts: int, samples: int) -> jax.Array:

@@ -56,8 +56,7 @@ class Results:
     Raises:
       InputError: If text cannot be scored in windows of that context and
         stride, the evaluation does not return the metric that training stops
-        by, a prompt is empty, or a prompt and its continuation are too long for
-        the context.
+        by, or a prompt is empty or leaves no room in the context.
     """
     config = parts.config
     self.parts = parts
@@ -129,7 +128,10 @@ class Results:
   def _drawing(self) -> dict[str, Any]:
     """The options with which samples are drawn."""
     samples, tokenizer = self.parts.config.samples, self.parts.tokenizer
-    return dict(max_new_tokens=samples.max_new_tokens,
+    return dict(max_new_tokens=min(
+        prompts_lib.limit(i, prompt, samples.max_new_tokens,
+                          self.parts.model.config.context)
+        for i, prompt in enumerate(self.prompts)),
                 sampling=samples.sampling, rng=samples.seed,
                 eos_id=tokenizer.eos_id,
                 transforms=(transforms_lib.Known(tokenizer.vocab_size),))
@@ -171,17 +173,13 @@ class Results:
 
 
 def _prompts(parts: prepared.Prepared) -> list[prompts_lib.Prompt]:
-  """Returns the prompts of a run's samples, checked."""
-  samples, model = parts.config.samples, parts.model
+  """Returns the prompts of a run's samples."""
+  samples = parts.config.samples
   if not samples.prompts:
     return []
-  sample.check(model)
+  sample.check(parts.model)
   encode = prompting.reader(parts.config)
-  begun = [encode(parts.tokenizer, text) for text in samples.prompts]
-  prompts_lib.pad(
-      begun, max_new_tokens=samples.max_new_tokens,
-      context=model.config.context, vocab_size=model.config.vocab_size)
-  return begun
+  return [encode(parts.tokenizer, text) for text in samples.prompts]
 
 
 def _lay(config, context):

@@ -6,6 +6,8 @@ import pathlib
 from typing import Any
 
 import flax.linen as nn
+import jax
+import numpy as np
 
 from lmjax.core import config as config_lib
 from lmjax.core import errors
@@ -13,6 +15,7 @@ from lmjax.core import trees
 from lmjax.data import token_store as store_lib
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import carried as carried_lib
+from lmjax.evaluation import embeddings
 from lmjax.evaluation import held_out
 from lmjax.evaluation import interpolation
 from lmjax.evaluation import likelihood
@@ -24,12 +27,13 @@ from lmjax.models.counted import hmm
 from lmjax.models.counted import ngram
 from lmjax.parallel import mesh as mesh_lib
 from lmjax.parallel import strategy
+from lmjax.recipes import asking
 from lmjax.recipes import prepared
 from lmjax.run import directory
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
+class Trained(asking.Run):
   """A pretrained run, loaded from its directory.
 
   Attributes:
@@ -44,6 +48,9 @@ class Trained:
   model: nn.Module
   params: Any
   step: int
+  instead = (
+      'It models text: fine-tune it on a task first, with '
+      'experiments/finetune.py --config.init=WORKDIR, and load that run.')
 
   @property
   def kind(self) -> str:
@@ -68,13 +75,28 @@ class Trained:
     """SHA-256 of the parameters."""
     return trees.digest(self.params)
 
-  def score(self, devices: Sequence[Any] | None = None, carried: bool = False
-            ) -> likelihood.Score:
+  @functools.cached_property
+  def placed(self) -> Any:
+    """The parameters on the default device."""
+    return jax.device_put(self.params)
+
+  def scorer(self, devices: Sequence[Any] | None = None,
+             carried: bool = False) -> likelihood.Score:
     """Returns the likelihood that the objective defines; see `scorer`.
 
     Raises:
       InputError: If the objective defines no likelihood.
     """
+    if devices is None and not carried:
+      return self._alone
+    return self._scorer(devices, carried)
+
+  @functools.cached_property
+  def _alone(self) -> likelihood.Score:
+    """The score on one device; compiled once for all calls."""
+    return self._scorer(None, False)
+
+  def _scorer(self, devices, carried):
     score_of = scorer(self, devices, carried)
     if score_of is None:
       raise errors.InputError(
@@ -82,9 +104,63 @@ class Trained:
           'text; fine-tune the run on a task, or embed text with it.')
     return score_of(self.params)
 
+  def generate(self, prompts: str | Sequence[str], *,
+               max_new_tokens: int = 100, seed: int = 0,
+               stop: Sequence[str] = (), window: bool = False,
+               batch_size: int = 8, **sampling: Any) -> str | list[str]:
+    """Returns continuations of prompts, without the prompts.
+
+    A text ends at EOS, at a stop string, after `max_new_tokens`, or where the
+    model's context is full.
+
+    Args:
+      prompts: One prompt, or several. Equal prompts get different texts.
+      max_new_tokens: Most tokens to draw for each prompt.
+      seed: Seed of the draws.
+      stop: Strings that end a text and are not part of it.
+      window: Whether to go on where the context is full, with its last half
+        as the prompt of a new window.
+      batch_size: Rows drawn at a time; affects the speed only.
+      **sampling: Fields of `transforms.Sampling`, such as temperature or top_p,
+        in place of the run's own, `config.samples.sampling`.
+
+    Returns:
+      A text for one prompt, or a list of texts.
+
+    Raises:
+      InputError: If the model cannot continue a prompt, or an option is wrong.
+    """
+    return asking.each(prompts, lambda prompts: [
+        found.text for _, found in asking.completions(
+            self, prompts, max_new_tokens=max_new_tokens, seed=seed, stop=stop,
+            window=window, batch_size=batch_size, **sampling)])
+
+  def score(self, texts: str | Sequence[str],
+            scoring: scoring_lib.Scoring = scoring_lib.Scoring()
+            ) -> asking.Scored | list[asking.Scored]:
+    """Returns the likelihood of texts, as experiments/evaluate.py computes it.
+
+    Args:
+      texts: One text, or several, each scored as a document.
+      scoring: How text is scored.
+
+    Raises:
+      InputError: If the objective defines no likelihood.
+    """
+    return score(self, texts, scoring)
+
+  def logits(self, given: str | Sequence[int]) -> np.ndarray:
+    """Returns the logits of a text or of ids; see `asking.logits`."""
+    return asking.logits(self.model, self.placed, self.tokenizer, given)
+
+  def embed(self, texts: str | Sequence[str],
+            pooling: embeddings.Pooling = 'mean') -> np.ndarray:
+    """Returns the vector of a text, or of each text; see `embeddings.embed`."""
+    return asking.embed(self.model, self.placed, self.tokenizer, texts, pooling)
+
 
 @dataclasses.dataclass(frozen=True)
-class Counted:
+class Counted(asking.Run):
   """A run of a counted model, with the interface of `Trained` for evaluation.
 
   Attributes:
@@ -99,6 +175,7 @@ class Counted:
   step: int = 0
   kind = 'exact'  # The kind of likelihood, one of `held_out.KINDS`.
   carries = False  # A window has all of the context that the model can use.
+  instead = 'Its model was counted, and only scores text.'
 
   @property
   def context(self) -> int:
@@ -110,11 +187,26 @@ class Counted:
     """SHA-256 of the tables."""
     return self.model.digest
 
-  def score(self, devices: Any = None, carried: bool = False
-            ) -> likelihood.Score:
+  def scorer(self, devices: Any = None, carried: bool = False
+             ) -> likelihood.Score:
     """Returns the model; the arguments are ignored, unlike in `Trained`."""
     del devices, carried
     return self.model
+
+  def score(self, texts: str | Sequence[str],
+            scoring: scoring_lib.Scoring = scoring_lib.Scoring()
+            ) -> asking.Scored | list[asking.Scored]:
+    """Returns the likelihood of texts; see `Trained.score`."""
+    return score(self, texts, scoring)
+
+
+def score(run: Trained | Counted, texts: str | Sequence[str],
+          scoring: scoring_lib.Scoring
+          ) -> asking.Scored | list[asking.Scored]:
+  """Returns the likelihood of texts under a run; see `asking.score`."""
+  return asking.score(
+      texts, run.tokenizer, scoring.settled(run.context),
+      *reading(run, scoring))
 
 
 def scorer(of: prepared.Prepared | Trained,
@@ -224,9 +316,9 @@ def reading(run: Trained | Counted, scoring: scoring_lib.Scoring,
   """
   scoring = scoring.settled(run.context)
   if scoring.carried and run.carries:
-    return run.score(devices, carried=True), carried_lib.Windows(
+    return run.scorer(devices, carried=True), carried_lib.Windows(
         scoring.context)
-  return run.score(devices), functools.partial(
+  return run.scorer(devices), functools.partial(
       windows.Windows, context=scoring.context, stride=scoring.stride,
       batch_size=scoring.batch_size)
 

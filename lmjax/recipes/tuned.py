@@ -18,10 +18,12 @@ from lmjax.core.files import atomic
 from lmjax.core import trees
 from lmjax.data import documents
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax.evaluation import embeddings
 from lmjax import experiment
 from lmjax.interop import runs
 from lmjax import models
 from lmjax.parallel import strategy as strategy_lib
+from lmjax.recipes import asking
 from lmjax.run import directory
 from lmjax.tasks import task as task_lib
 
@@ -47,7 +49,7 @@ class Answered:
 
 
 @dataclasses.dataclass(frozen=True)
-class Tuned:
+class Tuned(asking.Run):
   """A fine-tuned run, loaded from its directory.
 
   Attributes:
@@ -66,25 +68,29 @@ class Tuned:
   model: nn.Module
   params: Any
   step: int
+  instead = (
+      'It was fine-tuned on a task and models no text any more: predict '
+      'answers texts, and embed returns their vectors.')
 
   @property
   def digest(self) -> str:
     """SHA-256 of the parameters."""
     return trees.digest(self.params)
 
-  def predict(self, texts: Iterable[str | Sequence[str]]
-              ) -> list[dict[str, Any]]:
+  def predict(self, texts: str | Iterable[str | Sequence[str]]
+              ) -> dict[str, Any] | list[dict[str, Any]]:
     """Returns the answer to each text, or to each pair of texts.
 
     Args:
-      texts: Texts, or pairs of texts if the task is about pairs.
+      texts: Texts, or pairs of texts if the task is about pairs; or one text.
 
     Returns:
-      JSON types, as in `predictions.jsonl`; see `Answered.lines`.
+      JSON types, as in `predictions.jsonl`; see `Answered.lines`. One text has
+      one answer, or a list of those of tasks trained together.
     """
     if isinstance(texts, str):
-      raise errors.InputError(
-          'predict takes a list of texts; got a single str: give [text].')
+      answers = self.predict([texts])
+      return answers[0] if len(answers) == 1 else answers
     inputs = []
     for i, given in enumerate(texts):
       parts = (given,) if isinstance(given, str) else given
@@ -95,6 +101,12 @@ class Tuned:
             f'text {i} should be a text or a pair of texts; got {given!r:.60}.')
       inputs.append(task_lib.example(parts, f'text {i}'))
     return list(self.stream(inputs))
+
+  def embed(self, texts: str | Sequence[str],
+            pooling: embeddings.Pooling = 'mean') -> np.ndarray:
+    """Returns the vector of a text, or of each text; see `embeddings.embed`."""
+    return asking.embed(
+        self.backbone.build(), self.params, self.tokenizer, texts, pooling)
 
   def stream(self, inputs: Iterable[task_lib.Example]
              ) -> Iterator[dict[str, Any]]:

@@ -270,3 +270,11 @@ def test_only_numbers_are_steps(tmp_path):
   for name in ('3', '12', '7.saving.0', '8.deleted', 'damaged'):
     (tmp_path / name).mkdir()
   assert reading.steps(tmp_path) == [3, 12]
+
+
+def test_a_step_may_be_named_as_on_the_command_line(tmp_path):
+  write(tmp_path, 8, 16)
+  found = lambda step: reading.first_sound(tmp_path, step, int)[0]
+  assert (found('8'), found(8), found('latest')) == (8, 8, 16)
+  with pytest.raises(errors.InputError, match=r"step '9' .* one of \[8, 16\]"):
+    found('9')

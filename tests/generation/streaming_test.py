@@ -8,6 +8,7 @@ from lmjax.generation import prompts
 from lmjax.generation import sample
 from lmjax.generation import streaming
 from lmjax.generation import transforms
+from lmjax.generation import window
 
 WORDS = ['é'.encode()[:1], 'é'.encode()[1:], '日'.encode()[:2],
          '日'.encode()[2:], b' ', b'<end', b'>', b'\x1b'] + [
@@ -136,11 +137,11 @@ def test_samples_do_not_depend_on_the_size_of_batches(model):
         *model, TOKENIZER, prompts, num_samples=2, batch_size=batch_size,
         seed=1, **OPTIONS)]
   together = draw(4)
-  assert [prompt for prompt, _ in together] == ['ab', 'ab', 'c', 'c']
+  assert [prompt for prompt, _ in together] == [0, 0, 1, 1]
   assert together[0] != together[1]
   assert draw(1) == together
-  with pytest.raises(errors.InputError, match='Prompt 1 has 51 tokens'):
-    next(streaming.samples(*model, TOKENIZER, ['ab', 'a' * 50], **OPTIONS))
+  with pytest.raises(errors.InputError, match='Prompt 1 has 65 tokens'):
+    next(streaming.samples(*model, TOKENIZER, ['ab', 'a' * 64], **OPTIONS))
 
 
 def test_more_samples_leave_the_first_as_they_are():
@@ -150,9 +151,12 @@ def test_more_samples_leave_the_first_as_they_are():
   assert len(np.unique(many.reshape(20, -1), axis=0)) == 20
 
 
+class Fewer(Pieces):
+  """A tokenizer with fewer ids than the model."""
+  bos_id, eos_id, vocab_size = 8, None, 10
+
+
 def test_ids_beyond_the_tokenizer_are_never_drawn(model):
-  class Fewer(Pieces):
-    bos_id, eos_id, vocab_size = 8, None, 10
   options = dict(max_new_tokens=16, rng=1)
   one, = streaming.complete(*model, Fewer(), ['a'], **options)
   stream = streaming.Stream(*model, Fewer(), 'a', **options)
@@ -161,3 +165,36 @@ def test_ids_beyond_the_tokenizer_are_never_drawn(model):
   assert max(one.tokens + stream.completion.tokens) < 10
   everywhere, = streaming.complete(*model, TOKENIZER, ['a'], **options)
   assert max(everywhere.tokens) >= 10
+
+
+def test_the_context_limits_each_prompt_by_itself(model):
+  texts = ['a' * 60, 'a', 'b' * 60]
+  found = streaming.complete(
+      *model, Fewer(), texts, max_new_tokens=20, rng=1)
+  assert [len(each.tokens) for each in found] == [3, 20, 3]  # And BOS.
+  assert [each.ended for each in found] == ['context', 'length', 'context']
+  keys = sample.row_keys(1, 3, 3)
+  for text, each, key in zip(texts, found, keys):
+    alone, = streaming.complete(
+        *model, Fewer(), [text], max_new_tokens=20, rng=key[None])
+    assert alone.tokens == each.tokens
+
+
+def test_a_prompt_that_fills_the_context_is_refused_with_the_choices(model):
+  with pytest.raises(errors.InputError, match=(
+      'Prompt 1 has 64 tokens, and the model reads 64, .*: shorten it. .* '
+      '--window .* continues its last part')):
+    next(streaming.samples(
+        *model, Fewer(), ['a', 'a' * 63], max_new_tokens=2))
+
+
+def test_text_beyond_the_context_is_the_same_streamed_or_not(model):
+  keys = jax.random.split(jax.random.key(0), 2)
+  options = dict(max_new_tokens=90, beyond=window.decode)
+  texts = ['a' * 99, 'b']
+  found = streaming.complete(*model, Fewer(), texts, rng=keys, **options)
+  for text, each, key in zip(texts, found, keys):
+    stream = streaming.Stream(
+        *model, Fewer(), text, rng=key[None], **options)
+    assert ''.join(stream) == each.text
+    assert len(each.tokens) == 90 and each.ended == 'length'

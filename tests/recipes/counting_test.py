@@ -49,7 +49,7 @@ def test_a_run_is_reported_and_read_back_as_it_was(tmp_path):
       held_out.Documents(data.train), 258, run.tokenizer.bos_id).digest
   documents = [data.valid.document(i) for i in range(data.valid.num_documents)]
   whole = likelihood.evaluate(  # Windows of 16 lose no context of order 4.
-      run.score(), documents, vocab_size=258, context=64, stride=64,
+      run.scorer(), documents, vocab_size=258, context=64, stride=64,
       bos_id=run.tokenizer.bos_id)
   assert whole.nats_per_token == pytest.approx(
       reports[0].nats_per_token, rel=1e-6)
@@ -75,7 +75,7 @@ def test_a_cache_is_kept_with_the_run(tmp_path):
            'targets': np.array([[97, 98, 97, 98]]),
            'weights': np.ones((1, 4)), 'positions': np.arange(4)[None],
            'segments': np.ones((1, 4), int)}
-  assert np.all(np.isfinite(run.score()(batch)[0]))
+  assert np.all(np.isfinite(run.scorer()(batch)[0]))
   assert np.isfinite(reports[0].nats_per_token)
 
 

@@ -153,8 +153,8 @@ LATE = {
     'scoring.stride = 9': dict(scoring=scoring.Scoring(context=8, stride=9)),
     'stop.metric': dict(training=options.Training(
         stop=stopping.EarlyStopping(metric='valid/f1'))),
-    'which with max_new_tokens = 5 exceed': dict(samples=samples.Samples(
-        prompts=('', 'a' * 14), max_new_tokens=5)),
+    'Prompt 1 has 16 tokens, and the model reads 16': dict(
+        samples=samples.Samples(prompts=('', 'a' * 15), max_new_tokens=5)),
 }
 
 
@@ -201,3 +201,9 @@ def test_a_padded_vocabulary_is_scored_and_never_drawn(tmp_path):
   assert report.nats_per_token > 6 > uniform.nats_per_token  # log(512), log(258)
   (_, text), = found.draw(params)  # Decoding another id would raise.
   assert text
+
+
+def test_samples_end_where_the_context_is_full(parts, params):
+  long = samples.Samples(prompts=('', 'a' * 12), max_new_tokens=80)
+  drawn = results.Results(changed(parts, samples=long)).draw(params)
+  assert [prompt for prompt, _ in drawn] == ['', 'a' * 12]

@@ -115,7 +115,6 @@ def test_labelled_answers_are_judged_without_the_empty_ones(run):
 
 
 @pytest.mark.parametrize('texts, told', [
-    ('abc', 'a single str: give .text.'),
     ([('a', 'b')], 'text 0: 2 texts, but .* of 1 each'),
     (['a', 3], 'text 1 should be a text or a pair'), ([()], 'text 0 should be'),
     (['a', '\ud800'], 'text 1 has a lone surrogate')])
@@ -182,3 +181,15 @@ def test_parameters_that_are_missing_are_named(tmp_path):
   with pytest.raises(errors.InputError,
                      match='layer_1/.* has shape .* but is missing'):
     tuned.load(run.path)
+
+
+def test_one_text_has_one_answer_and_one_vector(run):
+  assert run.predict('abc') == run.predict(['abc'])[0]
+  assert run.embed('abc').shape == (16,)
+  np.testing.assert_array_equal(run.embed(['abc', 'd'])[0], run.embed('abc'))
+
+
+@pytest.mark.parametrize('method', ['generate', 'score', 'logits'])
+def test_a_tuned_run_says_that_it_models_no_text(run, method):
+  with pytest.raises(errors.InputError, match=f'^{method}: .*predict answers'):
+    getattr(run, method)('a')
