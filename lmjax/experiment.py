@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, Union
 from lmjax.core import changes as changes_lib
 from lmjax.core import errors
 from lmjax.core.files import user_paths
+from lmjax.core import ranges
 from lmjax.data import continuous
 from lmjax.data import pipeline
 from lmjax.data import text
@@ -148,6 +149,7 @@ Task = Union[(*tasks.TASKS.values(), together.Together)]
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Finetune:
   """A run of `experiments/finetune.py`.
 
@@ -173,7 +175,7 @@ class Finetune:
   init: user_paths.Path | None = None
   tokenizer: tokenizers.Config = subwords.SentencePiece()
   model: models.Config = decoder.DecoderConfig()
-  dropout: float | None = None
+  dropout: ranges.Rate | None = None
   train_only: tuple[str, ...] = ()
   optimizer: optimizers.Config = adamw.AdamW()
   training: options.Training = options.Training()

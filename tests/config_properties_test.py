@@ -17,6 +17,7 @@ from lmjax.core.flags import named
 from lmjax.core.flags import nearest
 from lmjax.core.flags import overrides
 from lmjax.core.flags import values
+from lmjax.core import ranges
 from lmjax import experiment
 
 ROOTS = [experiment.Pretrain, experiment.Count, experiment.Evaluate,
@@ -115,10 +116,106 @@ def flags_for(new, old, hint, path=()):
     yield f'{flag}={values.text(new, hint)}'
 
 
+def below(hint, found):
+  """Returns `found` with all dataclasses at and below a type."""
+  for cls in config_lib.kinds(hint).values():
+    if cls not in found:
+      found.append(cls)
+      for inner in config_lib.hints(cls).values():
+        for part in (inner, *typing.get_args(config_lib.tuple_of(inner) or ())):
+          below(part, found)
+  return found
+
+
+CLASSES = below(typing.Union[tuple(ROOTS)], [])
+
+
+def numeric(hint):
+  """Returns whether a type admits numbers, also inside of tuples."""
+  return hint in (int, float) or any(map(numeric, typing.get_args(hint)))
+
+
+def numbers_of(cls):
+  """Returns {field: its type with its range} of the fields with numbers."""
+  hints = typing.get_type_hints(cls, include_extras=True)
+  return {name: hints[name] for name, hint in config_lib.hints(cls).items()
+          if numeric(hint)}
+
+
+def holding(hint, number):
+  """Returns a value of a type that holds a number."""
+  if tuple_of := config_lib.tuple_of(hint):
+    args = typing.get_args(tuple_of)
+    return tuple(holding(arg, number) for arg in args if arg is not ...)
+  return 'a' if hint is str else number
+
+
+def outside(allowed):
+  """Yields numbers just outside a range, and numbers that are in none."""
+  yield from (float('nan'), float('inf'))
+  if allowed.low is not None:
+    yield allowed.low if allowed.above else allowed.low - 1
+    yield -10**30
+  if allowed.high is not None:
+    yield allowed.high if allowed.below else allowed.high + 1
+    yield 10**30
+
+
+def inside(kind, allowed):
+  """Yields numbers at the bounds of a range, and in it."""
+  low = 0 if allowed.low is None else allowed.low
+  high = 10**9 if allowed.high is None else allowed.high
+  step = 1 if kind is int else 1e-9
+  yield low + step * allowed.above
+  yield high - step * allowed.below
+  yield kind((low + high) / 2)
+
+
 def test_the_unions_are_found():
   assert len(UNIONS) > 25
   assert {'Pretrain.model', 'Pretrain.optimizer', 'DataConfig.source',
           'PreNorm.mixer', 'Count.model'} <= {*UNIONS}
+
+
+def test_every_number_of_every_config_has_a_range():
+  assert len(CLASSES) > 140
+  assert sum(len(numbers_of(cls)) for cls in CLASSES) > 300
+  assert [] == [f'{cls.__name__}.{field}' for cls in CLASSES
+                for field, hint in numbers_of(cls).items()
+                if ranges.of(hint) is None]
+
+
+@pytest.mark.parametrize('cls', CLASSES, ids=lambda cls: cls.__name__)
+def test_numbers_outside_their_range_are_refused_and_others_are_not(cls):
+  hints = config_lib.hints(cls)
+  needed = {field.name: drawn(hints[field.name], random.Random(0))
+            for field in dataclasses.fields(cls)
+            if config_lib.default(field) is dataclasses.MISSING}
+  for name, hint in numbers_of(cls).items():
+    kind, allowed = ranges.of(hint)
+    for number in outside(allowed):
+      with pytest.raises(errors.InputError, match=(
+          rf'{cls.__name__}\.{name} should be .*; got ')):
+        cls(**needed | {name: holding(hints[name], number)})
+    for number in inside(kind, allowed):
+      ranges.check(cls, {name: holding(hints[name], number)}, str)
+
+
+@pytest.mark.parametrize('path, value', [
+    ('optimizer.b1', 1.5), ('model.block.dropout', -0.5),
+    ('model.block.dropout', 1.0), ('model.init_std', -1),
+    ('model.head.softcap', 0), ('training.keep_best', -1),
+    ('scoring.context', 0), ('training.seed', -1), ('data.seed', 2**63),
+    ('samples.seed', -1), ('optimizer.learning_rate', -1e-3),
+    ('optimizer.schedule.warmup', -1), ('training.steps', 0),
+    ('samples.sampling.temperature', -1), ('data.split.valid', 1.5),
+])
+def test_a_flag_outside_its_range_is_refused_by_its_path(path, value):
+  flag = config_flags.ConfigFlag(
+      named.Named(experiment.Pretrain, experiment.Pretrain()), {})
+  flag.take([f'--config.{path}={value}'])
+  with pytest.raises(errors.InputError, match=f'^config.{path} should be'):
+    flag.config()
 
 
 @pytest.mark.parametrize('name', UNIONS)

@@ -14,6 +14,7 @@ import typing
 from typing import Any, TypeVar
 
 from lmjax.core import errors
+from lmjax.core import ranges
 
 T = TypeVar('T')
 
@@ -155,11 +156,12 @@ def build(variant: type[T], fields: dict[str, Any], path: str) -> T:
 
   Raises:
     InputError: If a field without a default is missing; the message gives the
-      flag that sets its value, or its kind.
+      flag that sets its value, or its kind. If a number is outside its range.
   """
   missing = [f.name for f in dataclasses.fields(variant)
              if f.name not in fields and default(f) is dataclasses.MISSING]
   if not missing:
+    ranges.check(variant, fields, lambda field: f'{path}.{field}')
     return variant(**fields)
   asks = f'{path} ({variant.__name__}) needs a value for {", ".join(missing)}: '
   hint, flag = hints(variant)[missing[0]], f'--{path}.{missing[0]}'

@@ -4,12 +4,14 @@ import dataclasses
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.data import packing
 from lmjax.data import token_store as store_lib
 from lmjax.data.tokenizers import vocabulary
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Continuous:
   """The text as parallel streams, of which a step reads the next T tokens.
 
@@ -29,12 +31,7 @@ class Continuous:
     Mikolov et al., Recurrent neural network based language model, 2010, section
     2 (truncated backpropagation through time).
   """
-  streams: int = 20
-
-  def __post_init__(self):
-    if self.streams < 1:
-      raise errors.InputError(
-          f'Continuous.streams should be at least 1; got {self.streams}.')
+  streams: ranges.Count = 20
 
   def check(self, batch_size: int) -> None:
     """Checks that a batch has one row for each stream."""

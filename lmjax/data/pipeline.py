@@ -8,6 +8,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core.files import user_paths
+from lmjax.core import ranges
 from lmjax.data import continuous
 from lmjax.data import corruption as corruption_lib
 from lmjax.data import documents as documents_lib
@@ -30,6 +31,7 @@ _PURPOSES = {'train': 'train on', 'valid': 'validate on', 'test': 'test on'}
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class DataConfig:
   """The data that a language model is trained and tested on.
 
@@ -52,21 +54,15 @@ class DataConfig:
   split: splits.Config | None = splits.HashSplit()
   tokenizer: tokenizers.Config = subwords.SentencePiece()
   specials: tuple[str, ...] = ()
-  sentinels: int = 0
+  sentinels: ranges.Natural = 0
   packing: Packing = packing_lib.Packed()
   corruption: corruption_lib.Config | None = None
-  length: int | None = None
-  batch_size: int = 32
-  seed: int = 0
+  length: ranges.Count | None = None
+  batch_size: ranges.Count = 32
+  seed: ranges.Seed = 0
   cache: user_paths.Path | None = None
 
   def __post_init__(self):
-    for name in 'length', 'batch_size':
-      value = getattr(self, name)
-      if value is not None and value < 1:
-        raise errors.InputError(f'{name} should be at least 1; got {value}.')
-    if self.seed < 0:
-      raise errors.InputError(f'seed should be at least 0; got {self.seed}.')
     if isinstance(self.packing, continuous.Continuous):
       self.packing.check(self.batch_size)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core.files import user_paths
+from lmjax.core import ranges
 from lmjax.data.text import files
 from lmjax.data.tokenizers import vocabulary
 from lmjax.evaluation import likelihood
@@ -21,6 +22,7 @@ from lmjax.evaluation import windows
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Choices:
   """Files of questions, and how their parts are joined.
 
@@ -32,12 +34,7 @@ class Choices:
   """
   paths: tuple[user_paths.Path, ...] = ()
   delimiter: str = ' '
-  limit: int | None = None
-
-  def __post_init__(self):
-    if self.limit is not None and self.limit < 1:
-      raise errors.InputError(
-          f'choices.limit should be at least 1; got {self.limit}.')
+  limit: ranges.Count | None = None
 
   def evaluate(self, score: likelihood.Score, tokenizer: vocabulary.Tokenizer,
                **kwargs: Any) -> list['ChoiceReport']:

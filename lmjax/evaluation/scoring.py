@@ -2,9 +2,11 @@
 import dataclasses
 
 from lmjax.core import errors
+from lmjax.core import ranges
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Scoring:
   """How held-out text is scored.
 
@@ -20,11 +22,11 @@ class Scoring:
     tokens: About how many tokens to score at the end; None scores all. Useful
       for likelihoods that need one pass per token, as of masked models.
   """
-  context: int | None = None
-  stride: int | None = None
-  batch_size: int = 32
+  context: ranges.Count | None = None
+  stride: ranges.Count | None = None
+  batch_size: ranges.Count = 32
   carried: bool = False
-  tokens: int | None = None
+  tokens: ranges.Count | None = None
 
   def settled(self, context: int) -> 'Scoring':
     """Returns the same with values for a context and stride of None.

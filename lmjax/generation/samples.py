@@ -1,10 +1,12 @@
 """The config of the samples that a run shows at its end."""
 import dataclasses
 
+from lmjax.core import ranges
 from lmjax.generation import transforms
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Samples:
   """The samples that a run shows at its end.
 
@@ -16,7 +18,7 @@ class Samples:
     seed: Seed of the draws.
   """
   prompts: tuple[str, ...] = ('', '', '')
-  max_new_tokens: int = 80
+  max_new_tokens: ranges.Count = 80
   sampling: transforms.Sampling = transforms.Sampling(
       temperature=0.8, top_p=0.95)
-  seed: int = 0
+  seed: ranges.Seed = 0

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.nn import temperature as temperature_lib
 
@@ -201,6 +202,7 @@ class CountPenalty:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Sampling:
   """How the tokens of a row are drawn.
 
@@ -218,18 +220,16 @@ class Sampling:
       `CountPenalty`.
     frequency_penalty: Above 0 discourages tokens for each time they occurred.
   """
-  temperature: float = 1.0
-  top_k: int | None = None
-  top_p: float | None = None
-  typical_p: float | None = None
-  min_p: float | None = None
-  repetition_penalty: float = 1.0
-  presence_penalty: float = 0.0
-  frequency_penalty: float = 0.0
+  temperature: ranges.NonNegative = 1.0
+  top_k: ranges.Count | None = None
+  top_p: ranges.PositiveShare | None = None
+  typical_p: ranges.PositiveShare | None = None
+  min_p: ranges.PositiveShare | None = None
+  repetition_penalty: ranges.Positive = 1.0
+  presence_penalty: ranges.Finite = 0.0
+  frequency_penalty: ranges.Finite = 0.0
 
   def __post_init__(self):
-    _check('temperature', self.temperature, self.temperature >= 0,
-           'at least 0')
     self.build()
 
   def build(self) -> tuple[Transform, ...]:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.models import model
 from lmjax.models import parts
@@ -24,6 +25,7 @@ from lmjax.nn import taps
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class DecoderConfig(vocabulary.Sized):
   """A configurable decoder.
 
@@ -53,10 +55,10 @@ class DecoderConfig(vocabulary.Sized):
     Radford et al., Language Models are Unsupervised Multitask Learners, 2019;
     Touvron et al., LLaMA, arXiv:2302.13971.
   """
-  vocab_size: int | None = None
-  context: int = 256
-  width: int = 128
-  num_layers: int = 4
+  vocab_size: ranges.Count | None = None
+  context: ranges.Count = 256
+  width: ranges.Count = 128
+  num_layers: ranges.Count = 4
   block: block_lib.Config = block_lib.PreNorm()
   pattern: pattern_lib.Pattern | None = None
   positions: positions_lib.Positions = positions_lib.Learned()
@@ -64,16 +66,12 @@ class DecoderConfig(vocabulary.Sized):
   causal: bool = True
   embed: parts.Embed = parts.Embed()
   head: parts.Heads = parts.Head()
-  init_std: float = 0.02
+  init_std: ranges.NonNegative = 0.02
   dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
   scan: bool = False
   remat: Literal['none', 'full', 'dots', 'offload'] = 'none'
 
   def __post_init__(self):
-    for field in ('context', 'width', 'num_layers'):
-      if getattr(self, field) < 1:
-        raise errors.InputError(
-            f'model.{field} should be at least 1; got {getattr(self, field)}.')
     self.arrangement.check_width(self.width)
 
   @property

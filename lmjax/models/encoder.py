@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.models import model
 from lmjax.models import parts
@@ -48,6 +49,7 @@ class ReplacedHead:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class EncoderConfig(vocabulary.Sized):
   """A configurable encoder.
 
@@ -78,10 +80,10 @@ class EncoderConfig(vocabulary.Sized):
     arXiv:1907.11692; Lan et al., ALBERT, arXiv:1909.11942; Warner et al.,
     ModernBERT, arXiv:2412.13663.
   """
-  vocab_size: int | None = None
-  context: int = 256
-  width: int = 128
-  num_layers: int = 4
+  vocab_size: ranges.Count | None = None
+  context: ranges.Count = 256
+  width: ranges.Count = 128
+  num_layers: ranges.Count = 4
   block: block_lib.Config = block_lib.PostNorm(
       mlp=layers.MLPConfig(activation='gelu'), norm=parts.NORM)
   pattern: pattern_lib.Pattern | None = None
@@ -92,16 +94,12 @@ class EncoderConfig(vocabulary.Sized):
   tokens: parts.Heads | None = parts.TokenHead()
   pooler: Pooler | None = None
   replaced: ReplacedHead | None = None
-  init_std: float = 0.02
+  init_std: ranges.NonNegative = 0.02
   dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
   scan: bool = False
   remat: Literal['none', 'full', 'dots', 'offload'] = 'none'
 
   def __post_init__(self):
-    for field in ('context', 'width', 'num_layers'):
-      if getattr(self, field) < 1:
-        raise errors.InputError(
-            f'model.{field} should be at least 1; got {getattr(self, field)}.')
     self.arrangement.check_attends('An encoder reads both ways')
     self.arrangement.check_width(self.width)
     if self.pattern is not None and self.shared_layers:

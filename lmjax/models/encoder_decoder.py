@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.models import model
 from lmjax.models import parts
@@ -39,6 +40,7 @@ class Cache(caches.Tokens):
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class EncoderDecoderConfig(vocabulary.Sized):
   """A configurable encoder-decoder.
 
@@ -73,28 +75,23 @@ class EncoderDecoderConfig(vocabulary.Sized):
     Vaswani et al., Attention Is All You Need, arXiv:1706.03762; Raffel et al.,
     T5, arXiv:1910.10683, section 2.1.
   """
-  vocab_size: int | None = None
-  context: int = 256
-  width: int = 128
-  num_layers: int = 2
-  num_decoder_layers: int | None = None
+  vocab_size: ranges.Count | None = None
+  context: ranges.Count = 256
+  width: ranges.Count = 128
+  num_layers: ranges.Count = 2
+  num_decoder_layers: ranges.Count | None = None
   block: block_lib.Config = block_lib.PreNorm()
   pattern: pattern_lib.Pattern | None = None
   positions: positions_lib.Positions = positions_lib.Relative()
   final_norm: layers.Norm | None = layers.LayerNorm()
   embed: parts.Embed = parts.Embed()
   head: parts.Heads = parts.Head()
-  init_std: float = 0.02
+  init_std: ranges.NonNegative = 0.02
   dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
   scan: bool = False
   remat: Literal['none', 'full', 'dots', 'offload'] = 'none'
 
   def __post_init__(self):
-    for field in ('context', 'width', 'num_layers', 'num_decoder_layers'):
-      value = getattr(self, field)
-      if value is not None and value < 1:
-        raise errors.InputError(
-            f'model.{field} should be at least 1; got {value}.')
     encoder = self.encoder_arrangement()
     encoder.check_attends('An encoder-decoder reads both ways and across')
     encoder.check_width(self.width)

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.models import model
 from lmjax.models import vocabulary
@@ -18,6 +18,7 @@ Carry = tuple[recurrent.State, ...]  # The state of each layer.
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Dropout:
   """The dropout rates of a recurrent model.
 
@@ -33,21 +34,15 @@ class Dropout:
     eq. 4 (no dropout on what is carried through time); Gal and Ghahramani,
     arXiv:1512.05287, section 4 (locked masks, whole words).
   """
-  words: float = 0.0
-  input: float = 0.0
-  between: float = 0.0
-  output: float = 0.0
+  words: ranges.Rate = 0.0
+  input: ranges.Rate = 0.0
+  between: ranges.Rate = 0.0
+  output: ranges.Rate = 0.0
   locked: bool = False
-
-  def __post_init__(self):
-    for field in ('words', 'input', 'between', 'output'):
-      if not 0 <= getattr(self, field) < 1:
-        raise errors.InputError(
-            f'model.dropout.{field} should be in [0, 1); got '
-            f'{getattr(self, field)}.')
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class RecurrentConfig(vocabulary.Sized):
   """A recurrent language model.
 
@@ -73,27 +68,17 @@ class RecurrentConfig(vocabulary.Sized):
     Zaremba et al., arXiv:1409.2329; Merity et al., arXiv:1708.02182 (AWD);
     Press and Wolf, arXiv:1608.05859 (tied weights).
   """
-  vocab_size: int | None = None
-  context: int = 256
-  width: int = 200
-  num_layers: int = 2
+  vocab_size: ranges.Count | None = None
+  context: ranges.Count = 256
+  width: ranges.Count = 200
+  num_layers: ranges.Count = 2
   cell: recurrent.Config = recurrent.LSTMConfig()
-  last_hidden: int | None = None
+  last_hidden: ranges.Count | None = None
   tied: bool = False
   head_bias: bool = True
   dropout: Dropout = Dropout()
-  init_scale: float = 0.1
+  init_scale: ranges.Positive = 0.1
   dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
-
-  def __post_init__(self):
-    for field in ('context', 'width', 'num_layers', 'last_hidden'):
-      value = getattr(self, field)
-      if value is not None and value < 1:
-        raise errors.InputError(
-            f'model.{field} should be at least 1; got {value}.')
-    if not self.init_scale > 0:
-      raise errors.InputError(
-          f'model.init_scale should be above 0; got {self.init_scale}.')
 
   @property
   def traits(self) -> model.Traits:

@@ -1,12 +1,12 @@
 """A decoder with additional heads that predict 2, 3, ... tokens ahead."""
 from collections.abc import Callable
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import flax.linen as nn
 import jax
 
-from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.models import decoder
 from lmjax.models import model
 from lmjax.nn import attend as attend_lib
@@ -16,6 +16,7 @@ from lmjax.nn import stack as stack_lib
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class MultiTokenConfig:
   """A decoder with heads for the tokens after the next one.
 
@@ -33,13 +34,9 @@ class MultiTokenConfig:
     has its own block; here this is the trunk's last block.
   """
   trunk: decoder.DecoderConfig = decoder.DecoderConfig()
-  heads: int = 3
-
-  def __post_init__(self):
-    if self.heads < 1:
-      raise errors.InputError(
-          f'model.heads should be at least 1; got {self.heads}. For the next '
-          'token alone choose --config.model.kind=DecoderConfig.')
+  heads: Annotated[int, ranges.Range(
+      1, note='For the next token alone choose '
+      '--config.model.kind=DecoderConfig.')] = 3
 
   @property
   def vocab_size(self) -> int | None:

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.nn import layers
 from lmjax.nn import positions as positions_lib
 
@@ -20,6 +20,7 @@ NORM = layers.LayerNorm(epsilon=1e-12)  # BERT's.
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Embed:
   """Token embeddings and the operations on them before the first block.
 
@@ -43,25 +44,15 @@ class Embed:
     al., OPT, arXiv:2205.01068; Vaswani et al., arXiv:1706.03762, section 3.4
     (scale); Le Scao et al., BLOOM, arXiv:2211.05100, section 3.2 (norm).
   """
-  size: int | None = None
+  size: ranges.Count | None = None
   widen: Literal['first', 'last'] = 'last'
   widen_bias: bool = True
-  scale: float | Literal['sqrt_width'] = 1.0
+  scale: ranges.Positive | Literal['sqrt_width'] = 1.0
   norm: layers.Norm | None = None
-  dropout: float = 0.0
-  std: float | None = None
+  dropout: ranges.Rate = 0.0
+  std: ranges.NonNegative | None = None
 
   types = 0  # There are no embeddings of token types.
-
-  def __post_init__(self):
-    for field, least in (('size', 1), ('types', 0)):
-      value = getattr(self, field)
-      if value is not None and value < least:
-        raise errors.InputError(
-            f'embed.{field} should be at least {least}; got {value}.')
-    if not 0 <= self.dropout < 1:
-      raise errors.InputError(
-          f'embed.dropout should be in [0, 1); got {self.dropout}.')
 
   def table_size(self, width: int) -> int:
     """Returns E in a model of this width."""
@@ -101,7 +92,7 @@ class TypedEmbed(Embed):
     Devlin et al., BERT, arXiv:1810.04805, section 3.
   """
   norm: layers.Norm | None = NORM
-  types: int = 2
+  types: ranges.Natural = 2
 
 
 class Embeddings(nn.Module):
@@ -169,6 +160,7 @@ class Embeddings(nn.Module):
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Head:
   """Logits as products of hidden states with one vector for each token id.
 
@@ -187,14 +179,8 @@ class Head:
   """
   tied: bool = True
   bias: bool = False
-  scale: float | Literal['rsqrt_width'] = 1.0
-  softcap: float | None = None
-
-  def __post_init__(self):
-    if self.softcap is not None and self.softcap <= 0:
-      raise errors.InputError(
-          'head.softcap should be above 0, or none to leave logits as they '
-          f'are; got {self.softcap}.')
+  scale: ranges.Positive | Literal['rsqrt_width'] = 1.0
+  softcap: ranges.Positive | None = None
 
   def multiplier(self, width: int) -> float:
     """Returns the multiplier of hidden states of this width."""

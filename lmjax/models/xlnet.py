@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import placement
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.models import model
 from lmjax.models import vocabulary
@@ -19,6 +20,7 @@ from lmjax.nn import rotary
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class XLNetConfig(vocabulary.Sized):
   """A two-stream Transformer with relative positions.
 
@@ -44,32 +46,25 @@ class XLNetConfig(vocabulary.Sized):
     Yang et al., XLNet, arXiv:1906.08237; Dai et al., Transformer-XL,
     arXiv:1901.02860, section 3.3 (relative positions).
   """
-  vocab_size: int | None = None
-  context: int = 256
-  width: int = 128
-  num_layers: int = 4
-  num_heads: int = 4
-  hidden: int = 512
+  vocab_size: ranges.Count | None = None
+  context: ranges.Count = 256
+  width: ranges.Count = 128
+  num_layers: ranges.Count = 4
+  num_heads: ranges.Count = 4
+  hidden: ranges.Count = 512
   activation: Literal[
       'gelu', 'gelu_tanh', 'relu', 'silu', 'squared_relu'] = 'gelu'
-  dropout: float = 0.0
+  dropout: ranges.Rate = 0.0
   types: bool = False
-  epsilon: float = 1e-12
-  init_std: float = 0.02
+  epsilon: ranges.Positive = 1e-12
+  init_std: ranges.NonNegative = 0.02
   dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
 
   def __post_init__(self):
-    for field in ('context', 'width', 'num_layers', 'num_heads', 'hidden'):
-      if getattr(self, field) < 1:
-        raise errors.InputError(
-            f'model.{field} should be at least 1; got {getattr(self, field)}.')
     if self.width % (2 * self.num_heads):
       raise errors.InputError(
           f'model.width = {self.width} should be even and divide into '
           f'model.num_heads = {self.num_heads} heads of even size; change one.')
-    if not 0 <= self.dropout < 1:
-      raise errors.InputError(
-          f'model.dropout should be in [0, 1); got {self.dropout}.')
 
   @property
   def traits(self) -> model.Traits:

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import caches
@@ -16,6 +17,7 @@ from lmjax.nn import taps
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class AttentionConfig:
   """Self-attention: multi-head, grouped or multi-query, by `num_kv_heads`.
 
@@ -36,31 +38,24 @@ class AttentionConfig:
     Henry et al., Query-Key Normalization, arXiv:2010.04245; Gemma Team,
     Gemma 2, arXiv:2408.00118 (soft-capping).
   """
-  num_heads: int = 4
-  num_kv_heads: int | None = None
-  head_size: int | None = None
+  num_heads: ranges.Count = 4
+  num_kv_heads: ranges.Count | None = None
+  head_size: ranges.Count | None = None
   bias: bool = True
   out_bias: bool = True
   qk_norm: layers.Norm | None = None
-  window: int | None = None
-  softcap: float | None = None
-  scale: float | None = None
-  dropout: float = 0.0
+  window: ranges.Count | None = None
+  softcap: ranges.Positive | None = None
+  scale: ranges.Positive | None = None
+  dropout: ranges.Rate = 0.0
 
   attends = True  # The mask decides which tokens a token sees.
 
   def __post_init__(self):
-    if self.num_heads < 1 or self.kv_heads < 1:
-      raise errors.InputError(
-          f'mixer.num_heads and mixer.num_kv_heads should be at least 1; got '
-          f'{self.num_heads} and {self.num_kv_heads}.')
     if self.num_heads % self.kv_heads:
       raise errors.InputError(
           f'mixer.num_kv_heads should divide num_heads; got '
           f'{self.num_kv_heads} and {self.num_heads}.')
-    if self.window is not None and self.window < 1:
-      raise errors.InputError(
-          f'mixer.window should be at least 1 token; got {self.window}.')
 
   @property
   def kv_heads(self) -> int:

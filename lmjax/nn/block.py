@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 
 from lmjax.core import placement
+from lmjax.core import ranges
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import attention
 from lmjax.nn import layers
@@ -17,6 +18,7 @@ from lmjax.nn import taps
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class PreNorm:
   """Norms before the mixer and the MLP, inside the residual branches.
 
@@ -33,10 +35,7 @@ class PreNorm:
   mixer: branches.Mixer = attention.AttentionConfig()
   mlp: branches.MLP = layers.MLPConfig()
   norm: layers.Norm = layers.LayerNorm()
-  dropout: float = 0.0
-
-  def __post_init__(self):
-    branches.check_dropout(self.dropout)
+  dropout: ranges.Rate = 0.0
 
   def module(self) -> type[nn.Module]:
     return PreNormBlock

@@ -1,15 +1,15 @@
 """Dense layers, embeddings, norms and MLPs, with float32 where it matters."""
 from collections.abc import Callable
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from lmjax.core import draws
-from lmjax.core import errors
 from lmjax.core import placement
+from lmjax.core import ranges
 from lmjax.nn import kernels
 
 
@@ -155,13 +155,14 @@ class Head(nn.Module):
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class LayerNorm:
   """Normalises to zero mean and unit variance, then scales and shifts.
 
   References:
     Ba et al., Layer Normalization, arXiv:1607.06450.
   """
-  epsilon: float = 1e-5
+  epsilon: ranges.Positive = 1e-5
   bias: bool = True
 
   def build(self, name: str | None = None) -> nn.Module:
@@ -169,6 +170,7 @@ class LayerNorm:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class RMSNorm:
   """Divides by the root mean square, then scales.
 
@@ -183,15 +185,10 @@ class RMSNorm:
     Zhang and Sennrich, Root Mean Square Layer Normalization, arXiv:1910.07467;
     OLMo Team, 2 OLMo 2 Furious, arXiv:2501.00656, section 2.
   """
-  epsilon: float = 1e-6
+  epsilon: ranges.Positive = 1e-6
   around_one: bool = False
-  axes: int = 1
-
-  def __post_init__(self):
-    if self.axes not in (1, 2):
-      raise errors.InputError(
-          'RMSNorm.axes should be 1, or 2 for all heads at once; got '
-          f'{self.axes}.')
+  axes: Annotated[int, ranges.Range(
+      1, 2, note='2 is for all heads at once.')] = 1
 
   def build(self, name: str | None = None) -> nn.Module:
     return _RMSNorm(self, name=name)
@@ -250,6 +247,7 @@ ACTIVATIONS: dict[Activation, Callable[[jax.Array], jax.Array]] = {
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class MLPConfig:
   """A position-wise feed-forward network.
 
@@ -266,20 +264,13 @@ class MLPConfig:
     Shazeer, GLU Variants Improve Transformer, arXiv:2002.05202, eq. 6; Raffel
     et al., T5, arXiv:1910.10683, section 2.1 (dropout).
   """
-  hidden: int = 512
+  hidden: ranges.Count = 512
   activation: Activation = 'gelu_tanh'
   gated: bool = False
   bias: bool = True
-  dropout: float = 0.0
+  dropout: ranges.Rate = 0.0
 
   mixture = None  # Not a mixture of experts: each token uses all parameters.
-
-  def __post_init__(self):
-    if self.hidden < 1:
-      raise errors.InputError(f'mlp.hidden should be >= 1; got {self.hidden}.')
-    if not 0 <= self.dropout < 1:
-      raise errors.InputError(
-          f'mlp.dropout should be in [0, 1); got {self.dropout}.')
 
   def build(self, policy: Policy, name: str | None = None) -> nn.Module:
     return MLP(self, policy, name=name)

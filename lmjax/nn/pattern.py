@@ -12,11 +12,12 @@ In flags and JSON the layers of a pattern are items of a tuple:
 """
 from collections.abc import Callable
 import dataclasses
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import jax
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.nn import block as block_lib
 from lmjax.nn.mixture import experts
 from lmjax.nn import positions as positions_lib
@@ -95,6 +96,7 @@ class Periodic:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class LocalGlobal:
   """Local attention, with one global layer in every `every` layers.
 
@@ -114,17 +116,11 @@ class LocalGlobal:
     global one, with other wavelengths); Warner et al., ModernBERT,
     arXiv:2412.13663, section 2.1 (every third, the first is global).
   """
-  window: int = 1024
-  every: int = 6
+  window: ranges.Count = 1024
+  every: Annotated[int, ranges.Range(2)] = 6
   global_layer: Literal['first', 'last'] = 'last'
   local_positions: OwnPositions | None = None
   first: tuple[Layer, ...] = ()
-
-  def __post_init__(self):
-    if self.window < 1 or self.every < 2:
-      raise errors.InputError(
-          'model.pattern needs window >= 1 and every >= 2; got '
-          f'{self.window} and {self.every}.')
 
   def settled(self, block: block_lib.Config,
               positions: positions_lib.Positions

@@ -7,6 +7,7 @@ calling module's compact method, so a variant may have parameters.
 """
 import dataclasses
 import math
+from typing import Annotated
 
 import flax.linen as nn
 import jax
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.nn import layers
 from lmjax.nn import masks
 from lmjax.nn import rotary
@@ -45,6 +47,7 @@ class NoPositions:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Learned(NoPositions):
   """A learned vector for each position in the model's context.
 
@@ -55,12 +58,7 @@ class Learned(NoPositions):
   References:
     Radford et al., Improving Language Understanding, 2018.
   """
-  offset: int = 0
-
-  def __post_init__(self):
-    if self.offset < 0:
-      raise errors.InputError(
-          f'positions.offset should be at least 0; got {self.offset}.')
+  offset: ranges.Natural = 0
 
   def embed(self, x_BTD, positions_BT, context, policy):
     table = layers.Embedding(
@@ -69,6 +67,7 @@ class Learned(NoPositions):
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Sinusoidal(NoPositions):
   """Sines and cosines of geometric wavelengths, added to the embeddings.
 
@@ -78,7 +77,7 @@ class Sinusoidal(NoPositions):
   References:
     Vaswani et al., Attention Is All You Need, arXiv:1706.03762, section 3.5.
   """
-  theta: float = 10_000.0
+  theta: ranges.Positive = 10_000.0
 
   def embed(self, x_BTD, positions_BT, context, policy):
     size = x_BTD.shape[-1]
@@ -89,6 +88,7 @@ class Sinusoidal(NoPositions):
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Rotary(NoPositions):
   """Rotates queries and keys by position, so logits depend on distances.
 
@@ -103,8 +103,8 @@ class Rotary(NoPositions):
   References:
     Su et al., RoFormer, arXiv:2104.09864.
   """
-  theta: float = 10_000.0
-  fraction: float = 1.0
+  theta: ranges.Positive = 10_000.0
+  fraction: ranges.PositiveShare = 1.0
   scaling: rotary.Scaling | None = None
   interleaved: bool = False
 
@@ -142,6 +142,7 @@ def alibi_slopes(num_heads: int) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Relative(NoPositions):
   """T5's learned bias for each head and each bucket of distances.
 
@@ -153,14 +154,14 @@ class Relative(NoPositions):
   References:
     Raffel et al., T5, arXiv:1910.10683, section 2.1.
   """
-  num_buckets: int = 32
-  max_distance: int = 128
+  num_buckets: Annotated[int, ranges.Range(4)] = 32
+  max_distance: ranges.Count = 128
   bidirectional: bool = False
 
   def __post_init__(self):
-    if self.num_buckets < 4 or self.max_distance <= self.num_buckets // 2:
+    if self.max_distance <= self.num_buckets // 2:
       raise errors.InputError(
-          'Relative positions need num_buckets >= 4 and max_distance > '
+          'Relative positions need max_distance > '
           f'num_buckets / 2; got {self.num_buckets} and {self.max_distance}.')
 
   def bias(self, mask, num_heads):

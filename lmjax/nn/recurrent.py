@@ -8,8 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lmjax.core import errors
 from lmjax.core import placement
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.nn import kernels
 from lmjax.nn import layers
@@ -20,6 +20,7 @@ Cell = Callable[[jax.Array, jax.Array, State], State]
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class _Recurrent:
   """The fields that all recurrent layers share.
 
@@ -34,22 +35,9 @@ class _Recurrent:
     Merity et al., Regularizing and Optimizing LSTM Language Models,
     arXiv:1708.02182, section 2 (weight drop).
   """
-  hidden: int = 200
-  init_scale: float | None = None
-  weight_drop: float = 0.0
-
-  def __post_init__(self):
-    name = type(self).__name__
-    if self.hidden < 1:
-      raise errors.InputError(
-          f'{name}.hidden should be at least 1; got {self.hidden}.')
-    if self.init_scale is not None and not self.init_scale > 0:
-      raise errors.InputError(
-          f'{name}.init_scale should be above 0, or none for 1 / sqrt(hidden); '
-          f'got {self.init_scale}.')
-    if not 0 <= self.weight_drop < 1:
-      raise errors.InputError(
-          f'{name}.weight_drop should be in [0, 1); got {self.weight_drop}.')
+  hidden: ranges.Count = 200
+  init_scale: ranges.Positive | None = None
+  weight_drop: ranges.Rate = 0.0
 
   def build(self, policy: layers.Policy, name: str | None = None) -> nn.Module:
     """Returns the layer; it uses only the dtype of the policy."""
@@ -73,7 +61,7 @@ class LSTMConfig(_Recurrent):
     Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; Zaremba et al.,
     Recurrent Neural Network Regularization, arXiv:1409.2329, section 3.1.
   """
-  forget_bias: float = 0.0
+  forget_bias: ranges.Finite = 0.0
   gates = 4  # G / H.
   parts = 2  # Arrays of the state: output and memory cell.
   recurrent_bias = False  # One bias is enough, as gates add both products.

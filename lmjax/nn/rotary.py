@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import ranges
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class LinearScaling:
   """Divides positions by `factor`.
 
@@ -20,7 +22,7 @@ class LinearScaling:
     Chen et al., Extending Context Window by Positional Interpolation,
     arXiv:2306.15595.
   """
-  factor: float = 2.0
+  factor: ranges.Positive = 2.0
 
   def frequencies(self, theta: float, size: int) -> np.ndarray:
     return frequencies(theta, size) / self.factor
@@ -30,6 +32,7 @@ class LinearScaling:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class NTKScaling:
   """Raises the base so that the lowest frequency is divided by `factor`.
 
@@ -39,7 +42,7 @@ class NTKScaling:
   References:
     bloc97, NTK-Aware Scaled RoPE, 2023; Peng et al., arXiv:2309.00071, eq. 16.
   """
-  factor: float = 2.0
+  factor: ranges.Positive = 2.0
 
   def frequencies(self, theta: float, size: int) -> np.ndarray:
     return frequencies(theta * self.factor ** (size / (size - 2)), size)
@@ -49,6 +52,7 @@ class NTKScaling:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class YarnScaling:
   """Interpolates slow dimensions, keeps fast ones, and sharpens attention.
 
@@ -62,10 +66,10 @@ class YarnScaling:
   References:
     Peng et al., YaRN, arXiv:2309.00071, eqs. 19-22.
   """
-  factor: float = 4.0
-  original_context: int = 2048
-  fast_turns: float = 32.0
-  slow_turns: float = 1.0
+  factor: ranges.Positive = 4.0
+  original_context: ranges.Count = 2048
+  fast_turns: ranges.Positive = 32.0
+  slow_turns: ranges.Positive = 1.0
 
   def frequencies(self, theta: float, size: int) -> np.ndarray:
     def dimension(turns):  # The dimension that makes this many turns.
@@ -83,6 +87,7 @@ class YarnScaling:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Llama3Scaling:
   """Divides only the frequencies with wavelengths beyond the old context.
 
@@ -90,10 +95,10 @@ class Llama3Scaling:
     Llama Team, The Llama 3 Herd of Models, arXiv:2407.21783; the ramp is from
     the released Llama 3.1 code.
   """
-  factor: float = 8.0
-  low_factor: float = 1.0
-  high_factor: float = 4.0
-  original_context: int = 8192
+  factor: ranges.Positive = 8.0
+  low_factor: ranges.Positive = 1.0
+  high_factor: ranges.Positive = 4.0
+  original_context: ranges.Count = 8192
 
   def frequencies(self, theta: float, size: int) -> np.ndarray:
     plain = frequencies(theta, size)

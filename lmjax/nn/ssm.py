@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import kernels
@@ -34,6 +35,7 @@ class Cache:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class SSMConfig:
   """Gated DeltaNet: a state-space mixer that overwrites stored values.
 
@@ -61,19 +63,13 @@ class SSMConfig:
     Yang et al., Gated Delta Networks, arXiv:2412.06464, eq. 10 and section 3;
     Dao and Gu, Mamba-2, arXiv:2405.21060 (decay, its initial values).
   """
-  num_heads: int = 4
-  head_size: int | None = None
-  convolution: int = 4
-  chunk: int = 64
+  num_heads: ranges.Count = 4
+  head_size: ranges.Count | None = None
+  convolution: ranges.Count = 4
+  chunk: ranges.Count = 64
   gated: bool = True
 
   attends = False  # It always reads from left to right.
-
-  def __post_init__(self):
-    for field in ('num_heads', 'convolution', 'chunk'):
-      if getattr(self, field) < 1:
-        raise errors.InputError(
-            f'mixer.{field} should be at least 1; got {getattr(self, field)}.')
 
   def size(self, width: int) -> int:
     """The size H of a head in a model of this width."""

@@ -22,14 +22,6 @@ from lmjax.objectives import losses
 Head = Callable[[Any, jax.Array], jax.Array]  # head(params, x_BTD) -> logits
 
 
-def check(chunk: int | None) -> None:
-  """Checks that a chunk is None or holds at least one token."""
-  if chunk is not None and chunk < 1:
-    raise errors.InputError(
-        f'objective.chunk should be at least 1 token, or none to score a batch '
-        f'at once; got {chunk}.')
-
-
 def token_means(
     head: Head, params: Any, x_BTD: jax.Array, targets_BT: jax.Array,
     weights_BT: jax.Array, *, chunk: int, label_smoothing: float = 0.0,
@@ -52,7 +44,9 @@ def token_means(
     label_smoothing: Share of the target spread evenly over the vocabulary.
     z_loss: Weight of the squared log-normaliser.
   """
-  check(chunk)
+  if chunk < 1:
+    raise errors.InputError(
+        f'objective.chunk should be at least 1 token; got {chunk}.')
   d = shapes.bind(x_BTD=x_BTD, targets_BT=targets_BT, weights_BT=weights_BT)
   count = -(-d.T // min(d.T, max(1, chunk // d.B)))
   devices = placement.count('tokens')  # Each has as many tokens of a chunk.

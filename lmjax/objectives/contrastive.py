@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import metrics
+from lmjax.core import ranges
 from lmjax.nn import masks
 from lmjax.nn import readout
 from lmjax.objectives import bidirectional
@@ -20,6 +21,7 @@ _FIELDS = 'inputs', 'positions', 'segments', 'types'
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class SimCSE:
   """Each text must find its positive among the positives of the whole batch.
 
@@ -46,16 +48,13 @@ class SimCSE:
     Understanding Contrastive Representation Learning through Alignment and
     Uniformity on the Hypersphere, arXiv:2005.10242, eqs. 1 and 2.
   """
-  temperature: float = 0.05
+  temperature: ranges.Positive = 0.05
   pooling: Literal['mean', 'first', 'pooler'] = 'mean'
   axis: str | None = 'data'
 
   likelihood = 'none'
 
   def __post_init__(self):
-    if self.temperature <= 0:
-      raise errors.InputError(
-          f'objective.temperature should be above 0; got {self.temperature}.')
     if self.pooling not in _POOLING:
       raise errors.InputError(
           f'objective.pooling is {self.pooling!r}; choose from '

@@ -7,8 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lmjax.core import errors
 from lmjax.core import metrics
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.objectives import bidirectional
 from lmjax.objectives import lm
@@ -19,6 +19,7 @@ Objective = Callable[..., dict[str, metrics.Mean]]
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class MaskedDiffusion:
   """Predicts masked tokens at every masking rate, weighted to a likelihood.
 
@@ -43,18 +44,10 @@ class MaskedDiffusion:
     arXiv:2406.07524, eq. 10 with alpha_t = 1 - t; Nie et al., LLaDA,
     arXiv:2502.09992, eq. 3.
   """
-  smallest: float = 1e-3
-  samples: int = 16
+  smallest: ranges.ProperShare = 1e-3
+  samples: ranges.Count = 16
 
   likelihood = 'bound'  # Kind of `scores`, up to sampling error.
-
-  def __post_init__(self):
-    if not 0 < self.smallest < 1:
-      raise errors.InputError(
-          f'objective.smallest should be between 0 and 1; got {self.smallest}.')
-    if self.samples < 1:
-      raise errors.InputError(
-          f'objective.samples should be at least 1; got {self.samples}.')
 
   def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`.

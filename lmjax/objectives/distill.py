@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import metrics
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.nn import layers
 from lmjax.nn import masks
@@ -24,6 +25,7 @@ Teacher = Callable[[Batch], tuple[jax.Array, jax.Array | None]]
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Distillation:
   """Next-token prediction of the text and of a teacher's distributions.
 
@@ -46,24 +48,11 @@ class Distillation:
     arXiv:1503.02531, section 2; Jiao et al., TinyBERT, arXiv:1909.10351, eq. 8
     (hidden states).
   """
-  temperature: float = 2.0
-  weight: float = 0.5
-  hidden_weight: float = 0.0
+  temperature: ranges.Positive = 2.0
+  weight: ranges.Share = 0.5
+  hidden_weight: ranges.NonNegative = 0.0
 
   likelihood = 'exact'  # Kind of `scores`.
-
-  def __post_init__(self):
-    if not self.temperature > 0:
-      raise errors.InputError(
-          'objective.temperature should be above 0; got '
-          f'{self.temperature}.')
-    if not 0 <= self.weight <= 1:
-      raise errors.InputError(
-          f'objective.weight should be in [0, 1]; got {self.weight}.')
-    if self.hidden_weight < 0:
-      raise errors.InputError(
-          'objective.hidden_weight should be at least 0; got '
-          f'{self.hidden_weight}.')
 
   def build(self, model: nn.Module, tokenizer: Any = None, *,
             teacher: Teacher | None = None) -> Objective:

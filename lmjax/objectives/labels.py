@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.core import metrics
+from lmjax.core import ranges
 from lmjax.objectives import losses
 
 Batch = Mapping[str, jax.Array]
@@ -15,6 +16,7 @@ Objective = Callable[..., dict[str, metrics.Mean]]
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Labels:
   """Cross-entropy of one label per row, or of one label per token.
 
@@ -25,10 +27,7 @@ class Labels:
     Szegedy et al., Rethinking the Inception Architecture, arXiv:1512.00567,
     section 7 (label smoothing).
   """
-  label_smoothing: float = 0.0
-
-  def __post_init__(self):
-    losses.check_smoothing(self.label_smoothing)
+  label_smoothing: ranges.Rate = 0.0
 
   def build(self, model: nn.Module) -> Objective:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`."""

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import metrics
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.nn import masks
 from lmjax.objectives import auxiliary
@@ -22,6 +23,7 @@ Scores = Callable[[Any, Batch], tuple[jax.Array, jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Causal:
   """Next-token cross-entropy.
 
@@ -34,13 +36,9 @@ class Causal:
   References:
     Chowdhery et al., PaLM, arXiv:2204.02311, section 5 (z-loss).
   """
-  label_smoothing: float = 0.0
-  z_loss: float = 0.0
-  chunk: int | None = None
-
-  def __post_init__(self):
-    losses.check_smoothing(self.label_smoothing)
-    chunked.check(self.chunk)
+  label_smoothing: ranges.Rate = 0.0
+  z_loss: ranges.NonNegative = 0.0
+  chunk: ranges.Count | None = None
 
   likelihood = 'exact'  # Kind of `scores`.
 

@@ -2,7 +2,6 @@
 import jax
 import jax.numpy as jnp
 
-from lmjax.core import errors
 from lmjax.core import metrics
 from lmjax.core import shapes
 
@@ -44,13 +43,6 @@ def is_best(logits_BTV: jax.Array, targets_BT: jax.Array) -> jax.Array:
   picked_BT = jnp.take_along_axis(
       logits_BTV, jnp.expand_dims(targets_BT, -1), axis=-1, mode='clip')[..., 0]
   return picked_BT >= jnp.max(logits_BTV, axis=-1)
-
-
-def check_smoothing(amount: float) -> None:
-  """Checks that an amount of label smoothing is in [0, 1)."""
-  if not 0 <= amount < 1:
-    raise errors.InputError(
-        f'objective.label_smoothing should be in [0, 1); got {amount}.')
 
 
 def smoothed(nll_BT: jax.Array, logits_BTV: jax.Array,

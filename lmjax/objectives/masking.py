@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lmjax.core import draws
-from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.core import shapes
 
 Batch = Mapping[str, jax.Array]
@@ -42,6 +42,7 @@ class Tokens:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class WholeWords:
   """Chooses all tokens of a word or none.
 
@@ -52,14 +53,9 @@ class WholeWords:
     Devlin et al., release of May 2019 (whole word masking); Cui et al.,
     arXiv:1906.08101.
   """
-  longest: int = 16
+  longest: ranges.Count = 16
 
   together = False
-
-  def __post_init__(self):
-    if self.longest < 1:
-      raise errors.InputError(
-          f'selection.longest should be at least 1; got {self.longest}.')
 
   def build(self, tokenizer: Any) -> Begins:
     starts_V = np.asarray(tokenizer.word_starts, bool)
@@ -67,6 +63,7 @@ class WholeWords:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Spans:
   """Chooses spans whose lengths, in tokens, are geometric.
 
@@ -81,16 +78,10 @@ class Spans:
   References:
     Joshi et al., SpanBERT, arXiv:1907.10529, section 3.1.
   """
-  end: float = 0.2
-  longest: int = 10
+  end: ranges.PositiveShare = 0.2
+  longest: ranges.Count = 10
 
   together = True
-
-  def __post_init__(self):
-    if not 0 < self.end <= 1 or self.longest < 1:
-      raise errors.InputError(
-          'Spans need 0 < end <= 1 and longest >= 1; got '
-          f'{self.end} and {self.longest}.')
 
   def lengths(self) -> np.ndarray:
     """Returns the probabilities of the lengths from 1 to `longest`."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core import metrics
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.nn import masks
 from lmjax.objectives import bidirectional
@@ -22,6 +23,7 @@ Objective = Callable[..., dict[str, metrics.Mean]]
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class MaskedLM:
   """Cross-entropy of chosen tokens, most of which the model does not see.
 
@@ -42,22 +44,19 @@ class MaskedLM:
     Devlin et al., BERT, arXiv:1810.04805, section 3.1, task 1; Liu et al.,
     RoBERTa, arXiv:1907.11692, section 4.1 (dynamic masking).
   """
-  rate: float = 0.15
-  masked: float = 0.8
-  random: float = 0.1
+  rate: ranges.ProperShare = 0.15
+  masked: ranges.Share = 0.8
+  random: ranges.Share = 0.1
   selection: masking.Selection = masking.Tokens()
   static: bool = False
 
   likelihood = 'pseudo'  # Kind of `scores`.
 
   def __post_init__(self):
-    if not 0 < self.rate < 1:
+    if self.masked + self.random > 1:
       raise errors.InputError(
-          f'objective.rate should be between 0 and 1; got {self.rate}.')
-    if min(self.masked, self.random) < 0 or self.masked + self.random > 1:
-      raise errors.InputError(
-          'objective.masked and objective.random should be shares that sum to '
-          f'1 at most; got {self.masked} and {self.random}.')
+          'objective.masked and objective.random should sum to 1 at most; got '
+          f'{self.masked} and {self.random}.')
 
   def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`.

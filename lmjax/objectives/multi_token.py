@@ -2,7 +2,7 @@
 from collections.abc import Callable, Mapping
 import dataclasses
 import functools
-from typing import Any
+from typing import Annotated, Any
 
 import flax.linen as nn
 import jax
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import metrics
+from lmjax.core import ranges
 from lmjax.nn import masks
 from lmjax.objectives import lm
 from lmjax.objectives import losses
@@ -19,6 +20,7 @@ Objective = Callable[..., dict[str, metrics.Mean]]
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class MultiToken:
   """The sum of the losses of the next token and of the tokens after it.
 
@@ -32,13 +34,9 @@ class MultiToken:
     Gloeckle et al., Better & Faster Large Language Models via Multi-token
     Prediction, arXiv:2404.19737, eq. 2.
   """
-  weight: float = 1.0
-
-  def __post_init__(self):
-    if not self.weight > 0:
-      raise errors.InputError(
-          f'objective.weight should be above 0; got {self.weight}. For the '
-          'next token alone choose --config.objective.kind=Causal.')
+  weight: Annotated[float, ranges.Range(
+      0, above=True, note='For the next token alone choose '
+      '--config.objective.kind=Causal.')] = 1.0
 
   likelihood = 'exact'  # Kind of `scores`.
 

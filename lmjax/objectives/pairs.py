@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import metrics
+from lmjax.core import ranges
 from lmjax.objectives import bidirectional
 from lmjax.objectives import losses
 from lmjax.objectives import mlm as mlm_lib
@@ -18,6 +19,7 @@ Objective = Callable[..., dict[str, metrics.Mean]]
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class SentencePairs:
   """Masked language modelling plus a two-way classification of each row.
 
@@ -39,14 +41,9 @@ class SentencePairs:
     al., ALBERT, arXiv:1909.11942, section 3.1 (sentence order).
   """
   mlm: mlm_lib.MaskedLM = mlm_lib.MaskedLM()
-  weight: float = 1.0
+  weight: ranges.NonNegative = 1.0
 
   likelihood = 'pseudo'
-
-  def __post_init__(self):
-    if self.weight < 0:
-      raise errors.InputError(
-          f'objective.weight should be at least 0; got {self.weight}.')
 
   def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`.

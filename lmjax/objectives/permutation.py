@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from lmjax.core import draws
 from lmjax.core import errors
 from lmjax.core import metrics
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.nn import masks
 from lmjax.nn import readout
@@ -23,6 +24,7 @@ _GIVEN = -1.0  # The order of tokens that are given.
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class PermutationLM:
   """Predicts the last tokens of a random order, each from all before it.
 
@@ -43,20 +45,10 @@ class PermutationLM:
     The paper's memory of earlier segments is left out: the model reads only the
     row.
   """
-  predict: float = 1 / 6
-  longest: int = 1
+  predict: ranges.PositiveShare = 1 / 6
+  longest: ranges.Count = 1
   order: Literal['random', 'left_to_right'] = 'random'
-  orders: int = 4
-
-  def __post_init__(self):
-    if not 0 < self.predict <= 1:
-      raise errors.InputError(
-          f'objective.predict should be in (0, 1]; got {self.predict}.')
-    for field in ('longest', 'orders'):
-      if getattr(self, field) < 1:
-        raise errors.InputError(
-            f'objective.{field} should be at least 1; got '
-            f'{getattr(self, field)}.')
+  orders: ranges.Count = 4
 
   likelihood = 'permutation'  # Kind of `scores`.
 

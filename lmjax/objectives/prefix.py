@@ -9,6 +9,7 @@ import jax
 
 from lmjax.core import errors
 from lmjax.core import metrics
+from lmjax.core import ranges
 from lmjax.nn import masks
 from lmjax.objectives import lm
 from lmjax.objectives import losses
@@ -19,6 +20,7 @@ Scores = Callable[[Any, Batch], tuple[jax.Array, jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class PrefixLM:
   """Next-token cross-entropy behind a prefix whose tokens see each other.
 
@@ -36,13 +38,10 @@ class PrefixLM:
     arXiv:1801.10198; Raffel et al., T5, arXiv:1910.10683, section 3.2.1; Tay
     et al., UL2, arXiv:2205.05131, section 3.
   """
-  label_smoothing: float = 0.0
-  z_loss: float = 0.0
+  label_smoothing: ranges.Rate = 0.0
+  z_loss: ranges.NonNegative = 0.0
 
   likelihood = 'exact'  # Kind of `scores`.
-
-  def __post_init__(self):
-    losses.check_smoothing(self.label_smoothing)
 
   def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`.

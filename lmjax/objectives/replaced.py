@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import metrics
+from lmjax.core import ranges
 from lmjax.nn import temperature
 from lmjax.objectives import bidirectional
 from lmjax.objectives import masking
@@ -19,6 +20,7 @@ Objective = Callable[..., dict[str, metrics.Mean]]
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class ReplacedTokens:
   """A generator replaces masked tokens, a discriminator finds replaced ones.
 
@@ -40,16 +42,10 @@ class ReplacedTokens:
     Clark et al., ELECTRA, arXiv:2003.10555, section 2.
   """
   mlm: mlm_lib.MaskedLM = mlm_lib.MaskedLM(masked=1.0, random=0.0)
-  weight: float = 50.0
-  temperature: float = 1.0
+  weight: ranges.NonNegative = 50.0
+  temperature: ranges.Positive = 1.0
 
   likelihood = 'none'
-
-  def __post_init__(self):
-    if self.weight < 0 or self.temperature <= 0:
-      raise errors.InputError(
-          'objective.weight should be at least 0 and objective.temperature '
-          f'above 0; got {self.weight} and {self.temperature}.')
 
   def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`.

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import metrics
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.nn import masks
 from lmjax.objectives import lm
@@ -21,6 +22,7 @@ Scores = Callable[[Any, Batch], tuple[jax.Array, jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Seq2Seq:
   """Cross-entropy of the decoder's next token, given the encoder's text.
 
@@ -33,13 +35,10 @@ class Seq2Seq:
     Vaswani et al., arXiv:1706.03762, section 5.4 (label smoothing); Raffel et
     al., T5, arXiv:1910.10683.
   """
-  label_smoothing: float = 0.0
-  z_loss: float = 0.0
+  label_smoothing: ranges.Rate = 0.0
+  z_loss: ranges.NonNegative = 0.0
 
   likelihood = 'conditional'  # Kind of `scores`.
-
-  def __post_init__(self):
-    losses.check_smoothing(self.label_smoothing)
 
   def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`.

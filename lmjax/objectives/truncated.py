@@ -9,12 +9,14 @@ import jax.numpy as jnp
 
 from lmjax.core import errors
 from lmjax.core import metrics
+from lmjax.core import ranges
 from lmjax.nn import masks
 from lmjax.objectives import lm
 from lmjax.objectives import losses
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class TruncatedBPTT:
   """Next-token cross-entropy of a recurrent model that keeps its state.
 
@@ -33,16 +35,9 @@ class TruncatedBPTT:
     Training of Recurrent Network Trajectories, 1990; Merity et al.,
     arXiv:1708.02182, section 4.6 (AR and TAR).
   """
-  activation_reg: float = 0.0
-  temporal_reg: float = 0.0
+  activation_reg: ranges.NonNegative = 0.0
+  temporal_reg: ranges.NonNegative = 0.0
   likelihood = 'exact'  # Kind of `scores`.
-
-  def __post_init__(self):
-    for field in 'activation_reg', 'temporal_reg':
-      if getattr(self, field) < 0:
-        raise errors.InputError(
-            f'TruncatedBPTT.{field} should not be negative; got '
-            f'{getattr(self, field)}.')
 
   def build(self, model: nn.Module, tokenizer: Any = None
             ) -> Callable[..., Any]:

@@ -5,8 +5,10 @@ import dataclasses
 import hashlib
 import pathlib
 import sysconfig
+from typing import Annotated
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.tasks import task as task_lib
 
 _SKIPPED = frozenset({
@@ -16,6 +18,7 @@ _SHARES = {'train': 0.7, 'valid': 0.1, 'test': 0.2}
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Docstrings:
   """Docstrings of the standard library, labelled by their package.
 
@@ -32,19 +35,11 @@ class Docstrings:
       so that no single module dominates a class.
     min_words: Smallest number of words of a docstring.
   """
-  classes: int = 12
-  min_modules: int = 3
-  max_per_module: int = 60
-  min_words: int = 4
-
-  def __post_init__(self):
-    if self.classes < 2:
-      raise errors.InputError(
-          f'source.classes should be at least 2; got {self.classes}.')
-    if self.min_modules < 3:
-      raise errors.InputError(
-          'source.min_modules should be at least 3, one for each split; got '
-          f'{self.min_modules}.')
+  classes: Annotated[int, ranges.Range(2)] = 12
+  min_modules: Annotated[int, ranges.Range(
+      3, note='Each split needs one.')] = 3
+  max_per_module: ranges.Count = 60
+  min_words: ranges.Count = 4
 
   def read(self) -> task_lib.Splits:
     """Returns the splits; the labels are the packages' names, sorted."""

@@ -2,15 +2,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import functools
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Features:
   """How texts become rows of tokens.
 
@@ -35,24 +37,16 @@ class Features:
     Classification, 2015, section 3.1 (word dropout). Devlin et al., BERT,
     arXiv:1810.04805, appendix A.2 (pairs).
   """
-  lengths: tuple[int, ...] = (32, 64, 128)
-  batch_size: int = 32
+  lengths: tuple[Annotated[int, ranges.Range(3)], ...] = (32, 64, 128)
+  batch_size: ranges.Count = 32
   prefix: str = ''
-  token_dropout: float = 0.0
+  token_dropout: ranges.Rate = 0.0
 
   def __post_init__(self):
-    if not self.lengths or sorted(set(self.lengths)) != list(self.lengths) or (
-        self.lengths[0] < 3):
+    if not self.lengths or sorted(set(self.lengths)) != list(self.lengths):
       raise errors.InputError(
-          'features.lengths should be increasing numbers from 3 on; got '
+          'features.lengths should be increasing numbers; got '
           f'{self.lengths}.')
-    if self.batch_size < 1:
-      raise errors.InputError(
-          f'features.batch_size should be at least 1; got {self.batch_size}.')
-    if not 0 <= self.token_dropout < 1:
-      raise errors.InputError(
-          'features.token_dropout should be in [0, 1); got '
-          f'{self.token_dropout}.')
 
   @property
   def longest(self) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core import metrics as metrics_lib
+from lmjax.core import ranges
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import estimates
 from lmjax import tasks as tasks_lib
@@ -23,6 +24,7 @@ Kind = Union[tuple(tasks_lib.TASKS.values())]  # This excludes `Together`.
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Together:
   """Several tasks that one model learns, a batch at a time; a `task.Task`.
 
@@ -40,7 +42,7 @@ class Together:
   """
   tasks: tuple[Kind, ...]
   names: tuple[str, ...] = ()
-  temperature: float = 1.0
+  temperature: ranges.Positive = 1.0
 
   def __post_init__(self):
     if not self.tasks:
@@ -55,9 +57,6 @@ class Together:
       raise errors.InputError(
           'task.names should be distinct, of letters, digits, _ and -; got '
           f'{self.names}.')
-    if not self.temperature > 0:
-      raise errors.InputError(
-          f'task.temperature should be above 0; got {self.temperature}.')
 
   @property
   def called(self) -> tuple[str, ...]:

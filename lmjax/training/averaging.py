@@ -6,12 +6,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from lmjax.core import errors
+from lmjax.core import ranges
 
 WAITING = -1  # The count of averaged parameters before the average has begun.
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class NonMonotone:
   """Starts the average after `patience` evaluations without improvement.
 
@@ -25,12 +26,7 @@ class NonMonotone:
   References:
     Merity et al., arXiv:1708.02182, section 3, algorithm 1.
   """
-  patience: int = 5
-
-  def __post_init__(self):
-    if self.patience < 1:
-      raise errors.InputError(
-          f'NonMonotone.patience should be at least 1; got {self.patience}.')
+  patience: ranges.Count = 5
 
   def begins(self, scores: Sequence[float]) -> bool:
     """Returns whether the last score (lower is better) starts the average."""

@@ -8,16 +8,18 @@ continues with the next batch.
 from collections.abc import Callable
 import dataclasses
 import math
-from typing import Any
+from typing import Annotated, Any
 
 from flax import struct
 import jax
 import jax.numpy as jnp
 
 from lmjax.core import errors
+from lmjax.core import ranges
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Spike:
   """Decides which finite losses are spikes, far above the recent losses.
 
@@ -30,17 +32,14 @@ class Spike:
       finite.
     at_least: Number of losses that must have been seen before one is a spike.
   """
-  threshold: float = 6.0
-  window: int = 64
-  at_least: int = 16
+  threshold: ranges.Positive = 6.0
+  window: ranges.Count = 64
+  at_least: Annotated[int, ranges.Range(2)] = 16
 
   def __post_init__(self):
-    if not self.threshold > 0:
+    if self.at_least > self.window:
       raise errors.InputError(
-          f'Spike.threshold should be above 0; got {self.threshold}.')
-    if not 2 <= self.at_least <= self.window:
-      raise errors.InputError(
-          'Spike needs 2 <= at_least <= window; got at_least='
+          'Spike needs at_least <= window; got at_least='
           f'{self.at_least}, window={self.window}.')
 
   def memory(self) -> 'Losses':
@@ -77,6 +76,7 @@ class Losses:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Guard:
   """Decides which updates are skipped and how many skips end the run.
 
@@ -84,14 +84,8 @@ class Guard:
     max_bad_steps: Number of consecutive bad steps that end the run.
     spike: Rule that makes large finite losses bad too; None accepts them.
   """
-  max_bad_steps: int = 5
+  max_bad_steps: ranges.Count = 5
   spike: Spike | None = None
-
-  def __post_init__(self):
-    if self.max_bad_steps < 1:
-      raise errors.InputError(
-          'guard.max_bad_steps should be at least 1; got '
-          f'{self.max_bad_steps}.')
 
   def memory(self) -> Losses | None:
     """Returns the initial memory for the training state, or None."""

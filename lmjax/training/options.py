@@ -4,6 +4,7 @@ from typing import Literal
 
 from lmjax.core import changes
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.parallel import sharding
 from lmjax.parallel import strategy as strategy_lib
 from lmjax.training import averaging
@@ -37,6 +38,7 @@ CHANGES = changes.Rules(
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Training:
   """How long and where a model trains, and how it is logged and saved.
 
@@ -82,37 +84,30 @@ class Training:
     workers: Number of threads that make batches.
     stop: When to stop early.
   """
-  steps: int = 1000
-  seed: int = 0
+  steps: ranges.Count = 1000
+  seed: ranges.Seed = 0
   parallel: Literal['jit', 'pmap', 'mesh'] = 'jit'
   mesh: str | None = dataclasses.field(
       default=None, metadata={'implies': {'parallel': 'mesh'}})
   sequence: Literal['ring', 'ulysses'] = 'ring'
   offload: Literal['none', 'optimizer'] = 'none'
-  microbatches: int = 1
-  ema_decay: float | None = None
+  microbatches: ranges.Count = 1
+  ema_decay: ranges.ProperShare | None = None
   average: averaging.NonMonotone | None = None
   guard: guard_lib.Guard = guard_lib.Guard()
-  log_every: int = 10
-  eval_every: int | None = None
-  eval_tokens: int = 200_000
-  save_every: int | None = None
-  save_minutes: float | None = None
-  keep_last: int = 2
-  keep_best: int = 1
-  max_failed_saves: int = 3
-  replicas_every: int | None = 1000
-  workers: int = 1
+  log_every: ranges.Count = 10
+  eval_every: ranges.Count | None = None
+  eval_tokens: ranges.Count = 200_000
+  save_every: ranges.Count | None = None
+  save_minutes: ranges.Positive | None = None
+  keep_last: ranges.Count = 2
+  keep_best: ranges.Natural = 1
+  max_failed_saves: ranges.Count = 3
+  replicas_every: ranges.Count | None = 1000
+  workers: ranges.Count = 1
   stop: stopping.EarlyStopping = stopping.EarlyStopping()
 
   def __post_init__(self):
-    for field in ('steps', 'microbatches', 'log_every', 'eval_every',
-                  'eval_tokens', 'save_every', 'keep_last',
-                  'max_failed_saves', 'replicas_every', 'workers'):
-      value = getattr(self, field)
-      if value is not None and value < 1:
-        raise errors.InputError(
-            f'training.{field} should be at least 1; got {value}.')
     if self.mesh is not None:
       sharding.parse(self.mesh)
       if self.parallel != 'mesh':
@@ -120,13 +115,6 @@ class Training:
             f'training.mesh is {self.mesh!r}, which needs training.parallel = '
             f"'mesh'; got {self.parallel!r}. The flag --mesh alone implies "
             '--parallel=mesh.')
-    if self.save_minutes is not None and self.save_minutes <= 0:
-      raise errors.InputError(
-          'training.save_minutes should be above 0; got '
-          f'{self.save_minutes}.')
-    if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-      raise errors.InputError(
-          f'training.ema_decay should be in (0, 1); got {self.ema_decay}.')
 
   def mesh_sizes(self, devices: int) -> dict[str, int]:
     """Returns the sizes of the mesh's axes.

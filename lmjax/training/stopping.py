@@ -6,9 +6,11 @@ from typing import Any
 
 from lmjax.core import config
 from lmjax.core import errors
+from lmjax.core import ranges
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class EarlyStopping:
   """Ends a run when a held-out metric has stopped improving.
 
@@ -20,8 +22,8 @@ class EarlyStopping:
     higher_is_better: Whether a higher metric is better, as for an accuracy.
   """
   metric: str = 'valid/loss'
-  patience: int | None = None
-  min_delta: float = 0.0
+  patience: ranges.Count | None = None
+  min_delta: ranges.NonNegative = 0.0
   higher_is_better: bool = False
 
   def score(self, row: Mapping[str, float]) -> float:

@@ -205,8 +205,8 @@ def test_too_many_tokens_are_refused_with_both_numbers(gpt):
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(width=0), 'model.width should be at least 1; got 0'),
-    (dict(num_layers=-1), 'model.num_layers should be at least 1; got -1'),
+    (dict(width=0), 'DecoderConfig.width should be at least 1; got 0'),
+    (dict(num_layers=-1), 'num_layers should be at least 1; got -1'),
     (dict(width=18), 'model.width = 18 does not divide'),
 ])
 def test_impossible_shapes_are_refused(changes, message):

@@ -203,7 +203,7 @@ def test_what_cannot_be_is_refused(t5):
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(width=0), 'model.width should be at least 1; got 0'),
+    (dict(width=0), 'DecoderConfig.width should be at least 1; got 0'),
     (dict(num_decoder_layers=0), 'num_decoder_layers should be at least 1'),
 ])
 def test_impossible_shapes_are_refused(changes, message):

@@ -243,7 +243,7 @@ def test_pair_logits_without_their_head_are_refused():
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(width=0), 'model.width should be at least 1; got 0'),
+    (dict(width=0), 'EncoderConfig.width should be at least 1; got 0'),
     (dict(width=18), 'model.width = 18 does not divide'),
     (dict(pattern=pattern.LocalGlobal(), shared_layers=True), 'be shared'),
     (dict(block=block.PreNorm(mixer=ssm.SSMConfig())), 'SSMConfig cannot'),

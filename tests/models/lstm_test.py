@@ -200,9 +200,9 @@ def test_config_survives_json_and_flags(styled):
 
 
 @pytest.mark.parametrize('change, message', [
-    ({'width': 0}, 'model.width should be at least 1; got 0'),
-    ({'last_hidden': 0}, 'model.last_hidden should be'),
-    ({'init_scale': -1.0}, 'model.init_scale should be above 0'),
+    ({'width': 0}, 'RecurrentConfig.width should be at least 1; got 0'),
+    ({'last_hidden': 0}, 'RecurrentConfig.last_hidden should be'),
+    ({'init_scale': -1.0}, 'RecurrentConfig.init_scale should be above 0'),
 ])
 def test_impossible_models_are_refused(change, message):
   with pytest.raises(errors.InputError, match=message):
@@ -210,7 +210,7 @@ def test_impossible_models_are_refused(change, message):
 
 
 def test_impossible_rates_and_vocabularies_are_refused():
-  with pytest.raises(errors.InputError, match='model.dropout.between should'):
+  with pytest.raises(errors.InputError, match='Dropout.between should'):
     lstm.Dropout(between=1.0)
   with pytest.raises(errors.InputError, match='with_vocab'):
     lstm.RecurrentConfig().build()

@@ -139,9 +139,9 @@ def test_flags_reach_the_parts_of_every_family():
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(size=0), 'embed.size should be at least 1; got 0'),
-    (dict(types=-1), 'embed.types should be at least 0; got -1'),
-    (dict(dropout=1.0), r'embed.dropout should be in \[0, 1\); got 1.0'),
+    (dict(size=0), 'TypedEmbed.size should be at least 1, or none; got 0'),
+    (dict(types=-1), 'TypedEmbed.types should be at least 0; got -1'),
+    (dict(dropout=1.0), r'TypedEmbed.dropout .* below 1; got 1.0'),
 ])
 def test_impossible_embeddings_are_refused(changes, message):
   with pytest.raises(errors.InputError, match=message):
@@ -149,10 +149,10 @@ def test_impossible_embeddings_are_refused(changes, message):
 
 
 def test_a_cap_of_zero_is_refused():
-  with pytest.raises(errors.InputError, match='head.softcap .* got 0.0'):
+  with pytest.raises(errors.InputError, match='TokenHead.softcap .* got 0.0'):
     parts.TokenHead(softcap=0.0)
 
 
 def test_positions_before_the_first_row_are_refused():
-  with pytest.raises(errors.InputError, match='positions.offset .* got -1'):
+  with pytest.raises(errors.InputError, match='Learned.offset .* got -1'):
     positions.Learned(offset=-1)

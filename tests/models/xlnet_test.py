@@ -141,8 +141,8 @@ def test_every_parameter_has_a_finite_gradient_and_logits_are_float32():
 def test_what_cannot_be_is_refused():
   for changes, message in (
       (dict(width=10, num_heads=4), 'model.width = 10 should be even'),
-      (dict(num_layers=0), 'model.num_layers .* got 0'),
-      (dict(dropout=1.0), 'model.dropout')):
+      (dict(num_layers=0), 'XLNetConfig.num_layers .* got 0'),
+      (dict(dropout=1.0), 'XLNetConfig.dropout')):
     with pytest.raises(errors.InputError, match=message):
       dataclasses.replace(CONFIG, **changes)
   with pytest.raises(errors.InputError, match='33 tokens, .* is 16'):

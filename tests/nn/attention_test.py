@@ -109,7 +109,7 @@ def test_impossible_heads_are_refused():
   with pytest.raises(errors.InputError, match='got 3 and 4'):
     attention.AttentionConfig(4, 3)
   for heads in (0, None), (4, 0):
-    with pytest.raises(errors.InputError, match='should be at least 1; got'):
+    with pytest.raises(errors.InputError, match='should be at least 1'):
       attention.AttentionConfig(*heads)
   with pytest.raises(errors.InputError, match='model.width = 18 .* 4 heads'):
     attention.AttentionConfig(4).size(18)

@@ -65,5 +65,5 @@ def test_hidden_units_are_dropped_in_training(kind):
 
 
 def test_an_impossible_dropout_is_refused():
-  with pytest.raises(errors.InputError, match='block.dropout .* got 1.0'):
+  with pytest.raises(errors.InputError, match='dropout .* below 1; got 1'):
     block.PreNorm(dropout=1.0)

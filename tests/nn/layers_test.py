@@ -150,7 +150,7 @@ def test_all_heads_can_be_normed_at_once():
                       {'scale': params['scale'].reshape(24)})
   np.testing.assert_allclose(
       run(module, params, x), flat.reshape(x.shape), atol=1e-5)
-  with pytest.raises(errors.InputError, match='axes should be 1, or 2 .* 3'):
+  with pytest.raises(errors.InputError, match='axes .* at most 2; got 3'):
     layers.RMSNorm(axes=3)
 
 
@@ -241,7 +241,7 @@ def test_an_mlp_starts_smaller_towards_the_residual_stream():
 
 
 def test_an_impossible_mlp_is_refused():
-  with pytest.raises(errors.InputError, match='mlp.hidden should be >= 1'):
+  with pytest.raises(errors.InputError, match='hidden should be at least 1'):
     layers.MLPConfig(hidden=0)
-  with pytest.raises(errors.InputError, match='mlp.dropout should be in .* 1.0'):
+  with pytest.raises(errors.InputError, match='dropout should be .* 1.0'):
     layers.MLPConfig(dropout=1.0)

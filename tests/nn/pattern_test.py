@@ -133,8 +133,8 @@ DENSE = (pattern.Layer(BLOCK),) * 3
 
 
 @pytest.mark.parametrize('make, says', [
-    (lambda: pattern.LocalGlobal(0), 'window >= 1 and every >= 2; got 0 and 6'),
-    (lambda: pattern.LocalGlobal(5, 1), 'got 5 and 1'),
+    (lambda: pattern.LocalGlobal(0), 'window should be at least 1; got 0'),
+    (lambda: pattern.LocalGlobal(5, 1), 'every should be at least 2; got 1'),
     (lambda: pattern.Periodic(()), 'period should hold at least one layer'),
     (lambda: pattern.Periodic(DENSE), 'model.block would be used by none'),
     (lambda: decoder.DecoderConfig(

@@ -144,7 +144,9 @@ def test_t5_bias_is_one_number_a_head_and_bucket():
   np.testing.assert_array_equal(bias[0, :, 4, 3], table[1])
 
 
-@pytest.mark.parametrize('buckets, furthest', [(3, 128), (32, 16)])
-def test_impossible_buckets_are_refused(buckets, furthest):
-  with pytest.raises(errors.InputError, match=f'got {buckets} and {furthest}'):
+@pytest.mark.parametrize('buckets, furthest, message', [
+    (3, 128, 'num_buckets should be at least 4; got 3'),
+    (32, 16, 'got 32 and 16')])
+def test_impossible_buckets_are_refused(buckets, furthest, message):
+  with pytest.raises(errors.InputError, match=message):
     positions.Relative(buckets, furthest)

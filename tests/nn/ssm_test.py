@@ -181,7 +181,7 @@ def test_what_needs_attention_is_refused(changes, message):
 
 
 def test_impossible_sizes_are_refused():
-  with pytest.raises(errors.InputError, match='mixer.chunk .* got 0'):
+  with pytest.raises(errors.InputError, match='SSMConfig.chunk .* got 0'):
     ssm.SSMConfig(chunk=0)
   with pytest.raises(errors.InputError, match='model.width = 18 .* 4 heads'):
     ssm.SSMConfig().size(18)

@@ -215,5 +215,5 @@ def test_a_recurrent_model_can_have_it():
 def test_flags_set_it_and_nonsense_is_refused():
   assert overrides.override(
       lm.Causal(), {'chunk': '1024'}) == lm.Causal(chunk=1024)
-  with pytest.raises(errors.InputError, match='objective.chunk .*got 0'):
+  with pytest.raises(errors.InputError, match='chunk .*got 0'):
     lm.Causal(chunk=0)

@@ -170,9 +170,9 @@ def test_unusable_models_and_contexts_are_refused(params):
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(rate=0.0), 'objective.rate .* got 0.0'),
+    (dict(rate=0.0), 'MaskedLM.rate .* got 0.0'),
     (dict(masked=0.95), 'sum to 1 at most; got 0.95 and 0.1'),
-    (dict(random=-0.1), 'got 0.8 and -0.1')])
+    (dict(random=-0.1), 'random should be at least 0')])
 def test_impossible_shares_are_refused(changes, message):
   with pytest.raises(errors.InputError, match=message):
     mlm.MaskedLM(**changes)

@@ -135,5 +135,5 @@ def test_the_draw_follows_the_key_even_if_the_mask_does_not(params):
 def test_one_encoder_is_refused():
   with pytest.raises(errors.InputError, match='kind=ElectraConfig'):
     OBJECTIVE.build(encoder_of(8).build(), TOKENIZER)
-  with pytest.raises(errors.InputError, match='got 50.0 and 0'):
+  with pytest.raises(errors.InputError, match='temperature should be above'):
     replaced.ReplacedTokens(temperature=0)

@@ -163,5 +163,5 @@ def test_a_carried_batch_is_not_divided(divided):
 def test_a_model_without_a_state_is_refused():
   with pytest.raises(errors.InputError, match='Decoder has none.*Causal'):
     TRUNCATED.build(decoder.DecoderConfig(vocab_size=VOCAB).build())
-  with pytest.raises(errors.InputError, match='temporal_reg should not be'):
+  with pytest.raises(errors.InputError, match='temporal_reg should be'):
     truncated.TruncatedBPTT(temporal_reg=-1.0)

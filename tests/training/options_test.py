@@ -6,7 +6,7 @@ from lmjax.training import options
 
 
 @pytest.mark.parametrize('change, told', [
-    ({'steps': 0}, 'training.steps'), ({'ema_decay': 1.0}, 'ema_decay'),
+    ({'steps': 0}, 'Training.steps should'), ({'ema_decay': 1.0}, 'ema_decay'),
     ({'eval_every': 0}, 'eval_every')])
 def test_impossible_training_is_refused(change, told):
   with pytest.raises(errors.InputError, match=told):

@@ -19,6 +19,7 @@ from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.core.flags import nearest
 from lmjax.core.flags import values
+from lmjax.core import ranges
 
 T = TypeVar('T')
 _WHOLE = None  # The key of a value given to the path itself.
@@ -116,8 +117,9 @@ class _Edit:
     if 'kind' in below and config_lib.kinds(hint):
       return self.chosen(old, hint, below, path)
     if dataclasses.is_dataclass(old):
-      return dataclasses.replace(old, **self.fields(
-          type(old), _values(old), below, path))
+      fields = self.fields(type(old), _values(old), below, path)
+      ranges.check(type(old), fields, lambda name: self.name((*path, name)))
+      return dataclasses.replace(old, **fields)
     if config_lib.tuple_of(hint) and (
         isinstance(old, tuple) or not config_lib.kinds(hint)):
       return self.items(old, config_lib.tuple_of(hint), below, path)

@@ -142,21 +142,6 @@ class Corrupted:
     return found
 
 
-def check_rate(name: str, rate: float, least: bool = False) -> None:
-  """Checks that a share is in [0, 1], or in (0, 1) if `least`."""
-  if not (0 < rate < 1 if least else 0 <= rate <= 1):
-    raise errors.InputError(
-        f'corruption.{name} should be '
-        f'{"between 0 and 1" if least else "from 0 to 1"}; got {rate}.')
-
-
-def check_documents(documents: int) -> None:
-  """Checks that there is room for at least one document."""
-  if documents < 1:
-    raise errors.InputError(
-        f'corruption.documents should be at least 1; got {documents}.')
-
-
 def sentinels(tokenizer: Any, needed: int, what: str) -> np.ndarray:
   """Returns the first `needed` sentinel ids of the tokenizer.
 

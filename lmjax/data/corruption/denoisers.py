@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.data.corruption import corrupted
 from lmjax.data.corruption import pieces
 from lmjax.data.corruption import prefixes
@@ -12,6 +13,7 @@ from lmjax.data.corruption import spans
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class UL2(corrupted.Corruption):
   """Each row is corrupted by one of several denoisers, drawn by their shares.
 
@@ -32,10 +34,12 @@ class UL2(corrupted.Corruption):
     section 3.1.2 and table 1.
   """
   modes: tuple[str, ...] = ('R', 'R', 'S', 'X', 'X', 'X', 'X')
-  rates: tuple[float, ...] = (0.15, 0.15, 0.25, 0.5, 0.5, 0.15, 0.5)
-  mean_lengths: tuple[float, ...] = (3.0, 8.0, 0.0, 3.0, 8.0, 64.0, 64.0)
-  shares: tuple[float, ...] = (1.0,) * 7
-  documents: int = 8
+  rates: tuple[ranges.ProperShare, ...] = (
+      0.15, 0.15, 0.25, 0.5, 0.5, 0.15, 0.5)
+  mean_lengths: tuple[ranges.NonNegative, ...] = (
+      3.0, 8.0, 0.0, 3.0, 8.0, 64.0, 64.0)
+  shares: tuple[ranges.NonNegative, ...] = (1.0,) * 7
+  documents: ranges.Count = 8
   joined: bool = False
 
   def __post_init__(self):
@@ -48,11 +52,8 @@ class UL2(corrupted.Corruption):
     if set(self.modes) - set('RSX'):
       raise errors.InputError(
           f"corruption.modes should be of 'R', 'S', 'X'; got {self.modes}.")
-    if min(self.shares) < 0 or not sum(self.shares):
-      raise errors.InputError(
-          'corruption.shares should be at least 0 and not all 0; got '
-          f'{self.shares}.')
-    corrupted.check_documents(self.documents)
+    if not sum(self.shares):
+      raise errors.InputError('corruption.shares should not all be 0.')
     self.denoisers()
 
   def denoisers(self) -> list[spans.SpanCorruption | prefixes.PrefixLM]:

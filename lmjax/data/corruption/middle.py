@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from lmjax.core import ranges
 from lmjax.data.corruption import corrupted
 from lmjax.data.corruption import pieces
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class FillInTheMiddle(corrupted.Corruption):
   """Cuts a share of the texts at two places and moves the middle to the end.
 
@@ -29,16 +31,11 @@ class FillInTheMiddle(corrupted.Corruption):
     Bavarian et al., Efficient Training of Language Models to Fill in the
     Middle, arXiv:2207.14255, section 3.
   """
-  rate: float = 0.5
-  spm_rate: float = 0.5
-  documents: int = 4
+  rate: ranges.Share = 0.5
+  spm_rate: ranges.Share = 0.5
+  documents: ranges.Count = 4
 
   last = True
-
-  def __post_init__(self):
-    corrupted.check_rate('rate', self.rate)
-    corrupted.check_rate('spm_rate', self.spm_rate)
-    corrupted.check_documents(self.documents)
 
   def sizes(self, length: int) -> pieces.Sizes:
     """See `corrupted.Corruption`."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.data.corruption import corrupted
 from lmjax.data.corruption import pieces
 
@@ -13,6 +14,7 @@ _STOPS = (b'.', b'!', b'?', b'\n')
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Bart(corrupted.Corruption):
   """The source is a damaged text, the target the original text.
 
@@ -36,21 +38,13 @@ class Bart(corrupted.Corruption):
   References:
     Lewis et al., BART, arXiv:1910.13461, sections 2.2 and 5.1, figure 2.
   """
-  rate: float = 0.3
-  mean_length: float = 3.0
+  rate: ranges.Share = 0.3
+  mean_length: ranges.Positive = 3.0
   permute: bool = True
-  mask_rate: float = 0.0
-  delete_rate: float = 0.0
-  rotate_rate: float = 0.0
+  mask_rate: ranges.Share = 0.0
+  delete_rate: ranges.Share = 0.0
+  rotate_rate: ranges.Share = 0.0
   joined: bool = False
-
-  def __post_init__(self):
-    for name in ('rate', 'mask_rate', 'delete_rate', 'rotate_rate'):
-      corrupted.check_rate(name, getattr(self, name))
-    if self.mean_length <= 0:
-      raise errors.InputError(
-          'corruption.mean_length should be above 0 tokens; got '
-          f'{self.mean_length}.')
 
   def sizes(self, length: int) -> pieces.Sizes:
     """See `corrupted.Corruption`."""

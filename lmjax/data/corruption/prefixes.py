@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from lmjax.core import ranges
 from lmjax.data.corruption import corrupted
 from lmjax.data.corruption import pieces
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class PrefixLM(corrupted.Corruption):
   """Divides each text at a random place; the second part is the target.
 
@@ -24,12 +26,8 @@ class PrefixLM(corrupted.Corruption):
   References:
     Raffel et al., T5, arXiv:1910.10683, section 3.2.1, figure 4 (right).
   """
-  rate: float | None = None
+  rate: ranges.ProperShare | None = None
   joined: bool = False
-
-  def __post_init__(self):
-    if self.rate is not None:
-      corrupted.check_rate('rate', self.rate, least=True)
 
   @property
   def last(self) -> bool:

@@ -1,15 +1,16 @@
 """Span corruption: hides spans of a text behind sentinels (T5)."""
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.data.corruption import corrupted
 from lmjax.data.corruption import pieces
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class SpanCorruption(corrupted.Corruption):
   """Replaces random spans by one sentinel each; the target is their text.
 
@@ -31,18 +32,10 @@ class SpanCorruption(corrupted.Corruption):
   References:
     Raffel et al., T5, arXiv:1910.10683, sections 3.1.4 and 3.3.4, figure 2.
   """
-  rate: float = 0.15
-  mean_length: float = 3.0
-  documents: int = 8
+  rate: ranges.ProperShare = 0.15
+  mean_length: Annotated[float, ranges.Range(1)] = 3.0
+  documents: ranges.Count = 8
   joined: bool = False
-
-  def __post_init__(self):
-    corrupted.check_rate('rate', self.rate, least=True)
-    corrupted.check_documents(self.documents)
-    if self.mean_length < 1:
-      raise errors.InputError(
-          'corruption.mean_length should be at least 1 token; got '
-          f'{self.mean_length}.')
 
   def sizes(self, length: int) -> pieces.Sizes:
     """See `corrupted.Corruption`."""

@@ -9,10 +9,12 @@ defined for windows that begin inside a document.
 import dataclasses
 import functools
 import math
+from typing import Annotated
 
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.data.synthetic import language
 
 _MOST_PROBABILITIES = 1 << 22
@@ -21,6 +23,7 @@ _UNIFORM = 0.01  # Share of the uniform distribution: no probability is 0.
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class MarkovChain(language.Language):
   """Each symbol depends on the `order` symbols before it, by a random table.
 
@@ -39,17 +42,15 @@ class MarkovChain(language.Language):
     Shannon, A Mathematical Theory of Communication, 1948, section 7; Cover and
     Thomas, Elements of Information Theory, 2nd ed., theorem 4.2.4.
   """
-  order: int = 2
-  symbols: int = 8
-  concentration: float = 0.3
-  mean_length: float = 64.0
-  num_documents: int = 10_000
-  law: int = 0
-  seed: int = 0
+  order: ranges.Natural = 2
+  symbols: Annotated[int, ranges.Range(2)] = 8
+  concentration: ranges.Positive = 0.3
+  mean_length: Annotated[float, ranges.Range(1)] = 64.0
+  num_documents: ranges.Count = 10_000
+  law: ranges.Seed = 0
+  seed: ranges.Seed = 0
 
   def __post_init__(self):
-    language.check(self, order=0, symbols=2, mean_length=1, law=0)
-    _check_concentration(self)
     if self.symbols ** (self.order + 1) > _MOST_PROBABILITIES:
       raise errors.InputError(
           f'MarkovChain has symbols ** (order + 1) probabilities, here '
@@ -120,6 +121,7 @@ class MarkovChain(language.Language):
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class HiddenMarkov(language.Language):
   """A chain of hidden states, each of which emits a symbol.
 
@@ -140,17 +142,15 @@ class HiddenMarkov(language.Language):
     Rabiner, A Tutorial on Hidden Markov Models, 1989, eq. 19-21; Cover and
     Thomas, Elements of Information Theory, 2nd ed., theorem 4.5.1.
   """
-  states: int = 4
-  symbols: int = 4
-  concentration: float = 0.3
-  mean_length: float = 64.0
-  num_documents: int = 10_000
-  law: int = 0
-  seed: int = 0
+  states: ranges.Count = 4
+  symbols: Annotated[int, ranges.Range(2)] = 4
+  concentration: ranges.Positive = 0.3
+  mean_length: Annotated[float, ranges.Range(1)] = 64.0
+  num_documents: ranges.Count = 10_000
+  law: ranges.Seed = 0
+  seed: ranges.Seed = 0
 
   def __post_init__(self):
-    language.check(self, states=1, symbols=2, mean_length=1, law=0)
-    _check_concentration(self)
     if self.states**2 * self.symbols > _MOST_PATHS:
       raise errors.InputError(
           'HiddenMarkov needs states ** 2 * symbols of at most '
@@ -208,13 +208,6 @@ class HiddenMarkov(language.Language):
     lengths = random.geometric(1 / self.mean_length, count)
     first = _choose(np.repeat(self.stationary[None], count, 0), random)
     return _run(step, first, lengths, random)
-
-
-def _check_concentration(source) -> None:
-  if not source.concentration > 0:
-    raise errors.InputError(
-        f'{type(source).__name__}.concentration should be above 0; got '
-        f'{source.concentration}.')
 
 
 def _table(source, rows: int, columns: int, number: int = 0) -> np.ndarray:

@@ -2,16 +2,19 @@
 import dataclasses
 import functools
 import re
+from typing import Annotated
 
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.data.synthetic import language
 
 _RULE = re.compile(r'([A-Z]) +([0-9.eE+-]+) *-> *(\S+)')
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Grammar(language.Language):
   """A probabilistic context-free grammar; a document is one sentence.
 
@@ -37,12 +40,11 @@ class Grammar(language.Language):
   rules: tuple[str, ...] = (
       'S 0.35 -> [SOS]', 'S 0.4 -> a', 'S 0.25 -> b', 'O 0.7 -> +',
       'O 0.3 -> *')
-  num_documents: int = 10_000
-  seed: int = 0
+  num_documents: ranges.Count = 10_000
+  seed: ranges.Seed = 0
 
   def __post_init__(self):
     object.__setattr__(self, 'rules', tuple(self.rules))
-    language.check(self)
     _check_rules(self)
 
   @functools.cached_property
@@ -164,6 +166,7 @@ def _check_rules(grammar: Grammar) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Dyck(language.Language):
   """Balanced brackets of several kinds.
 
@@ -184,24 +187,12 @@ class Dyck(language.Language):
     Hewitt et al., RNNs Can Generate Bounded Hierarchical Languages with
     Optimal Memory, arXiv:2010.07515, section 2 (Dyck-(k, m)).
   """
-  kinds: int = 2
-  open: float = 0.4
-  end: float = 0.25
-  max_depth: int = 8
-  num_documents: int = 10_000
-  seed: int = 0
-
-  def __post_init__(self):
-    language.check(self, kinds=1, max_depth=1)
-    if self.kinds > 4:
-      raise errors.InputError(
-          f'Dyck.kinds should be from 1 to 4, (), [], {{}}, <>; got '
-          f'{self.kinds}.')
-    for name in 'open', 'end':
-      if not 0 < getattr(self, name) < 1:
-        raise errors.InputError(
-            f'Dyck.{name} should be between 0 and 1; got '
-            f'{getattr(self, name)}.')
+  kinds: Annotated[int, ranges.Range(1, 4)] = 2
+  open: ranges.ProperShare = 0.4
+  end: ranges.ProperShare = 0.25
+  max_depth: ranges.Count = 8
+  num_documents: ranges.Count = 10_000
+  seed: ranges.Seed = 0
 
   @property
   def alphabet(self) -> str:

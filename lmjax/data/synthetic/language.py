@@ -197,16 +197,6 @@ def whole(begins: bool, name: str) -> None:
         '--config.scoring.context to at least the longest document plus BOS.')
 
 
-def check(language: Language, **least: int) -> None:
-  """Checks that fields are at least their given lower bounds."""
-  for field, bound in dict(num_documents=1, seed=0, **least).items():
-    value = getattr(language, field)
-    if value < bound:
-      raise errors.InputError(
-          f'{type(language).__name__}.{field} should be at least {bound}; got '
-          f'{value}.')
-
-
 def letters(count: int, field: str) -> str:
   """Returns `count` different characters; raises InputError above 62."""
   if not 1 <= count <= len(LETTERS):

@@ -6,10 +6,12 @@ an excess over the optimum if it has not learned the rule.
 """
 import dataclasses
 import math
+from typing import Annotated
 
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.data.synthetic import language
 
 
@@ -62,9 +64,9 @@ def _word(prefix: str, letters: str, least: int, most: int,
 
 
 def _check_lengths(source) -> None:
-  if not 1 <= source.min_length <= source.max_length:
+  if source.min_length > source.max_length:
     raise errors.InputError(
-        f'{type(source).__name__} needs 1 <= min_length <= max_length; got '
+        f'{type(source).__name__} needs min_length <= max_length; got '
         f'{source.min_length} and {source.max_length}.')
 
 
@@ -82,6 +84,7 @@ def _words_entropy(source, letters: int, tokens: float) -> language.Entropy:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Copy(_Puzzle):
   """A random word, a bar, and the word again: 'dgab|dgab'.
 
@@ -95,14 +98,13 @@ class Copy(_Puzzle):
   References:
     Graves et al., Neural Turing Machines, arXiv:1410.5401, section 4.1.
   """
-  symbols: int = 8
-  min_length: int = 4
-  max_length: int = 16
-  num_documents: int = 10_000
-  seed: int = 0
+  symbols: Annotated[int, ranges.Range(2)] = 8
+  min_length: ranges.Count = 4
+  max_length: ranges.Count = 16
+  num_documents: ranges.Count = 10_000
+  seed: ranges.Seed = 0
 
   def __post_init__(self):
-    language.check(self, symbols=2)
     _check_lengths(self)
 
   @property
@@ -128,6 +130,7 @@ class Copy(_Puzzle):
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class AssociativeRecall(_Puzzle):
   """Pairs of key and value, a bar, and queries with answers: 'a3c1|c1a3'.
 
@@ -145,19 +148,18 @@ class AssociativeRecall(_Puzzle):
   References:
     Arora et al., Zoology, arXiv:2312.04927, section 3.1 (MQAR).
   """
-  keys: int = 16
-  values: int = 8
-  pairs: int = 6
-  queries: int = 6
-  num_documents: int = 10_000
-  seed: int = 0
+  keys: Annotated[int, ranges.Range(1, 26)] = 16
+  values: Annotated[int, ranges.Range(2, 10)] = 8
+  pairs: ranges.Count = 6
+  queries: ranges.Count = 6
+  num_documents: ranges.Count = 10_000
+  seed: ranges.Seed = 0
 
   def __post_init__(self):
-    language.check(self, keys=1, values=2, pairs=1, queries=1)
-    if self.keys > 26 or self.values > 10 or self.pairs > self.keys:
+    if self.pairs > self.keys:
       raise errors.InputError(
-          'AssociativeRecall needs keys <= 26, values <= 10 and pairs <= keys; '
-          f'got {self.keys}, {self.values} and {self.pairs}.')
+          'AssociativeRecall.pairs should be at most keys; got '
+          f'{self.pairs} and {self.keys}.')
 
   @property
   def alphabet(self) -> str:
@@ -198,6 +200,7 @@ class AssociativeRecall(_Puzzle):
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Parity(_Puzzle):
   """Random bits and whether the number of ones is odd: '10110=1'.
 
@@ -210,14 +213,13 @@ class Parity(_Puzzle):
   References:
     Hahn, Theoretical Limitations of Self-Attention, arXiv:1906.06755, sec. 3.
   """
-  min_length: int = 1
-  max_length: int = 32
-  num_documents: int = 10_000
-  seed: int = 0
+  min_length: ranges.Count = 1
+  max_length: ranges.Count = 32
+  num_documents: ranges.Count = 10_000
+  seed: ranges.Seed = 0
   alphabet = '01='
 
   def __post_init__(self):
-    language.check(self)
     _check_lengths(self)
 
   def entropy(self) -> language.Entropy:
@@ -237,6 +239,7 @@ class Parity(_Puzzle):
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class ModularAddition(_Puzzle):
   """Sums modulo p in decimal digits, with leading zeros: '07+95=05'.
 
@@ -248,13 +251,10 @@ class ModularAddition(_Puzzle):
   References:
     Power et al., Grokking, arXiv:2201.02177, section 2.
   """
-  modulus: int = 97
-  num_documents: int = 10_000
-  seed: int = 0
+  modulus: Annotated[int, ranges.Range(2)] = 97
+  num_documents: ranges.Count = 10_000
+  seed: ranges.Seed = 0
   alphabet = '0123456789+='
-
-  def __post_init__(self):
-    language.check(self, modulus=2)
 
   @property
   def digits(self) -> int:

@@ -138,13 +138,6 @@ def lines(path: str, on_bad_text: OnBadText, max_line_bytes: int | None,
         yield number, text.removesuffix('\n').removesuffix('\r')
 
 
-def check_limit(max_line_bytes: int) -> None:
-  """Checks that a limit on the length of lines is at least 1."""
-  if max_line_bytes < 1:
-    raise errors.InputError(
-        f'max_line_bytes should be at least 1; got {max_line_bytes}.')
-
-
 def fingerprint(paths: Sequence[str]) -> list[dict[str, Any]]:
   """Returns name, size, time of change and a hash of both ends of each file.
 

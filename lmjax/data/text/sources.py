@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from lmjax.core import config
 from lmjax.core import errors
 from lmjax.core.files import user_paths
+from lmjax.core import ranges
 from lmjax.data import documents
 from lmjax.data.text import corpora
 from lmjax.data.text import files
@@ -76,6 +77,7 @@ class InMemory(documents.Source):
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class TextFiles(documents.Source):
   """Text files in UTF-8, plain or `.gz`.
 
@@ -91,12 +93,9 @@ class TextFiles(documents.Source):
   paths: tuple[user_paths.Path, ...]
   split_on: Literal['file', 'line', 'paragraph'] = 'file'
   on_bad_text: files.OnBadText = 'fail'
-  max_line_bytes: int = _MAX_LINE_BYTES
+  max_line_bytes: ranges.Count = _MAX_LINE_BYTES
 
   endings: ClassVar = ('.txt', '.md')  # Of files that are surely of this kind.
-
-  def __post_init__(self):
-    files.check_limit(self.max_line_bytes)
 
   def fingerprint(self) -> dict[str, Any]:
     return config.to_dict(self) | {'files': files.fingerprint(self.paths)}
@@ -117,6 +116,7 @@ class TextFiles(documents.Source):
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class JsonLines(documents.Source):
   """JSON lines, plain or `.gz`: each line is an object with one document.
 
@@ -129,12 +129,9 @@ class JsonLines(documents.Source):
   paths: tuple[user_paths.Path, ...]
   field: str = 'text'
   on_bad_text: files.OnBadText = 'fail'
-  max_line_bytes: int = _MAX_LINE_BYTES
+  max_line_bytes: ranges.Count = _MAX_LINE_BYTES
 
   endings: ClassVar = json_lines.ENDINGS  # Files that are read by this kind.
-
-  def __post_init__(self):
-    files.check_limit(self.max_line_bytes)
 
   def fingerprint(self) -> dict[str, Any]:
     return config.to_dict(self) | {'files': files.fingerprint(self.paths)}

@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.data import documents
 from lmjax.data import text as text_lib
 
@@ -14,6 +15,7 @@ _NEAR = 1000  # Most characters by which a cut moves to a line break.
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class HashSplit:
   """Holds out documents by a hash of their text.
 
@@ -28,8 +30,8 @@ class HashSplit:
     valid: The expected fraction of documents for validation.
     test: The expected fraction of documents for the final test.
   """
-  valid: float = 0.05
-  test: float = 0.05
+  valid: ranges.Rate = 0.05
+  test: ranges.Rate = 0.05
 
   def __post_init__(self):
     _check_fractions(self)
@@ -66,6 +68,7 @@ class HashSplit:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class EndSplit:
   """Holds out the end of each document; made for a few long documents.
 
@@ -77,8 +80,8 @@ class EndSplit:
     valid: The fraction of a document for validation.
     test: The fraction of a document, at its end, for the final test.
   """
-  valid: float = 0.1
-  test: float = 0.0
+  valid: ranges.Rate = 0.1
+  test: ranges.Rate = 0.0
 
   def __post_init__(self):
     _check_fractions(self)
@@ -103,6 +106,7 @@ class EndSplit:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class PositionSplit:
   """Holds out the end of the text, by characters; made for one long text.
 
@@ -114,8 +118,8 @@ class PositionSplit:
     valid: The fraction of characters for validation.
     test: The fraction of characters, at the end, for the final test.
   """
-  valid: float = 0.1
-  test: float = 0.0
+  valid: ranges.Rate = 0.1
+  test: ranges.Rate = 0.0
 
   def __post_init__(self):
     _check_fractions(self)
@@ -230,11 +234,10 @@ def _before(text: str, place: int) -> int:
 
 def _check_fractions(split: _Fractions) -> None:
   kind = type(split).__name__
-  if not (split.valid >= 0 and split.test >= 0
-          and split.valid + split.test < 1):
+  if split.valid + split.test >= 1:
     raise errors.InputError(
-        f'{kind}(valid={split.valid}, test={split.test}): fractions should be '
-        'at least 0 and leave some text for training.')
+        f'{kind}(valid={split.valid}, test={split.test}): the fractions should '
+        'leave some text for training.')
 
 
 def _fraction(split: _Fractions, name: str) -> float:

@@ -19,6 +19,7 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.core.files import safe_paths
 from lmjax.core.files import user_paths
+from lmjax.core import ranges
 from lmjax.data import documents as documents_lib
 from lmjax.data.tokenizers import vocabulary
 
@@ -28,6 +29,7 @@ _LONGEST = 2000  # Most characters of a training sentence; longer ones are cut.
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class SentencePiece:
   """Subwords, learned from the training split or read from a model file.
 
@@ -43,7 +45,7 @@ class SentencePiece:
     bos: Whether a document begins with the model's BOS.
     eos: Whether a document ends with the model's EOS.
   """
-  vocab_size: int = 4096
+  vocab_size: ranges.Count = 4096
   model: Literal['unigram', 'bpe'] = 'unigram'
   path: user_paths.Path | None = None
   bos: bool = True

@@ -2,18 +2,22 @@
 import collections
 from collections.abc import Iterable
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.data import documents as documents_lib
 from lmjax.data.tokenizers import vocabulary
 
 _LINE_END = '\n'  # A word, called <eos> in the literature.
+_Size = Annotated[int, ranges.Range(
+    2, note='It counts the end of a line and the mark of unknown words.')]
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Words:
   """One id per word of the training text, the most frequent first.
 
@@ -32,7 +36,7 @@ class Words:
     bos: Whether documents begin with BOS.
     eos: Whether documents end with EOS, in addition to their last line's end.
   """
-  max_size: int | None = None
+  max_size: _Size | None = None
   unk: str = '<unk>'
   bos: bool = False
   eos: bool = False
@@ -40,10 +44,6 @@ class Words:
   asked = None  # Number of ids that the config asks for.
 
   def __post_init__(self):
-    if self.max_size is not None and self.max_size < 2:
-      raise errors.InputError(
-          'Words.max_size should be at least 2, for the end of a line and the '
-          f'mark of unknown words; got {self.max_size}.')
     if self.unk.split() != [self.unk]:
       raise errors.InputError(
           f'Words.unk should be a single word; got {self.unk!r}.')

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.models.counted import archive
 
@@ -40,6 +41,7 @@ class Parameters(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class HmmConfig:
   """A hidden Markov model, fitted with expectation maximisation (EM).
 
@@ -56,22 +58,11 @@ class HmmConfig:
     Rabiner, A Tutorial on Hidden Markov Models, Proc. IEEE 77(2), 1989,
     section III.
   """
-  num_states: int = 32
-  steps: int = 20
-  seed: int = 0
-  length: int = 256
-  floor: float = 1e-4
-
-  def __post_init__(self):
-    for field in ('num_states', 'steps', 'length'):
-      if getattr(self, field) < 1:
-        raise errors.InputError(
-            f'HmmConfig.{field} should be at least 1; got '
-            f'{getattr(self, field)}.')
-    if not 0 <= self.floor < 1:
-      raise errors.InputError(
-          'HmmConfig.floor should be from 0, where unseen tokens are '
-          f'impossible, to less than 1; got {self.floor}.')
+  num_states: ranges.Count = 32
+  steps: ranges.Count = 20
+  seed: ranges.Seed = 0
+  length: ranges.Count = 256
+  floor: ranges.Rate = 1e-4
 
   @property
   def title(self) -> str:

@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import functools
 import pathlib
+from typing import Annotated
 
 import numpy as np
 
 from lmjax.core import config as config_lib
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.models.counted import archive
 from lmjax.models.counted import ngram_best
 from lmjax.models.counted import ngram_cache
@@ -32,6 +34,7 @@ _TABLES = ('keys', 'log_probabilities', 'log_backoffs')
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class NgramConfig:
   """An n-gram model.
 
@@ -42,12 +45,9 @@ class NgramConfig:
     cache: Interpolation with the recent tokens of the same document; None for
       the n-grams alone.
   """
-  order: int = 5
+  order: Annotated[int, ranges.Range(1, ngram_counts.MAX_ORDER)] = 5
   smoothing: Smoothing = ngram_smoothing.ModifiedKneserNey()
   cache: ngram_cache.CacheConfig | None = None
-
-  def __post_init__(self):
-    ngram_counts.check_order(self.order)
 
   @property
   def title(self) -> str:

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.models.counted import ngram_keys
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class CacheConfig:
   """Interpolation with the relative frequencies of recent tokens.
 
@@ -25,17 +26,8 @@ class CacheConfig:
     Kuhn and De Mori, A Cache-Based Natural Language Model for Speech
     Recognition, IEEE Trans. PAMI 12(6), 1990.
   """
-  weight: float = 0.1
-  size: int = 500
-
-  def __post_init__(self):
-    if not 0 < self.weight < 1:
-      raise errors.InputError(
-          f'CacheConfig.weight should be above 0 and below 1; got '
-          f'{self.weight}. Without a cache, give cache=None.')
-    if self.size < 1:
-      raise errors.InputError(
-          f'CacheConfig.size should be at least 1; got {self.size}.')
+  weight: ranges.ProperShare = 0.1
+  size: ranges.Count = 500
 
   def interpolate(self, batch: Mapping[str, np.ndarray], nll_BT: np.ndarray,
                   bos_id: int | None) -> np.ndarray:

@@ -3,12 +3,13 @@ import dataclasses
 
 import numpy as np
 
-from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.models.counted import ngram_counts
 from lmjax.models.counted import ngram_smoothing
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Katz:
   """p(w | h) = d_c(hw) c(hw) / c(h) if seen, else alpha(h) p(w | h').
 
@@ -33,14 +34,10 @@ class Katz:
     1987. Chen and Goodman, TR-10-98, section 2.4. Raising c(h) by one is what
     SRILM does (ngram-discount(7)).
   """
-  k: int = 5
+  k: ranges.Count = 5
   normalised = True
   lower = 'shorter'
   unseen = 1.0
-
-  def __post_init__(self):
-    if self.k < 1:
-      raise errors.InputError(f'Katz.k should be at least 1; got {self.k}.')
 
   def estimate(self, counts: ngram_counts.Counts) -> ngram_smoothing.Estimates:
     """Returns the probabilities of `counts`."""

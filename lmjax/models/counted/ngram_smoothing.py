@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.models.counted import ngram_counts
 
 
@@ -27,6 +28,7 @@ class Estimates(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class AddK:
   """p(w | h) = (c(hw) + k) / (c(h) + k V), uniform after an unseen context.
 
@@ -38,13 +40,10 @@ class AddK:
   References:
     Lidstone, Note on the General Case of the Bayes-Laplace Formula, 1920.
   """
-  k: float = 0.01
+  k: ranges.Positive = 0.01
   normalised = True
   lower = 'uniform'
   unseen = 1.0
-
-  def __post_init__(self):
-    _check(self, 'k', self.k > 0 and np.isfinite(self.k), 'a number above 0')
 
   def estimate(self, counts: ngram_counts.Counts) -> Estimates:
     """Returns the probabilities of `counts`."""
@@ -85,6 +84,7 @@ class WittenBell:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class AbsoluteDiscounting:
   """p(w | h) = max(c(hw) - D, 0) / c(h) + D T(h) / c(h) p(w | h').
 
@@ -97,13 +97,10 @@ class AbsoluteDiscounting:
     Ney, Essen and Kneser, On Structuring Probabilistic Dependences in
     Stochastic Language Modelling, Computer Speech and Language 8, 1994.
   """
-  discount: float | None = None
+  discount: ranges.ProperShare | None = None
   normalised = True
   lower = 'shorter'
   unseen = 1.0
-
-  def __post_init__(self):
-    _check_discount(self)
 
   def estimate(self, counts: ngram_counts.Counts) -> Estimates:
     """Returns the probabilities of `counts`."""
@@ -113,6 +110,7 @@ class AbsoluteDiscounting:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class KneserNey:
   """Interpolated Kneser-Ney with one discount per order.
 
@@ -126,13 +124,10 @@ class KneserNey:
     Kneser and Ney, Improved Backing-off for M-gram Language Modeling, ICASSP
     1995. Chen and Goodman, TR-10-98, section 4.1.6.
   """
-  discount: float | None = None
+  discount: ranges.ProperShare | None = None
   normalised = True
   lower = 'shorter'
   unseen = 1.0
-
-  def __post_init__(self):
-    _check_discount(self)
 
   def estimate(self, counts: ngram_counts.Counts) -> Estimates:
     """Returns the probabilities of `counts`."""
@@ -141,6 +136,7 @@ class KneserNey:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class ModifiedKneserNey:
   """Interpolated Kneser-Ney with discounts for counts of 1, 2, and 3 or more.
 
@@ -158,15 +154,18 @@ class ModifiedKneserNey:
     Modeling, TR-10-98, equations 23 to 26. Heafield et al., Scalable Modified
     Kneser-Ney Language Model Estimation, ACL 2013.
   """
-  fallback: tuple[float, float, float] = (0.5, 1.0, 1.5)
+  fallback: tuple[ranges.Positive, ranges.Positive, ranges.Positive] = (
+      0.5, 1.0, 1.5)
   normalised = True
   lower = 'shorter'
   unseen = 1.0
 
   def __post_init__(self):
-    _check(self, 'fallback', len(self.fallback) == 3 and all(
-        0 < d <= r for r, d in enumerate(self.fallback, 1)),
-        'three discounts, above 0 and at most 1, 2 and 3')
+    if len(self.fallback) != 3 or any(
+        d > r for r, d in enumerate(self.fallback, 1)):
+      raise errors.InputError(
+          'ModifiedKneserNey.fallback should be three discounts of at most 1, '
+          f'2 and 3; got {self.fallback}.')
 
   def estimate(self, counts: ngram_counts.Counts) -> Estimates:
     """Returns the probabilities of `counts`."""
@@ -185,6 +184,7 @@ class ModifiedKneserNey:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class StupidBackoff:
   """S(w | h) = c(hw) / c(h) if seen, else alpha S(w | h'); not probabilities.
 
@@ -198,16 +198,13 @@ class StupidBackoff:
     Brants et al., Large Language Models in Machine Translation, EMNLP 2007,
     equation 5.
   """
-  alpha: float = 0.4
+  alpha: ranges.PositiveShare = 0.4
   normalised = False
   lower = 'shorter'
 
   @property
   def unseen(self) -> float:
     return self.alpha
-
-  def __post_init__(self):
-    _check(self, 'alpha', 0 < self.alpha <= 1, 'above 0 and at most 1')
 
   def estimate(self, counts: ngram_counts.Counts) -> Estimates:
     """Returns the scores of `counts`."""
@@ -268,15 +265,3 @@ def _one_discount(values, given):
     return given
   once, twice = np.count_nonzero(values == 1), np.count_nonzero(values == 2)
   return once / (once + 2 * twice) if once and twice else 0.5
-
-
-def _check_discount(config):
-  _check(config, 'discount', config.discount is None or 0 < config.discount < 1,
-         'between 0 and 1, or None to estimate it')
-
-
-def _check(config, field, right, wanted):
-  if not right:
-    raise errors.InputError(
-        f'{type(config).__name__}.{field} should be {wanted}; got '
-        f'{getattr(config, field)}.')

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.core import trees
 
@@ -24,6 +25,7 @@ _BLOCK = 32  # Batches per compiled call.
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class SkipGram:
   """Predicts the tokens around each token, against randomly drawn negatives.
 
@@ -53,20 +55,14 @@ class SkipGram:
     arXiv:1310.4546, eq. 4 and 5; Levy and Goldberg, Neural Word Embedding as
     Implicit Matrix Factorization, 2014, eq. 8.
   """
-  size: int = 100
-  window: int = 5
-  negatives: int = 5
-  subsample: float | None = 1e-3
-  epochs: int = 5
-  batch_size: int = 4096
-  learning_rate: float = 0.1
-  seed: int = 0
-
-  def __post_init__(self):
-    _check(self, 'size', 'window', 'negatives', 'epochs', 'batch_size')
-    if self.subsample is not None and not self.subsample > 0:
-      raise errors.InputError(
-          f'subsample should be above 0, or None; got {self.subsample}.')
+  size: ranges.Count = 100
+  window: ranges.Count = 5
+  negatives: ranges.Count = 5
+  subsample: ranges.Positive | None = 1e-3
+  epochs: ranges.Count = 5
+  batch_size: ranges.Count = 4096
+  learning_rate: ranges.Positive = 0.1
+  seed: ranges.Seed = 0
 
   def fit(self, documents: Documents, vocab_size: int) -> np.ndarray:
     """Returns `vectors_VD` for the tokens of documents of ids.
@@ -137,6 +133,7 @@ class CBOW(SkipGram):
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class GloVe:
   """Factorises the logarithms of co-occurrence counts.
 
@@ -160,18 +157,13 @@ class GloVe:
     Pennington et al., GloVe: Global Vectors for Word Representation, EMNLP
     2014, eq. 8 and 9.
   """
-  size: int = 100
-  window: int = 10
-  most: float = 100.0
-  epochs: int = 25
-  batch_size: int = 4096
-  learning_rate: float = 0.05
-  seed: int = 0
-
-  def __post_init__(self):
-    _check(self, 'size', 'window', 'epochs', 'batch_size')
-    if not self.most > 0:
-      raise errors.InputError(f'most should be above 0; got {self.most}.')
+  size: ranges.Count = 100
+  window: ranges.Count = 10
+  most: ranges.Positive = 100.0
+  epochs: ranges.Count = 25
+  batch_size: ranges.Count = 4096
+  learning_rate: ranges.Positive = 0.05
+  seed: ranges.Seed = 0
 
   def fit(self, documents: Documents, vocab_size: int) -> np.ndarray:
     """Returns `vectors_VD` for the tokens of documents of ids.
@@ -355,15 +347,3 @@ def _joined(documents: Documents, vocab_size: int
         f'A document has token id {wrong}, but the vocabulary has '
         f'{vocab_size} ids.')
   return tokens, np.repeat(np.arange(len(rows)), [len(row) for row in rows])
-
-
-def _check(config, *fields: str) -> None:
-  for field in fields:
-    if getattr(config, field) < 1:
-      raise errors.InputError(
-          f'{type(config).__name__}.{field} should be at least 1; got '
-          f'{getattr(config, field)}.')
-  if not config.learning_rate > 0:
-    raise errors.InputError(
-        f'{type(config).__name__}.learning_rate should be above 0; got '
-        f'{config.learning_rate}.')

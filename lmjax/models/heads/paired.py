@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.models.heads import pooled
 from lmjax.nn import attend as attend_lib
@@ -16,6 +17,7 @@ from lmjax.nn import readout
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class PairedConfig:
   """One vector for each text of a pair, and C outputs from both vectors.
 
@@ -41,11 +43,11 @@ class PairedConfig:
   """
   pooling: Literal['mean', 'max', 'last'] = 'mean'
   causal: bool = True
-  dropout: float = 0.1
-  init_std: float = 0.02
+  dropout: ranges.Rate = 0.1
+  init_std: ranges.NonNegative = 0.02
 
   def __post_init__(self):
-    pooled.check(self.pooling, self.dropout)
+    pooled.check(self.pooling)
 
   def build(self, backbone: Any, outputs: int, head: str = 'classes',
             texts: int = 2, attend: Callable[..., jax.Array] = attend_lib.best

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import layers
@@ -14,6 +15,7 @@ from lmjax.nn import readout
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class PooledConfig:
   """One vector for each text, and C outputs from this vector.
 
@@ -31,11 +33,11 @@ class PooledConfig:
   """
   pooling: Literal['mean', 'max', 'last'] = 'mean'
   causal: bool = True
-  dropout: float = 0.1
-  init_std: float = 0.02
+  dropout: ranges.Rate = 0.1
+  init_std: ranges.NonNegative = 0.02
 
   def __post_init__(self):
-    check(self.pooling, self.dropout)
+    check(self.pooling)
 
   def build(self, backbone: Any, outputs: int, head: str = 'classes',
             texts: int = 1, attend: Callable[..., jax.Array] = attend_lib.best
@@ -103,14 +105,11 @@ class Pooled(nn.Module):
         self.outputs, policy, use_bias=True, name=self.head)(x_BD)
 
 
-def check(pooling: str, dropout: float) -> None:
-  """Raises InputError for an unknown pooling or a rate outside [0, 1)."""
+def check(pooling: str) -> None:
+  """Raises InputError for an unknown pooling."""
   if pooling not in POOLING:
     raise errors.InputError(
         f'head.pooling is {pooling!r}; choose from {sorted(POOLING)}.')
-  if not 0 <= dropout < 1:
-    raise errors.InputError(
-        f'head.dropout should be in [0, 1); got {dropout}.')
 
 
 POOLING = {

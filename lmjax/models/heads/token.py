@@ -6,7 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import layers
@@ -14,6 +14,7 @@ from lmjax.nn import readout
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class TokenConfig:
   """C outputs for each token from its hidden state.
 
@@ -28,13 +29,8 @@ class TokenConfig:
     word's first subword).
   """
   causal: bool = False
-  dropout: float = 0.1
-  init_std: float = 0.02
-
-  def __post_init__(self):
-    if not 0 <= self.dropout < 1:
-      raise errors.InputError(
-          f'head.dropout should be in [0, 1); got {self.dropout}.')
+  dropout: ranges.Rate = 0.1
+  init_std: ranges.NonNegative = 0.02
 
   def build(self, backbone: Any, outputs: int, head: str = 'tags',
             attend: Callable[..., jax.Array] = attend_lib.best) -> 'Token':

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from lmjax.core import draws
 from lmjax.core import errors
 from lmjax.core import placement
+from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.core import trees
 from lmjax.nn import kernels
@@ -47,12 +48,12 @@ class MixtureOfExperts(layers.MLPConfig):
     Transformers, arXiv:2101.03961, section 2; Zoph et al., ST-MoE,
     arXiv:2202.08906, eq. 5-6; Jiang et al., Mixtral, arXiv:2401.04088.
   """
-  num_experts: int = 8
-  top_k: int = 2
+  num_experts: ranges.Count = 8
+  top_k: ranges.Count = 2
   normalize: bool = True
-  capacity_factor: float | None = None
-  balance: float = 0.01
-  router_z: float = 0.001
+  capacity_factor: ranges.Positive | None = None
+  balance: ranges.NonNegative = 0.01
+  router_z: ranges.NonNegative = 0.001
 
   @property
   def mixture(self) -> 'MixtureOfExperts':
@@ -60,22 +61,14 @@ class MixtureOfExperts(layers.MLPConfig):
 
   def __post_init__(self):
     super().__post_init__()
-    if not 1 <= self.top_k <= self.num_experts:
+    if self.top_k > self.num_experts:
       raise errors.InputError(
-          f'mlp.top_k should be from 1 to mlp.num_experts = '
+          f'mlp.top_k should be at most mlp.num_experts = '
           f'{self.num_experts}; got {self.top_k}.')
     if self.top_k == 1 and self.normalize:
       raise errors.InputError(
           'With mlp.top_k=1 a normalized gate is always 1, and the router '
           'learns nothing from the loss: set mlp.normalize=False.')
-    if self.capacity_factor is not None and self.capacity_factor <= 0:
-      raise errors.InputError(
-          f'mlp.capacity_factor should be above 0, or none to drop no token; '
-          f'got {self.capacity_factor}.')
-    for field in ('balance', 'router_z'):
-      if getattr(self, field) < 0:
-        raise errors.InputError(
-            f'mlp.{field} should be >= 0; got {getattr(self, field)}.')
 
   def build(self, policy: layers.Policy, name: str | None = None
             ) -> nn.Module:

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 
 from lmjax.core import placement
+from lmjax.core import ranges
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import attention
 from lmjax.nn import layers
@@ -15,6 +16,7 @@ from lmjax.nn import taps
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class BranchNorm:
   """Norms before and after each branch, and a multiplier on its output.
 
@@ -43,11 +45,8 @@ class BranchNorm:
   before: layers.Norm | None = layers.RMSNorm()
   after: layers.Norm | None = layers.RMSNorm()
   mlp_norm: layers.Norm | None = None
-  multiplier: float = 1.0
-  dropout: float = 0.0
-
-  def __post_init__(self):
-    branches.check_dropout(self.dropout)
+  multiplier: ranges.Positive = 1.0
+  dropout: ranges.Rate = 0.0
 
   def module(self) -> type[nn.Module]:
     return BranchNormBlock

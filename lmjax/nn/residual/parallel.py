@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 
 from lmjax.core import placement
+from lmjax.core import ranges
 from lmjax.nn import attend as attend_lib
 from lmjax.nn import attention
 from lmjax.nn import layers
@@ -15,6 +16,7 @@ from lmjax.nn import taps
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Parallel:
   """Both branches read the same stream: x + mixer(norm(x)) + mlp(norm(x)).
 
@@ -35,10 +37,7 @@ class Parallel:
   mlp: branches.MLP = layers.MLPConfig()
   norm: layers.Norm = layers.LayerNorm()
   mlp_norm: layers.Norm | None = None
-  dropout: float = 0.0
-
-  def __post_init__(self):
-    branches.check_dropout(self.dropout)
+  dropout: ranges.Rate = 0.0
 
   def module(self) -> type[nn.Module]:
     return ParallelBlock

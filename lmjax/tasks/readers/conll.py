@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from lmjax.core import errors
 from lmjax.core.files import user_paths
+from lmjax.core import ranges
 from lmjax.data.text import encodings
 from lmjax.data.text import files
 from lmjax.evaluation.downstream import entities
@@ -16,6 +17,7 @@ _DOCUMENT = '-DOCSTART-'  # A line with this prefix is not a word.
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Conll:
   """Files with one word per line, and a blank line after each sentence.
 
@@ -32,8 +34,8 @@ class Conll:
       'replace' them by U+FFFD, or 'skip' their lines.
   """
   paths: tuple[user_paths.Path, ...]
-  word: int = 0
-  tag: int = -1
+  word: ranges.Whole = 0
+  tag: ranges.Whole = -1
   comments: str = ''
   encoding: str = 'utf-8'
   on_bad_text: files.OnBadText = 'fail'

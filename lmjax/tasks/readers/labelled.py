@@ -5,6 +5,7 @@ import dataclasses
 
 from lmjax.core import config
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.tasks.readers import delimited
 from lmjax.tasks.readers import division
 from lmjax.tasks.readers import in_memory
@@ -20,6 +21,7 @@ Reader = (delimited.Delimited | json_lines.JsonLines | label_first.LabelFirst
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Labelled:
   """The three splits of a task, each from its own reader.
 
@@ -38,7 +40,7 @@ class Labelled:
   train: Reader
   test: Reader | None = None
   valid: Reader | None = None
-  held_out: float = 0.1
+  held_out: ranges.Rate = 0.1
   drop_shared: bool = True
 
   def read(self) -> task_lib.Splits:

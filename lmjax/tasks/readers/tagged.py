@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 import dataclasses
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.evaluation.downstream import entities
 from lmjax.tasks.readers import conll
 from lmjax.tasks.readers import division
@@ -17,6 +18,7 @@ Reader = conll.Conll | json_words.JsonWords | spaced.Spaced
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Tagged:
   """The three splits of a task on tagged words, each from its own reader.
 
@@ -35,7 +37,7 @@ class Tagged:
   train: Reader
   test: Reader | None = None
   valid: Reader | None = None
-  held_out: float = 0.1
+  held_out: ranges.Rate = 0.1
   drop_shared: bool = True
 
   def read(self) -> task_lib.Splits:

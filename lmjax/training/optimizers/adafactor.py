@@ -3,6 +3,7 @@ import dataclasses
 
 import optax
 
+from lmjax.core import ranges
 from lmjax.training.optimizers import optimizer
 
 
@@ -20,10 +21,10 @@ class Adafactor(optimizer.Optimizer):
     scale_by_size: Whether updates are multiplied by the parameter's root mean
       square.
   """
-  learning_rate: float = 1e-2
-  decay_power: float = 0.8
-  clip_update: float = 1.0
-  min_factored: int = 128
+  learning_rate: ranges.Positive = 1e-2
+  decay_power: ranges.Positive = 0.8
+  clip_update: ranges.Positive = 1.0
+  min_factored: ranges.Count = 128
   scale_by_size: bool = True
 
   def rule(self, decay):

@@ -3,6 +3,7 @@ import dataclasses
 
 import optax
 
+from lmjax.core import ranges
 from lmjax.training.optimizers import optimizer
 
 
@@ -18,9 +19,9 @@ class Adam(optimizer.Optimizer):
   References:
     Kingma and Ba, Adam, arXiv:1412.6980, algorithm 1.
   """
-  b1: float = 0.9
-  b2: float = 0.999
-  eps: float = 1e-8
+  b1: ranges.Rate = 0.9
+  b2: ranges.Rate = 0.999
+  eps: ranges.Positive = 1e-8
 
   def rule(self, decay):
     return optax.chain(

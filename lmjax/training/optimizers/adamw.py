@@ -3,6 +3,7 @@ import dataclasses
 
 import optax
 
+from lmjax.core import ranges
 from lmjax.training.optimizers import optimizer
 
 
@@ -19,10 +20,10 @@ class AdamW(optimizer.Optimizer):
     Loshchilov and Hutter, Decoupled Weight Decay Regularization,
     arXiv:1711.05101, algorithm 2.
   """
-  b1: float = 0.9
-  b2: float = 0.95
-  eps: float = 1e-8
-  weight_decay: float = 0.1
+  b1: ranges.Rate = 0.9
+  b2: ranges.Rate = 0.95
+  eps: ranges.Positive = 1e-8
+  weight_decay: ranges.NonNegative = 0.1
 
   def rule(self, decay):
     return optax.chain(

@@ -3,6 +3,7 @@ import dataclasses
 
 import optax
 
+from lmjax.core import ranges
 from lmjax.training.optimizers import optimizer
 
 
@@ -18,10 +19,10 @@ class Lion(optimizer.Optimizer):
     Chen et al., Symbolic Discovery of Optimization Algorithms,
     arXiv:2302.06675, algorithm 2.
   """
-  learning_rate: float = 1e-4
-  b1: float = 0.9
-  b2: float = 0.99
-  weight_decay: float = 1.0
+  learning_rate: ranges.Positive = 1e-4
+  b1: ranges.Rate = 0.9
+  b2: ranges.Rate = 0.99
+  weight_decay: ranges.NonNegative = 1.0
 
   def rule(self, decay):
     return optax.chain(optax.scale_by_lion(self.b1, self.b2), decay)

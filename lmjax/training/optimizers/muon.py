@@ -4,6 +4,7 @@ import dataclasses
 import jax
 import optax
 
+from lmjax.core import ranges
 from lmjax.core import trees
 from lmjax.training.optimizers import optimizer
 
@@ -30,13 +31,13 @@ class Muon(optimizer.Optimizer):
       the last two axes; earlier axes, as of scanned layers, are a batch.
     rms: Root mean square of an orthogonalised update.
   """
-  momentum: float = 0.95
-  iterations: int = 5
-  rms: float = 0.2
-  b1: float = 0.9
-  b2: float = 0.95
-  eps: float = 1e-8
-  weight_decay: float = 0.1
+  momentum: ranges.Rate = 0.95
+  iterations: ranges.Count = 5
+  rms: ranges.Positive = 0.2
+  b1: ranges.Rate = 0.9
+  b2: ranges.Rate = 0.95
+  eps: ranges.Positive = 1e-8
+  weight_decay: ranges.NonNegative = 0.1
   hidden: str = r'(^|/)(layers|layer_\d+)/.*kernel$'
 
   def rule(self, decay):

@@ -11,12 +11,14 @@ from typing import Any, Literal
 import optax
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.training.optimizers import moments
 from lmjax.training.optimizers import rules
 from lmjax.training.optimizers import schedules
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+@ranges.checked
 class Optimizer:
   """An optimizer; a subclass adds its parameters and its `rule`.
 
@@ -32,27 +34,16 @@ class Optimizer:
     moments: Type of the optimizer's state; bfloat16 halves its memory, see
       `moments`.
   """
-  learning_rate: float = 1e-3
+  learning_rate: ranges.Positive = 1e-3
   schedule: schedules.Schedule = schedules.Constant()
-  clip_norm: float | None = 1.0
-  weight_decay: float = 0.0
-  decay: tuple[tuple[str, float], ...] = rules.DECAY
+  clip_norm: ranges.Positive | None = 1.0
+  weight_decay: ranges.NonNegative = 0.0
+  decay: tuple[tuple[str, ranges.NonNegative], ...] = rules.DECAY
   freeze: tuple[str, ...] = ()
   moments: Literal['float32', 'bfloat16'] = 'float32'
 
   def __post_init__(self):
     name = type(self).__name__
-    if not self.learning_rate > 0:
-      raise errors.InputError(
-          f'{name}.learning_rate should be above 0; got {self.learning_rate}.')
-    if self.weight_decay < 0:
-      raise errors.InputError(
-          f'{name}.weight_decay should not be negative; got '
-          f'{self.weight_decay}.')
-    if self.clip_norm is not None and not self.clip_norm > 0:
-      raise errors.InputError(
-          f'{name}.clip_norm should be above 0, or none for no clipping; got '
-          f'{self.clip_norm}.')
     if not all(isinstance(r, tuple) and len(r) == 2 for r in self.decay):
       raise errors.InputError(
           f'{name}.decay should hold pairs (pattern, multiplier), such as '

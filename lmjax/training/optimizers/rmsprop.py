@@ -3,6 +3,7 @@ import dataclasses
 
 import optax
 
+from lmjax.core import ranges
 from lmjax.training.optimizers import optimizer
 
 
@@ -21,9 +22,9 @@ class RMSProp(optimizer.Optimizer):
     Tieleman and Hinton, Coursera: Neural networks for machine learning,
     lecture 6.5, 2012.
   """
-  b2: float = 0.99
-  eps: float = 1e-8
-  momentum: float = 0.0
+  b2: ranges.Rate = 0.99
+  eps: ranges.Positive = 1e-8
+  momentum: ranges.Rate = 0.0
 
   def rule(self, decay):
     return optax.chain(

@@ -9,18 +9,20 @@ import jax.numpy as jnp
 import optax
 
 from lmjax.core import errors
+from lmjax.core import ranges
 
 _SHORT = 200  # A run of fewer steps shortens warm-up that does not fit it.
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Constant:
   """The peak rate after `warmup` steps of linear warm-up.
 
   Attributes:
     warmup: Steps in which the rate rises from 0 to its peak.
   """
-  warmup: int = 0
+  warmup: ranges.Natural = 0
 
   def build(self, learning_rate: float, steps: int) -> optax.Schedule:
     """Returns a function from the step to the learning rate."""
@@ -30,6 +32,7 @@ class Constant:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Cosine:
   """Half a cosine from the peak down to `final` times the peak.
 
@@ -40,8 +43,8 @@ class Cosine:
   References:
     Loshchilov and Hutter, SGDR, arXiv:1608.03983, eq. 5.
   """
-  warmup: int = 0
-  final: float = 0.1
+  warmup: ranges.Natural = 0
+  final: ranges.Share = 0.1
 
   def build(self, learning_rate: float, steps: int) -> optax.Schedule:
     """Returns a function from the step to the learning rate."""
@@ -52,6 +55,7 @@ class Cosine:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Linear:
   """A straight line from the peak down to `final` times the peak.
 
@@ -59,8 +63,8 @@ class Linear:
     warmup: Steps in which the rate rises from 0 to its peak.
     final: The last rate, as a fraction of the peak.
   """
-  warmup: int = 0
-  final: float = 0.0
+  warmup: ranges.Natural = 0
+  final: ranges.Share = 0.0
 
   def build(self, learning_rate: float, steps: int) -> optax.Schedule:
     """Returns a function from the step to the learning rate."""
@@ -71,6 +75,7 @@ class Linear:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class InverseSquareRoot:
   """Falls as sqrt(warmup / step) after warm-up, for a run of any length.
 
@@ -81,7 +86,7 @@ class InverseSquareRoot:
     Vaswani et al., Attention Is All You Need, arXiv:1706.03762, eq. 3, scaled
     so that the peak is the learning rate.
   """
-  warmup: int = 100
+  warmup: ranges.Natural = 100
 
   def build(self, learning_rate: float, steps: int) -> optax.Schedule:
     """Returns a function from the step to the learning rate."""
@@ -95,6 +100,7 @@ class InverseSquareRoot:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class WarmupStableDecay:
   """Warm-up, a plateau, then a linear fall over the last `decay` of the run.
 
@@ -106,17 +112,13 @@ class WarmupStableDecay:
   References:
     Hu et al., MiniCPM, arXiv:2404.06395, section 4.
   """
-  warmup: int = 0
-  decay: float = 0.2
-  final: float = 0.0
+  warmup: ranges.Natural = 0
+  decay: ranges.PositiveShare = 0.2
+  final: ranges.Share = 0.0
 
   def build(self, learning_rate: float, steps: int) -> optax.Schedule:
     """Returns a function from the step to the learning rate."""
     rise = warmup(self, steps)
-    if not 0 < self.decay <= 1:
-      raise errors.InputError(
-          f'WarmupStableDecay.decay is {self.decay}; it is the fraction of the '
-          f'run spent in the final fall, above 0 and at most 1.')
     falling = max(round(self.decay * steps), 1)
     plateau = steps - falling - rise
     if plateau < 0:
@@ -131,6 +133,7 @@ class WarmupStableDecay:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class StepDecay:
   """A constant rate in each of several equal periods, such as epochs.
 
@@ -147,18 +150,14 @@ class StepDecay:
     Zaremba et al., Recurrent Neural Network Regularization, arXiv:1409.2329,
     section 4.1.
   """
-  warmup: int = 0
-  periods: int = 13
-  hold: int = 4
-  factor: float = 0.5
+  warmup: ranges.Natural = 0
+  periods: ranges.Count = 13
+  hold: ranges.Natural = 4
+  factor: ranges.PositiveShare = 0.5
 
   def build(self, learning_rate: float, steps: int) -> optax.Schedule:
     """Returns a function from the step to the learning rate."""
     rise = warmup(self, steps)
-    if not (self.hold >= 0 and self.periods >= 1 and 0 < self.factor <= 1):
-      raise errors.InputError(
-          f'StepDecay should have periods >= 1, hold >= 0 and a factor in '
-          f'(0, 1]; got {self.periods}, {self.hold} and {self.factor}.')
 
     def fall(count):  # Steps since the end of warm-up.
       period = (count + rise) * self.periods // steps
@@ -202,14 +201,9 @@ def warmup(schedule: Schedule, steps: int) -> int:
   name = type(schedule).__name__
   if steps < 1:
     raise errors.InputError(f'A schedule needs steps >= 1; got {steps}.')
-  final = getattr(schedule, 'final', 0.0)
-  if not 0 <= final <= 1:
-    raise errors.InputError(
-        f'{name}.final is {final}; it is the last learning rate as a fraction '
-        f'of the peak, between 0 and 1.')
-  if 0 <= schedule.warmup <= steps:
+  if schedule.warmup <= steps:
     return schedule.warmup
-  if schedule.warmup > steps < _SHORT:
+  if steps < _SHORT:
     return steps // 10
   raise errors.InputError(
       f'{name}.warmup is {schedule.warmup}, but the run has {steps} steps; '

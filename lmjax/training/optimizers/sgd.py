@@ -3,6 +3,7 @@ import dataclasses
 
 import optax
 
+from lmjax.core import ranges
 from lmjax.training.optimizers import optimizer
 
 
@@ -17,8 +18,8 @@ class SGD(optimizer.Optimizer):
   References:
     Sutskever et al., On the importance of initialization and momentum, 2013.
   """
-  learning_rate: float = 0.1
-  momentum: float = 0.9
+  learning_rate: ranges.Positive = 0.1
+  momentum: ranges.Rate = 0.9
   nesterov: bool = False
 
   def rule(self, decay):

@@ -96,11 +96,3 @@ def test_a_subclass_must_define_sizes_and_corrupt():
   for method, arguments in (('sizes', (1,)), ('corrupt', (None, 1))):
     with pytest.raises(TypeError, match=f'should define {method}'):
       getattr(corrupted.Corruption(), method)(*arguments)
-
-
-def test_checks_name_field_and_value():
-  with pytest.raises(errors.InputError, match='corruption.x .* got 1.5'):
-    corrupted.check_rate('x', 1.5)
-  corrupted.check_rate('x', 1.0)
-  with pytest.raises(errors.InputError, match='between 0 and 1; got 1.0'):
-    corrupted.check_rate('x', 1.0, least=True)

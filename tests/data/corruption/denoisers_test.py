@@ -54,7 +54,7 @@ def test_impossible_settings_are_refused():
     denoisers.UL2(modes=('R',))
   with pytest.raises(errors.InputError, match="of 'R', 'S', 'X'; got"):
     denoisers.UL2(('Q',), (0.5,), (3.0,), (1.0,))
-  with pytest.raises(errors.InputError, match='not all 0'):
+  with pytest.raises(errors.InputError, match='not all be 0'):
     denoisers.UL2(('R',), (0.5,), (3.0,), (0.0,))
   with pytest.raises(errors.InputError, match='mean_length'):
     denoisers.UL2(('X',), (0.5,), (0.5,), (1.0,))

@@ -88,7 +88,7 @@ def test_few_documents_are_reordered_where_rows_hold_many():
 
 
 def test_impossible_settings_are_refused():
-  with pytest.raises(errors.InputError, match='rate .* from 0 to 1; got 1.5'):
+  with pytest.raises(errors.InputError, match='rate .* at most 1; got 1.5'):
     middle.FillInTheMiddle(1.5)
   with pytest.raises(errors.InputError, match='spm_rate .* got -1'):
     middle.FillInTheMiddle(spm_rate=-1)

@@ -67,7 +67,7 @@ def test_places_are_uniform():
 
 
 def test_an_impossible_rate_is_refused():
-  with pytest.raises(errors.InputError, match='between 0 and 1; got 1.0'):
+  with pytest.raises(errors.InputError, match='below 1, or none; got 1.0'):
     prefixes.PrefixLM(1.0)
   with pytest.raises(errors.InputError, match='data.sentinels=1'):
     prefixes.PrefixLM().build(

@@ -92,8 +92,8 @@ def test_too_few_sentinels_are_refused_with_the_number_needed():
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(rate=0.0), 'rate should be between 0 and 1; got 0.0'),
-    (dict(mean_length=0.5), 'mean_length should be at least 1 token; got 0.5'),
+    (dict(rate=0.0), 'rate should be above 0 and below 1; got 0.0'),
+    (dict(mean_length=0.5), 'mean_length should be at least 1; got 0.5'),
     (dict(documents=0), 'documents should be at least 1; got 0'),
 ])
 def test_impossible_settings_are_refused(changes, message):

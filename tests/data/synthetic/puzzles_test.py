@@ -67,7 +67,7 @@ def test_every_length_and_digit_occurs():
 
 @pytest.mark.parametrize('make, message', [
     (lambda: puzzles.Copy(min_length=5, max_length=4), 'got 5 and 4'),
-    (lambda: puzzles.AssociativeRecall(keys=3), 'pairs <= keys'),
+    (lambda: puzzles.AssociativeRecall(keys=3), 'pairs should be at most keys'),
     (lambda: puzzles.ModularAddition(1), 'modulus should be at least 2'),
 ])
 def test_impossible_puzzles_are_refused(make, message):

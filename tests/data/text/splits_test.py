@@ -116,9 +116,12 @@ def test_separate_sources_are_taken_whole():
 
 @pytest.mark.parametrize('kind', [
     splits.HashSplit, splits.PositionSplit, splits.EndSplit])
-@pytest.mark.parametrize('fractions', [(1.0, 0.0), (0.6, 0.4), (-0.1, 0.2)])
-def test_fractions_that_leave_nothing_are_refused(kind, fractions):
-  with pytest.raises(errors.InputError, match='leave some text for training'):
+@pytest.mark.parametrize('fractions, message', [
+    ((1.0, 0.0), 'valid should be at least 0 and below 1'),
+    ((0.6, 0.4), 'leave some text for training'),
+    ((-0.1, 0.2), 'valid should be at least 0 and below 1')])
+def test_fractions_that_leave_nothing_are_refused(kind, fractions, message):
+  with pytest.raises(errors.InputError, match=message):
     kind(*fractions)
 
 

@@ -133,7 +133,7 @@ def test_a_document_in_stretches_counts_every_token():
 
 @pytest.mark.parametrize('kwargs, told', [
     ({'num_states': 0}, 'num_states should be at least 1'),
-    ({'steps': 0}, 'steps'), ({'floor': 1.0}, 'less than 1; got 1.0')])
+    ({'steps': 0}, 'steps'), ({'floor': 1.0}, 'below 1; got 1.0')])
 def test_impossible_config_is_refused(kwargs, told):
   with pytest.raises(errors.InputError, match=told):
     hmm.HmmConfig(**kwargs)

@@ -103,9 +103,9 @@ def test_one_shared_count_makes_all_orders():
 
 
 @pytest.mark.parametrize('build, told', [
-    (lambda: ngram_smoothing.AddK(0.0), 'AddK.k should be a number above 0'),
-    (lambda: ngram_smoothing.KneserNey(1.0), 'between 0 and 1, or None'),
-    (lambda: ngram_smoothing.AbsoluteDiscounting(-1.0), 'between 0 and 1'),
+    (lambda: ngram_smoothing.AddK(0.0), 'AddK.k should be above 0'),
+    (lambda: ngram_smoothing.KneserNey(1.0), 'above 0 and below 1, or none'),
+    (lambda: ngram_smoothing.AbsoluteDiscounting(-1.0), 'above 0 and below 1'),
     (lambda: ngram_smoothing.ModifiedKneserNey((1.0, 2.0)), 'three discounts'),
     (lambda: ngram_smoothing.ModifiedKneserNey((2.0, 2.0, 2.0)), 'at most 1'),
     (lambda: ngram_smoothing.StupidBackoff(0.0), 'above 0 and at most 1'),

@@ -103,5 +103,5 @@ def test_any_model_is_a_backbone(backbone):
 
 
 def test_bad_dropout_is_refused():
-  with pytest.raises(errors.InputError, match='head.dropout'):
+  with pytest.raises(errors.InputError, match='TokenConfig.dropout should'):
     token.TokenConfig(dropout=1.0)

@@ -362,13 +362,13 @@ def test_flags_choose_the_mixture_with_its_own_defaults():
 
 
 @pytest.mark.parametrize('change, message', [
-    (dict(top_k=5), 'from 1 to mlp.num_experts = 4; got 5'),
+    (dict(top_k=5), 'at most mlp.num_experts = 4; got 5'),
     (dict(top_k=0), 'got 0'),
     (dict(top_k=1), 'mlp.normalize=False'),
-    (dict(capacity_factor=0.0), 'mlp.capacity_factor should be above 0'),
-    (dict(balance=-1.0), 'mlp.balance should be >= 0'),
-    (dict(router_z=-1.0), 'mlp.router_z should be >= 0'),
-    (dict(hidden=0), 'mlp.hidden should be >= 1'),
+    (dict(capacity_factor=0.0), 'capacity_factor should be above 0'),
+    (dict(balance=-1.0), 'MixtureOfExperts.balance should be at least 0'),
+    (dict(router_z=-1.0), 'MixtureOfExperts.router_z should be at least 0'),
+    (dict(hidden=0), 'MixtureOfExperts.hidden should be at least 1'),
 ])
 def test_impossible_mixtures_are_refused(change, message):
   with pytest.raises(errors.InputError, match=message):

@@ -12,5 +12,5 @@ KINDS = [block.PreNorm, block.PostNorm, branch_norm.BranchNorm,
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_an_impossible_dropout_is_refused(kind):
-  with pytest.raises(errors.InputError, match='block.dropout .* got 1.0'):
+  with pytest.raises(errors.InputError, match='dropout .* below 1; got 1'):
     kind(dropout=1.0)

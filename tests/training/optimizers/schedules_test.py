@@ -63,14 +63,14 @@ def test_shortened_warmup_is_said():
 
 
 @pytest.mark.parametrize('schedule, words', [
-    (schedules.Cosine(final=1.5), 'Cosine.final is 1.5'),
-    (schedules.WarmupStableDecay(decay=0.0), 'decay is 0.0'),
-    (schedules.WarmupStableDecay(warmup=6, decay=0.5), 'overlap'),
-    (schedules.StepDecay(factor=0.0), 'factor in'),
+    (lambda: schedules.Cosine(final=1.5), 'Cosine.final should .* got 1.5'),
+    (lambda: schedules.WarmupStableDecay(decay=0.0), 'decay should .* got 0.0'),
+    (lambda: schedules.WarmupStableDecay(warmup=6, decay=0.5), 'overlap'),
+    (lambda: schedules.StepDecay(factor=0.0), 'factor should be above 0'),
 ])
 def test_impossible_shapes_are_refused(schedule, words):
   with pytest.raises(errors.InputError, match=words):
-    schedule.build(1.0, 10)
+    schedule().build(1.0, 10)
 
 
 @dataclasses.dataclass(frozen=True)
