@@ -1,5 +1,5 @@
 """Starting a run: the options of a start, and training in a run directory."""
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import os
@@ -26,6 +26,7 @@ from lmjax.run import skips as skips_lib
 from lmjax.run import watchdog
 from lmjax.training import loop
 from lmjax.training import step as step_lib
+from lmjax.training import stopping
 from lmjax.training import supervision
 from lmjax.training import writers
 
@@ -157,15 +158,49 @@ class Started:
       SystemExit: If a signal or the file STOP ended the run; its state has been
         saved.
     """
+    training, group = self.config.training, processes.current()
+    parallel = strategy_lib.strategy(parallel)
+    with self.keeping(run, state, pipeline, parallel) as kept:
+      if group.count > 1:
+        batches = batches.shard(*parallel.share)
+      fitted = loop.fit(
+          kept.state, lambda step: batches(kept.index(step)),
+          objective=objective, optimizer=optimizer, steps=training.steps,
+          parallel=parallel, microbatches=training.microbatches,
+          ema_decay=training.ema_decay, average=training.average,
+          guard=training.guard, evaluate=evaluate,
+          eval_every=training.eval_every, stop=training.stop,
+          checkpoints=kept.checkpoints, save_every=training.save_every,
+          save_minutes=training.save_minutes, writers=kept.writers,
+          log_every=training.log_every, progress=kept.progress,
+          learning_rate=learning_rate, flops_per_token=flops_per_token,
+          profile=profile, workers=training.workers,
+          supervision=supervision.Supervision(
+              kept.interrupts, kept.watching, kept.events,
+              documents and (lambda step: documents(kept.index(step))),
+              training.replicas_every, group))
+    return fitted, *self.best(run, fitted, kept)
+
+  @contextlib.contextmanager
+  def keeping(self, run: directory.RunDir, state: step_lib.TrainState,
+              pipeline: Mapping[str, Any], parallel: strategy_lib.Strategy
+              ) -> Iterator['Kept']:
+    """Opens everything that `fit` keeps or watches while it trains.
+
+    Args:
+      run: The directory of checkpoints and metrics.
+      state: The state at step 0.
+      pipeline: JSON facts that determine the sequence of batches.
+      parallel: How the run uses devices.
+    """
     training, launch = self.config.training, self.launch
-    group, parallel = processes.current(), strategy_lib.strategy(parallel)
+    first = processes.current().first
     skips = skips_lib.Skips.read(run.path)
     facts = signed.facts(run) | {'pipeline': pipeline, 'skips': skips.ranges}
     with contextlib.ExitStack() as stack:
       interrupts = stack.enter_context(signals.watched(run.stop))
       dog = stack.enter_context(watchdog.Watchdog(launch.watchdog_s))
-      kind = (store.Checkpoints if group.first
-              else following.Following)
+      kind = store.Checkpoints if first else following.Following
       saved = stack.enter_context(kind(
           run.checkpoints, training.keep_last, training.keep_best, facts,
           on_damaged=launch.on_damaged,
@@ -182,40 +217,56 @@ class Started:
         signed.check_continued(
             run, about, self.config.changes, launch.override)
       sinks, events = (), None
-      if group.first:
+      if first:
         print(opening.describe(state, parallel, self.config), flush=True)
         sinks = stack.enter_context(writers.opened(
             run.metrics, run.tensorboard, training.steps, start))
         events = stack.enter_context(contextlib.closing(
             writers.JsonLines(run.events, start)))
-      if group.count > 1:
-        batches = batches.shard(*parallel.share)
-      fitted = loop.fit(
-          state, lambda step: batches(skips.index(step)),
-          objective=objective, optimizer=optimizer, steps=training.steps,
-          parallel=parallel, microbatches=training.microbatches,
-          ema_decay=training.ema_decay, average=training.average,
-          guard=training.guard, evaluate=evaluate,
-          eval_every=training.eval_every, stop=training.stop,
-          checkpoints=saved, save_every=training.save_every,
-          save_minutes=training.save_minutes, writers=sinks,
-          log_every=training.log_every, progress=progress,
-          learning_rate=learning_rate, flops_per_token=flops_per_token,
-          profile=profile, workers=training.workers,
-          supervision=supervision.Supervision(
-              interrupts, dog.watching, events,
-              documents and (lambda step: documents(skips.index(step))),
-              training.replicas_every, group))
+      yield Kept(state, progress, saved, sinks, events, interrupts,
+                 dog.watching, skips.index)
+
+  def best(self, run: directory.RunDir, fitted: loop.FitResult, kept: 'Kept'
+           ) -> tuple[int, Any]:
+    """Returns the step and the parameters of the best checkpoint.
+
+    Raises:
+      SystemExit: If a signal or the file STOP ended the run.
+    """
     if fitted.interrupted:
-      if group.first:
-        interrupts.obeyed()
+      if processes.current().first:
+        kept.interrupts.obeyed()
         print(f'{fitted.interrupted}: saved step {int(fitted.state.step):,}; '
               'the same command continues from it.', file=sys.stderr)
       raise SystemExit(signals.EXIT_SAVED)
     with processes.in_turn('last checkpoint'):
       # The best may be from before a start with another layout of layers.
-      return fitted, *store.restore_params(
+      return store.restore_params(
           run.checkpoints, 'best', like=fitted.state.params)
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+  """The things that a run keeps or watches while it trains.
+
+  Attributes:
+    state: The state to train from.
+    progress: Its progress, or None at step 0.
+    checkpoints: Store for states.
+    writers: Receive every row of metrics.
+    events: Writer of unusual events, or None.
+    interrupts: Source of requests to stop.
+    watching: Limits the time of a step; see `supervision.Supervision`.
+    index: Function from a step to the index of its batch.
+  """
+  state: step_lib.TrainState
+  progress: stopping.Progress | None
+  checkpoints: loop.Checkpoints
+  writers: Sequence[writers.Writer]
+  events: writers.Writer | None
+  interrupts: supervision.Interrupts | None
+  watching: Callable[[str], contextlib.AbstractContextManager]
+  index: Callable[[int], int]
 
 
 def define_flags() -> Callable[[], Launch]:
