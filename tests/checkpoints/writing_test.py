@@ -16,6 +16,7 @@ from lmjax.checkpoints import writing
 from lmjax.core import errors
 from lmjax.core.files import durable
 from lmjax.testing import faults
+from lmjax.testing import power_cut
 
 ROOT = pathlib.Path(__file__).parents[2]
 ITEMS = {'params': {'a': np.zeros((200, 200), np.float32)}}
@@ -164,6 +165,53 @@ def test_a_step_is_on_disk_before_older_ones_are_deleted(tmp_path, monkeypatch):
   assert events == [
       'sync_tree steps/2.saving.1', 'sync metrics', 'rename steps/2.saving.1/2',
       'remove_tree steps/1', 'rename steps/1']
+
+
+def cuts(directory, steps, draws=0):
+  """Returns what power cuts leave of saves that each replace the step before.
+
+  A note has the step whose save has returned, or 0, and all that one can see.
+  """
+  saved = [0]
+  with power_cut.recorded(directory, lambda: (
+      saved[-1], reading.steps(directory)), draws) as recording:
+    writer = make(directory, keep_last=1)
+    for step in steps:
+      write(writer, step)
+      saved.append(step)
+  writer.check()
+  return recording.cuts
+
+
+def check_cuts(found, folder):
+  """Checks that cuts leave the newest step or, while it appears, the former.
+  """
+  for number, cut in enumerate(found):
+    saved, seen = cut.note
+    if not saved:
+      continue
+    left = folder / str(number)
+    cut.write(left)
+    step, params, _ = reading.first_sound(
+        left, 'latest', lambda step, left=left: reading.item(
+            left, step, 'params', reading.about(left, step)))
+    assert step in (saved, max(seen)), cut
+    faults.assert_bitwise(params, ITEMS['params'])
+
+
+def test_a_power_cut_leaves_the_newest_step_or_the_one_before(tmp_path):
+  (tmp_path / 'run').mkdir()
+  found = cuts(tmp_path / 'run', (1, 2))
+  assert len(found) > 50 and found[-1].note == (2, [2])
+  check_cuts(found, tmp_path)
+
+
+@pytest.mark.slow
+def test_many_power_cuts_leave_the_newest_step_or_the_one_before(tmp_path):
+  (tmp_path / 'run').mkdir()
+  found = cuts(tmp_path / 'run', range(1, 6), draws=3)
+  assert len(found) > 400
+  check_cuts(found, tmp_path)
 
 
 def test_an_impossible_directory_is_refused(tmp_path):

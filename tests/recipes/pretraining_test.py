@@ -4,6 +4,8 @@ import inspect
 import pathlib
 import types
 
+import pytest
+
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.tokenizers import symbols
@@ -11,7 +13,9 @@ from lmjax import experiment
 from lmjax.generation import samples
 from lmjax.models.presets import decoders
 from lmjax.objectives import losses
+from lmjax.recipes import pretraining
 from lmjax.run import launch
+from lmjax.testing import power_cut
 from lmjax.training import options
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -22,6 +26,24 @@ CONFIG = experiment.Pretrain(
     model=decoders.gpt2(8, 1, 2, vocab_size=None, context=16),
     training=options.Training(steps=1),
     samples=samples.Samples(prompts=()))
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_whole_after_a_power_cut(tmp_path):
+  (tmp_path / 'x').mkdir()  # Its names are recorded, not its own name.
+  with power_cut.recorded(tmp_path / 'x', draws=0) as recording:
+    pretraining.pretrain(CONFIG, str(tmp_path / 'x' / 'runs' / 'run'))
+  end, = (cut.files for cut in recording.cuts
+          if cut.when == 'at the end' and cut.lost == 'all')
+  there = {path.relative_to(tmp_path / 'x').as_posix(): path.read_bytes()
+           for path in (tmp_path / 'x').rglob('*') if path.is_file()}
+  names = {name for name in there if 'tensorboard' not in name}
+  assert {f'runs/run/{name}' for name in (
+      'config.json', 'run.json', 'metrics.jsonl', 'report.json', 'report.html',
+      'curve.png', 'tokenizer/tokenizer.json', 'checkpoints/1/about/metadata',
+  )} <= names
+  assert {name: end[name] for name in names} == {
+      name: there[name] for name in names}
 
 
 def script():

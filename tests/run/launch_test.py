@@ -9,6 +9,7 @@ import pytest
 
 from lmjax.checkpoints import store
 from lmjax.core import errors
+from lmjax.core.files import durable
 from lmjax.core import layouts
 from lmjax.core import trees
 from lmjax.data import pipeline
@@ -88,6 +89,19 @@ def test_training_follows_its_options(config, tmp_path, monkeypatch):
   monkeypatch.setattr(loop, 'fit', fit)
   with pytest.raises(Stop):
     begin(given, tmp_path)
+
+
+def test_rows_are_on_disk_before_the_checkpoint_of_their_step(
+    config, tmp_path, monkeypatch):
+  names, rename, sync = [], durable.rename, durable.sync
+  monkeypatch.setattr(durable, 'sync', lambda path: (
+      names.append(str(path)), sync(path)))
+  monkeypatch.setattr(durable, 'rename', lambda source, target: (
+      names.append(str(target)), rename(source, target)))
+  begin(config, tmp_path)
+  saved, = (i for i, name in enumerate(names) if name.endswith('points/8'))
+  assert {f'{tmp_path}/{name}.jsonl' for name in ('metrics', 'events')} <= {
+      *names[:saved][-2:]}
 
 
 def rows(path):

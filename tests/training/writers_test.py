@@ -9,6 +9,7 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.testing import faults
+from lmjax.testing import power_cut
 from lmjax.training import writers
 
 
@@ -22,6 +23,16 @@ def test_rows_are_on_disk_at_once(tmp_path):
   assert second['loss'] == 'nan'  # JSON itself has no NaN.
   assert math.isnan(writers.read(path)[1]['loss'])
   out.close()
+
+
+def test_a_log_that_was_closed_survives_a_power_cut(tmp_path):
+  with power_cut.recorded(tmp_path) as recording:
+    out = writers.JsonLines(tmp_path / 'metrics.jsonl')
+    out.write(1, {'loss': 2.5})
+    out.close()
+  end, = (cut.files for cut in recording.cuts
+          if cut.when == 'at the end' and cut.lost == 'all')
+  assert end == {'metrics.jsonl': b'{"step": 1, "loss": 2.5}\n'}
 
 
 def test_a_continued_run_has_no_row_twice(tmp_path):
