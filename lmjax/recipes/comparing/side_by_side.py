@@ -11,6 +11,7 @@ from lmjax.core import changes
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.core.files import atomic
+from lmjax.core.files import durable
 from lmjax.core import secrets
 from lmjax.core import terminal
 from lmjax.evaluation import estimates
@@ -122,7 +123,7 @@ class Comparison:
   def save(self, folder: str | os.PathLike[str]) -> None:
     """Writes compare.json and compare.png to a folder."""
     folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    durable.make_folder(folder)
     heads, rows = self.columns()
     tree = {'runs': {name: str(run.run.path) for name, run in zip(
         self.names, self.outcomes)},
@@ -160,7 +161,8 @@ def plot(path: str | os.PathLike[str], outcomes: Sequence[outcome_lib.Outcome]
   axes.spines[['top', 'right']].set_visible(False)
   axes.grid(axis='y', color='#dddddd', linewidth=0.6)
   axes.set_axisbelow(True)
-  picture.savefig(path)
+  with atomic.opened(path, 'wb') as file:
+    picture.savefig(file)
 
 
 def curve(outcome: outcome_lib.Outcome, unit: str

@@ -203,7 +203,8 @@ def plot(path: pathlib.Path, table: Table) -> None:
   axes.spines[['top', 'right']].set_visible(False)
   axes.grid(axis='y', color='#dddddd', linewidth=0.6)
   axes.set_axisbelow(True)
-  picture.savefig(path)
+  with atomic.opened(path, 'wb') as file:
+    picture.savefig(file)
 
 
 def _numbers(rows: Sequence[Row], path: str) -> list[float]:
