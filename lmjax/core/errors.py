@@ -15,3 +15,16 @@ class RunError(RuntimeError):
   Examples are too many consecutive bad steps and a disk that stays full.
   Scripts print the sentence and exit with code 1.
   """
+
+
+class Stopped(SystemExit):
+  """A signal ended the process where there was nothing to save.
+
+  Attributes:
+    code: The exit code.
+    sentence: The reason, for the other processes of a run.
+  """
+
+  def __init__(self, sentence: str, code: int):
+    super().__init__(code)
+    self.sentence = sentence

@@ -162,17 +162,19 @@ def together(main: Callable[[Sequence[str]], None]
 
 def _end(group, error):
   """Ends all processes because of an exception in this one."""
-  if isinstance(error, SystemExit):  # All processes stop at the same step.
+  if isinstance(error, errors.Stopped):
+    code, why = error.code, error.sentence
+  elif isinstance(error, SystemExit):  # All processes stop at the same step.
     group.leave()
     raise error
-  if not isinstance(error, (
-      errors.InputError, errors.RunError, KeyboardInterrupt)):
-    # A collective fails when another process has died: report that instead.
-    error = group.why(_patience(error)) or error
-  code = cli.tell(error)
-  group.fail(
-      f'Process {group.index} has ended, and with it the others: '
-      f'{cli.told(cli.sentence(error))}', code)
+  else:
+    if not isinstance(error, (
+        errors.InputError, errors.RunError, KeyboardInterrupt)):
+      # A collective fails when another process has died: report that instead.
+      error = group.why(_patience(error)) or error
+    code, why = cli.tell(error), cli.sentence(error)
+  group.fail(f'Process {group.index} has ended, and with it the others: '
+             f'{cli.told(why)}', code)
   sys.stdout.flush()
   sys.stderr.flush()
   os._exit(code)  # A normal exit of JAX would wait for the other processes.

@@ -66,18 +66,20 @@ class Launch:
       InputError: If another process holds the directory, it contains a run with
         another config, or the processes of this run were started with different
         configs or flags.
+      Stopped: At SIGTERM, except in `fit`, which saves first.
     """
-    processes.same('config', config_lib.leaves(
-        secrets.redact(config_lib.to_dict(config))))
-    processes.same('flag', {
-        name: value for name, value in dataclasses.asdict(self).items()
-        if name != 'watchdog_s'} | {'workdir': os.path.abspath(workdir)})
-    if not processes.current().first:
-      yield Started(self, workdir, config, None)
-      return
-    with lock.held(workdir, self.takeover) as held:
-      directory.check(workdir, config, override=self.override)
-      yield Started(self, workdir, config, held)
+    with signals.ending():
+      processes.same('config', config_lib.leaves(
+          secrets.redact(config_lib.to_dict(config))))
+      processes.same('flag', {
+          name: value for name, value in dataclasses.asdict(self).items()
+          if name != 'watchdog_s'} | {'workdir': os.path.abspath(workdir)})
+      if not processes.current().first:
+        yield Started(self, workdir, config, None)
+        return
+      with lock.held(workdir, self.takeover) as held:
+        directory.check(workdir, config, override=self.override)
+        yield Started(self, workdir, config, held)
 
   def check_params(self, count: int) -> None:
     """Raises InputError if `count` differs from `expect_params`."""

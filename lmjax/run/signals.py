@@ -1,7 +1,8 @@
 """Requests to stop a run: SIGTERM, SIGINT or a file named STOP.
 
-The first signal only sets a flag, which the loop reads between two steps; the
-second ends the process. Python runs signal handlers in the main thread, between
+While a run trains, the first signal only sets a flag, which the loop reads
+between two steps; the second ends the process. Before and after training there
+is nothing to save, and SIGTERM ends the process with the same exit code. Python runs signal handlers in the main thread, between
 two bytecode instructions, but the main thread may be compiling for minutes. A
 separate thread therefore reads the signals from a descriptor to which the
 interpreter writes them as they arrive (`signal.set_wakeup_fd`).
@@ -15,16 +16,21 @@ import sys
 import threading
 import time
 
+from lmjax.core import errors
+
 EXIT_SAVED = 75  # EX_TEMPFAIL of sysexits.h: saved, to be started again.
 NAMES = {signal.SIGTERM: 'SIGTERM', signal.SIGINT: 'SIGINT'}
 # One request may arrive as two signals: timeout(1) signals its child and then
 # its group, and a launcher forwards a Ctrl-C that the terminal sent to both.
 SAME_S = 0.25
 _FIRST = 'the run is saved at the current step and ends with exit code'
+_END_S = 5.0  # The time in which the main thread has to end in an orderly way.
+_NOTHING = ('no step is being made, so there is nothing to save; the run ends '
+            f'with exit code {EXIT_SAVED}, and the same command continues it.')
 _SECOND = 'A second signal ends the process at once, without saving.'
 _SECOND_INTERACTIVE = 'A second one interrupts at once, without saving.'
 
-# Of the outermost `watched`, since a process has only one wakeup descriptor.
+# Of the outermost block, since a process has only one wakeup descriptor.
 _receiver = None
 
 
@@ -66,15 +72,35 @@ def watched(
   Args:
     stop_file: The path of a file whose existence is a request to stop.
   """
-  global _receiver
   stop_file = None if stop_file is None else os.fspath(stop_file)
+  with ending():
+    if _receiver is None:
+      yield Interrupts(None, stop_file)
+      return
+    with _receiver.polled():
+      yield Interrupts(_receiver, stop_file)
+
+
+@contextlib.contextmanager
+def ending() -> Iterator[None]:
+  """Makes SIGTERM end the process with exit code 75 inside the block.
+
+  Inside a nested `watched`, it is a request to stop instead. A handler of the
+  user's own keeps its meaning, and SIGINT raises KeyboardInterrupt, as it does
+  elsewhere. Outside the main thread, nothing is changed.
+
+  Raises:
+    Stopped: At SIGTERM. If the main thread does not run Python code then, the
+      process ends after a few seconds without cleanup.
+  """
+  global _receiver
   if _receiver is not None or not _in_main_thread():
-    yield Interrupts(_receiver, stop_file)
+    yield
     return
   receiver = _receiver = _Receiver()
   try:
     with receiver:
-      yield Interrupts(receiver, stop_file)
+      yield
   finally:
     _receiver = None
 
@@ -83,11 +109,15 @@ class _Receiver:
   """Owns the signal handlers and the thread that reads arriving signals.
 
   Attributes:
-    name: The name of the first signal, or None.
+    name: The name of the first signal that arrived while signals were polled,
+      or None.
   """
 
   def __init__(self):
     self.name = None
+    self._before = {number: signal.getsignal(number) for number in NAMES}
+    self._polls = 0  # The number of open `watched` blocks.
+    self._end = None  # The timer that ends the process.
     self._first_s = None
     self._handled = False
     self._interactive = hasattr(sys, 'ps1')  # The session outlives the run.
@@ -103,7 +133,8 @@ class _Receiver:
         self._write.fileno(), warn_on_full_buffer=False)
     # Installed even if the signal is ignored, as a shell arranges for SIGINT in
     # background processes: a user who sends it wants the run to stop.
-    self._before = {n: signal.signal(n, self._handle) for n in NAMES}
+    for number in NAMES:
+      signal.signal(number, self._handle)
     return self
 
   def __exit__(self, *unused):
@@ -116,6 +147,17 @@ class _Receiver:
     self._read.close()
     self._write.close()
 
+  @contextlib.contextmanager
+  def polled(self):
+    """Makes signals set `name` inside the block, instead of ending it."""
+    self._polls += 1
+    if self._end is not None:  # The signal arrived just before.
+      self._end.cancel()
+    try:
+      yield
+    finally:
+      self._polls -= 1
+
   def restore(self):
     """Restores the previous handlers; a forked child does this as well."""
     for number, handler in self._before.items():  # None: not set by Python.
@@ -127,7 +169,14 @@ class _Receiver:
     if self._handled and self._interactive and number == signal.SIGINT:
       signal.default_int_handler(number, frame)
     self._handled = True
-    self.name = self.name or NAMES[number]
+    if self._polls:
+      self.name = self.name or NAMES[number]
+    elif callable(self._before[number]):
+      self._before[number](number, frame)
+    elif number == signal.SIGINT:
+      signal.default_int_handler(number, frame)
+    else:
+      raise errors.Stopped(f'{NAMES[number]}: {_NOTHING}', EXIT_SAVED)
 
   def _listen(self):
     """Reads signals in the separate thread, even if the main thread is busy."""
@@ -145,15 +194,24 @@ class _Receiver:
     now = time.monotonic()
     if self._first_s is None:
       self._first_s = now
-      self.name = self.name or NAMES[number]
-      second = _SECOND_INTERACTIVE if self._interactive else _SECOND
-      text = f'{NAMES[number]}: {_FIRST} {EXIT_SAVED}. {second}'
-      # Printed in a thread, since a terminal that does not read would block.
-      self._telling = threading.Thread(target=_tell, args=(text,), daemon=True)
-      self._telling.start()
+      if self._polls or self.name:  # The handler may have been faster.
+        self.name = self.name or NAMES[number]
+        second = _SECOND_INTERACTIVE if self._interactive else _SECOND
+        self._tell(f'{NAMES[number]}: {_FIRST} {EXIT_SAVED}. {second}')
+      elif number == signal.SIGTERM and not callable(self._before[number]):
+        self._tell(f'{NAMES[number]}: {_NOTHING}')
+        if not self._interactive:
+          self._end = threading.Timer(_END_S, os._exit, [EXIT_SAVED])
+          self._end.daemon = True
+          self._end.start()
     elif now - self._first_s > SAME_S:
       if not (self._interactive and number == signal.SIGINT):
         os._exit(128 + number)
+
+  def _tell(self, text):
+    # Printed in a thread, since a terminal that does not read would block.
+    self._telling = threading.Thread(target=_tell, args=(text,), daemon=True)
+    self._telling.start()
 
 
 def _in_main_thread():

@@ -226,6 +226,87 @@ def test_a_forked_child_does_not_affect_its_parent():
     assert ended(process)[:2] == (0, f'{int(signal.SIGTERM)} None\n')
 
 
+ENDS = """
+signals._END_S = 0.5
+with signals.ending():
+  try:
+    say('ready')
+    {work}
+  finally:
+    say('cleaned')
+"""
+SLEEP = 'for i in range(1000): time.sleep(0.01)'
+
+
+def test_sigterm_ends_where_nothing_is_to_be_saved():
+  with script(ENDS.format(work=SLEEP)) as process:
+    process.send_signal(signal.SIGTERM)
+    code, out, err = ended(process)
+  assert (code, out) == (signals.EXIT_SAVED, 'cleaned\n')
+  assert err.startswith('SIGTERM: no step is being made') and err.count('\n') == 1
+
+
+def test_sigterm_ends_while_the_main_thread_is_in_c():
+  with script(f"""
+signals._Receiver._handle = lambda *unused: None  # Runs after the C code.
+{ENDS.format(work=SLEEP)}""") as process:
+    process.send_signal(signal.SIGTERM)
+    code, out, err = ended(process)
+  assert (code, out) == (signals.EXIT_SAVED, '')
+  assert err.startswith('SIGTERM: no step is being made')
+
+
+def test_ctrl_c_interrupts_where_nothing_is_to_be_saved():
+  with script(ENDS.format(work=SLEEP)) as process:
+    process.send_signal(signal.SIGINT)
+    code, out, err = ended(process)
+  assert (code, out) == (-signal.SIGINT, 'cleaned\n')
+  assert err.endswith('KeyboardInterrupt\n')
+
+
+def test_a_handler_of_the_users_own_keeps_its_meaning():
+  with script(f"""
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(3))
+{ENDS.format(work=SLEEP)}""") as process:
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == (3, 'cleaned\n', '')
+
+
+def test_sigterm_is_a_request_only_while_it_is_polled():
+  with script("""
+with signals.ending():
+  with signals.watched() as interrupts:
+    say('ready')
+    while not interrupts.requested():
+      time.sleep(0.01)
+    say(interrupts.requested())
+with signals.ending():
+  with signals.watched():
+    pass
+  os.kill(os.getpid(), signal.SIGTERM)
+  time.sleep(10)
+""") as process:
+    process.send_signal(signal.SIGTERM)
+    code, out, err = ended(process)
+  assert (code, out) == (signals.EXIT_SAVED, 'SIGTERM\n')
+  first, second = err.splitlines()
+  assert 'saved at the current step' in first and 'nothing to save' in second
+
+
+def test_off_the_main_thread_sigterm_keeps_its_meaning():
+  with script("""
+import threading
+def work():
+  with signals.ending():
+    say('ready')
+    time.sleep(10)
+threading.Thread(target=work, daemon=True).start()
+time.sleep(10)
+""") as process:
+    process.send_signal(signal.SIGTERM)
+    assert ended(process)[0] == -signal.SIGTERM
+
+
 def test_the_stop_file(tmp_path, capsys):
   stop = tmp_path / 'a run' / 'STOP'
   stop.parent.mkdir()
