@@ -10,6 +10,7 @@ from collections.abc import Callable
 import json
 import os
 import secrets
+import select
 import socket
 import threading
 from typing import Any
@@ -291,8 +292,23 @@ def lagged(group: Group, name: str, lag: int = 2
 
 
 def _messages(connection):
-  """Yields messages as they arrive, until the other side closes."""
-  buffer = b''
-  while part := connection.recv(1 << 16):
+  """Yields messages as they arrive, until the other side closes.
+
+  Silence is counted in short waits. A time in which this process itself is
+  stopped (Ctrl-Z, a laptop that sleeps) is one of them, however long it is.
+
+  Raises:
+    TimeoutError: After `SILENCE_S` without a message.
+  """
+  arriving, buffer, silent_s = select.poll(), b'', 0.0
+  arriving.register(connection, select.POLLIN)
+  while silent_s < SILENCE_S:
+    if not arriving.poll(1000 * _BEAT_S):
+      silent_s += _BEAT_S
+      continue
+    if not (part := connection.recv(1 << 16)):
+      return
     *lines, buffer = (buffer + part).split(b'\n')
     yield from map(json.loads, lines)
+    silent_s = 0.0
+  raise TimeoutError

@@ -2,10 +2,11 @@
 
 While a run trains, the first signal only sets a flag, which the loop reads
 between two steps; the second ends the process. Before and after training there
-is nothing to save, and SIGTERM ends the process with the same exit code. Python runs signal handlers in the main thread, between
-two bytecode instructions, but the main thread may be compiling for minutes. A
-separate thread therefore reads the signals from a descriptor to which the
-interpreter writes them as they arrive (`signal.set_wakeup_fd`).
+is nothing to save, and SIGTERM ends the process with the same exit code. Python
+runs signal handlers in the main thread, between two bytecode instructions, but
+the main thread may be compiling for minutes. A separate thread therefore reads
+the signals from a descriptor to which the interpreter writes them as they
+arrive (`signal.set_wakeup_fd`).
 """
 from collections.abc import Iterator
 import contextlib

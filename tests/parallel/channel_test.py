@@ -1,6 +1,10 @@
 """Messages between processes, here between threads."""
 import os
+import pathlib
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -8,6 +12,9 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.parallel import channel
+
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -147,6 +154,34 @@ def test_a_silent_process_counts_as_dead(ended, monkeypatch):
 
 
 beat = channel.Group._beat
+
+
+def test_a_process_that_was_stopped_finds_the_others_alive():
+  """As under Ctrl-Z, where all processes of a terminal stop together."""
+  source = """
+import sys
+from lmjax.parallel import channel
+channel.SILENCE_S, channel._BEAT_S = 0.5, 0.1
+made = [channel.Group(i, 2) for i in range(2)]
+address = made[0].listen()
+for group in made:
+  group.connect('127.0.0.1', *address)
+print('ready', flush=True)
+sys.stdin.read()
+for group in made:
+  group.post('still', group.index)
+print(made[1].collect('still'))
+"""
+  with subprocess.Popen(
+      [sys.executable, '-c', source], text=True, cwd=ROOT, bufsize=0,
+      **dict.fromkeys(['stdin', 'stdout', 'stderr'], subprocess.PIPE)
+  ) as process:
+    assert process.stdout.readline() == 'ready\n'
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGCONT)
+    out, err = process.communicate(timeout=20)
+  assert (process.returncode, out, err) == (0, '[0, 1]\n', '')
 
 
 def test_a_hub_that_cannot_be_reached_is_named():
