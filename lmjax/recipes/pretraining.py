@@ -1,8 +1,9 @@
 """Pretraining: from a config to a trained model and its report."""
+from collections.abc import Callable
 import time
+from typing import Any
 
 from lmjax.core import trees
-from lmjax.evaluation import report
 from lmjax import experiment
 from lmjax.recipes import prepared
 from lmjax.recipes import results
@@ -12,7 +13,8 @@ from lmjax.run import launch as launching
 def pretrain(
     config: experiment.Pretrain, workdir: str,
     launch: launching.Launch = launching.Launch(),
-    profile: str | None = None) -> list[report.Report]:
+    profile: str | None = None,
+    results_of: Callable[..., results.Results] = results.Results) -> Any:
   """Trains a model with `config` in `workdir`; returns held-out reports.
 
   The best checkpoint on held-out text is evaluated and sampled from. The same
@@ -23,6 +25,8 @@ def pretrain(
     workdir: The run directory.
     launch: Options of this start, which may change when a run is continued.
     profile: Directory for a profiler trace of five steps.
+    results_of: Makes the evaluations of the run, whose `conclude` returns what
+      this function returns; see `results.Results`.
 
   Raises:
     InputError: If parts of the config do not fit together, the data cannot be
@@ -35,7 +39,7 @@ def pretrain(
     print(f'{parts.data.describe()}\n{parts.batches.describe()}')
     launch.check_params(trees.count(parts.shapes))
     strategy = config.training.strategy()
-    found = results.Results(parts, strategy)
+    found = results_of(parts, strategy)
     run = started.open_run(parts.data.hashes(), parts.tokenizer)
     fitted, step, params = started.fit(
         run, parts.initial_state(), parts.batches, parts.batches.fingerprint,

@@ -1,0 +1,78 @@
+"""Training from Python or a notebook; `lmjax.pretrain` is the function here."""
+from collections.abc import Mapping, Sequence
+import dataclasses
+import os
+import tempfile
+from typing import Any
+
+from lmjax.core import errors
+from lmjax.evaluation import report
+from lmjax import experiment
+from lmjax.recipes import pretraining
+from lmjax.recipes import results
+from lmjax.recipes import trained
+from lmjax.run import directory
+from lmjax.run import in_memory
+from lmjax.training import writers
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrained(trained.Trained):
+  """A run that was just trained, with all that a loaded run can do.
+
+  Attributes:
+    history: The rows of metrics, each with its 'step', as in `metrics.jsonl`.
+    reports: The held-out reports of the model and the baselines.
+  """
+  history: Sequence[Mapping[str, Any]]
+  reports: Sequence[report.Report]
+
+
+def pretrain(config: experiment.Pretrain,
+             workdir: str | os.PathLike[str] | None = None) -> Pretrained:
+  """Trains a model with `config`; in memory, unless a directory is given.
+
+  In memory nothing is kept on disk: text is tokenized in a temporary folder,
+  unless `config.data.cache` names one. The parameters are the same as with a
+  directory, bit for bit: those with the best held-out loss. An interrupt
+  (Ctrl-C, or the kernel's button) ends the training after the current step, and
+  the run is returned as it is then; a second one raises KeyboardInterrupt.
+
+  Args:
+    config: The config of the run.
+    workdir: The run directory, as of experiments/pretrain.py: an interrupt then
+      saves the run and raises SystemExit, and the same call continues it.
+
+  Raises:
+    InputError: If parts of the config do not fit together, the data cannot be
+      read, or the directory holds another run.
+  """
+  if not isinstance(config, experiment.Pretrain):
+    raise errors.InputError(
+        f'pretrain takes an experiment.Pretrain; got {type(config).__name__}. '
+        'recipes.counting counts a model, recipes.finetuning fine-tunes one.')
+  if workdir is None:
+    with tempfile.TemporaryDirectory(prefix='lmjax-') as folder:
+      return pretraining.pretrain(
+          config, folder, in_memory.Launch(), results_of=_Results)
+  reports = pretraining.pretrain(config, os.fspath(workdir))
+  run = trained.load(workdir)
+  fields = {field.name: getattr(run, field.name)
+            for field in dataclasses.fields(run)}
+  return Pretrained(
+      **fields, reports=reports,
+      history=writers.read(directory.RunDir(workdir).metrics))
+
+
+class _Results(results.Results):
+  """The results of a run in memory: the run itself, with its reports."""
+
+  def conclude(self, run: in_memory.Memory, params: Any, begun: float,
+               **facts: Any) -> Pretrained:
+    """Returns the run, evaluated; writes nothing."""
+    del begun
+    parts = self.parts
+    return Pretrained(
+        dataclasses.replace(parts.config, model=parts.sized), parts.tokenizer,
+        parts.model, params, facts['step'], tuple(run.rows),
+        self.measure(params))
