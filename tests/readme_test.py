@@ -18,7 +18,7 @@ def _blocks(page, language):
 
 @pytest.mark.parametrize('page', [
     pytest.param(page, marks=pytest.mark.slow)  # Trains several models.
-    if page.name == 'extending.md' else page
+    if page.name in ('extending.md', 'notebooks.md') else page
     for page in PAGES if _blocks(page, 'python')], ids=lambda p: p.name)
 def test_python_of_a_page_runs_as_one_session(page, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)

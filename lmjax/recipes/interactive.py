@@ -2,6 +2,7 @@
 from collections.abc import Mapping, Sequence
 import dataclasses
 import os
+import pathlib
 import tempfile
 from typing import Any
 
@@ -61,7 +62,7 @@ def pretrain(config: experiment.Pretrain,
             for field in dataclasses.fields(run)}
   return Pretrained(
       **fields, reports=reports,
-      history=writers.read(directory.RunDir(workdir).metrics))
+      history=writers.read(directory.RunDir(pathlib.Path(workdir)).metrics))
 
 
 class _Results(results.Results):

@@ -37,7 +37,7 @@ def run():
 
 
 def test_a_run_in_memory_is_the_run_in_a_directory(run, tmp_path):
-  other = lmjax.pretrain(CONFIG, tmp_path / 'run')
+  other = lmjax.pretrain(CONFIG, str(tmp_path / 'run'))
   assert run.digest == other.digest == lmjax.load(tmp_path / 'run').digest
   assert (run.step, run.config) == (other.step, other.config)
   assert [r.nats for r in run.reports] == [r.nats for r in other.reports]
