@@ -46,6 +46,7 @@ setuptools.setup(
         'tensorflow': ['tensorflow-cpu>=2.19'],
         'data': ['grain>=0.2.18'],
         'notebooks': _NOTEBOOKS,
+        'docs': ['sphinx>=8.2', 'myst-nb>=1.4', 'furo>=2025.7.19'],
         'parity': ['torch==2.13.0'],
         'kenlm': ['kenlm>=0.3'],  # Tests ARPA files; builds from source.
         'test': _TESTS + _NOTEBOOKS,

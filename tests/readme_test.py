@@ -8,7 +8,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / 'README.md'
-PAGES = [README, *sorted((ROOT / 'docs').glob('*.md'))]
+PAGES = [README, *(path for path in sorted((ROOT / 'docs').glob('*.md'))
+                   if path.name != 'index.md')]  # The front page of the site.
 TEXTS = {page: page.read_text() for page in PAGES}
 
 
