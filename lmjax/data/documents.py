@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lmjax.core import errors
+from lmjax.data import facts
 
 
 class Source:
@@ -29,7 +30,7 @@ class Source:
     is_empty = True
     for number, text in enumerate(self._read(counts), 1):
       if not text.isascii():
-        utf8(text, f'Document {number} of {self.describe()}')
+        check(text, f'Document {number} of {self.describe()}')
       if not text or text.isspace():
         counts['empty documents dropped'] += 1
         continue
@@ -61,6 +62,18 @@ class Source:
 
   def _read(self, counts: collections.Counter) -> Iterator[str]:
     raise TypeError(f'{type(self).__name__} should define _read.')
+
+
+def check(text: str, name: str = 'The text') -> None:
+  """Checks that a text has UTF-8 bytes, without taking memory for all of them.
+
+  Args and Raises: See `utf8`.
+  """
+  try:
+    for piece in facts.pieces(text):
+      piece.encode()
+  except UnicodeEncodeError:
+    utf8(text, name)
 
 
 def utf8(text: str, name: str = 'The text') -> bytes:

@@ -2,8 +2,8 @@
 
 A store is a folder of four files: `tokens.bin` (the ids of all documents, one
 after the other), `offsets.npy` (where each document begins, and the end),
-`sizes.npy` (UTF-8 bytes, words and a hash of each document, before
-tokenization) and `meta.json`.
+`sizes.npy` (the size of each document before tokenization, and a hash; see
+`facts.Texts`) and `meta.json`.
 """
 import array
 import collections
@@ -25,10 +25,12 @@ from lmjax.core.files import safe_paths
 from lmjax.core.files import strict_json
 from lmjax.core import secrets
 from lmjax.data import documents as documents_lib
+from lmjax.data import facts
 from lmjax.data.tokenizers import vocabulary
 
-_VERSION = 5  # Version of the files; stores of other versions are rebuilt.
+_VERSION = 6  # Version of the files; stores of other versions are rebuilt.
 _PART = 1 << 20  # Characters that are encoded together.
+_COLUMNS = 6  # Tokens of a document, and the facts about its text.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,17 +40,12 @@ class TokenStore:
   Attributes:
     tokens: All ids, 1-D, memory-mapped.
     offsets: int64; document i is `tokens[offsets[i]:offsets[i + 1]]`.
-    text_bytes: int64; UTF-8 bytes of each document's original text.
-    words: int64; words of each document, separated by whitespace.
-    hashes: int64; the first 8 bytes of the SHA-256 of each document's original
-      text, which are the same under every tokenizer.
+    texts: Facts about each document's original text.
     meta: Contents of `meta.json`: counts, digests, and the store's identity.
   """
   tokens: np.ndarray
   offsets: np.ndarray
-  text_bytes: np.ndarray
-  words: np.ndarray
-  hashes: np.ndarray
+  texts: facts.Texts
   meta: dict[str, Any]
 
   @property
@@ -128,7 +125,7 @@ def load(directory: str | pathlib.Path) -> TokenStore:
     is_whole = (
         size == meta['num_tokens'] * dtype.itemsize > 0
         and offsets.shape == (meta['num_documents'] + 1,)
-        and sizes.shape == (3, meta['num_documents'])
+        and sizes.shape == (_COLUMNS - 1, meta['num_documents'])
         and offsets[0] == 0 and offsets[-1] == meta['num_tokens']
         and bool(np.all(offsets[:-1] <= offsets[1:])))
   except Exception as error:  # NumPy's parsers raise errors of many types.
@@ -147,7 +144,7 @@ def load(directory: str | pathlib.Path) -> TokenStore:
         f'it was written; delete the folder {str(directory)!r} to have it '
         'built again.')
   tokens = np.memmap(paths[1], dtype, mode='r')
-  return TokenStore(tokens, offsets, *sizes, meta)
+  return TokenStore(tokens, offsets, facts.Texts(*sizes), meta)
 
 
 def build(directory: str | pathlib.Path, source: documents_lib.Source,
@@ -209,43 +206,44 @@ def _write(file: Any, documents: Iterator[str],
            tokenizer: vocabulary.Tokenizer) -> tuple[np.ndarray, Any]:
   """Writes all ids; returns the sizes of each document, and a hash of all ids.
 
-  The sizes are arrays: tokens, bytes, words and the hash of the text.
+  The sizes are arrays: tokens, then the fields of `facts.Facts`.
   """
-  columns = tuple(array.array('q') for _ in range(4))
-  sha = hashlib.sha256(tokenizer.dtype.name.encode())
-  for texts in _parts(documents):
-    ids, lengths = tokenizer.encode_documents(texts)
+  sizes, sha = array.array('q'), hashlib.sha256(tokenizer.dtype.name.encode())
+
+  def put(ids):
     tokenizer.check(ids)
     raw = ids.tobytes()
     file.write(raw)
     sha.update(raw)
-    for text, length in zip(texts, lengths.tolist()):
+    return len(ids)
+
+  for texts in _parts(documents):
+    if len(texts[0]) > _PART:
+      lengths = [sum(put(ids) for ids in tokenizer.document_parts(texts[0]))]
+    else:
+      ids, lengths = tokenizer.encode_documents(texts)
+      put(ids)
+    for text, length in zip(texts, lengths):
       if length:  # A normaliser may leave no token of a document.
-        raw = text.encode()
-        columns[0].append(length)
-        columns[1].append(len(raw))
-        columns[2].append(len(text.split()))
-        columns[3].append(text_hash(raw))
-  if not columns[0]:
+        sizes.extend((int(length), *facts.of(text)))
+  if not sizes:
     raise errors.InputError(
         f'No document has a token under {tokenizer.describe()}.')
-  return np.stack([np.frombuffer(c, np.int64) for c in columns]), sha
-
-
-def text_hash(raw: bytes) -> int:
-  """Returns the first 8 bytes of the SHA-256 of a text, as a signed integer."""
-  return int.from_bytes(hashlib.sha256(raw).digest()[:8], signed=True)
+  return np.frombuffer(sizes, np.int64).reshape(-1, _COLUMNS).T, sha
 
 
 def _parts(documents: Iterator[str]) -> Iterator[list[str]]:
-  """Yields documents in lists that are large enough to encode at once."""
+  """Yields documents in lists that are large enough to encode at once.
+
+  A document of more than `_PART` characters is alone in its list.
+  """
   part, size = [], 0
   for text in documents:
-    part.append(text)
-    size += len(text)
-    if size >= _PART:
+    if part and (size >= _PART or len(text) > _PART):
       yield part
       part, size = [], 0
+    part.append(text)
+    size += len(text)
   if part:
     yield part
 

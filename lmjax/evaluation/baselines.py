@@ -49,8 +49,8 @@ class Unigram:
           bos: bool = True) -> 'Unigram':
     """Counts the tokens of documents, without their BOS if `bos`."""
     counts = np.zeros(vocab_size, np.int64)
-    for tokens, first in _chunks(documents, vocab_size):
-      counts += np.bincount(tokens[~first] if bos else tokens,
+    for before, tokens in _chunks(documents, vocab_size):
+      counts += np.bincount(tokens[before >= 0] if bos else tokens,
                             minlength=vocab_size)
     return cls(counts)
 
@@ -107,9 +107,8 @@ class Bigram:
     """Counts the pairs of adjacent tokens in documents, BOS included."""
     keys, counts = np.zeros((2, 0), np.int64)
     dense = np.zeros(vocab_size**2 if vocab_size**2 <= _DENSE else 0, np.int64)
-    for tokens, first in _chunks(documents, vocab_size):
-      pairs = tokens[:-1].astype(np.int64) * vocab_size + tokens[1:]
-      pairs = pairs[~first[1:]]
+    for before, tokens in _chunks(documents, vocab_size):
+      pairs = (before * vocab_size + tokens)[before >= 0]
       if len(dense):
         dense += np.bincount(pairs, minlength=len(dense))
         continue
@@ -175,26 +174,37 @@ def _lower(kinds_before: np.ndarray) -> np.ndarray:
 
 def _chunks(documents: Documents,
             vocab_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-  """Yields (tokens, whether each begins a document), 4 million at a time."""
+  """Yields (the token before, or -1 if there is none; token) of all tokens.
+
+  The arrays have at most about 4 million tokens, however long a document is.
+  """
   held, size = [], 0
-  for tokens in documents:
-    tokens = np.asarray(tokens)
-    if len(tokens):
-      held.append(tokens)
-      size += len(tokens)
-    if size >= _CHUNK_TOKENS:
+  for tokens in map(np.asarray, documents):
+    if held and size + len(tokens) > _CHUNK_TOKENS:
       yield _joined(held, vocab_size)
       held, size = [], 0
+    before = -1
+    while len(tokens) > _CHUNK_TOKENS:
+      yield _joined([tokens[:_CHUNK_TOKENS]], vocab_size, before)
+      before, tokens = int(tokens[_CHUNK_TOKENS - 1]), tokens[_CHUNK_TOKENS:]
+    if before >= 0:
+      yield _joined([tokens], vocab_size, before)
+    elif len(tokens):
+      held.append(tokens)
+      size += len(tokens)
   if held:
     yield _joined(held, vocab_size)
 
 
-def _joined(held, vocab_size):
+def _joined(held, vocab_size, before=-1):
+  """Returns the two arrays of documents; the first one continues `before`."""
   tokens = np.concatenate(held)
   if tokens.max() >= vocab_size:
     raise errors.InputError(
         f'A document has token id {tokens.max()}, but the vocabulary has '
         f'{vocab_size} ids.')
-  first = np.zeros(len(tokens), bool)
-  first[np.cumsum([0] + [len(tokens) for tokens in held[:-1]])] = True
-  return tokens, first
+  previous = np.empty(len(tokens), np.int64)
+  previous[1:] = tokens[:-1]
+  previous[np.cumsum([0] + [len(tokens) for tokens in held[:-1]])] = -1
+  previous[0] = before
+  return previous, tokens

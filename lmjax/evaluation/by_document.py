@@ -1,5 +1,4 @@
 """Losses of a text document by document, kept with a run for later tests."""
-from collections.abc import Iterable
 import dataclasses
 import json
 import math
@@ -11,36 +10,10 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.core.files import atomic
 from lmjax.core.files import strict_json
-from lmjax.data import token_store as store_lib
+from lmjax.data import facts
 
-_NUMBERS = {'nats': float, 'tokens': int, 'bytes': int, 'words': int}
-
-
-@dataclasses.dataclass(frozen=True)
-class Texts:
-  """Facts about the original texts of documents, before tokenization.
-
-  Attributes:
-    bytes: UTF-8 bytes of each document, int64.
-    words: Words of each document, separated by whitespace, int64.
-    hashes: A hash of each document, the same under every tokenizer, int64; see
-      `token_store.TokenStore`.
-  """
-  bytes: np.ndarray
-  words: np.ndarray
-  hashes: np.ndarray
-
-  @classmethod
-  def of(cls, texts: Iterable[str]) -> 'Texts':
-    """Returns the facts about some texts.
-
-    Example:
-      >>> Texts.of(['two words', 'ü']).bytes.tolist()
-      [9, 2]
-    """
-    facts = [(len(raw), len(text.split()), store_lib.text_hash(raw))
-             for text in texts for raw in [text.encode()]]
-    return cls(*np.array(facts, np.int64).reshape(-1, 3).T)
+_NUMBERS = {'nats': float, 'tokens': int, 'bytes': int, 'characters': int,
+            'words': int, 'unspaced': int}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +27,7 @@ class Scores:
   """
   nats: np.ndarray
   tokens: np.ndarray
-  texts: Texts
+  texts: facts.Texts
 
   def __len__(self) -> int:
     """Returns the number of documents."""
@@ -69,7 +42,9 @@ def write(path: str | os.PathLike[str], scores: Scores) -> None:
   texts = scores.texts
   columns = [[nats if math.isfinite(nats) else None
               for nats in scores.nats.tolist()],
-             scores.tokens.tolist(), texts.bytes.tolist(), texts.words.tolist()]
+             scores.tokens.tolist(), texts.bytes.tolist(),
+             texts.characters.tolist(), texts.words.tolist(),
+             texts.unspaced.tolist()]
   with atomic.opened(path) as file:
     for i, (hashed, *values) in enumerate(
         zip(texts.hashes.tolist(), *columns, strict=True)):
@@ -92,11 +67,11 @@ def read(path: str | os.PathLike[str]) -> Scores:
     raise errors.InputError(
         f'{os.fspath(path)!r} cannot be read (line {len(rows) + 1}: {error}); '
         'evaluate the run again with experiments/evaluate.py.') from None
-  nats, tokens, sizes, words = (
+  nats, tokens, *sizes = (
       np.array([row[name] for row in rows], kind)
       for name, kind in _NUMBERS.items())
   hashes = np.array([row['hash'] for row in rows], np.uint64).view(np.int64)
-  return Scores(nats, tokens, Texts(sizes, words, hashes))
+  return Scores(nats, tokens, facts.Texts(*sizes, hashes))
 
 
 def _row(row: Any, number: int) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from lmjax.data.synthetic import language
+from lmjax.data import facts
 from lmjax.data import token_store as store_lib
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import baselines
-from lmjax.evaluation import by_document
 from lmjax.evaluation import likelihood
 from lmjax.evaluation import report
 
@@ -70,13 +70,12 @@ class Documents(Sequence):
   def __iter__(self) -> Iterator[np.ndarray]:
     return (self[i] for i in range(self._count))
 
-  def texts(self, tokenizer: tokenizer_lib.Tokenizer) -> by_document.Texts:
+  def texts(self, tokenizer: tokenizer_lib.Tokenizer) -> facts.Texts:
     """Returns facts about the original texts, without the part cut off."""
     if self._first_end is None or (
         len(self._store.document(0)) <= self._first_end):
-      return by_document.Texts(*(column[:self._count] for column in (
-          self._store.text_bytes, self._store.words, self._store.hashes)))
-    return by_document.Texts.of(tokenizer.decode(ids) for ids in self)
+      return self._store.texts.first(self._count)
+    return facts.Texts.of(tokenizer.decode(ids) for ids in self)
 
 
 def reports(
@@ -130,7 +129,7 @@ def reports(
   scores |= {**others, 'uniform': baselines.Uniform(vocab_size)}
   if train is not None:
     counted = Documents(train)
-    counts = np.bincount(train.tokens, minlength=vocab_size)
+    counts = baselines.Unigram.fit(counted, vocab_size, bos=False).counts
     scores['unigram'] = baselines.Unigram.fit(
         counted, vocab_size, bos=tokenizer.bos_id is not None)
     scores['bigram'] = baselines.Bigram.fit(counted, vocab_size)
@@ -145,7 +144,7 @@ def reports(
       for title, each in scores.items()]
   notes = [KINDS[kind]] if KINDS[kind] else []
   notes += store.meta['notes']
-  if int(texts.bytes.sum()) < int(store.text_bytes.sum()):
+  if int(texts.bytes.sum()) < int(store.texts.bytes.sum()):
     notes.append(f'The split has {store.num_tokens:,} tokens; only the first '
                  'documents were scored.')
   best = [each.nats_per_token for each in found if each.name == 'optimum']

@@ -11,6 +11,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core import spread
+from lmjax.data import facts
 from lmjax.evaluation import by_document as by_document_lib
 from lmjax.evaluation import report
 from lmjax.evaluation import windows
@@ -30,7 +31,7 @@ def evaluate(
     batch_size: int = 8,
     bos_id: int | None = None,
     name: str = 'model',
-    texts: by_document_lib.Texts | None = None,
+    texts: facts.Texts | None = None,
     counts: np.ndarray | None = None,
     rule: str = '',
     tokenizer_hash: str | None = None,
@@ -101,7 +102,8 @@ def evaluate(
       stderr=sums.stderr(), accuracy=sums.correct / sums.tokens,
       tokens=sums.tokens, documents=len(lengths),
       bytes=texts and int(texts.bytes.sum()),
-      words=texts and int(texts.words.sum()),
+      characters=texts and int(texts.characters.sum()),
+      words=int(texts.words.sum()) if texts and texts.separate_words else None,
       uncontexted=uncontexted, nonfinite=sums.nonfinite,
       by_position=sums.position.buckets(),
       by_frequency=sums.frequency.buckets(),

@@ -13,7 +13,7 @@ from lmjax.core import secrets
 from lmjax.core import terminal
 from lmjax.evaluation import by_document as by_document_lib
 
-SCHEMA = 'lmjax.report.v1'
+SCHEMA = 'lmjax.report.v2'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,9 @@ class Report:
     tokens: Number of scored tokens, EOS included; BOS is never scored.
     documents: Number of documents.
     bytes: UTF-8 bytes of the original text; None if not known.
-    words: Its whitespace-separated words; None if not known.
+    characters: Its characters (Unicode code points); None if not known.
+    words: Its whitespace-separated words; None if not known, or if the script
+      does not separate words.
     uncontexted: Number of tokens with no token before them, as without BOS.
       Each is charged log(vocab_size).
     nonfinite: Number of tokens whose loss was NaN or infinite. One of them
@@ -70,6 +72,7 @@ class Report:
   tokens: int
   documents: int
   bytes: int | None
+  characters: int | None
   words: int | None
   uncontexted: int
   nonfinite: int
@@ -104,6 +107,16 @@ class Report:
     return self.nats / math.log(2) / self.bytes if self.bytes else None
 
   @property
+  def nats_per_character(self) -> float | None:
+    """Nats of all tokens, EOS included, per character of the original text."""
+    return self.nats / self.characters if self.characters else None
+
+  @property
+  def bits_per_character(self) -> float | None:
+    """Bits of all tokens, EOS included, per character of the original text."""
+    return self.nats_per_character and self.nats_per_character / math.log(2)
+
+  @property
   def word_perplexity(self) -> float | None:
     """Exponential of the nats of all tokens, EOS included, per word."""
     return _exp(self.nats / self.words) if self.words else None
@@ -111,7 +124,8 @@ class Report:
   def to_dict(self) -> dict[str, Any]:
     """Returns JSON types; a number that is not finite becomes None."""
     derived = {name: getattr(self, name) for name in (
-        'nats', 'perplexity', 'bits_per_byte', 'word_perplexity')}
+        'nats', 'perplexity', 'bits_per_byte', 'nats_per_character',
+        'bits_per_character', 'word_perplexity')}
     fields = dataclasses.asdict(dataclasses.replace(self, by_document=None))
     del fields['by_document']
     return finite(fields | derived)
@@ -162,6 +176,7 @@ def load(path: str | os.PathLike) -> list[Report]:
 _COLUMNS = (  # Heading, decimals, attribute.
     ('nats/token', 4, 'nats_per_token'), ('±', 4, 'stderr'),
     ('ppl', 2, 'perplexity'), ('bits/byte', 4, 'bits_per_byte'),
+    ('bits/char', 4, 'bits_per_character'),
     ('word ppl', 1, 'word_perplexity'), ('accuracy', 4, 'accuracy'),
     ('tokens/s', 0, 'tokens_per_second'))
 
@@ -192,8 +207,11 @@ def terms(report: Report) -> list[str]:
       f'{report.documents:,}; context {report.context}, stride '
       f'{report.stride}, vocabulary {report.vocab_size:,}.']
   if report.bytes is not None:
-    lines.append(f'{report.bytes:,} UTF-8 bytes and {report.words:,} words of '
-                 'original text; EOS is paid for in bits/byte and word ppl.')
+    words = ('words that spaces do not separate, so there is no word ppl'
+             if report.words is None else f'{report.words:,} words')
+    lines.append(
+        f'{report.bytes:,} UTF-8 bytes, {report.characters:,} characters and '
+        f'{words} in the original text; EOS is paid for in bits and word ppl.')
   if report.rule:
     lines.append(report.rule)
   return lines + list(report.notes)
@@ -201,7 +219,10 @@ def terms(report: Report) -> list[str]:
 
 def table(reports: Sequence[Report]):
   """Returns a `rich` table of reports of one evaluation."""
-  return grid(headings(), [cells(report) for report in reports],
+  # A long heading takes two lines, so that the table fits 80 columns.
+  return grid([heading.replace('/', '/\n') if len(heading) > 8 else heading
+               for heading in headings()],
+              [cells(report) for report in reports],
               '\n'.join(terms(reports[0])))
 
 

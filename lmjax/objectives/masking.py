@@ -46,12 +46,15 @@ class Tokens:
 class WholeWords:
   """Chooses all tokens of a word or none.
 
+  Whitespace separates words. In Chinese, Japanese, Thai and other scripts that
+  do not separate words, each token that begins with a letter is one.
+
   Attributes:
     longest: Most tokens of a unit; a longer word is cut into parts.
 
   References:
     Devlin et al., release of May 2019 (whole word masking); Cui et al.,
-    arXiv:1906.08101.
+    arXiv:1906.08101, who segment Chinese by a dictionary instead.
   """
   longest: ranges.Count = 16
 
@@ -59,7 +62,13 @@ class WholeWords:
 
   def build(self, tokenizer: Any) -> Begins:
     starts_V = np.asarray(tokenizer.word_starts, bool)
-    return lambda key, inputs_T: jnp.asarray(starts_V)[inputs_T]
+    ends_V = np.asarray(tokenizer.word_ends, bool)
+
+    def begins(key, inputs_T):
+      del key
+      after_T = jnp.roll(jnp.asarray(ends_V)[inputs_T], 1)
+      return jnp.asarray(starts_V)[inputs_T] | after_T
+    return begins
 
 
 @dataclasses.dataclass(frozen=True)

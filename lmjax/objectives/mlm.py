@@ -64,7 +64,7 @@ class MaskedLM:
     Args:
       model: A module with the interface of `models.encoder.Encoder`.
       tokenizer: Tokenizer with `special('[MASK]')`, `control_ids`,
-        `vocab_size` and, for whole words, `word_starts`.
+        `vocab_size` and, for whole words, `word_starts` and `word_ends`.
 
     Raises:
       InputError: If the model reads one way only or the tokenizer lacks [MASK].

@@ -8,14 +8,18 @@ import numpy as np
 
 from lmjax.core import config
 from lmjax.core import errors
+from lmjax.data import scripts
 from lmjax.tasks import task as task_lib
 
 _WORDS = re.compile(r'\w+|[^\w\s]')
 
 
 def words(text: str) -> list[str]:
-  """Returns the lower-case words and punctuation marks of a text."""
-  return _WORDS.findall(text.lower())
+  """Returns the lower-case words and punctuation marks of a text.
+
+  In scripts that do not separate words, each letter is one.
+  """
+  return _WORDS.findall(scripts.spaced(text.lower()))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,8 +15,7 @@ def _store(lengths) -> store_lib.TokenStore:
   """Returns documents of these lengths, whose tokens all differ."""
   offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
   tokens = np.arange(1, offsets[-1] + 1).astype(np.uint16)
-  zeros = np.zeros(len(lengths), np.int64)
-  return store_lib.TokenStore(tokens, offsets, zeros, zeros, zeros, {})
+  return store_lib.TokenStore(tokens, offsets, None, {})
 
 
 def _all(rows, epoch=0):

@@ -258,7 +258,7 @@ def _found_by_search(batch, row):
 def test_documents_are_those_a_search_finds(pack, corrupt):
   offsets = np.cumsum([0, *LENGTHS])
   store = store_lib.TokenStore(
-      np.arange(10, 10 + offsets[-1], dtype=np.uint16), *[offsets] * 4, {})
+      np.arange(10, 10 + offsets[-1], dtype=np.uint16), offsets, None, {})
   special = corruptions.tokenizer(bos=6098, specials=corruptions.SPECIALS | {
       '[CLS]': 6090, '[SEP]': 6091})
   rows = pack.build(store, 14, 3, special)

@@ -1,21 +1,23 @@
 """Token stores: exact, built once, never half."""
 from concurrent import futures
-import hashlib
 import pathlib
 import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from lmjax.core import errors
 from lmjax.data import documents as documents_lib
+from lmjax.data import facts
 from lmjax.data.text import sources
 from lmjax.data import token_store as store_lib
 from lmjax.data.tokenizers import symbols
 from lmjax.data.tokenizers import vocabulary
+from lmjax.data.tokenizers import words
 
 TEXTS = ('a bc', 'dé\nf g', 'x' * 300, 'last one')
 
@@ -33,11 +35,8 @@ def test_a_store_holds_exactly_what_the_tokenizer_gives(tmp_path):
     np.testing.assert_array_equal(
         store.document(i), tokenizer.encode_document(text))
   assert store.num_tokens == sum(len(t.encode()) + 2 for t in TEXTS)
-  assert store.text_bytes.tolist() == [len(t.encode()) for t in TEXTS]
-  assert store.words.tolist() == [2, 3, 1, 2]
-  assert store.hashes.tolist() == [
-      int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], signed=True)
-      for text in TEXTS]
+  for name, column in vars(facts.Texts.of(TEXTS)).items():
+    assert getattr(store.texts, name).tolist() == column.tolist(), name
   assert isinstance(store.tokens, np.memmap)
   with pytest.raises(IndexError):
     store.document(len(TEXTS))
@@ -45,11 +44,26 @@ def test_a_store_holds_exactly_what_the_tokenizer_gives(tmp_path):
 
 def test_many_small_writes_are_one_store(tmp_path, monkeypatch):
   monkeypatch.setattr(store_lib, '_PART', 7)
-  small = _build(tmp_path / 'small')
+  small = _build(tmp_path / 'small')  # The longest document is in parts.
   monkeypatch.undo()
   large = _build(tmp_path / 'large')
   assert small.digest == large.digest
   np.testing.assert_array_equal(small.tokens, large.tokens)
+
+
+@pytest.mark.parametrize('tokenizer', [
+    symbols.Bytes(), symbols.Characters(), words.Words()], ids=repr)
+def test_a_long_document_takes_little_memory(tmp_path, monkeypatch, tokenizer):
+  monkeypatch.setattr(store_lib, '_PART', 1 << 14)
+  monkeypatch.setattr(facts.pieces, '__defaults__', (1 << 14,))
+  monkeypatch.setattr(store_lib, 'load', lambda _: None)  # Has a large buffer.
+  source = sources.InMemory(('one of many words ' * 30_000,))  # 540 kB.
+  tracemalloc.start()
+  built = tokenizer.build(source.documents())
+  store_lib.build(tmp_path / 'store', source, built)
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  assert peak < 1_000_000
 
 
 def test_digests_see_ids_borders_and_rules(tmp_path):
@@ -207,7 +221,7 @@ def test_a_document_without_tokens_is_dropped(tmp_path):
       tmp_path / 'store', sources.InMemory(('b', 'aa', 'cab')),
       Deaf(bos=False, eos=False))
   assert store.offsets.tolist() == [0, 1, 3]
-  assert store.text_bytes.tolist() == [1, 3]
+  assert store.texts.bytes.tolist() == [1, 3]
 
 
 def test_dropped_documents_are_counted(tmp_path):

@@ -62,6 +62,22 @@ def test_bigram_sums_to_one_and_knows_its_best(monkeypatch, dense):
       int(v) * _VOCAB + int(w) for d in _documents() for v, w in zip(d, d[1:])})
 
 
+@pytest.mark.parametrize('size', [1, 2, 5, 30])
+@pytest.mark.parametrize('dense', [True, False])
+def test_counts_do_not_depend_on_chunks(monkeypatch, size, dense):
+  documents = [*_documents(), [], [1], np.arange(90) % 7]
+  if not dense:
+    monkeypatch.setattr(baselines, '_DENSE', 0)
+  fits = (lambda: baselines.Unigram.fit(documents, _VOCAB).counts,
+          lambda: baselines.Unigram.fit(documents, _VOCAB, bos=False).counts,
+          lambda: baselines.Bigram.fit(documents, _VOCAB).keys,
+          lambda: baselines.Bigram.fit(documents, _VOCAB).seen)
+  want = [fit() for fit in fits]
+  monkeypatch.setattr(baselines, '_CHUNK_TOKENS', size)
+  for fit, whole in zip(fits, want):
+    np.testing.assert_array_equal(fit(), whole)
+
+
 def test_pairs_do_not_cross_documents():
   bigram = baselines.Bigram.fit([[1, 2], [3, 4]], _VOCAB)
   assert bigram.keys.tolist() == [1 * _VOCAB + 2, 3 * _VOCAB + 4]

@@ -5,18 +5,12 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.data import facts
 from lmjax.evaluation import by_document
 
 SCORES = by_document.Scores(
     np.array([1 / 3, 0.0, math.inf]), np.array([4, 0, 2]),
-    by_document.Texts.of(['ab c', '', ' ü\n']))
-
-
-def test_texts_count_bytes_and_words_and_tell_texts_apart():
-  texts = by_document.Texts.of(['ab c', ' ü\n', 'ab c'])
-  assert texts.bytes.tolist() == [4, 4, 4] and texts.words.tolist() == [2, 1, 2]
-  assert texts.hashes[0] == texts.hashes[2] != texts.hashes[1]
-  assert len(by_document.Texts.of([]).bytes) == 0
+    facts.Texts.of(['ab c', '', ' ü\n']))
 
 
 def test_scores_are_read_back_as_they_were(tmp_path):
@@ -25,7 +19,7 @@ def test_scores_are_read_back_as_they_were(tmp_path):
   assert len(found) == 3
   assert found.nats[:2].tolist() == SCORES.nats[:2].tolist()
   assert math.isnan(found.nats[2])  # JSON has no infinity.
-  for name in 'bytes', 'words', 'hashes':
+  for name in vars(SCORES.texts):
     assert getattr(found.texts, name).tolist() == getattr(
         SCORES.texts, name).tolist()
     assert getattr(found.texts, name).dtype == np.int64
@@ -35,7 +29,7 @@ def test_scores_are_read_back_as_they_were(tmp_path):
 @pytest.mark.parametrize('old, new, message', [
     ('"document": 1', '"document": 2', 'line 2: it should be document 1'),
     ('"tokens": 4', '"tokens": -4', 'line 1: tokens is -4'),
-    ('"words": 1}\n', '', 'line 3'),
+    ('"words": 1, "unspaced": 0}\n', '', 'line 3'),
     ('"bytes": 4, ', '', "line 1: 'bytes'"),
 ])
 def test_a_damaged_file_is_refused_with_its_line(tmp_path, old, new, message):

@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 
+from lmjax.data import facts
 from lmjax.data.synthetic import chains
 from lmjax.data.text import sources
 from lmjax.data.text import splits
@@ -72,11 +73,11 @@ def test_losses_of_documents_carry_facts_of_their_own_text(tmp_path, tokenizer):
   assert found.nats == pytest.approx(math.log(258) * found.tokens)
   assert found.texts.words.tolist() == [3, 3, 1]
   assert found.texts.hashes.tolist() == [
-      store_lib.text_hash(text.encode()) for text in texts]
+      facts.of(text).hash for text in texts]
   cut = held_out.reports(score, store, tokenizer, context=8, stride=4,
                          batch_size=2, tokens=4)[0].by_document
   assert cut.tokens.tolist() == [3]  # BOS is not scored.
-  assert cut.texts.hashes.tolist() == [store_lib.text_hash(b'the')]
+  assert cut.texts.hashes.tolist() == [facts.of('the').hash]
   assert cut.texts.bytes.tolist() == [3]
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.data import facts
 from lmjax.evaluation import baselines
-from lmjax.evaluation import by_document
 from lmjax.evaluation import likelihood
 from lmjax.models import decoder
 from lmjax.objectives import lm
@@ -153,20 +153,36 @@ def test_uniform_scores_exactly_log_v_and_bits_by_hand():
   texts = ['é b', 'cd  e\n']  # 4 + 6 bytes, 4 words.
   documents = [[_BOS, 2, 3, 4, 0], [_BOS, 5, 6, 7, 8, 9, 10, 0]]
   found = _evaluate(documents, baselines.Uniform(_VOCAB),
-                    texts=by_document.Texts.of(texts))
+                    texts=facts.Texts.of(texts))
   assert found.nats_per_token == pytest.approx(math.log(_VOCAB), rel=1e-7)
   assert (found.tokens, found.bytes, found.words) == (11, 10, 4)
+  assert found.characters == 9
+  assert found.bits_per_character == pytest.approx(
+      11 * math.log2(_VOCAB) / 9)
+  assert found.nats_per_character == pytest.approx(11 * math.log(_VOCAB) / 9)
   assert found.bits_per_byte == pytest.approx(11 * math.log2(_VOCAB) / 10)
   assert found.perplexity == pytest.approx(_VOCAB)
   assert found.word_perplexity == pytest.approx(_VOCAB ** (11 / 4))
   assert found.accuracy == pytest.approx(1 / _VOCAB)
 
 
+@pytest.mark.parametrize('texts, words', [
+    (['\u6f22\u5b57\u3002', 'x'], None), (['\u6f22', 'x ' * 20], 21),
+    (['\u0e44\u0e17\u0e22 ' * 9, 'x'], None), (['한국 말', 'x'], 3)])
+def test_words_are_counted_where_they_are_separated(texts, words):
+  found = _evaluate([[_BOS, 2], [_BOS, 3]], baselines.Uniform(_VOCAB),
+                    texts=facts.Texts.of(texts))
+  assert found.words == words
+  assert (found.word_perplexity is None) == (words is None)
+  assert found.bits_per_character == pytest.approx(
+      2 * math.log2(_VOCAB) / sum(map(len, texts)))
+
+
 @pytest.mark.parametrize('bos_id', [_BOS, None])
 def test_losses_of_each_document_are_kept(bos_id):
   documents = [[_BOS, 2, 3, 2], [_BOS], [_BOS, 5, 6, 7, 8, 9, 10, 0]]
   evaluate = functools.partial(_evaluate, bos_id=bos_id, stride=2)
-  found = evaluate(documents, toy, texts=by_document.Texts.of('abc'))
+  found = evaluate(documents, toy, texts=facts.Texts.of('abc'))
   alone = [evaluate([document], toy, texts=None) for document in documents
            if bos_id is None or len(document) > 1]
   if bos_id is not None:  # A document of BOS alone has nothing to score.

@@ -11,7 +11,7 @@ from lmjax.evaluation import report
 def make(**fields):
   return report.Report(**(dict(
       name='model', nats_per_token=2.0, stderr=0.1, accuracy=0.25, tokens=100,
-      documents=3, bytes=80, words=20, uncontexted=0, nonfinite=0,
+      documents=3, bytes=80, characters=50, words=20, uncontexted=0, nonfinite=0,
       by_position=(report.Bucket(1, 1, 40, 3.0), report.Bucket(2, 3, 60, 1.5)),
       by_frequency=(), vocab_size=50, context=16, stride=8, rule='BOS, EOS.',
       data_hash='d', tokenizer_hash='t', parameters_hash=None, seconds=0.5,
@@ -23,12 +23,15 @@ def test_units_equal_hand_computed_ones():
   assert found.nats == 200
   assert found.perplexity == pytest.approx(math.e**2)
   assert found.bits_per_byte == pytest.approx(200 / math.log(2) / 80)
+  assert found.nats_per_character == 4
+  assert found.bits_per_character == pytest.approx(4 / math.log(2))
   assert found.word_perplexity == pytest.approx(math.e**10)
   assert make(nats_per_token=1e4).perplexity == math.inf
 
 
 def test_reports_survive_json(tmp_path):
-  reports = [make(), make(name='uniform', bytes=None, words=None, stderr=None)]
+  reports = [make(), make(name='uniform', bytes=None, characters=None, words=None,
+                          stderr=None)]
   report.save(tmp_path / 'report.json', reports, command='x')
   assert report.load(tmp_path / 'report.json') == reports
   tree = json.loads((tmp_path / 'report.json').read_text())
@@ -51,12 +54,29 @@ def test_the_table_shows_every_report_and_its_terms():
   out = io.StringIO()
   report.show([make(notes=('[bold]As told.',)), make(name='uniform')], out)
   text = out.getvalue()
-  for words in ('model', 'uniform', '2.0000', '7.39', '3.6067', '22,026.5',
-                'each scored once', 'context 16, stride 8', '80 UTF-8 bytes',
-                '[bold]As told.'):
+  for words in ('model', 'uniform', '2.0000', '7.39', '3.6067', '5.7708',
+                '22,026.5', 'each scored once', 'context 16, stride 8',
+                '80 UTF-8 bytes, 50 characters and 20 words', '[bold]As told.'):
     assert words in text, words
   assert max(map(len, text.splitlines())) <= 100
   assert '…' not in text
+
+
+def test_the_table_of_a_common_report_fits_80_columns():
+  out = io.StringIO()
+  report.show([make(name='unigram', nats_per_token=5.7889, vocab_size=1024,
+                    tokens=17448, bytes=48770, characters=48770, words=6957,
+                    tokens_per_second=7.19e6)], out)
+  lines = out.getvalue().splitlines()
+  assert any(line.split()[:2] == ['unigram', '5.7889'] for line in lines)
+  table = lines[:lines.index(next(x for x in lines if 'each scored' in x))]
+  assert max(len(line.rstrip()) for line in table) <= 80
+
+
+def test_a_text_without_separate_words_has_no_word_perplexity():
+  found = make(words=None)
+  assert found.word_perplexity is None
+  assert any('there is no word ppl' in term for term in report.terms(found))
 
 
 def test_the_table_cannot_steer_a_terminal():

@@ -12,7 +12,7 @@ from lmjax.evaluation import run_page
 _EVIL = '<img src=x onerror=alert(1)>\x1b]0;pwn\x07"\'&\u202e'
 _REPORT = report.Report(
     name='model', nats_per_token=2.0, stderr=0.1, accuracy=0.25, tokens=12345,
-    documents=3, bytes=8000, words=2000, uncontexted=0, nonfinite=0,
+    documents=3, bytes=8000, characters=8000, words=2000, uncontexted=0, nonfinite=0,
     by_position=(report.Bucket(1, 1, 40, 3.0), report.Bucket(2, 3, 60, 1.5)),
     by_frequency=(), vocab_size=50, context=16, stride=8, rule='BOS, EOS.',
     data_hash='d', tokenizer_hash='t', parameters_hash=None, seconds=0.5,

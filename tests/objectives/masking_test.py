@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.data.tokenizers import subwords
+from lmjax.data.tokenizers import symbols
 from lmjax.objectives import masking
 from lmjax.objectives import mlm
 
@@ -16,7 +18,7 @@ MASK, CLS = 38, 39
 TOKENIZER = types.SimpleNamespace(
     vocab_size=VOCAB, control_ids=(37, 38, 39),
     special=dict(zip(('[MASK]', '[CLS]'), (MASK, CLS))).__getitem__,
-    word_starts=np.arange(VOCAB) % 4 == 0)
+    word_starts=np.arange(VOCAB) % 4 == 0, word_ends=np.zeros(VOCAB, bool))
 ROWS, LENGTH = 256, 100
 
 
@@ -95,6 +97,26 @@ def test_whole_words_are_chosen_whole():
     assert not set(inside) & set(outside)
   cut = masked(mlm.MaskedLM(selection=masking.WholeWords(longest=1)), batch, 2)
   assert set(cut.chosen_BT.sum(1)) == {11, 12}
+
+
+def words_of(tokenizer, text):
+  """Returns the parts of a text that are chosen whole."""
+  ids = tokenizer.encode(text)
+  begins = masking.WholeWords().build(tokenizer)(None, jnp.asarray(ids))
+  begins = np.flatnonzero(np.append(True, begins[1:]))
+  return [tokenizer.decode(part) for part in np.split(ids, begins[1:])]
+
+
+def test_letters_are_words_in_scripts_that_separate_none():
+  text = 'the cat 我愛Python。かな ไทย 한국 말'
+  want = ['the', ' cat', ' ', *'我愛', 'Python。', *'かな', ' ', *'ไทย', ' 한국',
+          ' 말']
+  assert words_of(symbols.Characters().build([text]), text) == want
+  pieces = subwords.SentencePiece(vocab_size=400).build([text] * 9)
+  assert [word.strip() for word in words_of(pieces, text) if word.strip()] == [
+      word.strip() for word in want if word.strip()]
+  assert words_of(symbols.Bytes().build(), 'on 漢字 it') == [
+      'on', ' ', '漢', '字', ' it']
 
 
 def test_words_end_where_documents_do():

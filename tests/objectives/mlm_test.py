@@ -20,7 +20,7 @@ from lmjax.testing import hot
 VOCAB, MASK, EOS = 13, 12, 11
 TOKENIZER = types.SimpleNamespace(
     vocab_size=VOCAB, control_ids=(EOS, MASK), special={'[MASK]': MASK}.get,
-    word_starts=np.arange(VOCAB) % 2 == 0)
+    word_starts=np.arange(VOCAB) % 2 == 0, word_ends=np.zeros(VOCAB, bool))
 
 
 def model_of(dropout=0.0, **changes):

@@ -35,7 +35,7 @@ def stream(lengths=(31, 19)):
   offsets = np.cumsum([0, *lengths])
   tokens = np.random.default_rng(0).integers(0, VOCAB, offsets[-1])
   store = token_store.TokenStore(
-      tokens.astype(np.uint16), offsets, None, None, None, {'digest': ''})
+      tokens.astype(np.uint16), offsets, None, {'digest': ''})
   rows = continuous.Continuous(STREAMS).build(store, LENGTH, 0)
   return pipeline.Batches(rows, STREAMS, LENGTH, VOCAB, {})
 

@@ -29,8 +29,7 @@ def rows(lengths, length, seed=0, kind=packing.Packed, bos=None, eos=None):
     tokens[offsets[:-1]] = bos
   if eos is not None:
     tokens[offsets[1:] - 1] = eos
-  zeros = np.zeros(len(lengths), np.int64)
-  store = store_lib.TokenStore(tokens, offsets, zeros, zeros, zeros, {})
+  store = store_lib.TokenStore(tokens, offsets, None, {})
   return kind().build(store, length, seed)
 
 

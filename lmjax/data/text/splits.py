@@ -8,6 +8,7 @@ from typing import Any
 from lmjax.core import errors
 from lmjax.core import ranges
 from lmjax.data import documents
+from lmjax.data import facts
 from lmjax.data import text as text_lib
 
 NAMES = ('train', 'valid', 'test')
@@ -60,8 +61,10 @@ class HashSplit:
 
   def name_of(self, text: str) -> str:
     """Returns the name of a document's split."""
-    raw = hashlib.sha256(documents.utf8(text)).digest()
-    place = int.from_bytes(raw[:8], 'big') / 2**64
+    sha = hashlib.sha256()
+    for piece in facts.pieces(text):
+      sha.update(documents.utf8(piece))
+    place = int.from_bytes(sha.digest()[:8], 'big') / 2**64
     if place < self.test:
       return 'test'
     return 'valid' if place < self.test + self.valid else 'train'

@@ -52,6 +52,9 @@ class Extended(vocabulary.Tokenizer):
   def encode(self, text: str) -> np.ndarray:
     return self._base.encode(text).astype(self.dtype)
 
+  def encode_parts(self, text):
+    return (ids.astype(self.dtype) for ids in self._base.encode_parts(text))
+
   def encode_all(self, texts):
     ids, lengths = self._base.encode_all(texts)
     return ids.astype(self.dtype), lengths

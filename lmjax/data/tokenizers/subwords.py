@@ -21,6 +21,7 @@ from lmjax.core.files import safe_paths
 from lmjax.core.files import user_paths
 from lmjax.core import ranges
 from lmjax.data import documents as documents_lib
+from lmjax.data import facts
 from lmjax.data.tokenizers import vocabulary
 
 _FILE = 'tokenizer.model'
@@ -120,13 +121,21 @@ class _Sentences:
   def __iter__(self) -> Iterator[str]:
     try:
       for text in self._documents:
-        documents_lib.utf8(text)
-        for line in text.replace('\0', '').split('\n'):
-          for start in range(0, len(line), _LONGEST):
-            yield line[start:start + _LONGEST]
+        documents_lib.check(text)
+        for line in _lines(text.replace('\0', '')):
+          yield from facts.pieces(line, _LONGEST)
     except Exception as error:
       self.error = error
       raise
+
+
+def _lines(text: str) -> Iterator[str]:
+  """Yields the lines of a text, one at a time as it may be long."""
+  start = 0
+  while (end := text.find('\n', start)) >= 0:
+    yield text[start:end]
+    start = end + 1
+  yield text[start:]
 
 
 class SubwordTokenizer(vocabulary.Tokenizer):

@@ -7,6 +7,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.data import documents as documents_lib
+from lmjax.data import facts
 from lmjax.data.tokenizers import vocabulary
 
 
@@ -84,6 +85,9 @@ class ByteTokenizer(vocabulary.Tokenizer):
     raw = np.frombuffer(documents_lib.utf8(text), np.uint8)
     return raw.astype(self.dtype)
 
+  def encode_parts(self, text):
+    return map(self.encode, facts.pieces(text))
+
   def encode_all(self, texts):
     raws = [documents_lib.utf8(text) for text in texts]
     ids = np.frombuffer(b''.join(raws), np.uint8).astype(self.dtype)
@@ -130,15 +134,21 @@ class CharacterTokenizer(vocabulary.Tokenizer):
     self._ids[self._codes] = np.arange(size)
 
   def encode(self, text: str) -> np.ndarray:
-    codes = _codes(text)
-    ids = self._ids[np.minimum(codes, len(self._ids) - 1)]
-    if ids.size and ids.min() < 0:
-      at = int(np.argmax(ids < 0))
-      raise errors.InputError(
-          f'Character {text[at]!r} (U+{ord(text[at]):04X}) at position {at} is '
-          f'not among the {len(self.alphabet)} characters of the tokenizer; '
-          'remove it, or use Bytes or SentencePiece, which can write any text.')
-    return ids.astype(self.dtype)
+    return np.concatenate([np.array([], self.dtype), *self.encode_parts(text)])
+
+  def encode_parts(self, text):
+    start = 0
+    for piece in facts.pieces(text):
+      ids = self._ids[np.minimum(_codes(piece), len(self._ids) - 1)]
+      if ids.min() < 0:
+        at = start + int(np.argmax(ids < 0))
+        raise errors.InputError(
+            f'Character {text[at]!r} (U+{ord(text[at]):04X}) at position {at} '
+            f'is not among the {len(self.alphabet)} characters of the '
+            'tokenizer; remove it, or use Bytes or SentencePiece, which can '
+            'write any text.')
+      yield ids.astype(self.dtype)
+      start += len(piece)
 
   def encode_all(self, texts):
     lengths = np.array([len(text) for text in texts], np.int64)

@@ -1,5 +1,5 @@
 """The interface of tokenizers: encode and decode texts and documents."""
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import hashlib
 import json
 import pathlib
@@ -11,8 +11,24 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.core.files import atomic
 from lmjax.core.files import durable
+from lmjax.data import scripts
 
 FILE = 'tokenizer.json'
+_ASIAN = {bytes([i]) for i in range(0xe3, 0xea)}  # Of U+3000 to U+9FFF.
+
+
+def _begins(raw: bytes) -> bool:
+  """Returns whether a token begins a word, whatever is before it."""
+  if raw[:1].isspace():
+    return True
+  first = raw.decode('utf-8', 'ignore')[:1]
+  return scripts.is_unspaced(first) if first else raw[:1] in _ASIAN
+
+
+def _ends(raw: bytes) -> bool:
+  """Returns whether a token ends a word, whatever is after it."""
+  last = raw.decode('utf-8', 'ignore')[-1:]
+  return bool(last) and scripts.is_unspaced(last)
 
 
 class Tokenizer:
@@ -63,10 +79,19 @@ class Tokenizer:
 
   def encode_document(self, text: str) -> np.ndarray:
     """Returns the ids of a whole document: [BOS] text [EOS]; see `describe`."""
-    bos = [] if self.bos_id is None else [self.bos_id]
-    eos = [] if self.eos_id is None else [self.eos_id]
-    return np.concatenate([bos, self.encode(text), eos], dtype=self.dtype,
-                          casting='unsafe')  # An empty list has float dtype.
+    return np.concatenate(list(self.document_parts(text)))
+
+  def encode_parts(self, text: str) -> Iterator[np.ndarray]:
+    """Yields the ids of `encode` in parts, which need less memory."""
+    yield self.encode(text)
+
+  def document_parts(self, text: str) -> Iterator[np.ndarray]:
+    """Yields the ids of `encode_document` in parts; see `encode_parts`."""
+    ends = [np.array([] if i is None else [i], self.dtype)
+            for i in (self.bos_id, self.eos_id)]
+    yield ends[0]
+    yield from self.encode_parts(text)
+    yield ends[1]
 
   def encode_documents(
       self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -123,10 +148,22 @@ class Tokenizer:
     """Whether each id begins a word, bool [vocab_size].
 
     A word begins with whitespace and ends before the next whitespace; a control
-    id is a word of its own.
+    id is a word of its own. A letter of a script that does not separate words,
+    such as Chinese, begins one too, and the id after it as well; see
+    `word_ends`. UTF-8 bytes begin one if they can only be such a letter.
     """
     control = set(self.control_ids)
-    return np.array([i in control or self.token_bytes(i)[:1].isspace()
+    return np.array([i in control or _begins(self.token_bytes(i))
+                     for i in range(self.vocab_size)])
+
+  @property
+  def word_ends(self) -> np.ndarray:
+    """Whether a word ends with each id, bool [vocab_size].
+
+    It does if the id ends with a letter of a script that does not separate
+    words. Other words end where the next one begins; see `word_starts`.
+    """
+    return np.array([_ends(self.token_bytes(i))
                      for i in range(self.vocab_size)])
 
   @property

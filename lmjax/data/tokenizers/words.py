@@ -1,6 +1,6 @@
 """Word-level tokenizers, as used by the classic word-level data sets."""
 import collections
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 import dataclasses
 from typing import Annotated, Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.core import ranges
 from lmjax.data import documents as documents_lib
+from lmjax.data import facts
 from lmjax.data.tokenizers import vocabulary
 
 _LINE_END = '\n'  # A word, called <eos> in the literature.
@@ -52,7 +53,9 @@ class Words:
     """Returns the tokenizer of the most frequent words of the documents."""
     counts = collections.Counter()
     for text in documents:
-      counts.update(_split(documents_lib.utf8(text).decode()))
+      for piece in _pieces(text):
+        documents_lib.utf8(piece)
+        counts.update(_split(piece))
     if not counts:
       raise errors.InputError(
           'Words needs documents to take its vocabulary from; got none.')
@@ -97,6 +100,9 @@ class WordTokenizer(vocabulary.Tokenizer):
     return np.array([ids.get(word, unknown) for word in _split(text)],
                     self.dtype)
 
+  def encode_parts(self, text):
+    return map(self.encode, _pieces(text))
+
   def decode(self, ids: Iterable[int]) -> str:
     size = len(self.words)
     return ''.join(
@@ -121,6 +127,19 @@ class WordTokenizer(vocabulary.Tokenizer):
     if not isinstance(words, list) or len(set(words)) != len(words):
       raise ValueError('its words are not a list of distinct words')
     return cls(words, state['unk'], state['bos'], state['eos'])
+
+
+def _pieces(text: str) -> Iterator[str]:
+  """Yields a text in pieces that end with whitespace, so no word is cut."""
+  rest = ''
+  for piece in facts.pieces(text):
+    end = next((i for i in range(len(piece), 0, -1) if piece[i - 1].isspace()),
+               0)
+    if end:
+      yield rest + piece[:end]
+      rest = ''
+    rest += piece[end:]
+  yield rest
 
 
 def _split(text: str) -> list[str]:

@@ -43,7 +43,9 @@ def test_whitespace_and_specials_begin_words(tokenizer):
   assert tokenizer.word_starts.tolist() == [True, False, False] + 6 * [True]
   raw = symbols.Bytes().build().word_starts
   assert np.flatnonzero(raw).tolist() == [
-      9, 10, 11, 12, 13, 32, 256, 257]  # Whitespace, BOS and EOS.
+      9, 10, 11, 12, 13, 32, *range(0xe3, 0xea),  # The latter begin Chinese.
+      256, 257]  # BOS and EOS.
+  assert not symbols.Bytes().build().word_ends.any()
 
 
 def test_a_missing_special_is_named(tokenizer):

@@ -6,11 +6,14 @@ import pytest
 
 from experiments import train_tokenizer
 from lmjax.core import errors
+from lmjax.data import facts
 from lmjax.data.text import sources
 from lmjax.data.text import splits
+from lmjax.data.tokenizers import specials
 from lmjax.data.tokenizers import subwords
 from lmjax.data.tokenizers import symbols
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax.data.tokenizers import words
 
 # Whatever text may hold: each must come back exactly.
 HARD = [
@@ -43,6 +46,26 @@ def test_text_comes_back_exactly_and_never_becomes_a_control_id(built, config):
     assert b''.join(map(tokenizer.token_bytes, ids)) == text.encode()
     assert not {tokenizer.bos_id, tokenizer.eos_id}.intersection(ids.tolist())
     assert ids.dtype == np.uint16 and tokenizer.dtype == ids.dtype
+
+
+@pytest.mark.parametrize('size', [1, 2, 7, 100])
+@pytest.mark.parametrize('config', [*CONFIGS, words.Words()], ids=repr)
+def test_a_long_text_is_encoded_in_parts_as_in_one(monkeypatch, config, size):
+  whole = specials.Extended(config.build(DOCUMENTS), ['[MASK]'])
+  want = [whole.encode_document(text).tolist() for text in DOCUMENTS]
+  monkeypatch.setattr(facts.pieces, '__defaults__', (size,))
+  parts = specials.Extended(config.build(DOCUMENTS), ['[MASK]'])
+  assert parts.digest == whole.digest
+  for text, ids in zip(DOCUMENTS, want):
+    found = list(parts.document_parts(text))
+    assert np.concatenate(found).tolist() == ids
+    assert all(part.dtype == parts.dtype for part in found)
+
+
+def test_an_unknown_character_is_placed_in_the_whole_text(monkeypatch):
+  monkeypatch.setattr(facts.pieces, '__defaults__', (3,))
+  with pytest.raises(errors.InputError, match=r"'z' .* at position 7 "):
+    symbols.Characters().build(['ab']).encode('abababaz')
 
 
 @pytest.mark.parametrize('config', CONFIGS, ids=repr)
