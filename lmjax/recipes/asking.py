@@ -18,8 +18,8 @@ import numpy as np
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.data import documents
+from lmjax.data import facts
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
-from lmjax.evaluation import by_document
 from lmjax.evaluation import embeddings
 from lmjax.evaluation import likelihood
 from lmjax.evaluation import scoring as scoring_lib
@@ -201,7 +201,7 @@ def score(texts: str | Iterable[str], tokenizer: tokenizer_lib.Tokenizer,
         function, np.split(ids, np.cumsum(lengths)[:-1]), lay=lay,
         vocab_size=tokenizer.vocab_size, bos_id=tokenizer.bos_id,
         context=scoring.context, stride=scoring.stride,
-        texts=by_document.Texts.of(texts)).by_document
+        texts=facts.Texts.of(texts)).by_document
     columns = found.nats, found.tokens, found.texts.bytes
     return [Scored(*row) for row in zip(*(c.tolist() for c in columns))]
   return each(texts, answer)

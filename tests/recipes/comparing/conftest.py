@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import config as config_lib
+from lmjax.data import facts
 from lmjax.evaluation import baselines
 from lmjax.evaluation import by_document
 from lmjax.evaluation import likelihood
@@ -38,7 +39,7 @@ def pretrained(tmp_path):
     documents = [[1] + (list(text.encode()) * per_byte) for text in texts]
     found = likelihood.evaluate(
         Off(nats), documents, vocab_size=300, bos_id=1,
-        tokenizer_hash=tokenizer, texts=by_document.Texts.of(texts),
+        tokenizer_hash=tokenizer, texts=facts.Texts.of(texts),
         **dict(context=16, stride=8) | kwargs)
     run.config.write_text(config_lib.dumps(config))
     others = likelihood.evaluate(
