@@ -222,9 +222,10 @@ class Started:
       if first:
         print(opening.describe(state, parallel, self.config), flush=True)
         sinks = stack.enter_context(writers.opened(
-            run.metrics, run.tensorboard, training.steps, start))
+            run.metrics, run.tensorboard, training.steps, start,
+            progress.rows))
         events = stack.enter_context(contextlib.closing(
-            writers.JsonLines(run.events, start)))
+            writers.JsonLines(run.events, start, progress.skipped)))
       yield Kept(state, progress, saved, sinks, events, interrupts,
                  dog.watching, skips.index)
 

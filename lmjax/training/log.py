@@ -138,6 +138,7 @@ class Log:
   def write(self, step: int, row: dict[str, Any]) -> None:
     """Passes a row to all writers."""
     self.rows.append({'step': step} | row)
+    self._progress.rows += 1
     for writer in self._writers:
       writer.write(step, row)
 

@@ -52,6 +52,7 @@ class Progress:
     bad_in_a_row: Number of bad steps since the last good one.
     interval: Steps whose metrics are not in a row yet: [number, digest of the
       batch, {name: [total, weight]}].
+    rows: Number of rows written so far.
   """
   tokens: float = 0.0
   best: float | None = None
@@ -61,6 +62,7 @@ class Progress:
   skipped: int = 0
   bad_in_a_row: int = 0
   interval: list[list[Any]] = dataclasses.field(default_factory=list)
+  rows: int = 0
 
   def update(self, step: int, score: float, rule: EarlyStopping) -> bool:
     """Adds an evaluation's score; returns whether it is the best so far."""

@@ -1,6 +1,8 @@
 """Writers of a run's rows: a JSON lines file, TensorBoard and the terminal."""
-from collections.abc import Iterator, Mapping
+import collections
+from collections.abc import Iterator, Mapping, Sequence
 import contextlib
+import itertools
 import json
 import logging
 import math
@@ -36,12 +38,28 @@ class JsonLines:
   """Writes one JSON object per line, for curves and reports to read.
 
   When a run is resumed, rows after the step from which it continues are
-  dropped, since they will be written again.
+  dropped, since they will be written again. If a user replaces or deletes the
+  file meanwhile, as editors do, writing continues in the new file.
   """
 
-  def __init__(self, path: str | os.PathLike[str], start: int = 0):
-    """Opens `path`, keeping the rows of steps up to `start`."""
+  def __init__(self, path: str | os.PathLike[str], start: int = 0,
+               expected: int = 0):
+    """Opens `path`, keeping the rows of steps up to `start`.
+
+    Args:
+      path: The file.
+      start: The step from which the run continues.
+      expected: Number of rows that the run has written up to that step; if the
+        file has fewer, a warning names the steps.
+    """
+    self._path = path
     kept = [row for row in read(path) if row['step'] <= start]
+    if len(kept) < expected:
+      _logger.warning(
+          '%s has %d of the %d rows that the run wrote up to step %d%s. It was '
+          'changed or lost; the run continues with the rows that are there.',
+          path, len(kept), expected, start, gaps(
+              [row['step'] for row in kept], start))
     with atomic.opened(path) as file:
       file.writelines(_line(row) for row in kept)
     self._file = open(path, 'a', encoding='utf-8')
@@ -53,6 +71,8 @@ class JsonLines:
       RunError: If the file cannot be written, as when the disk is full.
     """
     try:
+      if not self._is_there():
+        self._reopen()
       self._file.write(_line({'step': step, **row}))
       self._file.flush()
     except OSError as error:
@@ -60,6 +80,25 @@ class JsonLines:
           f'Step {step} cannot be written to {self._file.name} '
           f'({error.strerror}). Make room; the same command then continues '
           'from the last checkpoint.') from error
+
+  def _is_there(self) -> bool:
+    """Returns whether the open file is still the one under its name."""
+    try:
+      return os.path.samestat(
+          os.fstat(self._file.fileno()), os.stat(self._path))
+    except FileNotFoundError:
+      return False
+
+  def _reopen(self) -> None:
+    """Continues in the file that has taken the place of the open one."""
+    _logger.warning(
+        '%s was replaced or deleted while the run wrote to it; the next rows '
+        'are written to the new file.', self._path)
+    self._file.close()
+    self._file = open(self._path, 'a', encoding='utf-8')
+    with open(self._path, 'rb') as found:
+      if found.read()[-1:] not in (b'', b'\n'):  # Not every editor ends it.
+        self._file.write('\n')
 
   def close(self) -> None:
     with contextlib.suppress(OSError):  # `write` has already raised it.
@@ -90,6 +129,35 @@ def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
             f'{path}:{number} is not a JSON object ({error}); repair or delete '
             f'that line.') from error
   return rows
+
+
+def gaps(steps: Sequence[int], last: int) -> str:
+  """Returns where rows are missing, as a text such as ': none of 11 to 39'.
+
+  Args:
+    steps: The steps of the rows that are there, ascending.
+    last: The step up to which there should be rows.
+
+  Returns:
+    The ranges that are wider than most distances between rows; '' if the rows
+    are too irregular to tell.
+
+  Example:
+    >>> gaps([10, 20, 30, 80, 90, 100], 100)
+    ': none of steps 31 to 79'
+    >>> gaps([], 100)
+    ': none of steps 1 to 100'
+  """
+  marks = [0, *dict.fromkeys(steps), last + 1]
+  if len(marks) == 2:
+    return f': none of steps 1 to {last}'
+  usual, count = collections.Counter(
+      b - a for a, b in itertools.pairwise(marks)).most_common(1)[0]
+  wide = [f'{a + 1} to {b - 1}' for a, b in itertools.pairwise(marks)
+          if b - a > usual]
+  if count < len(marks) / 2 or not wide:
+    return ''
+  return ': none of steps ' + ', '.join(wide[:3] + ['...'] * (len(wide) > 3))
 
 
 def _line(row) -> str:  # JSON has no NaN: written as text, which `read` parses.
@@ -209,13 +277,21 @@ class Terminal:
 @contextlib.contextmanager
 def opened(
     metrics_path: str | os.PathLike[str], events: str | os.PathLike[str],
-    steps: int, start: int = 0,
+    steps: int, start: int = 0, rows: int = 0,
 ) -> Iterator[tuple[Writer, ...]]:
-  """Opens all three writers of a run of `steps` steps, resumed at `start`."""
+  """Opens all three writers of a run of `steps` steps.
+
+  Args:
+    metrics_path: The file for `JsonLines`.
+    events: The directory for `TensorBoard`.
+    steps: Number of steps of the run.
+    start: The step from which it continues.
+    rows: Number of rows written up to that step.
+  """
   with contextlib.ExitStack() as stack:
     yield tuple(
         stack.enter_context(contextlib.closing(writer)) for writer in (
-            JsonLines(metrics_path, start), TensorBoard(events, start),
+            JsonLines(metrics_path, start, rows), TensorBoard(events, start),
             Terminal(steps, start)))
 
 

@@ -257,6 +257,20 @@ def test_a_run_goes_on_with_layers_scanned_or_looped_and_remat(
             trees.nested(trees.items(getattr(again, name))))
 
 
+def test_rows_that_the_directory_has_lost_are_reported(
+    config, tmp_path, caplog):
+  (tmp_path / 'STOP').touch()
+  with pytest.raises(SystemExit):
+    begin(config, tmp_path)
+  begin(config, tmp_path)
+  assert 'rows' not in caplog.text
+  lines = (tmp_path / 'metrics.jsonl').read_text().splitlines(keepends=True)
+  (tmp_path / 'metrics.jsonl').write_text(''.join(lines[1:]))
+  begin(config, tmp_path)
+  assert ('metrics.jsonl has 1 of the 2 rows that the run wrote up to step 8'
+          in caplog.text)
+
+
 def test_a_config_edited_in_the_directory_is_not_continued(config, tmp_path):
   begin(config, tmp_path)
   text = (tmp_path / 'config.json').read_text()

@@ -68,6 +68,69 @@ def test_a_broken_line_is_named(tmp_path):
     writers.JsonLines(path, start=1)
 
 
+def written(path, steps):
+  out = writers.JsonLines(path)
+  for step in steps:
+    out.write(step, {'loss': 1.0})
+  out.close()
+  return path.read_text().splitlines(keepends=True)
+
+
+@pytest.mark.parametrize('cut, found, where', [
+    (slice(3, 5), 8, ': none of steps 31 to 59'), (slice(0, 2), 8,
+     ': none of steps 1 to 29'), (slice(7, 10), 7, ': none of steps 71 to 100'),
+    (slice(0, 10), 0, ': none of steps 1 to 100'), (slice(9, 10), 9,
+     ': none of steps 91 to 100')])
+def test_rows_that_were_lost_are_named(tmp_path, caplog, cut, found, where):
+  path = tmp_path / 'metrics.jsonl'
+  lines = written(path, range(10, 130, 10))
+  del lines[cut]
+  path.write_text(''.join(lines))
+  writers.JsonLines(path, 100, 10).close()
+  assert caplog.messages == [
+      f'{path} has {found} of the 10 rows that the run wrote up to step 100'
+      f'{where}. It was changed or lost; the run continues with the rows that '
+      'are there.']
+  assert path.read_text() == ''.join(lines[:found])
+
+
+def test_a_file_that_was_deleted_is_reported(tmp_path, caplog):
+  writers.JsonLines(tmp_path / 'events.jsonl', 100, 2).close()
+  assert 'has 0 of the 2 rows' in caplog.text
+
+
+def test_rows_that_are_all_there_need_no_words(tmp_path, caplog):
+  path = tmp_path / 'metrics.jsonl'
+  written(path, [10, 20, 50, 50, 100, 110])  # With other intervals once.
+  writers.JsonLines(path, 100, 5).close()
+  writers.JsonLines(path, 50).close()  # The number of rows is not known.
+  assert caplog.messages == []
+
+
+def test_irregular_rows_are_only_counted():
+  assert writers.gaps([3, 17, 18, 64], 100) == ''
+  assert writers.gaps([20, 40, 60, 100, 140, 160, 200, 240, 260, 280, 300, 320],
+                      360) == (
+      ': none of steps 61 to 99, 101 to 139, 161 to 199, ...')
+
+
+@pytest.mark.parametrize('text', ['{"step": 5}', '{"step": 5}\n', '', None])
+def test_a_file_replaced_meanwhile_is_continued(tmp_path, caplog, text):
+  path = tmp_path / 'metrics.jsonl'
+  out = writers.JsonLines(path)
+  out.write(10, {'loss': 1.0})
+  path.unlink()
+  if text is not None:
+    path.write_text(text)
+  out.write(20, {'loss': 1.0})
+  out.write(30, {'loss': 1.0})
+  out.close()
+  assert [row['step'] for row in writers.read(path)] == (
+      [5] * bool(text) + [20, 30])
+  message, = caplog.messages
+  assert 'was replaced or deleted while the run wrote to it' in message
+
+
 def test_all_writers_of_a_run(tmp_path):
   with writers.opened(tmp_path / 'm', tmp_path / 'tb', 10) as sinks:
     for sink in sinks:
