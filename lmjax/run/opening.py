@@ -1,4 +1,5 @@
 """The lines that a run prints before its first step."""
+import textwrap
 from typing import Any
 
 from lmjax.core import trees
@@ -25,4 +26,4 @@ def describe(state: step_lib.TrainState, strategy: strategy_lib.Strategy,
     lines[-1] += (', all of which are saved' if start >= steps else
                   f'; the run continues from step {start:,}')
   note = schedules.shortened(config.optimizer.schedule, steps)
-  return '\n'.join(lines + ([note] if note else []))
+  return '\n'.join(lines + textwrap.wrap(note or '', 80))

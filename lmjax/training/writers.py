@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import rich.console
 import rich.progress
+import rich.text
 
 from lmjax.core import errors
 from lmjax.core.files import atomic
@@ -230,21 +231,30 @@ def _hidden(name: str) -> Iterator[None]:
     del sys.modules[name]
 
 
+class _Bar(rich.progress.Progress):
+  """A progress bar with a line of text below it, which fits 80 columns."""
+
+  def get_renderables(self):
+    yield self.make_tasks_table(self.tasks)
+    for task in self.tasks:
+      yield rich.text.Text(
+          task.fields['text'], no_wrap=True, overflow='ellipsis')
+
+
 class Terminal:
   """A progress bar on a terminal, or a line every few seconds elsewhere."""
 
   def __init__(self, steps: int, start: int = 0, file=None, every_s: float = 5):
     """Starts the display of a run of `steps` steps, resumed at `start`."""
     self._steps, self._every_s, self._said = steps, every_s, -math.inf
-    self._shown, self._waits = {}, False
+    self._shown, self._waits, self._last = {}, False, None
     self._console = rich.console.Console(file=file or sys.stderr)
     self._bar = None
     if self._console.is_terminal:
       columns = rich.progress
-      self._bar = columns.Progress(
+      self._bar = _Bar(
           columns.TextColumn('step {task.completed:,.0f}/{task.total:,.0f}'),
           columns.BarColumn(bar_width=None), columns.TaskProgressColumn(),
-          columns.TextColumn('{task.fields[text]}'),
           columns.TimeElapsedColumn(), columns.TextColumn('ETA'),
           columns.TimeRemainingColumn(), console=self._console)
       self._task = self._bar.add_task('', total=steps, completed=start, text='')
@@ -260,8 +270,9 @@ class Terminal:
     if step == self._steps:  # An evaluation may follow, with a row of its own.
       self._waits = True
     elif now - self._said >= self._every_s:
-      self._said = now
-      self._print(step, text)
+      again = self._last == step  # An evaluation after a row of the same step.
+      self._said, self._last = now, step
+      self._print(step, summary(row) if again else text)
 
   def close(self) -> None:
     if self._bar:

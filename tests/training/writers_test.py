@@ -3,6 +3,7 @@ import importlib
 import io
 import json
 import math
+import re
 import sys
 
 import pytest
@@ -206,12 +207,36 @@ class Screen(io.StringIO):
     return True
 
 
-def test_a_bar_on_a_terminal(monkeypatch):
+def shown(file):
+  """Returns the last two lines on a screen, without colours."""
+  text = re.sub('\x1b\\[[0-9;?]*[a-zA-Z]', '', file.getvalue())
+  return [line.rstrip() for line in re.split('[\r\n]+', text) if line][-2:]
+
+
+@pytest.mark.parametrize('columns', [80, 120])
+def test_a_bar_on_a_terminal(monkeypatch, columns):
   monkeypatch.setenv('TERM', 'xterm')
-  monkeypatch.setenv('COLUMNS', '120')
+  monkeypatch.setenv('COLUMNS', str(columns))
   file = Screen()
-  out = writers.Terminal(1000, start=500, file=file)
-  out.write(750, {'loss': 1.25, 'tokens_per_s': 5000.0})
+  out = writers.Terminal(1_000_000, start=500_000, file=file)
+  out.write(750_000, {'loss': 1.25, 'tokens_per_s': 12345678.0, 'mfu': 0.25})
+  out.write(750_000, {'valid/loss': 2.5})
   out.close()
-  assert 'step 750/1,000' in file.getvalue()
-  assert 'loss 1.2500  5,000 tokens/s' in file.getvalue()
+  bar, numbers = shown(file)
+  assert bar.startswith('step 750,000/1,000,000 ━') and ' 75% 0:' in bar
+  assert re.search('ETA [-0-9]:[-0-9]{2}:[-0-9]{2}$', bar)
+  assert len(bar) <= columns
+  assert numbers == (
+      'loss 1.2500  valid loss 2.5000  12,345,678 tokens/s  25% of peak')
+
+
+def test_an_evaluation_does_not_repeat_the_row_of_its_step():
+  file = io.StringIO()
+  out = writers.Terminal(100, file=file, every_s=0)
+  out.write(50, {'loss': 1.5})
+  out.write(50, {'valid/loss': 2.0})
+  out.write(60, {'loss': 1.25})
+  out.close()
+  assert file.getvalue().splitlines() == [
+      'step 50/100  loss 1.5000', 'step 50/100  valid loss 2.0000',
+      'step 60/100  loss 1.2500  valid loss 2.0000']
