@@ -80,7 +80,8 @@ def test_the_documentation_builds_without_a_warning(tmp_path, reference):
   assert 'cross_entropy' in losses
   assert 'Parameters' in losses and 'Raises' in losses
   for path in site.rglob('*.html'):
-    loaded = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?:[^"]+)',
-                        path.read_text())
+    loaded = re.findall(
+        r'<(?:script|link|img)[^>]+(?:src|href)="(https?:[^"]+)',
+        path.read_text())
     assert not loaded, (path, loaded)  # Reading needs no other server.
   assert (site / 'CHANGELOG.html').is_file()
