@@ -55,16 +55,6 @@ def test_docstrings_become_restructured_text(reference, what, lines, expected):
   assert lines == expected
 
 
-def test_every_page_and_notebook_is_in_the_contents():
-  listed = {name for block in re.findall(
-      r'```{toctree}\n(.*?)```', (DOCS / 'index.md').read_text(), re.S)
-            for name in block.split() if not name.startswith(':')}
-  pages = {path.stem for path in DOCS.glob('*.md')} - {'index'}
-  notebooks = {f'../notebooks/{path.stem}'
-               for path in (ROOT / 'notebooks').glob('*.ipynb')}
-  assert pages | notebooks <= listed
-
-
 @pytest.mark.slow
 def test_the_documentation_builds_without_a_warning(tmp_path, reference):
   for name in 'sphinx', 'myst_nb', 'furo':

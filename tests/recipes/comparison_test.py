@@ -3,6 +3,7 @@ import dataclasses
 import json
 import types
 
+from matplotlib import figure
 import numpy as np
 import pytest
 
@@ -92,3 +93,14 @@ def test_rows_of_runs_make_a_table_and_a_picture(tmp_path):
   assert [each['name'] for each in saved['rows']] == ['ngram', 'encoder']
   comparison.plot(tmp_path / 'table.png', [row, other], {'majority': 0.3}, 'x')
   assert (tmp_path / 'table.png').read_bytes()[:4] == b'\x89PNG'
+
+
+def test_no_line_crosses_a_number_of_the_plot(tmp_path, monkeypatch):
+  drawn = []
+  monkeypatch.setattr(
+      figure.Figure, 'savefig', lambda self, *_, **__: drawn.append(self))
+  row = comparison.Row('lstm', 9, 100, 'exact', 2.0, 1.0, 0.29)
+  comparison.plot(tmp_path / 'table.png', [row], {'majority': 0.3}, 'x')
+  numbers = [text for axes in drawn[0].axes for text in axes.texts]
+  assert [text.get_text() for text in numbers] == [' 2', ' 0.29']
+  assert all(text.get_bbox_patch().get_fill() for text in numbers)
