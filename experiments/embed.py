@@ -93,7 +93,7 @@ if __name__ == '__main__':
   _PAIRS = cli.path_flag('pairs_file', None, 'File of pairs of texts.')
   _READ = given.define('text')
   _QUERY = flags.DEFINE_string('query', None, 'Text whose neighbours to find.')
-  _TOP_K = flags.DEFINE_integer('top_k', 5, 'Number of neighbours to find.')
+  _TOP_K = flags.DEFINE_integer('top_k', 5, 'Neighbours to find.', 1)
   _POOLING = flags.DEFINE_enum(
       'pooling', 'mean', sorted(embeddings.POOLING), 'How to pool tokens.')
   _OUT = cli.path_flag('out', None, 'The .npy file for the vectors.')

@@ -67,6 +67,7 @@ if __name__ == '__main__':
   _TEXTS = cli.path_flag(
       'texts_file', None, 'File with one such text per line, or - for stdin.')
   _READ = given.define('text')
-  _TOP_K = flags.DEFINE_integer('top_k', 5, 'Number of candidates per mask.')
+  _TOP_K = flags.DEFINE_integer(
+      'top_k', 5, 'Number of candidates per mask.', lower_bound=1)
   _JSON = flags.DEFINE_bool('json', False, 'Print JSON lines.')
   cli.run(main)

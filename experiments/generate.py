@@ -104,7 +104,7 @@ if __name__ == '__main__':
   flags.DEFINE_float('repetition_penalty', None, 'Above 1 repeats less.')
   flags.DEFINE_float('presence_penalty', None, 'Less for what occurred.')
   flags.DEFINE_float('frequency_penalty', None, 'Less each time it occurred.')
-  flags.DEFINE_integer('seed', 0, 'Of the draws.')
+  flags.DEFINE_integer('seed', 0, 'Of the draws.', 0, 2**32 - 1)
   flags.DEFINE_integer('num_samples', 1, 'Of each prompt.', lower_bound=1)
   flags.DEFINE_integer('batch_size', 8, 'Rows at a time.', lower_bound=1)
   flags.DEFINE_multi_string('stop', [], 'Text that ends it; may be repeated.')

@@ -53,10 +53,9 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
     table.add_row('used for a token', f'{active:,}', f'{active / total:.1%}')
   console.print(table)
 
-  flops = parts.flops_per_token
-  tokens = batches.tokens_per_batch
+  flops, tokens = parts.flops_per_step, batches.tokens_per_batch
   console.print(
-      f'{flops / 1e6:,.2f} MFLOPs per token, {flops * tokens / 1e9:,.2f} '
+      f'{flops / tokens / 1e6:,.2f} MFLOPs per token, {flops / 1e9:,.2f} '
       f'GFLOPs per step of {tokens:,} tokens, {config.training.steps:,} steps: '
       f'{config.training.steps / batches.steps_per_epoch:,.2f} epochs.',
       highlight=False)

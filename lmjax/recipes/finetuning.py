@@ -105,7 +105,7 @@ def finetune(
         run, state, batches, hashes | batches.fingerprint,
         documents=batches.documents,
         objective=rules.without_gradient(task.loss(model), held),
-        optimizer=update, parallel=strategy, evaluate=evaluate)
+        optimizer=update, parallel=strategy, evaluate=evaluate, unit=task.unit)
 
     outputs, result = judged(params, 'test')
     results = {'model': result} | baselines

@@ -87,12 +87,11 @@ class Prepared:
     return _initial_state(self.config, params, self.optimizer, self.carry)
 
   @functools.cached_property
-  def flops_per_token(self) -> float:
-    """FLOPs of training per position of a row."""
+  def flops_per_step(self) -> float:
+    """FLOPs of a training step, on all devices."""
     plain = self.config.objective.build(
         self.sized.build(attend=attend.plain), self.tokenizer)
-    return cost.training_flops(
-        plain, self.shapes, self.batches(0)) / self.batches.tokens_per_batch
+    return cost.training_flops(plain, self.shapes, self.batches(0))
 
 
 def prepare(config: experiment.Pretrain, workdir: str) -> Prepared:

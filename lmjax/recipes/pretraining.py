@@ -46,7 +46,7 @@ def pretrain(
         objective=parts.objective, optimizer=parts.optimizer,
         parallel=strategy, evaluate=found.watcher(),
         learning_rate=config.optimizer.rate(config.training.steps),
-        flops_per_token=parts.flops_per_token, profile=profile,
+        flops_per_step=parts.flops_per_step, profile=profile,
         documents=parts.batches.documents)
     return found.conclude(
         run, params, begun, step=step, tokens=fitted.progress.tokens)

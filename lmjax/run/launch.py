@@ -131,7 +131,8 @@ class Started:
       parallel: str | strategy_lib.Strategy = 'jit',
       evaluate: Callable[[Any, int], dict[str, float]] | None = None,
       learning_rate: optax.Schedule | None = None,
-      flops_per_token: float | None = None, profile: str | None = None,
+      flops_per_step: float | None = None, unit: str = 'tokens',
+      profile: str | None = None,
       documents: Callable[[int], Any] | None = None,
   ) -> tuple[loop.FitResult, int, Any]:
     """Trains from the last checkpoint on, with the options `config.training`.
@@ -147,7 +148,8 @@ class Started:
       parallel: See `loop.fit`.
       evaluate: See `loop.fit`.
       learning_rate: See `loop.fit`.
-      flops_per_token: See `loop.fit`.
+      flops_per_step: See `loop.fit`.
+      unit: See `loop.fit`.
       profile: See `loop.fit`.
       documents: Function from an index to the documents in that batch, as JSON;
         written with events.
@@ -175,8 +177,8 @@ class Started:
           checkpoints=kept.checkpoints, save_every=training.save_every,
           save_minutes=training.save_minutes, writers=kept.writers,
           log_every=training.log_every, progress=kept.progress,
-          learning_rate=learning_rate, flops_per_token=flops_per_token,
-          profile=profile, workers=training.workers,
+          learning_rate=learning_rate, flops_per_step=flops_per_step,
+          unit=unit, profile=profile, workers=training.workers,
           supervision=supervision.Supervision(
               kept.interrupts, kept.watching, kept.events,
               documents and (lambda step: documents(kept.index(step))),

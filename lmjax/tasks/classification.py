@@ -1,7 +1,7 @@
 """Classification: one label for each text, or each pair of texts."""
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import numpy as np
@@ -51,6 +51,8 @@ class Classification:
   head: paired.Config = pooled.PooledConfig()
   objective: labels_lib.Labels = labels_lib.Labels()
   metrics: Metrics = Metrics()
+
+  unit: ClassVar = 'texts'  # What the weight of the loss counts.
 
   @property
   def batch_size(self) -> int:

@@ -2,7 +2,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import numpy as np
@@ -55,6 +55,8 @@ class Regression:
   head: paired.Config = pooled.PooledConfig()
   objective: numbers_lib.SquaredError = numbers_lib.SquaredError()
   metrics: Metrics = Metrics()
+
+  unit: ClassVar = 'texts'  # What the weight of the loss counts.
 
   @property
   def batch_size(self) -> int:

@@ -1,7 +1,7 @@
 """Tagging: a tag for each word of a sentence; the tags mark entities."""
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -52,6 +52,8 @@ class Tagging:
   head: token.TokenConfig = token.TokenConfig()
   objective: labels_lib.Labels = labels_lib.Labels()
   decode: Literal['independent', 'valid'] = 'independent'
+
+  unit: ClassVar = 'words'  # What the weight of the loss counts.
 
   def __post_init__(self):
     if self.decode not in ('independent', 'valid'):

@@ -186,9 +186,11 @@ class Task(Protocol):
   Attributes:
     batch_size: Rows per step.
     longest: Number of tokens of the longest row.
+    unit: What the weight of the loss counts, in the log: 'texts' or 'words'.
   """
   batch_size: int
   longest: int
+  unit: str
 
   def read(self) -> Splits:
     """Returns the examples.

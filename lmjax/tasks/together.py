@@ -72,6 +72,11 @@ class Together:
   def longest(self) -> int:
     return max(task.longest for task in self.tasks)
 
+  @property
+  def unit(self) -> str:
+    units = {task.unit for task in self.tasks}
+    return units.pop() if len(units) == 1 else 'examples'
+
   def read(self) -> task_lib.Splits:
     """Returns the examples of all tasks, one task after another."""
     parts = tuple(task.read() for task in self.tasks)

@@ -27,10 +27,15 @@ class BadSteps(errors.RunError):
 
 @dataclasses.dataclass(frozen=True)
 class _Step:
-  """A step's number, the digest of its batch, and its metrics."""
+  """A step's number, the digest of its batch, and its metrics.
+
+  `timed` is False for a step whose time is not known: the first one, whose time
+  is mostly compilation, and those from before a resume.
+  """
   number: int
   batch: str
   metrics: Any
+  timed: bool = True
 
   @property
   def bad(self) -> bool:
@@ -56,7 +61,7 @@ class Log:
       learning_rate: Callable[[int], Any] | None = None,
       guard: guard_lib.Guard = guard_lib.Guard(),
       bad_step: Callable[[int, dict[str, Any]], None] = lambda *_: None,
-      group: channel.Group = channel.Group(),
+      group: channel.Group = channel.Group(), unit: str = 'tokens',
   ):
     """Starts a log that continues from `progress`.
 
@@ -69,7 +74,9 @@ class Log:
       guard: Sets the number of consecutive bad steps that end the run.
       bad_step: Function called with a bad step's number and its facts.
       group: The processes that read the parts of each batch.
+      unit: What the weight of the loss counts, such as 'tokens'.
     """
+    self._unit = unit
     self._group = group
     self.rows = []
     self.meter = meter
@@ -79,7 +86,7 @@ class Log:
     self._flying = []  # Steps whose metrics are still on the device.
     self._landed = _steps(progress.interval)
     self._closed = False
-    self._first = None
+    self._began = False
 
   def add(self, number: int, batch: str, metrics: Any) -> None:
     """Adds the metrics of a step that was just dispatched.
@@ -93,10 +100,10 @@ class Log:
       BadSteps: If too many consecutive steps were bad, up to two steps ago.
     """
     self._group.post(f'batch {number}', batch)
-    self._flying.append(_Step(number, batch, metrics))
-    if self._first is None:  # Its time is mostly compilation: not measured.
+    first, self._began = not self._began, True
+    self._flying.append(_Step(number, batch, metrics, timed=not first))
+    if first:
       jax.block_until_ready(metrics)
-      self._first = number
       self.meter.start()
     elif len(self._flying) > 2:
       self._land(1)
@@ -113,23 +120,30 @@ class Log:
     steps, self._landed, self._closed = self._landed, [], False
     good = [step for step in steps if not step.bad]
     row = {name: mean.value for name, mean in metrics_lib.merge(
-        step.metrics for step in good or steps).items() if name != 'skipped'}
+        step.metrics for step in good or steps).items()
+           if name not in ('skipped', 'tokens')}
     self._progress.tokens += _tokens(good)
-    row['tokens'] = self._progress.tokens
+    row[self._unit] = self._progress.tokens
     row['batch'] = digest([step.batch for step in steps])
     if len(good) < len(steps):
       row['skipped'] = len(steps) - len(good)
     if self._learning_rate:  # Of the last update; bad steps do not count.
       updates = steps[-1].number - self._progress.skipped
       row['learning_rate'] = float(self._learning_rate(max(updates - 1, 0)))
-    timed = _tokens(step for step in good if step.number != self._first)
+    timed = [step for step in steps if step.timed]
     if timed:
-      row |= self.meter.read(timed)
+      row |= self.meter.read(
+          _tokens(step for step in timed if not step.bad), len(timed))
     self.write(steps[-1].number, row)
 
-  def pause(self) -> None:
-    """Stores the open interval in `progress`, before that is saved."""
+  def rest(self) -> None:
+    """Waits for all steps, writes an ended interval, and stops the clock."""
     self._land(len(self._flying))
+    self.flush()
+    self.meter.stop()
+
+  def store(self) -> None:
+    """Stores the open interval in `progress`, before that is saved."""
     self._progress.interval = [
         [step.number, step.batch,
          {name: [float(mean.total), float(mean.weight)]
@@ -190,5 +204,5 @@ def _steps(interval) -> list[_Step]:
   """Returns the steps of `Progress.interval`, in their original precision."""
   return [_Step(number, batch, {
       name: metrics_lib.Mean(np.float32(total), np.float32(weight))
-      for name, (total, weight) in metrics.items()})
+      for name, (total, weight) in metrics.items()}, timed=False)
           for number, batch, metrics in interval]

@@ -81,8 +81,8 @@ def fit(
     writers: Sequence[writers_lib.Writer] = (), log_every: int = 10,
     progress: stopping.Progress | None = None,
     learning_rate: optax.Schedule | None = None,
-    flops_per_token: float | None = None, profile: str | None = None,
-    workers: int = 1,
+    flops_per_step: float | None = None, unit: str = 'tokens',
+    profile: str | None = None, workers: int = 1,
     supervision: supervision_lib.Supervision = supervision_lib.Supervision(),
 ) -> FitResult:
   """Trains from `state.step` until `steps` updates have been made.
@@ -115,8 +115,8 @@ def fit(
     log_every: Steps between rows.
     progress: The progress from the checkpoint if a run is resumed.
     learning_rate: The schedule; if given, `learning_rate` is logged.
-    flops_per_token: FLOPs of a training step per token; if given, `mfu` is
-      logged.
+    flops_per_step: FLOPs of a training step; if given, `mfu` is logged.
+    unit: What the weight of the loss counts, for the log: 'tokens', 'texts'.
     profile: Directory for a profiler trace of five steps.
     workers: Number of threads that make batches.
     supervision: Requests to stop, the watchdog, and the log of events.
@@ -141,9 +141,9 @@ def fit(
   strategy = parallel_lib.strategy(parallel)
   progress = dataclasses.replace(progress or stopping.Progress())
   last = start if progress.exhausted(stop) else steps
-  meter = throughput.Meter(strategy.devices, flops_per_token)
+  meter = throughput.Meter(strategy.devices, flops_per_step, unit)
   log = log_lib.Log(strategy, meter, progress, writers, learning_rate, guard,
-                    supervision.bad_step, supervision.group)
+                    supervision.bad_step, supervision.group, unit)
   visits = _Visits(
       strategy, log, progress, stop, average, evaluate, checkpoints,
       supervision, save_minutes)
@@ -242,7 +242,7 @@ class _Visits:
 
     Returns the state to continue with, in which an average may have started.
     """
-    self.log.flush()
+    self.log.rest()
     score, placed = None, state
     state = self.strategy.gather(state)
     if evaluates and self.evaluate is not None:
@@ -257,7 +257,7 @@ class _Visits:
         state = state.replace(averaged=jnp.int32(0))
         placed = self.strategy.place(state)
     if saves and self.checkpoints is not None:
-      self.log.pause()
+      self.log.store()
       with self.supervision.watching(f'the save of step {step}'):
         self.checkpoints.save(step, state, self.progress, score)
       self._saved = time.monotonic()

@@ -310,8 +310,12 @@ def summary(row: Mapping[str, float]) -> str:
   """Returns the most important numbers of a row, as one line of text."""
   parts = [f'{name.replace("/", " ")} {row[name]:.4f}'
            for name in ('loss', 'valid/loss') if name in row]
-  if 'tokens_per_s' in row:
-    parts.append(f'{row["tokens_per_s"]:,.0f} tokens/s')
+  parts += [f'{_rounded(value)} {name.removesuffix("_per_s")}/s'
+            for name, value in row.items() if name.endswith('_per_s')]
   if 'mfu' in row:
     parts.append(f'{row["mfu"]:.0%} of peak')
   return '  '.join(parts)
+
+
+def _rounded(rate: float) -> str:
+  return f'{rate:,.0f}' if rate >= 10 else f'{rate:.2g}'

@@ -35,7 +35,7 @@ def test_the_parts_are_those_of_the_config(tmp_path):
   jax.tree.map(np.testing.assert_array_equal, parts.initial_params(),
                decoder.initial_params(parts.model, 3))
   assert trees.count(parts.shapes) == trees.count(parts.initial_params())
-  assert parts.flops_per_token > 6 * 8 * 258
+  assert parts.flops_per_step > 6 * 8 * 258 * 32  # Two rows of 16.
   state = parts.initial_state()
   assert state.ema is None and state.carry is None and state.losses is None
   assert jax.random.key_data(state.rng)[1] == 3

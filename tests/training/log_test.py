@@ -23,8 +23,11 @@ class Meter:
   def start(self):
     self.reads.append('start')
 
-  def read(self, tokens):
-    self.reads.append(tokens)
+  def stop(self):
+    self.reads.append('stop')
+
+  def read(self, tokens, steps):
+    self.reads.append((tokens, steps))
     return {'tokens_per_s': 1.0}
 
 
@@ -76,8 +79,50 @@ def test_the_first_step_is_not_timed(made):
   made.log.add(2, 'b', row(4.0))
   made.log.cut()
   made.log.flush()
-  assert made.meter.reads == ['start', 10.0]
+  assert made.meter.reads == ['start', (10.0, 1)]
   assert [found['batch'] for found in made.log.rows] == ['a', 'b']
+
+
+def test_a_save_in_the_middle_of_an_interval_does_not_shorten_its_time(made):
+  for step in range(1, 4):
+    made.log.add(step, 'a', row(4.0))
+  made.log.rest()  # The clock stops only when all steps have ended.
+  assert [step.number for step in made.log._landed] == [1, 2, 3]
+  made.meter.start()
+  made.log.add(4, 'b', row(4.0))
+  made.log.cut()
+  made.log.flush()
+  assert made.meter.reads == ['start', 'stop', 'start', (30.0, 3)]
+
+
+def test_steps_from_before_a_resume_are_not_timed():
+  made = make()
+  made.log.add(1, 'a', row(4.0))
+  made.log.add(2, 'b', row(4.0))
+  made.log.rest()
+  made.log.store()
+  again = make(made.progress)
+  again.log.add(3, 'c', row(4.0))
+  again.log.add(4, 'd', row(4.0, tokens=7.0))
+  again.log.cut()
+  again.log.flush()
+  assert again.meter.reads == ['start', (7.0, 1)]
+
+
+def test_the_time_of_bad_steps_counts_and_their_tokens_do_not(made):
+  for step, loss in enumerate([1.0, np.nan, 1.0], 1):
+    made.log.add(step, 'a', row(loss))
+  made.log.cut()
+  made.log.flush()
+  assert made.meter.reads == ['start', (10.0, 2)]
+
+
+def test_the_unit_names_the_count():
+  made = make(unit='texts')
+  made.log.add(1, 'a', row(4.0))
+  made.log.cut()
+  made.log.flush()
+  assert made.log.rows[0]['texts'] == 110.0 and 'tokens' not in made.log.rows[0]
 
 
 def test_an_interval_saved_open_gives_the_same_row():
@@ -87,7 +132,8 @@ def test_an_interval_saved_open_gives_the_same_row():
       made.log.flush()
       made.log.add(step, f'{step:08x}', row(0.1 * step, tokens=1 + step / 3))
       if step == stop_after:
-        made.log.pause()
+        made.log.rest()
+        made.log.store()
         made = make(stopping.Progress(**json.loads(
             json.dumps(dataclasses.asdict(made.progress)))))
       if step % 5 == 0:
@@ -140,7 +186,7 @@ def test_too_many_bad_steps_in_a_row_end_the_run():
   made = make(stopping.Progress(bad_in_a_row=2), guard=guard.Guard(3))
   made.log.add(7, 'x', row(np.nan))
   with pytest.raises(log.BadSteps, match='Step 7'):  # Also across a restart.
-    made.log.pause()
+    made.log.rest()
 
 
 def test_a_batch_of_padding_is_not_bad(made):
