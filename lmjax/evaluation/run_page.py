@@ -79,6 +79,7 @@ details + details { margin-top: 12px; }
 @media (max-width: 560px) { main { padding: 24px 14px 40px; }
   .card { padding: 12px; } .tiles { grid-template-columns: 1fr 1fr; }
   .tile b { font-size: 21px; } td, th { padding-left: 8px; padding-right: 8px; }
+  td:first-child { white-space: normal; min-width: 88px; }
   dl { display: block; } dd { margin-bottom: 8px; }
   svg text { font-size: 14px; } }
 @media print { body { background: none; } .card { break-inside: avoid; } }
@@ -130,7 +131,9 @@ def write(
   reports = list(reports)
   config, facts, about = (
       secrets.redact(tree) for tree in (config, facts or {}, about or {}))
-  sections = [_tiles(reports[0]) if reports else '']
+  first = next(iter((tables or {}).values()), None)
+  sections = [_tiles(_likelihoods(reports[0]) if reports
+                     else _scores(first) if first else [])]
   if about:
     sections.append(_section('Model and data', _card(_list(about))))
   if curve_png is not None:
@@ -192,17 +195,27 @@ def _card(body: str, kind: str = '') -> str:
   return f'<div class="card {kind}">{body}</div>\n'
 
 
-def _tiles(first: report.Report) -> str:
-  shown = [
+def _likelihoods(first: report.Report) -> list[tuple[str, str]]:
+  """Returns the headline numbers of a report, by name."""
+  return [
       ('bits per byte', report.number(first.bits_per_byte, 3)),
       ('perplexity of a token', report.number(first.perplexity, 2)),
       ('nats per token', report.number(first.nats_per_token, 4)),
       ('token accuracy', f'{first.accuracy:.1%}'),
       ('held-out tokens scored', f'{first.tokens:,}')]
+
+
+def _scores(table: Table) -> list[tuple[str, str]]:
+  """Returns the numbers of a table's first row, without standard errors."""
+  return [(name, cell) for row in table.rows[:1]
+          for name, cell in zip(table.columns, row) if name not in ('', '±')]
+
+
+def _tiles(shown: Sequence[tuple[str, str]]) -> str:
   tiles = ''.join(
       _card(f'<b>{text(value)}</b><span>{text(name)}</span>', 'tile')
       for name, value in shown if value != '-')
-  return f'<div class="tiles">{tiles}</div>\n'
+  return f'<div class="tiles">{tiles}</div>\n' if tiles else ''
 
 
 def _picture(name: str, path: str | os.PathLike,
@@ -243,7 +256,7 @@ def _charts(reports: Sequence[report.Report]) -> str:
 
 def _chart(series: Mapping[str, Sequence[report.Bucket]]) -> str:
   """Returns an SVG line chart of losses by bucket; highlights the first."""
-  width, height, left, right, top, bottom = 460, 240, 34, 66, 10, 26
+  width, height, left, right, top, bottom = 460, 240, 34, 74, 10, 26
   lows = sorted({b.low for buckets in series.values() for b in buckets} - {0})
   points = {name: [(lows.index(b.low), b.nats_per_token) for b in buckets
                    if b.low and b.nats_per_token < float('inf')]
@@ -278,10 +291,10 @@ def _chart(series: Mapping[str, Sequence[report.Bucket]]) -> str:
     labels.append([y(line[-1][1]) + 4, name, kind])
   labels.sort()
   for above, below in zip(labels, labels[1:]):
-    below[0] = max(below[0], above[0] + 13)
+    below[0] = max(below[0], above[0] + 14)
   for at, name, kind in labels:
     out.append(f'<text class="{kind}" x="{width - right + 8}" y="{at:.1f}">'
-               f'{text(name[:10])}</text>')
+               f'{text(name.partition(" ")[0][:10])}</text>')
   return f'<svg viewBox="0 0 {width} {height}" role="img">{"".join(out)}</svg>'
 
 

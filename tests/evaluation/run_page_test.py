@@ -113,6 +113,16 @@ def test_model_data_and_device_stand_above_the_curve(tmp_path):
       'Two numbers.')
 
 
+def test_without_likelihoods_the_first_table_gives_the_headline(tmp_path):
+  page = _page(tmp_path, tables={
+      'Test split': run_page.Table(
+          ('', 'accuracy', '±'), [('model', '0.91', '0.02')]),
+      'Others': run_page.Table(('', 'f1'), [('model', '0.5')])})
+  tiles = page.partition('<div class="tiles">')[2].partition('<h2>')[0]
+  assert '<b>0.91</b><span>accuracy</span>' in tiles
+  assert '0.02' not in tiles and 'f1' not in tiles
+
+
 def test_numbers_that_are_not_finite_do_not_break_the_page(tmp_path):
   broken = dataclasses.replace(
       _REPORT, nats_per_token=math.nan, accuracy=math.nan, bytes=None,
