@@ -28,7 +28,7 @@ def main(_):
   if _REPLAY_STEP.value is not None:
     replay.replay(None, _WORKDIR.value, _REPLAY_STEP.value)
   elif _DRY_RUN.value:
-    preview.show(config, _WORKDIR.value)
+    preview.show(config, _WORKDIR.value, _LAUNCH())
   elif isinstance(config, experiment.Count):
     counting.count(config, _WORKDIR.value, _LAUNCH())
   else:

@@ -5,6 +5,7 @@ dataclasses, called its kinds, each with its own parameters; in JSON the key
 `kind` names the chosen one. `overrides` changes fields of a config, and
 `config_flags` does so from the command line.
 """
+from collections.abc import Iterator
 import dataclasses
 import difflib
 import json
@@ -221,6 +222,17 @@ def to_dict(config: Any) -> Any:
 def dumps(config: Any) -> str:
   """Returns a config as indented JSON text; `freeze(cls, loads)` reads it."""
   return json.dumps(to_dict(config), indent=2) + '\n'
+
+
+def parts(config: Any) -> Iterator[Any]:
+  """Yields a config and all configs below it."""
+  if dataclasses.is_dataclass(config):
+    yield config
+    for field in dataclasses.fields(config):
+      yield from parts(getattr(config, field.name))
+  elif isinstance(config, tuple):
+    for item in config:
+      yield from parts(item)
 
 
 def leaves(tree: Any, path: str = '') -> dict[str, Any]:

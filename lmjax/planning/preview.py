@@ -1,41 +1,81 @@
 """A preview of a run, which `--dry_run` prints: size, cost and first batch."""
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+import contextlib
+import dataclasses
+import pathlib
+import tempfile
+from typing import Any
 
 import jax
 import rich.console
 import rich.table
 
+from lmjax.core import config as config_lib
+from lmjax.data.text import tfds
 from lmjax import experiment
 from lmjax.models import cost
 from lmjax.nn.mixture import experts
 from lmjax.parallel import sharding
 from lmjax.recipes import prepared
-from lmjax.recipes import results
+from lmjax.recipes import pretraining
 from lmjax.recipes import targets
+from lmjax.run import directory
+from lmjax.run import launch as launching
+from lmjax.training.optimizers import schedules
 
 
 def show(config: experiment.Pretrain | experiment.Count, workdir: str,
+         launch: launching.Launch = launching.Launch(),
          console: rich.console.Console | None = None) -> None:
   """Prints the size, the cost and the first batch of a run, without a step.
 
-  For a counted model it prints only the data.
+  For a counted model it prints only the data. Nothing is written or downloaded,
+  and what the run would refuse before its first step is refused.
 
   Args:
     config: The run; its model's vocabulary may be None, for the tokenizer's.
-    workdir: The directory of the run, for tokenized text if `config.data.cache`
-      is None.
+    workdir: The directory of the run, whose tokenized text is used.
+    launch: The options with which the run would start.
     console: The console to print to; None prints to stdout.
+
+  Raises:
+    InputError: If the run would be refused, or its data are not there yet.
   """
   console = console or rich.console.Console()
-  if isinstance(config, experiment.Count):
-    config.scoring.settled(config.context)
-    console.print(config.data.build(workdir).describe(), highlight=False)
-    return
-  parts = prepared.prepare(config, workdir)
-  results.Results(parts)  # Refuses what the run would refuse.
+  directory.check(workdir, config, override=launch.override)
+  for part in config_lib.parts(config.data):
+    if isinstance(part, tfds.Tfds):
+      part.check_prepared()
+  with _scratch(config, workdir) as copy:
+    if isinstance(config, experiment.Count):
+      config.scoring.settled(config.context)
+      data = copy.data.build(workdir)
+    else:
+      parts = prepared.prepare(copy, workdir)
+      data = parts.data
+      pretraining.checked(parts, launch)
+    directory.check(workdir, config, data.hashes(), launch.override)
+    console.print(data.describe(), highlight=False)
+    if isinstance(config, experiment.Pretrain):
+      _show(parts, console)
+
+
+@contextlib.contextmanager
+def _scratch(config: Any, workdir: str) -> Iterator[Any]:
+  """Yields the config with a temporary cache, which has links to the run's."""
+  cache = pathlib.Path(config.data.cache or pathlib.Path(workdir) / 'cache')
+  with tempfile.TemporaryDirectory(prefix='lmjax-dry-run-') as folder:
+    for store in cache.glob('tokens-*'):
+      (pathlib.Path(folder) / store.name).symlink_to(store.absolute())
+    yield dataclasses.replace(config, data=dataclasses.replace(
+        config.data, cache=folder))
+
+
+def _show(parts: prepared.Prepared, console: rich.console.Console) -> None:
+  """Prints the size, the cost and the first batch of a trained model."""
+  config = parts.config
   batches, params = parts.batches, parts.shapes
   first = batches(0)
-  console.print(parts.data.describe(), highlight=False)
 
   sizes = config.training.mesh_sizes(jax.local_device_count())
   held = sharding.bytes_per_device(parts.state_shapes, sizes)
@@ -59,6 +99,9 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
       f'GFLOPs per step of {tokens:,} tokens, {config.training.steps:,} steps: '
       f'{config.training.steps / batches.steps_per_epoch:,.2f} epochs.',
       highlight=False)
+  if note := schedules.shortened(
+      config.optimizer.schedule, config.training.steps):
+    console.print(note, highlight=False)
 
   console.print(_memory(config, parts, first, sizes, held))
   if config.training.parallel == 'mesh':

@@ -5,6 +5,7 @@ from typing import Any
 
 from lmjax.core import trees
 from lmjax import experiment
+from lmjax.parallel import strategy as strategy_lib
 from lmjax.recipes import prepared
 from lmjax.recipes import results
 from lmjax.run import launch as launching
@@ -37,9 +38,7 @@ def pretrain(
   with launch.started(workdir, config) as started:
     parts = prepared.prepare(config, workdir)
     print(f'{parts.data.describe()}\n{parts.batches.describe()}')
-    launch.check_params(trees.count(parts.shapes))
-    strategy = config.training.strategy()
-    found = results_of(parts, strategy)
+    strategy, found = checked(parts, launch, results_of)
     run = started.open_run(parts.data.hashes(), parts.tokenizer)
     fitted, step, params = started.fit(
         run, parts.initial_state(), parts.batches, parts.batches.fingerprint,
@@ -50,3 +49,20 @@ def pretrain(
         documents=parts.batches.documents)
     return found.conclude(
         run, params, begun, step=step, tokens=fitted.progress.tokens)
+
+
+def checked(
+    parts: prepared.Prepared, launch: launching.Launch,
+    results_of: Callable[..., results.Results] = results.Results
+) -> tuple[strategy_lib.Strategy, results.Results]:
+  """Returns the strategy and the evaluations of a run that may begin.
+
+  `pretrain` and `--dry_run` refuse the same runs here, before the first step.
+
+  Raises:
+    InputError: If the model has another size than expected, the devices do not
+      fit the strategy, or the end of the run would be refused.
+  """
+  launch.check_params(trees.count(parts.shapes))
+  strategy = parts.config.training.strategy()
+  return strategy, results_of(parts, strategy)

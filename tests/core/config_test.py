@@ -190,3 +190,11 @@ def test_difference_lists_the_leaves_that_differ():
 def test_near_is_silent_when_nothing_is_near():
   assert config.near('layerz', ['layers', 'width']) == " Did you mean 'layers'?"
   assert config.near('zzz', ['layers', 'width']) == ''
+
+
+def test_the_parts_of_a_config_are_found_in_tuples_too():
+  mixed = Mixed(sources=(Text(('a',)), Adam()), either=(Text(('b',)),))
+  assert list(config.parts(mixed)) == [
+      mixed, Text(('a',)), Adam(), Text(('b',))]
+  assert list(config.parts(RUN)) == [
+      RUN, RUN.model, RUN.optimizer, RUN.late, RUN.data]

@@ -2,6 +2,7 @@
 import dataclasses
 import io
 import re
+import tempfile
 
 import pytest
 import rich.console
@@ -12,6 +13,8 @@ from lmjax.data.corruption import spans
 from lmjax.data import packing
 from lmjax.data import pipeline
 from lmjax.data.text import sources
+from lmjax.data.text import tfds
+from lmjax.data import token_store
 from lmjax.data.tokenizers import symbols
 from lmjax.evaluation import scoring
 from lmjax import experiment
@@ -21,6 +24,8 @@ from lmjax.models.presets import decoders
 from lmjax.models.presets import encoder_decoders
 from lmjax.objectives import seq2seq
 from lmjax.planning import preview
+from lmjax.run import directory
+from lmjax.run import launch
 from lmjax.training import options
 
 CONFIG = experiment.Pretrain(
@@ -32,9 +37,10 @@ CONFIG = experiment.Pretrain(
     samples=samples.Samples(max_new_tokens=8))
 
 
-def shown(config, path):
+def shown(config, path, start=launch.Launch()):
   file = io.StringIO()
-  preview.show(config, str(path), rich.console.Console(file=file, width=100))
+  preview.show(config, str(path), start,
+               console=rich.console.Console(file=file, width=100))
   return file.getvalue()
 
 
@@ -121,4 +127,68 @@ def test_a_mesh_divides_the_memory_of_a_device(tmp_path):
 def test_it_refuses_a_config_whose_end_would_be_refused(tmp_path, config):
   config = dataclasses.replace(config, scoring=scoring.Scoring(stride=5000))
   with pytest.raises(errors.InputError, match='scoring.stride = 5000'):
+    shown(config, tmp_path)
+
+
+BOTH = pytest.mark.parametrize('config', [
+    CONFIG, experiment.Count(CONFIG.data)], ids=lambda c: type(c).__name__)
+
+
+@BOTH
+@pytest.mark.parametrize('shared', [False, True])
+def test_it_leaves_nothing_behind(tmp_path, monkeypatch, config, shared):
+  monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path / 'temporary'))
+  (tmp_path / 'temporary').mkdir()
+  if shared:
+    config = dataclasses.replace(config, data=dataclasses.replace(
+        config.data, cache=str(tmp_path / 'cache')))
+  shown(config, tmp_path / 'runs/new')
+  assert [p.name for p in tmp_path.rglob('*')] == ['temporary']
+
+
+def test_it_uses_the_tokenized_text_of_the_run(tmp_path, monkeypatch):
+  CONFIG.data.build(tmp_path)
+  before = sorted(tmp_path.rglob('*'))
+  monkeypatch.setattr(token_store, 'build', lambda *unused: 1 / 0)
+  shown(CONFIG, tmp_path)
+  assert sorted(tmp_path.rglob('*')) == before
+
+
+@BOTH
+def test_it_refuses_the_directory_of_another_run(tmp_path, config):
+  directory.open_run(tmp_path, dataclasses.replace(
+      config, data=dataclasses.replace(config.data, batch_size=3)))
+  with pytest.raises(errors.InputError, match='data.batch_size: 3 -> 2'):
+    shown(config, tmp_path)
+  shown(config, tmp_path, launch.Launch(override=('data.batch_size',)))
+
+
+@BOTH
+def test_it_refuses_other_data(tmp_path, config):
+  directory.open_run(tmp_path, config, {'data.tokenizer: ids': 'f' * 64})
+  with pytest.raises(errors.InputError, match='data.tokenizer: ids changed: ff'):
+    shown(config, tmp_path)
+
+
+def test_it_refuses_another_size_and_devices_that_do_not_fit(tmp_path):
+  with pytest.raises(errors.InputError, match='--expect_params is 7'):
+    shown(CONFIG, tmp_path, launch.Launch(expect_params=7))
+  with pytest.raises(errors.InputError, match='16'):
+    shown(dataclasses.replace(CONFIG, training=options.Training(
+        parallel='mesh', mesh='tensor:16')), tmp_path)
+
+
+def test_it_downloads_nothing(tmp_path, monkeypatch):
+  tensorflow_datasets = pytest.importorskip('tensorflow_datasets')
+
+  class Builder:
+    def is_prepared(self):
+      return False
+
+  monkeypatch.setattr(
+      tensorflow_datasets, 'builder', lambda name, data_dir: Builder())
+  config = dataclasses.replace(CONFIG, data=dataclasses.replace(
+      CONFIG.data, source=tfds.Tfds('glue/sst2')))
+  with pytest.raises(errors.InputError, match=(
+      "'glue/sst2' is not prepared in the default data_dir, and --dry_run")):
     shown(config, tmp_path)

@@ -73,11 +73,19 @@ class Tfds(documents.Source):
     self._check(info, (field,))
     return getattr(info.features[field], 'names', None)
 
-  def _builder(self) -> Any:
+  def check_prepared(self) -> None:
+    """Raises InputError if the data would have to be downloaded first."""
+    if not self._builder(download=False).is_prepared():
+      raise errors.InputError(
+          f'{self.name!r} is not prepared in '
+          f'{self.data_dir or "the default data_dir"}, and --dry_run downloads '
+          'nothing; a run without it does.')
+
+  def _builder(self, download: bool = True) -> Any:
     import tensorflow_datasets
     try:
       builder = tensorflow_datasets.builder(self.name, data_dir=self.data_dir)
-      if not builder.is_prepared():
+      if download and not builder.is_prepared():
         builder.download_and_prepare(file_format='array_record')
       return builder
     except (tensorflow_datasets.core.DatasetNotFoundError, ValueError):
