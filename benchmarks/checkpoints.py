@@ -11,9 +11,12 @@ time (of all threads; use this on a shared machine), of
   verify     hashing every array and comparing with the saved digests
   copy       copying the state to host memory, while `save` blocks training
   save       saving until the step is on disk, including hashing
+  sync       the part of it in which the disk is waited for
+  read_back  the part of it in which the step is read back and verified
   restore    reading and verifying, until the state is on the device
 
-and the peak memory of restoring, in multiples of the state's size.
+and the peak memory of reading back and of restoring, in multiples of the
+state's size.
 """
 from collections.abc import Callable
 import hashlib
@@ -24,6 +27,8 @@ import shutil
 import sys
 import tempfile
 import time
+from typing import Any
+from unittest import mock
 
 from absl import app
 from absl import flags
@@ -34,8 +39,10 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from lmjax.checkpoints import reading
 from lmjax.checkpoints import store
 from lmjax.core import digests
+from lmjax.core.files import durable
 from lmjax.training import step as step_lib
 
 
@@ -55,6 +62,14 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
   clock, processor = time.perf_counter(), time.process_time()
   work()
   return time.perf_counter() - clock, time.process_time() - processor
+
+
+def watched(module: Any, name: str, rows: list[tuple[float, float]]) -> Any:
+  """Returns a patch of a function that appends what `timed` says of its calls.
+  """
+  function = getattr(module, name)
+  return mock.patch.object(
+      module, name, lambda *args: rows.append(timed(lambda: function(*args))))
 
 
 def peak_of(work: Callable[[], object]) -> int | None:
@@ -83,15 +98,17 @@ def measure(
   one = np.ones(size, np.uint8)
   described = digests.describe(host)
   target = jax.eval_shape(lambda: state)
-  times = {}
+  times = {'sync': [], 'read_back': []}
   with tempfile.TemporaryDirectory(dir=folder) as workdir:
     with store.Checkpoints(workdir, keep_last=1, keep_best=0) as saved:
       for number in range(1, rounds + 1):
         def write():
-          saved.save(number, state)  # pylint: disable=cell-var-from-loop
-          times.setdefault('copy', []).append(
-              (time.perf_counter() - begin, time.process_time() - used))
-          saved.wait()
+          with watched(durable, 'sync_tree', times['sync']), watched(
+              reading, 'verify', times['read_back']):
+            saved.save(number, state)  # pylint: disable=cell-var-from-loop
+            times.setdefault('copy', []).append(
+                (time.perf_counter() - begin, time.process_time() - used))
+            saved.wait()
         for name, work in {
             'sha256': lambda: hashlib.sha256(one),
             'describe': lambda: digests.describe(host),
@@ -100,7 +117,9 @@ def measure(
                 saved.restore(target).state.params)}.items():
           begin, used = time.perf_counter(), time.process_time()
           times.setdefault(name, []).append(timed(work))
-      peak = peak_of(lambda: saved.restore(target))
+      peaks = {'read_back': peak_of(lambda: reading.verify(
+          pathlib.Path(workdir), rounds)),
+               'restore': peak_of(lambda: saved.restore(target))}
       free = shutil.disk_usage(workdir).free
   best = {name: [round(size / min(seconds) / 1e9, 2) for seconds in zip(*rows)]
           for name, rows in times.items()}
@@ -109,7 +128,8 @@ def measure(
           'gb_per_s': {name: rate for name, (rate, _) in best.items()},
           'gb_per_processor_s': {
               name: rate for name, (_, rate) in best.items()},
-          'restore_peak_in_states': peak and round(peak / size, 2)}
+          'peak_in_states': {name: peak and round(peak / size, 2)
+                             for name, peak in peaks.items()}}
 
 
 def main(argv) -> None:

@@ -1,11 +1,16 @@
 """Trials of damaged checkpoints, full disks and NaN."""
 import importlib.util
 import logging
+import shutil
 
+import numpy as np
+
+from lmjax.checkpoints import reading
 from lmjax.checkpoints import store
 from lmjax.core.flags import overrides
 from lmjax.recipes import prepared
 from lmjax.testing import faults
+from lmjax.testing import power_cut as power_cuts
 from lmjax.training import writers
 from survival import bench as bench_lib
 
@@ -85,6 +90,31 @@ def _target(bench):
 
 def _newest(workdir):
   return workdir / 'checkpoints' / str(bench_lib.steps(workdir)[-1])
+
+
+def power_cut(bench, rng, saves=2):
+  """Cuts the power at each moment of saves, in process."""
+  target, folder, saved = _target(bench), bench.fresh('power'), [0]
+  folder.mkdir()
+  with power_cuts.recorded(
+      folder, lambda: {saved[-1], *reading.steps(folder)}, draws=2,
+      seed=int(rng.integers(2**31))) as recording:
+    with store.Checkpoints(folder, keep_last=1, keep_best=0) as checkpoints:
+      for step in range(1, saves + 1):
+        checkpoints.save(step, target.replace(step=np.int32(step)))
+        checkpoints.wait()
+        saved.append(step)
+  count = 0
+  for cut in recording.cuts:
+    if 0 not in cut.note:  # The first step has been saved.
+      left, count = bench.fresh('cut'), count + 1
+      cut.write(left)
+      found = store.Checkpoints(left).restore(target)
+      assert found.step in cut.note, cut
+      faults.assert_bitwise(
+          found.state, target.replace(step=np.int32(found.step)))
+      shutil.rmtree(left)
+  return count
 
 
 def fail(bench, rng):
@@ -218,6 +248,10 @@ FAULTS = [
     bench_lib.Fault(
         'damage_bits', 'a random bit of it flipped',
         'exactly it, or exactly the one before', flips),
+    bench_lib.Fault(
+        'power_cut', 'power cut at any moment of a save, any part of what was '
+        'not synced is lost', 'exactly it, or exactly the one before',
+        power_cut),
     bench_lib.Fault(
         'damage_fail', 'the same under --on_damaged=fail',
         'refused, exit code 2, nothing touched', fail),
