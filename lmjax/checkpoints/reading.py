@@ -28,7 +28,7 @@ from lmjax.core import trees
 
 T = TypeVar('T')
 _logger = logging.getLogger(__name__)
-_TOGETHER = 128 << 20  # Bytes of arrays that are verified together.
+_TOGETHER = 32 << 20  # Bytes of arrays that are verified together.
 _DELETED = 100  # Steps in a row that may be deleted before they are read.
 
 
@@ -185,7 +185,7 @@ def _opened(directory, step, name):
 
 
 def _parts(saved: digests.Description) -> Iterator[list[str]]:
-  """Yields the paths of arrays, in lists of up to 128 MiB or one array."""
+  """Yields the paths of arrays, in lists of up to 32 MiB or one array."""
   part, size = [], 0
   for path, leaf in saved.items():
     needed = math.prod(leaf['shape']) * np.dtype(leaf['dtype']).itemsize
