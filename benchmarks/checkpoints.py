@@ -80,7 +80,7 @@ def peak_of(work: Callable[[], object]) -> int | None:
     return None
   before = _status('VmRSS')
   work()
-  return _status('VmHWM') - before
+  return max(_status('VmHWM') - before, 0)
 
 
 def _status(name):

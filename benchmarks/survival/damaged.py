@@ -249,15 +249,15 @@ FAULTS = [
         'damage_bits', 'a random bit of it flipped',
         'exactly it, or exactly the one before', flips),
     bench_lib.Fault(
-        'power_cut', 'power cut at any moment of a save, any part of what was '
-        'not synced is lost', 'exactly it, or exactly the one before',
-        power_cut),
-    bench_lib.Fault(
         'damage_fail', 'the same under --on_damaged=fail',
         'refused, exit code 2, nothing touched', fail),
     bench_lib.Fault(
         'damage_all', 'all checkpoints are damaged',
         'a list, exit code 2, nothing touched', all_damaged),
+    bench_lib.Fault(
+        'power_cut', 'power cut at any moment of a save, any part of what was '
+        'not synced is lost', 'exactly its step, or exactly the one before',
+        power_cut),
     bench_lib.Fault(
         'full_disk', 'the disk is full for two saves',
         'reported; continues, bit for bit', full_disk),
