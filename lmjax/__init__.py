@@ -3,15 +3,15 @@ __version__ = '0.1.0'
 
 
 def __getattr__(name):
-  """Returns `lmjax.load` or `lmjax.pretrain`; imports it on first use.
+  """Returns `load`, `pretrain` or `finetune`, imported on first use.
 
-  `load` reads a run from its directory; `pretrain` trains one, in memory or in
-  a directory.
+  `load` reads a run from its directory; `pretrain` and `finetune` train one, in
+  memory or in a directory.
   """
   if name == 'load':
     from lmjax.recipes import loading
     return loading.load
-  if name == 'pretrain':
+  if name in ('pretrain', 'finetune'):
     from lmjax.recipes import interactive
-    return interactive.pretrain
+    return getattr(interactive, name)
   raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

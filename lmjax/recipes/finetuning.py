@@ -1,6 +1,6 @@
 """Fine-tuning: initial parameters, trainable parameters, training and report.
 """
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import json
 import math
@@ -34,15 +34,67 @@ from lmjax.run import curve
 from lmjax.run import directory
 from lmjax.run import launch as launching
 from lmjax.tasks import task as task_lib
+from lmjax.training import loop
 from lmjax.training import optimizers
 from lmjax.training.optimizers import rules
 from lmjax.training import step
 
 
+@dataclasses.dataclass(frozen=True)
+class Tested:
+  """A fine-tuned model with its results on the test split.
+
+  Attributes:
+    config: The config of the run.
+    begin: The tokenizer and the backbone that it started from.
+    splits: The examples.
+    rows: The examples as rows of tokens, by the name of the split.
+    model: The module, with its head.
+    params: Its parameters at the best checkpoint.
+    step: The step of that checkpoint.
+    fitted: The result of the training loop.
+    outputs: The model's output for each test example.
+    results: Results by name: first the model's, then the baselines'.
+    seconds: Duration of the run.
+  """
+  config: experiment.Finetune
+  begin: 'Start'
+  splits: task_lib.Splits
+  rows: Mapping[str, task_lib.Rows]
+  model: nn.Module
+  params: Any
+  step: int
+  fitted: loop.FitResult
+  outputs: Sequence[Any]
+  results: Mapping[str, task_lib.Result]
+  seconds: float
+
+
+def written(run: directory.RunDir, tested: Tested
+            ) -> Mapping[str, task_lib.Result]:
+  """Writes the results to the run directory, and returns them."""
+  config, begin, splits = tested.config, tested.begin, tested.splits
+  if processes.current().first:
+    publish(
+        run, config, tested.results,
+        summary.of_model(begin.backbone, tested.params)
+        | summary.of_task(config.task, splits)
+        | summary.of_tokenizer(begin.tokenizer), config.task.answers(
+            tested.outputs, splits.test, tested.rows['test'], splits),
+        [*splits.notes, *begin.tokenizer.shortfall(
+            None if config.init else config.tokenizer.asked),
+         *untyped(tested.model, begin.backbone, splits),
+         *(f'{name}: {r.describe()}.' for name, r in tested.rows.items())],
+        step=tested.step, stopped_early=tested.fitted.stopped_early,
+        init=config.init, parameters=trees.count(tested.params),
+        parameters_hash=trees.digest(tested.params), seconds=tested.seconds)
+  return tested.results
+
+
 def finetune(
     config: experiment.Finetune, workdir: str,
-    launch: launching.Launch = launching.Launch()
-) -> Mapping[str, task_lib.Result]:
+    launch: launching.Launch = launching.Launch(),
+    conclude: Callable[[Any, Tested], Any] = written) -> Any:
   """Fine-tunes a model with `config`; returns results on the test split.
 
   The best checkpoint on the validation split is tested once.
@@ -51,6 +103,7 @@ def finetune(
     config: The config of the run.
     workdir: The run directory; the same config continues a stopped run.
     launch: Options of this start.
+    conclude: Function of the run and its results, which makes what is returned.
 
   Returns:
     Results by name: first the model's, then the baselines'.
@@ -98,9 +151,9 @@ def finetune(
     hashes = {'task.source: examples': splits.digest(),
               'tokenizer: ids': begin.tokenizer.digest,
               'init: parameters': begin.digest}
-    run = started.open_run(hashes, begin.tokenizer)
-    if processes.current().first:
-      tuned.save(run, begin.backbone, splits)
+    run = started.open_run(
+        hashes, begin.tokenizer,
+        lambda run: tuned.save(run, begin.backbone, splits))
     fitted, number, params = started.fit(
         run, state, batches, hashes | batches.fingerprint,
         documents=batches.documents,
@@ -108,22 +161,9 @@ def finetune(
         optimizer=update, parallel=strategy, evaluate=evaluate, unit=task.unit)
 
     outputs, result = judged(params, 'test')
-    results = {'model': result} | baselines
-    if processes.current().first:
-      publish(
-          run, config, results, summary.of_model(begin.backbone, params)
-          | summary.of_task(task, splits)
-          | summary.of_tokenizer(begin.tokenizer), task.answers(
-              outputs, splits.test, rows['test'], splits),
-          [*splits.notes, *begin.tokenizer.shortfall(
-              None if config.init else config.tokenizer.asked),
-           *untyped(model, begin.backbone, splits),
-           *(f'{name}: {r.describe()}.' for name, r in rows.items())],
-          step=number, stopped_early=fitted.stopped_early, init=config.init,
-          parameters=trees.count(params),
-          parameters_hash=trees.digest(params),
-          seconds=time.perf_counter() - begun)
-  return results
+    return conclude(run, Tested(
+        config, begin, splits, rows, model, params, number, fitted, outputs,
+        {'model': result} | baselines, time.perf_counter() - begun))
 
 
 @dataclasses.dataclass(frozen=True)

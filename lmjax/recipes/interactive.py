@@ -1,4 +1,4 @@
-"""Training from Python or a notebook; `lmjax.pretrain` is the function here."""
+"""Training from Python: `lmjax.pretrain` and `lmjax.finetune`."""
 from collections.abc import Mapping, Sequence
 import dataclasses
 import os
@@ -9,11 +9,14 @@ from typing import Any
 from lmjax.core import errors
 from lmjax.evaluation import report
 from lmjax import experiment
+from lmjax.recipes import finetuning
 from lmjax.recipes import pretraining
 from lmjax.recipes import results
 from lmjax.recipes import trained
+from lmjax.recipes import tuned
 from lmjax.run import directory
 from lmjax.run import in_memory
+from lmjax.tasks import task as task_lib
 from lmjax.training import writers
 
 
@@ -51,18 +54,71 @@ def pretrain(config: experiment.Pretrain,
   if not isinstance(config, experiment.Pretrain):
     raise errors.InputError(
         f'pretrain takes an experiment.Pretrain; got {type(config).__name__}. '
-        'recipes.counting counts a model, recipes.finetuning fine-tunes one.')
+        'lmjax.finetune fine-tunes a model, recipes.counting counts one.')
   if workdir is None:
     with tempfile.TemporaryDirectory(prefix='lmjax-') as folder:
       return pretraining.pretrain(
           config, folder, in_memory.Launch(), results_of=_Results)
   reports = pretraining.pretrain(config, os.fspath(workdir))
-  run = trained.load(workdir)
-  fields = {field.name: getattr(run, field.name)
-            for field in dataclasses.fields(run)}
   return Pretrained(
-      **fields, reports=reports,
-      history=writers.read(directory.RunDir(pathlib.Path(workdir)).metrics))
+      **_fields(trained.load(workdir)), history=_history(workdir),
+      reports=reports)
+
+
+@dataclasses.dataclass(frozen=True)
+class Finetuned(tuned.Tuned):
+  """A run that was just fine-tuned, with all that a loaded run can do.
+
+  Attributes:
+    history: The rows of metrics, each with its 'step', as in `metrics.jsonl`.
+    results: Results on the test split by name: the model's, then the
+      baselines'.
+  """
+  history: Sequence[Mapping[str, Any]]
+  results: Mapping[str, task_lib.Result]
+
+
+def finetune(config: experiment.Finetune,
+             workdir: str | os.PathLike[str] | None = None) -> Finetuned:
+  """Fine-tunes a model; in memory, unless a directory is given.
+
+  An interrupt ends training in memory as it does in `pretrain`.
+
+  Args:
+    config: The config of the run; `config.init` is the directory of the run to
+      start from.
+    workdir: The run directory, as of experiments/finetune.py.
+
+  Raises:
+    InputError: If examples, run and task do not fit together.
+  """
+  if not isinstance(config, experiment.Finetune):
+    raise errors.InputError(
+        f'finetune takes an experiment.Finetune; got {type(config).__name__}.')
+  if workdir is None:
+    return finetuning.finetune(config, '', in_memory.Launch(), _tuned)
+  results = finetuning.finetune(config, os.fspath(workdir))
+  return Finetuned(
+      **_fields(tuned.load(workdir)), history=_history(workdir),
+      results=results)
+
+
+def _tuned(run: in_memory.Memory, tested: finetuning.Tested) -> Finetuned:
+  """Returns a run in memory, with its results; writes nothing."""
+  begin = tested.begin
+  return Finetuned(
+      tested.config, task_lib.Splits.of(tested.splits.known()),
+      begin.tokenizer, begin.backbone, tested.model, tested.params,
+      tested.step, tuple(run.rows), tested.results)
+
+
+def _fields(run: Any) -> dict[str, Any]:
+  return {field.name: getattr(run, field.name)
+          for field in dataclasses.fields(run)}
+
+
+def _history(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
+  return writers.read(directory.RunDir(pathlib.Path(workdir)).metrics)
 
 
 class _Results(results.Results):

@@ -73,10 +73,10 @@ class Launch(launching.Launch):
 class Started(launching.Started):
   """A run in memory."""
 
-  def open_run(self, hashes: Mapping[str, str], tokenizer: Any = None
-               ) -> Memory:
+  def open_run(self, hashes: Mapping[str, str], tokenizer: Any = None,
+               save: Any = None) -> Memory:
     """Returns the memory of a new run."""
-    del hashes, tokenizer
+    del hashes, tokenizer, save
     return Memory()
 
   @contextlib.contextmanager

@@ -105,13 +105,16 @@ class Started:
   config: Any
   held: lock.Held | None
 
-  def open_run(self, hashes: Mapping[str, str], tokenizer: Any = None
-               ) -> directory.RunDir:
+  def open_run(
+      self, hashes: Mapping[str, str], tokenizer: Any = None,
+      save: Callable[[directory.RunDir], None] | None = None
+  ) -> directory.RunDir:
     """Writes the config to the run directory; see `directory.open_run`.
 
     Args:
       hashes: Digests of the files that the run reads, by field.
       tokenizer: The tokenizer to save in the directory, or None.
+      save: Function that saves further files in the directory, or None.
     """
     processes.same('data', hashes)
     with processes.in_turn('run directory'):
@@ -122,6 +125,8 @@ class Started:
           self.workdir, self.config, hashes, self.launch.override)
       if tokenizer is not None:
         tokenizer.save(run.tokenizer)
+      if save is not None:
+        save(run)
       return run
 
   def fit(

@@ -17,6 +17,10 @@ from lmjax import experiment
 from lmjax.generation import samples
 from lmjax.models.presets import decoders
 from lmjax.recipes import interactive
+from lmjax.tasks import classification
+from lmjax.tasks.readers import in_memory
+from lmjax.tasks.readers import labelled
+from lmjax.tasks import rows
 from lmjax.training import options
 
 CONFIG = experiment.Pretrain(
@@ -88,3 +92,29 @@ def test_an_interrupt_returns_the_run_as_it_is(monkeypatch, capsys):
 def test_another_config_is_refused():
   with pytest.raises(errors.InputError, match='Pretrain; got Count'):
     lmjax.pretrain(experiment.Count())
+  with pytest.raises(errors.InputError, match='Finetune; got Pretrain'):
+    lmjax.finetune(CONFIG)
+
+
+def test_fine_tuning_in_memory_is_fine_tuning_in_a_directory(
+    tmp_path, monkeypatch):
+  examples = tuple((f'{word} {i}', word[0]) for i in range(4)
+                   for word in ('good', 'bad'))
+  config = experiment.Finetune(
+      task=classification.Classification(
+          source=labelled.Labelled(*[in_memory.InMemory(examples)] * 3,
+                                   drop_shared=False),
+          features=rows.Features(lengths=(8,), batch_size=4)),
+      tokenizer=symbols.Bytes(),
+      model=decoders.gpt2(8, 1, 2, vocab_size=None, context=8),
+      training=options.Training(steps=4, eval_every=2))
+  other = lmjax.finetune(config, str(tmp_path / 'run'))
+  (tmp_path / 'here').mkdir()
+  monkeypatch.chdir(tmp_path / 'here')
+  run = lmjax.finetune(config)
+  assert run.digest == other.digest and run.step == other.step
+  assert run.predict(['good day']) == other.predict(['good day'])
+  assert run.results['model'].metrics == other.results['model'].metrics
+  assert [row['step'] for row in run.history] == [
+      row['step'] for row in other.history]
+  assert not list((tmp_path / 'here').iterdir())
