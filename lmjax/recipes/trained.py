@@ -12,6 +12,7 @@ import numpy as np
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.core import trees
+from lmjax.data.text import sources
 from lmjax.data import token_store as store_lib
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import carried as carried_lib
@@ -290,17 +291,18 @@ def texts(run: Trained | Counted, config: experiment.Evaluate, workdir: str
     InputError: If the run has no such split.
   """
   data, cache = run.config.data, pathlib.Path(workdir) / 'cache'
+  known = data.source != sources.InMemory(())  # Not if a model was imported.
   own = None
-  if config.data is None or config.baselines:
+  if known and (config.data is None or config.baselines):
     own = data.build(workdir, tokenizer=run.tokenizer)
-  text = getattr(own, config.split) if config.data is None else (
+  text = own and getattr(own, config.split) if config.data is None else (
       store_lib.cached(config.data, run.tokenizer, data.cache or cache))
   if text is None:
     raise errors.InputError(
         f'The run {workdir} has no {config.split} split; choose another '
         '--config.split, or give text: --config.data.kind=TextFiles '
         '--config.data.paths=...')
-  return text, own.train if config.baselines else None
+  return text, own.train if own and config.baselines else None
 
 
 def reading(run: Trained | Counted, scoring: scoring_lib.Scoring,

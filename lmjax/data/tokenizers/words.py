@@ -26,7 +26,9 @@ class Words:
   vocabulary of data sets that are split into words, such as the Penn Treebank
   with 10,000 words (Mikolov et al., 2010) or WikiText (Merity et al.,
   arXiv:1609.07843): a line " a b c \\n" becomes a, b, c and the line's end, and
-  is decoded to the same text. Other whitespace becomes a single space.
+  is decoded to the same text. Other whitespace becomes a single space, and so
+  does a line's end if there is none in the training text, as where documents
+  are lines.
 
   Any other word becomes `unk`, and its letters are lost; bits per byte then
   refer to the text with `unk` in its place.
@@ -59,13 +61,13 @@ class Words:
     if not counts:
       raise errors.InputError(
           'Words needs documents to take its vocabulary from; got none.')
-    for always in self.unk, _LINE_END:
-      counts.setdefault(always, 0)
+    always = {self.unk} | ({_LINE_END} & counts.keys())
+    counts.setdefault(self.unk, 0)
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     if self.max_size is not None and len(ranked) > self.max_size:
-      room = self.max_size - 2
-      kept = set([w for w in ranked if w not in (self.unk, _LINE_END)][:room])
-      ranked = [w for w in ranked if w in kept or w in (self.unk, _LINE_END)]
+      others = [word for word in ranked if word not in always]
+      kept = always.union(others[:self.max_size - len(always)])
+      ranked = [word for word in ranked if word in kept]
     return WordTokenizer(ranked, self.unk, self.bos, self.eos)
 
   @staticmethod
@@ -97,8 +99,8 @@ class WordTokenizer(vocabulary.Tokenizer):
   def encode(self, text: str) -> np.ndarray:
     documents_lib.utf8(text)
     unknown, ids = self.unk_id, self._ids
-    return np.array([ids.get(word, unknown) for word in _split(text)],
-                    self.dtype)
+    found = _split(text) if _LINE_END in ids else text.split()
+    return np.array([ids.get(word, unknown) for word in found], self.dtype)
 
   def encode_parts(self, text):
     return map(self.encode, _pieces(text))

@@ -3,10 +3,12 @@
 from typing import Union
 
 from lmjax.models.counted import hmm
+from lmjax.models.counted import imported
 from lmjax.models.counted import ngram
 
 COUNTED = {
     'HmmConfig': hmm.HmmConfig,
+    'Imported': imported.Imported,
     'NgramConfig': ngram.NgramConfig,
 }
 Config = Union[tuple(COUNTED.values())]

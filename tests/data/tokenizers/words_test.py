@@ -14,7 +14,6 @@ def test_the_most_frequent_words_come_first():
   assert tokenizer.words == ['\n', 'b', '<unk>', 'a', 'c']
   assert tokenizer.encode('a  b\tz\n').tolist() == [3, 1, 2, 0]
   assert (tokenizer.bos_id, tokenizer.eos_id) == (None, None)
-  assert words.Words().build(['a']).words == ['a', '\n', '<unk>']
   with_ends = words.Words(bos=True, eos=True).build(['b a b\n'])
   assert with_ends.encode_document('b').tolist() == [4, 0, 5]
 
@@ -25,6 +24,14 @@ def test_a_limited_vocabulary_keeps_unk_and_line_end():
   assert tokenizer.vocab_size == 4
   assert tokenizer.encode('c b').tolist() == [3, 1]
   assert words.Words(max_size=2).build(['a a\n']).words == ['\n', '<unk>']
+
+
+def test_a_line_end_that_never_occurs_is_no_word():
+  tokenizer = words.Words().build(['a', 'b a'])
+  assert tokenizer.words == ['a', 'b', '<unk>']
+  assert tokenizer.encode('a\nb\n c').tolist() == [0, 1, 2]
+  limited = words.Words(max_size=3).build(['a', 'b a', 'c b a'])
+  assert limited.words == ['a', 'b', '<unk>']
 
 
 def test_prepared_text_comes_back_exactly():

@@ -1,4 +1,6 @@
 """ARPA files: saving, loading, KenLM, and files that are refused."""
+import gzip
+
 import numpy as np
 import pytest
 
@@ -74,10 +76,14 @@ def test_a_file_by_hand(tmp_path):
 @pytest.mark.parametrize('old, new, told', [
     ('\\end\\', '', 'no whole ARPA file'),
     ('ngram 2=1', 'ngram 2=2', 'announces 2 2-grams and has 1'),
-    ('-1.5', 'x', 'without numbers'),
-    ('<s> a', '<s> c', "2-grams with 'c'"),
+    ('-1.5', 'x', 'bad.arpa:11: a 2-gram without numbers'),
+    ('<s> a', '<s> c', "bad.arpa:11: 2-grams with 'c'"),
     ('<s> a', 'c a', "2-grams with 'c'"),
-    ('-0.25\tb', '-0.25\ta', 'given twice'),
+    ('-0.25\tb', '-0.25\ta', "bad.arpa:8: a 1-gram that is given twice: 'a'"),
+    ('ngram 2=1\n', 'ngram 3=1\n', 'bad.arpa:3: should be "ngram 2="'),
+    ('\\2-grams', '\\3-grams', 'bad.arpa:10: .* should be the 2-grams'),
+    ('-1.5', '1.5', 'bad.arpa:11: .* above 0'),
+    ('<s> a', 'a', 'bad.arpa:11: .* another number of words'),
 ])
 def test_damaged_files_are_refused(tmp_path, old, new, told):
   path = tmp_path / 'bad.arpa'
@@ -87,6 +93,29 @@ def test_damaged_files_are_refused(tmp_path, old, new, told):
   path.write_text(text.replace(old, new))
   with pytest.raises(errors.InputError, match=told):
     arpa.load(path)
+
+
+def test_files_of_other_tools_are_read(tmp_path):
+  lines = ['\ufeffSRILM wrote this.', '', '\\data\\', 'ngram  1 = 2',
+           'ngram 2=1', '', '\\1-grams:', '-0.5 a\u00a0b -0.25', '',
+           '-0.25\tc\u3000', '\\2-grams:', '-1 a\u00a0b   c\u3000', '\\end\\',
+           'and more']
+  for name in 'x.arpa', 'x.arpa.gz':
+    raw = '\r\n'.join(lines).encode()
+    (tmp_path / name).write_bytes(gzip.compress(raw) if 'gz' in name else raw)
+    assert arpa.vocabulary(tmp_path / name) == ['a\u00a0b', 'c\u3000']
+    found = arpa.load(tmp_path / name).distribution([0])
+    np.testing.assert_allclose(np.log10(found), [-0.75, -1])
+
+
+def test_a_file_written_again_is_the_same(tmp_path):
+  model = _fit()
+  words = arpa.default_words(_VOCAB, _BOS, _EOS)
+  for name in 'a', 'b.gz', 'c', 'd.gz':
+    arpa.save(model, tmp_path / name, words)
+    model = arpa.load(tmp_path / name, words)
+  raw = [(tmp_path / name).read_bytes() for name in ('a', 'b.gz', 'c', 'd.gz')]
+  assert raw[0] == raw[2] == gzip.decompress(raw[1]) and raw[1] == raw[3]
 
 
 @pytest.mark.parametrize('words, told', [
