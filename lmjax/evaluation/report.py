@@ -234,7 +234,8 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]],
   from rich import text  # pylint: disable=g-import-not-at-top
   out = rich_table.Table(
       box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0),
-      caption=caption and text.Text(terminal.printable(caption)),
+      show_edge=False,  # Its two columns are those that 80 would lack.
+      caption=caption and text.Text('\n' + terminal.printable(caption)),
       caption_justify='left')
   for i, column in enumerate(columns):
     out.add_column(column, justify='right' if i else 'left', no_wrap=True)
