@@ -47,6 +47,8 @@ setuptools.setup(
         'data': ['grain>=0.2.18'],
         'notebooks': _NOTEBOOKS,
         'docs': ['sphinx>=8.2', 'myst-nb>=1.4', 'furo>=2025.7.19'],
+        'wandb': ['wandb>=0.19'],
+        'mlflow': ['mlflow-skinny>=3'],
         'parity': ['torch==2.13.0'],
         'kenlm': ['kenlm>=0.3'],  # Tests ARPA files; builds from source.
         'test': _TESTS + _NOTEBOOKS,

@@ -37,7 +37,9 @@ ONLY_IN = {  # library -> where it may be imported; 'lazily': inside a function
     'sentencepiece': ('data/', 'lazily'),
     'orbax': ('checkpoints/', ''),
     'matplotlib': ('', 'lazily'),
-    'tensorboardX': ('training/', 'lazily'),
+    'tensorboardX': ('training/trackers/', 'lazily'),
+    'wandb': ('training/trackers/', 'lazily'),
+    'mlflow': ('training/trackers/', 'lazily'),
     'torch': ('nowhere', ''),
     'transformers': ('nowhere', ''),
 }
@@ -45,7 +47,7 @@ ITS_SUBJECT = {'data/text/tfds_builder.py': 'tensorflow_datasets'}
 TABLES = {f'{room}/__init__.py' for room in (
     'data/corruption', 'data/synthetic', 'data/text', 'data/tokenizers',
     'models', 'models/counted', 'models/presets', 'objectives', 'tasks',
-    'training/optimizers')}
+    'training/optimizers', 'training/trackers')}
 FILES = sorted(ROOT.rglob('*.py'))
 
 

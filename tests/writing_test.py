@@ -26,8 +26,6 @@ ALLOWED = {  # File and call -> why it need not be synced there and then.
     ('lmjax/testing/power_cut.py', '*'): 'it writes what a test looks at',
     ('lmjax/training/writers.py', 'open'):
         'a log is appended to, and synced when a checkpoint is saved',
-    ('lmjax/training/writers.py', 'os.makedirs'):
-        'TensorBoard shows what metrics.jsonl holds',
     ('lmjax/core/cli.py', 'open'): 'pipes and devices are written immediately',
 }
 

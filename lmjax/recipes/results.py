@@ -32,6 +32,7 @@ from lmjax.recipes import summary
 from lmjax.recipes import trained
 from lmjax.run import curve
 from lmjax.run import directory
+from lmjax.training.trackers import tracker
 
 
 class Results:
@@ -260,6 +261,8 @@ def publish(run: directory.RunDir, config: experiment.Pretrain,
   """
   attempts, kind = attempts_lib.Attempts(), config.objective.likelihood
   samples = attempts.make('samples', draw) or []
+  attempts.make('samples in trackers', lambda: _show_samples(
+      run, config.training.trackers, samples, facts['step']))
   attempts.make('curve', lambda: _draw_curve(
       run, config, reports, facts['step']))
   attempts.make('page', lambda: _write_page(
@@ -285,6 +288,15 @@ def _draw_curve(run, config, reports, best):
       unit='nats per token' if exact else 'of the objective',
       baselines={each.name: each.nats_per_token for each in reports[1:]
                  if exact and metric == 'valid/loss'})
+
+
+def _show_samples(run, trackers, samples, step):
+  if not samples:
+    return
+  with tracker.opened(trackers, run.path) as opened:
+    for each in opened:
+      for number, (prompt, text) in enumerate(samples):
+        each.text(step, f'samples/{number}', prompt + text)
 
 
 def _write_page(run, config, reports, samples, about, facts, missing):

@@ -24,10 +24,12 @@ from lmjax.run import signals
 from lmjax.run import signed
 from lmjax.run import skips as skips_lib
 from lmjax.run import watchdog
+from lmjax.training import histograms
 from lmjax.training import loop
 from lmjax.training import step as step_lib
 from lmjax.training import stopping
 from lmjax.training import supervision
+from lmjax.training.trackers import tracker
 from lmjax.training import writers
 
 flags.disclaim_key_flags()  # --help lists these flags under the script.
@@ -64,11 +66,13 @@ class Launch:
 
     Raises:
       InputError: If another process holds the directory, it contains a run with
-        another config, or the processes of this run were started with different
-        configs or flags.
+        another config, a package of a tracker is not installed, or the
+        processes of this run were started with different configs or flags.
       Stopped: At SIGTERM, except in `fit`, which saves first.
     """
     with signals.ending():
+      if (training := getattr(config, 'training', None)) is not None:
+        tracker.check(training.trackers)
       processes.same('config', config_lib.leaves(
           secrets.redact(config_lib.to_dict(config))))
       processes.same('flag', {
@@ -170,6 +174,7 @@ class Started:
     training, group = self.config.training, processes.current()
     parallel = strategy_lib.strategy(parallel)
     with self.keeping(run, state, pipeline, parallel) as kept:
+      observer = self._observer(objective, batches, kept, parallel)
       if group.count > 1:
         batches = batches.shard(*parallel.share)
       fitted = loop.fit(
@@ -180,15 +185,34 @@ class Started:
           guard=training.guard, evaluate=evaluate,
           eval_every=training.eval_every, stop=training.stop,
           checkpoints=kept.checkpoints, save_every=training.save_every,
-          save_minutes=training.save_minutes, writers=kept.writers,
+          save_minutes=training.save_minutes,
+          writers=(*kept.writers, *kept.trackers),
           log_every=training.log_every, progress=kept.progress,
           learning_rate=learning_rate, flops_per_step=flops_per_step,
           unit=unit, profile=profile, workers=training.workers,
+          observer=observer,
           supervision=supervision.Supervision(
               kept.interrupts, kept.watching, kept.events,
               documents and (lambda step: documents(kept.index(step))),
               training.replicas_every, group))
     return fitted, *self.best(run, fitted, kept)
+
+  def _observer(self, objective: step_lib.Objective,
+                batches: Callable[[int], Any], kept: 'Kept',
+                parallel: strategy_lib.Strategy
+                ) -> histograms.Observer | None:
+    """Returns what makes the histograms of a run, or None."""
+    training = self.config.training
+    if training.histogram_every is None:
+      return None
+    if processes.current().count > 1:
+      raise errors.InputError(
+          'training.histogram_every needs a run of one process, which has all '
+          'parameters; leave it none.')
+    return histograms.Observer(
+        training.histogram_every, objective,
+        lambda step: batches(kept.index(step)), kept.trackers,
+        training.microbatches * len(parallel.devices))
 
   @contextlib.contextmanager
   def keeping(self, run: directory.RunDir, state: step_lib.TrainState,
@@ -225,16 +249,19 @@ class Started:
         skips.check(about['facts'].get('skips', ()), start)
         signed.check_continued(
             run, about, self.config.changes, launch.override)
-      sinks, events = (), None
+      sinks, trackers, events = (), (), None
       if first:
         print(opening.describe(state, parallel, self.config), flush=True)
         sinks = stack.enter_context(writers.opened(
-            run.metrics, run.tensorboard, training.steps, start,
-            progress.rows))
+            run.metrics, training.steps, start, progress.rows))
+        trackers = stack.enter_context(tracker.opened(
+            training.trackers, run.path, start))
+        for each in trackers:
+          each.describe(config_lib.leaves(facts['config']))
         events = stack.enter_context(contextlib.closing(
             writers.JsonLines(run.events, start, progress.skipped)))
       yield Kept(state, progress, saved, sinks, events, interrupts,
-                 dog.watching, skips.index)
+                 dog.watching, skips.index, trackers)
 
   def best(self, run: directory.RunDir, fitted: loop.FitResult, kept: 'Kept'
            ) -> tuple[int, Any]:
@@ -268,6 +295,7 @@ class Kept:
     interrupts: Source of requests to stop.
     watching: Limits the time of a step; see `supervision.Supervision`.
     index: Function from a step to the index of its batch.
+    trackers: Places that show the run.
   """
   state: step_lib.TrainState
   progress: stopping.Progress | None
@@ -277,6 +305,7 @@ class Kept:
   interrupts: supervision.Interrupts | None
   watching: Callable[[str], contextlib.AbstractContextManager]
   index: Callable[[int], int]
+  trackers: Sequence[tracker.Tracker] = ()
 
 
 def define_flags() -> Callable[[], Launch]:

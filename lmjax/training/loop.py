@@ -19,6 +19,7 @@ from lmjax.parallel import strategy as parallel_lib
 from lmjax.training import averaging
 from lmjax.training import feed
 from lmjax.training import guard as guard_lib
+from lmjax.training import histograms
 from lmjax.training import log as log_lib
 from lmjax.training import step as step_lib
 from lmjax.training import stopping
@@ -83,6 +84,7 @@ def fit(
     learning_rate: optax.Schedule | None = None,
     flops_per_step: float | None = None, unit: str = 'tokens',
     profile: str | None = None, workers: int = 1,
+    observer: histograms.Observer | None = None,
     supervision: supervision_lib.Supervision = supervision_lib.Supervision(),
 ) -> FitResult:
   """Trains from `state.step` until `steps` updates have been made.
@@ -119,6 +121,7 @@ def fit(
     unit: What the weight of the loss counts, for the log: 'tokens', 'texts'.
     profile: Directory for a profiler trace of five steps.
     workers: Number of threads that make batches.
+    observer: Looks at the state before some steps.
     supervision: Requests to stop, the watchdog, and the log of events.
 
   Returns:
@@ -167,6 +170,9 @@ def fit(
     for step in range(start + 1, last + 1):
       with watching(f'the batch of step {step}'):
         _, (batch_digest, batch) = next(stream)
+      if observer is not None and step % observer.every == 0:
+        with watching(f'the histograms of step {step}'):
+          observer(step, strategy.gather(state))
       if tracer:
         tracer.before_step()
       with watching(f'step {step}'):

@@ -10,6 +10,8 @@ from lmjax.parallel import strategy as strategy_lib
 from lmjax.training import averaging
 from lmjax.training import guard as guard_lib
 from lmjax.training import stopping
+from lmjax.training import trackers as trackers_lib
+from lmjax.training.trackers import tensorboard
 
 # Structural fields change the arrays of a checkpoint; cosmetic ones change only
 # logs, saves and placement. (On another mesh numbers differ by rounding.)
@@ -28,7 +30,8 @@ CHANGES = changes.Rules(
         'training.keep_last', 'training.keep_best',
         'training.max_failed_saves', 'training.replicas_every',
         'training.workers', 'training.mesh', 'training.sequence',
-        'training.offload', 'training.guard.max_bad_steps'),
+        'training.offload', 'training.guard.max_bad_steps',
+        'training.trackers', 'training.histogram_every'),
     notes=(
         ('training.steps',
          'training.steps: the schedules Cosine, Linear, WarmupStableDecay and '
@@ -83,6 +86,9 @@ class Training:
       under pmap and mesh; None never checks.
     workers: Number of threads that make batches.
     stop: When to stop early.
+    trackers: Places that show the run, in addition to `metrics.jsonl`.
+    histogram_every: Steps between histograms of parameters and gradients for
+      the trackers; None makes none. Each takes about two steps.
   """
   steps: ranges.Count = 1000
   seed: ranges.Seed = 0
@@ -106,6 +112,8 @@ class Training:
   replicas_every: ranges.Count | None = 1000
   workers: ranges.Count = 1
   stop: stopping.EarlyStopping = stopping.EarlyStopping()
+  trackers: tuple[trackers_lib.Config, ...] = (tensorboard.TensorBoard(),)
+  histogram_every: ranges.Count | None = None
 
   def __post_init__(self):
     if self.mesh is not None:

@@ -118,6 +118,43 @@ def train_step(
     InputError: If rows do not divide into microbatches, or the state has a
       carry and the batch is divided over devices or microbatches.
   """
+  grads, metrics, carry = mean_gradient(
+      state, batch, objective=objective, axis_name=axis_name,
+      microbatches=microbatches)
+  weight = metrics['loss'].weight
+  grad_norm = optax.tree.norm(grads)
+  good, losses = guard.judge(
+      metrics['loss'].total / _divisor(weight), grad_norm, state.losses)
+
+  def update():
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    ema, averaged = state.ema, state.averaged
+    if averaged is not None:
+      ema, averaged = averaging.update(ema, params, averaged)
+    elif ema is not None and ema_decay is not None:
+      ema = optax.incremental_update(params, ema, 1 - ema_decay)
+    return dict(params=params, opt_state=opt_state, ema=ema, averaged=averaged,
+                carry=carry)
+
+  old = {name: getattr(state, name) for name in (
+      'params', 'opt_state', 'ema', 'averaged', 'carry')}
+  state = state.replace(
+      step=state.step + 1, losses=losses,
+      **guard_lib.unless_bad(good, update, old))
+  return state, metrics | {
+      'grad_norm': Mean.of(grad_norm), 'tokens': Mean.of(weight),
+      'skipped': Mean.of(jnp.logical_not(good))}
+
+
+def mean_gradient(
+    state: TrainState, batch: Mapping[str, jax.Array], *, objective: Objective,
+    axis_name: str | None = None, microbatches: int = 1,
+) -> tuple[Any, dict[str, Mean], Any]:
+  """Returns the gradient of the mean loss, the metrics and the next carry.
+
+  The arguments are those of `train_step`.
+  """
   rng = jax.random.fold_in(state.rng, state.step)
   if state.carry is not None and (axis_name is not None or microbatches > 1):
     raise errors.InputError(
@@ -139,33 +176,12 @@ def train_step(
   grads, metrics = _as_float32((grads, metrics))
   if axis_name is not None:  # Each device holds a share of the sums.
     grads, metrics = jax.lax.psum((grads, metrics), axis_name)
-  weight = metrics['loss'].weight
-  divisor = jnp.maximum(weight, 1e-9)  # The weight is 0 if all is padding.
-  grads = jax.tree.map(lambda g: g / divisor, grads)
+  divisor = _divisor(metrics['loss'].weight)
+  return jax.tree.map(lambda g: g / divisor, grads), metrics, carry
 
-  grad_norm = optax.tree.norm(grads)
-  good, losses = guard.judge(
-      metrics['loss'].total / divisor, grad_norm, state.losses)
 
-  def update():
-    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    ema, averaged = state.ema, state.averaged
-    if averaged is not None:
-      ema, averaged = averaging.update(ema, params, averaged)
-    elif ema is not None and ema_decay is not None:
-      ema = optax.incremental_update(params, ema, 1 - ema_decay)
-    return dict(params=params, opt_state=opt_state, ema=ema, averaged=averaged,
-                carry=carry)
-
-  old = {name: getattr(state, name) for name in (
-      'params', 'opt_state', 'ema', 'averaged', 'carry')}
-  state = state.replace(
-      step=state.step + 1, losses=losses,
-      **guard_lib.unless_bad(good, update, old))
-  return state, metrics | {
-      'grad_norm': Mean.of(grad_norm), 'tokens': Mean.of(weight),
-      'skipped': Mean.of(jnp.logical_not(good))}
+def _divisor(weight):
+  return jnp.maximum(weight, 1e-9)  # The weight is 0 if all is padding.
 
 
 def _as_float32(tree):

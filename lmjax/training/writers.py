@@ -1,4 +1,4 @@
-"""Writers of a run's rows: a JSON lines file, TensorBoard and the terminal."""
+"""Writers of a run's rows: a JSON lines file and the terminal."""
 import collections
 from collections.abc import Iterator, Mapping, Sequence
 import contextlib
@@ -21,7 +21,6 @@ from lmjax.core.files import durable
 from lmjax.core.files import strict_json
 
 _logger = logging.getLogger(__name__)
-_FLUSH_S = 60.0  # Time between flushes of TensorBoard's files, which are slow.
 _NOT_FINITE = ('nan', 'inf', '-inf')
 
 
@@ -169,68 +168,6 @@ def _line(row) -> str:  # JSON has no NaN: written as text, which `read` parses.
   return json.dumps({k: plain(v) for k, v in row.items()}) + '\n'
 
 
-class TensorBoard:
-  """Writes TensorBoard event files; if that fails, the run continues without.
-  """
-
-  def __init__(self, directory: str | os.PathLike[str], start: int = 0):
-    """Opens `directory`; hides events of earlier processes after `start`."""
-    with _hidden('torch'):  # tensorboardX would import it, which takes 1.3 s.
-      from tensorboardX import event_file_writer  # Imported only where needed.
-      from tensorboardX.proto import event_pb2
-    self._event = event_pb2.Event
-    os.makedirs(directory, exist_ok=True)
-    # SummaryWriter is not used: on a full disk its thread would end, and later
-    # calls would wait for that thread.
-    self._events = event_file_writer.EventsWriter(
-        os.path.join(directory, 'events'))
-    self._flushed = time.monotonic()
-    if start:
-      self._write(step=start + 1, session_log=event_pb2.SessionLog(
-          status=event_pb2.SessionLog.START))
-
-  def write(self, step: int, row: Mapping[str, float]) -> None:
-    from tensorboardX import summary
-    for name, value in row.items():
-      if not isinstance(value, str):
-        group = '' if '/' in name else 'train/'
-        self._write(step=step, summary=summary.scalar(group + name, value))
-    if time.monotonic() - self._flushed > _FLUSH_S:
-      self._do(lambda events: events.flush())
-      self._flushed = time.monotonic()
-
-  def close(self) -> None:
-    self._do(lambda events: events.close())
-
-  def _write(self, **fields):
-    self._do(lambda events: events.write_event(
-        self._event(wall_time=time.time(), **fields)))
-
-  def _do(self, action):
-    if self._events is None:
-      return
-    try:
-      action(self._events)
-    except OSError as error:
-      self._events = None
-      _logger.warning(
-          'TensorBoard files cannot be written (%s); the run continues '
-          'without them.', error.strerror)
-
-
-@contextlib.contextmanager
-def _hidden(name: str) -> Iterator[None]:
-  """Makes a module look absent inside the block, unless it is imported."""
-  if name in sys.modules:
-    yield
-    return
-  sys.modules[name] = None
-  try:
-    yield
-  finally:
-    del sys.modules[name]
-
-
 class _Bar(rich.progress.Progress):
   """A progress bar with a line of text below it, which fits 80 columns."""
 
@@ -286,15 +223,12 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def opened(
-    metrics_path: str | os.PathLike[str], events: str | os.PathLike[str],
-    steps: int, start: int = 0, rows: int = 0,
-) -> Iterator[tuple[Writer, ...]]:
-  """Opens all three writers of a run of `steps` steps.
+def opened(metrics_path: str | os.PathLike[str], steps: int, start: int = 0,
+           rows: int = 0) -> Iterator[tuple[Writer, ...]]:
+  """Opens both writers of a run of `steps` steps.
 
   Args:
     metrics_path: The file for `JsonLines`.
-    events: The directory for `TensorBoard`.
     steps: Number of steps of the run.
     start: The step from which it continues.
     rows: Number of rows written up to that step.
@@ -302,8 +236,7 @@ def opened(
   with contextlib.ExitStack() as stack:
     yield tuple(
         stack.enter_context(contextlib.closing(writer)) for writer in (
-            JsonLines(metrics_path, start, rows), TensorBoard(events, start),
-            Terminal(steps, start)))
+            JsonLines(metrics_path, start, rows), Terminal(steps, start)))
 
 
 def summary(row: Mapping[str, float]) -> str:

@@ -98,6 +98,8 @@ def test_conclude_writes_report_curve_and_page(
   run, found = finished(tmp_path), results.Results(parts)
   monkeypatch.setattr(found, 'draw', lambda params: [('doc', '<b>\x1b[2J')])
   reports = found.conclude(run, params, 0.0, step=1)
+  tracked, = (run.path / 'tensorboard').iterdir()
+  assert b'samples/0/text_summary' in tracked.read_bytes()
   kept = by_document.read(run.held_out)
   assert kept.nats.sum() == pytest.approx(reports[0].nats)
   assert len(kept) == reports[0].documents

@@ -24,6 +24,7 @@ from lmjax.run import skips
 from lmjax.training import guard
 from lmjax.training import loop
 from lmjax.training import options
+from lmjax.training.trackers import ml_flow
 from lmjax.training import writers
 
 
@@ -89,6 +90,26 @@ def test_training_follows_its_options(config, tmp_path, monkeypatch):
   monkeypatch.setattr(loop, 'fit', fit)
   with pytest.raises(Stop):
     begin(given, tmp_path)
+
+
+def test_a_tracker_without_its_package_is_refused_first(
+    config, tmp_path, monkeypatch):
+  monkeypatch.setattr(ml_flow.MLflow, 'package', 'no_such_package')
+  tracked = dataclasses.replace(config, training=dataclasses.replace(
+      config.training, trackers=(ml_flow.MLflow(),)))
+  with pytest.raises(errors.InputError, match='needs the package no_such'):
+    with launch.Launch().started(str(tmp_path / 'run'), tracked):
+      pytest.fail('The run has started.')
+  assert not (tmp_path / 'run').exists()
+
+
+def test_trackers_get_the_config_and_histograms(config, tmp_path):
+  begin(dataclasses.replace(config, training=dataclasses.replace(
+      config.training, histogram_every=8, microbatches=2)), tmp_path)
+  tracked, = (tmp_path / 'tensorboard').iterdir()
+  for part in (b'optimizer.learning_rate', b'train/loss', (
+      b'parameters/embed/embedding'), b'gradients/embed/embedding'):
+    assert part in tracked.read_bytes(), part
 
 
 def test_rows_are_on_disk_before_the_checkpoint_of_their_step(

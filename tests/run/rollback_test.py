@@ -40,8 +40,7 @@ def _fit(workdir, steps):
   state = step_lib.init_state(params, optimizer, 0)
   with store.Checkpoints(run.checkpoints, keep_last=20) as saved:
     state, progress = saved.resume(state)
-    with writers.opened(run.metrics, run.tensorboard, steps,
-                        int(state.step)) as sinks:
+    with writers.opened(run.metrics, steps, int(state.step)) as sinks:
       loop.fit(state, batches, objective=_objective, optimizer=optimizer,
                steps=steps, checkpoints=saved, save_every=5, log_every=1,
                writers=sinks, progress=progress)

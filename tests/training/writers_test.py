@@ -1,10 +1,8 @@
 """Rows are written once by each writer."""
-import importlib
 import io
 import json
 import math
 import re
-import sys
 
 import pytest
 
@@ -133,21 +131,10 @@ def test_a_file_replaced_meanwhile_is_continued(tmp_path, caplog, text):
 
 
 def test_all_writers_of_a_run(tmp_path):
-  with writers.opened(tmp_path / 'm', tmp_path / 'tb', 10) as sinks:
+  with writers.opened(tmp_path / 'm', 10) as sinks:
     for sink in sinks:
       sink.write(10, {'loss': 1.0})
   assert writers.read(tmp_path / 'm') == [{'step': 10, 'loss': 1.0}]
-  assert list((tmp_path / 'tb').iterdir())
-
-
-def test_tensorboard_events(tmp_path):
-  pytest.importorskip('tensorboardX')
-  out = writers.TensorBoard(tmp_path)
-  out.write(3, {'loss': 1.5, 'valid/loss': 2.5})
-  out.close()
-  event, = tmp_path.glob('events.out.tfevents.*')
-  data = event.read_bytes()
-  assert b'train/loss' in data and b'valid/loss' in data
 
 
 def test_a_row_that_cannot_be_written_is_a_run_error(tmp_path):
@@ -159,26 +146,6 @@ def test_a_row_that_cannot_be_written_is_a_run_error(tmp_path):
   with faults.fill_disk(10):
     out.close()
   assert [row['step'] for row in writers.read(tmp_path / 'rows')] == [1]
-
-
-def test_a_run_continues_without_tensorboard_on_a_full_disk(tmp_path, caplog):
-  out = writers.TensorBoard(tmp_path)
-  with faults.fill_disk(10):
-    for step in range(200):
-      out.write(step, {'loss': 1.0})
-    out.close()
-  assert caplog.text.count('continues without') == 1
-
-
-def test_a_module_is_hidden_inside_the_block(monkeypatch):
-  monkeypatch.delitem(sys.modules, 'calendar', raising=False)
-  with writers._hidden('calendar'):
-    with pytest.raises(ImportError):
-      importlib.import_module('calendar')
-    with writers._hidden('json'):  # In use, and so not hidden.
-      import json as same
-  import calendar
-  assert calendar.isleap(2028) and same is json
 
 
 def test_plain_lines_without_a_terminal():
