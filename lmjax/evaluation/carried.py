@@ -1,13 +1,13 @@
 """Scoring with a carried state: every token sees its document from the start.
 
   likelihood.evaluate(
-      carried.scorer(model)(params), documents, lay=carried.Windows(context),
-      context=context, stride=context, vocab_size=vocab_size)
+      carried.scorer(model)(params), documents, lay=carried.Windows(length),
+      vocab_size=vocab_size)
 """
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -26,33 +26,39 @@ class Windows:
   count from the start of the document; at position 0 a new state begins.
 
   Attributes:
-    context: Tokens in a window, which are read at a time; affects the speed and
+    length: Tokens in a window, which are read at a time; affects the speed and
       not the result.
   """
-  context: int
+  length: int
+
+  context: ClassVar = None
+  stride: ClassVar = None
+  note: ClassVar = ('The state is carried: each token sees its document from '
+                    'the start.')
 
   def __post_init__(self):
-    if self.context < 1:
+    if self.length < 1:
       raise errors.InputError(
-          f'context should be at least 1; got {self.context}.')
+          f'scoring.context should be at least 1; got {self.length}.')
 
   def __call__(self, documents: Iterable[Sequence[int]]
                ) -> Iterator[dict[str, np.ndarray]]:
-    """Yields the batches, arrays [1, context]."""
+    """Yields the batches, arrays [1, length]."""
     for number, tokens in enumerate(documents):
-      for start in range(0, len(tokens) - 1, self.context):
+      for start in range(0, len(tokens) - 1, self.length):
         yield self._row(np.asarray(tokens), start, number)
 
   def _row(self, tokens, start, number):
-    piece = tokens[start:start + self.context + 1]
+    piece = tokens[start:start + self.length + 1]
     count = len(piece) - 1
     columns = {
         'inputs': piece[:-1], 'targets': piece[1:],
         'weights': np.ones(count), 'positions': start + np.arange(count),
-        'segments': np.ones(count), 'documents': np.full(count, number),
+        'seen': start + np.arange(count) + 1, 'segments': np.ones(count),
+        'documents': np.full(count, number),
         'places': start + np.arange(count) + 1}
     return {
-        name: np.pad(values, (0, self.context - count))[None].astype(
+        name: np.pad(values, (0, self.length - count))[None].astype(
             np.float32 if name == 'weights' else np.int32)
         for name, values in columns.items()}
 

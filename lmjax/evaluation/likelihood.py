@@ -1,6 +1,7 @@
 """Exact likelihood of a text, in which every token is scored exactly once."""
 import collections
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import dataclasses
 import hashlib
 import math
 import time
@@ -26,8 +27,8 @@ def evaluate(
     documents: Iterable[Sequence[int]],
     *,
     vocab_size: int,
-    context: int,
-    stride: int,
+    context: int | None = None,
+    stride: int | None = None,
     batch_size: int = 8,
     bos_id: int | None = None,
     name: str = 'model',
@@ -37,7 +38,7 @@ def evaluate(
     tokenizer_hash: str | None = None,
     parameters_hash: str | None = None,
     packed: bool = True,
-    lay: Callable[[Iterable[np.ndarray]], Iterable[Batch]] | None = None,
+    lay: windows.Lay | None = None,
 ) -> report.Report:
   """Scores every token of `documents` exactly once.
 
@@ -52,8 +53,9 @@ def evaluate(
       these fields instead.
     documents: Token ids, document by document, with BOS and EOS.
     vocab_size: Size of the vocabulary; an id outside it is an error.
-    context: Most tokens that a prediction sees.
-    stride: Tokens by which a long document's window moves, 1 to `context`.
+    context: Most tokens that a prediction sees; not used with `lay`.
+    stride: Tokens by which a long document's window moves, 1 to `context`; not
+      used with `lay`.
     batch_size: Rows scored at a time; affects the speed, not the result.
     bos_id: The id that begins every document, and is not scored. None if
       documents begin with text: then a document's first token, which has no
@@ -67,7 +69,8 @@ def evaluate(
     parameters_hash: Hash of the parameters, for the report.
     packed: Whether short documents share a row, in separate segments.
     lay: Lays documents out as batches, such as `carried.Windows`; None uses
-      `windows.Windows` with `context`, `stride`, `batch_size` and `packed`.
+      `windows.Layout` with `context`, `stride`, `batch_size` and `packed`. The
+      report has its `context`, `stride` and `note`.
 
   Raises:
     InputError: If an id is outside the vocabulary, a document does not begin
@@ -78,9 +81,9 @@ def evaluate(
   read = _Checked(documents, vocab_size, bos_id)
   sums = _Sums(counts)
   compiled, first = start, 0  # End and token count of the first batch.
-  batches = (lay(read) if lay is not None else windows.Windows(
-      read, context, stride, batch_size, packed))
-  for batch, nll_BT, correct_BT in scored(score, batches):
+  if lay is None:
+    lay = windows.Layout(context, stride, batch_size, packed)
+  for batch, nll_BT, correct_BT in scored(score, lay(read)):
     sums.add(batch, nll_BT, correct_BT)
     if not first:
       compiled, first = time.perf_counter(), sums.tokens
@@ -107,11 +110,11 @@ def evaluate(
       uncontexted=uncontexted, nonfinite=sums.nonfinite,
       by_position=sums.position.buckets(),
       by_frequency=sums.frequency.buckets(),
-      vocab_size=vocab_size, context=context, stride=stride, rule=rule,
+      vocab_size=vocab_size, context=lay.context, stride=lay.stride, rule=rule,
       data_hash=read.sha.hexdigest(), tokenizer_hash=tokenizer_hash,
       parameters_hash=parameters_hash, seconds=time.perf_counter() - start,
       tokens_per_second=rate or None,
-      notes=tuple(_notes(uncontexted, sums.nonfinite, texts)),
+      notes=tuple(_notes(uncontexted, sums.nonfinite, texts, lay.note)),
       by_document=texts and by_document_lib.Scores(
           *sums.by_document(len(lengths)), texts))
 
@@ -149,6 +152,26 @@ def of_params(scores: Callable[[Any, Batch], tuple[Any, Any]], params: Any,
     return score(params, {
         name: spread.put(x, place('batch')) for name, x in batch.items()})
   return shared
+
+
+@dataclasses.dataclass(frozen=True)
+class WithFields:
+  """A score whose batches have other fields than plain windows.
+
+  Attributes:
+    score: The score.
+    fields: The fields that it takes from a batch; see `evaluate`.
+  """
+  score: Score
+  fields: tuple[str, ...]
+
+  @classmethod
+  def of(cls, score: Score, more: Sequence[str]) -> 'WithFields':
+    """Returns a score that takes more fields than those of plain windows."""
+    return cls(score, (*_FIELDS, *more))
+
+  def __call__(self, batch: Batch) -> tuple[Any, Any]:
+    return self.score(batch)
 
 
 def scored(score: Score, batches: Iterable[Batch],
@@ -253,7 +276,7 @@ class _Sums:
     counted_BT = batch['weights'] > 0
     nll = nll_BT[counted_BT].astype(np.float64)
     self._count(nll, correct_BT[counted_BT], batch['documents'][counted_BT],
-                batch['positions'][counted_BT] + 1)
+                batch['seen'][counted_BT])
     if self._counts is not None:
       self.frequency.add(self._counts[batch['targets'][counted_BT]], nll)
 
@@ -305,7 +328,9 @@ class _Sums:
     return math.sqrt(n / (n - 1) * float(residuals @ residuals)) / self.tokens
 
 
-def _notes(uncontexted, nonfinite, texts) -> Iterator[str]:
+def _notes(uncontexted, nonfinite, texts, layout) -> Iterator[str]:
+  if layout:
+    yield layout
   if uncontexted:
     yield ('There is no BOS: the first token of each document '
            f'({uncontexted:,} in total) is charged log(vocab_size).')

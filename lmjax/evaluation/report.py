@@ -52,8 +52,10 @@ class Report:
     by_position: Loss by the number of tokens that a prediction could see.
     by_frequency: Loss by the token's count in the training data.
     vocab_size: Size of the vocabulary.
-    context: Most tokens that a prediction could see.
-    stride: Tokens by which the window moved over long documents.
+    context: Most tokens that a prediction could see; None if there was no
+      limit.
+    stride: Tokens by which the window moved over long documents; None if it did
+      not: a note says how documents were read.
     rule: Sentence that says how documents became tokens: BOS, EOS.
     data_hash: Hash of the scored tokens, in order.
     tokenizer_hash: Hash of the tokenizer; None if not given.
@@ -79,8 +81,8 @@ class Report:
   by_position: tuple[Bucket, ...]
   by_frequency: tuple[Bucket, ...]
   vocab_size: int
-  context: int
-  stride: int
+  context: int | None
+  stride: int | None
   rule: str
   data_hash: str
   tokenizer_hash: str | None
@@ -204,8 +206,10 @@ def terms(report: Report) -> list[str]:
   """Returns sentences that state what was scored, and how."""
   lines = [
       f'{report.tokens:,} tokens, each scored once; documents: '
-      f'{report.documents:,}; context {report.context}, stride '
-      f'{report.stride}, vocabulary {report.vocab_size:,}.']
+      f'{report.documents:,}; ' + ''.join(
+          f'{name} {value}, ' for name, value in (
+              ('context', report.context), ('stride', report.stride))
+          if value is not None) + f'vocabulary {report.vocab_size:,}.']
   if report.bytes is not None:
     words = ('words that spaces do not separate, so there is no word ppl'
              if report.words is None else f'{report.words:,} words')

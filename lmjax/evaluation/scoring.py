@@ -14,7 +14,8 @@ class Scoring:
     context: Most tokens that a prediction sees; None takes the model's context.
     stride: Tokens by which the window moves over a long document; None takes
       half the context. A smaller stride is slower and gives every token more
-      context.
+      context. Has no effect if the state is carried, or on a model that fills
+      in spans, whose windows do not overlap.
     batch_size: Rows scored at a time; affects the speed only.
     carried: Whether the state of a recurrent model is carried from window to
       window, so that each token sees its document from the start. Runs mixed

@@ -1,13 +1,33 @@
 """Cuts documents into rows in which every token is scored exactly once."""
 from collections.abc import Iterable, Iterator, Sequence
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
 from lmjax.core import errors
 
 _POOL_TOKENS = 1 << 20  # Tokens packed together; bounds the memory used.
+
+
+class Lay(Protocol):
+  """Lays documents out as batches that score each token exactly once.
+
+  A batch has the fields of `Windows`.
+
+  Attributes:
+    context: Most tokens that a prediction sees; None if there is no limit.
+    stride: Tokens by which windows move over long documents; None if they do
+      not overlap.
+    note: Sentence for the report, or ''.
+  """
+  context: int | None
+  stride: int | None
+  note: str
+
+  def __call__(self, documents: Iterable[Sequence[int]]
+               ) -> Iterable[dict[str, np.ndarray]]:
+    """Returns the batches of documents, each a sequence of token ids."""
 
 
 class Piece(NamedTuple):
@@ -82,8 +102,9 @@ def rows(pieces: Sequence[Piece], length: int,
       respects segments and positions scores them as in separate rows.
 
   Returns:
-    The fields of a batch; `documents`, the number of the document of each
-    token; and `places`, the place of each target in its document.
+    The fields of a batch; `seen`, the number of tokens that each prediction
+    sees; `documents`, the number of the document of each token; and `places`,
+    the place of each target in its document.
   """
   sizes = np.array([len(piece.tokens) - 1 for piece in pieces])
   unscored = np.array([piece.unscored for piece in pieces])
@@ -103,6 +124,7 @@ def rows(pieces: Sequence[Piece], length: int,
       'targets': tokens[source + 1],
       'weights': (within >= np.repeat(unscored, sizes)).astype(np.float32),
       'positions': within,
+      'seen': within + 1,
       'segments': np.repeat(number, sizes),
       'documents': np.repeat(documents, sizes),
       'places': np.repeat(starts, sizes) + within + 1,
@@ -158,8 +180,9 @@ class Windows:
   Iterating yields dicts of arrays of one fixed shape [batch_size, context]:
   `inputs`, `targets`, `weights` (1 for a scored target, otherwise 0),
   `positions` (from 0 in each window), `segments` (1, 2, ... in a row, 0 for
-  padding), `documents` (the number of a token's document) and `places` (the
-  place of the target in its document).
+  padding), `seen` (the number of tokens that a prediction sees), `documents`
+  (the number of a token's document) and `places` (the place of the target in
+  its document).
 
   Attributes:
     documents: Sequences of token ids. The first token of each is never a
@@ -190,3 +213,18 @@ class Windows:
   def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
     pieces = cut(self.documents, self.context, self.stride)
     return batches(pieces, self.context, self.batch_size, self.packed)
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+  """Lays documents out as `Windows`, whose fields these are."""
+  context: int
+  stride: int
+  batch_size: int = 8
+  packed: bool = True
+
+  note: ClassVar = ''
+
+  def __call__(self, documents: Iterable[Sequence[int]]) -> Windows:
+    return Windows(documents, self.context, self.stride, self.batch_size,
+                   self.packed)

@@ -1,4 +1,6 @@
 """A document scored in pieces, its state carried, is the document."""
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from lmjax.core import errors
 from lmjax.evaluation import carried
 from lmjax.evaluation import likelihood
+from lmjax.evaluation import report
 from lmjax.models import decoder
 from lmjax.models import lstm
 from lmjax.nn import recurrent
@@ -39,8 +42,8 @@ def full_nats():
 def test_pieces_are_the_whole_whatever_their_length(context, full_nats):
   for _ in range(2):  # Nothing is left over for a second look.
     found = likelihood.evaluate(
-        SCORE_OF(PARAMS), DOCUMENTS, vocab_size=VOCAB, context=context,
-        stride=context, lay=carried.Windows(context))
+        SCORE_OF(PARAMS), DOCUMENTS, vocab_size=VOCAB,
+        lay=carried.Windows(context))
     uniform = 4 * np.log(VOCAB)  # The first tokens, which nothing precedes.
     assert found.nats_per_token * found.tokens == pytest.approx(
         sum(full_nats) + uniform, rel=1e-5)
@@ -54,6 +57,16 @@ def test_without_the_state_scores_differ(full_nats):
       context=5, stride=5, batch_size=1)
   assert found.nats_per_token * 24 != pytest.approx(
       full_nats[0] + np.log(VOCAB), rel=1e-3)
+
+
+def test_the_report_states_that_the_state_is_carried_and_no_stride():
+  found = likelihood.evaluate(
+      SCORE_OF(PARAMS), DOCUMENTS, vocab_size=VOCAB, lay=carried.Windows(5))
+  said = ' '.join(report.terms(found))
+  assert 'The state is carried: each token sees its document from' in said
+  assert 'stride' not in said and 'context' not in said
+  again = report.Report.from_dict(json.loads(json.dumps(found.to_dict())))
+  assert (again.context, again.stride) == (None, None)
 
 
 def test_stateless_models_and_bad_contexts_are_refused():
