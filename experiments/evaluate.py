@@ -49,7 +49,7 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
         tokens=scoring.tokens, lay=lay,
         stride=scoring.stride, **shared)
     report.show(texts)
-  if scoring.carried:  # Each question starts from a new state.
+  if lay.stride is None:  # A question is plain text, from a new state.
     score = run.scorer(jax.local_devices())
   answers = config.choices.evaluate(score, run.tokenizer, **shared)
   if answers:

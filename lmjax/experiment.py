@@ -22,6 +22,8 @@ from lmjax.models.counted import word_vectors
 from lmjax.models import decoder
 from lmjax.objectives import lm
 from lmjax.objectives import OBJECTIVES
+from lmjax.objectives import prefix
+from lmjax.objectives import seq2seq
 from lmjax.objectives import truncated
 from lmjax.parallel import divisions
 from lmjax.parallel import sharding
@@ -75,6 +77,17 @@ class Pretrain:
           'data.cache', 'samples', 'scoring.stride', 'scoring.batch_size',
           'scoring.tokens'),
       notes=(_SEED,))
+
+  @property
+  def likelihood(self) -> str:
+    """The kind of likelihood of held-out text, a key of `held_out.KINDS`.
+
+    A model that learned to fill in spans is scored by how well it fills them.
+    """
+    fills = isinstance(self.objective, seq2seq.Seq2Seq | prefix.PrefixLM)
+    of_spans = fills and self.data.corruption and (
+        self.data.corruption.likelihood)
+    return of_spans or self.objective.likelihood
 
   def __post_init__(self):
     streams = isinstance(self.data.packing, continuous.Continuous)

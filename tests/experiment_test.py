@@ -7,8 +7,17 @@ from lmjax.core import changes
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.data import continuous
+from lmjax.data.corruption import denoisers
+from lmjax.data.corruption import middle
+from lmjax.data.corruption import noising
+from lmjax.data.corruption import prefixes
+from lmjax.data.corruption import spans
 from lmjax.data import pipeline
+from lmjax.evaluation import held_out
 from lmjax import experiment
+from lmjax.objectives import lm
+from lmjax.objectives import prefix
+from lmjax.objectives import seq2seq
 from lmjax.objectives import truncated
 from lmjax.training import guard
 from lmjax.training import options
@@ -43,6 +52,23 @@ def test_the_rules_of_changes_name_fields(kind):
   for model in ('', 'trunk.', 'generator.', 'discriminator.'):
     assert changes.covered(f'model.{model}scan', rules.fitting) == (
         kind is not experiment.Count)
+
+
+@pytest.mark.parametrize('objective, corruption, kind', [
+    (lm.Causal(), None, 'exact'), (seq2seq.Seq2Seq(), None, 'conditional'),
+    (seq2seq.Seq2Seq(), spans.SpanCorruption(), 'span pseudo'),
+    (seq2seq.Seq2Seq(), denoisers.UL2(), 'span pseudo'),
+    (seq2seq.Seq2Seq(), noising.Bart(), 'span pseudo'),
+    (seq2seq.Seq2Seq(), noising.Bart(rate=0.0), 'conditional'),
+    (seq2seq.Seq2Seq(), prefixes.PrefixLM(), 'conditional'),
+    (prefix.PrefixLM(), prefixes.PrefixLM(joined=True), 'exact'),
+    (prefix.PrefixLM(), spans.SpanCorruption(joined=True), 'span pseudo'),
+    (lm.Causal(), middle.FillInTheMiddle(), 'exact')])
+def test_a_model_is_scored_by_what_it_was_trained_for(
+    objective, corruption, kind):
+  config = experiment.Pretrain(
+      objective=objective, data=pipeline.DataConfig(corruption=corruption))
+  assert config.likelihood == kind and kind in held_out.KINDS
 
 
 def test_an_impossible_mesh_is_refused():

@@ -1,5 +1,5 @@
 """Scores a model and its baselines on a held-out split, by one evaluator."""
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import types
 from typing import Any
@@ -13,6 +13,7 @@ from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import baselines
 from lmjax.evaluation import likelihood
 from lmjax.evaluation import report
+from lmjax.evaluation import windows
 
 
 KINDS = {  # Kinds of likelihood, each with a note that the report shows.
@@ -22,6 +23,11 @@ KINDS = {  # Kinds of likelihood, each with a note that the report shows.
     'pseudo': 'Pseudo-likelihood: each token is predicted from all others of '
               'its window, later ones too; it does not bound the likelihoods '
               'in the other rows.',
+    'span pseudo': 'Span pseudo-likelihood: each span is predicted from the '
+                   'text around it, later text too, as in training, and every '
+                   'token is in one span; sentinels are not counted. Compare '
+                   'it with models that fill in such spans, and not with exact '
+                   'likelihoods such as those in the other rows.',
     'conditional': 'Conditional likelihood: an encoder reads the context of a '
                    'window, a decoder predicts the rest.',
     'permutation': 'Likelihood under random orders of factorisation, averaged.',
@@ -91,7 +97,7 @@ def reports(
     others: Mapping[str, likelihood.Score] = types.MappingProxyType({}),
     source: Any = None,
     tokens: int | None = None,
-    lay: Callable[..., Iterable[likelihood.Batch]] | None = None,
+    lay: windows.Lay | None = None,
     train: store_lib.TokenStore | None = None,
     parameters_hash: str | None = None,
 ) -> list[report.Report]:

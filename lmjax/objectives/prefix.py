@@ -42,6 +42,7 @@ class PrefixLM:
   z_loss: ranges.NonNegative = 0.0
 
   likelihood = 'exact'  # Kind of `scores`.
+  row_fields = ('prefix',)
 
   def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
@@ -74,6 +75,30 @@ class PrefixLM:
     del tokenizer
     check(model)
     return functools.partial(lm.token_scores, model)
+
+  def row_scores(self, model: nn.Module) -> Scores:
+    """Returns `scores(params, batch)` of rows as in training.
+
+    The batch has `row_fields` beside the fields of a plain window.
+
+    Raises:
+      InputError: If the model is not causal, or has no attention.
+    """
+    check(model)
+    return functools.partial(row_scores, model)
+
+
+def row_scores(model: nn.Module, params: Any, batch: Batch
+               ) -> tuple[jax.Array, jax.Array]:
+  """Returns `nll_BT` in nats and `correct_BT` of rows with a prefix.
+
+  Both may be 0 where the weight is 0.
+  """
+  x_BTD, _ = model.apply(
+      {'params': params}, batch['inputs'], masks.prefix(
+          batch['positions'], batch['segments'], batch['prefix']),
+      method='hidden')
+  return lm.scores_of(model, params, x_BTD, batch['targets'], batch['weights'])
 
 
 def check(model: nn.Module) -> None:

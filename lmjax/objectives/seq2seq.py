@@ -39,6 +39,7 @@ class Seq2Seq:
   z_loss: ranges.NonNegative = 0.0
 
   likelihood = 'conditional'  # Kind of `scores`.
+  row_fields = ('encoder_inputs', 'encoder_positions', 'encoder_segments')
 
   def build(self, model: nn.Module, tokenizer: Any = None) -> Objective:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`.
@@ -75,6 +76,28 @@ class Seq2Seq:
     check(model)
     sentinel, start = first_ids(tokenizer)
     return functools.partial(window_scores, model, sentinel, start)
+
+  def row_scores(self, model: nn.Module) -> Scores:
+    """Returns `scores(params, batch)` of rows as in training.
+
+    The batch has `row_fields` beside the fields of a plain window.
+
+    Raises:
+      InputError: If the model has no encoder.
+    """
+    check(model)
+    return functools.partial(row_scores, model)
+
+
+def row_scores(model: nn.Module, params: Any, batch: Batch
+               ) -> tuple[jax.Array, jax.Array]:
+  """Returns `nll_BT` in nats and `correct_BT` of rows as in training.
+
+  Both may be 0 where the weight is 0.
+  """
+  return lm.scores_of(
+      model, params, _hidden(model, params, batch, rng=None), batch['targets'],
+      batch['weights'])
 
 
 def check(model: nn.Module) -> None:
@@ -186,9 +209,8 @@ def window_scores(
     batch: `inputs`, `targets`, `weights`, `positions` and `segments`, [B, T].
   """
   parts = divided(batch, sentinel, start)
-  x_BTD = _hidden(model, params, parts, rng=None)
-  return lm.scores_of(
-      model, params, x_BTD, batch['targets'], batch['weights'])
+  return row_scores(model, params, {
+      **parts, 'targets': batch['targets'], 'weights': batch['weights']})
 
 
 def _hidden(model, params, batch, rng):

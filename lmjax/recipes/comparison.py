@@ -199,7 +199,8 @@ def plot(path: str | os.PathLike, rows: Sequence[Row],
   """Plots bits per byte and probe accuracy as bars into a PNG file."""
   from matplotlib import figure  # Slow to import, and only needed here.
   kinds = {'exact': '#2f6db5', 'bound': '#7fa9d8', 'conditional': '#3f9b6d',
-           'permutation': '#8a5fb0', 'pseudo': '#d9702b', 'none': '#bbbbbb'}
+           'permutation': '#8a5fb0', 'pseudo': '#d9702b',
+           'span pseudo': '#c9a227', 'none': '#bbbbbb'}
   picture = figure.Figure(
       figsize=(10, 1.6 + 0.27 * len(rows)), dpi=150, layout='constrained')
   left, right = picture.subplots(1, 2, sharey=True)

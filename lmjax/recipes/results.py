@@ -1,5 +1,6 @@
 """The results of a run: held-out reports, samples, a curve and a page."""
 from collections.abc import Callable, Mapping
+import dataclasses
 import functools
 import json
 import time
@@ -14,7 +15,6 @@ from lmjax.core.files import strict_json
 from lmjax.core import terminal
 from lmjax.core import trees
 from lmjax.evaluation import by_document
-from lmjax.evaluation import carried
 from lmjax.evaluation import held_out
 from lmjax.evaluation import likelihood
 from lmjax.evaluation import report
@@ -28,8 +28,8 @@ from lmjax.parallel import strategy as strategy_lib
 from lmjax.recipes import attempts as attempts_lib
 from lmjax.recipes import prepared
 from lmjax.recipes import prompting
+from lmjax.recipes import scorers
 from lmjax.recipes import summary
-from lmjax.recipes import trained
 from lmjax.run import curve
 from lmjax.run import directory
 from lmjax.training.trackers import tracker
@@ -63,8 +63,10 @@ class Results:
     self.parts = parts
     self.prompts = _prompts(parts)
     self._scoring = config.scoring.settled(
-        held_out.longest(config.objective.likelihood, parts.data.length))
-    self._score_of = trained.scorer(parts, strategy, config.scoring.carried)
+        scorers.window(config, parts.data.length))
+    self._score_of = scorers.scorer(
+        parts, strategy, config.scoring.carried,
+        filled=config.likelihood == 'span pseudo')
     if parts.data.valid is not None:
       config.training.stop.score(dict.fromkeys(_watched(parts), 0.0))
     if self.prompts:
@@ -81,17 +83,18 @@ class Results:
     config, data = self.parts.config, self.parts.data
     if data.valid is None:
       return None
-    if config.objective.likelihood != 'exact':
+    if config.likelihood != 'exact':
       return _objective_on(self.parts)
     context = config.scoring.context or data.length
+    lay = scorers.layout(config, data.tokenizer, dataclasses.replace(
+        config.scoring, context=context, stride=context))
     documents = held_out.Documents(data.valid, config.training.eval_tokens)
 
     def evaluate(params, step):
       del step
       found = likelihood.evaluate(
-          self._score_of(params), documents, context=context, stride=context,
-          vocab_size=data.tokenizer.vocab_size, bos_id=data.tokenizer.bos_id,
-          batch_size=config.scoring.batch_size, lay=_lay(config, context))
+          self._score_of(params), documents, lay=lay,
+          vocab_size=data.tokenizer.vocab_size, bos_id=data.tokenizer.bos_id)
       return {'valid/loss': found.nats_per_token,
               'valid/accuracy': found.accuracy}
     return evaluate
@@ -104,13 +107,14 @@ class Results:
     model without a likelihood, only the baselines are reported.
     """
     config, data = self.parts.config, self.parts.data
-    kind, held = config.objective.likelihood, data.valid is not None
+    kind, held = config.likelihood, data.valid is not None
     scoring = self._scoring
     return held_out.reports(
         self._score_of and self._score_of(params),
         data.valid if held else data.train, data.tokenizer,
         context=scoring.context, stride=scoring.stride,
-        batch_size=scoring.batch_size, lay=_lay(config, scoring.context),
+        batch_size=scoring.batch_size,
+        lay=scorers.layout(config, data.tokenizer, scoring),
         name='model' if held else 'model (on its training text)',
         kind=kind, source=config.data.source, tokens=scoring.tokens,
         train=data.train, parameters_hash=trees.digest(params))
@@ -183,14 +187,9 @@ def _prompts(parts: prepared.Prepared) -> list[prompts_lib.Prompt]:
   return [encode(parts.tokenizer, text) for text in samples.prompts]
 
 
-def _lay(config, context):
-  """Returns the function from documents to batches; None is the default."""
-  return carried.Windows(context) if config.scoring.carried else None
-
-
 def _watched(parts: prepared.Prepared) -> set[str]:
   """Returns the names of the metrics that a run's `watcher` returns."""
-  if parts.config.objective.likelihood == 'exact':
+  if parts.config.likelihood == 'exact':
     return {'valid/loss', 'valid/accuracy'}
   found = jax.eval_shape(
       parts.objective, parts.shapes, parts.data.batches('valid')(0))
@@ -259,7 +258,7 @@ def publish(run: directory.RunDir, config: experiment.Pretrain,
   Raises:
     RunError: At the end, if a result was left out.
   """
-  attempts, kind = attempts_lib.Attempts(), config.objective.likelihood
+  attempts, kind = attempts_lib.Attempts(), config.likelihood
   samples = attempts.make('samples', draw) or []
   attempts.make('samples in trackers', lambda: _show_samples(
       run, config.training.trackers, samples, facts['step']))
@@ -281,7 +280,7 @@ def publish(run: directory.RunDir, config: experiment.Pretrain,
 
 
 def _draw_curve(run, config, reports, best):
-  exact, metric = (config.objective.likelihood == 'exact',
+  exact, metric = (config.likelihood == 'exact',
                    config.training.stop.metric)
   curve.plot(
       run.metrics, run.curve, title=run.path.name, best=best, metric=metric,
@@ -300,7 +299,7 @@ def _show_samples(run, trackers, samples, step):
 
 
 def _write_page(run, config, reports, samples, about, facts, missing):
-  kind, own = config.objective.likelihood, {}
+  kind, own = config.likelihood, {}
   if kind != 'exact':
     own['The objective on held-out rows'] = run_page.Table(
         ['', *facts['held_out']],
@@ -321,7 +320,7 @@ def _write_page(run, config, reports, samples, about, facts, missing):
 def _two_numbers(config: experiment.Pretrain, scored: report.Report,
                  watched: Mapping[str, float]) -> list[str]:
   """Returns a sentence on why the curve and the table differ."""
-  if (config.objective.likelihood != 'exact' or config.scoring.carried
+  if (config.likelihood != 'exact' or config.scoring.carried
       or scored.stride == scored.context or 'loss' not in watched):
     return []
   return [

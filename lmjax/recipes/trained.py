@@ -1,5 +1,5 @@
 """Loads runs of `experiments/pretrain.py` from their directories."""
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import dataclasses
 import functools
 import pathlib
@@ -15,7 +15,6 @@ from lmjax.core import trees
 from lmjax.data.text import sources
 from lmjax.data import token_store as store_lib
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
-from lmjax.evaluation import carried as carried_lib
 from lmjax.evaluation import embeddings
 from lmjax.evaluation import held_out
 from lmjax.evaluation import interpolation
@@ -26,10 +25,8 @@ from lmjax import experiment
 from lmjax.interop import runs
 from lmjax.models.counted import hmm
 from lmjax.models.counted import ngram
-from lmjax.parallel import mesh as mesh_lib
-from lmjax.parallel import strategy
 from lmjax.recipes import asking
-from lmjax.recipes import prepared
+from lmjax.recipes import scorers
 from lmjax.run import directory
 
 
@@ -56,15 +53,13 @@ class Trained(asking.Run):
   @property
   def kind(self) -> str:
     """The kind of likelihood that `score` returns, one of `held_out.KINDS`."""
-    return self.config.objective.likelihood
+    return self.config.likelihood
 
   @property
   def context(self) -> int:
     """The default number of tokens of a window in which text is scored."""
-    data = self.config.data
-    return held_out.longest(self.kind, (
-        self.config.scoring.context or data.length
-        or self.config.model.context))
+    return self.config.scoring.context or scorers.window(
+        self.config, self.config.data.length or self.config.model.context)
 
   @property
   def carries(self) -> bool:
@@ -82,23 +77,28 @@ class Trained(asking.Run):
     return jax.device_put(self.params)
 
   def scorer(self, devices: Sequence[Any] | None = None,
-             carried: bool = False) -> likelihood.Score:
-    """Returns the likelihood that the objective defines; see `scorer`.
+             carried: bool = False, filled: bool = False) -> likelihood.Score:
+    """Returns the likelihood that the objective defines; see `scorers.scorer`.
 
     Raises:
       InputError: If the objective defines no likelihood.
     """
     if devices is None and not carried:
-      return self._alone
-    return self._scorer(devices, carried)
+      return self._filling if filled else self._alone
+    return self._scorer(devices, carried, filled)
 
   @functools.cached_property
   def _alone(self) -> likelihood.Score:
     """The score on one device; compiled once for all calls."""
-    return self._scorer(None, False)
+    return self._scorer(None)
 
-  def _scorer(self, devices, carried):
-    score_of = scorer(self, devices, carried)
+  @functools.cached_property
+  def _filling(self) -> likelihood.Score:
+    """The score of filling in spans, on one device."""
+    return self._scorer(None, filled=True)
+
+  def _scorer(self, devices, carried=False, filled=False):
+    score_of = scorers.scorer(self, devices, carried, filled)
     if score_of is None:
       raise errors.InputError(
           f'{type(self.config.objective).__name__} defines no likelihood of a '
@@ -210,37 +210,6 @@ def score(run: Trained | Counted, texts: str | Sequence[str],
       *reading(run, scoring))
 
 
-def scorer(of: prepared.Prepared | Trained,
-           devices: Sequence[Any] | strategy.Strategy | None = None,
-           carried: bool = False
-           ) -> Callable[[Any], likelihood.Score] | None:
-  """Returns `score_of(params)`: the likelihood that an objective defines.
-
-  Args:
-    of: A run, with its objective's config, its model and its tokenizer.
-    devices: Devices that share each batch, or a run's strategy; None means one
-      device. A mesh divides parameters as in training; otherwise each device
-      has all parameters.
-    carried: Whether the state of a recurrent model is carried from batch to
-      batch, as with `Scoring.carried`; this uses one device.
-
-  Returns:
-    The function, or None if the objective defines no likelihood.
-  """
-  if of.config.objective.likelihood == 'none':
-    return None
-  if carried:
-    return carried_lib.scorer(of.model)
-  scores = of.config.objective.scores(of.model, of.tokenizer)
-  if isinstance(devices, mesh_lib.Mesh):
-    score = devices.map_batches(scores)
-    return lambda params: functools.partial(score, devices.place(params))
-  devices = getattr(devices, 'devices', devices)
-  if devices is not None and len(devices) == 1:
-    devices = None
-  return lambda params: likelihood.of_params(scores, params, devices)
-
-
 def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Trained:
   """Reads a run directory of `experiments/pretrain.py`.
 
@@ -307,8 +276,8 @@ def texts(run: Trained | Counted, config: experiment.Evaluate, workdir: str
 
 def reading(run: Trained | Counted, scoring: scoring_lib.Scoring,
             devices: Sequence[Any] | None = None
-            ) -> tuple[likelihood.Score, Callable[..., Any]]:
-  """Returns the score function of a run, and its function to cut windows.
+            ) -> tuple[likelihood.Score, windows.Lay]:
+  """Returns the score function of a run, and its function to lay out text.
 
   Args:
     run: The run.
@@ -317,12 +286,14 @@ def reading(run: Trained | Counted, scoring: scoring_lib.Scoring,
     devices: Devices that share each batch; None means one device.
   """
   scoring = scoring.settled(run.context)
-  if scoring.carried and run.carries:
-    return run.scorer(devices, carried=True), carried_lib.Windows(
-        scoring.context)
-  return run.scorer(devices), functools.partial(
-      windows.Windows, context=scoring.context, stride=scoring.stride,
-      batch_size=scoring.batch_size)
+  if isinstance(run, Counted):
+    return run.scorer(devices), windows.Layout(
+        scoring.context, scoring.stride, scoring.batch_size)
+  scoring = dataclasses.replace(
+      scoring, carried=scoring.carried and run.carries)
+  return run.scorer(
+      devices, carried=scoring.carried, filled=run.kind == 'span pseudo'
+  ), scorers.layout(run.config, run.tokenizer, scoring)
 
 
 def mixtures(run: Trained | Counted, config: experiment.Evaluate, workdir: str,

@@ -8,6 +8,7 @@ import pytest
 from lmjax.core import errors
 from lmjax.core import metrics
 from lmjax.core import trees
+from lmjax.data.corruption import spans
 from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
@@ -18,7 +19,9 @@ from lmjax import experiment
 from lmjax.generation import samples
 from lmjax.models import decoder
 from lmjax.models.presets import decoders
+from lmjax.models.presets import encoder_decoders
 from lmjax.objectives import prefix
+from lmjax.objectives import seq2seq
 from lmjax.recipes import prepared
 from lmjax.recipes import results
 from lmjax.run import directory
@@ -58,6 +61,26 @@ def test_measure_scores_every_held_out_token_beside_baselines(parts, params):
   assert {r.tokens for r in reports} == {expected}
   assert reports[0].parameters_hash == trees.digest(params)
   assert reports[0].stride == CONFIG.model.context // 2
+
+
+@pytest.mark.slow
+def test_a_model_that_fills_in_spans_is_scored_by_its_spans(tmp_path):
+  config = dataclasses.replace(
+      CONFIG, model=encoder_decoders.t5(8, 1, 2, 8, context=16, head_size=4),
+      objective=seq2seq.Seq2Seq(), data=dataclasses.replace(
+          CONFIG.data, sentinels=5, corruption=spans.SpanCorruption()),
+      samples=samples.Samples(prompts=()))
+  parts = prepared.prepare(config, str(tmp_path))
+  found = results.Results(parts)
+  params = decoder.initial_params(parts.model, 0)
+  own, *baselines = found.measure(params)
+  assert own.name == 'model (span pseudo)' and own.stride is None
+  assert own.tokens == baselines[0].tokens
+  assert own.data_hash == baselines[0].data_hash
+  assert any('sentinels are not counted' in note for note in own.notes)
+  # An untrained model fills in spans as well as any other text.
+  spans_loss = found.watcher()(params, 0)['valid/loss']
+  assert own.nats_per_token == pytest.approx(spans_loss, rel=0.02)
 
 
 def test_watcher_looks_at_a_part_and_says_so_by_its_number(parts, params):

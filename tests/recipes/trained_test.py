@@ -20,9 +20,6 @@ from lmjax.models import decoder
 from lmjax.models import lstm
 from lmjax.models.presets import decoders
 from lmjax.objectives import mlm
-from lmjax.objectives import replaced
-from lmjax.parallel import mesh
-from lmjax.parallel import strategy as strategy_lib
 from lmjax.recipes import counting
 from lmjax.recipes import trained as trained_lib
 from lmjax.run import directory
@@ -197,27 +194,3 @@ def test_what_cannot_be_mixed_is_refused(alike, tmp_path):
   with pytest.raises(errors.InputError, match='the run has none'):
     trained_lib.mixtures(trained_lib.load_any(alone), experiment.Evaluate(
         mix=(alike['ngram'],)), alone, text)
-
-
-def test_an_objective_without_likelihood_scores_no_text():
-  run = trained_lib.Trained(experiment.Pretrain(
-      objective=replaced.ReplacedTokens()), None, None, None, 0)
-  assert trained_lib.scorer(run) is None
-
-
-def test_a_mesh_scores_with_parameters_divided_as_in_training():
-  model = decoder.DecoderConfig(
-      vocab_size=11, context=8, width=16, num_layers=1).build()
-  params = decoder.initial_params(model, 0)
-  ids = np.arange(48).reshape(6, 8) % 11
-  batch = {'inputs': ids, 'targets': ids[:, ::-1], 'weights': np.ones((6, 8)),
-           'positions': np.tile(np.arange(8), (6, 1)),
-           'segments': np.ones((6, 8), int)}
-  strategy = mesh.Mesh(sizes='fsdp:2,sequence:2,tensor:2')
-  run = trained_lib.Trained(experiment.Pretrain(), None, model, params, 0)
-  want = trained_lib.scorer(run)(params)(batch)
-  got = trained_lib.scorer(run, strategy)(params)(batch)
-  for a, b in zip(got, want):
-    np.testing.assert_allclose(a, b, rtol=1e-5)
-  assert trained_lib.scorer(run, strategy_lib.Jit())(params)(
-      batch)[0].shape == (6, 8)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.data.corruption import passes
 from lmjax.data.corruption import pieces
 from lmjax.data import packing
 
@@ -33,9 +34,12 @@ class Corruption:
   Attributes:
     joined: Whether source and target form one row, for a decoder alone.
     last: Whether the target of a row's last token belongs to the text.
+    likelihood: The kind of likelihood that held-out text is scored by: 'span
+      pseudo', by `cover`, or None for the kind of the objective.
   """
   joined = False
   last = False
+  likelihood = None
 
   def sizes(self, length: int) -> pieces.Sizes:
     """Returns the sizes of the rows made of plain rows of `length` tokens."""
@@ -48,6 +52,22 @@ class Corruption:
       InputError: If the tokenizer lacks a special id or has too few sentinels.
     """
     raise TypeError(f'{type(self).__name__} should define corrupt.')
+
+  def cover(self, tokenizer: Any, length: int) -> passes.Cover:
+    """Returns `cover(texts, draws)`, which yields passes over texts.
+
+    Together, the passes score each token of a text once, except for the first
+    one. A pass hides about as many tokens as `corrupt` does, in spans as long.
+    Each text is in a row of its own.
+
+    Args:
+      tokenizer: The tokenizer, with its special ids.
+      length: Most tokens of a text.
+
+    Raises:
+      InputError: See `corrupt`.
+    """
+    raise TypeError(f'{type(self).__name__} hides no spans that can be scored.')
 
   def layout(self) -> Callable[..., dict[str, np.ndarray]]:
     """Returns the function that lays out a batch of source and target."""

@@ -1,4 +1,5 @@
 """UL2: a mixture of denoisers, each named by a mode token."""
+from collections.abc import Iterator
 import dataclasses
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.core import ranges
 from lmjax.data.corruption import corrupted
+from lmjax.data.corruption import passes
 from lmjax.data.corruption import pieces
 from lmjax.data.corruption import prefixes
 from lmjax.data.corruption import spans
@@ -42,6 +44,8 @@ class UL2(corrupted.Corruption):
   documents: ranges.Count = 8
   joined: bool = False
 
+  likelihood = 'span pseudo'  # By `cover`.
+
   def __post_init__(self):
     counts = {name: len(getattr(self, name)) for name in (
         'modes', 'rates', 'mean_lengths', 'shares')}
@@ -75,28 +79,54 @@ class UL2(corrupted.Corruption):
 
   def corrupt(self, tokenizer: Any, length: int) -> pieces.Corrupt:
     """See `corrupted.Corruption`."""
-    ids = np.array([tokenizer.special(f'[{mode}]') for mode in self.modes])
-    bounds = np.cumsum(self.shares) / sum(self.shares)
+    ids = self._ids(tokenizer)
     parts = [self._part(denoiser, tokenizer, length)
              for denoiser in self.denoisers()]
 
     def corrupt(texts, draws):
-      choice = np.searchsorted(bounds, draws.of_rows(), side='right')
       done = []
-      for number, part in enumerate(parts):
-        mine = np.flatnonzero(choice[texts.rows] == number)
-        if len(mine):
-          some = pieces.Chunks.of(
-              np.arange(len(mine)), (texts.offsets[mine], texts.lengths[mine])
-          ).read(texts.tokens, pieces.Texts(
-              texts.tokens, texts.lengths[mine], texts.rows[mine],
-              texts.segments[mine]))
-          source, target = part(some, draws)
-          done.append((mine, _begun(source, target, ids[number]), target))
+      for number, mine, some in self._shared(texts, draws):
+        source, target = parts[number](some, draws)
+        done.append((mine, _begun(source, target, ids[number]), target))
       return tuple(
           _gathered(texts, [(mine, pair[side]) for mine, *pair in done])
           for side in range(2))
     return corrupt
+
+  def cover(self, tokenizer: Any, length: int) -> passes.Cover:
+    """See `corrupted.Corruption`; one of the denoisers is drawn for a row."""
+    ids = self._ids(tokenizer)
+    covers = [denoiser.cover(tokenizer, length)
+              for denoiser in self.denoisers()]
+
+    def cover(texts, draws):
+      for number, mine, some in self._shared(texts, draws):
+        back = np.append(np.repeat(
+            texts.offsets[mine] - some.offsets, some.lengths)
+                         + np.arange(len(some.tokens)), -1)
+        for each in covers[number](some, draws):
+          yield passes.Pass(
+              _begun(each.source, each.target, ids[number]), each.target,
+              back[each.places])
+    return cover
+
+  def _ids(self, tokenizer: Any) -> np.ndarray:
+    """Returns the id of each denoiser's mode token."""
+    return np.array([tokenizer.special(f'[{mode}]') for mode in self.modes])
+
+  def _shared(self, texts: pieces.Texts, draws: pieces.Draws
+              ) -> Iterator[tuple[int, np.ndarray, pieces.Texts]]:
+    """Yields (denoiser, indices of its texts, its texts); one for each row."""
+    bounds = np.cumsum(self.shares) / sum(self.shares)
+    choice = np.searchsorted(bounds, draws.of_rows(), side='right')
+    for number in range(len(self.modes)):
+      mine = np.flatnonzero(choice[texts.rows] == number)
+      if len(mine):
+        yield number, mine, pieces.Chunks.of(
+            np.arange(len(mine)), (texts.offsets[mine], texts.lengths[mine])
+        ).read(texts.tokens, pieces.Texts(
+            texts.tokens, texts.lengths[mine], texts.rows[mine],
+            texts.segments[mine]))
 
   def prompt(self, tokenizer: Any, ids: np.ndarray) -> corrupted.Task:
     """See `corrupted.Corruption`.

@@ -8,6 +8,7 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.core import ranges
 from lmjax.data.corruption import corrupted
+from lmjax.data.corruption import passes
 from lmjax.data.corruption import pieces
 
 _STOPS = (b'.', b'!', b'?', b'\n')
@@ -73,6 +74,46 @@ class Bart(corrupted.Corruption):
           (texts.offsets, texts.lengths))
       return source.read(buffer, texts), target.read(buffer, texts)
     return corrupt
+
+  @property
+  def likelihood(self) -> str | None:
+    """See `corrupted.Corruption`; None if nothing is replaced by [MASK]."""
+    return 'span pseudo' if self.rate or self.mask_rate else None
+
+  def cover(self, tokenizer: Any, length: int) -> passes.Cover:
+    """See `corrupted.Corruption`; of the noise, only [MASK] is used.
+
+    The target is always the whole text; a pass scores the tokens that it hides,
+    and the first pass also EOS, which is never hidden.
+    """
+    del length
+    mask, start = tokenizer.special('[MASK]'), _start(tokenizer)
+    rate, mean_length = (
+        (self.rate, self.mean_length) if self.rate else (self.mask_rate, 1.0))
+
+    def cover(texts, draws):
+      ends = texts.tokens[texts.offsets + texts.lengths - 1] == (
+          -1 if tokenizer.eos_id is None else tokenizer.eos_id)
+      room = texts.lengths - 1 - (ends & (texts.lengths > 1))
+      noise, spans = (np.maximum(np.floor(x + 0.5), 1).astype(np.int64)
+                      for x in (rate * room, rate * room / mean_length))
+      buffer = np.concatenate([texts.tokens, [mask, start]])
+      begun = texts.tokens[texts.offsets] == start
+      target = pieces.Chunks.of(
+          np.arange(len(begun)),
+          (len(buffer) - 1, (~begun).astype(np.int64)),
+          (texts.offsets, texts.lengths))
+      of_ends = (texts.offsets + texts.lengths - 1)[room < texts.lengths - 1]
+      for number, hidden in enumerate(
+          passes.divide(texts, draws, room, noise, spans) or [passes.NOTHING]):
+        scored = hidden.places if number else np.append(hidden.places, of_ends)
+        places = np.full(len(buffer), -1)
+        places[scored] = scored
+        yield passes.Pass(
+            hidden.without(texts, np.full_like(
+                hidden.begins, len(texts.tokens))).read(buffer, texts),
+            target.read(buffer, texts), target.read(places, texts).tokens)
+    return cover
 
   def prompt(self, tokenizer: Any, ids: np.ndarray) -> corrupted.Task:
     """See `corrupted.Corruption`.

@@ -111,6 +111,30 @@ def arange(lengths: np.ndarray) -> np.ndarray:
   return np.arange(lengths.sum()) - np.repeat(starts, lengths)
 
 
+def composition(texts: Texts, draws: Draws, totals: np.ndarray,
+                parts: np.ndarray) -> np.ndarray:
+  """Returns lengths, each at least 1, that add up to the totals.
+
+  All ways to write a total as a sum of the given number of parts are equally
+  likely.
+
+  Args:
+    texts: The texts, [P].
+    draws: Random numbers of their rows.
+    totals: The sum of each text's parts, [P].
+    parts: Number of parts of each text, [P], at most the total.
+  """
+  group, within = (
+      np.repeat(np.arange(len(totals)), totals), arange(totals))
+  u = draws.each(texts, totals)
+  # The first unit begins a part, and so do the units of the smallest numbers.
+  order = np.argsort(np.where(within == 0, group, group + 0.25 + u / 2))
+  rank = np.empty_like(within)
+  rank[order] = within
+  starts = np.flatnonzero(rank < parts[group])
+  return np.diff(starts, append=len(group))
+
+
 @dataclasses.dataclass(frozen=True)
 class Chunks:
   """Stretches of a buffer that, in their order, form new texts.

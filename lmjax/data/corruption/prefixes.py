@@ -6,6 +6,7 @@ import numpy as np
 
 from lmjax.core import ranges
 from lmjax.data.corruption import corrupted
+from lmjax.data.corruption import passes
 from lmjax.data.corruption import pieces
 
 
@@ -47,6 +48,29 @@ class PrefixLM(corrupted.Corruption):
     def corrupt(texts, draws):
       return divide(texts, self.places(texts, draws), sentinel)
     return corrupt
+
+  def cover(self, tokenizer: Any, length: int) -> passes.Cover:
+    """See `corrupted.Corruption`; each pass continues what precedes the last.
+
+    The first pass predicts the share `rate` at the end of a text, the next one
+    the same share of the text before it, and so on.
+    """
+    del length
+    sentinel = corrupted.sentinels(tokenizer, 1, 'Continuing a prefix')
+
+    def cover(texts, draws):
+      index, ends = np.arange(len(texts.lengths)), texts.lengths
+      while (ends > 1).any():
+        ends = np.where(ends > 1, ends, 0)
+        some = pieces.Chunks.of(index, (texts.offsets, ends)).read(
+            texts.tokens, texts)
+        ends = self.places(some, draws)
+        source, target = divide(some, ends, sentinel)
+        within = pieces.arange(target.lengths)
+        yield passes.Pass(source, target, np.where(
+            within > 0, np.repeat(texts.offsets + ends, target.lengths)
+            + within - 1, -1))
+    return cover
 
   def prompt(self, tokenizer: Any, ids: np.ndarray) -> corrupted.Task:
     """See `corrupted.Corruption`; the start is a joined prompt's last id."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from lmjax.core import ranges
 from lmjax.data.corruption import corrupted
+from lmjax.data.corruption import passes
 from lmjax.data.corruption import pieces
 
 
@@ -37,6 +38,8 @@ class SpanCorruption(corrupted.Corruption):
   documents: ranges.Count = 8
   joined: bool = False
 
+  likelihood = 'span pseudo'  # By `cover`.
+
   def sizes(self, length: int) -> pieces.Sizes:
     """See `corrupted.Corruption`."""
     noise = int(_nearest(self.rate * length))
@@ -47,20 +50,36 @@ class SpanCorruption(corrupted.Corruption):
 
   def corrupt(self, tokenizer: Any, length: int) -> pieces.Corrupt:
     """See `corrupted.Corruption`."""
-    most = _nearest(self.rate * length) + 1  # A document's share may round up.
-    needed = int(max(_nearest(most / self.mean_length), 1)) + 1
-    ids = corrupted.sentinels(
-        tokenizer, needed, f'Hiding {self.rate:g} of {length} tokens in spans '
-        f'of {self.mean_length:g}')
+    ids = self._sentinels(tokenizer, length)
 
     def corrupt(texts, draws):
       noise, spans = self.counts(texts)
       return hide(texts, draws, noise, spans, ids)
     return corrupt
 
+  def cover(self, tokenizer: Any, length: int) -> passes.Cover:
+    """See `corrupted.Corruption`."""
+    ids = self._sentinels(tokenizer, length)
+
+    def cover(texts, draws):
+      noise, spans = self.counts(texts)
+      for hidden in passes.divide(
+          texts, draws, texts.lengths - 1, np.maximum(noise, 1),
+          np.maximum(spans, 1)):
+        yield passes.behind_sentinels(texts, hidden, ids)
+    return cover
+
   def prompt(self, tokenizer: Any, ids: np.ndarray) -> corrupted.Task:
     """See `corrupted.Corruption`; the prompt's sentinels mark hidden spans."""
     return corrupted.hidden(tokenizer, ids)
+
+  def _sentinels(self, tokenizer: Any, length: int) -> np.ndarray:
+    """Returns the sentinels that rows of `length` tokens may need."""
+    most = _nearest(self.rate * length) + 1  # A document's share may round up.
+    needed = int(max(_nearest(most / self.mean_length), 1)) + 1
+    return corrupted.sentinels(
+        tokenizer, needed, f'Hiding {self.rate:g} of {length} tokens in spans '
+        f'of {self.mean_length:g}')
 
   def counts(self, texts: pieces.Texts) -> tuple[np.ndarray, np.ndarray]:
     """Returns each text's number of noise tokens and number of spans, [P]."""
@@ -89,47 +108,16 @@ def hide(texts: pieces.Texts, draws: pieces.Draws, noise: np.ndarray,
   Returns:
     Source and target.
   """
-  hidden = composition(texts, draws, noise, spans)
-  shown = composition(
+  hidden = pieces.composition(texts, draws, noise, spans)
+  shown = pieces.composition(
       texts, draws, np.where(spans > 0, texts.lengths - noise, 0), spans)
-  owner, rank = np.repeat(np.arange(len(spans)), spans), pieces.arange(spans)
+  owner = np.repeat(np.arange(len(spans)), spans)
   both = hidden + shown
   within = np.cumsum(both) - both  # Place in the texts that have spans.
   missing = np.cumsum(np.where(spans > 0, 0, texts.lengths))[owner]
-  begin = within + missing
-
-  buffer = np.concatenate([texts.tokens, sentinels])
-  mark = len(texts.tokens) + rank
-  whole, some = np.flatnonzero(spans == 0), np.flatnonzero(spans)
-  source = pieces.Chunks.of(owner, (begin, shown), (mark, 1)).join(
-      pieces.Chunks.of(whole, (texts.offsets[whole], texts.lengths[whole])))
-  target = pieces.Chunks.of(owner, (mark, 1), (begin + shown, hidden)).join(
-      pieces.Chunks.of(some, (len(texts.tokens) + spans[some], 1)))
-  return source.read(buffer, texts), target.read(buffer, texts)
-
-
-def composition(texts: pieces.Texts, draws: pieces.Draws, totals: np.ndarray,
-                parts: np.ndarray) -> np.ndarray:
-  """Returns lengths, each at least 1, that add up to the totals.
-
-  All ways to write a total as a sum of the given number of parts are equally
-  likely.
-
-  Args:
-    texts: The texts, [P].
-    draws: Random numbers of their rows.
-    totals: The sum of each text's parts, [P].
-    parts: Number of parts of each text, [P], at most the total.
-  """
-  group, within = np.repeat(np.arange(len(totals)), totals), pieces.arange(
-      totals)
-  u = draws.each(texts, totals)
-  # The first unit begins a part, and so do the units of the smallest numbers.
-  order = np.argsort(np.where(within == 0, group, group + 0.25 + u / 2))
-  rank = np.empty_like(within)
-  rank[order] = within
-  starts = np.flatnonzero(rank < parts[group])
-  return np.diff(starts, append=len(group))
+  found = passes.behind_sentinels(texts, passes.Spans(
+      owner, within + missing + shown, hidden), sentinels)
+  return found.source, found.target
 
 
 def _nearest(x) -> np.ndarray:

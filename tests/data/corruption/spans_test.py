@@ -72,7 +72,7 @@ def test_every_division_is_equally_likely():
   texts = pieces.Texts(np.zeros(5 * count), np.full(count, 5),
                        np.arange(count), np.ones(count, int))
   draws = pieces.Draws(0, 0, range(count), 5)
-  lengths = spans.composition(
+  lengths = pieces.composition(
       texts, draws, np.full(count, 5), np.full(count, 3)).reshape(-1, 3)
   ways = [way for way in itertools.product(range(1, 4), repeat=3)
           if sum(way) == 5]
