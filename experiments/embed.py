@@ -17,28 +17,20 @@ from lmjax.core import terminal
 from lmjax.evaluation.downstream import correlations
 from lmjax.evaluation import embeddings
 from lmjax.evaluation import report
-from lmjax.interop import runs
 from lmjax.recipes import given
-import numpy as np
+from lmjax.recipes import loading
 
 
-def embed(trained: runs.Pretrained, texts: list[str],
-          pooling: embeddings.Pooling = 'mean') -> np.ndarray:
-  """Returns a vector for each text, [texts, D]."""
-  return embeddings.embed(
-      trained.model, trained.params, trained.tokenizer, texts, pooling=pooling)
-
-
-def neighbours(trained, texts, query, pooling, top_k) -> None:
+def neighbours(run, texts, query, pooling, top_k) -> None:
   """Prints the texts nearest to a query."""
   cosines, places = embeddings.nearest(
-      embed(trained, [query], pooling), embed(trained, texts, pooling), top_k)
+      run.embed([query], pooling), run.embed(texts, pooling), top_k)
   report.display(report.grid(['text', 'line', 'cosine'], [
       [terminal.printable(texts[place]), f'{place + 1}', f'{cosine:.3f}']
       for cosine, place in zip(cosines[0], places[0])]))
 
 
-def compare(trained, lines, pooling) -> None:
+def compare(run, lines, pooling) -> None:
   """Prints the cosine of each pair, and the correlation with given scores."""
   rows = [line.split('\t') for line in lines]
   for number, row in enumerate(rows, 1):
@@ -47,7 +39,7 @@ def compare(trained, lines, pooling) -> None:
           'Each line of a pairs file should have two texts, or two texts and a '
           f'score, separated by tabs; line {number} has {len(row)} columns, '
           f'line 1 has {len(rows[0])}.')
-  a, b = (embed(trained, [row[i] for row in rows], pooling) for i in (0, 1))
+  a, b = (run.embed([row[i] for row in rows], pooling) for i in (0, 1))
   cosines = [float(embeddings.similarity(x[None], y[None])[0, 0])
              for x, y in zip(a, b)]
   for row, cosine in zip(rows, cosines):
@@ -70,16 +62,16 @@ def main(_):
     raise errors.InputError('Give either --texts_file or --pairs_file.')
   lines = (_READ(_TEXTS.value) if _PAIRS.value is None
            else _READ(_PAIRS.value, 'lines'))
-  trained = runs.backbone(_WORKDIR.value, _STEP.value)
+  run = loading.load(_WORKDIR.value, _STEP.value)
   if _PAIRS.value:
-    compare(trained, lines, _POOLING.value)
+    compare(run, lines, _POOLING.value)
   elif _QUERY.value is not None:
-    neighbours(trained, lines, _QUERY.value, _POOLING.value, _TOP_K.value)
+    neighbours(run, lines, _QUERY.value, _POOLING.value, _TOP_K.value)
   elif _OUT.value is None:
     raise errors.InputError('Give --out=FILE.npy for the vectors, or --query.')
   else:
     with cli.writing(_OUT.value, 'wb') as file:
-      embeddings.save(file, embed(trained, lines, _POOLING.value))
+      embeddings.save(file, run.embed(lines, _POOLING.value))
     print(f'{len(lines)} vectors: {_OUT.value}')
 
 

@@ -7,10 +7,9 @@ r"""Continues prompts with a model that experiments/pretrain.py trained.
       --prompt='The <extra_id_0> sat on the <extra_id_1>.'
 
 A single prompt streams to the terminal. Prompts from a file (- is standard
-input) become JSON lines of what was drawn, each with the number of its prompt.
-Each line of the file is a prompt, which may be empty; in a .jsonl file, the
-field "prompt" of an object is. A model with an encoder reads the prompt there,
-as it read text in training.
+input) become JSON lines of what was drawn. Each line of the file is a prompt,
+which may be empty; in a .jsonl file, the field "prompt" of an object is. A model
+with an encoder reads the prompt there, as it read text in training.
 
 Tokens are drawn as for the run's own samples (config.samples.sampling), except
 for the options given here. A text ends where the model's context is full. With
@@ -29,7 +28,6 @@ from lmjax.core import errors
 from lmjax.core import terminal
 from lmjax.generation import marked
 from lmjax.generation import streaming
-from lmjax.generation import transforms
 from lmjax.recipes import asking
 from lmjax.recipes import given
 from lmjax.recipes import trained as trained_lib
@@ -67,9 +65,7 @@ def main(_):
     raise errors.InputError('Give either --prompt or --prompts_file.')
   options = {name: FLAGS[name].value for name in (
       'max_new_tokens', 'stop', 'seed', 'num_samples', 'window')}
-  options |= {name: FLAGS[name].value
-              for name in transforms.Sampling.__match_args__
-              if FLAGS[name].value is not None}
+  options |= _SAMPLING()
   prompts = ([FLAGS.prompt] if FLAGS.prompts_file is None
              else _READ(FLAGS.prompts_file))
   trained = trained_lib.load(FLAGS.workdir, FLAGS.step)
@@ -96,14 +92,7 @@ if __name__ == '__main__':
   flags.DEFINE_integer(
       'max_new_tokens', 100, 'Tokens to draw at most.', lower_bound=1)
   flags.DEFINE_bool('window', False, 'Go on where the context is full.')
-  flags.DEFINE_float('temperature', None, 'Below 1 is bolder; 0 is greedy.')
-  flags.DEFINE_integer('top_k', None, 'Draw from the k most probable tokens.')
-  flags.DEFINE_float('top_p', None, 'Draw from the top ones of this mass.')
-  flags.DEFINE_float('typical_p', None, 'Draw from typical ones of this mass.')
-  flags.DEFINE_float('min_p', None, 'Leave out what is this much rarer.')
-  flags.DEFINE_float('repetition_penalty', None, 'Above 1 repeats less.')
-  flags.DEFINE_float('presence_penalty', None, 'Less for what occurred.')
-  flags.DEFINE_float('frequency_penalty', None, 'Less each time it occurred.')
+  _SAMPLING = given.define_sampling()
   flags.DEFINE_integer('seed', 0, 'Of the draws.', 0, 2**32 - 1)
   flags.DEFINE_integer('num_samples', 1, 'Of each prompt.', lower_bound=1)
   flags.DEFINE_integer('batch_size', 8, 'Rows at a time.', lower_bound=1)

@@ -1,7 +1,8 @@
-"""The flags of scripts that read texts from a file."""
+"""The flags of scripts that read texts from a file, and that draw tokens."""
 import collections
 from collections.abc import Callable
 import sys
+from typing import Any
 
 from absl import flags
 from lmjax.core import terminal
@@ -37,3 +38,24 @@ def define(field: str) -> Callable[..., list[str]]:
       print(terminal.printable(f'{path}: {count:,} {what}.'), file=sys.stderr)
     return found
   return read
+
+
+def define_sampling() -> Callable[[], dict[str, Any]]:
+  """Defines a flag for each field of `transforms.Sampling`.
+
+  Returns:
+    A function that returns the fields that were given. Call it after the flags
+    have been parsed.
+  """
+  number, whole = flags.DEFINE_float, flags.DEFINE_integer
+  fields = [define(name, None, what) for define, name, what in (
+      (number, 'temperature', 'Below 1 is bolder; 0 is greedy.'),
+      (whole, 'top_k', 'Draw from the k most probable tokens.'),
+      (number, 'top_p', 'Draw from the top ones of this mass.'),
+      (number, 'typical_p', 'Draw from typical ones of this mass.'),
+      (number, 'min_p', 'Leave out what is this much rarer.'),
+      (number, 'repetition_penalty', 'Above 1 repeats less.'),
+      (number, 'presence_penalty', 'Less for what occurred.'),
+      (number, 'frequency_penalty', 'Less each time it occurred.'))]
+  return lambda: {field.name: field.value for field in fields
+                  if field.value is not None}

@@ -2,6 +2,7 @@
 from absl import flags
 import pytest
 
+from lmjax.generation import transforms
 from lmjax.recipes import given
 
 
@@ -30,3 +31,15 @@ def test_flags_say_how_a_file_is_read(read, tmp_path, capsys):
   assert capsys.readouterr().err == 2 * told
   assert read(path, '--format=jsonl', replace, kind='lines') == [
       '{"prompt": "a", "b": "\ufffd"}']
+
+
+def test_sampling_has_a_flag_for_each_field(monkeypatch):
+  values = flags.FlagValues()
+  for name in 'DEFINE_float', 'DEFINE_integer':
+    monkeypatch.setattr(given.flags, name, lambda *args, _f=getattr(
+        flags, name): _f(*args, flag_values=values))
+  sampling = given.define_sampling()
+  known = transforms.Sampling.__match_args__
+  values(['script', '--top_k=5', '--temperature=0'])
+  assert sampling() == {'top_k': 5, 'temperature': 0.0}
+  assert [name for name in known if name not in values] == []

@@ -118,3 +118,33 @@ def test_fine_tuning_in_memory_is_fine_tuning_in_a_directory(
   assert [row['step'] for row in run.history] == [
       row['step'] for row in other.history]
   assert not list((tmp_path / 'here').iterdir())
+
+
+@pytest.mark.slow
+def test_a_padded_vocabulary_trains_draws_scores_and_fine_tunes(tmp_path):
+  config = dataclasses.replace(
+      CONFIG, model=decoders.gpt2(8, 1, 2, vocab_size=512, context=16),
+      samples=samples.Samples(prompts=('', 'doc')))
+  run = lmjax.pretrain(config, tmp_path / 'run')
+  assert run.params['embed']['embedding'].shape == (512, 8)
+  assert (tmp_path / 'run/report.html').exists()
+  drawn = run.generate(['doc'] * 20, max_new_tokens=12, top_p=1.0)
+  assert len(set(drawn)) > 1  # Decoding an id beyond the tokenizer would raise.
+  assert lmjax.load(tmp_path / 'run').score('doc') == run.score('doc')
+  examples = tuple((f'{word} {i}', word) for i in range(4)
+                   for word in ('good', 'bad'))
+  tuned = lmjax.finetune(experiment.Finetune(
+      init=str(tmp_path / 'run'),
+      task=classification.Classification(
+          source=labelled.Labelled(*[in_memory.InMemory(examples)] * 3,
+                                   drop_shared=False),
+          features=rows.Features(lengths=(8,), batch_size=4)),
+      training=options.Training(steps=2)))
+  assert tuned.predict('good')['predicted'] in ('good', 'bad')
+
+
+def test_a_vocabulary_smaller_than_the_tokenizers_is_refused():
+  config = dataclasses.replace(
+      CONFIG, model=decoders.gpt2(8, 1, 2, vocab_size=100, context=16))
+  with pytest.raises(errors.InputError, match='has 258 ids, but .* is 100'):
+    lmjax.pretrain(config)
