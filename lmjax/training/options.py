@@ -88,7 +88,7 @@ class Training:
     stop: When to stop early.
     trackers: Places that show the run, in addition to `metrics.jsonl`.
     histogram_every: Steps between histograms of parameters and gradients for
-      the trackers; None makes none. Each takes about two steps.
+      the trackers; None makes none. They cost about as much as a step.
   """
   steps: ranges.Count = 1000
   seed: ranges.Seed = 0
