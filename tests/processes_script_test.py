@@ -44,9 +44,9 @@ def started(count, workdir, *flags, devices=4, each=lambda index: ()):
   with contextlib.ExitStack() as stack:
     yield [stack.enter_context(commands.started(
         [sys.executable, str(ROOT / 'experiments/pretrain.py'),
-         f'--workdir={workdir}', *SIZE, *flags, *each(index), *(() if
-         count == 1 else (f'--coordinator=127.0.0.1:{port}',
-         f'--num_processes={count}', f'--process_id={index}'))],
+         f'--workdir={workdir}', *SIZE, *flags, *(() if count == 1 else (
+             f'--coordinator=127.0.0.1:{port}', f'--num_processes={count}',
+             f'--process_id={index}')), *each(index)],
         env={'PATH': '/usr/bin:/bin', 'HOME': '/tmp', 'PYTHONPATH': str(ROOT),
              'JAX_PLATFORMS': 'cpu', **FASTER_TO_COMPILE, 'XLA_FLAGS': (
                  os.environ.get('XLA_FLAGS', '') +
@@ -113,6 +113,20 @@ def test_where_one_is_refused_all_end(tmp_path, text):
       assert 'run dir is in use' in ended.output
       assert 'Traceback' not in ended.output
   assert 'Process 0 has ended, and with it the others' in ended.output
+
+
+@pytest.mark.slow
+def test_a_process_with_the_index_of_another_leaves_the_run_alone(
+    tmp_path, text, alone):
+  with started(3, tmp_path / 'run', text, *FOUR, devices=6, each=lambda index: (
+      '--num_processes=2', f'--process_id={min(index, 1)}')) as running:
+    ended = [one.wait() for one in running]
+  assert sorted(one.returncode for one in ended) == [0, 0, 2], ended
+  refused, = (one.output for one in ended if one.returncode == 2)
+  assert 'Error: --process_id=1 is taken by pid' in refused
+  assert not any('Traceback' in one.output or 'Check failure' in one.output
+                 for one in ended)
+  check_same(writers.read(tmp_path / 'run/metrics.jsonl'), alone[1])
 
 
 LONG = '--config.training.steps=120', '--config.training.eval_every=20'

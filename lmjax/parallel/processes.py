@@ -24,10 +24,12 @@ from lmjax.core import cli
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.parallel import channel
+from lmjax.parallel import rendezvous
 
 flags.disclaim_key_flags()  # --help lists these flags under the script.
 
 _START_S = 120  # The time in which all processes have to start.
+_STOPPED_S = 24 * 3600  # The time for which processes may be stopped.
 _ADDRESS = 512  # Bytes for the address of process 0.
 _current = channel.Group()
 
@@ -52,7 +54,8 @@ def joined(coordinator: str | None = None, num_processes: int | None = None,
     process_id: The index of this process, from 0.
 
   Raises:
-    InputError: If the arguments do not fit together.
+    InputError: If the arguments do not fit together, or another process has
+      the same index.
     RunError: If a process does not start, or ends.
   """
   global _current
@@ -60,8 +63,15 @@ def joined(coordinator: str | None = None, num_processes: int | None = None,
   if not given and not _detected(coordinator):
     yield _current
     return
-  group = _connected(coordinator if given else None, num_processes, process_id)
   with contextlib.ExitStack() as stack:
+    service, connected = coordinator, lambda: None
+    if given:
+      service, connected = stack.enter_context(rendezvous.met(
+          coordinator, num_processes, process_id, _START_S))
+    group = _connected(
+        service if given else None, num_processes, process_id,
+        coordinator if given else 'the host of process 0')
+    connected()
     if not group.first:
       quiet = stack.enter_context(open(os.devnull, 'w', encoding='utf-8'))
       stack.enter_context(contextlib.redirect_stdout(quiet))
@@ -186,14 +196,10 @@ def _patience(error):
   return channel.SILENCE_S + 5 if fault else 0
 
 
-def _absent(coordinator, count):
+def _absent(where, count):
   """Ends this process, since JAX's wait for others cannot be interrupted."""
-  os.write(2, (
-      f'Error: After {_START_S:g} s not all {count or "the"} processes of the '
-      f'run have met at {coordinator or "the host of process 0"}. Start them '
-      'all with the same --coordinator and --num_processes, each with another '
-      '--process_id, and look at the output of the missing processes.\n'
-      ).encode())
+  message = rendezvous.absent(where, count or 'the', _START_S)
+  os.write(2, f'Error: {message}\n'.encode())
   os._exit(channel.EXIT_DIED)
 
 
@@ -205,32 +211,32 @@ def _detected(coordinator):
           or len((os.environ.get('TPU_WORKER_HOSTNAMES') or '').split(',')) > 1)
 
 
-def _connected(coordinator, num_processes, process_id):
+def _connected(service, num_processes, process_id, where):
   """Starts JAX's runtime; returns the group of all processes."""
   # JAX's handler of SIGTERM would replace ours.
   jax.config.update('jax_enable_preemption_service', False)
-  # After its own timeouts JAX aborts the process with a C++ stack. Our timeouts
-  # are shorter and print a sentence.
-  late = threading.Timer(_START_S, _absent, [coordinator, num_processes])
+  # After its own timeouts JAX aborts the process with a C++ stack. Ours are
+  # shorter, print a sentence, and do not count the time in which a process is
+  # stopped.
+  late = threading.Timer(_START_S, _absent, [where, num_processes])
   late.start()
   try:
     jax.distributed.initialize(
-        coordinator, num_processes, process_id,
+        service, num_processes, process_id,
         initialization_timeout=round(2 * _START_S), shutdown_timeout_seconds=10,
-        heartbeat_timeout_seconds=round(2 * channel.SILENCE_S))
+        heartbeat_timeout_seconds=_STOPPED_S)
+    group = channel.Group(jax.process_index(), jax.process_count())
+    host = socket.gethostname()
+    if service is not None:
+      host = service.rpartition(':')[0].strip('[]')
+    text = json.dumps([host, *group.listen()] if group.first else '').encode()
+    mine = np.frombuffer(text.ljust(_ADDRESS), np.uint8)
+    found = multihost_utils.process_allgather(mine)[0]
+    group.connect(*json.loads(bytes(found)))
+    return group
   except (RuntimeError, ValueError) as error:
     raise errors.RunError(
-        f'The processes of the run cannot meet at '
-        f'{coordinator or "the host of process 0"}: '
+        f'The processes of the run cannot meet at {where}: '
         f'{str(error).splitlines()[0]}') from error
   finally:
     late.cancel()
-  group = channel.Group(jax.process_index(), jax.process_count())
-  host = socket.gethostname()
-  if coordinator is not None:
-    host = coordinator.rpartition(':')[0].strip('[]')
-  text = json.dumps([host, *group.listen()] if group.first else '').encode()
-  mine = np.frombuffer(text.ljust(_ADDRESS), np.uint8)
-  found = multihost_utils.process_allgather(mine)[0]
-  group.connect(*json.loads(bytes(found)))
-  return group
