@@ -72,7 +72,7 @@ def main(_):
   if FLAGS.specials:
     trained = dataclasses.replace(
         trained, tokenizer=marked.Marked(trained.tokenizer))
-  print(asking.describe(asking.options(trained, **options)['sampling']),
+  print(asking.describe(asking.options(trained, **_SAMPLING())['sampling']),
         file=sys.stderr)
   if FLAGS.prompts_file is None and FLAGS.out is None:
     return show(trained, FLAGS.prompt, **options)
