@@ -1,5 +1,5 @@
 """Facts about texts before tokenization: their sizes, and a hash of each."""
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 import dataclasses
 import hashlib
 from typing import NamedTuple
@@ -48,9 +48,43 @@ def of(text: str) -> Facts:
   return Facts(*sizes, int.from_bytes(sha.digest()[:8], signed=True))
 
 
-def pieces(text: str, size: int = _PART) -> Iterator[str]:
-  """Yields a text in pieces, so that work on each takes little memory."""
+def pieces(text: str, size: int | None = None) -> Iterator[str]:
+  """Yields a text in pieces, so that work on each takes little memory.
+
+  Args:
+    text: The text.
+    size: Characters of a piece; None takes about a million.
+  """
+  size = size or _PART
   return (text[i:i + size] for i in range(0, len(text), size))
+
+
+def cut(text: str, after: Callable[[str], bool], size: int | None = None
+        ) -> Iterator[str]:
+  """Yields a text in pieces that each end where a cut is allowed.
+
+  Args:
+    text: The text.
+    after: Whether the text may be cut after a character.
+    size: Most characters of a piece, unless there is no place to cut it; None
+      takes about a million.
+
+  Example:
+    >>> list(cut('one two three.', str.isspace, 6))
+    ['one ', 'two ', 'three.']
+  """
+  size, start = size or _PART, 0
+  while len(text) - start > size:
+    end = start + size
+    while end > start and not after(text[end - 1]):
+      end -= 1
+    if end == start:
+      end = start + size + 1
+      while end < len(text) and not after(text[end - 1]):
+        end += 1
+    yield text[start:end]
+    start = end
+  yield text[start:]
 
 
 @dataclasses.dataclass(frozen=True)

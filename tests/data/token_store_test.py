@@ -55,7 +55,7 @@ def test_many_small_writes_are_one_store(tmp_path, monkeypatch):
     symbols.Bytes(), symbols.Characters(), words.Words()], ids=repr)
 def test_a_long_document_takes_little_memory(tmp_path, monkeypatch, tokenizer):
   monkeypatch.setattr(store_lib, '_PART', 1 << 14)
-  monkeypatch.setattr(facts.pieces, '__defaults__', (1 << 14,))
+  monkeypatch.setattr(facts, '_PART', 1 << 14)
   monkeypatch.setattr(store_lib, 'load', lambda _: None)  # Has a large buffer.
   source = sources.InMemory(('one of many words ' * 30_000,))  # 540 kB.
   tracemalloc.start()

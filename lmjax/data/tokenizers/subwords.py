@@ -12,6 +12,7 @@ import io
 import itertools
 import os
 import pathlib
+import re
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +27,8 @@ from lmjax.data.tokenizers import vocabulary
 
 _FILE = 'tokenizer.model'
 _SPACE = '\u2581'  # SentencePiece's character for a space in its pieces.
+_LONG = 1 << 20  # Texts of more characters are encoded line by line.
+_LINES = re.compile('[^\n]*\n|[^\n]+')
 _LONGEST = 2000  # Most characters of a training sentence; longer ones are cut.
 
 
@@ -170,6 +173,15 @@ class SubwordTokenizer(vocabulary.Tokenizer):
            for byte in _SPACE.encode()]
     is_lossless = self._processor.is_byte(ids[0]) and not self._prefixes_space
     self._space_ids = ids if is_lossless else None
+    self._parts_lines = is_lossless and self._is_apart('\n')
+
+  def _is_apart(self, mark: str) -> bool:
+    """Returns whether a text can be encoded in pieces that end with `mark`."""
+    probe = f'a {mark}{mark}  b'
+    raw = mark.encode()
+    return ({each for each in self._bytes if raw in each} == {raw}
+            and b''.join(self._bytes[i] for i in self._processor.encode(probe))
+            == probe.encode())
 
   @property
   def name(self) -> str:
@@ -194,23 +206,48 @@ class SubwordTokenizer(vocabulary.Tokenizer):
     return piece.replace(_SPACE, ' ').encode()
 
   def encode(self, text: str) -> np.ndarray:
-    documents_lib.utf8(text)  # Has a clearer message than the library.
-    if _SPACE in text and self._space_ids is not None:
-      return np.array(self._with_spaces(text), self.dtype)
-    return np.array(self._processor.encode(text), self.dtype)
+    return np.concatenate([np.array([], self.dtype), *self.encode_parts(text)])
+
+  def encode_parts(self, text):
+    documents_lib.check(text)  # Has a clearer message than the library.
+    if not self._is_long(text):
+      yield self._joined(self._rows([text]))
+      return
+    for piece in facts.cut(text, '\n'.__eq__):
+      yield self._joined(self._rows(_LINES.findall(piece)))
 
   def encode_all(self, texts):
     for text in texts:
-      documents_lib.utf8(text)
-    rows = self._processor.encode(list(texts), num_threads=os.cpu_count())
+      documents_lib.check(text)
+    rows = self._rows(
+        ['' if self._is_long(text) else text for text in texts])
+    for i, text in enumerate(texts):
+      if self._is_long(text):
+        rows[i] = self.encode(text).tolist()
+    lengths = np.array([len(row) for row in rows], np.int64)
+    return self._joined(rows), lengths
+
+  def _is_long(self, text: str) -> bool:
+    """Returns whether a text is encoded line by line.
+
+    The library sums the scores of a text as float32. In a long text they become
+    so large that rounding decides between segmentations.
+    """
+    return self._parts_lines and len(text) > _LONG
+
+  def _rows(self, texts: list[str]) -> list[list[int]]:
+    # Starting threads takes longer than to encode a short text.
+    rows = ([self._processor.encode(texts[0])] if len(texts) == 1 else
+            self._processor.encode(texts, num_threads=os.cpu_count()))
     if self._space_ids is not None:
       for i, text in enumerate(texts):
         if _SPACE in text:
           rows[i] = self._with_spaces(text)
-    lengths = np.array([len(row) for row in rows], np.int64)
-    ids = np.fromiter(itertools.chain.from_iterable(rows), self.dtype,
-                      count=int(lengths.sum()))
-    return ids, lengths
+    return rows
+
+  def _joined(self, rows: list[list[int]]) -> np.ndarray:
+    return np.fromiter(itertools.chain.from_iterable(rows), self.dtype,
+                       count=sum(map(len, rows)))
 
   def _with_spaces(self, text: str) -> list[int]:
     """Returns the ids of a text that contains `_SPACE`.

@@ -1,6 +1,6 @@
 """Word-level tokenizers, as used by the classic word-level data sets."""
 import collections
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 import dataclasses
 from typing import Annotated, Any
 
@@ -55,7 +55,7 @@ class Words:
     """Returns the tokenizer of the most frequent words of the documents."""
     counts = collections.Counter()
     for text in documents:
-      for piece in _pieces(text):
+      for piece in facts.cut(text, str.isspace):
         documents_lib.utf8(piece)
         counts.update(_split(piece))
     if not counts:
@@ -103,7 +103,7 @@ class WordTokenizer(vocabulary.Tokenizer):
     return np.array([ids.get(word, unknown) for word in found], self.dtype)
 
   def encode_parts(self, text):
-    return map(self.encode, _pieces(text))
+    return map(self.encode, facts.cut(text, str.isspace))
 
   def decode(self, ids: Iterable[int]) -> str:
     size = len(self.words)
@@ -129,19 +129,6 @@ class WordTokenizer(vocabulary.Tokenizer):
     if not isinstance(words, list) or len(set(words)) != len(words):
       raise ValueError('its words are not a list of distinct words')
     return cls(words, state['unk'], state['bos'], state['eos'])
-
-
-def _pieces(text: str) -> Iterator[str]:
-  """Yields a text in pieces that end with whitespace, so no word is cut."""
-  rest = ''
-  for piece in facts.pieces(text):
-    end = next((i for i in range(len(piece), 0, -1) if piece[i - 1].isspace()),
-               0)
-    if end:
-      yield rest + piece[:end]
-      rest = ''
-    rest += piece[end:]
-  yield rest
 
 
 def _split(text: str) -> list[str]:

@@ -1,6 +1,7 @@
 """SentencePiece: trained, loaded, damaged."""
 import dataclasses
 
+import numpy as np
 import pytest
 import sentencepiece
 
@@ -30,6 +31,18 @@ def test_line_ends_and_tabs_are_pieces_of_their_own():
       model_proto=tokenizer.files()['tokenizer.model'])
   pieces = [model.id_to_piece(int(i)) for i in tokenizer.encode('\n\t')]
   assert pieces == ['\n', '\t']
+
+
+@pytest.mark.slow
+def test_a_line_has_the_same_ids_wherever_it_is_in_a_document(shared_data):
+  """The library's sums of scores are too coarse after 2 million characters."""
+  text = (shared_data / 'tinyshakespeare/input.txt').read_text()
+  tokenizer = subwords.SentencePiece(vocab_size=4096).build([text])
+  once, twice = tokenizer.encode(text), tokenizer.encode(text * 2)
+  np.testing.assert_array_equal(twice, np.tile(once, 2))
+  joined, lengths = tokenizer.encode_all(['a', text * 2, 'b'])
+  assert lengths[1] == len(twice)
+  np.testing.assert_array_equal(joined[lengths[0]:-lengths[2]], twice)
 
 
 def test_a_small_corpus_gives_fewer_ids_and_a_rich_one_fails():

@@ -53,17 +53,21 @@ def test_text_comes_back_exactly_and_never_becomes_a_control_id(built, config):
 def test_a_long_text_is_encoded_in_parts_as_in_one(monkeypatch, config, size):
   whole = specials.Extended(config.build(DOCUMENTS), ['[MASK]'])
   want = [whole.encode_document(text).tolist() for text in DOCUMENTS]
-  monkeypatch.setattr(facts.pieces, '__defaults__', (size,))
+  monkeypatch.setattr(facts, '_PART', size)
+  monkeypatch.setattr(subwords, '_LONG', size)
   parts = specials.Extended(config.build(DOCUMENTS), ['[MASK]'])
   assert parts.digest == whole.digest
   for text, ids in zip(DOCUMENTS, want):
     found = list(parts.document_parts(text))
     assert np.concatenate(found).tolist() == ids
     assert all(part.dtype == parts.dtype for part in found)
+  joined, lengths = parts.encode_documents(DOCUMENTS)
+  assert joined.tolist() == sum(want, [])
+  assert lengths.tolist() == list(map(len, want))
 
 
 def test_an_unknown_character_is_placed_in_the_whole_text(monkeypatch):
-  monkeypatch.setattr(facts.pieces, '__defaults__', (3,))
+  monkeypatch.setattr(facts, '_PART', 3)
   with pytest.raises(errors.InputError, match=r"'z' .* at position 7 "):
     symbols.Characters().build(['ab']).encode('abababaz')
 
