@@ -66,4 +66,5 @@ def setup(app):
   app.connect('source-read', _link_outside)
   app.connect('autodoc-process-docstring', reference.as_restructured_text,
               priority=400)  # Before napoleon reads Args and Returns.
+  app.connect('autodoc-process-signature', reference.signature)
   app.connect('autodoc-skip-member', reference.skip)

@@ -1,10 +1,12 @@
 """The API reference: one page per room of lmjax, from the docstrings."""
+import dataclasses
 import pathlib
 import re
 
 import lmjax
 
 FOLDER = 'reference'
+_OF_FLAX = ('setup', 'parent', 'name')  # Of every module; not documented.
 PACKAGE = pathlib.Path(lmjax.__file__).parent
 ROOMS = (  # From the leaves up: each imports only those before it.
     'core', 'nn', 'data', 'models', 'objectives', 'generation', 'parallel',
@@ -29,9 +31,11 @@ def write(folder: pathlib.Path) -> None:
       'Generated from the docstrings; each room imports only rooms above it.',
       '', '```{toctree}', ':maxdepth: 1', *ROOMS, '```', ''])}
   for room in ROOMS:
-    pages[room] = f'# lmjax.{room}\n\n' + '\n'.join(
-        f'## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n```\n'
-        for name in modules(room))
+    pages[room] = f'# lmjax.{room}\n'
+    for name in modules(room):
+      heading = f'\n## {name}\n' if name != f'lmjax.{room}' else ''
+      pages[room] += (
+          f'{heading}\n```{{eval-rst}}\n.. automodule:: {name}\n```\n')
   for name, text in pages.items():
     path = folder / f'{name}.md'
     if not path.exists() or path.read_text() != text:  # Else it is rebuilt.
@@ -63,7 +67,26 @@ def _escaped(line):
   return ''.join(parts)
 
 
+def signature(app, what, name, obj, options, args, result):
+  """Shows the fields of a dataclass, without the fields of their defaults.
+
+  The types of fields are shown beside their documentation.
+  """
+  del app, what, name, options
+  if not dataclasses.is_dataclass(obj) or not isinstance(obj, type):
+    return args, result
+  shown = []
+  for field in dataclasses.fields(obj):
+    value = field.default
+    if field.init and field.name not in _OF_FLAX:
+      shown.append(field.name + (
+          f'={type(value).__name__}()' if dataclasses.is_dataclass(value)
+          else f'={value!r}' if value is not dataclasses.MISSING
+          else '' if field.default_factory is dataclasses.MISSING else '=...'))
+  return f'({", ".join(shown)})', None
+
+
 def skip(app, what, name, obj, skipped, options):
   """Leaves out methods that Flax and dataclasses write."""
   del app, what, obj, options
-  return skipped or name in ('setup', 'parent', 'name')
+  return skipped or name in _OF_FLAX

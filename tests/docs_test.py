@@ -1,4 +1,5 @@
 """The documentation builds, and its reference covers every module."""
+import dataclasses
 import importlib.util
 import pathlib
 import re
@@ -53,6 +54,24 @@ def test_rooms_stand_below_those_that_import_them(reference):
 def test_docstrings_become_restructured_text(reference, what, lines, expected):
   reference.as_restructured_text(None, what, 'name', None, None, lines)
   assert lines == expected
+
+
+def test_a_dataclass_shows_its_fields_but_not_theirs(reference):
+  @dataclasses.dataclass(frozen=True)
+  class Part:
+    size: int = 3
+
+  @dataclasses.dataclass(frozen=True)
+  class Whole:
+    width: int
+    part: Part = Part()
+    names: list = dataclasses.field(default_factory=list)
+    name: str = 'x'
+  shown = reference.signature(
+      None, 'class', 'Whole', Whole, None, '(...)', None)
+  assert shown == ('(width, part=Part(), names=...)', None)
+  assert reference.signature(
+      None, 'function', 'f', len, None, '(x)', 'int') == ('(x)', 'int')
 
 
 @pytest.mark.slow

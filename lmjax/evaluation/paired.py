@@ -112,9 +112,9 @@ def sign_flip(change: np.ndarray) -> tuple[float, str]:
     change: Differences per unit.
 
   References:
-    Fisher, The Design of Experiments, 1935, section 21.
+    Fisher, The Design of Experiments, 1935, section 21;
     McNemar, Note on the sampling error of the difference between correlated
-      proportions or percentages, 1947.
+    proportions or percentages, 1947.
   """
   from scipy import stats  # Slow to import, and only needed here.
   change = change[change != 0]  # Their sign changes nothing.
