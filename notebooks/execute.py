@@ -32,6 +32,9 @@ def execute(path: pathlib.Path) -> None:
         resources={'metadata': {'path': folder}}).execute()
   for cell in notebook.cells:
     cell.metadata.pop('execution', None)
+    if cell.cell_type == 'code':  # A progress bar shows how fast it was here.
+      cell.outputs = [output for output in cell.outputs if '<progress' not in
+                      output.get('data', {}).get('text/html', '')]
   notebook.metadata.pop('widgets', None)
   notebook.metadata['executed'] = digest(notebook)
   nbformat.write(notebook, path)
