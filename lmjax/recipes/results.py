@@ -67,6 +67,7 @@ class Results:
     self._score_of = scorers.scorer(
         parts, strategy, config.scoring.carried,
         filled=config.likelihood == 'span pseudo')
+    self._lay = scorers.layout(config, parts.tokenizer, self._scoring)
     if parts.data.valid is not None:
       config.training.stop.score(dict.fromkeys(_watched(parts), 0.0))
     if self.prompts:
@@ -114,7 +115,7 @@ class Results:
         data.valid if held else data.train, data.tokenizer,
         context=scoring.context, stride=scoring.stride,
         batch_size=scoring.batch_size,
-        lay=scorers.layout(config, data.tokenizer, scoring),
+        lay=self._lay,
         name='model' if held else 'model (on its training text)',
         kind=kind, source=config.data.source, tokens=scoring.tokens,
         train=data.train, parameters_hash=trees.digest(params))

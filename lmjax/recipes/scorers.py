@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 import functools
 from typing import Any
 
+from lmjax.core import errors
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import carried as carried_lib
 from lmjax.evaluation import held_out
@@ -37,10 +38,20 @@ def layout(config: experiment.Pretrain, tokenizer: tokenizer_lib.Tokenizer,
     tokenizer: Its tokenizer.
     scoring: The config of the windows, settled. Only a recurrent model's state
       can be carried, and only windows of plain text have a stride.
+
+  Raises:
+    InputError: If windows of a model that fills in spans are longer than in
+      training.
   """
   if scoring.carried:
     return carried_lib.Windows(scoring.context)
   if config.likelihood == 'span pseudo':
+    longest = window(config, config.data.length or config.model.context)
+    if scoring.context > longest:
+      raise errors.InputError(
+          f'scoring.context = {scoring.context} should be at most {longest}, '
+          'the tokens of a row in training: a longer text has more spans than '
+          'the model has learned sentinels.')
     return infilling.Passes(
         config.data.corruption, tokenizer, scoring.context, scoring.batch_size)
   return windows.Layout(scoring.context, scoring.stride, scoring.batch_size)

@@ -1,7 +1,10 @@
 """How a pretrained model scores held-out text, by what it was trained for."""
+import dataclasses
+
 import numpy as np
 import pytest
 
+from lmjax.core import errors
 from lmjax.data.corruption import spans
 from lmjax.data import pipeline
 from lmjax.data.tokenizers import specials
@@ -38,6 +41,14 @@ def test_text_is_laid_out_for_the_kind_of_likelihood(
   assert (type(lay), lay.context, lay.stride) == (kind, context, stride)
   batch = next(iter(lay([np.arange(40)])))
   assert {'inputs', 'targets', 'weights', 'seen', 'places'} <= batch.keys()
+
+
+def test_a_window_beyond_the_rows_of_training_is_refused():
+  config = dataclasses.replace(SPANS, model=decoder.DecoderConfig(context=32))
+  for context in 33, 500:
+    with pytest.raises(errors.InputError, match=(
+        f'scoring.context = {context} should be at most 32')):
+      scorers.layout(config, None, scoring.Scoring(context, 1))
 
 
 def test_the_window_of_a_joined_row_leaves_room_for_sentinels():
