@@ -16,6 +16,7 @@ from lmjax import experiment
 from lmjax.models import cost
 from lmjax.nn.mixture import experts
 from lmjax.parallel import sharding
+from lmjax.recipes import memory
 from lmjax.recipes import prepared
 from lmjax.recipes import pretraining
 from lmjax.recipes import targets
@@ -53,11 +54,11 @@ def show(config: experiment.Pretrain | experiment.Count, workdir: str,
     else:
       parts = prepared.prepare(copy, workdir)
       data = parts.data
-      pretraining.checked(parts, launch)
+      _, _, plan = pretraining.checked(parts, launch)
     directory.check(workdir, config, data.hashes(), launch.override)
     console.print(data.describe(), highlight=False)
     if isinstance(config, experiment.Pretrain):
-      _show(parts, console)
+      _show(parts, plan, console)
 
 
 @contextlib.contextmanager
@@ -71,7 +72,8 @@ def _scratch(config: Any, workdir: str) -> Iterator[Any]:
         config.data, cache=folder))
 
 
-def _show(parts: prepared.Prepared, console: rich.console.Console) -> None:
+def _show(parts: prepared.Prepared, plan: memory.Plan,
+          console: rich.console.Console) -> None:
   """Prints the size, the cost and the first batch of a trained model."""
   config = parts.config
   batches, params = parts.batches, parts.shapes
@@ -103,7 +105,7 @@ def _show(parts: prepared.Prepared, console: rich.console.Console) -> None:
       config.optimizer.schedule, config.training.steps):
     console.print(note, highlight=False)
 
-  console.print(_memory(config, parts, first, sizes, held))
+  console.print(_memory(plan, _under(held, 'opt_state/')))
   if config.training.parallel == 'mesh':
     console.print(_of_mesh(sizes), highlight=False)
 
@@ -117,27 +119,16 @@ def _show(parts: prepared.Prepared, console: rich.console.Console) -> None:
       console.print(f'{name:<15} {array[0, :12].tolist()} ...')
 
 
-def _memory(config, parts, first, sizes, held) -> rich.table.Table:
+def _memory(plan, waiting) -> rich.table.Table:
   """Returns a table of a device's memory for the state and for a step."""
-  divisor = config.training.microbatches * sharding.shards_of_batch(sizes)
-  rows = max(1, config.data.batch_size // divisor)
-  activations = cost.memory(
-      parts.objective, parts.shapes, parts.optimizer,
-      {name: array[:rows] for name, array in first.items()}).activations
-  at_rest, average = _under(held, 'params/'), _under(held, 'ema/')
-  each = {'parameters': at_rest, 'gradients': at_rest,
-          'optimizer': _under(held, 'opt_state/')}
-  waiting = {}
-  if config.training.offload == 'optimizer':
-    waiting['optimizer, on the host'] = each.pop('optimizer')
-  each |= {'average': average} if average else {}
-  each |= {'activations': activations}
   table = _table('Memory on one device', 'of', 'MiB')
-  for name, size in each.items():
+  for name, size in plan.needed.items():
     table.add_row(name, _mebibytes(size))
-  table.add_row('all', _mebibytes(sum(each.values())), style='bold')
-  for name, size in waiting.items():
-    table.add_row(name, _mebibytes(size))
+  table.add_row('all', _mebibytes(plan.total), style='bold')
+  if 'optimizer' not in plan.needed:
+    table.add_row('optimizer, on the host', _mebibytes(waiting))
+  if plan.available is not None:
+    table.add_row('there is', _mebibytes(plan.available))
   return table
 
 

@@ -28,6 +28,7 @@ from lmjax.parallel import divisions
 from lmjax.parallel import processes
 from lmjax.parallel import sharding
 from lmjax.recipes import attempts as attempts_lib
+from lmjax.recipes import memory as memory_lib
 from lmjax.recipes import summary
 from lmjax.recipes import tuned
 from lmjax.run import curve
@@ -148,19 +149,22 @@ def finetune(
               for name, found in metrics.items()}
 
     batches = rows['train'].batches(training.seed)
+    objective = rules.without_gradient(task.loss(model), held)
+    memory = memory_lib.plan(config, objective, update, state, batches(0))
+    if launch.check_memory:
+      memory.check()
     hashes = {'task.source: examples': splits.digest(),
               'tokenizer: ids': begin.tokenizer.digest,
               'init: parameters': begin.digest}
     run = started.open_run(
         hashes, begin.tokenizer,
         lambda run: tuned.save(run, begin.backbone, splits))
-    fitted, number, params = started.fit(
-        run, state, batches, hashes | batches.fingerprint,
-        documents=batches.documents,
-        objective=rules.without_gradient(task.loss(model), held),
-        optimizer=update, parallel=strategy, evaluate=evaluate, unit=task.unit)
-
-    outputs, result = judged(params, 'test')
+    with memory.explained():
+      fitted, number, params = started.fit(
+          run, state, batches, hashes | batches.fingerprint,
+          documents=batches.documents, objective=objective, optimizer=update,
+          parallel=strategy, evaluate=evaluate, unit=task.unit)
+      outputs, result = judged(params, 'test')
     return conclude(run, Tested(
         config, begin, splits, rows, model, params, number, fitted, outputs,
         {'model': result} | baselines, time.perf_counter() - begun))

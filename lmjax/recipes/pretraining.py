@@ -6,6 +6,7 @@ from typing import Any
 from lmjax.core import trees
 from lmjax import experiment
 from lmjax.parallel import strategy as strategy_lib
+from lmjax.recipes import memory as memory_lib
 from lmjax.recipes import prepared
 from lmjax.recipes import results
 from lmjax.run import launch as launching
@@ -31,38 +32,47 @@ def pretrain(
 
   Raises:
     InputError: If parts of the config do not fit together, the data cannot be
-      read, or the directory holds another run.
+      read, a step does not fit into memory, or the directory holds another run.
+    RunError: If memory runs out, or a result cannot be made.
     SystemExit: If a signal or the file STOP ends the run, after saving it.
   """
   begun = time.perf_counter()
   with launch.started(workdir, config) as started:
     parts = prepared.prepare(config, workdir)
     print(f'{parts.data.describe()}\n{parts.batches.describe()}')
-    strategy, found = checked(parts, launch, results_of)
+    strategy, found, memory = checked(parts, launch, results_of)
     run = started.open_run(parts.data.hashes(), parts.tokenizer)
-    fitted, step, params = started.fit(
-        run, parts.initial_state(), parts.batches, parts.batches.fingerprint,
-        objective=parts.objective, optimizer=parts.optimizer,
-        parallel=strategy, evaluate=found.watcher(),
-        learning_rate=config.optimizer.rate(config.training.steps),
-        flops_per_step=parts.flops_per_step, profile=profile,
-        documents=parts.batches.documents)
-    return found.conclude(
-        run, params, begun, step=step, tokens=fitted.progress.tokens)
+    with memory.explained():
+      fitted, step, params = started.fit(
+          run, parts.initial_state(), parts.batches, parts.batches.fingerprint,
+          objective=parts.objective, optimizer=parts.optimizer,
+          parallel=strategy, evaluate=found.watcher(),
+          learning_rate=config.optimizer.rate(config.training.steps),
+          flops_per_step=parts.flops_per_step, profile=profile,
+          documents=parts.batches.documents)
+      return found.conclude(
+          run, params, begun, step=step, tokens=fitted.progress.tokens)
 
 
 def checked(
     parts: prepared.Prepared, launch: launching.Launch,
     results_of: Callable[..., results.Results] = results.Results
-) -> tuple[strategy_lib.Strategy, results.Results]:
-  """Returns the strategy and the evaluations of a run that may begin.
+) -> tuple[strategy_lib.Strategy, results.Results, memory_lib.Plan]:
+  """Returns the strategy, evaluations and memory of a run that may begin.
 
   `pretrain` and `--dry_run` refuse the same runs here, before the first step.
 
   Raises:
     InputError: If the model has another size than expected, the devices do not
-      fit the strategy, or the end of the run would be refused.
+      fit the strategy, the end of the run would be refused, or a step does not
+      fit into memory.
   """
   launch.check_params(trees.count(parts.shapes))
   strategy = parts.config.training.strategy()
-  return strategy, results_of(parts, strategy)
+  found = results_of(parts, strategy)
+  memory = memory_lib.plan(
+      parts.config, parts.objective, parts.optimizer, parts.state_shapes,
+      parts.batches(0))
+  if launch.check_memory:
+    memory.check()
+  return strategy, found, memory

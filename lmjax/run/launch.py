@@ -49,12 +49,14 @@ class Launch:
     expect_params: Expected number of parameters of the model; None accepts any.
     watchdog_s: Seconds that a step, an evaluation or a batch may take before
       the run is ended and its stacks are printed; None waits forever.
+    check_memory: Whether to refuse a run that clearly does not fit into memory.
   """
   on_damaged: Literal['older', 'fail'] = 'older'
   takeover: bool = False
   override: tuple[str, ...] = ()
   expect_params: int | None = None
   watchdog_s: float | None = 3600.0
+  check_memory: bool = True
 
   @contextlib.contextmanager
   def started(self, workdir: str, config: Any) -> Iterator['Started']:
@@ -325,9 +327,12 @@ def define_flags() -> Callable[[], Launch]:
   watchdog_s = flags.DEFINE_float(
       'watchdog_s', 3600, 'Seconds that a step, an evaluation or a batch may '
       'take before the run is ended; 0 waits forever.', lower_bound=0)
+  check_memory = flags.DEFINE_bool(
+      'check_memory', True,
+      'Refuse a run that clearly does not fit into memory.')
   return lambda: Launch(
       on_damaged.value, takeover.value, tuple(override.value),
-      expect_params.value, watchdog_s.value or None)
+      expect_params.value, watchdog_s.value or None, check_memory.value)
 
 
 def given_flags() -> list[str]:
