@@ -72,8 +72,8 @@ def main(_):
   if FLAGS.specials:
     trained = dataclasses.replace(
         trained, tokenizer=marked.Marked(trained.tokenizer))
-  print(asking.describe(asking.options(trained, **_SAMPLING())['sampling']),
-        file=sys.stderr)
+  drawing = asking.sampling(trained.config.samples, _SAMPLING())
+  print(asking.describe(drawing), file=sys.stderr)
   if FLAGS.prompts_file is None and FLAGS.out is None:
     return show(trained, FLAGS.prompt, **options)
   with cli.writing(FLAGS.out) as file:

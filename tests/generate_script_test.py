@@ -4,6 +4,7 @@ import io
 import json
 import pathlib
 
+from absl import flags
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.data.tokenizers import symbols
@@ -81,3 +82,22 @@ def test_a_window_goes_on_beyond_the_context(trained, capsys):
   line = json.loads(file.getvalue())
   assert line['ended'] in ('length', 'eos') and len(line['tokens']) > 32
   assert capsys.readouterr().err == ''
+
+
+def test_main_draws_as_the_runs_samples_except_for_what_is_given(
+    trained, monkeypatch, capsys):
+  given = dict(workdir='run', step='best', prompt='b', prompts_file=None,
+               specials=False, out=None, max_new_tokens=9, stop=[], seed=1,
+               num_samples=2, window=False, batch_size=8)
+  values = flags.FlagValues()
+  for name, value in given.items():
+    flags.DEFINE_string(name, None, '', flag_values=values)
+    values[name].value = value
+  values.mark_as_parsed()
+  monkeypatch.setattr(script, 'FLAGS', values, raising=False)
+  monkeypatch.setattr(script, '_SAMPLING', lambda: {'top_k': 3}, raising=False)
+  monkeypatch.setattr(script.trained_lib, 'load', lambda *args: trained)
+  script.main([])
+  shown = capsys.readouterr()
+  assert shown.out.startswith('--- sample 1 of 2\nb')
+  assert shown.err == 'sampling: temperature 0.8, top_k 3, top_p 0.95\n'
