@@ -24,8 +24,8 @@ def define(field: str) -> Callable[..., list[str]]:
   """
   layout = flags.DEFINE_enum(
       'format', None, sorted(texts.FORMATS), 'How the file is written; by '
-      'default what its name ends in: .jsonl, or else lines.')
-  name = flags.DEFINE_string('field', field, 'Field of the text in JSON lines.')
+      'default what its name ends in: .csv, .tsv, .jsonl, or else lines.')
+  name = flags.DEFINE_string('field', field, 'Field or column with the text.')
   on_bad_text = flags.DEFINE_enum(
       'on_bad_text', 'fail', ['fail', 'replace'],
       'Refuse text that is not UTF-8, or replace its bytes by U+FFFD.')

@@ -33,7 +33,7 @@ _SOURCE = {  # How the text of such a file is read.
              '--config.data.source.paths={} --config.data.source.field=FIELD',
     'parquet': 'write its texts as JSON lines, one object per line, and set '
                '--config.data.source.kind=JsonLines',
-    'tsv': f"set {_TABLE} --config.data.source.delimiter='\\t'",
+    'tsv': f'set {_TABLE}',
 }
 
 

@@ -11,6 +11,7 @@ from lmjax.core.files import user_paths
 from lmjax.data import documents
 from lmjax.data.text import encodings
 from lmjax.data.text import files
+from lmjax.data.text import kinds
 
 ENDINGS = ('.csv', '.tsv')  # Of the names of files in this format.
 _MAX_LINE_BYTES = 16 << 20
@@ -46,8 +47,7 @@ def columns(
   """
   counts = collections.Counter() if counts is None else counts
   if delimiter is None:
-    is_tsv = path.removesuffix('.gz').endswith('.tsv')
-    delimiter = '\t' if is_tsv else ','
+    delimiter = '\t' if kinds.of(path) == 'tsv' else ','
   lines = files.lines(path, on_bad_text, _MAX_LINE_BYTES, counts, encoding)
   rows = _rows(path, (line for _, line in lines), delimiter, quoted)
   number, first = next(rows, (0, None))

@@ -12,6 +12,7 @@ from lmjax.core import errors
 from lmjax.data.text import files
 from lmjax.data.text import json_lines
 from lmjax.data.text import kinds
+from lmjax.data.text import tables
 
 OnBadText = Literal['fail', 'replace']  # Skipping would shift later texts.
 
@@ -21,13 +22,13 @@ def read(path: str, *, kind: str | None = None, field: str = 'text',
          counts: collections.Counter | None = None) -> list[str]:
   """Returns the texts of a file, one per line, with their whitespace.
 
-  A blank line is an empty text, so text i comes from line i + 1. In JSON lines,
-  blank lines are ignored, and text i comes from object i.
+  A blank line is an empty text, so text i comes from line i + 1. In JSON lines
+  and tables, blank lines are ignored, and text i comes from object or row i.
 
   Args:
     path: A file in UTF-8, plain or `.gz`, a pipe, or '-' for standard input.
     kind: The format, a name in `FORMATS`; None chooses by the file's name.
-    field: The field with the text, in JSON lines.
+    field: The field or the column with the text, in JSON lines and tables.
     on_bad_text: Whether bytes that are not UTF-8, and lone surrogates in JSON,
       raise an error or are replaced by U+FFFD.
     counts: Receives the number of repaired lines.
@@ -84,4 +85,13 @@ def _json_lines(path: str, field: str, on_bad_text: OnBadText,
           json_lines.text(row, field, where), field, where, on_bad_text, counts)
 
 
-FORMATS = {'jsonl': _json_lines, 'lines': _lines}
+def _table(delimiter: str):
+  def read_table(path, field, on_bad_text, counts):
+    return (text for _, (text,) in tables.columns(
+        path, [field], delimiter=delimiter, drop_blank=False,
+        on_bad_text=on_bad_text, counts=counts))
+  return read_table
+
+
+FORMATS = {'csv': _table(','), 'jsonl': _json_lines, 'lines': _lines,
+           'tsv': _table('\t')}

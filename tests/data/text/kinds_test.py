@@ -17,7 +17,7 @@ def test_the_end_of_a_name_is_a_format(name, kind):
 @pytest.mark.parametrize('name, raw, advice', [
     ('a b.jsonl', '{"body": "x"}', "JsonLines .*paths='a b.jsonl' .*=FIELD"),
     ('a.csv', 'body\nx', 'Delimited .*paths=a.csv .*field=COLUMN'),
-    ('a.tsv', 'body\nx', r"field=COLUMN .*delimiter='\\t'"),
+    ('a.tsv', 'body\nx', 'Delimited .*paths=a.tsv .*field=COLUMN'),
     ('a.json', '["x"]', 'write its texts as JSON lines'),
     ('a.parquet', 'PAR1', 'write its texts as JSON lines')])
 def test_text_files_ask_back(tmp_path, monkeypatch, name, raw, advice):

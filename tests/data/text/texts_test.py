@@ -44,6 +44,14 @@ def test_objects_are_read_where_the_name_says_so(read, name):
   assert read(name, raw, kind='lines') == raw.splitlines()
 
 
+@pytest.mark.parametrize('name, raw', [
+    ('a.csv', 'n,text\n1,"a\nb"\n\n2,\n'),
+    ('a.tab', 'text\tn\n"a\nb"\t1\n""\t2')])
+def test_a_column_of_a_table_is_read(read, name, raw):
+  assert read(name, raw) == ['a\nb', '']
+  assert read(name, raw, kind='lines') == raw.splitlines()
+
+
 def test_a_flag_names_the_format_of_a_pipe(read):
   assert read('pipe', b'{"text": "x"}', kind='jsonl') == ['x']
 
@@ -81,7 +89,8 @@ def test_a_long_line_is_a_text_like_any_other(read):
     ('a.jsonl', ' \n', 'is empty'),
     ('a', 'a\nb\0', ':2: not text: byte 3 of the file is NUL'),
     ('a', 'a\n'.encode('utf-16'), 'UTF-16: iconv -f UTF-16'),
-    ('a.csv', 'text\nx\n', 'a table in CSV, .* --format=jsonl|lines if'),
+    ('a.csv', 'txet\nx\n', "no column 'text'.*Did you mean 'txet'"),
+    ('a.parquet', 'x', r'a Parquet table, .*=csv\|jsonl\|lines\|tsv if'),
     ('a.json', '["x"]', 'a JSON file, which is not read here')])
 def test_no_text_is_refused_with_its_line(read, name, raw, message):
   with pytest.raises(errors.InputError, match=message):
