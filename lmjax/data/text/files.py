@@ -43,7 +43,7 @@ def expand(paths: Sequence[str]) -> list[str]:
       found.append(path)
       continue
     is_file = pathlib.Path(path).is_file()
-    names = [path] if is_file else sorted(glob.glob(path, recursive=True))
+    names = [path] if is_file else _matches(pathlib.Path(path))
     names = [name for name in names if pathlib.Path(name).is_file()]
     if not names:
       raise errors.InputError(f'No file {path!r}.{_nearby(path)}')
@@ -52,6 +52,13 @@ def expand(paths: Sequence[str]) -> list[str]:
     if not is_stream(name) and pathlib.Path(name).stat().st_size == 0:
       raise errors.InputError(f'{name} is empty (0 bytes); remove it.')
   return list(dict.fromkeys(found))
+
+
+def _matches(pattern: pathlib.Path) -> list[str]:
+  """Returns what a glob matches, sorted; folders that exist are not globs."""
+  folder = next(parent for parent in pattern.parents if parent.is_dir())
+  return sorted(str(folder / name) for name in glob.glob(
+      str(pattern.relative_to(folder)), root_dir=folder, recursive=True))
 
 
 def is_stream(path: str) -> bool:

@@ -41,6 +41,16 @@ def test_globs_are_sorted_and_no_file_comes_twice(tmp_path):
       'c.log', 'a.txt', 'b.txt']
 
 
+@pytest.mark.parametrize('name', ['lr=[1,2]', 'a*', 'a?b', '{x}', '~', '\\'])
+def test_the_name_of_a_folder_is_no_glob(tmp_path, name):
+  for folder in name, 'axb':
+    (tmp_path / folder / 'inner').mkdir(parents=True)
+    (tmp_path / folder / 'inner' / 'a.txt').write_text('text')
+  path = f'{tmp_path}/{name}/inner/a.txt'
+  assert files.expand([f'{tmp_path}/{name}/*/a*']) == [path]
+  assert files.expand([f'{tmp_path}/{name}/**/*.txt']) == [path]
+
+
 def test_a_name_with_glob_letters_is_a_file_first(tmp_path):
   path = _write(tmp_path / 'a[1].txt', b'x')
   assert files.expand([path]) == [path]
