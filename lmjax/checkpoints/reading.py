@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lmjax.checkpoints import alone
-from lmjax.checkpoints import plain
 from lmjax.checkpoints import stragglers
 from lmjax.core import digests
 from lmjax.core import errors
+from lmjax.core.files import plain
 from lmjax.core.files import safe_paths
 from lmjax.core.files import strict_json
 from lmjax.core import terminal

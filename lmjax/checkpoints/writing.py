@@ -26,12 +26,12 @@ from typing import Any
 import weakref
 
 from lmjax.checkpoints import alone
-from lmjax.checkpoints import plain
 from lmjax.checkpoints import reading
 from lmjax.checkpoints import stragglers
 from lmjax.core import digests
 from lmjax.core import errors
 from lmjax.core.files import durable
+from lmjax.core.files import plain
 from lmjax.core import provenance
 
 _logger = logging.getLogger(__name__)

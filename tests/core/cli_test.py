@@ -214,6 +214,17 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path, capsys):
   assert capsys.readouterr().out == 'y\n'
 
 
+@pytest.mark.parametrize('name', [
+    'lr=[1,2]', 'a*', 'a?b', 'a\\b', 'x' * 255, '-~{x} it\'s a "q"\n\t%20#$日本',
+    os.fsdecode(b'\xff')])
+def test_a_file_may_have_any_name(tmp_path, name):
+  for content, mode in ('text', 'w'), (b'bytes', 'wb'):
+    with cli.writing(str(tmp_path / name), mode) as file:
+      file.write(content)
+  assert os.listdir(tmp_path) == [name]
+  assert (tmp_path / name).read_bytes() == b'bytes'
+
+
 def test_a_link_is_written_where_it_leads_and_a_device_stays_one(tmp_path):
   real, link = tmp_path / 'real', tmp_path / 'link'
   link.symlink_to(real)

@@ -1,11 +1,22 @@
 """A trace records the requested steps."""
+import os
+
 import jax.numpy as jnp
+import pytest
 
 from lmjax.training import trace
 
 
 def recorded(path):
   return list(path.rglob('*.xplane.pb'))
+
+
+@pytest.mark.parametrize('name', ['a[1]', 'a\\b', os.fsdecode(b'\xff')])
+def test_every_name_can_be_used(tmp_path, name):
+  tracer = trace.Trace(tmp_path / name / 'profile', first=0)
+  tracer.before_step()
+  tracer.close()
+  assert len(recorded(tmp_path / name)) == 1
 
 
 def test_records_a_few_steps(tmp_path):

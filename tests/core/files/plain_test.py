@@ -5,7 +5,7 @@ import tempfile
 
 import pytest
 
-from lmjax.checkpoints import plain
+from lmjax.core.files import plain
 from lmjax.core import errors
 
 

@@ -1,8 +1,9 @@
-"""Paths that Orbax and TensorStore read as they are written.
+"""Paths for libraries that misread some characters.
 
 Orbax searches for a folder's files with a pattern that begins with the folder's
-own path, so that in 'lr=[1,2]' it finds none. TensorStore takes a backslash for
-a slash and 'gs:' for a bucket, and accepts no bytes that are not UTF-8.
+own path, so that in 'lr=[1,2]' it finds none, and takes 'gs:' for a bucket.
+TensorStore takes a backslash for a slash. Neither they nor JAX's profiler
+accept bytes that are not UTF-8.
 """
 from collections.abc import Iterator
 import contextlib
@@ -20,7 +21,7 @@ def path(folder: pathlib.Path) -> Iterator[pathlib.Path]:
   """Yields a path to a folder that has no special characters.
 
   It is the folder's own path or, inside the block, a symbolic link to it in a
-  new temporary folder.
+  new temporary folder. The folder should exist.
 
   Raises:
     InputError: If there is no room for the link.
@@ -35,8 +36,8 @@ def path(folder: pathlib.Path) -> Iterator[pathlib.Path]:
       link.symlink_to(folder.absolute())
     except OSError as error:
       raise errors.InputError(
-          f'{folder} has characters in its name that the checkpoint library '
-          f'misreads, and a link to it cannot be made ({error}). Set TMPDIR to '
-          'a folder that can be written to, or use another --workdir.'
+          f'{folder} has characters in its name that some libraries misread, '
+          f'and a link to it cannot be made ({error}). Set TMPDIR to a folder '
+          'that can be written to, or use another --workdir.'
       ) from error
     yield link
