@@ -36,6 +36,8 @@ def of_data(data: pipeline.Data) -> dict[str, str]:
           f'{store.num_documents:,} documents, {store.num_tokens:,} tokens, '
           f'{store.meta["text_bytes"]:,} bytes; hash '
           f'{store.digest[:_DIGITS]}')
+  if data.notes:
+    lines['note'] = ' '.join(data.notes)
   return lines | of_tokenizer(data.tokenizer)
 
 

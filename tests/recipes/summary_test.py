@@ -31,6 +31,14 @@ def test_data_lists_source_splits_and_hashes(tmp_path):
   assert data.valid.digest[:12] in found['valid split']
   assert 'test split' not in found
   assert data.tokenizer.digest[:12] in found['tokenizer']
+  assert 'note' not in found
+
+
+def test_a_text_that_could_not_be_split_by_document_is_noted(tmp_path):
+  data = pipeline.DataConfig(
+      source=sources.InMemory(('one text',)),
+      tokenizer=symbols.Bytes()).build(tmp_path)
+  assert 'cannot be split by document' in summary.of_data(data)['note']
 
 
 def test_task_lists_its_kind_and_numbers_of_examples():
