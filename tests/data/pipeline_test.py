@@ -200,7 +200,7 @@ def test_ids_that_jax_would_clamp_are_refused(data, name, wrong):
 
 @pytest.mark.parametrize('change, message', [
     ({'length': 10_000}, r'length=10000 .* has \d+ tokens'),
-    ({'split': splits.EndSplit(valid=1e-9)}, 'valid split .* holds no text'),
+    ({'split': splits.EndSplit(valid=1e-9)}, 'its valid part, .* has no text'),
     ({'source': sources.InMemory(('x ' * 15,))},
      'the last 30% of it is held out. That leaves 8 tokens to validate on, but '
      'a row needs 9: .*--config.data.split.valid higher'),

@@ -36,7 +36,7 @@ def test_data_lists_source_splits_and_hashes(tmp_path):
 
 def test_a_text_that_could_not_be_split_by_document_is_noted(tmp_path):
   data = pipeline.DataConfig(
-      source=sources.InMemory(('one text',)),
+      source=sources.InMemory(('one text ' * 9,)),
       tokenizer=symbols.Bytes()).build(tmp_path)
   assert 'cannot be split by document' in summary.of_data(data)['note']
 

@@ -197,8 +197,16 @@ class _Ended(_Part):
 
   def _read(self, counts: collections.Counter) -> Iterator[str]:
     del counts
+    is_empty = True
     for text in self.source.documents():
-      yield self.split.part_of(text, self.name)
+      part = self.split.part_of(text, self.name)
+      is_empty &= not part or part.isspace()
+      yield part
+    if is_empty:
+      raise errors.InputError(
+          f'{self.source.describe()} is too short: its {self.name} part, by '
+          f'{self.split}, has no text. Give more text, or set '
+          f'--config.data.split.{self.name} higher.')
 
 
 class _Positioned(_Part):

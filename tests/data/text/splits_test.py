@@ -102,7 +102,8 @@ def test_a_cut_moves_back_to_a_line_or_a_word_that_is_near(text, want):
 def test_the_end_of_a_blank_document_is_refused():
   part = splits.HashSplit(valid=0.05).select(
       sources.InMemory(('x' + ' ' * 999,)), 'valid')
-  with pytest.raises(errors.InputError, match='valid split .* holds no text'):
+  with pytest.raises(errors.InputError, match=(
+      'too short: its valid part.*Give more text.*--config.data.split.valid')):
     list(part.documents())
 
 
