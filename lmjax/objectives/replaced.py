@@ -66,13 +66,22 @@ class ReplacedTokens:
     mask = self.mlm.masker(tokenizer)
 
     def objective(params, batch, rng=None):
-      return self.losses(model, params, batch, mask(batch, rng), rng)
+      return self.losses(
+          model, params, batch, mask(batch, rng), rng, tokenizer.vocab_size)
     return objective
 
   def losses(self, model: nn.Module, params: Any, batch: Batch,
-             masked: masking.Masked, rng: jax.Array | None
+             masked: masking.Masked, rng: jax.Array | None, known: int
              ) -> dict[str, metrics.Mean]:
     """Returns the means of both encoders on a masked batch.
+
+    Args:
+      model: The pair of encoders.
+      params: Its parameters.
+      batch: The batch before masking.
+      masked: The masked batch.
+      rng: Key of dropout and of the draw, or None.
+      known: Number of ids of the tokenizer, which alone are drawn.
 
     Returns:
       Means: 'loss'; 'nll', 'accuracy' and 'masked' of the generator, as in
@@ -87,6 +96,8 @@ class ReplacedTokens:
     out, logits_BMV = mlm_lib.guesses(model, params, x_BTD, masked)
     if rng is not None:
       rng = jax.random.fold_in(rng, 2)
+    known_V = jnp.arange(logits_BMV.shape[-1]) < known
+    logits_BMV = jnp.where(known_V[None, None], logits_BMV, -jnp.inf)
     inputs_BT = replaced(
         batch, masked, temperature.scaled(logits_BMV, self.temperature), rng)
 

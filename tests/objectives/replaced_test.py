@@ -132,6 +132,19 @@ def test_the_draw_follows_the_key_even_if_the_mask_does_not(params):
   assert len(losses | {float(off)}) == 3
 
 
+def test_ids_beyond_the_tokenizer_are_never_drawn(params, monkeypatch):
+  draw, inputs = replaced.replaced, []
+  monkeypatch.setattr(replaced, 'replaced', lambda *args: (
+      inputs.append(draw(*args)), inputs[-1])[1])
+  fewer = types.SimpleNamespace(
+      vocab_size=9, control_ids=(7, 8), special={'[MASK]': 8}.get)
+  objective = OBJECTIVE.build(MODEL, fewer)
+  batch = batches.packed(batches.documents([6, 3, 4, 9, 2], 7), 10)
+  for seed in range(3):
+    objective(params, batch, jax.random.key(seed))
+  assert max(np.max(each) for each in inputs) < 9
+
+
 def test_one_encoder_is_refused():
   with pytest.raises(errors.InputError, match='kind=ElectraConfig'):
     OBJECTIVE.build(encoder_of(8).build(), TOKENIZER)
