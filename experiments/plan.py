@@ -1,7 +1,8 @@
 """Estimates whether a run fits a machine and how fast it could be there.
 
   python experiments/plan.py --device=h100 --mesh=fsdp:64 --config=llama3_8b
-  python experiments/plan.py --device=l4 --config.model.vocab_size=4096
+  python experiments/plan.py --device=l4
+  python experiments/plan.py --device=memory:24GiB,flops:82T,bandwidth:1TB/s
 
   python experiments/plan.py --device=tpu-v5p --mesh=fsdp:64 --compile \\
       --config=llama3_8b
@@ -39,7 +40,8 @@ if __name__ == '__main__':
       experiment.Pretrain | experiment.Count,
       pathlib.Path(__file__).parent / 'configs/demo.py', presets.PRESETS)
   _DEVICE = flags.DEFINE_string(
-      'device', 'h100', 'Kind of device: ' + ', '.join(devices.DEVICES) + '.')
+      'device', 'h100', 'Kind of device: ' + ', '.join(devices.DEVICES)
+      + '; or its figures: memory:24GiB,flops:82T,bandwidth:1TB/s.')
   _MESH = flags.DEFINE_string(
       'mesh', 'data:1', 'Sizes of the mesh axes, such as fsdp:8,tensor:2.')
   _COMPILE = flags.DEFINE_bool(

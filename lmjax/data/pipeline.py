@@ -97,6 +97,19 @@ class DataConfig:
       return self.source if name == 'train' else None
     return self.split.select(self.source, name)
 
+  def vocab_size(self) -> int | None:
+    """Returns the size of the vocabulary if it is known without text, or None.
+
+    Example:
+      >>> DataConfig(tokenizer=subwords.SentencePiece(vocab_size=800),
+      ...            specials=('[MASK]',)).vocab_size()
+      801
+    """
+    size = self.tokenizer.asked
+    if self.tokenizer.needs == 'nothing':
+      size = self.tokenizer.build().vocab_size
+    return size and size + len(self.specials) + self.sentinels
+
   def build_tokenizer(self) -> tokenizer_lib.Tokenizer:
     """Returns the tokenizer, built on the splits that it may learn from."""
     names = {'nothing': (), 'train': ('train',), 'all': splits.NAMES}

@@ -1,5 +1,6 @@
-"""Peak rates and memory of accelerators, from the vendors' data sheets."""
+"""Peak rates and memory of accelerators, from data sheets or as described."""
 import dataclasses
+import re
 
 from lmjax.core import config
 from lmjax.core import errors
@@ -89,16 +90,90 @@ DEVICES: dict[str, Device] = {
 
 
 def named(name: str) -> Device:
-  """Returns the device with a name from the table.
+  """Returns the device with a name from the table, or with given figures.
+
+  Args:
+    name: A name, or figures such as `described` reads.
 
   Raises:
-    InputError: If the name is unknown.
+    InputError: If the name is unknown, or the figures cannot be read.
   """
+  if ':' in name:
+    return described(name)
   if name not in DEVICES:
     raise errors.InputError(
         f'--device={name} is not in the table; choose from '
-        f'{", ".join(DEVICES)}.{config.near(name, DEVICES)}')
+        f'{", ".join(DEVICES)}, or describe it: --device={_EXAMPLE}.'
+        f'{config.near(name, DEVICES)}')
   return DEVICES[name]
+
+
+_EXAMPLE = 'memory:24GiB,flops:82T,bandwidth:1TB/s'
+# The fields of a device by their names in a description, with their units.
+_FIGURES = {
+    'memory': ('memory', 'B'), 'flops': ('bfloat16', 'FLOP/s'),
+    'bandwidth': ('bandwidth', 'B/s'), 'float32': ('float32', 'FLOP/s'),
+    'link': ('link', 'B/s'), 'network': ('network', 'B/s'),
+    'island': ('island', '')}
+_PREFIXES = {'': 1, 'k': 1e3, 'M': 1e6, 'G': 1e9, 'T': 1e12, 'P': 1e15,
+             'Ki': 2**10, 'Mi': 2**20, 'Gi': 2**30, 'Ti': 2**40}
+
+
+def described(text: str) -> Device:
+  """Returns the device with figures such as 'memory:24GiB,flops:82T'.
+
+  Args:
+    text: Pairs name:figure. `memory`, `flops` (dense FLOP/s in bfloat16) and
+      `bandwidth` have to be given. `float32` is `flops` by default. For several
+      devices, `link` and `network` are bytes per second that a device can send
+      to the `island` devices near it and beyond: by default 32 GB/s of PCIe 4.0
+      x16, 12.5 GB/s of a network of 100 Gbit/s, and 8.
+
+  Raises:
+    InputError: If a name or a figure cannot be read, or one is missing.
+
+  Example:
+    >>> device = described('memory:24GiB,flops:82T,bandwidth:1TB/s')
+    >>> device.memory, device.bfloat16 == device.float32, device.bandwidth
+    (25769803776.0, True, 1000000000000.0)
+  """
+  found = {}
+  for pair in text.split(','):
+    name, _, figure = pair.partition(':')
+    if name not in _FIGURES:
+      raise errors.InputError(
+          f'--device={text}: {name!r} is no figure of a device; they are '
+          f'{", ".join(_FIGURES)}, as in --device={_EXAMPLE}.'
+          f'{config.near(name, _FIGURES)}')
+    field, unit = _FIGURES[name]
+    found[field] = _figure(name, figure, unit)
+  missing = [name for name in ('memory', 'flops', 'bandwidth')
+             if _FIGURES[name][0] not in found]
+  if missing:
+    raise errors.InputError(
+        f'--device={text} needs {" and ".join(missing)} too, as in '
+        f'--device={_EXAMPLE}.')
+  found.setdefault('float32', found['bfloat16'])
+  others = {'link': 32e9, 'network': 12.5e9, 'island': 8}
+  found = others | found | {'island': int(found.get('island', 8))}
+  return Device(**found, source='the flag --device')
+
+
+def _figure(name: str, text: str, unit: str) -> float:
+  """Returns a positive number with a prefix and, perhaps, its unit."""
+  match = re.fullmatch(
+      rf'([\d.]+(?:e[+-]?\d+)?)\s*([kMGTP]?i?)({re.escape(unit)})?', text)
+  try:
+    value = float(match[1]) * _PREFIXES[match[2]]
+    right = value > 0 and (unit != 'B' or match[3])  # 24 or 24G is no memory.
+  except (TypeError, ValueError, LookupError):
+    right = False
+  if not right:
+    example = {'B': '24GiB', 'B/s': '1TB/s', 'FLOP/s': '82T', '': '8'}[unit]
+    raise errors.InputError(
+        f'--device: {name}:{text} should be a number above 0'
+        + (f' in {unit}' if unit else '') + f', such as {name}:{example}.')
+  return value
 
 
 def peak(kind: str) -> float | None:

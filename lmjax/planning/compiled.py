@@ -58,8 +58,8 @@ def compile_step(config: experiment.Pretrain, name: str,
   environment variables that let the TPU compiler work without TPUs.
 
   Args:
-    config: The run. Its model's vocabulary has to be a number, and its
-      objective has to read rows of text without a tokenizer.
+    config: The run. If its model has no vocabulary size, the tokenizer's is
+      used. Its objective has to read rows of text without a tokenizer.
     name: The name of the device, such as 'h100' or 'tpu-v5p'.
     sizes: The sizes of all mesh axes, from `sharding.parse`.
 
@@ -69,7 +69,7 @@ def compile_step(config: experiment.Pretrain, name: str,
       the step does not fit into memory, as the TPU compiler does.
   """
   device = devices_lib.named(name)
-  prepared.check_sized(config)
+  config = prepared.sized(config)
   training, length = config.training, config.data.length or config.model.context
   divisions.check(config.model, sizes, rows=config.data.batch_size,
                   microbatches=training.microbatches, length=length,

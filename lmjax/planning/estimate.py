@@ -95,7 +95,8 @@ def plan(config: experiment.Pretrain, device: devices.Device,
   """Estimates a training step of a run.
 
   Args:
-    config: The run; its model's vocabulary has to be a number.
+    config: The run; if its model has no vocabulary size, the tokenizer's is
+      used.
     device: The kind of device.
     sizes: The sizes of the mesh axes, from `sharding.parse`.
 
@@ -103,7 +104,7 @@ def plan(config: experiment.Pretrain, device: devices.Device,
     InputError: If sizes such as rows or heads do not divide, or the kind of
       model, objective or mesh is not supported.
   """
-  prepared.check_sized(config)
+  config = prepared.sized(config)
   _check(config, sizes)
   training, model = config.training, config.model
   length = config.data.length or model.context

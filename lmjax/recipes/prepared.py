@@ -121,22 +121,27 @@ def _initial_state(config, params, optimizer, carry=None):
       equal=training.average is not None, carry=carry, guard=training.guard)
 
 
-def check_sized(config: Any) -> None:
-  """Checks that the shapes of state and batch are known without data.
+def sized(config: Any) -> experiment.Pretrain:
+  """Returns a config with the sizes of state and batch, known without text.
 
   Raises:
     InputError: If the run is not pretraining with `Causal`, or its vocabulary
-      size depends on the tokenizer.
+      size depends on its text.
   """
   if not isinstance(config, experiment.Pretrain) or not isinstance(
       config.objective, lm.Causal):
     raise errors.InputError(
         'A plan needs pretraining with the objective Causal; got '
         f'{type(getattr(config, "objective", config)).__name__}.')
-  if config.model.vocab_size is None:
+  if config.model.vocab_size is not None:
+    return config
+  size = config.data.vocab_size()
+  if size is None:
     raise errors.InputError(
-        'A plan reads no text, so the vocabulary size of the tokenizer is not '
-        'known: set --config.model.vocab_size, such as 50257.')
+        'A plan reads no text, on which the vocabulary size of '
+        f'{type(config.data.tokenizer).__name__} depends: set '
+        '--config.model.vocab_size, such as 50257.')
+  return dataclasses.replace(config, model=config.model.with_vocab(size))
 
 
 def state_shapes(config: experiment.Pretrain

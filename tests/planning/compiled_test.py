@@ -52,7 +52,6 @@ def test_slices_are_the_smallest_that_hold_all():
     ('t4', 'data:1', {}, 'works for b200, .*tpu-v6e. Omit --compile'),
     ('tpu-v5e', 'data:3', {}, 'the nearest batch size that does is 9'),
     ('tpu-v5e', 'tensor:3', {}, 'num_heads'),
-    ('tpu-v5e', 'data:1', {'vocab_size': None}, 'config.model.vocab_size'),
 ])
 def test_what_cannot_be_compiled_is_refused(device, mesh, changes, words):
   with pytest.raises(errors.InputError, match=words):

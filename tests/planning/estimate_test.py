@@ -17,6 +17,8 @@ from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.data import pipeline
+from lmjax.data.tokenizers import subwords
+from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models import cost
 from lmjax.models import lstm
@@ -194,12 +196,26 @@ def test_llama_3_8b_on_64_chips_is_planned_at_once():
     ('stage:2,expert:2', {}, 'not stage and expert; --dry_run'),
     ('sequence:3', {}, '32 tokens do not divide over sequence:3.*is 30'),
     ('tensor:4', {}, 'num_kv_heads = 2 .* that does is tensor:2'),
-    ('data:1', {'vocab_size': None}, 'set --config.model.vocab_size'),
     ('data:1', {'remat': 'offload'}, 'not of hosts; .*model.remat=dots'),
 ])
 def test_sizes_that_do_not_divide_are_refused(mesh, changes, words):
   with pytest.raises(errors.InputError, match=words):
     planned(mesh, **changes)
+
+
+def test_the_vocabulary_is_the_tokenizers_if_it_is_known_without_text():
+  def with_tokenizer(tokenizer, **data):
+    return planned(vocab_size=None, config=dataclasses.replace(
+        CONFIG, data=dataclasses.replace(
+            CONFIG.data, tokenizer=tokenizer, **data)))
+  assert with_tokenizer(symbols.Bytes()).memory == planned(
+      vocab_size=258).memory
+  assert with_tokenizer(
+      subwords.SentencePiece(vocab_size=500), specials=('[MASK]',), sentinels=9
+  ).memory == planned(vocab_size=510).memory
+  with pytest.raises(errors.InputError, match=(
+      'Characters depends: set --config.model.vocab_size')):
+    with_tokenizer(symbols.Characters())
 
 
 def test_offload_is_refused():
@@ -306,9 +322,10 @@ def test_the_script_answers_and_refuses_in_a_sentence():
         [sys.executable, str(ROOT / 'experiments/plan.py'), *flags],
         capture_output=True, text=True, timeout=300, check=False,
         env={'PATH': '/usr/bin:/bin', 'JAX_PLATFORMS': 'cpu', 'HOME': '/tmp'})
-  done = run('--device=l4', '--config.model.vocab_size=4096')
+  done = run('--device=memory:24GiB,flops:82T,bandwidth:1TB/s')
   assert done.returncode == 0 and 'It fits' in done.stdout, done.stderr
-  for flags, words in ((('--device=h101',), 'choose from'), ((), 'vocab_size'),
+  for flags, words in ((('--device=h101',), 'choose from'),
+                       (('--device=memory:24GiB',), 'needs flops'),
                        (('--mesh=date:2',), "Did you mean 'data'")):
     refused = run(*flags)
     assert refused.returncode == 2 and words in refused.stderr
