@@ -116,13 +116,13 @@ TEXTS = ('[MASK]', '[CLS]', '[SEP]')
 
 def pair(model, objective, specials=(), sentinels=0, **data):
   """Returns `BASE` with another model, objective and data fields."""
-  # Likelihoods that take a pass per token score only a part of the text.
-  tokens = None if objective.likelihood == 'exact' else 5000
+  config = dataclasses.replace(
+      BASE, model=model, objective=objective, data=dataclasses.replace(
+          BASE.data, specials=specials, sentinels=sentinels, **data))
+  # Likelihoods that take many passes score only a part of the text.
+  tokens = None if config.likelihood == 'exact' else 5000
   return dataclasses.replace(
-      BASE, model=model, objective=objective,
-      data=dataclasses.replace(
-          BASE.data, specials=specials, sentinels=sentinels, **data),
-      scoring=dataclasses.replace(BASE.scoring, tokens=tokens))
+      config, scoring=dataclasses.replace(BASE.scoring, tokens=tokens))
 
 
 PAIRS = {
