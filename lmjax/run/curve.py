@@ -40,7 +40,7 @@ def plot(
   shown = _series(rows, metric) if metric != 'valid/loss' else ((), ())
   panels = 2 if shown[0] else 1
   picture = figure.Figure(
-      figsize=(6, 3.6 if panels == 1 else 5.6), dpi=170, layout='constrained')
+      figsize=(5.4, 3.4 if panels == 1 else 5.4), dpi=190, layout='constrained')
   axes = picture.subplots(panels, sharex=True, squeeze=False)[:, 0]
   axes[0].set_title(title, loc='left')
   axes[0].set_ylabel(f'loss ({unit})')
@@ -108,7 +108,7 @@ def _draw_baselines(axes: Any, baselines: Mapping[str, float]) -> None:
     # Names stay apart, even if their lines do not.
     heights[name] = max(at, max(heights.values(), default=-1) + _GAP)
   for name, at in heights.items():
-    axes.text(1.01, at, f'{name} {finite[name]:.4g}', color=_GREY, fontsize=8,
+    axes.text(1.01, at, f'{name} {finite[name]:.4g}', color=_GREY, fontsize=9,
               transform=axes.transAxes, va='center')
 
 
