@@ -20,9 +20,10 @@ from lmjax import experiment
 ROOT = pathlib.Path(__file__).parents[3]
 ROOTS = (experiment.Pretrain | experiment.Count | experiment.Evaluate
          | experiment.Finetune)
+# Documentation that begins with a file or folder, as in 'The .npy file for ...'.
 ABOUT_FILES = re.compile(
-    r'\b(files?|globs?|folders?|director(?:y|ies))\b', re.IGNORECASE)
-TEXTS = {'texts'}  # Flags that are texts themselves, instead of a file.
+    r'(\S+ ){0,3}(files?|globs?|folders?|director(?:y|ies))\b', re.IGNORECASE)
+WITHIN_RUNS = {'below'}  # Flags with a folder of a run directory.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +109,7 @@ def test_every_field_about_files_is_a_path():
         paths.add(field.name)
       elif str in (*config_lib.members(hint), *typing.get_args(
           config_lib.tuple_of(hint) or ())):
-        assert not ABOUT_FILES.search(docs.get(field.name, '')), (
+        assert not ABOUT_FILES.match(docs.get(field.name, '')), (
             f'{cls.__module__}.{cls.__name__}.{field.name} should be a '
             'user_paths.Path')
   assert paths >= {'paths', 'cache', 'init', 'mix', 'teacher', 'data_dir'}
@@ -131,8 +132,8 @@ def text_flags():
 def test_every_flag_about_files_is_a_path():
   found = list(text_flags())
   wrong = [name for name, function, doc in found
-           if function != 'path_flag' and name not in TEXTS
-           and ABOUT_FILES.search(f'{name}. {doc}')]
+           if function != 'path_flag' and name not in WITHIN_RUNS
+           and ABOUT_FILES.match(doc)]
   assert wrong == [], f'Define these flags with cli.path_flag: {wrong}.'
   assert {name for name, function, _ in found if function == 'path_flag'} >= {
       'workdir', 'out', 'output', 'input', 'texts_file', 'profile'}
