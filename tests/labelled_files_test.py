@@ -158,6 +158,16 @@ def test_following_each_message_leads_to_a_run(tmp_path):
   followed([f'data.source.paths={tmp_path}/a.csv'], pretrained)
 
 
+@pytest.mark.parametrize('name, kind', [
+    ('a.txt', 'TextFiles'), ('a.csv', 'Delimited'), ('a.tsv.gz', 'Delimited'),
+    ('a.jsonl', 'JsonLines')])
+def test_the_name_of_a_file_chooses_the_source_of_pretraining(name, kind):
+  found = overrides.override(experiment.Pretrain(), {'data.source.paths': name})
+  assert type(found.data.source).__name__ == kind
+  found = overrides.override(experiment.Evaluate(), {'data.paths': name})
+  assert type(found.data).__name__ == kind
+
+
 def reviews(path, count, seed):
   """Writes a CSV of short reviews with their stars, as a shop would export."""
   rng = random.Random(seed)
