@@ -243,7 +243,7 @@ def _implied(variant: type, change: Mapping[str, Any]) -> dict[str, Any]:
   """Returns the changes that others imply by their fields' metadata."""
   return {name: {_WHOLE: value} for field in dataclasses.fields(variant)
           for name, value in field.metadata.get('implies', {}).items()
-          if str(change.get(field.name, {}).get(_WHOLE)).lower() != 'none'}
+          if not values.is_none(str(change.get(field.name, {}).get(_WHOLE)))}
 
 
 def _introduced(part: Any, path: str, given: Mapping[str, Any]) -> str:

@@ -285,6 +285,7 @@ class Placed:
     (Placed(), {'mesh': 'data:2', 'parallel': 'pmap'},
      Placed('pmap', 'data:2')),
     (Placed('mesh', 'data:2'), {'mesh': 'none'}, Placed('mesh')),
+    (Placed(), {'mesh': 'null'}, Placed()),
     (Placed(), {'mesh': None}, Placed()),
     (Placed('mesh', 'data:2'), {'parallel': 'jit'}, Placed('jit', 'data:2'))])
 def test_a_field_may_imply_another(old, changes, new):
