@@ -85,3 +85,11 @@ def test_tests_that_ci_names_exist():
         p.relative_to(ROOT)))
 def test_no_file_outgrows_its_room(path):
   assert path.read_text().count('\n') <= 400
+
+
+def test_every_script_has_a_row():
+  rows = re.findall(
+      r'^\| `experiments/(\w+)\.py', TEXTS[ROOT / 'docs/scripts.md'],
+      flags=re.MULTILINE)
+  assert sorted(rows) == sorted(
+      path.stem for path in (ROOT / 'experiments').glob('*.py'))
