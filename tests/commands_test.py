@@ -16,6 +16,7 @@ from absl import flags
 import pytest
 
 from lmjax.core import cli
+from lmjax.core import config as config_lib
 from lmjax.core.flags import config_flags
 from lmjax.core.flags import sweep_flags
 from lmjax.recipes.comparing import sweep
@@ -110,12 +111,19 @@ def _defined(script):
 
 
 @pytest.mark.parametrize('script', sorted({each[1] for each in _commands()}))
-def test_commands_have_flags_of_their_script(script, capsys):
+def test_commands_have_flags_of_their_script(
+    script, capsys, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  demo = runpy.run_path(str(ROOT / 'experiments/configs/demo.py'))
   if not re.search(r'(cli|app)\.run\(', (ROOT / script).read_text()):
     pytest.skip('The script has no flags.')
   for path, _, arguments in (c for c in _commands() if c[1] == script):
     if '--help' in arguments:
       continue
+    for run in re.findall(r'--config=(runs/\w+)', ' '.join(arguments)):
+      pathlib.Path(run).mkdir(parents=True, exist_ok=True)
+      pathlib.Path(run, 'config.json').write_text(
+          config_lib.dumps(demo['get_config']()))
     with _defined(script) as takes:
       try:
         rest = cli._parse([script, *arguments])
