@@ -23,6 +23,10 @@ def test_the_better_run_is_named_with_its_interval(pretrained):
   assert told.startswith(
       'b is better than a by 0.2500 ± 0.0000 nats/token (95% interval 0.2500 '
       'to 0.2500; 8 documents; p = 0.0078, exact ')
+  (turned,), _ = contrasts(
+      pretrained('c', nats=2.25), pretrained('d', nats=2.5))
+  assert turned.sentences().startswith(
+      'c is better than d by 0.2500 ± 0.0000 nats/token (95% interval 0.2500 ')
   assert 'No difference' not in told and found.p == 2 / 2**8
 
 

@@ -63,8 +63,10 @@ got = []
 for number in signal.SIGTERM, signal.SIGINT:
   signal.signal(number, lambda number, _: got.append(number))
 pathlib.Path({str(ready)!r}).touch()
-while not got:
+for _ in range(2000):
   time.sleep(0.01)
+  if got:
+    break
 time.sleep(0.1)
 sys.exit(75 if got == [{int(received)}] else 1)
 '''
