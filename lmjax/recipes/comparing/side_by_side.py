@@ -77,8 +77,8 @@ class Comparison:
             for field in ('nats_per_token', 'stderr', 'bits_per_byte'))]
       return heads, rows
     metrics = dict.fromkeys(m for run in self.outcomes for m in run.metrics)
+    heads += estimates.columns(metrics)[1:]
     for name in metrics:
-      heads += [name.replace('_', '-'), '±']
       for row, run in zip(rows, self.outcomes):
         found = run.metrics.get(name, estimates.Estimate(None))
         row += [report.number(x, 4) for x in (found.value, found.stderr)]
@@ -139,23 +139,29 @@ def plot(path: str | os.PathLike[str], outcomes: Sequence[outcome_lib.Outcome]
          ) -> None:
   """Draws the held-out curves of runs over each other into a PNG file.
 
-  Losses of different tokenizers are drawn in bits per byte.
+  Losses of different tokenizers are drawn in bits per byte. A run without a
+  curve, such as a counted one, is a line at its score.
   """
   from matplotlib import figure  # Slow to import, and only needed here.
   from matplotlib import ticker
-  unit = 'example' if outcomes[0].tuned else contrast_lib.measure(outcomes)
+  tuned = outcomes[0].tuned
+  unit = 'nats/example' if tuned else contrast_lib.measure(outcomes)
   picture = figure.Figure(figsize=(7, 4), dpi=150, layout='constrained')
   axes = picture.add_subplot()
   titles = outcome_lib.titles(outcomes)
   for i, (outcome, title) in enumerate(zip(outcomes, titles)):
-    tokens, losses = curve(outcome, unit)
-    if tokens:
-      axes.plot(tokens, losses, label=title, linewidth=1.8, marker='o',
-                markersize=4, color=_COLORS[i % len(_COLORS)],
-                linestyle=('-', '--', ':')[i // len(_COLORS) % 3])
+    places, losses = curve(outcome, unit)
+    style = dict(label=title, color=_COLORS[i % len(_COLORS)], linewidth=1.8,
+                 linestyle=('-', '--', ':')[i // len(_COLORS) % 3])
+    if places:
+      axes.plot(places, losses, marker='o', markersize=4, **style)
+    elif outcome.report is not None:
+      axes.axhline(_scale(outcome, unit) * outcome.report.nats_per_token,
+                   **style)
   if axes.lines:
     axes.legend(frameon=False)
-  axes.set(xlabel='tokens trained on', ylabel=f'held-out loss ({unit})')
+  axes.set(xlabel='step' if tuned else 'tokens trained on',
+           ylabel=f'held-out loss ({unit})')
   axes.set_xlim(left=0)
   axes.xaxis.set_major_formatter(ticker.EngFormatter())
   axes.spines[['top', 'right']].set_visible(False)
@@ -167,22 +173,31 @@ def plot(path: str | os.PathLike[str], outcomes: Sequence[outcome_lib.Outcome]
 
 def curve(outcome: outcome_lib.Outcome, unit: str
           ) -> tuple[list[float], list[float]]:
-  """Returns the numbers of tokens and the held-out losses of a run's curve.
+  """Returns the places and the held-out losses of a run's curve.
+
+  A place is the number of tokens that a language model was trained on, or the
+  step of a fine-tuned run.
 
   Args:
     outcome: The run.
     unit: The unit of the losses; 'bits/byte' converts nats per token by the
       report's number of tokens per byte.
   """
-  scale, rows = 1.0, writers.read(outcome.run.metrics)
-  if unit == 'bits/byte' and outcome.report and outcome.report.bytes:
-    found = outcome.report
-    scale = found.tokens / found.bytes / math.log(2)
-  tokens = {row['step']: row['tokens'] for row in rows if 'tokens' in row}
-  pairs = [(tokens[row['step']], scale * row['valid/loss']) for row in rows
-           if 'valid/loss' in row and row['step'] in tokens]
+  scale, rows = _scale(outcome, unit), writers.read(outcome.run.metrics)
+  places = {row['step']: row['step'] if outcome.tuned else row['tokens']
+            for row in rows if outcome.tuned or 'tokens' in row}
+  pairs = [(places[row['step']], scale * row['valid/loss']) for row in rows
+           if 'valid/loss' in row and row['step'] in places]
   pairs = [pair for pair in pairs if math.isfinite(pair[1])]
   return [x for x, _ in pairs], [y for _, y in pairs]
+
+
+def _scale(outcome: outcome_lib.Outcome, unit: str) -> float:
+  """Returns the factor from a run's nats per token to a unit."""
+  found = outcome.report
+  if unit != 'bits/byte' or found is None or not found.bytes:
+    return 1.0
+  return found.tokens / found.bytes / math.log(2)
 
 
 def _letters(number: int) -> str:

@@ -68,7 +68,8 @@ def tuned(tmp_path):
         'seconds': 4000.0, 'parameters': 77}))
     (run.path / 'predictions.jsonl').write_text(
         ''.join(json.dumps(answer) + '\n' for answer in answers))
-    run.metrics.write_text('{"step": 3, "valid/loss": 0.5, "tokens": 30}\n')
+    run.metrics.write_text('{"step": 3, "texts": 30}\n'
+                           '{"step": 3, "valid/loss": 0.5}\n')
     return run.path
   return write
 

@@ -2,11 +2,15 @@
 import json
 import math
 
+from matplotlib import axes
 import pytest
 
 from lmjax.core import errors
 from lmjax.recipes.comparing import outcome
 from lmjax.recipes.comparing import side_by_side
+
+
+line = axes.Axes.axhline
 
 
 def compared(*runs):
@@ -67,6 +71,21 @@ def test_curves_are_over_tokens_and_in_one_unit(pretrained):
   assert side_by_side.curve(run, 'nats/token') == ([500, 900], [3.0, 2.0])
   tokens, losses = side_by_side.curve(run, 'bits/byte')
   assert losses == pytest.approx([6 / math.log(2), 4 / math.log(2)])
+
+
+def test_curves_of_tuned_runs_are_over_steps(tuned):
+  run = outcome.read(tuned('a', []))
+  assert side_by_side.curve(run, 'nats/example') == ([3], [0.5])
+
+
+def test_a_run_without_a_curve_is_a_line_at_its_score(pretrained, monkeypatch):
+  run, lines = pretrained('a', nats=2.0), []
+  (run / 'metrics.jsonl').unlink()
+  monkeypatch.setattr(axes.Axes, 'axhline', lambda self, y, **style: (
+      lines.append((y, style['label'])), line(self, y, **style)))
+  found = outcome.read(run)
+  side_by_side.plot(run / 'x.png', [found])
+  assert lines == [(found.report.nats_per_token, 'a')]
 
 
 def test_tuned_runs_have_their_metrics(tuned, capsys):
