@@ -11,6 +11,7 @@ import zipfile
 import pytest
 
 from lmjax import __main__ as main_lib
+from lmjax.recipes import interactive
 from lmjax.recipes import loading
 import lmjax
 
@@ -58,6 +59,8 @@ def test_help_lists_each_script_with_its_first_line(monkeypatch, capsys):
 
 def test_load_reads_a_run_and_is_imported_late():
   assert lmjax.load is loading.load
+  assert lmjax.pretrain is interactive.pretrain
+  assert lmjax.finetune is interactive.finetune
   with pytest.raises(AttributeError, match="no attribute 'save'"):
     lmjax.save  # pylint: disable=pointless-statement
   found = run('-c', (

@@ -23,6 +23,7 @@ from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import embeddings
 from lmjax.evaluation import likelihood
 from lmjax.evaluation import scoring as scoring_lib
+from lmjax.evaluation import windows
 from lmjax.generation import prompts as prompts_lib
 from lmjax.generation import samples as samples_lib
 from lmjax.generation import streaming
@@ -184,19 +185,24 @@ def tell_full(run: Any, full: int, count: int) -> None:
 
 
 def score(texts: str | Iterable[str], tokenizer: tokenizer_lib.Tokenizer,
-          scoring: scoring_lib.Scoring, function: likelihood.Score,
-          lay: Callable[..., Any]) -> Scored | list[Scored]:
+          scoring: scoring_lib.Scoring,
+          reading: Callable[[scoring_lib.Scoring], tuple[
+              likelihood.Score, windows.Lay]]) -> Scored | list[Scored]:
   """Returns the likelihood of texts, each scored as a document of its own.
 
   Args:
     texts: A text, or several.
     tokenizer: The tokenizer of the run.
-    scoring: How windows are cut, settled for the run.
-    function: The score function of the run, from `trained.reading`.
-    lay: Its function to cut windows.
+    scoring: How text is scored, settled for the run. A few short texts are
+      scored in smaller batches.
+    reading: Function that returns the score function of the run, and its
+      function to lay out text; see `trained.reading`.
   """
   def answer(texts: list[str]) -> list[Scored]:
     ids, lengths = tokenizer.encode_documents(texts)
+    rows = prompts_lib.bucket(int(np.sum(lengths // scoring.stride + 1)))
+    function, lay = reading(dataclasses.replace(
+        scoring, batch_size=min(scoring.batch_size, rows)))
     found = likelihood.evaluate(
         function, np.split(ids, np.cumsum(lengths)[:-1]), lay=lay,
         vocab_size=tokenizer.vocab_size, bos_id=tokenizer.bos_id,

@@ -207,7 +207,7 @@ def score(run: Trained | Counted, texts: str | Sequence[str],
   """Returns the likelihood of texts under a run; see `asking.score`."""
   return asking.score(
       texts, run.tokenizer, scoring.settled(run.context),
-      *reading(run, scoring))
+      functools.partial(reading, run))
 
 
 def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Trained:

@@ -90,6 +90,17 @@ def test_scores_are_those_of_an_evaluation(run, tmp_path):
   assert run.score('').tokens == 1  # EOS.
 
 
+def test_a_short_text_is_scored_in_a_small_batch(run, monkeypatch):
+  sizes, reading = [], trained_lib.reading
+  def watched(run, scoring):
+    sizes.append(scoring.batch_size)
+    return reading(run, scoring)
+  monkeypatch.setattr(trained_lib, 'reading', watched)
+  run.score('so')
+  run.score(['so much depends ' * 9] * 40)
+  assert sizes == [1, 32]
+
+
 def test_logits_are_of_each_tokens_successor(run):
   ids = np.concatenate([[TOKENIZER.bos_id], TOKENIZER.encode('so much')])
   logits_TV = run.logits('so much')
