@@ -30,9 +30,10 @@ def compare(runs: list[str], below: str = '', out: str | None = None
         f'runs/a runs/b; got {len(runs)}.')
   found = side_by_side.Comparison.of(
       [outcome.read(run, below) for run in runs])
-  found.show()
   if out is not None:
     found.save(out)
+  found.show()
+  if out is not None:
     print(f'---\ntable: {out}/compare.json\nplot:  {out}/compare.png')
   return found
 

@@ -53,8 +53,8 @@ def main(_):
     return
   failed = [name for name, code in running.run(found, command).items() if code]
   table = sweep_table.Table.of(found)
-  table.show()
   table.save(pathlib.Path(_WORKDIR.value))
+  table.show()
   print(f'---\ntable: {_WORKDIR.value}/sweep.json\n'
         f'plot:  {_WORKDIR.value}/sweep.png')
   if failed:

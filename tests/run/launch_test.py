@@ -50,6 +50,13 @@ def test_flags_become_a_launch(monkeypatch):
   values(['script', '--on_damaged=fail', '--takeover', '--override=a.b',
           '--override=c', '--expect_params=7', '--watchdog_s=0'])
   assert read() == launch.Launch('fail', True, ('a.b', 'c'), 7, None)
+  monkeypatch.setattr(flags, 'FLAGS', values)
+  assert sorted(launch.given_flags()) == [
+      '--expect_params=7', '--on_damaged=fail', '--override=a.b',
+      '--override=c', '--takeover', '--watchdog_s=0.0']
+  values.unparse_flags()
+  values(['script', '--takeover'])
+  assert launch.given_flags() == ['--takeover']
 
 
 @pytest.fixture
