@@ -15,7 +15,6 @@ import pathlib
 
 from lmjax.core import cli
 from lmjax.core import config as config_lib
-from lmjax.core.files import durable
 from lmjax.evaluation import by_document
 from lmjax.evaluation import choices
 from lmjax.evaluation import held_out
@@ -33,6 +32,7 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
     workdir: The directory of a run of `experiments/pretrain.py`.
     out: The folder for the results; by default `evaluation` in `workdir`.
   """
+  folder = cli.results_folder(out or pathlib.Path(workdir) / 'evaluation')
   run = trained.load_any(workdir, config.checkpoint)
   scoring = config.scoring.settled(run.context)
   score, lay = trained.reading(run, scoring, jax.local_devices())
@@ -55,8 +55,6 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
   if answers:
     report.display(choices.table(answers))
 
-  folder = pathlib.Path(out or pathlib.Path(workdir) / 'evaluation')
-  durable.make_folder(folder)
   report.save(folder / 'report.json', texts, answers, run=str(workdir),
               step=run.step, config=config_lib.to_dict(config))
   if texts:

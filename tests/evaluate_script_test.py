@@ -4,6 +4,7 @@ import importlib.util
 import json
 import pathlib
 
+import lmjax
 from lmjax.checkpoints import store
 from lmjax.core import errors
 from lmjax.data import pipeline
@@ -20,6 +21,7 @@ from lmjax.models import lstm
 from lmjax.recipes import pretraining
 from lmjax.recipes import trained
 from lmjax.run import directory
+from lmjax.testing import faults
 from lmjax.training.optimizers import sgd
 from lmjax.training import options
 from lmjax.training import step
@@ -85,6 +87,31 @@ def test_any_text_and_questions(workdir, tmp_path):
   assert tree['choices'][0]['parameters_hash'] == texts[0].parameters_hash
   only = dataclasses.replace(config, data=None)
   assert not _script('evaluate').evaluate(only, str(workdir))[0]
+
+
+def test_a_run_that_cannot_be_written_to_is_evaluated(
+    workdir, tmp_path, monkeypatch, caplog):
+  own, text = experiment.Evaluate(), experiment.Evaluate(
+      data=sources.InMemory(('Text that no cache has.',)), baselines=False)
+  with faults.read_only(workdir):
+    with pytest.raises(errors.InputError, match='evaluation: .*Read-only.*--out'):
+      with monkeypatch.context() as context:
+        context.setattr(trained, 'load_any', None)  # Before anything is read.
+        _script('evaluate').evaluate(own, str(workdir))
+    assert not caplog.messages
+    for config in own, text:
+      found, _ = _script('evaluate').evaluate(
+          config, str(workdir), tmp_path / 'out')
+      assert found and report.load(tmp_path / 'out/report.json') == found
+    assert 'cannot be written to, so text is tokenized' in caplog.text
+
+
+def test_a_run_that_cannot_be_written_to_is_asked(workdir):
+  with faults.read_only(workdir):
+    run = lmjax.load(workdir)
+    assert isinstance(run.generate('te', max_new_tokens=2), str)
+    assert run.embed(['a text']).shape == (1, 32)
+    assert run.score('a text').bytes == 6
 
 
 @pytest.mark.parametrize('change, words', [

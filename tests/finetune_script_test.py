@@ -45,6 +45,7 @@ from lmjax.tasks import regression
 from lmjax.tasks import rows
 from lmjax.tasks import together
 from lmjax.testing import commands
+from lmjax.testing import faults
 from lmjax.training.optimizers import adamw
 from lmjax.training import options
 from lmjax.training import stopping
@@ -252,8 +253,9 @@ def test_a_script_that_is_killed_leaves_the_file_as_it_was(done, tmp_path):
 
 def _repeats(path, answers):
   """Sees that a run read back says of texts what it said of the test split."""
-  found = {(row.get('task'), row['text']): row for row in lmjax.load(
-      path).predict([answer['text'] for answer in answers])}
+  with faults.read_only(path):
+    found = {(row.get('task'), row['text']): row for row in lmjax.load(
+        path).predict([answer['text'] for answer in answers])}
   for answer in answers:
     answer = {name: answer[name] for name in answer if name != 'label'}
     row = found[answer.get('task'), answer['text']]

@@ -9,6 +9,7 @@ import pathlib
 import re
 import select
 import sys
+import tempfile
 import threading
 import traceback
 from typing import Any, IO, Literal, TypeVar
@@ -20,6 +21,7 @@ from absl import logging as absl_logging
 from lmjax.core import allocator
 from lmjax.core import errors
 from lmjax.core.files import atomic
+from lmjax.core.files import durable
 from lmjax.core.files import user_paths
 from lmjax.core.flags import config_flags
 from lmjax.core.flags import named as named_lib
@@ -243,6 +245,23 @@ def _print(text):
 
 flags.DEFINE_bool('traceback', False, 'Show the traceback of a user error too.')
 flags.disclaim_key_flags()  # --help lists `config_flag` under the script.
+
+
+def results_folder(path: str | os.PathLike[str]) -> pathlib.Path:
+  """Returns the folder of --out, which is created if it does not exist.
+
+  Raises:
+    InputError: If it cannot be written to, so that nothing is computed in vain.
+  """
+  try:
+    durable.make_folder(path)
+    with tempfile.TemporaryFile(dir=path):
+      pass
+  except OSError as error:
+    raise errors.InputError(
+        f'Results cannot be written to {os.fspath(path)}: {error}. Choose '
+        'another folder with --out.') from error
+  return pathlib.Path(path)
 
 
 @contextlib.contextmanager

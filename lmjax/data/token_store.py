@@ -10,10 +10,13 @@ import collections
 from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
+import logging
 import pathlib
 import sys
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -28,7 +31,9 @@ from lmjax.data import documents as documents_lib
 from lmjax.data import facts
 from lmjax.data.tokenizers import vocabulary
 
+_logger = logging.getLogger(__name__)
 _VERSION = 6  # Version of the files; stores of other versions are rebuilt.
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 _PART = 1 << 20  # Characters that are encoded together.
 _COLUMNS = 6  # Tokens of a document, and the facts about its text.
 
@@ -75,7 +80,8 @@ def cached(source: documents_lib.Source, tokenizer: vocabulary.Tokenizer,
   The name of a store in the cache is a hash of the source's fingerprint and the
   tokenizer's digest, so text that changed is tokenized again, and different
   stores never share a name. A build that is killed leaves no store behind, and
-  processes that need the same store build it once.
+  processes that need the same store build it once. If nothing can be written to
+  the cache, as to that of another user's run, the store is a temporary one.
 
   Args:
     source: The documents.
@@ -89,11 +95,22 @@ def cached(source: documents_lib.Source, tokenizer: vocabulary.Tokenizer,
   text = json.dumps(identity, sort_keys=True)
   name = hashlib.sha256(text.encode()).hexdigest()[:20]
   directory = pathlib.Path(cache) / f'tokens-{name}'
-  if not directory.exists():
-    with _lock(directory):
-      if not directory.exists():  # Another process may have built it.
-        build(directory, source, tokenizer, identity)
-  return load(directory)
+  if directory.exists():
+    return load(directory)
+  with contextlib.ExitStack() as stack:
+    try:
+      stack.enter_context(_lock(directory))
+    except OSError as error:
+      if error.errno not in _NOT_WRITABLE:
+        raise
+      _logger.warning(
+          '%s cannot be written to, so text is tokenized once more for this '
+          'process alone.', cache)
+      directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(
+          prefix='lmjax-'))) / directory.name  # Mapped files outlive it.
+    if not directory.exists():  # Another process may have built it.
+      build(directory, source, tokenizer, identity)
+    return load(directory)
 
 
 def load(directory: str | pathlib.Path) -> TokenStore:

@@ -21,9 +21,12 @@ repeated after a kill, the hashes show at which step, which the loss may not.
 """
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 import contextlib
+import errno
+import functools
 import os
 import pathlib
 import signal as signal_lib
+import sys
 import time
 from typing import Any
 
@@ -36,6 +39,9 @@ from lmjax.core import trees
 from lmjax.testing import commands
 
 DAMAGES = ('delete', 'empty', 'half', 'flip')
+_WRITES = ('open', 'os.mkdir', 'os.rename', 'os.remove', 'os.rmdir', 'os.link',
+           'os.symlink', 'os.truncate')
+_read_only = []  # Directories that may not be written to now.
 
 batch_hash = digests.batch
 
@@ -235,6 +241,47 @@ def fill_disk(largest_file: int, pid: int = 0) -> Iterator[None]:
   finally:
     with contextlib.suppress(ProcessLookupError):  # It may have ended.
       limit(before)
+
+
+@contextlib.contextmanager
+def read_only(directory: str | os.PathLike[str]) -> Iterator[None]:
+  """Lets this process only read a directory, as on a read-only file system.
+
+  Python's own ways to write there raise OSError. Unlike `os.chmod`, this stops
+  the superuser too.
+
+  Example:
+    >>> with read_only('/tmp'):
+    ...   open('/tmp/file', 'w')
+    Traceback (most recent call last):
+    ...
+    OSError: [Errno 30] Read-only file system: '/tmp/file'
+  """
+  _watch_writes()
+  path = os.path.join(os.path.realpath(directory), '')
+  _read_only.append(path)
+  try:
+    yield
+  finally:
+    _read_only.remove(path)
+
+
+@functools.cache
+def _watch_writes():
+  sys.addaudithook(_refuse)  # Which cannot be removed again.
+
+
+def _refuse(event, args):
+  """Raises OSError for an event that would change a read-only directory."""
+  if not _read_only or event not in _WRITES:
+    return
+  if event == 'open' and not args[2] & (
+      os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC):
+    return
+  for path in args[:2]:
+    if isinstance(path, str | bytes | os.PathLike) and os.path.join(
+        os.path.realpath(os.fsdecode(path)), '').startswith(tuple(_read_only)):
+      raise OSError(errno.EROFS, os.strerror(errno.EROFS), os.fsdecode(path))
 
 
 def inject_nan(batches: Any, steps: Container[int]) -> Any:

@@ -9,6 +9,7 @@ import threading
 
 from lmjax.core import cli
 from lmjax.core import errors
+from lmjax.testing import faults
 import pytest
 
 SCRIPT = '''
@@ -212,6 +213,15 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path, capsys):
   with cli.writing(None) as file:
     print('y', file=file)
   assert capsys.readouterr().out == 'y\n'
+
+
+def test_a_folder_for_results_is_refused_before_there_are_any(tmp_path):
+  folder = tmp_path / 'new' / 'results'
+  assert cli.results_folder(str(folder)) == folder and not os.listdir(folder)
+  for path in folder, tmp_path / 'other':
+    with faults.read_only(tmp_path):
+      with pytest.raises(errors.InputError, match=f'{path}: .*--out'):
+        cli.results_folder(path)
 
 
 @pytest.mark.parametrize('name', [

@@ -2,9 +2,11 @@
 import errno
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 
 import jax
 import jax.numpy as jnp
@@ -163,6 +165,28 @@ def test_damaged_restores_moved_files_and_after_errors(tmp_path):
   (tmp_path / 'step').rename(tmp_path / 'moved')
   sweep.close()
   assert (tmp_path / 'step/a').read_bytes() == b'first'
+
+
+@pytest.mark.parametrize('change', [
+    lambda path: open(path / 'new', 'w'), lambda path: open(path / 'old', 'a'),
+    lambda path: os.open(path / 'new', os.O_CREAT | os.O_WRONLY),
+    lambda path: os.mkdir(path / 'new'), lambda path: os.remove(path / 'old'),
+    lambda path: os.rename(path / 'old', path.parent / 'new'),
+    lambda path: os.rename(path.parent / 'other', path / 'new'),
+    lambda path: (path / '../run/old').write_text('x'),
+    lambda path: tempfile.TemporaryFile(dir=path)])
+def test_a_read_only_directory_refuses_every_change(tmp_path, change):
+  (tmp_path / 'run').mkdir()
+  (tmp_path / 'run' / 'old').write_text('text')
+  (tmp_path / 'other').touch()
+  with faults.read_only(tmp_path / 'run'):
+    with pytest.raises(OSError) as refused:
+      change(tmp_path / 'run')
+    assert refused.value.errno == errno.EROFS
+    assert (tmp_path / 'run' / 'old').read_text() == 'text'
+    assert os.listdir(tmp_path / 'run') == ['old']
+    (tmp_path / 'run2').touch()
+  (tmp_path / 'run' / 'new').touch()
 
 
 def test_fill_disk_limits_this_process(tmp_path):

@@ -4,6 +4,7 @@ import pytest
 
 from lmjax.data.tokenizers import symbols
 from lmjax.data.tokenizers import vocabulary
+from lmjax.testing import faults
 
 
 class Wide(vocabulary.Tokenizer):
@@ -42,3 +43,11 @@ def test_ids_may_come_from_any_iterable():
 def test_what_a_subclass_lacks_is_named():
   with pytest.raises(TypeError, match='Wide should define decode'):
     Wide().decode([0])
+
+
+def test_the_same_tokenizer_is_not_written_again(tmp_path):
+  symbols.Bytes().build().save(tmp_path)
+  with faults.read_only(tmp_path):
+    symbols.Bytes().build().save(tmp_path)
+    with pytest.raises(OSError):
+      symbols.Characters().build(['abc']).save(tmp_path)
