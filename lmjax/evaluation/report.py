@@ -211,11 +211,15 @@ def terms(report: Report) -> list[str]:
               ('context', report.context), ('stride', report.stride))
           if value is not None) + f'vocabulary {report.vocab_size:,}.']
   if report.bytes is not None:
-    words = ('words that spaces do not separate, so there is no word ppl'
-             if report.words is None else f'{report.words:,} words')
-    lines.append(
-        f'{report.bytes:,} UTF-8 bytes, {report.characters:,} characters and '
-        f'{words} in the original text; EOS is paid for in bits and word ppl.')
+    paid = 'bits' if report.words is None else 'bits and word ppl'
+    counts = [f'{report.bytes:,} UTF-8 bytes',
+              f'{report.characters:,} characters']
+    if report.words is not None:
+      counts.append(f'{report.words:,} words')
+    lines.append(f'{", ".join(counts)} of original text; EOS is paid for in '
+                 f'{paid}.')
+    if report.words is None:
+      lines.append('Spaces do not separate its words: there is no word ppl.')
   if report.rule:
     lines.append(report.rule)
   return lines + list(report.notes)
