@@ -18,6 +18,7 @@ import threading
 import time
 
 from lmjax.core import errors
+from lmjax.core.files import durable
 
 EXIT_SAVED = 75  # EX_TEMPFAIL of sysexits.h: saved, to be started again.
 NAMES = {signal.SIGTERM: 'SIGTERM', signal.SIGINT: 'SIGINT'}
@@ -55,6 +56,7 @@ class Interrupts:
       return
     try:
       os.remove(self._stop_file)
+      durable.sync(os.path.dirname(os.path.abspath(self._stop_file)))
     except FileNotFoundError:
       pass
     except OSError as error:  # The run is saved, so this is only a message.

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from lmjax.run import signals
+from lmjax.testing import power_cut
 
 ROOT = pathlib.Path(__file__).parents[2]
 BOTH = [signal.SIGTERM, signal.SIGINT]
@@ -333,3 +334,13 @@ def test_asking_takes_no_time(tmp_path):
     for _ in range(1000):
       interrupts.requested()
     assert time.process_time() - start < 0.1
+
+
+def test_a_file_that_was_obeyed_does_not_come_back_after_a_power_cut(tmp_path):
+  (tmp_path / 'STOP').touch()
+  with power_cut.recorded(tmp_path) as recording:
+    with signals.watched(tmp_path / 'STOP') as interrupts:
+      interrupts.obeyed()
+  assert {'STOP': b''} in [cut.files for cut in recording.cuts]
+  assert all(not cut.files for cut in recording.cuts
+             if cut.when == 'at the end')

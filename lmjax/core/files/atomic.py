@@ -104,7 +104,8 @@ def _sweep(path):
   with contextlib.suppress(OSError):  # It may be removed by another process.
     for found in path.parent.iterdir():
       if name.fullmatch(found.name):
-        descriptor = os.open(found, os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(
+            found, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
           if flock.acquire(descriptor):  # Else a process is writing it.
             _remove(found)
