@@ -103,7 +103,7 @@ class Trained(asking.Run):
       raise errors.InputError(
           f'{type(self.config.objective).__name__} defines no likelihood of a '
           'text; fine-tune the run on a task, or embed text with it.')
-    return score_of(self.params)
+    return score_of(self.placed if devices is None else self.params)
 
   def generate(self, prompts: str | Sequence[str], *,
                max_new_tokens: int = 100, seed: int = 0,
