@@ -18,7 +18,8 @@ def bind(**arrays: jax.Array | None) -> types.SimpleNamespace:
     A namespace from letter to size: `bind(x_BTD=x).D` is `x.shape[-1]`.
 
   Raises:
-    ValueError: If a rank or a size disagrees with the letters bound so far.
+    ValueError: If an argument is no array, or a rank or a size disagrees with
+      the letters bound so far.
 
   Example:
     >>> import numpy as np
@@ -30,6 +31,10 @@ def bind(**arrays: jax.Array | None) -> types.SimpleNamespace:
     if x is None:
       continue
     axes = name.rpartition('_')[2]
+    if isinstance(x, (list, tuple, bool, int, float)):
+      raise ValueError(
+          f'{name} should be an array with {len(axes)} axes ({axes}), such as '
+          f'jnp.asarray(...); got a {type(x).__name__}.')
     if len(axes) != x.ndim:
       raise ValueError(
           f'{name} should have {len(axes)} axes ({axes}), got shape {x.shape}.')

@@ -27,6 +27,7 @@ from lmjax.generation import prompts as prompts_lib
 from lmjax.generation import sampling as sampling_lib
 from lmjax.generation import steps
 from lmjax.generation import transforms as transforms_lib
+from lmjax.nn import modules
 
 
 Sampling = transforms_lib.Sampling | Sequence[transforms_lib.Sampling]
@@ -242,6 +243,7 @@ def check(model: nn.Module) -> None:
   Raises:
     InputError: If the model lacks the trait `cached`.
   """
+  modules.check(model)
   if not model.config.traits.cached:
     raise errors.InputError(
         f'{type(model).__name__} cannot continue a prompt: only a causal model '

@@ -18,6 +18,7 @@ from lmjax.nn import block as block_lib
 from lmjax.nn import caches
 from lmjax.nn import layers
 from lmjax.nn import masks
+from lmjax.nn import modules
 from lmjax.nn import pattern as pattern_lib
 from lmjax.nn import positions as positions_lib
 from lmjax.nn import stack as stack_lib
@@ -150,6 +151,7 @@ class Decoder(nn.Module):
     d = shapes.bind(inputs_BT=inputs_BT)
     if mask is None:
       mask = masks.of_length(d.T, causal=config.causal)
+    masks.check(mask, d.T)
     if d.T > config.context:
       raise errors.InputError(
           f'Got {d.T} tokens, but model.context is {config.context}.')
@@ -198,6 +200,7 @@ class Decoder(nn.Module):
 
 def initial_params(model: nn.Module, seed: int | jax.Array) -> Any:
   """Returns a model's initial parameters; `seed` may be a typed key."""
+  modules.check(model)
   key = jax.random.key(seed) if isinstance(seed, int) else seed
   ids_BT = jnp.zeros((1, 1), jnp.int32)
   return jax.jit(model.init)(key, ids_BT)['params']

@@ -206,6 +206,7 @@ class Encoder(nn.Module):
     d = shapes.bind(inputs_BT=inputs_BT, types_BT=types_BT)
     if mask is None:
       mask = masks.of_length(d.T, causal=False)
+    masks.check(mask, d.T)
     if d.T > config.context:
       raise errors.InputError(
           f'Got {d.T} tokens, but model.context is {config.context}.')

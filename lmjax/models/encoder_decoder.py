@@ -310,9 +310,10 @@ class EncoderDecoder(nn.Module):
   def _mask(self, inputs_BT, mask, causal):
     """Returns the mask, or a default one for None."""
     config = self.config
-    length = inputs_BT.shape[1]
+    length = shapes.bind(inputs_BT=inputs_BT).T
     if mask is None:
       mask = masks.of_length(length, causal=causal)
+    masks.check(mask, length)
     # Rows whose positions do not follow the index may have any length.
     if mask.square and length > config.context + _ROOM:
       raise errors.InputError(

@@ -165,6 +165,7 @@ class RecurrentModel(nn.Module):
     d = shapes.bind(inputs_BT=inputs_BT)
     if mask is None:
       mask = masks.of_length(d.T)
+    masks.check(mask, d.T)
     resets_BT = jnp.broadcast_to(
         mask.query_positions_BT == 0, (d.B, d.T))
     if mask.query_segments_BT is None:

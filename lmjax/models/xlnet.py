@@ -161,6 +161,7 @@ class XLNet(nn.Module):
     d = shapes.bind(inputs_BT=inputs_BT, order_BT=order_BT, types_BT=types_BT)
     if mask is None:
       mask = masks.of_length(d.T)
+    masks.check(mask, d.T)
     # `scores` of the objective doubles the length of a window.
     if d.T > 2 * config.context:
       raise errors.InputError(

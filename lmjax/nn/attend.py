@@ -33,6 +33,7 @@ def best(q_BTNH, k_BSKH, v_BSKH, mask, *, platform: str | None = None,
     platform: 'cpu', 'gpu' or 'tpu'; None means the default backend.
     **options: The other arguments of `plain`.
   """
+  masks.check(mask)
   return divided.attention(
       functools.partial(_best, platform), q_BTNH, k_BSKH, v_BSKH, mask,
       **options)
@@ -81,6 +82,7 @@ def plain(
     Vaswani et al., Attention Is All You Need, arXiv:1706.03762, eq. 1;
     Ainslie et al., GQA, arXiv:2305.13245.
   """
+  masks.check(mask)
   d = shapes.bind(q_BTNH=q_BTNH, k_BSKH=k_BSKH, v_BSKH=v_BSKH)
   if d.N % d.K:
     raise ValueError(f'{d.N} query heads do not divide into {d.K} key heads.')

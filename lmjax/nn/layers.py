@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lmjax.core import draws
+from lmjax.core import errors
 from lmjax.core import placement
 from lmjax.core import ranges
 from lmjax.nn import kernels
@@ -122,6 +123,10 @@ class Embedding(nn.Module):
 
   def __call__(self, ids_BT: jax.Array) -> jax.Array:
     """Returns the vectors of the ids, `x_BTD`, in the compute dtype."""
+    if not jnp.issubdtype(ids_BT.dtype, jnp.integer):
+      raise errors.InputError(
+          'Ids of tokens, types and positions should be integers; got an array '
+          f'of {ids_BT.dtype}: convert it with astype(int).')
     # Negative ids would count from the end of the table.
     ids_BT = jnp.where(ids_BT < 0, self.size, ids_BT)
     return placement.tokens(

@@ -4,9 +4,15 @@ A fused kernel cannot see that a dense [B, T, S] mask is only causal. `Mask`
 keeps the conditions (order, window, documents), so that each implementation of
 attention can use those that it supports, or else ask for the dense array.
 """
+from typing import Any
+
 from flax import struct
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from lmjax.core import errors
+from lmjax.core import shapes
 
 
 @struct.dataclass
@@ -116,8 +122,38 @@ def make(
     >>> make(jnp.arange(3)[None]).dense()[0].astype(int).tolist()
     [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
   """
+  shapes.bind(positions_BT=positions_BT)  # Its B may be 1.
+  shapes.bind(segments_BT=segments_BT)
   return Mask(positions_BT, positions_BT, segments_BT, segments_BT,
               causal=causal, square=True)
+
+
+def check(mask: Any, queries: int | None = None) -> None:
+  """Checks that a mask is a `Mask`, of as many queries as there are tokens.
+
+  Args:
+    mask: The argument of a module or of an implementation of attention.
+    queries: The number of tokens in a row; None does not check it.
+
+  Raises:
+    InputError: If it is something else, such as an array of True and False.
+  """
+  if not isinstance(mask, Mask):
+    raise errors.InputError(
+        'mask should be a masks.Mask, such as masks.make(positions_BT, '
+        'segments_BT), whose extra_BTS can hold any array of True and False; '
+        f'got {_named(mask)}.')
+  found = mask.query_positions_BT.shape[-1]
+  if queries is not None and found != queries:
+    raise errors.InputError(
+        f'mask is of rows of {found} tokens, but the rows have {queries}.')
+
+
+def _named(value: Any) -> str:
+  """Returns what a value is, for messages."""
+  if isinstance(value, (jax.Array, np.ndarray)):
+    return f'an array of {value.dtype}, {value.shape}'
+  return f'a {type(value).__name__}'
 
 
 def of_length(length: int, *, causal: bool = True) -> Mask:

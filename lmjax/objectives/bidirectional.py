@@ -7,6 +7,7 @@ import jax
 
 from lmjax.core import errors
 from lmjax.nn import masks
+from lmjax.nn import modules
 from lmjax.nn import readout
 
 
@@ -21,6 +22,7 @@ def check(model: nn.Module, what: str) -> None:
     InputError: If the model lacks the trait `both_ways`, or reads a second
       text (`reads_source`).
   """
+  modules.check(model)
   if model.config.traits.reads_source:
     raise errors.InputError(
         f'{what} needs a model of one text, and {type(model).__name__} has an '

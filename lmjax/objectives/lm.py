@@ -13,6 +13,7 @@ from lmjax.core import metrics
 from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.nn import masks
+from lmjax.nn import modules
 from lmjax.objectives import auxiliary
 from lmjax.objectives import chunked
 from lmjax.objectives import losses
@@ -67,6 +68,7 @@ def check_causal(model: nn.Module) -> None:
   Raises:
     InputError: If the model lacks the trait `causal`.
   """
+  modules.check(model)
   if not model.config.traits.causal:
     raise errors.InputError(
         f'Predicting the next token needs a causal model; '
@@ -74,6 +76,17 @@ def check_causal(model: nn.Module) -> None:
         '--config.model.kind=DecoderConfig with causal=True or '
         'RecurrentConfig, or for this model an objective that masks, such as '
         'MaskedLM (encoders) or Seq2Seq (encoder-decoders).')
+
+
+def check_batch(batch: Batch) -> None:
+  """Raises InputError if a batch lacks an array, with the names of those."""
+  missing = [name for name in (
+      'inputs', 'targets', 'weights', 'positions', 'segments')
+             if name not in batch]
+  if missing:
+    raise errors.InputError(
+        f'The batch lacks {", ".join(missing)}; it has {sorted(batch)}. '
+        'data.packing makes all arrays of a batch.')
 
 
 def causal(
@@ -98,6 +111,7 @@ def causal(
     were the most likely token; and the metrics that layers sow, see
     `auxiliary`.
   """
+  check_batch(batch)
   if chunk is not None:
     (x_BTD, _), sown = _applied(model, params, batch, rng, method='hidden')
     means = chunked.token_means(
@@ -178,6 +192,7 @@ def scores_of(
 
 
 def _applied(model, params, batch, rng, method=None):
+  modules.check(model)
   return auxiliary.apply(
       model, params, batch['inputs'],
       masks.make(batch['positions'], batch['segments']), method=method,

@@ -2,6 +2,7 @@
 import jax
 import jax.numpy as jnp
 
+from lmjax.core import errors
 from lmjax.core import metrics
 from lmjax.core import shapes
 
@@ -18,8 +19,15 @@ def cross_entropy(
 
   Returns:
     `nll_BT` in nats and `log_normalizer_BT`, both float32.
+
+  Raises:
+    InputError: If targets are no integers.
   """
   shapes.bind(logits_BTV=logits_BTV, targets_BT=targets_BT)
+  if not jnp.issubdtype(targets_BT.dtype, jnp.integer):
+    raise errors.InputError(
+        f'targets should be ids, integers; got an array of {targets_BT.dtype}: '
+        'convert it with astype(int).')
   logits_BTV = logits_BTV.astype(jnp.float32)
   log_normalizer_BT = jax.nn.logsumexp(logits_BTV, axis=-1)
   # Negative ids would index the last classes: map them to V, which gives NaN.
@@ -75,6 +83,7 @@ def token_means(
     'loss' is what training minimises, 'nll' the plain negative log-likelihood
     in nats, 'accuracy' the share of targets that were the most likely token.
   """
+  shapes.bind(targets_BT=targets_BT, weights_BT=weights_BT)
   nll_BT, log_normalizer_BT = cross_entropy(logits_BTV, targets_BT)
   loss_BT = nll_BT
   if label_smoothing:

@@ -11,6 +11,7 @@ from lmjax.core import errors
 from lmjax.core import metrics
 from lmjax.core import ranges
 from lmjax.nn import masks
+from lmjax.nn import modules
 from lmjax.objectives import lm
 from lmjax.objectives import losses
 
@@ -107,6 +108,7 @@ def check(model: nn.Module) -> None:
   Raises:
     InputError: If the model is not causal, or has no attention.
   """
+  modules.check(model)
   if model.config.traits.reads_source:
     raise errors.InputError(
         'PrefixLM trains a decoder without an encoder: choose '

@@ -13,6 +13,7 @@ from lmjax.core import metrics
 from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.nn import masks
+from lmjax.nn import modules
 from lmjax.objectives import lm
 from lmjax.objectives import losses
 
@@ -106,6 +107,7 @@ def check(model: nn.Module) -> None:
   Raises:
     InputError: If the model lacks the trait `reads_source`.
   """
+  modules.check(model)
   if not model.config.traits.reads_source:
     raise errors.InputError(
         f'Seq2Seq needs a model with an encoder and a decoder, which '

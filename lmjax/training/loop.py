@@ -16,6 +16,7 @@ from lmjax.core import errors
 from lmjax.parallel import channel
 from lmjax.parallel import rows as rows_lib
 from lmjax.parallel import strategy as parallel_lib
+from lmjax.training import arguments
 from lmjax.training import averaging
 from lmjax.training import feed
 from lmjax.training import guard as guard_lib
@@ -128,10 +129,12 @@ def fit(
     A `FitResult`.
 
   Raises:
+    InputError: If an argument is of another type, or two do not fit together.
     log.BadSteps: If too many steps in a row were bad.
     RunError: If devices no longer hold the same state.
   """
   allocator.keep_pages()
+  arguments.check(state, batches, objective, optimizer)
   start = int(state.step)
   if ema_decay is not None and state.ema is None:
     raise errors.InputError(
@@ -166,7 +169,8 @@ def fit(
     if tracer:
       stack.callback(tracer.close)
     stream = stack.enter_context(contextlib.closing(feed.ahead(
-        batches, start, last, _digested(strategy), workers=workers)))
+        lambda step: arguments.batch(batches(step), step), start, last,
+        _digested(strategy), workers=workers)))
     for step in range(start + 1, last + 1):
       with watching(f'the batch of step {step}'):
         _, (batch_digest, batch) = next(stream)

@@ -63,6 +63,9 @@ def init_state(
     equal: Whether to keep an equal average, which the `average` of `loop.fit`
       starts.
     guard: The guard that `train_step` will get.
+
+  Raises:
+    InputError: If the optimizer or the key is of another type.
   """
   if isinstance(rng, int):
     rng = jax.random.key(rng)
@@ -70,6 +73,7 @@ def init_state(
     raise errors.InputError(
         'rng should be a typed key, from jax.random.key(seed), or a seed; got '
         f'an array of {rng.dtype}.')
+  check_optimizer(optimizer)
   copy = functools.partial(jax.tree.map, jnp.array)
   params = copy(params)
   return TrainState(
@@ -115,8 +119,9 @@ def train_step(
     added.
 
   Raises:
-    InputError: If rows do not divide into microbatches, or the state has a
-      carry and the batch is divided over devices or microbatches.
+    InputError: If rows do not divide into microbatches, the objective does not
+      return a dict of means, or the state has a carry and the batch is divided
+      over devices or microbatches.
   """
   grads, metrics, carry = mean_gradient(
       state, batch, objective=objective, axis_name=axis_name,
@@ -168,6 +173,7 @@ def mean_gradient(
     else:
       metrics, carry = objective(
           params, batch, rng=rng, carry=jax.lax.stop_gradient(state.carry))
+    _check_metrics(metrics)
     return metrics['loss'].total, (metrics, carry)
 
   gradient = _in_parts(jax.grad(total_loss, has_aux=True), microbatches)
@@ -178,6 +184,37 @@ def mean_gradient(
     grads, metrics = jax.lax.psum((grads, metrics), axis_name)
   divisor = _divisor(metrics['loss'].weight)
   return jax.tree.map(lambda g: g / divisor, grads), metrics, carry
+
+
+def check_optimizer(optimizer: Any) -> None:
+  """Raises InputError unless an optimizer is an optax transformation."""
+  if not (hasattr(optimizer, 'init') and hasattr(optimizer, 'update')):
+    raise errors.InputError(
+        'optimizer should be an optax transformation, such as '
+        'optax.adamw(1e-3), or what the `build(params, steps)` of an '
+        f"optimizer's config returns; got {type(optimizer).__name__}.")
+
+
+def _check_metrics(metrics):
+  """Raises InputError unless an objective has returned a dict of means."""
+  found = _named(metrics)
+  if isinstance(metrics, Mapping):
+    wrong = [name for name, mean in metrics.items()
+             if not isinstance(mean, Mean)]
+    if not wrong and 'loss' in metrics:
+      return
+    found = (f'{_named(metrics[wrong[0]])} as {wrong[0]!r}'
+             if wrong else f'only {sorted(metrics)}')
+  raise errors.InputError(
+      "The objective should return a dict of metrics.Mean with a 'loss', such "
+      f"as {{'loss': metrics.Mean.of(losses_BT, weights_BT)}}; got {found}.")
+
+
+def _named(value):
+  """Returns what an object is, for messages."""
+  if isinstance(value, jax.Array):
+    return f'an array of shape {value.shape}'
+  return f'a {type(value).__name__}'
 
 
 def _divisor(weight):

@@ -24,3 +24,8 @@ def test_a_repeated_letter_means_equal_sizes():
   shapes.bind(w_DD=np.zeros((3, 3)))
   with pytest.raises(ValueError, match='w_DD has D=4'):
     shapes.bind(w_DD=np.zeros((3, 4)))
+
+
+def test_a_list_is_no_array():
+  with pytest.raises(ValueError, match='x_BT should be .* got a list'):
+    shapes.bind(x_BT=[[1, 2]])

@@ -245,3 +245,9 @@ def test_an_impossible_mlp_is_refused():
     layers.MLPConfig(hidden=0)
   with pytest.raises(errors.InputError, match='dropout should be .* 1.0'):
     layers.MLPConfig(dropout=1.0)
+
+
+def test_ids_that_are_no_integers_are_refused():
+  table = layers.Embedding(5, 4, layers.Policy())
+  with pytest.raises(errors.InputError, match=r'array of float32.*astype\(int'):
+    table.init(jax.random.key(0), jnp.zeros((1, 3)))

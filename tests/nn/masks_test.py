@@ -1,8 +1,18 @@
 """Attention masks, entry by entry."""
+import dataclasses
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lmjax.core import errors
+from lmjax.models import lstm
+from lmjax.models.presets import decoders
+from lmjax.models.presets import encoder_decoders
+from lmjax.models.presets import encoders
+from lmjax.models import xlnet
+from lmjax.nn import attend
 from lmjax.nn import masks
 
 POSITIONS = np.array([[0, 1, 2, 0, 1, 0, 0]], np.int32)
@@ -77,3 +87,48 @@ def test_a_prefix_is_seen_by_its_own_document_alone():
   want = np.where(read[:, None], both, causal)
   np.testing.assert_array_equal(mask, want)
   assert np.any(want != causal) and np.any(want != both)
+
+
+@pytest.mark.parametrize('mask, words', [
+    (jnp.ones((2, 3, 3), bool), r'masks.make.* array of bool, \(2, 3, 3\)'),
+    (jnp.zeros((2, 3), jnp.int32), 'got an array of int32'),
+    (None, 'got a NoneType'),
+    (masks.of_length(4), 'mask is of rows of 4 tokens, but the rows have 3')])
+def test_another_object_than_a_mask_is_refused(mask, words):
+  with pytest.raises(errors.InputError, match=words):
+    masks.check(mask, 3)
+
+
+@pytest.mark.parametrize('attends', [attend.plain, attend.best])
+def test_attention_refuses_an_array_as_its_mask(attends):
+  q_BTNH = jnp.zeros((1, 3, 2, 4))
+  with pytest.raises(errors.InputError, match='mask should be a masks.Mask'):
+    attends(q_BTNH, q_BTNH, q_BTNH, jnp.ones((1, 3, 3), bool))
+
+
+@pytest.mark.parametrize('preset', [
+    decoders.PRESETS['tiny_llama'], encoders.PRESETS['tiny_bert'],
+    encoder_decoders.PRESETS['tiny_t5'], lstm.RecurrentConfig(width=8),
+    xlnet.XLNetConfig(width=8, num_heads=2)], ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize('inputs, mask, words', [
+    ((1, 3), jnp.ones((1, 3, 3), bool), 'mask should be a masks.Mask'),
+    ((1, 3), masks.of_length(2), 'rows of 2 tokens, but the rows have 3'),
+    ((3,), None, r'should have 2 axes \(B[TS]\), got shape \(3,\)')])
+def test_models_refuse_other_masks_and_ranks(preset, inputs, mask, words):
+  model = dataclasses.replace(preset, vocab_size=9).build()
+  ids = jnp.zeros(inputs, jnp.int32)
+  if preset.traits.reads_source:
+    call = lambda: model.init(jax.random.key(0), ids, mask,
+                              encoder_inputs_BS=ids, encoder_mask=mask)
+  else:
+    call = lambda: model.init(jax.random.key(0), ids, mask)
+  with pytest.raises(ValueError, match=words):
+    jax.eval_shape(call)
+
+
+@pytest.mark.parametrize('positions, segments, name', [
+    ((3,), (1, 3), 'positions_BT'), ((1, 3), (3,), 'segments_BT')])
+def test_positions_and_segments_of_one_axis_are_refused(
+    positions, segments, name):
+  with pytest.raises(ValueError, match=rf'{name} should have 2 axes \(BT\)'):
+    masks.make(jnp.zeros(positions, int), jnp.ones(segments, int))

@@ -189,3 +189,10 @@ def test_learns_the_next_token_and_not_the_one_after():
 def test_impossible_smoothing_is_refused():
   with pytest.raises(errors.InputError, match='label_smoothing .* got 1.0'):
     lm.Causal(label_smoothing=1.0)
+
+
+def test_a_batch_without_an_array_is_refused_with_its_name():
+  batch = {'inputs': jnp.zeros((1, 2), int), 'targets': jnp.zeros((1, 2), int)}
+  with pytest.raises(errors.InputError, match=(
+      'lacks weights, positions, segments; it has')):
+    lm.causal(decoder.DecoderConfig(vocab_size=5).build(), {}, batch)

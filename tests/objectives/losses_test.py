@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lmjax.core import errors
 from lmjax.objectives import losses
 
 V = 50_257
@@ -93,3 +94,14 @@ def test_the_target_is_best_where_no_class_is_more_probable():
     found = np.asarray(is_best(logits, np.full((1, 3), target)))
     assert found.astype(int).tolist() == [best]
   assert not is_best(np.full((1, 2), np.float32('nan')), np.array([0]))[0]
+
+
+def test_targets_that_are_no_integers_are_refused():
+  with pytest.raises(errors.InputError, match='targets should be ids'):
+    losses.cross_entropy(jnp.zeros((1, 2, 3)), jnp.zeros((1, 2)))
+
+
+def test_weights_of_one_axis_are_refused():
+  with pytest.raises(ValueError, match=r'weights_BT should have 2 axes \(BT\)'):
+    losses.token_means(
+        jnp.zeros((1, 2, 3)), jnp.zeros((1, 2), int), jnp.ones(1))
