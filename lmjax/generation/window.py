@@ -5,6 +5,7 @@ window, whose positions start from 0. Tokens before the window have no influence
 on later ones, and penalties count the tokens of the window only.
 """
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -15,8 +16,11 @@ from lmjax.generation import prompts as prompts_lib
 from lmjax.generation import sample
 
 
-def decode(model: nn.Module, params, prompts: Sequence, *, max_new_tokens: int,
-           rng: jax.Array | int = 0, **options) -> Iterator[sample.Result]:
+def decode(
+    model: nn.Module, params: Any,
+    prompts: Sequence[Sequence[int] | prompts_lib.Prompt], *,
+    max_new_tokens: int, rng: jax.Array | int = 0, **options: Any
+) -> Iterator[sample.Result]:
   """Yields what `sample.decode` yields for one prompt, for any length.
 
   As long as the context is not full, the tokens are those of `sample.decode`. A
