@@ -21,8 +21,9 @@ class MLflow:
   """MLflow. It has no histograms, so none are written.
 
   Attributes:
-    uri: The tracking server or store, such as 'http://host:5000' or
-      'sqlite:///runs.db'; None takes MLFLOW_TRACKING_URI, or MLflow's default.
+    uri: The tracking server, such as 'http://localhost:5000', or a store such
+      as 'sqlite:///runs.db', which needs the whole package `mlflow`; None takes
+      MLFLOW_TRACKING_URI, or MLflow's default.
     experiment: The name of the experiment, which is created if it is new.
   """
   uri: str | None = None
