@@ -20,7 +20,7 @@ from lmjax.core import cli
 from lmjax.core import errors
 from lmjax import experiment
 from lmjax.recipes import attempts as attempts_lib
-from lmjax.recipes import comparison
+from lmjax.recipes.comparing import comparison
 from lmjax.recipes import counting
 from lmjax.recipes import pretraining
 

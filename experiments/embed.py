@@ -18,7 +18,7 @@ from lmjax.evaluation.downstream import correlations
 from lmjax.evaluation import embeddings
 from lmjax.evaluation import report
 from lmjax.recipes import given
-from lmjax.recipes import loading
+from lmjax.recipes.loaded import loading
 
 
 def neighbours(run, texts, query, pooling, top_k) -> None:

@@ -20,7 +20,7 @@ from lmjax.evaluation import choices
 from lmjax.evaluation import held_out
 from lmjax.evaluation import report
 from lmjax import experiment
-from lmjax.recipes import trained
+from lmjax.recipes.loaded import trained
 import jax
 
 

@@ -17,7 +17,7 @@ from lmjax.core import terminal
 from lmjax.evaluation import report
 from lmjax.generation import fill
 from lmjax.recipes import given
-from lmjax.recipes import trained as trained_lib
+from lmjax.recipes.loaded import trained as trained_lib
 
 
 def fill_mask(trained: trained_lib.Trained, texts: list[str], top_k: int = 5

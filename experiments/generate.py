@@ -28,9 +28,9 @@ from lmjax.core import errors
 from lmjax.core import terminal
 from lmjax.generation import marked
 from lmjax.generation import streaming
-from lmjax.recipes import asking
 from lmjax.recipes import given
-from lmjax.recipes import trained as trained_lib
+from lmjax.recipes.loaded import asking
+from lmjax.recipes.loaded import trained as trained_lib
 
 
 def generate(trained: trained_lib.Trained, prompts: list[str],

@@ -16,8 +16,8 @@ printed too.
 """
 from absl import flags
 from lmjax.core import cli
-from lmjax.recipes import predicting
-from lmjax.recipes import tuned
+from lmjax.recipes.loaded import predicting
+from lmjax.recipes.loaded import tuned
 
 
 def main(_):

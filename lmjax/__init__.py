@@ -9,7 +9,7 @@ def __getattr__(name):
   memory or in a directory.
   """
   if name == 'load':
-    from lmjax.recipes import loading
+    from lmjax.recipes.loaded import loading
     return loading.load
   if name in ('pretrain', 'finetune'):
     from lmjax.recipes import interactive

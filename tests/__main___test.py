@@ -12,7 +12,7 @@ import pytest
 
 from lmjax import __main__ as main_lib
 from lmjax.recipes import interactive
-from lmjax.recipes import loading
+from lmjax.recipes.loaded import loading
 import lmjax
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -30,8 +30,8 @@ from lmjax.models.counted import archive as archive_lib
 from lmjax.models.counted import arpa
 from lmjax.models.counted import hmm
 from lmjax.models.counted import ngram
-from lmjax.recipes import trained
-from lmjax.recipes import tuned
+from lmjax.recipes.loaded import trained
+from lmjax.recipes.loaded import tuned
 from lmjax.run import directory
 from lmjax.run import skips
 from lmjax.tasks.readers import json_lines as labelled_lines

@@ -18,8 +18,8 @@ from lmjax import experiment
 from lmjax.generation import samples
 from lmjax.models import decoder
 from lmjax.models import lstm
+from lmjax.recipes.loaded import trained
 from lmjax.recipes import pretraining
-from lmjax.recipes import trained
 from lmjax.run import directory
 from lmjax.testing import faults
 from lmjax.training.optimizers import sgd

@@ -33,10 +33,10 @@ from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
 from lmjax.recipes import finetuning
-from lmjax.recipes import predicting
+from lmjax.recipes.loaded import predicting
+from lmjax.recipes.loaded import trained
+from lmjax.recipes.loaded import tuned
 from lmjax.recipes import pretraining
-from lmjax.recipes import trained
-from lmjax.recipes import tuned
 from lmjax.run import launch
 from lmjax.tasks import classification
 from lmjax.tasks.readers import in_memory

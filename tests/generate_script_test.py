@@ -11,7 +11,7 @@ from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models import cost
 from lmjax.models import decoder
-from lmjax.recipes import trained as trained_lib
+from lmjax.recipes.loaded import trained as trained_lib
 from lmjax.testing import hot
 import pytest
 

@@ -103,7 +103,7 @@ def test_imports_point_down(path):
     ('training/step.py', 'import orbax.checkpoint', 'checkpoints/ only'),
     ('evaluation/x.py', 'from matplotlib import figure', 'outside a function'),
     ('nn/x.py', 'def f():\n  import torch', 'in nowhere only'),
-    ('experiment.py', 'from lmjax.recipes import trained', 'not below'),
+    ('experiment.py', 'from lmjax.recipes.loaded import trained', 'not below'),
     ('recipes/x.py', 'from lmjax.planning import preview', 'not below'),
 ])
 def test_a_wrong_import_is_seen(name, source, mistake):

@@ -18,8 +18,8 @@ from lmjax.evaluation import scoring
 from lmjax import experiment
 from lmjax.models import decoder
 from lmjax.models import parts
+from lmjax.recipes.loaded import trained
 from lmjax.recipes import pretraining
-from lmjax.recipes import trained
 from lmjax.training import options
 
 ROOT = pathlib.Path(__file__).parents[1] / 'experiments'

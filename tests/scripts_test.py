@@ -21,9 +21,9 @@ from lmjax.evaluation import scoring
 from lmjax.generation import samples
 from lmjax.models import cost
 from lmjax.models import encoder
-from lmjax.objectives import mlm
+from lmjax.objectives.encoders import mlm
+from lmjax.recipes.loaded import trained as trained_lib
 from lmjax.recipes import pretraining
-from lmjax.recipes import trained as trained_lib
 
 ROOT = pathlib.Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / 'experiments').glob('*.py'))

@@ -15,8 +15,8 @@ from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.generation import samples
 from lmjax.models.presets import decoders
+from lmjax.recipes.loaded import trained
 from lmjax.recipes import pretraining
-from lmjax.recipes import trained
 from lmjax.run import directory
 from lmjax.training import options
 from lmjax.training import step as step_lib

@@ -51,7 +51,7 @@ class Padded:
 
 
 # encode(tokenizer, text) -> the prompt that a model continues. `encode` is the
-# plain one; `recipes.prompting` makes the one of a run.
+# plain one; `recipes.loaded.prompting` makes the one of a run.
 Encode = Callable[[Any, str], Sequence[int] | Prompt]
 
 

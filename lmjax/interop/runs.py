@@ -1,7 +1,6 @@
 """A run directory as a source of weights: model, tokenizer and parameters.
 
-`recipes.trained` and `recipes.tuned` read the rest of a run, such as its data,
-objective or task.
+`recipes.loaded` reads the rest of a run, such as its data, objective or task.
 """
 import dataclasses
 import pathlib

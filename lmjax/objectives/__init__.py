@@ -1,13 +1,13 @@
 """The table of objectives, which build `objective(params, batch, rng)`."""
-from lmjax.objectives import contrastive
-from lmjax.objectives import diffusion
+from lmjax.objectives.encoders import contrastive
+from lmjax.objectives.encoders import diffusion
+from lmjax.objectives.encoders import mlm
+from lmjax.objectives.encoders import pairs
+from lmjax.objectives.encoders import replaced
 from lmjax.objectives import lm
-from lmjax.objectives import mlm
 from lmjax.objectives import multi_token
-from lmjax.objectives import pairs
 from lmjax.objectives import permutation
 from lmjax.objectives import prefix
-from lmjax.objectives import replaced
 from lmjax.objectives import seq2seq
 from lmjax.objectives import truncated
 

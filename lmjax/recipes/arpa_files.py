@@ -9,7 +9,7 @@ from lmjax import experiment
 from lmjax.models.counted import arpa
 from lmjax.models.counted import imported
 from lmjax.models.counted import ngram
-from lmjax.recipes import trained
+from lmjax.recipes.loaded import trained
 from lmjax.run import launch as launching
 
 

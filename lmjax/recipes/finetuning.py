@@ -28,9 +28,9 @@ from lmjax.parallel import divisions
 from lmjax.parallel import processes
 from lmjax.parallel import sharding
 from lmjax.recipes import attempts as attempts_lib
+from lmjax.recipes.loaded import tuned
 from lmjax.recipes import memory as memory_lib
 from lmjax.recipes import summary
-from lmjax.recipes import tuned
 from lmjax.run import curve
 from lmjax.run import directory
 from lmjax.run import launch as launching

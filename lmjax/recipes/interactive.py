@@ -10,10 +10,10 @@ from lmjax.core import errors
 from lmjax.evaluation import report
 from lmjax import experiment
 from lmjax.recipes import finetuning
+from lmjax.recipes.loaded import trained
+from lmjax.recipes.loaded import tuned
 from lmjax.recipes import pretraining
 from lmjax.recipes import results
-from lmjax.recipes import trained
-from lmjax.recipes import tuned
 from lmjax.run import directory
 from lmjax.run import in_memory
 from lmjax.tasks import task as task_lib

@@ -14,9 +14,9 @@ from lmjax.core import digests
 from lmjax.core import errors
 from lmjax.core import metrics as metrics_lib
 from lmjax import experiment
+from lmjax.recipes.loaded import trained
 from lmjax.recipes import prepared
 from lmjax.recipes import targets
-from lmjax.recipes import trained
 from lmjax.run import directory
 from lmjax.run import skips as skips_lib
 from lmjax.training import guard

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 
 from lmjax.core import config as config_lib
-from lmjax.core import metrics
 from lmjax.core.files import strict_json
+from lmjax.core import metrics
 from lmjax.core import terminal
 from lmjax.core import trees
 from lmjax.evaluation import by_document
@@ -26,9 +26,9 @@ from lmjax.generation import transforms as transforms_lib
 from lmjax.parallel import processes
 from lmjax.parallel import strategy as strategy_lib
 from lmjax.recipes import attempts as attempts_lib
+from lmjax.recipes.loaded import prompting
+from lmjax.recipes.loaded import scorers
 from lmjax.recipes import prepared
-from lmjax.recipes import prompting
-from lmjax.recipes import scorers
 from lmjax.recipes import summary
 from lmjax.run import curve
 from lmjax.run import directory

@@ -9,8 +9,8 @@ from lmjax.generation import sample
 from lmjax.models import decoder
 from lmjax.models.presets import decoders
 from lmjax.nn import modules
+from lmjax.objectives.encoders import mlm
 from lmjax.objectives import lm
-from lmjax.objectives import mlm
 from lmjax.objectives import seq2seq
 
 CONFIG = decoders.gpt2(8, 1, 2, vocab_size=9, context=4)

@@ -27,8 +27,8 @@ from lmjax.nn import attend
 from lmjax.nn.distributed import divided
 from lmjax.nn.mixture import experts
 from lmjax.nn import pattern
+from lmjax.objectives.encoders import mlm
 from lmjax.objectives import lm
-from lmjax.objectives import mlm
 from lmjax.parallel import devices
 from lmjax.parallel import mesh as mesh_lib
 from lmjax.parallel import sharding

@@ -19,7 +19,7 @@ from lmjax.models.counted import ngram
 from lmjax.models.counted import ngram_cache
 from lmjax.recipes import arpa_files
 from lmjax.recipes import counting
-from lmjax.recipes import trained
+from lmjax.recipes.loaded import trained
 
 _SCRIPT = pathlib.Path(__file__).parents[2] / 'experiments' / 'evaluate.py'
 spec = importlib.util.spec_from_file_location('evaluate_script', _SCRIPT)

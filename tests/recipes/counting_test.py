@@ -19,7 +19,7 @@ from lmjax.models.counted import hmm
 from lmjax.models.counted import ngram
 from lmjax.models.counted import ngram_cache
 from lmjax.recipes import counting
-from lmjax.recipes import trained
+from lmjax.recipes.loaded import trained
 
 TEXTS = tuple(f'document {i} says {i * i}, and {i} again' for i in range(60))
 CONFIG = experiment.Count(

@@ -10,8 +10,8 @@ from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models import encoder
 from lmjax.recipes import finetuning
-from lmjax.recipes import predicting
-from lmjax.recipes import tuned
+from lmjax.recipes.loaded import predicting
+from lmjax.recipes.loaded import tuned
 from lmjax.tasks.readers import in_memory
 from lmjax.tasks.readers import spaced
 from lmjax.tasks.readers import tagged

@@ -4,7 +4,7 @@ import dataclasses
 import pytest
 
 from lmjax import experiment
-from lmjax.objectives import mlm
+from lmjax.objectives.encoders import mlm
 from lmjax.recipes.comparing import contrast
 from lmjax.recipes.comparing import outcome
 

@@ -6,7 +6,7 @@ import pytest
 
 from lmjax.core import errors
 from lmjax import experiment
-from lmjax.objectives import contrastive
+from lmjax.objectives.encoders import contrastive
 from lmjax.recipes.comparing import outcome
 
 

@@ -23,12 +23,12 @@ from lmjax.models import cost
 from lmjax.models import decoder
 from lmjax.models import encoder
 from lmjax.models import encoder_decoder
+from lmjax.objectives.encoders import mlm
 from lmjax.objectives import lm
-from lmjax.objectives import mlm
 from lmjax.objectives import prefix
 from lmjax.objectives import seq2seq
+from lmjax.recipes.loaded import prompting
 from lmjax.recipes import prepared
-from lmjax.recipes import prompting
 from lmjax.recipes import results
 from lmjax.testing import hot
 

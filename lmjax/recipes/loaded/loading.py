@@ -2,8 +2,8 @@
 import pathlib
 
 from lmjax.interop import runs
-from lmjax.recipes import trained
-from lmjax.recipes import tuned
+from lmjax.recipes.loaded import trained
+from lmjax.recipes.loaded import tuned
 from lmjax.run import directory
 
 

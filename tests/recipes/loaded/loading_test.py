@@ -4,7 +4,7 @@ import pytest
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax import experiment
-from lmjax.recipes import loading
+from lmjax.recipes.loaded import loading
 
 
 @pytest.mark.parametrize('config, reader', [
@@ -15,7 +15,7 @@ def test_a_run_is_read_by_what_reads_its_kind(
     tmp_path, monkeypatch, config, reader):
   (tmp_path / 'config.json').write_text(config_lib.dumps(config))
   for name in 'tuned.load', 'trained.load_any':
-    monkeypatch.setattr(f'lmjax.recipes.loading.{name}',
+    monkeypatch.setattr(f'lmjax.recipes.loaded.loading.{name}',
                         lambda *args, name=name: (name, *args))
   assert loading.load(tmp_path, 'latest') == (reader, tmp_path, 'latest')
 

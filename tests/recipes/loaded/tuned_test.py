@@ -15,7 +15,7 @@ from lmjax import experiment
 from lmjax.models import decoder
 from lmjax.objectives import labels as labels_lib
 from lmjax.parallel import strategy
-from lmjax.recipes import tuned
+from lmjax.recipes.loaded import tuned
 from lmjax.run import directory
 from lmjax.tasks import classification
 from lmjax.tasks import rows

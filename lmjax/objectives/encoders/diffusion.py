@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lmjax.core import metrics
 from lmjax.core import ranges
 from lmjax.core import shapes
-from lmjax.objectives import bidirectional
+from lmjax.objectives.encoders import bidirectional
 from lmjax.objectives import lm
 from lmjax.objectives import losses
 

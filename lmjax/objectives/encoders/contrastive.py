@@ -12,7 +12,7 @@ from lmjax.core import metrics
 from lmjax.core import ranges
 from lmjax.nn import masks
 from lmjax.nn import readout
-from lmjax.objectives import bidirectional
+from lmjax.objectives.encoders import bidirectional
 from lmjax.objectives import losses
 
 Batch = Mapping[str, jax.Array]

@@ -14,9 +14,9 @@ from lmjax.core import metrics
 from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.nn import masks
-from lmjax.objectives import bidirectional
+from lmjax.objectives.encoders import bidirectional
+from lmjax.objectives.encoders import masking
 from lmjax.objectives import losses
-from lmjax.objectives import masking
 
 Batch = Mapping[str, jax.Array]
 Objective = Callable[..., dict[str, metrics.Mean]]

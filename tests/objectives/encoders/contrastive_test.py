@@ -14,7 +14,7 @@ from lmjax.models import parts
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
-from lmjax.objectives import contrastive
+from lmjax.objectives.encoders import contrastive
 from lmjax.testing import equivalence
 from lmjax.testing import hot
 from lmjax.training import step as step_lib

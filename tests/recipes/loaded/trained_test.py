@@ -19,9 +19,9 @@ from lmjax.models.counted import ngram
 from lmjax.models import decoder
 from lmjax.models import lstm
 from lmjax.models.presets import decoders
-from lmjax.objectives import mlm
+from lmjax.objectives.encoders import mlm
 from lmjax.recipes import counting
-from lmjax.recipes import trained as trained_lib
+from lmjax.recipes.loaded import trained as trained_lib
 from lmjax.run import directory
 from lmjax.training.optimizers import sgd
 from lmjax.training import step

@@ -17,13 +17,13 @@ from lmjax.generation import samples
 from lmjax.generation import streaming
 from lmjax.generation import transforms
 from lmjax.models import cost
-from lmjax.models import encoder
 from lmjax.models.counted import ngram
+from lmjax.models import encoder
 from lmjax.models.presets import decoders
-from lmjax.objectives import replaced
-from lmjax.recipes import asking
+from lmjax.objectives.encoders import replaced
 from lmjax.recipes import counting
-from lmjax.recipes import trained as trained_lib
+from lmjax.recipes.loaded import asking
+from lmjax.recipes.loaded import trained as trained_lib
 from lmjax.testing import hot
 
 TOKENIZER = symbols.Bytes().build()

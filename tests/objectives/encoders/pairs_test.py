@@ -12,8 +12,8 @@ from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
 from lmjax.nn import masks
-from lmjax.objectives import mlm
-from lmjax.objectives import pairs
+from lmjax.objectives.encoders import mlm
+from lmjax.objectives.encoders import pairs
 from lmjax.testing import hot
 
 VOCAB, MASK = 13, 12

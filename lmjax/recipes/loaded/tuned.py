@@ -23,7 +23,7 @@ from lmjax import experiment
 from lmjax.interop import runs
 from lmjax import models
 from lmjax.parallel import strategy as strategy_lib
-from lmjax.recipes import asking
+from lmjax.recipes.loaded import asking
 from lmjax.run import directory
 from lmjax.tasks import task as task_lib
 

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from lmjax.core import errors
 from lmjax.core import metrics
 from lmjax.core import ranges
-from lmjax.objectives import bidirectional
+from lmjax.objectives.encoders import bidirectional
+from lmjax.objectives.encoders import mlm as mlm_lib
 from lmjax.objectives import losses
-from lmjax.objectives import mlm as mlm_lib
 
 Batch = Mapping[str, jax.Array]
 Objective = Callable[..., dict[str, metrics.Mean]]

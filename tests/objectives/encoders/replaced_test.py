@@ -15,8 +15,8 @@ from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
 from lmjax.nn import masks
-from lmjax.objectives import mlm
-from lmjax.objectives import replaced
+from lmjax.objectives.encoders import mlm
+from lmjax.objectives.encoders import replaced
 from lmjax.testing import batches
 from lmjax.testing import hot
 

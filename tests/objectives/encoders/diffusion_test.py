@@ -16,7 +16,7 @@ from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
 from lmjax.nn import masks
-from lmjax.objectives import diffusion
+from lmjax.objectives.encoders import diffusion
 from lmjax.testing import batches
 from lmjax.testing import hot
 

@@ -25,8 +25,8 @@ from lmjax import experiment
 from lmjax.interop import runs
 from lmjax.models.counted import hmm
 from lmjax.models.counted import ngram
-from lmjax.recipes import asking
-from lmjax.recipes import scorers
+from lmjax.recipes.loaded import asking
+from lmjax.recipes.loaded import scorers
 from lmjax.run import directory
 
 

@@ -30,7 +30,7 @@ from lmjax.generation import streaming
 from lmjax.generation import transforms
 from lmjax.generation import window as window_lib
 from lmjax.nn import readout
-from lmjax.recipes import prompting
+from lmjax.recipes.loaded import prompting
 
 T = TypeVar('T')
 

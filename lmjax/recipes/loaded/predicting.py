@@ -13,7 +13,7 @@ from lmjax.core import terminal
 from lmjax.data.text import texts as texts_lib
 from lmjax.evaluation import estimates
 from lmjax.evaluation import report
-from lmjax.recipes import tuned
+from lmjax.recipes.loaded import tuned
 from lmjax.tasks.readers import conll
 from lmjax.tasks.readers import delimited
 from lmjax.tasks.readers import json_lines

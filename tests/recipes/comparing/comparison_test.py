@@ -15,7 +15,7 @@ from lmjax import experiment
 from lmjax.generation import samples
 from lmjax.models.counted import ngram
 from lmjax.models.presets import decoders
-from lmjax.recipes import comparison
+from lmjax.recipes.comparing import comparison
 from lmjax.recipes import counting
 from lmjax.training.optimizers import adamw
 from lmjax.training.optimizers import schedules

@@ -20,8 +20,8 @@ from lmjax.evaluation import embeddings
 from lmjax.evaluation import probe
 from lmjax.evaluation import report
 from lmjax import experiment
+from lmjax.recipes.loaded import trained
 from lmjax.recipes import prepared
-from lmjax.recipes import trained
 from lmjax.run import directory
 from lmjax.tasks import baselines
 from lmjax.tasks import speakers

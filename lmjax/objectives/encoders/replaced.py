@@ -11,9 +11,9 @@ from lmjax.core import errors
 from lmjax.core import metrics
 from lmjax.core import ranges
 from lmjax.nn import temperature
-from lmjax.objectives import bidirectional
-from lmjax.objectives import masking
-from lmjax.objectives import mlm as mlm_lib
+from lmjax.objectives.encoders import bidirectional
+from lmjax.objectives.encoders import masking
+from lmjax.objectives.encoders import mlm as mlm_lib
 
 Batch = Mapping[str, jax.Array]
 Objective = Callable[..., dict[str, metrics.Mean]]

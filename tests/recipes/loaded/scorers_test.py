@@ -15,13 +15,13 @@ from lmjax.evaluation import scoring
 from lmjax.evaluation import windows
 from lmjax import experiment
 from lmjax.models import decoder
-from lmjax.objectives import mlm
-from lmjax.objectives import replaced
+from lmjax.objectives.encoders import mlm
+from lmjax.objectives.encoders import replaced
 from lmjax.objectives import seq2seq
 from lmjax.parallel import mesh
 from lmjax.parallel import strategy as strategy_lib
-from lmjax.recipes import scorers
-from lmjax.recipes import trained as trained_lib
+from lmjax.recipes.loaded import scorers
+from lmjax.recipes.loaded import trained as trained_lib
 
 SPANS = experiment.Pretrain(
     objective=seq2seq.Seq2Seq(),

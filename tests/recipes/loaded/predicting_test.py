@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from lmjax.core import errors
-from lmjax.recipes import predicting
+from lmjax.recipes.loaded import predicting
 from lmjax.tasks import task as task_lib
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.models import model as model_lib
-from lmjax.objectives import bidirectional
+from lmjax.objectives.encoders import bidirectional
 
 
 class Spy:

@@ -10,8 +10,8 @@ import pytest
 from lmjax.core import errors
 from lmjax.data.tokenizers import subwords
 from lmjax.data.tokenizers import symbols
-from lmjax.objectives import masking
-from lmjax.objectives import mlm
+from lmjax.objectives.encoders import masking
+from lmjax.objectives.encoders import mlm
 
 VOCAB = 40
 MASK, CLS = 38, 39
