@@ -216,8 +216,9 @@ def terms(report: Report) -> list[str]:
               f'{report.characters:,} characters']
     if report.words is not None:
       counts.append(f'{report.words:,} words')
-    lines.append(f'{", ".join(counts)} of original text; EOS is paid for in '
-                 f'{paid}.')
+    *others, last = counts
+    lines.append(f'{", ".join(others)} and {last} of original text; EOS is '
+                 f'paid for in {paid}.')
     if report.words is None:
       lines.append('Spaces do not separate its words: there is no word ppl.')
   if report.rule:

@@ -57,7 +57,7 @@ def test_the_table_shows_every_report_and_its_terms():
   text = out.getvalue()
   for words in ('model', 'uniform', '2.0000', '7.39', '3.6067', '5.7708',
                 '22,026.5', 'each scored once', 'context 16, stride 8',
-                '80 UTF-8 bytes, 50 characters, 20 words of', '[bold]As told.'):
+                '80 UTF-8 bytes, 50 characters and 20 words', '[bold]As told.'):
     assert words in text, words
   assert max(map(len, text.splitlines())) <= 100
   assert '…' not in text
@@ -78,7 +78,7 @@ def test_a_text_without_separate_words_has_no_word_perplexity():
   found = make(words=None)
   assert found.word_perplexity is None
   told = ' '.join(report.terms(found))
-  assert '80 UTF-8 bytes, 50 characters of' in told
+  assert '80 UTF-8 bytes and 50 characters of' in told
   assert 'paid for in bits. Spaces do not separate its words' in told
 
 

@@ -205,8 +205,8 @@ class _Ended(_Part):
     if is_empty:
       raise errors.InputError(
           f'{self.source.describe()} is too short: its {self.name} part, by '
-          f'{self.split}, has no text. Give more text, or set '
-          f'--config.data.split.{self.name} higher.')
+          f'{self.split}, has no text. Give more text, or other shares of it, '
+          'such as --config.data.split.valid=0.2.')
 
 
 class _Positioned(_Part):
