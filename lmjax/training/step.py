@@ -123,9 +123,10 @@ def train_step(
       return a dict of means, or the state has a carry and the batch is divided
       over devices or microbatches.
   """
-  grads, metrics, carry = mean_gradient(
-      state, batch, objective=objective, axis_name=axis_name,
-      microbatches=microbatches)
+  gradient = _gradient(state, objective, axis_name, microbatches)
+  with draws.divided(rows=axis_name):  # The same draws as on one device.
+    sums = gradient(state.params, batch)
+  grads, metrics, carry = _means(*sums, axis_name)
   weight = metrics['loss'].weight
   grad_norm = optax.tree.norm(grads)
   good, losses = guard.judge(
@@ -154,12 +155,18 @@ def train_step(
 
 def mean_gradient(
     state: TrainState, batch: Mapping[str, jax.Array], *, objective: Objective,
-    axis_name: str | None = None, microbatches: int = 1,
+    microbatches: int = 1,
 ) -> tuple[Any, dict[str, Mean], Any]:
   """Returns the gradient of the mean loss, the metrics and the next carry.
 
   The arguments are those of `train_step`.
   """
+  gradient = _gradient(state, objective, None, microbatches)
+  return _means(*gradient(state.params, batch), None)
+
+
+def _gradient(state, objective, axis_name, microbatches):
+  """Returns `gradient(params, batch)`, of sums: see `_means`."""
   rng = jax.random.fold_in(state.rng, state.step)
   if state.carry is not None and (axis_name is not None or microbatches > 1):
     raise errors.InputError(
@@ -176,14 +183,16 @@ def mean_gradient(
     _check_metrics(metrics)
     return metrics['loss'].total, (metrics, carry)
 
-  gradient = _in_parts(jax.grad(total_loss, has_aux=True), microbatches)
-  with draws.divided(rows=axis_name):  # The same draws as on one device.
-    grads, (metrics, carry) = gradient(state.params, batch)
-  grads, metrics = _as_float32((grads, metrics))
+  return _in_parts(jax.grad(total_loss, has_aux=True), microbatches)
+
+
+def _means(grads, aux, axis_name):
+  """Returns the gradient of the mean loss, the metrics and the carry."""
+  grads, metrics = _as_float32((grads, aux[0]))
   if axis_name is not None:  # Each device holds a share of the sums.
     grads, metrics = jax.lax.psum((grads, metrics), axis_name)
   divisor = _divisor(metrics['loss'].weight)
-  return jax.tree.map(lambda g: g / divisor, grads), metrics, carry
+  return jax.tree.map(lambda g: g / divisor, grads), metrics, aux[1]
 
 
 def check_optimizer(optimizer: Any) -> None:
