@@ -37,6 +37,8 @@ from lmjax.recipes.loaded import predicting
 from lmjax.recipes.loaded import trained
 from lmjax.recipes.loaded import tuned
 from lmjax.recipes import pretraining
+from lmjax.recipes import starting
+from lmjax.recipes import tested
 from lmjax.run import launch
 from lmjax.tasks import classification
 from lmjax.tasks.readers import in_memory
@@ -120,7 +122,7 @@ def test_a_picture_that_fails_leaves_out_one_result(done, monkeypatch, capsys):
     raise errors.RunError('no <ink> left.')
   (run / 'predictions.jsonl').unlink()
   with monkeypatch.context() as broken:
-    broken.setattr(finetuning.curve, 'plot', fail)
+    broken.setattr(tested.curve, 'plot', fail)
     with pytest.raises(errors.RunError, match=r'the curve \(no <ink> left\)'):
       finetuning.finetune(CONFIG, str(run))
   assert 'naive Bayes' in capsys.readouterr().out
@@ -188,7 +190,7 @@ def test_a_fine_tuned_run_is_no_language_model_but_embeds(done):
 def test_from_a_fine_tuned_run_all_but_the_head_is_taken(done):
   path, _, _ = done
   splits = dataclasses.replace(CONFIG.task.read(), labels=('a', 'b', 'c'))
-  begin = finetuning.start(
+  begin = starting.start(
       dataclasses.replace(CONFIG, init=str(path), model=MODEL), splits)
   params = dict(trees.items(begin.initial_params(
       CONFIG.task.model(begin.backbone, splits), 0)))

@@ -15,7 +15,7 @@ from lmjax.core import errors
 from lmjax.core.flags import named
 from lmjax.core.flags import overrides
 from lmjax import experiment
-from lmjax.recipes import finetuning
+from lmjax.recipes import starting
 
 ROOT = pathlib.Path(__file__).parents[1]
 DEFAULT = named.Named(
@@ -146,7 +146,7 @@ def test_following_each_message_leads_to_a_run(tmp_path):
 
   def begun(*flags):
     made = config(*flags)
-    finetuning.start(made, made.task.read())
+    starting.start(made, made.task.read())
   for kind in 'RecurrentConfig', 'XLNetConfig', 'ElectraConfig':
     flags = followed([paths, f'model.kind={kind}', 'tokenizer.kind=Bytes'],
                      begun)

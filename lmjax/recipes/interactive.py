@@ -14,6 +14,7 @@ from lmjax.recipes.loaded import trained
 from lmjax.recipes.loaded import tuned
 from lmjax.recipes import pretraining
 from lmjax.recipes import results
+from lmjax.recipes import tested
 from lmjax.run import directory
 from lmjax.run import in_memory
 from lmjax.tasks import task as task_lib
@@ -103,13 +104,13 @@ def finetune(config: experiment.Finetune,
       results=results)
 
 
-def _tuned(run: in_memory.Memory, tested: finetuning.Tested) -> Finetuned:
+def _tuned(run: in_memory.Memory, found: tested.Tested) -> Finetuned:
   """Returns a run in memory, with its results; writes nothing."""
-  begin = tested.begin
+  begin = found.begin
   return Finetuned(
-      tested.config, task_lib.Splits.of(tested.splits.known()),
-      begin.tokenizer, begin.backbone, tested.model, tested.params,
-      tested.step, tuple(run.rows), tested.results)
+      found.config, task_lib.Splits.of(found.splits.known()),
+      begin.tokenizer, begin.backbone, found.model, found.params, found.step,
+      tuple(run.rows), found.results)
 
 
 def _fields(run: Any) -> dict[str, Any]:

@@ -1,101 +1,47 @@
-"""The initial and the trainable parameters of fine-tuning."""
+"""Judging a model on the examples of a task, and what the run's digest covers.
+"""
 import dataclasses
+import math
+import types
 
 from lmjax.core import errors
-from lmjax.data.tokenizers import symbols
-from lmjax import experiment
-from lmjax.models import decoder
-from lmjax.models import encoder
-from lmjax.models.heads import paired
-from lmjax.models.heads import pooled
-from lmjax.models import parts
-from lmjax.nn import block
-from lmjax.nn import pattern
+from lmjax.evaluation import estimates
 from lmjax.recipes import finetuning
-from lmjax.tasks import classification
 from lmjax.tasks.readers import in_memory
 from lmjax.tasks.readers import labelled
-from lmjax.tasks import rows
 from lmjax.tasks import task
-from lmjax.training.optimizers import adamw
-from lmjax.training import options
-import numpy as np
+from lmjax.training import stopping
 import pytest
 
-CONFIG = experiment.Finetune(
-    task=classification.Classification(
-        features=rows.Features(lengths=(8,))),
-    tokenizer=symbols.Bytes(),
-    model=decoder.DecoderConfig(context=8, width=16, num_layers=1))
 SPLITS = labelled.Labelled(
     *[in_memory.InMemory((('good', '1'), ('bad', '0')))] * 3,
     drop_shared=False).read()
-PARAMS = {'embed': {'embedding': np.zeros((3, 2))},
-          'layer_0': {'kernel': np.zeros((2, 2))},
-          'layer_1': {'kernel': np.zeros((2, 2))},
-          'classes': {'bias': np.zeros(2)}}
 
 
-def still(patterns):
-  import re
-  return {path for path in (
-      'embed/embedding', 'layer_0/kernel', 'layer_1/kernel', 'classes/bias')
-          if any(re.search(pattern, path) for pattern in patterns)}
+class Mood:
+  """A task whose loss is the sum of the outputs, and whose F1 is unknown."""
+
+  def judge(self, outputs, examples, rows, splits):
+    assert (len(examples), rows, splits) == (2, 'rows', SPLITS)
+    return types.SimpleNamespace(metrics={
+        'loss': estimates.Estimate(float(sum(outputs))),
+        'f1': estimates.Estimate(None)})
 
 
-@pytest.mark.parametrize('train_only, freeze, expected', [
-    ((), (), set()),
-    (('classes', 'layer_1'), (), {'embed/embedding', 'layer_0/kernel'}),
-    (('^classes',), (), {
-        'embed/embedding', 'layer_0/kernel', 'layer_1/kernel'}),
-    ((), ('embed',), {'embed/embedding'}),
-    (('kernel$', 'classes'), ('layer_0',), {
-        'embed/embedding', 'layer_0/kernel'}),
-    (('.',), (), set()),
-])
-def test_frozen_is_all_that_should_not_train(train_only, freeze, expected):
-  config = dataclasses.replace(
-      CONFIG, train_only=train_only, optimizer=adamw.AdamW(freeze=freeze))
-  patterns = finetuning.frozen(config, PARAMS)
-  assert still(patterns) == expected
-  built = finetuning.optimizer(config, patterns)
-  assert built.freeze == patterns
-  built.build(PARAMS, 10)  # Every pattern meets a parameter.
+JUDGE = finetuning._Judge(Mood(), SPLITS, dict.fromkeys(task.SPLITS, 'rows'),
+                          lambda params, rows: [params, params])
 
 
-def test_from_scratch_the_vocabulary_is_the_tokenizers():
-  start = finetuning.start(CONFIG, SPLITS)
-  assert start.params is None and start.backbone.vocab_size == 258
-  model = CONFIG.task.model(start.backbone, SPLITS)
-  params = start.initial_params(model, seed=3)
-  assert params['classes']['kernel'].shape == (16, 2)
-  again = start.initial_params(model, seed=3)
-  other = start.initial_params(model, seed=4)
-  same = [(params['embed']['embedding'] == p['embed']['embedding']).all()
-          for p in (again, other)]
-  assert same == [True, False]
+def test_an_unknown_metric_is_nan_in_training():
+  found = JUDGE.evaluate(1.5, 7)
+  assert found['valid/loss'] == 3.0 and math.isnan(found['valid/f1'])
 
 
-def test_dropout_replaces_the_backbones_rates():
-  config = dataclasses.replace(CONFIG, dropout=0.25)
-  backbone = finetuning.start(config, SPLITS).backbone
-  assert (backbone.embed.dropout, backbone.block.dropout) == (0.25, 0.25)
-  backbone = finetuning.start(CONFIG, SPLITS).backbone
-  assert (backbone.embed.dropout, backbone.block.dropout) == (0.0, 0.0)
-  other = pattern.Layer(block.PostNorm())
-  config = dataclasses.replace(config, model=dataclasses.replace(
-      config.model, num_layers=2,
-      pattern=pattern.Periodic((pattern.Layer(), other))))
-  backbone = finetuning.start(config, SPLITS).backbone
-  assert {layer.block.dropout for layer in backbone.arrangement.layers} == {
-      0.25}
-
-
-def test_features_must_fit_the_context():
-  config = dataclasses.replace(
-      CONFIG, model=dataclasses.replace(CONFIG.model, context=7))
-  with pytest.raises(errors.InputError, match='end at 8 tokens.*context of 7'):
-    finetuning.start(config, SPLITS)
+def test_a_rehearsal_finds_a_metric_that_the_task_lacks():
+  JUDGE.rehearse(1.0, lambda params, rows: [0, 0], stopping.EarlyStopping())
+  with pytest.raises(errors.InputError, match="Did you mean 'valid/f1'"):
+    JUDGE.rehearse(1.0, lambda params, rows: [0, 0],
+                   stopping.EarlyStopping(metric='valid/f'))
 
 
 def test_the_digest_knows_texts_labels_and_splits():
@@ -107,25 +53,3 @@ def test_the_digest_knows_texts_labels_and_splits():
   moved = [e._replace(where='elsewhere') for e in SPLITS.train]
   same = dataclasses.replace(SPLITS, train=moved).digest()
   assert len(digests) == 4 and same in digests
-
-
-def test_a_pair_before_a_model_without_types_is_noted():
-  def notes(backbone, splits, head=pooled.PooledConfig()):
-    model = head.build(backbone, 2, texts=splits.texts)
-    return finetuning.untyped(model, backbone, splits)
-  pairs = dataclasses.replace(SPLITS, texts=2)
-  note, = notes(CONFIG.model, pairs)
-  assert note.startswith('DecoderConfig as configured has no token types')
-  assert not notes(CONFIG.model, SPLITS)
-  assert not notes(encoder.EncoderConfig(), pairs)
-  assert notes(
-      encoder.EncoderConfig(embed=parts.TypedEmbed(types=1)), pairs)
-  assert not notes(CONFIG.model, pairs, paired.PairedConfig())
-
-
-def test_heads_and_rows_must_divide_over_the_mesh():
-  for mesh, told in ('tensor:8', 'num_heads'), ('data:3', 'batch of'):
-    config = dataclasses.replace(CONFIG, training=options.Training(
-        parallel='mesh', mesh=mesh))
-    with pytest.raises(errors.InputError, match=told):
-      finetuning.start(config, SPLITS)

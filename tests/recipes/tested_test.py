@@ -1,0 +1,21 @@
+"""What is told and drawn of a fine-tuned run."""
+import types
+
+from lmjax.evaluation import estimates
+from lmjax.recipes import tested
+
+
+def _result(**metrics):
+  return types.SimpleNamespace(metrics={
+      name: estimates.Estimate(value) for name, value in metrics.items()})
+
+
+def test_notes_cannot_control_the_terminal(capsys):
+  tested.tell(['labels: a (2)', 'b\x1b[2J'])
+  assert capsys.readouterr().out == 'labels: a (2)\nb[2J\n'
+
+
+def test_the_curve_has_the_metric_of_each_baseline_that_knows_it():
+  results = {'model': _result(accuracy=0.9), 'majority': _result(accuracy=0.5),
+             'ridge': _result(pearson=0.3), 'blank': _result(accuracy=None)}
+  assert tested._on_test(results, 'valid/accuracy') == {'majority (test)': 0.5}
