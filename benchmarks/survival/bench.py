@@ -231,7 +231,7 @@ def saving(workdir: pathlib.Path, after: int = 0) -> Callable[[], bool]:
   def now():
     with contextlib.suppress(OSError):
       return any(
-          '.orbax-checkpoint-tmp' in path.name
+          '.saving.' in path.name
           and int(path.name.partition('.')[0]) > after
           for path in (workdir / 'checkpoints').iterdir())
     return False
