@@ -33,7 +33,7 @@ def of_data(data: pipeline.Data) -> dict[str, str]:
     store = getattr(data, name)
     if store is not None:
       lines[f'{name} split'] = (
-          f'{store.num_documents:,} documents, {store.num_tokens:,} tokens, '
+          f'documents: {store.num_documents:,}; {store.num_tokens:,} tokens, '
           f'{store.meta["text_bytes"]:,} bytes; hash '
           f'{store.digest[:_DIGITS]}')
   if data.notes:
