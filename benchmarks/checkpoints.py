@@ -39,6 +39,7 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from lmjax.core import cli
 from lmjax.checkpoints import reading
 from lmjax.checkpoints import store
 from lmjax.core import digests
@@ -147,7 +148,7 @@ if __name__ == '__main__':
   flags.DEFINE_float('gigabytes', 1, 'Size of the state in GB.', lower_bound=0)
   flags.DEFINE_integer('arrays', 64, 'Number of parameters.', lower_bound=1)
   flags.DEFINE_integer('rounds', 3, 'Number of timings of each.', lower_bound=1)
-  flags.DEFINE_string('folder', None, 'Folder to write in; a temporary one by '
-                      'default.')
-  flags.DEFINE_string('out', None, 'File to write the JSON to.')
+  cli.path_flag(
+      'folder', None, 'Folder to write in; a temporary one by default.')
+  cli.path_flag('out', None, 'File to write the JSON to.')
   app.run(main)

@@ -21,6 +21,7 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from lmjax.core import cli
 from lmjax.data import packing
 from lmjax.data import pipeline
 from lmjax.data.text import sources
@@ -107,5 +108,5 @@ def main(argv) -> None:
 
 if __name__ == '__main__':
   flags.DEFINE_integer('rounds', 5, 'Number of timings of each.')
-  flags.DEFINE_string('out', None, 'File to write the JSON to.')
+  cli.path_flag('out', None, 'File to write the JSON to.')
   app.run(main)

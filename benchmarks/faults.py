@@ -19,6 +19,7 @@ import time
 
 from absl import app
 from absl import flags
+from lmjax.core import cli
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -107,6 +108,6 @@ if __name__ == '__main__':
   flags.DEFINE_integer('jobs', len(os.sched_getaffinity(0)),
                        'Number of trials at a time.')
   flags.DEFINE_integer('seed', 0, 'Seed of the first trial of each fault.')
-  flags.DEFINE_string('folder', None, 'Folder in which to keep the runs.')
-  flags.DEFINE_string('out', None, 'File to write the table to.')
+  cli.path_flag('folder', None, 'Folder in which to keep the runs.')
+  cli.path_flag('out', None, 'File to write the table to.')
   app.run(main)

@@ -17,6 +17,7 @@ import sys
 
 from absl import app
 from absl import flags
+from lmjax.core import cli
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
@@ -117,7 +118,7 @@ if __name__ == '__main__':
   flags.DEFINE_list('against', ['torch'], f'Peers, from {", ".join(PEERS)}.')
   flags.DEFINE_integer('rounds', 5, 'Number of turns of each contestant.')
   flags.DEFINE_integer('threads', os.cpu_count(), 'Cores and threads of each.')
-  flags.DEFINE_string('lock', '', 'File to lock during a round.')
-  flags.DEFINE_string('out', '', 'File to write the JSON to.')
+  cli.path_flag('lock', '', 'File to lock during a round.')
+  cli.path_flag('out', '', 'File to write the JSON to.')
   flags.DEFINE_bool('serve', False, 'Used by this script to start itself.')
   app.run(main)
