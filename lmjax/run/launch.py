@@ -255,13 +255,15 @@ class Started:
       if first:
         print(opening.describe(state, parallel, self.config), flush=True)
         sinks = stack.enter_context(writers.opened(
-            run.metrics, training.steps, start, progress.rows))
+            run.metrics, training.steps, start, progress.rows,
+            self.held.check))
         trackers = stack.enter_context(tracker.opened(
             training.trackers, run.path, start))
         for each in trackers:
           each.describe(config_lib.leaves(facts['config']))
         events = stack.enter_context(contextlib.closing(
-            writers.JsonLines(run.events, start, progress.skipped)))
+            writers.JsonLines(
+                run.events, start, progress.skipped, self.held.check)))
       yield Kept(state, progress, saved, sinks, events, interrupts,
                  dog.watching, skips.index, trackers)
 

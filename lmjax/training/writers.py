@@ -1,6 +1,6 @@
 """Writers of a run's rows: a JSON lines file and the terminal."""
 import collections
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import itertools
 import json
@@ -43,7 +43,7 @@ class JsonLines:
   """
 
   def __init__(self, path: str | os.PathLike[str], start: int = 0,
-               expected: int = 0):
+               expected: int = 0, check: Callable[[], None] = lambda: None):
     """Opens `path`, keeping the rows of steps up to `start`.
 
     Args:
@@ -51,8 +51,10 @@ class JsonLines:
       start: The step from which the run continues.
       expected: Number of rows that the run has written up to that step; if the
         file has fewer, a warning names the steps.
+      check: Function that raises an exception if the file has been replaced
+        because another process continues the run.
     """
-    self._path = path
+    self._path, self._check = path, check
     kept = [row for row in read(path) if row['step'] <= start]
     if len(kept) < expected:
       _logger.warning(
@@ -91,6 +93,7 @@ class JsonLines:
 
   def _reopen(self) -> None:
     """Continues in the file that has taken the place of the open one."""
+    self._check()
     _logger.warning(
         '%s was replaced or deleted while the run wrote to it; the next rows '
         'are written to the new file.', self._path)
@@ -224,7 +227,8 @@ class Terminal:
 
 @contextlib.contextmanager
 def opened(metrics_path: str | os.PathLike[str], steps: int, start: int = 0,
-           rows: int = 0) -> Iterator[tuple[Writer, ...]]:
+           rows: int = 0, check: Callable[[], None] = lambda: None,
+           ) -> Iterator[tuple[Writer, ...]]:
   """Opens both writers of a run of `steps` steps.
 
   Args:
@@ -232,11 +236,13 @@ def opened(metrics_path: str | os.PathLike[str], steps: int, start: int = 0,
     steps: Number of steps of the run.
     start: The step from which it continues.
     rows: Number of rows written up to that step.
+    check: See `JsonLines`.
   """
   with contextlib.ExitStack() as stack:
     yield tuple(
         stack.enter_context(contextlib.closing(writer)) for writer in (
-            JsonLines(metrics_path, start, rows), Terminal(steps, start)))
+            JsonLines(metrics_path, start, rows, check),
+            Terminal(steps, start)))
 
 
 def summary(row: Mapping[str, float]) -> str:

@@ -34,6 +34,19 @@ def test_a_log_that_was_closed_survives_a_power_cut(tmp_path):
   assert end == {'metrics.jsonl': b'{"step": 1, "loss": 2.5}\n'}
 
 
+def test_a_run_that_was_taken_over_writes_nothing_to_the_new_file(tmp_path):
+  def lost():
+    raise errors.RunError('taken over')
+  path = tmp_path / 'metrics.jsonl'
+  out = writers.JsonLines(path, check=lost)
+  out.write(1, {'loss': 2.5})
+  other = writers.JsonLines(path, start=1)
+  with pytest.raises(errors.RunError, match='taken over'):
+    out.write(2, {'loss': 2.5})
+  other.close()
+  assert len(writers.read(path)) == 1
+
+
 def test_a_continued_run_has_no_row_twice(tmp_path):
   path = tmp_path / 'metrics.jsonl'
   out = writers.JsonLines(path)
