@@ -45,10 +45,13 @@ ALLOWED = {  # (file, rule) -> why: it runs what is here or a user names.
     **{(f'benchmarks/survival/{name}.py', 'import'): 'our training script'
        for name in ('damaged', 'injected')},
     ('lmjax/__main__.py', 'import'): 'our scripts',
+    ('tests/docs_test.py', 'import'): "the page of our reference's modules",
+    ('tests/notebooks_test.py', 'import'): 'our script that runs notebooks',
     **{(f'tests/{name}_test.py', 'import'): 'our scripts and configs'
-       for name in ('evaluate_script', 'finetune_script', 'generate_script',
-                    'pairs', 'planning/estimate', 'recipes/pretraining',
-                    'scripts')},
+       for name in ('commands', 'compare_script', 'evaluate_script',
+                    'finetune_script', 'generate_script', 'pairs',
+                    'planning/estimate', 'recipes/arpa_files',
+                    'recipes/pretraining', 'scripts')},
 }
 
 

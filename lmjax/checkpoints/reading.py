@@ -62,6 +62,8 @@ def about(directory: pathlib.Path, step: int) -> dict[str, Any]:
     safe_paths.check_tree(directory, str(step))  # Readers follow every link.
     # Orbax's JsonSave writes this file.
     facts = strict_json.read(directory / str(step) / 'about/metadata')
+  except errors.InputError:  # A link; no reason to use an older step.
+    raise
   except (OSError, ValueError) as error:
     raise Damaged(f'its description cannot be read: {error!r}') from error
   if not digests.is_intact(facts):
@@ -171,10 +173,10 @@ def _opened(directory, step, name):
   from etils import epath
   import orbax.checkpoint as ocp
   stragglers.silence()
-  safe_paths.safe_join(directory / str(step), name)
   handler = ocp.PyTreeCheckpointHandler(**alone.options())
   with plain.path(directory) as place, contextlib.closing(handler):
     try:
+      safe_paths.safe_join(directory / str(step), name)
       yield handler, epath.Path(place, str(step), name)
     except (MemoryError, Damaged):  # Without memory, files may be intact.
       raise

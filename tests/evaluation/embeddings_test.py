@@ -73,7 +73,7 @@ def test_vectors_are_written_to_a_pipe():
   with open(ends[0], 'rb') as out, open(ends[1], 'wb') as pipe:
     embeddings.save(pipe, vectors_ND)
     pipe.close()
-    found_ND = np.load(io.BytesIO(out.read()))
+    found_ND = np.load(io.BytesIO(out.read()), allow_pickle=False)
   np.testing.assert_array_equal(found_ND, vectors_ND)
 
 

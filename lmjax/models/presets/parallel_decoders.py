@@ -63,7 +63,8 @@ def phi(width: int, num_layers: int, num_heads: int, *,
 
   It is GPT-J with biases in attention, and with the rotation of GPT-NeoX.
   """
-  config = gptj(width, num_layers, num_heads, vocab_size=vocab_size)
+  config = gptj(width, num_layers, num_heads, vocab_size=vocab_size,
+                turned=width // num_heads)
   return dataclasses.replace(
       config, positions=positions.Rotary(fraction=fraction),
       block=dataclasses.replace(
