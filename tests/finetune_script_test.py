@@ -134,6 +134,7 @@ def test_a_picture_that_fails_leaves_out_one_result(done, monkeypatch, capsys):
   assert (run / 'report.html').read_text().count('data:image/png') == 2
 
 
+@pytest.mark.slow
 def test_a_run_that_is_done_goes_on_to_the_same_results(done):
   run, results, _ = done
   other = dataclasses.replace(
@@ -264,6 +265,7 @@ def _repeats(path, answers):
     assert row == {'index': row['index']} | answer
 
 
+@pytest.mark.slow
 def test_numbers_are_learned_beside_their_baselines(tmp_path, capsys):
   counts = tuple((text, str(10 * text.count('a'))) for text, _ in PAIRS)
   config = dataclasses.replace(
@@ -291,6 +293,7 @@ def test_numbers_are_learned_beside_their_baselines(tmp_path, capsys):
       metrics['mse'].value, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_two_tasks_are_learned_by_one_encoder(tmp_path, capsys):
   counts = tuple((text, str(10 * text.count('a'))) for text, _ in PAIRS)
   features = rows.Features(lengths=(12,), batch_size=8)

@@ -64,6 +64,7 @@ def test_a_prompt_that_is_refused_is_not_printed(trained, capsys):
   assert capsys.readouterr().out == ''
 
 
+@pytest.mark.slow
 def test_text_ends_where_the_context_is_full_and_says_so(trained, capsys):
   script.show(trained, 'b' * 60)
   told = '1 of 1 continuations ended early, because the context of 64 tokens'

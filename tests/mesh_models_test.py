@@ -99,6 +99,7 @@ def test_fsdp_gathers_parameters_layer_by_layer_and_no_activation(
   assert set(gathered(found)) == parameters
 
 
+@pytest.mark.slow
 def test_tensor_parallel_gathers_no_parameter_and_no_logits():
   found = exchanges('data:2,tensor:4')
   assert {moved.kind for moved in found} == {'all-reduce'}
@@ -109,6 +110,7 @@ def test_tensor_parallel_gathers_no_parameter_and_no_logits():
   assert all(VOCAB not in shape for moved in found for shape in moved.shapes)
 
 
+@pytest.mark.slow
 def test_both_gather_only_the_own_share_of_a_parameter():
   found = exchanges('fsdp:4,tensor:2', LLAMA)
   assert {moved.kind for moved in found} <= {
@@ -120,6 +122,7 @@ def test_both_gather_only_the_own_share_of_a_parameter():
 
 @pytest.mark.parametrize(
     'chunk', [None, pytest.param(32, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_divided_sequence_goes_round_and_is_never_gathered(chunk):
   found = exchanges('data:2,sequence:4', LLAMA, objective=lm.Causal(
       chunk=chunk))
@@ -157,6 +160,7 @@ def test_a_sequence_leaves_parameters_to_fsdp():
 @pytest.mark.parametrize('config', [
     pytest.param(EXPERTS, marks=pytest.mark.slow), ROOMY],
                          ids=['dropless', 'with room'])
+@pytest.mark.slow
 def test_tokens_go_to_their_experts_and_back(config):
   found = exchanges('data:2,expert:4', config)
   kinds = collections.Counter(moved.kind for moved in found)
@@ -167,6 +171,7 @@ def test_tokens_go_to_their_experts_and_back(config):
              if len(shape) == 3 and moved.kind == 'all-reduce')
 
 
+@pytest.mark.slow
 def test_stages_hand_on_one_part_of_the_batch_at_a_time():
   found = exchanges('data:2,stage:4', DEEP, microbatches=4)
   kinds = collections.Counter(moved.kind for moved in found)
@@ -198,6 +203,7 @@ def agrees(config, over, steps, microbatches=1, objective=lm.Causal(),
                  marks=pytest.mark.slow),
     (ROOMY, 'expert:2,sequence:2,tensor:2', 1),
     (DEEP, 'stage:2,fsdp:2,tensor:2', 2)], ids=['sequence', 'expert', 'stage'])
+@pytest.mark.slow
 def test_three_steps_on_new_axes(config, mesh, microbatches):
   agrees(config, [mesh], 3, microbatches)
 

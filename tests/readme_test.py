@@ -10,6 +10,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / 'README.md'
 PAGES = [README, *(path for path in sorted((ROOT / 'docs').glob('*.md'))
                    if path.name != 'index.md')]  # The front page of the site.
+_TRAINING = 'extending.md', 'finetuning.md', 'notebooks.md'  # Takes longer.
 TEXTS = {page: page.read_text() for page in PAGES}
 
 
@@ -18,8 +19,8 @@ def _blocks(page, language):
 
 
 @pytest.mark.parametrize('page', [
-    pytest.param(page, marks=pytest.mark.slow)  # Trains several models.
-    if page.name in ('extending.md', 'notebooks.md') else page
+    pytest.param(page, marks=pytest.mark.slow)
+    if page.name in _TRAINING else page
     for page in PAGES if _blocks(page, 'python')], ids=lambda p: p.name)
 def test_python_of_a_page_runs_as_one_session(page, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)

@@ -323,6 +323,7 @@ def survives_kills(directory, kills):
   return left
 
 
+@pytest.mark.slow
 def test_killed_while_it_saves(tmp_path):
   survives_kills(tmp_path, 2)
 

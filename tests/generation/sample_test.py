@@ -46,6 +46,7 @@ def test_greedy_equals_the_full_forward(any_model):
         logprobs, want_TV[np.arange(16), tokens], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_log_probabilities_are_those_of_the_model_untransformed(model):
   chain = transforms.Sampling(2.0, 20, 0.95, None, 0.001, 1.3)
   result = sample.generate(
@@ -188,6 +189,7 @@ def reader(request):
       make(16, num_layers, 4, 24, vocab_size=47, context=40))
 
 
+@pytest.mark.slow
 def test_a_decoder_writes_what_the_full_forward_says_of_a_source(reader):
   model, params = reader
   together = sample.generate(

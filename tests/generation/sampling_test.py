@@ -26,6 +26,7 @@ COUNTS_BV = RNG.integers(0, 3, (B, V)).astype(np.int32)
 KEYS_B = jax.random.split(jax.random.key(1), B)
 
 
+@pytest.mark.slow
 def test_rows_that_differ_draw_as_their_transforms_do():
   draw = jax.jit(sampling.draw)
   how = sampling.rows(KINDS, KEYS_B, B)

@@ -28,6 +28,7 @@ MODELS = {
 @pytest.mark.parametrize('name', [
     't5', *(pytest.param(name, marks=pytest.mark.slow)
             for name in ('window', 'scan', 'recurrent'))])
+@pytest.mark.slow
 def test_rows_inserted_at_different_times_are_the_rows_alone(name):
   """Five prompts share two places; each is read when a place is free."""
   model, params = conftest.hot_model(MODELS[name])

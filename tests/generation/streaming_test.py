@@ -78,6 +78,7 @@ def test_a_stream_is_the_one_shot_loop(model, chunk):
   np.testing.assert_allclose(found.logprobs, once.logprobs[0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_batch_stops_each_prompt_where_alone(model):
   prompts = ['ab', 'c', '', 'hello']
   keys = streaming.keys(0, 4, 1)
@@ -167,6 +168,7 @@ def test_ids_beyond_the_tokenizer_are_never_drawn(model):
   assert max(everywhere.tokens) >= 10
 
 
+@pytest.mark.slow
 def test_the_context_limits_each_prompt_by_itself(model):
   texts = ['a' * 60, 'a', 'b' * 60]
   found = streaming.complete(
@@ -188,6 +190,7 @@ def test_a_prompt_that_fills_the_context_is_refused_with_the_choices(model):
         *model, Fewer(), ['a', 'a' * 63], max_new_tokens=2))
 
 
+@pytest.mark.slow
 def test_text_beyond_the_context_is_the_same_streamed_or_not(model):
   keys = jax.random.split(jax.random.key(0), 2)
   options = dict(max_new_tokens=90, beyond=window.decode)

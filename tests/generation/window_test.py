@@ -38,6 +38,7 @@ def test_greedy_windows_are_those_of_a_plain_loop(any_model):
   np.testing.assert_allclose(found[1], logprobs, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_tokens_within_the_context_are_those_without_windows(model):
   options = dict(rng=3, max_new_tokens=CONTEXT - len(PROMPT))
   once = sample.generate(*model, [PROMPT], **options)

@@ -208,6 +208,7 @@ def test_local_and_global_layers_are_those_of_a_loop_in_float64(scan):
 
 @pytest.mark.parametrize('remat', ['none', pytest.param(
     'full', marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_scanned_periods_are_looped_layers_backwards_too(remat, params):
   scanned = dataclasses.replace(SCANNED, remat=remat)
   losses = [lm.Causal().build(config.build()) for config in (scanned, HYBRID)]
@@ -220,6 +221,7 @@ def test_scanned_periods_are_looped_layers_backwards_too(remat, params):
 
 @pytest.mark.parametrize('config', [HYBRID, pytest.param(
     SCANNED, marks=pytest.mark.slow)], ids=['looped', 'scanned'])
+@pytest.mark.slow
 def test_cached_decoding_is_the_full_forward_pass(config, params):
   params, model = layouts.like(params, cost.shapes(config)), config.build()
   def decode(batch, cache):
@@ -242,6 +244,7 @@ def test_each_layer_has_the_cache_of_its_kind():
   assert stacked[1].k_BKSH.shape == (2, 2, 2, 3, 4)  # A window of three.
 
 
+@pytest.mark.slow
 def test_stages_of_periods_equal_a_scan_with_dropout():
   own = block.PostNorm(
       attention.AttentionConfig(2, window=2), MLP, dropout=0.3)

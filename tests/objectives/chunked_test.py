@@ -79,6 +79,7 @@ def test_loss_accuracy_and_gradients_are_those_of_all_logits(changes, options):
   close(grads, want_grads)
 
 
+@pytest.mark.slow
 def test_bfloat16_products_keep_a_float32_loss():
   untied = parts.Head(tied=False)
   model, params = model_and_params(dtype='bfloat16', head=untied)

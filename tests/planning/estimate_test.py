@@ -69,6 +69,7 @@ def test_one_device_holds_all_and_sends_nothing():
       4 * count, abs=100)
 
 
+@pytest.mark.slow
 def test_each_axis_divides_its_arrays():
   one = planned()
   data, fsdp, sequence, tensor = (
@@ -88,6 +89,7 @@ def test_each_axis_divides_its_arrays():
   assert set(fsdp.memory) - set(one.memory) == {'gathered'}
 
 
+@pytest.mark.slow
 def test_bytes_sent_equal_rings_by_hand():
   params = cost.shapes(CONFIG.model)
   size = 4 * trees.count(params)
@@ -114,6 +116,7 @@ def test_two_devices_exchange_only_half_of_the_tokens():
       2 * 1 / 2 * size + 2 * (4 * keys + 2 / 2 * (2 * queries + keys)))
 
 
+@pytest.mark.slow
 def test_layers_that_differ_are_counted_separately():
   """A wider MLP first, then a local and a global layer twice over."""
   small = CONFIG.model.block

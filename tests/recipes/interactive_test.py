@@ -53,6 +53,7 @@ def test_a_run_in_memory_is_the_run_in_a_directory(run, tmp_path):
   assert run.score('doc').tokens == 4
 
 
+@pytest.mark.slow
 def test_averaged_parameters_are_those_of_a_directory(tmp_path):
   config = dataclasses.replace(CONFIG, training=dataclasses.replace(
       CONFIG.training, ema_decay=0.9, steps=4))
@@ -96,6 +97,7 @@ def test_another_config_is_refused():
     lmjax.finetune(CONFIG)
 
 
+@pytest.mark.slow
 def test_fine_tuning_in_memory_is_fine_tuning_in_a_directory(
     tmp_path, monkeypatch):
   examples = tuple((f'{word} {i}', word[0]) for i in range(4)

@@ -81,6 +81,7 @@ def _files(workdir):
           for path in workdir.rglob('*') if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_step_is_repeated_to_the_bit(made):
   workdir, seen = made
   before = _files(workdir)

@@ -137,6 +137,7 @@ def rows(path):
           for row in writers.read(path)]
 
 
+@pytest.mark.slow
 def test_a_stop_file_saves_and_the_next_start_continues(
     config, tmp_path, capsys):
   whole, _, _ = begin(config, tmp_path / 'whole')
@@ -213,6 +214,7 @@ def test_a_changed_field_needs_an_override(config, tmp_path):
       override=('optimizer.learning_rate',)))
 
 
+@pytest.mark.slow
 def test_a_run_continues_to_more_steps_with_an_override(config, tmp_path):
   begin(config, tmp_path)
   before = rows(tmp_path / 'metrics.jsonl')
@@ -237,6 +239,7 @@ def test_changed_data_are_detected_by_the_checkpoint_too(config, tmp_path):
     begin(other, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_layers_scanned_or_looped_and_remat(
     config, tmp_path, capsys):
   """Parameters, moments and averages are converted to the bit."""
@@ -285,6 +288,7 @@ def test_a_run_goes_on_with_layers_scanned_or_looped_and_remat(
             trees.nested(trees.items(getattr(again, name))))
 
 
+@pytest.mark.slow
 def test_rows_that_the_directory_has_lost_are_reported(
     config, tmp_path, caplog):
   (tmp_path / 'STOP').touch()

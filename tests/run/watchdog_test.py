@@ -45,6 +45,7 @@ def test_a_hanging_process_ends_and_shows_its_stacks():
   assert 'data_that_never_comes' in rest and 'background' in rest
 
 
+@pytest.mark.slow
 def test_many_short_watches_may_last_long_together():
   with start("""
       with watchdog.Watchdog(0.8) as dog:
@@ -122,6 +123,7 @@ def test_the_process_ends_even_if_stderr_blocks():
     assert process.wait(20) == 70
 
 
+@pytest.mark.slow
 def test_the_time_of_a_stopped_process_does_not_count():
   with start("""
       watchdog._STOPPED_S = 0.2

@@ -12,6 +12,7 @@ def splits():
   return docstrings.Docstrings(classes=5).read()
 
 
+@pytest.mark.slow
 def test_no_module_and_no_docstring_is_in_two_splits(splits):
   parts = [splits.train, splits.valid, splits.test]
   modules = [{e.where for e in part} for part in parts]

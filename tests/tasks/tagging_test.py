@@ -132,6 +132,7 @@ SENTENCES = tuple(
      f'O O {("B-x I-x", "O O")[i % 3 == 0]} O') for i in range(90))
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_its_answers_give_its_numbers(tmp_path, capsys):
   config = experiment.Finetune(
       task=tagging.Tagging(

@@ -32,6 +32,7 @@ def test_a_command_is_watched_and_signalled():
   assert ended.seconds < 20
 
 
+@pytest.mark.slow
 def test_a_child_that_goes_on_printing_does_not_hold_up_the_end():
   child = ('import subprocess; subprocess.Popen(["sleep", "60"]); '
            'print("over", flush=True)')

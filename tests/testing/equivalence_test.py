@@ -81,6 +81,7 @@ def objectives(make_subject):
 
 @pytest.mark.parametrize('policy', [
     'full', pytest.param('dots', marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_our_remat_is_on_and_changes_nothing(objectives, policy):
   params, losses = objectives
   equivalence.remat_equals_none(
@@ -117,6 +118,7 @@ def stacked(params):
   return layouts.like(params, {'layers': {}})
 
 
+@pytest.mark.slow
 def test_our_scan_equals_the_loop_with_and_without_remat(objectives):
   params, losses = objectives
   equivalence.scan_equals_loop(

@@ -18,6 +18,7 @@ def check(subject, **changes):
   return suite.check_all(**(arguments | changes))
 
 
+@pytest.mark.slow
 def test_a_gpt2_passes(subject):
   assert check(subject) == [
       'no_future_leakage', 'padding_invariance', 'packing_invariance',

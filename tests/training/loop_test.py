@@ -261,6 +261,7 @@ def test_average_needs_room(toy):
     fit(toy, state, ema_decay=0.5)
 
 
+@pytest.mark.slow
 def test_profile_ends_with_the_run(toy, tmp_path):
   fit(toy, steps=12, profile=tmp_path)
   assert list(tmp_path.rglob('*.xplane.pb'))

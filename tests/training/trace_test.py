@@ -11,7 +11,10 @@ def recorded(path):
   return list(path.rglob('*.xplane.pb'))
 
 
-@pytest.mark.parametrize('name', ['a[1]', 'a\\b', os.fsdecode(b'\xff')])
+@pytest.mark.parametrize('name', [
+    'a[1]', *(pytest.param(name, marks=pytest.mark.slow)
+              for name in ('a\\b', os.fsdecode(b'\xff')))])
+@pytest.mark.slow
 def test_every_name_can_be_used(tmp_path, name):
   tracer = trace.Trace(tmp_path / name / 'profile', first=0)
   tracer.before_step()

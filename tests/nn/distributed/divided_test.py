@@ -198,6 +198,7 @@ def test_a_divided_sequence_is_dealt_for_equal_work():
     slowly('data:2,tensor:2'), slowly('sequence:4'),
     'data:2,sequence:2,tensor:2'])
 @pytest.mark.parametrize('causal', [True, slowly(False)])
+@pytest.mark.slow
 def test_dropout_is_drawn_as_on_one_device(sizes, causal):
   arrays, mask = draw(), packed(causal)
   options = dict(dropout=0.5, dropout_rng=jax.random.key(3))

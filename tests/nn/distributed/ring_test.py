@@ -172,6 +172,7 @@ def test_blocks_are_equal_and_keep_the_halves_apart(length, size, count):
 @pytest.mark.parametrize('attention, zigzag, scan', [
     ('ring', True, True),
     pytest.param('ulysses', False, False, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_whole_decoder_trains_on_a_divided_sequence(attention, zigzag, scan):
   config = decoder.DecoderConfig(
       vocab_size=11, context=T, width=16, num_layers=2, scan=scan,
@@ -300,6 +301,7 @@ def test_dropout_drops_weights_at_its_rate_and_scales_the_rest():
                        axis=0)) > 0.9 * B * N * T / 2
 
 
+@pytest.mark.slow
 def test_the_backward_pass_drops_what_the_forward_pass_dropped():
   options = dict(dropout=0.5, dropout_rng=jax.random.key(1))
   batch = sequence.split(draw(), 4)

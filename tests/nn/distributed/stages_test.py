@@ -72,6 +72,7 @@ def test_every_stage_holds_its_layers_alone():
   assert f'f32[1,{B // 2},{T},{D}]' in text
 
 
+@pytest.mark.slow
 def test_dropout_is_the_same_through_any_stages_and_parts():
   keys = jax.random.split(jax.random.key(7), L)
   want = jax.jit(one_by_one)(PARAMS, X_BTD, keys)

@@ -114,6 +114,7 @@ def test_without_the_pair_gradients_are_multiplied(monkeypatch):
 
 @pytest.mark.parametrize(
     'scan', [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
 def test_a_whole_decoder_trains_with_divided_heads(scan):
   axes = collectives.grid('devices', data=2, model=2)
   whole = decoder.DecoderConfig(

@@ -169,6 +169,7 @@ def test_half_precision_routes_in_float32():
 
 
 @pytest.mark.parametrize('name', ['gated', 'capacity'])
+@pytest.mark.slow
 def test_experts_on_four_devices_are_those_on_one(name):
   config, axis = VARIANTS[name], 'expert'
   params, rows = params_of(config), X.reshape(4, 1, T, D)
@@ -285,6 +286,7 @@ def test_scanned_experts_are_looped_ones():
 
 @pytest.mark.parametrize(
     'scan', [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
 def test_experts_computed_again_are_the_same(scan):
   plain = dataclasses.replace(MODEL, scan=scan)
   equivalence.remat_equals_none(
@@ -292,6 +294,7 @@ def test_experts_computed_again_are_the_same(scan):
       model_params(plain), BATCH)
 
 
+@pytest.mark.slow
 def test_decoding_one_token_at_a_time_is_the_full_forward_pass():
   model, params = MODEL.build(), model_params()
   def decode(batch, cache):

@@ -132,6 +132,7 @@ def test_the_draw_follows_the_key_even_if_the_mask_does_not(params):
   assert len(losses | {float(off)}) == 3
 
 
+@pytest.mark.slow
 def test_ids_beyond_the_tokenizer_are_never_drawn(params, monkeypatch):
   draw, inputs = replaced.replaced, []
   monkeypatch.setattr(replaced, 'replaced', lambda *args: (

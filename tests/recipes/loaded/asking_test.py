@@ -63,6 +63,7 @@ def test_sampling_is_the_runs_own_with_the_fields_that_are_given(run):
     run.generate('so', temprature=0)
 
 
+@pytest.mark.slow
 def test_the_end_of_the_context_is_told_unless_windows_go_on(run, capsys):
   assert len(run.generate('a' * 60)) <= 3
   assert 'context of 64 tokens was full' in capsys.readouterr().err

@@ -96,6 +96,7 @@ def parts(run, model):
   return prepared.Prepared(run, data, None, model.config, model, None, None)
 
 
+@pytest.mark.slow
 def test_a_run_with_an_encoder_shows_samples():
   model, params = T5.build(), hot.hot_params(cost.shapes(T5))
   run = dataclasses.replace(

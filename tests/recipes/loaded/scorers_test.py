@@ -63,6 +63,7 @@ def test_an_objective_without_likelihood_scores_no_text():
   assert scorers.scorer(run) is None
 
 
+@pytest.mark.slow
 def test_a_mesh_scores_with_parameters_divided_as_in_training():
   model = decoder.DecoderConfig(
       vocab_size=11, context=8, width=16, num_layers=1).build()

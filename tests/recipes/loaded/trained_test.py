@@ -122,6 +122,7 @@ def alike(tmp_path_factory):
     ('lstm', 'ngram'), ('lstm', 'transformer'),
     *(pytest.param(*pair, marks=pytest.mark.slow) for pair in (
         ('ngram', 'lstm'), ('transformer', 'ngram'), ('transformer', 'hmm')))])
+@pytest.mark.slow
 def test_any_two_models_mix_with_states_carried(alike, one, other):
   alone, mixed = _mixed(alike[one], alike[other], carried=True)
   unmixed = _mixed(alike[other], carried=True)[0]

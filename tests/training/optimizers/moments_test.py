@@ -86,6 +86,7 @@ def trained(toy, optimizer, steps=40, state=None, start=0):
 ADAMW = adamw.AdamW(learning_rate=0.03, moments='bfloat16')
 
 
+@pytest.mark.slow
 def test_training_is_close_to_float32_and_resumes_bitwise(toy):
   plain, wanted = trained(
       toy, dataclasses.replace(ADAMW, moments='float32'))
