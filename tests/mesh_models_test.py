@@ -76,6 +76,7 @@ def gathered(found):
       for shape in moved.shapes)
 
 
+@pytest.mark.slow
 def test_data_parallel_adds_up_gradients_and_moves_nothing_else():
   found = exchanges('data:8')
   assert {moved.kind for moved in found} == {'all-reduce'}

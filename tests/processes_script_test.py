@@ -90,6 +90,7 @@ def test_many_processes_train_as_one(tmp_path, text, alone, count, flags):
   check_same(run(count, tmp_path / 'run', text, *flags), alone[1])
 
 
+@pytest.mark.slow
 def test_processes_with_different_configs_are_refused(tmp_path, text):
   with started(2, tmp_path / 'run', text, *FOUR, each=lambda index: (
       f'--config.data.seed={index}',)) as running:

@@ -157,6 +157,7 @@ class Fewer(Pieces):
   bos_id, eos_id, vocab_size = 8, None, 10
 
 
+@pytest.mark.slow
 def test_ids_beyond_the_tokenizer_are_never_drawn(model):
   options = dict(max_new_tokens=16, rng=1)
   one, = streaming.complete(*model, Fewer(), ['a'], **options)

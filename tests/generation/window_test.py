@@ -21,6 +21,7 @@ def drawn(model, prompt, rng=0, **options):
           np.concatenate([piece.logprobs[0] for piece in pieces]))
 
 
+@pytest.mark.slow
 def test_greedy_windows_are_those_of_a_plain_loop(any_model):
   model, params = any_model
   logits = jax.jit(lambda ids_BT: model.apply({'params': params}, ids_BT)[0])

@@ -47,6 +47,7 @@ def test_model_tokenizer_and_parameters_are_read(workdir):
   assert trees.digest(found.params) == trees.digest(params)
 
 
+@pytest.mark.slow
 def test_layers_are_stacked_as_the_config_says(workdir):
   """A run that went on with another `scan` has older checkpoints as well."""
   path, params = workdir

@@ -102,6 +102,7 @@ def t5():
   return T5.build(), params_of(T5)
 
 
+@pytest.mark.slow
 def test_half_precision_keeps_float32_where_it_counts(t5):
   config, params = T5, t5[1]
   model = dataclasses.replace(config, dtype='bfloat16').build()

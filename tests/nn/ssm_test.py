@@ -102,6 +102,7 @@ def decode(model, params, batch, cache):
   return model.apply({'params': params}, batch['inputs'], mask, cache=cache)
 
 
+@pytest.mark.slow
 def test_cached_decoding_is_the_full_forward_pass(made):
   model, params = made
   invariance.cached_decode_equals_full(

@@ -169,6 +169,7 @@ def test_spans_are_as_long_and_as_many_as_asked(share, longest):
     np.testing.assert_allclose(counts[1:], 1 / longest, atol=0.04)
 
 
+@pytest.mark.slow
 def test_spans_are_predicted_where_targets_count():
   batch = batches.packed(batches.documents([40, 1, 30, 28], VOCAB), 100)
   order, predicted = jax.jit(permutation.draw, static_argnums=(2, 3))(

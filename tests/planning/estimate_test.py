@@ -54,6 +54,7 @@ def planned(mesh='data:1', device=H100, config=CONFIG, **model):
   return estimate.plan(config, device, sharding.parse(mesh))
 
 
+@pytest.mark.slow
 def test_one_device_holds_all_and_sends_nothing():
   found = planned()
   count = trees.count(cost.shapes(CONFIG.model))

@@ -102,6 +102,7 @@ def test_without_a_held_out_split_the_report_names_its_text(
   assert 'training text' in found.measure(params)[0].name
 
 
+@pytest.mark.slow
 def test_samples_do_not_depend_on_each_other(parts, params):
   both = results.Results(parts).draw(params)
   one = samples.Samples(prompts=('',), max_new_tokens=5)

@@ -110,6 +110,7 @@ def test_a_tracker_without_its_package_is_refused_first(
   assert not (tmp_path / 'run').exists()
 
 
+@pytest.mark.slow
 def test_trackers_get_the_config_and_histograms(config, tmp_path):
   begin(dataclasses.replace(config, training=dataclasses.replace(
       config.training, histogram_every=8, microbatches=2)), tmp_path)
@@ -303,6 +304,7 @@ def test_rows_that_the_directory_has_lost_are_reported(
           in caplog.text)
 
 
+@pytest.mark.slow
 def test_a_config_edited_in_the_directory_is_not_continued(config, tmp_path):
   begin(config, tmp_path)
   text = (tmp_path / 'config.json').read_text()

@@ -39,6 +39,7 @@ def test_labels_are_the_packages_and_modules_are_capped(splits):
   assert max(counts.values()) == 60
 
 
+@pytest.mark.slow
 def test_reading_twice_gives_the_same(splits):
   assert docstrings.Docstrings(classes=5).read() == splits
 

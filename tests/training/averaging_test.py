@@ -40,6 +40,7 @@ def fit(toy, directory=None, steps=STEPS + 4, state=None, seen=None, **kwargs):
                     **options).state
 
 
+@pytest.mark.slow
 def test_from_then_on_parameters_are_averaged_and_evaluated(toy, tmp_path):
   seen = {}
   state = fit(toy, seen=seen)

@@ -106,6 +106,7 @@ def apply(config, params, x, segments=SEGMENTS, train=False, policy=POLICY,
 @pytest.mark.parametrize('name', [
     'gated', 'capacity', *(pytest.param(name, marks=pytest.mark.slow)
                            for name in ('plain', 'switch', 'all'))])
+@pytest.mark.slow
 def test_a_mixture_is_a_loop_over_its_experts(name):
   config = VARIANTS[name]
   params = params_of(config)

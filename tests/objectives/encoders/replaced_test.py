@@ -109,6 +109,7 @@ def test_the_loss_is_the_sum_of_both_encoders(params):
       ((judged > 0) == label)[real].mean())
 
 
+@pytest.mark.slow
 def test_no_gradient_goes_through_the_draw(params):
   objective = OBJECTIVE.build(MODEL, TOKENIZER)
   @jax.jit
@@ -122,6 +123,7 @@ def test_no_gradient_goes_through_the_draw(params):
       assert np.any(leaf), path
 
 
+@pytest.mark.slow
 def test_the_draw_follows_the_key_even_if_the_mask_does_not(params):
   objective = replaced.ReplacedTokens(mlm.MaskedLM(0.5, 1.0, 0.0, static=True))
   run = jax.jit(objective.build(MODEL, TOKENIZER))

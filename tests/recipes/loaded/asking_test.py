@@ -44,6 +44,7 @@ def run():
   return run_of(CONFIG)
 
 
+@pytest.mark.slow
 def test_one_prompt_gives_a_text_and_several_a_list(run):
   texts = run.generate(['so', 'so', 'much'], max_new_tokens=12, seed=3)
   assert run.generate('so', max_new_tokens=12, seed=3) == texts[0] != texts[1]
