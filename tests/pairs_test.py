@@ -112,7 +112,7 @@ def test_a_pair_trains_resumes_and_is_scored(name, tmp_path, monkeypatch):
   whole = pretraining.pretrain(config, str(tmp_path / 'whole'))
   if config.objective.likelihood != 'none':
     assert whole[0].tokens > 50 and np.isfinite(whole[0].nats_per_token)
-    assert trained.load(tmp_path / 'whole').kind == config.objective.likelihood
+    assert trained.load(tmp_path / 'whole').kind == config.likelihood
   page = (tmp_path / 'whole/report.html').read_text()
   # No baseline's numbers are shown as those of a model without a likelihood.
   assert ('bits per byte' in page) == (config.objective.likelihood != 'none')
