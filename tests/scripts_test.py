@@ -242,7 +242,8 @@ def test_a_config_is_named_by_preset_or_run(tmp_path):
   flags = f'--workdir={tmp_path}/run', '--dry_run'
   for name, told in (('preset:gpt2', '124,439,808'), (config, 'Parameters'),
                      (str(tmp_path), 'Parameters')):
-    done = _run('pretrain', *flags, f'--config={name}')
+    # GPT-2's batch of the demo needs more memory than a small machine has.
+    done = _run('pretrain', *flags, f'--config={name}', '--nocheck_memory')
     assert done.returncode == 0, done.stderr
     assert told in done.stdout, done.stdout
   wrong = _run('pretrain', *flags, '--config=preset:gpt3')
