@@ -9,7 +9,7 @@ _VERSION = next(
     for line in (_ROOT / 'lmjax/__init__.py').read_text().splitlines()
     if line.startswith('__version__'))
 
-_TESTS = ['pytest>=8', 'pytest-xdist>=3.6', 'grain>=0.2.18']
+_TESTS = ['pytest>=8', 'pytest-xdist>=3.6', 'grain>=0.2.18', 'gguf>=0.17']
 _NOTEBOOKS = ['nbmake>=1.5', 'ipykernel']
 
 setuptools.setup(
@@ -37,8 +37,11 @@ setuptools.setup(
         'importlib_resources',  # TFDS needs it and does not say so.
         'array_record>=0.8',  # TFDS data read without TensorFlow.
         'matplotlib>=3.8',
+        'minijinja>=3',  # Chat templates, in a sandbox.
         'rich>=13',
+        'safetensors>=0.5',
         'tensorboardX>=2.6',
+        'tokenizers>=0.21',
     ],
     extras_require={
         'cuda': ['jax[cuda12]>=0.10.2,<0.13'],
@@ -49,7 +52,10 @@ setuptools.setup(
         'docs': ['sphinx>=8.2', 'myst-nb>=1.4', 'furo>=2025.7.19'],
         'wandb': ['wandb>=0.19'],
         'mlflow': ['mlflow-skinny>=3'],
-        'parity': ['torch==2.13.0'],
+        'gguf': ['gguf>=0.17'],
+        'lm_eval': ['lm-eval>=0.4.9'],
+        'parity': ['torch==2.13.0', 'transformers>=5', 'tiktoken>=0.9',
+                   'onnxruntime>=1.20'],
         'kenlm': ['kenlm>=0.3'],  # Tests ARPA files; builds from source.
         'test': _TESTS + _NOTEBOOKS,
     },

@@ -55,4 +55,4 @@ def test_the_five_commands_run_one_after_another(tmp_path):
   assert continued.startswith('The ')
   assert 'labels: 1 (60), 5 (60)' in tuned
   assert '"predicted": ' in answered
-  assert 'runs/mine' in compared and 'model.width' in compared
+  assert 'mine' in compared and 'wide' in compared
