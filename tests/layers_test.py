@@ -52,8 +52,8 @@ ONLY_IN = {  # library -> where it may be imported; 'lazily': inside a function
 ITS_SUBJECT = {'data/text/tfds_builder.py': 'tensorflow_datasets'}
 TABLES = {f'{room}/__init__.py' for room in (
     'data/corruption', 'data/synthetic', 'data/text', 'data/tokenizers',
-    'models', 'models/counted', 'models/presets', 'objectives', 'tasks',
-    'training/optimizers', 'training/trackers')}
+    'interop/families', 'models', 'models/counted', 'models/presets',
+    'objectives', 'tasks', 'training/optimizers', 'training/trackers')}
 FILES = sorted(ROOT.rglob('*.py'))
 
 

@@ -1,0 +1,120 @@
+"""Imports a model: from an opened source to a config and parameters."""
+from collections.abc import Callable, Mapping
+import dataclasses
+import os
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from lmjax.core import config as config_lib
+from lmjax.core import errors
+from lmjax.core import trees
+from lmjax.interop import checkpoint as checkpoint_lib
+from lmjax.interop import families
+from lmjax.interop.families import family as family_lib
+from lmjax.interop.mapping import rows as rows_lib
+from lmjax.models import cost
+from lmjax.models import model as model_lib
+
+Place = Callable[[str, np.ndarray], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Imported:
+  """An imported model.
+
+  Attributes:
+    source: What it was read from.
+    family: Its family.
+    config: Its lmjax config.
+    params: Its parameters, in the looped layout.
+    match: Which tensors hold which parameters, and which hold none.
+  """
+  source: checkpoint_lib.Checkpoint
+  family: family_lib.Family
+  config: model_lib.ModelConfig
+  params: Any
+  match: rows_lib.Match
+
+  @property
+  def model(self) -> Any:
+    """The module."""
+    return self.config.build()
+
+
+def load(path: str | os.PathLike[str], place: Place | None = None) -> Imported:
+  """Imports a model from a folder or file of any known format.
+
+  Args:
+    path: See `checkpoint.open_source`.
+    place: See `convert`.
+
+  Raises:
+    InputError: If the files are damaged, the family is not known, or anything
+      in config or tensors is not accounted for.
+  """
+  return convert(checkpoint_lib.open_source(path), place)
+
+
+def convert(source: checkpoint_lib.Checkpoint, place: Place | None = None
+            ) -> Imported:
+  """Returns the model in an opened source.
+
+  All names and shapes are checked before the first tensor is read. Tensors are
+  then read and placed one by one, so that the host holds few at a time.
+
+  Args:
+    source: The opened source.
+    place: Function from a path and a float32 array to the array to keep, such
+      as one that is divided over devices; by default it is put on the default
+      device.
+
+  Raises:
+    InputError: If the family is not known, or anything in config or tensors is
+      not accounted for.
+  """
+  family = named(source.config)
+  names = source.tensors.keys()
+  config = family.config(source.config, names)
+  match = rows_lib.matched(
+      family.named(config, names), cost.shapes(config), source.tensors,
+      ignored=family.ignored, copies=_copies(family, config, names))
+  place = place or (lambda path, array: jnp.asarray(array))
+  params = trees.nested(
+      (path, place(path, _finite(path, array)))
+      for path, array in rows_lib.read(match, source.tensors))
+  return Imported(source, family, config, params, match)
+
+
+def named(config: Mapping[str, Any]) -> family_lib.Family:
+  """Returns the family of a config.json.
+
+  Raises:
+    InputError: If it is not known.
+  """
+  kind = config.get('model_type')
+  if kind not in families.FAMILIES:
+    raise errors.InputError(
+        f'config.json: model_type is {kind!r}; the families that are read are '
+        f'{", ".join(sorted(families.FAMILIES))}.'
+        f'{config_lib.near(kind, families.FAMILIES)}')
+  return families.FAMILIES[kind]
+
+
+def _copies(family, config, names):
+  """Returns the tensors that may repeat others, if the model is tied."""
+  bare = family.base and not any(
+      name.startswith(family.base) for name in names)
+  return {copy: original.removeprefix(family.base) if bare else original
+          for copy, original in family.copies.items()}
+
+
+def _finite(path: str, array: np.ndarray) -> np.ndarray:
+  """Returns a parameter; raises InputError if it has NaN or infinity."""
+  if not np.isfinite(array).all():
+    raise errors.InputError(
+        f'The tensor of {path} has {np.count_nonzero(~np.isfinite(array)):,} '
+        'numbers that are NaN or infinite, so the model would compute nothing '
+        'but NaN. The file is damaged.')
+  return array

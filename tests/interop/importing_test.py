@@ -1,0 +1,82 @@
+"""Config, names, shapes and numbers are checked while a model is imported."""
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.core import trees
+from lmjax.interop import checkpoint
+from lmjax.interop import importing
+from lmjax.interop.families import llama
+from lmjax.interop.formats import tensors as tensors_lib
+from lmjax.interop.mapping import rows
+from lmjax.models import cost
+from lmjax.models.presets import decoders
+from lmjax.testing import hot
+
+CONFIG = decoders.llama(16, 2, 4, 2, 24, vocab_size=31, context=32)
+PARAMS = jax.device_get(hot.hot_params(cost.shapes(CONFIG)))
+
+
+def opened(config=None, **changes):
+  tensors = dict(rows.write(llama.FAMILY.rows(CONFIG), PARAMS))
+  tensors |= {name.replace('__', '.'): tensors_lib.Tensor.of(value)
+              for name, value in changes.items()}
+  return checkpoint.Checkpoint(
+      None, llama.FAMILY.fields(CONFIG) | (config or {}), tensors)
+
+
+def test_a_model_is_imported_as_it_was_exported():
+  found = importing.convert(opened())
+  assert found.family is llama.FAMILY
+  want = dict(trees.items(PARAMS))
+  for path, value in trees.items(found.params):
+    np.testing.assert_array_equal(value, want.pop(path))
+  assert not want
+
+
+def test_a_model_saved_without_its_head_is_imported():
+  source = opened()
+  source = dataclasses.replace(source, tensors={
+      name.removeprefix('model.'): tensor
+      for name, tensor in source.tensors.items()})
+  found = importing.convert(source)
+  assert jax.tree.map(np.shape, found.params) == jax.tree.map(np.shape, PARAMS)
+
+
+def test_a_copy_of_the_table_in_a_tied_model_is_checked():
+  table = PARAMS['embed']['embedding']
+  assert importing.convert(opened(lm_head__weight=table)).match.copies
+  with pytest.raises(errors.InputError, match='lm_head.weight should equal'):
+    importing.convert(opened(lm_head__weight=-table))
+
+
+def test_parameters_are_placed_one_by_one():
+  placed = []
+  importing.convert(
+      opened(), place=lambda path, array: placed.append((path, array.dtype)))
+  assert dict(placed) == {
+      path: np.dtype('float32') for path, _ in trees.items(PARAMS)}
+
+
+@pytest.mark.parametrize('config, what', [
+    ({'model_type': 'lama'}, "mean 'llama'"),
+    ({'model_type': None}, 'model_type is None'),
+    ({'hidden_size': 20}, 'should have shape'),
+    ({'num_hidden_layers': 3}, r'missing: model.layers.2'),
+    ({'num_hidden_layers': 1}, r'unknown: model.layers.1'),
+    ({'tie_word_embeddings': False}, 'missing: lm_head.weight'),
+    ({'sliding_window': 4}, 'sliding_window = 4'),
+])
+def test_a_config_of_another_model_is_refused(config, what):
+  with pytest.raises(errors.InputError, match=what):
+    importing.convert(opened(config))
+
+
+@pytest.mark.parametrize('number', [np.nan, np.inf])
+def test_weights_that_are_not_numbers_are_refused(number):
+  bad = np.full(16, number, 'float32')
+  with pytest.raises(errors.InputError, match='final_norm/scale .* 16 numbers'):
+    importing.convert(opened(model__norm__weight=bad))

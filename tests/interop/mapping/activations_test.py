@@ -1,0 +1,15 @@
+"""Activations have the names of config.json."""
+import typing
+
+from lmjax.interop.mapping import activations
+from lmjax.nn import layers
+
+
+def test_every_activation_has_a_name_that_is_read_as_itself():
+  for activation in typing.get_args(layers.Activation):
+    assert activations.BY_NAME[activations.name(activation)] == activation
+
+
+def test_gelu_is_the_exact_one_and_its_approximation_is_not():
+  assert activations.BY_NAME['gelu'] == 'gelu'
+  assert activations.BY_NAME['gelu_new'] == 'gelu_tanh'
