@@ -35,24 +35,23 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
   folder = cli.results_folder(out or pathlib.Path(workdir) / 'evaluation')
   run = trained.load_any(workdir, config.checkpoint)
   scoring = config.scoring.settled(run.context)
-  score, lay = trained.reading(run, scoring, jax.local_devices())
-  shared = dict(context=scoring.context, batch_size=scoring.batch_size,
-                parameters_hash=run.digest)
+  devices = jax.local_devices()
+  shared = dict(context=scoring.context, parameters_hash=run.digest)
 
-  texts = []
+  texts, answers = [], []
   if config.data is not None or not config.choices.paths:
     text, train = trained.texts(run, config, workdir)
+    score, lay = trained.reading(run, scoring, devices)
     texts = held_out.reports(
         score, text, run.tokenizer, train=train, kind=run.kind,
         source=config.data or run.config.data.source,
         others=trained.mixtures(run, config, workdir, text),
-        tokens=scoring.tokens, lay=lay,
-        stride=scoring.stride, **shared)
+        tokens=scoring.tokens, lay=lay, stride=scoring.stride,
+        batch_size=scoring.batch_size, **shared)
     report.show(texts)
-  if lay.stride is None:  # A question is plain text, from a new state.
-    score = run.scorer(jax.local_devices())
-  answers = config.choices.evaluate(score, run.tokenizer, **shared)
-  if answers:
+  if config.choices.paths:
+    rate = trained.rate(run, scoring.context, scoring.batch_size, devices)
+    answers = config.choices.evaluate(rate, run.tokenizer, **shared)
     report.display(choices.table(answers))
 
   report.save(folder / 'report.json', texts, answers, run=str(workdir),

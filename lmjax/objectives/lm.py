@@ -140,6 +140,34 @@ def token_scores(
   return scores_of(model, params, x_BTD, batch['targets'], batch['weights'])
 
 
+def branch_scores(
+    model: nn.Module, params: Any, batch: Batch
+) -> tuple[jax.Array, jax.Array]:
+  """Returns `token_scores` of rows in which texts share their beginnings.
+
+  Args:
+    model: A model with the traits `causal` and `attends`.
+    params: Its parameters.
+    batch: Arrays [B, T]. Token t, of `inputs`, has `positions[t]` in its text
+      and is seen by the tokens from t to `ends[t]`. Slot k asks for the
+      likelihood of `targets[k]` after token `places[k]`, if `weights[k]` is
+      above 0.
+
+  Returns:
+    `nll_BT` and `correct_BT` of each slot; see `scores_of`.
+  """
+  d = shapes.bind(inputs_BT=batch['inputs'])
+  index_T = jnp.arange(d.T)
+  seen_BTS = (index_T[None, None] <= index_T[None, :, None]) & (
+      index_T[None, :, None] <= batch['ends'][:, None])
+  mask = masks.make(batch['positions']).replace(
+      extra_BTS=seen_BTS, square=False)
+  x_BTD, _ = model.apply(
+      {'params': params}, batch['inputs'], mask, method='hidden')
+  x_BTD = jnp.take_along_axis(x_BTD, batch['places'][..., None], axis=1)
+  return scores_of(model, params, x_BTD, batch['targets'], batch['weights'])
+
+
 def scores_of(
     model: nn.Module, params: Any, x_BTD: jax.Array, targets_BT: jax.Array,
     weights_BT: jax.Array, largest: int = 2**24,

@@ -1,4 +1,4 @@
-"""Multiple choice: boundaries, truncation, credits, against plain sums."""
+"""Multiple choice: credits and reports, against plain sums."""
 import dataclasses
 import json
 import math
@@ -8,77 +8,17 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.data.tokenizers import symbols
-from lmjax.data.tokenizers import vocabulary
 from lmjax.evaluation import baselines
 from lmjax.evaluation import choices
+from lmjax.evaluation import continuations
 from lmjax.evaluation import questions
 
 _BYTES = symbols.Bytes().build()
 _NO_BOS = symbols.Bytes(bos=False).build()
 
 
-class Merging(vocabulary.Tokenizer):
-  """Bytes, but every 'ab' is one token: a boundary may run through it."""
-  name, bos_id, eos_id, vocab_size = 'merging', 300, None, 301
-
-  def encode(self, text):
-    raw = text.encode().replace(b'ab', b'\xff')
-    return np.frombuffer(raw, np.uint8).astype(np.uint16)
-
-  def state(self):
-    return {}
-
-
 def _item(contexts, continuations, gold=0):
   return questions.Item(tuple(contexts), tuple(continuations), gold, 'f:1')
-
-
-def _spans(item, tokenizer, delimiter=' '):
-  return [(ids.tolist(), start)
-          for ids, start in choices.encode(item, tokenizer, delimiter)]
-
-
-def test_context_and_continuation_are_encoded_together():
-  item = _item(['x a'] * 2, ['bc', 'dd'])
-  tokenizer = Merging()
-  x, space, a, d = b'x ad'
-  # 'a' + 'b' merge, so both options are charged from there on.
-  assert _spans(item, tokenizer, '') == [
-      ([300, x, space, 0xff, ord('c')], 3), ([300, x, space, a, d, d], 3)]
-  assert [start for _, start in _spans(item, tokenizer)] == [4, 4]
-
-
-def test_the_delimiter_gives_way_to_white_space():
-  def text(context, continuation, delimiter):
-    (ids, _), = choices.encode(
-        _item([context], [continuation]), _BYTES, delimiter)
-    return _BYTES.decode(ids)
-  assert text('a', 'b', ' ') == 'a b'
-  assert text('a\n', 'b', ' ') == 'a\nb'
-  assert text('a', ' b', ' ') == 'a b'
-  assert text('a\n', 'b', '\nAnswer: ') == 'a\n\nAnswer: b'
-  assert text('', 'b', '\nAnswer: ') == 'b'
-
-
-def test_bos_comes_once():
-  (ids, start), = choices.encode(_item([''], ['b']), _BYTES)
-  assert ids.tolist() == [256, ord('b')] and start == 1
-  (ids, start), = choices.encode(_item([''], ['b']), _NO_BOS)
-  assert ids.tolist() == [ord('b')] and start == 0
-
-
-def test_context_is_cut_from_the_left_and_alike():
-  encoded = choices.encode(_item(['abcdef'] * 2, ['x', 'yz']), _BYTES, '')
-  cut, count = choices.truncate(encoded, 5, True, True, 'f:1')
-  assert [_BYTES.decode(ids) for ids, _ in cut] == ['defx', 'defyz']
-  assert [(ids[0], start) for ids, start in cut] == [(256, 4), (256, 4)]
-  assert count == 2
-  cut, count = choices.truncate(encoded, 7, True, False, 'f:1')
-  assert [_BYTES.decode(ids) for ids, _ in cut] == ['abcdefx', 'bcdefyz']
-  assert count == 1
-  with pytest.raises(errors.InputError, match='3 tokens to predict'):
-    choices.truncate(choices.encode(_item(['a'], ['xyz']), _BYTES, ''), 2,
-                     True, True, 'f:1')
 
 
 class Bigram:
@@ -95,6 +35,10 @@ class Bigram:
     return nll_BT, log_p.argmax(-1) == batch['targets']
 
 
+def _rate(score, batch_size=8, context=64):
+  return continuations.alone(score, context, batch_size)
+
+
 def _questions(n):
   rng = np.random.default_rng(4)
   word = lambda: ''.join(map(chr, rng.integers(97, 123, rng.integers(1, 20))))
@@ -104,7 +48,7 @@ def _questions(n):
 
 def test_losses_equal_plain_sums():
   items, score = _questions(20), Bigram(_BYTES.vocab_size)
-  found = choices.evaluate(score, items, _BYTES, context=64, batch_size=3)
+  found = choices.evaluate(_rate(score), items, _BYTES, context=64)
   right, right_norm, gold = [], [], []
   for item in items:
     nats = []
@@ -133,7 +77,7 @@ def test_batch_size_and_order_change_nothing():
   items, score = _questions(20), Bigram(_BYTES.vocab_size)
   def run(items, batch_size):
     found = choices.evaluate(
-        score, items, _BYTES, context=64, batch_size=batch_size)
+        _rate(score, batch_size), items, _BYTES, context=64)
     return dataclasses.replace(
         found, seconds=0, data_hash='', nats_per_item=round(
             found.nats_per_item, 9))
@@ -143,7 +87,7 @@ def test_batch_size_and_order_change_nothing():
 def test_a_guess_earns_chance_and_counts_what_nothing_precedes():
   items = [_item(['', ''], ['ab', 'cd'], 1), _item(['a', 'a'], ['bb', 'cc'], 1)]
   found = choices.evaluate(
-      baselines.Uniform(_NO_BOS.vocab_size), items, _NO_BOS, context=16)
+      _rate(baselines.Uniform(_NO_BOS.vocab_size)), items, _NO_BOS, context=16)
   assert found.accuracy == found.accuracy_norm == found.chance == 0.5
   assert found.uncontexted == 2
   assert found.nats_per_item == pytest.approx(
@@ -152,13 +96,10 @@ def test_a_guess_earns_chance_and_counts_what_nothing_precedes():
 
 def test_the_continuation_of_two_contexts():
   score = Bigram(_BYTES.vocab_size)
-  (_, start_x), (_, start_yy) = choices.encode(
-      _item(['x', 'yy'], ['c', 'c']), _BYTES)
-  assert (start_x, start_yy) == (2, 3)
   a, c = ord('a'), ord('c')
   better = int(score.log_p[a, c] > score.log_p[c, c])
   found = choices.evaluate(
-      score, [_item(['c', 'a'], ['c', 'c'], better)], _BYTES, context=16,
+      _rate(score), [_item(['c', 'a'], ['c', 'c'], better)], _BYTES, context=16,
       delimiter='')
   assert found.accuracy == 1
 
@@ -174,7 +115,8 @@ def test_greedy_wants_every_token():
   assert len(chains) >= 3
   items = [_item([text[0]], [text[1:]]) for text in chains]
   items += [_item([text[0]], [text[1] + '~']) for text in chains]
-  found = choices.evaluate(score, items, _BYTES, context=16, delimiter='')
+  found = choices.evaluate(
+      _rate(score), items, _BYTES, context=16, delimiter='')
   assert found.accuracy == 0.5 and found.kind == 'greedy'
   assert found.accuracy_norm is None and found.chance is None
 
@@ -184,7 +126,7 @@ def test_a_loss_that_is_not_finite_counts_as_wrong():
     nll_BT, correct_BT = Bigram(_BYTES.vocab_size)(batch)
     return np.where(batch['targets'] == ord('!'), np.nan, nll_BT), correct_BT
   items = [_item(['a', 'a'], ['b', '!'], gold) for gold in (0, 1)]
-  found = choices.evaluate(broken, items, _BYTES, context=16)
+  found = choices.evaluate(_rate(broken), items, _BYTES, context=16)
   assert found.nonfinite == 2 and found.accuracy == 0
   tree = json.loads(json.dumps(found.to_dict(), allow_nan=False))
   assert tree['nats_per_item'] is None
@@ -196,7 +138,7 @@ def test_a_config_reports_each_file(tmp_path):
     (tmp_path / f'{name}.jsonl').write_text(
         '{"query": "a", "choices": ["b", "c"], "gold": 1}\n' * 3)
   found = choices.Choices((str(tmp_path / '*.jsonl'),), limit=2).evaluate(
-      Bigram(_BYTES.vocab_size), _BYTES, context=16, parameters_hash='p')
+      _rate(Bigram(_BYTES.vocab_size)), _BYTES, context=16, parameters_hash='p')
   assert [(r.name, r.items, r.parameters_hash) for r in found] == [
       ('one', 2, 'p'), ('two', 2, 'p')]
   assert choices.ChoiceReport.from_dict(found[0].to_dict()) == found[0]

@@ -15,6 +15,7 @@ from lmjax.core import trees
 from lmjax.data.text import sources
 from lmjax.data import token_store as store_lib
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax.evaluation import continuations
 from lmjax.evaluation import embeddings
 from lmjax.evaluation import held_out
 from lmjax.evaluation import interpolation
@@ -25,6 +26,7 @@ from lmjax import experiment
 from lmjax.interop import runs
 from lmjax.models.counted import hmm
 from lmjax.models.counted import ngram
+from lmjax.objectives import lm
 from lmjax.recipes.loaded import asking
 from lmjax.recipes.loaded import scorers
 from lmjax.run import directory
@@ -294,6 +296,29 @@ def reading(run: Trained | Counted, scoring: scoring_lib.Scoring,
   return run.scorer(
       devices, carried=scoring.carried, filled=run.kind == 'span pseudo'
   ), scorers.layout(run.config, run.tokenizer, scoring)
+
+
+def rate(run: Trained | Counted, context: int, batch_size: int,
+         devices: Sequence[Any] | None = None) -> continuations.Rate:
+  """Returns the likelihood of continuations under a run.
+
+  A model in which a mask alone decides what a token sees reads the tokens that
+  texts share once.
+
+  Args:
+    run: The run.
+    context: Most tokens that a prediction sees.
+    batch_size: Rows scored at a time, of any other model.
+    devices: Devices that share each batch; None means one device.
+  """
+  if devices is not None and len(devices) == 1:
+    devices = None
+  if isinstance(run, Trained) and run.kind == 'exact' and (
+      run.config.model.traits.attends):
+    return continuations.of_params(
+        functools.partial(lm.branch_scores, run.model),
+        run.placed if devices is None else run.params, devices, context)
+  return continuations.alone(run.scorer(devices), context, batch_size)
 
 
 def mixtures(run: Trained | Counted, config: experiment.Evaluate, workdir: str,

@@ -11,6 +11,7 @@ from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
+from lmjax.evaluation import branches
 from lmjax.evaluation import held_out
 from lmjax.evaluation import scoring as scoring_lib
 from lmjax import experiment
@@ -195,3 +196,15 @@ def test_what_cannot_be_mixed_is_refused(alike, tmp_path):
   with pytest.raises(errors.InputError, match='the run has none'):
     trained_lib.mixtures(trained_lib.load_any(alone), experiment.Evaluate(
         mix=(alike['ngram'],)), alone, text)
+
+
+@pytest.mark.parametrize('model', [CONFIG.model, LSTM])
+def test_continuations_are_rated_as_the_text_before_and_after_them(
+    tmp_path, model):
+  trained = trained_lib.load(_run(tmp_path, model=model).path)
+  ids = np.concatenate([[trained.tokenizer.bos_id], [*b'abcd']])
+  rate = trained_lib.rate(trained, 8, 2)
+  (whole, tail), _ = rate([branches.Span(ids, 1), branches.Span(ids, 3)])
+  (head,), _ = rate([branches.Span(ids[:3], 1)])
+  assert whole == pytest.approx(head + tail, abs=1e-5) and tail > 1
+  assert trained.score('ab').nats > head
