@@ -1,5 +1,7 @@
 """Every type of a safetensors file has one name and one numpy type."""
+import ml_dtypes
 import numpy as np
+import pytest
 
 from lmjax.interop.formats import elements
 
@@ -15,5 +17,14 @@ def test_names_give_the_size_in_bits():
     assert 8 * dtype.itemsize == int(bits), name
 
 
-def test_an_array_finds_the_name_of_its_type():
-  assert elements.NAMES[np.zeros(1, np.float16).dtype] == 'F16'
+@pytest.mark.parametrize('dtype', [np.float16, ml_dtypes.bfloat16, bool])
+def test_a_type_has_the_same_name_by_either_name(dtype):
+  name = elements.NAMES[np.dtype(dtype)]
+  assert elements.name_of(np.dtype(dtype).name) == name
+  assert elements.name_of(name) == name
+
+
+@pytest.mark.parametrize('dtype', ['Q4_1', 'complex128', 'object'])
+def test_other_types_are_refused(dtype):
+  with pytest.raises(ValueError, match=f"'{dtype}' should be one of U64, "):
+    elements.name_of(dtype)

@@ -1,6 +1,7 @@
 """Safetensors files give their tensors bit by bit, or are refused."""
 import json
 import time
+import tracemalloc
 
 import ml_dtypes
 import numpy as np
@@ -11,6 +12,7 @@ import safetensors.numpy
 from lmjax.core import errors
 from lmjax.interop.formats import elements
 from lmjax.interop.formats import safetensors_files
+from lmjax.interop.formats import tensors
 from tests.reference import fuzz
 from tests.reference import wheels
 
@@ -136,6 +138,106 @@ def test_a_truth_value_is_zero_or_one(tmp_path):
     read_all(tmp_path / 'x')
 
 
+def test_a_file_is_written_as_the_library_writes_it(tmp_path):
+  saved = arrays() | {'é "quoted"': np.ones(3, np.float16)}
+  safetensors_files.write(tmp_path, saved.items())
+  assert [path.name for path in tmp_path.iterdir()] == ['model.safetensors']
+  assert (tmp_path / 'model.safetensors').read_bytes() == (
+      safetensors.numpy.save(saved, metadata={'format': 'pt'}))
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_what_is_written_is_read_bit_by_bit(tmp_path, seed):
+  draw = np.random.default_rng(seed)
+  saved = {}
+  for number in range(draw.integers(0, 12)):
+    dtype = draw.choice([*elements.DTYPES])
+    shape = draw.integers(0, 4, draw.integers(0, 5))
+    raw = draw.integers(0, 2, (*shape, elements.DTYPES[dtype].itemsize),
+                        np.uint8)
+    saved[f'{number}.{dtype}'] = raw.view(elements.DTYPES[dtype])[..., 0]
+  safetensors_files.write(
+      tmp_path, saved.items(), {'seed': str(seed)},
+      shard_bytes=int(draw.integers(1, 200)))
+  read = read_all(tmp_path)
+  assert read.keys() == saved.keys()
+  for name, array in saved.items():
+    assert (read[name].dtype, read[name].shape, read[name].tobytes()) == (
+        array.dtype, array.shape, array.tobytes()), name
+
+
+def test_shards_hold_what_fits_and_an_index_says_where(tmp_path):
+  saved = {name: np.full(10, number, np.float32)
+           for number, name in enumerate('dcba')}
+  safetensors_files.write(tmp_path, saved.items(), shard_bytes=80)
+  first, second = (f'model-0000{i}-of-00002.safetensors' for i in (1, 2))
+  assert json.loads(
+      (tmp_path / 'model.safetensors.index.json').read_text()) == {
+          'metadata': {'total_size': 160},
+          'weight_map': {'d': first, 'c': first, 'b': second, 'a': second}}
+  assert read_all(tmp_path / first).keys() == {'d', 'c'}
+  assert read_all(tmp_path).keys() == saved.keys()
+
+
+def test_a_tensor_that_fits_no_shard_has_its_own(tmp_path):
+  saved = {name: np.ones(size) for name, size in (
+      ('a', 1), ('large', 9), ('b', 1))}
+  safetensors_files.write(tmp_path, saved.items(), shard_bytes=16)
+  assert len([*tmp_path.glob('*.safetensors')]) == 3
+  assert read_all(tmp_path).keys() == saved.keys()
+
+
+def test_arrays_that_are_not_contiguous_are_written(tmp_path):
+  array = np.arange(12).reshape(3, 4).T[::2]
+  safetensors_files.write(tmp_path, [('a', array)])
+  np.testing.assert_array_equal(read_all(tmp_path)['a'], array)
+
+
+def test_one_tensor_is_in_memory_at_a_time(tmp_path):
+  shape, alive = (1 << 18,), []
+
+  def read():
+    alive.append(tracemalloc.get_traced_memory()[0])
+    return np.ones(shape)
+  weights = [(str(number), tensors.Tensor(shape, 'F64', read))
+             for number in range(8)]
+  tracemalloc.start()
+  safetensors_files.write(tmp_path, weights)
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  assert len(alive) == 8 and peak < 1.5 * (8 << 18)
+
+
+def test_nothing_is_left_of_a_file_that_cannot_be_completed(tmp_path):
+  def fail():
+    raise OSError('The source is gone.')
+  with pytest.raises(OSError, match='is gone'):
+    safetensors_files.write(tmp_path, [
+        ('a', np.ones(2)), ('b', tensors.Tensor((2,), 'F32', fail))])
+  assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize('weights, why', [
+    ([('a', np.ones(2)), ('a', np.ones(2))], "name 'a', or not twice"),
+    ([('__metadata__', np.ones(2))], "name '__metadata__'"),
+    ([('a', np.ones(2, np.complex128))], "'complex128' should be one of"),
+    ([('a', tensors.Tensor((2,), 'Q4_1', lambda: None))], "'Q4_1' should be"),
+    ([('a', tensors.Tensor((3,), 'F64', lambda: np.ones(2)))],
+     r'of shape \(3,\), but is float64 of shape \(2,\)'),
+    ([('a', tensors.Tensor((2,), 'F32', lambda: np.ones(2)))],
+     r'should be float32 .* but is float64')])
+def test_what_cannot_be_written_is_refused(tmp_path, weights, why):
+  with pytest.raises(ValueError, match=why):
+    safetensors_files.write(tmp_path, weights)
+  assert not [*tmp_path.iterdir()]
+
+
+def test_weights_are_not_written_beside_others(tmp_path):
+  safetensors_files.write(tmp_path, [('a', np.ones(2))])
+  with pytest.raises(errors.InputError, match='has model.safetensors; write'):
+    safetensors_files.write(tmp_path, [('a', np.zeros(2))], shard_bytes=1)
+
+
 def fuzzed(tmp_path, count):
   saved = arrays()
   content = safetensors.numpy.save(saved)
@@ -163,3 +265,20 @@ def test_published_weights_are_read_as_the_library_does():
     assert opened.keys() == set(file.keys())
     for name, tensor in opened.items():
       np.testing.assert_array_equal(tensor.read(), file.get_tensor(name))
+
+
+@pytest.mark.slow
+def test_transformers_loads_what_is_written(tmp_path):
+  torch = pytest.importorskip('torch')
+  transformers = pytest.importorskip('transformers')
+  model = transformers.GPT2LMHeadModel(transformers.GPT2Config(
+      vocab_size=11, n_embd=8, n_layer=2, n_head=2, n_positions=16)).eval()
+  model.config.save_pretrained(tmp_path)
+  safetensors_files.write(
+      tmp_path, [(name, value.numpy()) for name, value
+                 in model.state_dict().items() if name != 'lm_head.weight'],
+      shard_bytes=2000)
+  assert len([*tmp_path.glob('*.safetensors')]) > 2
+  loaded = transformers.GPT2LMHeadModel.from_pretrained(tmp_path)
+  for name, value in model.state_dict().items():
+    assert torch.equal(loaded.state_dict()[name], value), name
