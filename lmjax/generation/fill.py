@@ -113,9 +113,9 @@ def encode(tokenizer: Any, text: str) -> np.ndarray:
   if MASK not in text:
     raise errors.InputError(
         f'Write {MASK} where a token should be filled in; got {text[:60]!r}.')
-  bos, eos = ([] if i is None else [i]
-              for i in (tokenizer.bos_id, tokenizer.eos_id))
-  return np.concatenate([bos, marked.encode(text), eos]).astype(np.int32)
+  frame = tokenizer.frame()
+  return np.concatenate(
+      [frame.before, marked.encode(text), frame.after]).astype(np.int32)
 
 
 def _text(tokenizer: Any, token: int) -> str:

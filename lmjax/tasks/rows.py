@@ -16,10 +16,11 @@ from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 class Features:
   """How texts become rows of tokens.
 
-  A text becomes [BOS] text [EOS], with the BOS and EOS that the tokenizer has.
-  A pair becomes [CLS] A [SEP] B [SEP] if the tokenizer has these specials, and
-  [BOS] A B [EOS] otherwise, where B has a space before it. Tokens after A are
-  of type 1.
+  A row is laid out by the tokenizer's `frame`. That of a pretrained model is
+  the model's own. Otherwise a text becomes [BOS] text [EOS], with the BOS and
+  EOS that the tokenizer has; a pair becomes [CLS] A [SEP] B [SEP] if the
+  tokenizer has these specials, and [BOS] A B [EOS] if not, where B has a space
+  before it. Tokens after A are of type 1.
 
   Attributes:
     lengths: Row lengths in tokens. A text takes the first length in which it
@@ -62,8 +63,9 @@ class Features:
       labels: The label of each example, [examples].
       tokenizer: Maps text to ids.
     """
-    rows = [layout([tokenizer.encode(text) for text in self.spelled(each)],
-                   self.longest, tokenizer) for each in texts]
+    rows = [layout([tokenizer.encode(text) for text in self.spelled(
+        each, tokenizer.pair_prefix)], self.longest, tokenizer)
+            for each in texts]
     by_token = {}
     if any(len(each) > 1 for each in texts):
       by_token['types'] = padded([row.types for row in rows], self.longest)
@@ -72,10 +74,15 @@ class Features:
         np.array([len(row.ids) for row in rows], np.int32),
         sum(row.cut for row in rows), {'labels': labels}, by_token)
 
-  def spelled(self, texts: Sequence[str]) -> list[str]:
-    """Returns the texts of an example with the prefixes that are tokenized."""
+  def spelled(self, texts: Sequence[str], between: str = ' ') -> list[str]:
+    """Returns the texts of an example with the prefixes that are tokenized.
+
+    Args:
+      texts: The text, or both texts of a pair.
+      between: The prefix of the second text; see `Tokenizer.pair_prefix`.
+    """
     first, *second = texts
-    return [self.prefix + first, *(' ' + text for text in second)]
+    return [self.prefix + first, *(between + text for text in second)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,23 +110,12 @@ def layout(parts: Sequence[np.ndarray], longest: int,
     longest: The largest number of tokens in the row.
     tokenizer: The tokenizer, with its special tokens.
   """
-  some = lambda token: [] if token is None else [token]
-  before, between, after = (
-      some(tokenizer.bos_id), [], some(tokenizer.eos_id))
-  if len(parts) > 1 and {'[CLS]', '[SEP]'} <= set(tokenizer.specials):
-    before = [tokenizer.specials['[CLS]']]
-    between = after = [tokenizer.specials['[SEP]']]
-  around = len(before) + len(after) + len(between) * (len(parts) - 1)
-  sizes = shares([len(part) for part in parts], longest - around)
-  pieces, types, spans = [before], len(before) * [0], []
-  for number, (part, size) in enumerate(zip(parts, sizes)):
-    end = after if number == len(parts) - 1 else between
-    spans.append((len(types), len(types) + size))
-    pieces += [part[:size], end]
-    types += [number] * (size + len(end))
-  return Row(np.concatenate(pieces).astype(np.int32),
-             np.array(types, np.int32), sum(sizes) < sum(map(len, parts)),
-             tuple(spans))
+  frame = tokenizer.frame(len(parts))
+  sizes = shares(
+      [len(part) for part in parts], longest - frame.size(len(parts)))
+  ids, types, spans = frame.around(
+      [part[:size] for part, size in zip(parts, sizes)])
+  return Row(ids, types, sum(sizes) < sum(map(len, parts)), tuple(spans))
 
 
 def shares(sizes: Sequence[int], room: int) -> list[int]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.data.tokenizers import frames
 from lmjax.data.tokenizers import specials
 from lmjax.data.tokenizers import symbols
 from lmjax.generation import fill
@@ -24,12 +25,15 @@ MODEL, PARAMS = CONFIG.build(), hot.hot_params(cost.shapes(CONFIG))
 
 class Words:
   """A tokenizer whose words carry the space before them."""
-  bos_id, eos_id, vocab_size = 0, None, 4
+  vocab_size = 4
   control_ids = (0, 3)
   pieces = [b'', b'The', b' cat', b'']
 
   def special(self, name):
     return 3
+
+  def frame(self):
+    return frames.Frame.of([0], [], [], texts=1)
 
   def token_bytes(self, token):
     return self.pieces[token]

@@ -1,6 +1,7 @@
 """The table of tokenizers, configs that are built on text."""
 from typing import Union
 
+from lmjax.data.tokenizers import pretrained
 from lmjax.data.tokenizers import subwords
 from lmjax.data.tokenizers import symbols
 from lmjax.data.tokenizers import words
@@ -8,6 +9,7 @@ from lmjax.data.tokenizers import words
 TOKENIZERS = {
     'Bytes': symbols.Bytes,
     'Characters': symbols.Characters,
+    'PretrainedTokenizer': pretrained.PretrainedTokenizer,
     'SentencePiece': subwords.SentencePiece,
     'Words': words.Words,
 }

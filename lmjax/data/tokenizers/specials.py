@@ -17,7 +17,8 @@ class Extended(vocabulary.Tokenizer):
 
   Args:
     tokenizer: The tokenizer to extend.
-    specials: Names of the special tokens, in the order of their ids.
+    specials: Names of the special tokens, in the order of their ids. A name
+      that the tokenizer has already keeps its id.
     sentinels: Number of sentinels after them, named <extra_id_0>, <extra_id_1>,
       ... as in T5 (Raffel et al., arXiv:1910.10683, section 3.1.4).
 
@@ -38,16 +39,25 @@ class Extended(vocabulary.Tokenizer):
           f'data.specials should be distinct; {", ".join(twice)} occurs twice.')
     self._base, self._names, self._sentinels = (
         tokenizer, tuple(specials), sentinels)
+    new = [name for name in names if name not in tokenizer.specials]
     first = tokenizer.vocab_size
-    self.vocab_size = first + len(names)
+    self.vocab_size = first + len(new)
     self.bos_id, self.eos_id = tokenizer.bos_id, tokenizer.eos_id
     self.word_prefix = tokenizer.word_prefix
-    self.specials = {name: first + i for i, name in enumerate(names)}
-    self.sentinel_ids = tuple(range(first + len(specials), self.vocab_size))
+    self.pair_prefix = tokenizer.pair_prefix
+    self.specials = dict(tokenizer.specials) | {
+        name: first + i for i, name in enumerate(new)}
+    self.sentinel_ids = tokenizer.sentinel_ids if not sentinels else tuple(
+        self.specials[name] for name in names[len(specials):])
 
   @property
   def name(self) -> str:
-    return f'{self._base.name} with {len(self.specials)} specials'
+    return (f'{self._base.name} with {self.vocab_size - self._base.vocab_size} '
+            'specials')
+
+  def frame(self, texts=1):
+    own = {'[CLS]', '[SEP]'} & set(self._names)
+    return super().frame(texts) if own else self._base.frame(texts)
 
   def encode(self, text: str) -> np.ndarray:
     return self._base.encode(text).astype(self.dtype)

@@ -12,6 +12,7 @@ from lmjax.core import errors
 from lmjax.core.files import atomic
 from lmjax.core.files import durable
 from lmjax.data import scripts
+from lmjax.data.tokenizers import frames
 
 FILE = 'tokenizer.json'
 _ASIAN = {bytes([i]) for i in range(0xe3, 0xea)}  # Of U+3000 to U+9FFF.
@@ -36,14 +37,17 @@ class Tokenizer:
 
   Attributes:
     vocab_size: Number of ids; ids are 0 .. vocab_size - 1.
-    bos_id: The id put before every document, or None.
-    eos_id: The id put after every document, or None.
-    specials: Ids by name that no text is encoded to, such as '[MASK]', without
-      BOS and EOS. `specials.Extended` adds them.
+    bos_id: The id that begins every document, or None if documents begin with
+      text.
+    eos_id: The id that ends a text, or None; `frame` has it if documents end
+      with it.
+    specials: Ids by name that no text is encoded to, such as '[MASK]'.
+      `specials.Extended` adds them.
     sentinel_ids: Ids of the specials <extra_id_0>, <extra_id_1>, ...
     word_prefix: Text to put before a word that is encoded alone, so that it
       gets the same ids as inside a text: a space, or '' if the tokenizer itself
       puts a space before every text.
+    pair_prefix: Text to put before the second text of a pair.
   """
   vocab_size: int
   bos_id: int | None
@@ -51,6 +55,7 @@ class Tokenizer:
   specials: Mapping[str, int] = types.MappingProxyType({})
   sentinel_ids: tuple[int, ...] = ()
   word_prefix: str = ' '
+  pair_prefix: str = ' '
 
   def encode(self, text: str) -> np.ndarray:
     """Returns the ids of the text alone, 1-D of `dtype`.
@@ -77,8 +82,19 @@ class Tokenizer:
     """
     raise TypeError(f'{type(self).__name__} should define token_bytes.')
 
+  def frame(self, texts: int = 1) -> frames.Frame:
+    """Returns the ids around a row of one text, a document, or of two texts.
+
+    A document is [BOS] text [EOS]. A pair is [CLS] A [SEP] B [SEP] if the
+    tokenizer has these specials, and [BOS] A B [EOS] otherwise.
+    """
+    if texts > 1 and {'[CLS]', '[SEP]'} <= set(self.specials):
+      end = [self.specials['[SEP]']]
+      return frames.Frame.of([self.specials['[CLS]']], end, end, texts=texts)
+    return frames.Frame.of([self.bos_id], [], [self.eos_id], texts=texts)
+
   def encode_document(self, text: str) -> np.ndarray:
-    """Returns the ids of a whole document: [BOS] text [EOS]; see `describe`."""
+    """Returns the ids of a whole document, with the ids of `frame`."""
     return np.concatenate(list(self.document_parts(text)))
 
   def encode_parts(self, text: str) -> Iterator[np.ndarray]:
@@ -87,11 +103,10 @@ class Tokenizer:
 
   def document_parts(self, text: str) -> Iterator[np.ndarray]:
     """Yields the ids of `encode_document` in parts; see `encode_parts`."""
-    ends = [np.array([] if i is None else [i], self.dtype)
-            for i in (self.bos_id, self.eos_id)]
-    yield ends[0]
+    frame = self.frame()
+    yield np.array(frame.before, self.dtype)
     yield from self.encode_parts(text)
-    yield ends[1]
+    yield np.array(frame.after, self.dtype)
 
   def encode_documents(
       self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -101,19 +116,18 @@ class Tokenizer:
     for short documents.
     """
     ids, lengths = self.encode_all(texts)
-    before, after = self.bos_id is not None, self.eos_id is not None
+    frame = self.frame()
+    before, after = len(frame.before), len(frame.after)
     if not before and not after:
       return ids, lengths
     lengths = lengths + before + after
     ends = np.cumsum(lengths)
     out = np.empty(int(lengths.sum()), self.dtype)
     is_text = np.ones(len(out), bool)
-    if before:
-      out[ends - lengths] = self.bos_id
-      is_text[ends - lengths] = False
-    if after:
-      out[ends - 1] = self.eos_id
-      is_text[ends - 1] = False
+    starts = ends - lengths
+    for place, id in [(starts + i, id) for i, id in enumerate(frame.before)] + [
+        (ends - after + i, id) for i, id in enumerate(frame.after)]:
+      out[place], is_text[place] = id, False
     out[is_text] = ids
     return out, lengths
 
@@ -141,7 +155,7 @@ class Tokenizer:
   def control_ids(self) -> tuple[int, ...]:
     """Ids that stand for no text: BOS, EOS and all specials."""
     ends = [i for i in (self.bos_id, self.eos_id) if i is not None]
-    return (*ends, *self.specials.values())
+    return tuple(dict.fromkeys([*ends, *self.specials.values()]))
 
   @property
   def word_starts(self) -> np.ndarray:
@@ -178,10 +192,12 @@ class Tokenizer:
 
   def describe(self) -> str:
     """Returns one line: the name, the number of ids, and the document rule."""
-    before = '' if self.bos_id is None else f'BOS ({self.bos_id}) + '
-    after = '' if self.eos_id is None else f' + EOS ({self.eos_id})'
+    names = {id: name for name, id in self.specials.items()}
+    names = {self.bos_id: 'BOS', self.eos_id: 'EOS'} | names
+    before, _, after = ([f'{names[i]} ({i})' for i in ids]
+                        for ids in self.frame().ids)
     return (f'{self.name}, {self.vocab_size:,} ids; a document is '
-            f'{before}tokens{after}')
+            f'{" + ".join([*before, "tokens", *after])}')
 
   def shortfall(self, asked: int | None) -> list[str]:
     """Returns a sentence if there are fewer ids than were asked for, or [].

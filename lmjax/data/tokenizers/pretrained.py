@@ -1,0 +1,195 @@
+"""Tokenizers of pretrained models, read from the files they are published as.
+
+A file is known by its content, not by its name:
+
+- tokenizer.json of Hugging Face, with the tokenizer_config.json beside it,
+- vocab.json with merges.txt, or encoder.json with vocab.bpe (GPT-2, RoBERTa),
+- ranks of tiktoken (Llama 3),
+- vocab.txt (BERT).
+"""
+from collections.abc import Callable, Iterable, Mapping
+import dataclasses
+import pathlib
+import re
+from typing import Any
+
+from lmjax.core import errors
+from lmjax.core.files import safe_paths
+from lmjax.core.files import strict_json
+from lmjax.core.files import user_paths
+from lmjax.data.tokenizers import library
+from lmjax.data.tokenizers import roles as roles_lib
+from lmjax.data.tokenizers import vocabulary
+from lmjax.data.tokenizers.converting import byte_level
+from lmjax.data.tokenizers.converting import parts
+from lmjax.data.tokenizers.converting import word_pieces
+
+_NAMES = (  # The files of a folder, the most complete first.
+    'tokenizer.json', 'vocab.json', 'encoder.json', 'tokenizer.model',
+    'vocab.txt')
+_MERGES = {'vocab.json': 'merges.txt', 'encoder.json': 'vocab.bpe'}
+_RANK = re.compile(rb'[A-Za-z0-9+/]+=* [0-9]+\r?\n')
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainedTokenizer:
+  """The tokenizer of a pretrained model, from a file or a folder.
+
+  Attributes:
+    path: The file or folder; see `pretrained`.
+    bos: Whether documents begin with BOS; None if the model's own do.
+    eos: Whether documents end with EOS; None if the model's own do. GPT-2's do
+      not: set it to True to pretrain on documents that end.
+  """
+  path: user_paths.Path | None = None
+  bos: bool | None = None
+  eos: bool | None = None
+
+  needs = 'nothing'  # Splits that `build` reads.
+  asked = None  # Number of ids that the config asks for.
+
+  def build(self, documents: Iterable[str] = ()) -> vocabulary.Tokenizer:
+    """Returns the tokenizer; it does not depend on the documents.
+
+    Raises:
+      InputError: If the files are missing or damaged.
+    """
+    del documents
+    if not self.path:
+      raise errors.InputError(
+          'PretrainedTokenizer needs a path: that of a tokenizer.json, or of a '
+          'folder with one.')
+    return read(self.path, self.bos, self.eos)
+
+  @staticmethod
+  def restore(state, directory) -> vocabulary.Tokenizer:
+    """Returns the tokenizer whose `state` was saved in the directory."""
+    return library.LibraryTokenizer.restore(state, directory)
+
+
+def read(path: str | pathlib.Path, bos: bool | None = None,
+         eos: bool | None = None) -> vocabulary.Tokenizer:
+  """Returns the tokenizer of a pretrained model.
+
+  Args:
+    path: A file, or the folder of a checkpoint.
+    bos: Whether documents begin with BOS; None if the model's own do.
+    eos: Whether documents end with EOS; None if the model's own do.
+
+  Raises:
+    InputError: If there is no tokenizer, or its files are damaged.
+  """
+  path = pathlib.Path(path)
+  if path.is_dir():
+    found = [name for name in _NAMES
+             if safe_paths.safe_join(path, name).exists()]
+    found += sorted(each.name for each in path.glob('*.tiktoken'))
+    if not found:
+      raise errors.InputError(
+          f'{str(path)!r} has no tokenizer; a folder should have one of '
+          f'{", ".join(_NAMES)}.')
+    path /= found[0]
+  content = library.read_bytes(path)
+  with library.refusing(f'{str(path)!r} is not a usable tokenizer'):
+    config = _config(path.parent)
+    spec, roles = _reader(path, content)(path, content, config)
+    _add_declared(spec, config)
+    roles |= config.roles
+    given = [config.values.get(f'add_{end}_token') for end in ('bos', 'eos')]
+    if given != [None, None]:  # If one is given, the other defaults to False.
+      bos, eos = (bool(own) if end is None else end
+                  for own, end in zip(given, (bos, eos)))
+  return library.LibraryTokenizer(spec, roles, bos, eos, str(path))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Config:
+  """The files beside a tokenizer.
+
+  Attributes:
+    values: The contents of tokenizer_config.json.
+    roles: The token of each role that they declare.
+    added: The added tokens that they declare, by id.
+  """
+  values: Mapping[str, Any]
+  roles: Mapping[str, str]
+  added: Mapping[int, Mapping[str, Any]]
+
+
+def _config(folder: pathlib.Path) -> _Config:
+  """Returns what the files beside a tokenizer say about it."""
+  values, special, old = (
+      _object(folder, name) for name in (
+          'tokenizer_config.json', 'special_tokens_map.json',
+          'added_tokens.json'))
+  roles = (roles_lib.declared(special, 'special_tokens_map.json')
+           | roles_lib.declared(values, 'tokenizer_config.json'))
+  named = {token['content'] if isinstance(token, dict) else token
+           for token in special.get('additional_special_tokens') or ()}
+  added = {i: parts.added(name, i, name in named) for name, i in old.items()}
+  for i, token in (values.get('added_tokens_decoder') or {}).items():
+    added[int(i)] = parts.added(token['content'], int(i)) | {
+        key: bool(token[key]) for key in (
+            'single_word', 'lstrip', 'rstrip', 'normalized', 'special')
+        if key in token}
+  return _Config(values, roles, added)
+
+
+def _object(folder: pathlib.Path, name: str) -> dict[str, Any]:
+  """Returns the object in a JSON file of a folder, or {} without the file."""
+  path = safe_paths.safe_join(folder, name)
+  if not path.exists():
+    return {}
+  value = strict_json.read(path)
+  if not isinstance(value, dict):
+    raise ValueError(f'{name} should be an object')
+  return value
+
+
+def _add_declared(spec: dict[str, Any], config: _Config) -> None:
+  """Adds to a spec the tokens that only the files beside it declare."""
+  have = {token['id'] for token in spec['added_tokens']}
+  spec['added_tokens'] += [
+      config.added[i] for i in sorted(config.added) if i not in have]
+
+
+def _reader(path: pathlib.Path, content: bytes) -> Callable:
+  """Returns the function that reads a file of this content."""
+  if content.lstrip()[:1] == b'{':
+    return _json
+  if _RANK.match(content):
+    return lambda path, content, config: byte_level.of_ranks(content)
+  if b'[CLS]' in content:
+    return _word_pieces
+  raise ValueError(
+      'it is none of tokenizer.json, vocab.json with merges.txt, ranks of '
+      'tiktoken, and the vocab.txt of BERT')
+
+
+def _json(path, content, config):
+  """Reads a tokenizer.json, or a vocab.json with its merges."""
+  value = strict_json.loads(content.decode('utf-8'))
+  if 'digest' in value:
+    raise ValueError(
+        'lmjax wrote it; read its folder by data.tokenizers.tokenizer.load')
+  if 'model' not in value or isinstance(value['model'], int):
+    name = _MERGES.get(path.name, 'merges.txt')
+    merges = library.read_bytes(safe_paths.safe_join(path.parent, name))
+    return byte_level.of_files(
+        value, merges.decode('utf-8'),
+        config.values.get('add_prefix_space') is True)
+  spec = library.parsed(content, str(path))
+  special = [token['content'] for token in spec['added_tokens']
+             if token['special']]
+  return spec, roles_lib.usual(special)
+
+
+def _word_pieces(path, content, config):
+  """Reads the vocab.txt of BERT; its tokenizer_config.json says how."""
+  del path
+  lines = content.decode('utf-8').removesuffix('\n').split('\n')
+  pieces = [line.removesuffix('\r') for line in lines]
+  return word_pieces.of_vocab(
+      pieces, config.values.get('do_lower_case', True),
+      config.values.get('strip_accents'),
+      config.values.get('tokenize_chinese_chars', True))
