@@ -1,0 +1,130 @@
+"""How llama.cpp rearranges weights of Hugging Face's, and the way back.
+
+Each layout is a reversible rearrangement of one tensor. `gguf` is applied when
+a file is written, and `hf` when it is read.
+"""
+import dataclasses
+
+import numpy as np
+
+Shape = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Heads:
+  """The numbers of heads.
+
+  Attributes:
+    query: Query heads.
+    key: Key and value heads.
+  """
+  query: int
+  key: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Same:
+  """The tensor is the same in both."""
+
+  def shape(self, shape: Shape) -> Shape:
+    """Returns the shape of the tensor in the other layout."""
+    return shape
+
+  def rows(self, heads: Heads) -> int:
+    """Returns a number that the number of rows is a multiple of."""
+    return 1
+
+  def hf(self, x: np.ndarray, heads: Heads) -> np.ndarray:
+    """Returns the tensor as Hugging Face stores it."""
+    return x
+
+  def gguf(self, x: np.ndarray, heads: Heads) -> np.ndarray:
+    """Returns the tensor as llama.cpp stores it."""
+    return x
+
+
+@dataclasses.dataclass(frozen=True)
+class Transposed(Same):
+  """A matrix that Hugging Face stores as [in, out], as in GPT-2."""
+
+  def shape(self, shape: Shape) -> Shape:
+    return shape[::-1]
+
+  def hf(self, x: np.ndarray, heads: Heads) -> np.ndarray:
+    return x.T
+
+  gguf = hf
+
+
+@dataclasses.dataclass(frozen=True)
+class PlusOne(Same):
+  """The scale of a norm that multiplies by 1 + w; llama.cpp stores 1 + w."""
+
+  def hf(self, x: np.ndarray, heads: Heads) -> np.ndarray:
+    return x.astype(np.float32) - np.float32(1)
+
+  def gguf(self, x: np.ndarray, heads: Heads) -> np.ndarray:
+    return x.astype(np.float32) + np.float32(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class RopeRows(Same):
+  """Rows of a projection to queries or keys, whose dimensions rope rotates.
+
+  Rope rotates pairs of dimensions of each head. In Hugging Face's files
+  dimension i belongs to i + H / 2; llama.cpp stores the two side by side.
+
+  Attributes:
+    keys: Whether they are keys rather than queries.
+  """
+  keys: bool = False
+
+  def rows(self, heads: Heads) -> int:
+    return 2 * self._count(heads)
+
+  def hf(self, x: np.ndarray, heads: Heads) -> np.ndarray:
+    return halves(x, self._count(heads))
+
+  def gguf(self, x: np.ndarray, heads: Heads) -> np.ndarray:
+    return interleaved(x, self._count(heads))
+
+  def _count(self, heads):
+    return heads.key if self.keys else heads.query
+
+
+@dataclasses.dataclass(frozen=True)
+class Grouped(Same):
+  """Rows of a projection to queries, keys and values at once.
+
+  Hugging Face's rows are grouped by key head: the queries that share it, the
+  key, the value. llama.cpp stores all queries, then all keys, then all values.
+  """
+
+  def rows(self, heads: Heads) -> int:
+    return heads.query + 2 * heads.key
+
+  def hf(self, x: np.ndarray, heads: Heads) -> np.ndarray:
+    size = x.shape[0] // (heads.query + 2 * heads.key)
+    split = np.split(x, (heads.query * size, (heads.query + heads.key) * size))
+    return np.concatenate([
+        part.reshape(heads.key, -1, *x.shape[1:]) for part in split
+    ], 1).reshape(x.shape)
+
+  def gguf(self, x: np.ndarray, heads: Heads) -> np.ndarray:
+    size = x.shape[0] // (heads.query + 2 * heads.key)
+    groups = x.reshape(heads.key, -1, *x.shape[1:])
+    split = np.split(groups, (-2 * size, -size), 1)
+    return np.concatenate([
+        part.reshape(-1, *x.shape[1:]) for part in split])
+
+
+def halves(x: np.ndarray, heads: int) -> np.ndarray:
+  """Returns rows of pairs side by side as the two halves of each head."""
+  pairs = x.reshape(heads, -1, 2, *x.shape[1:])
+  return pairs.swapaxes(1, 2).reshape(x.shape)
+
+
+def interleaved(x: np.ndarray, heads: int) -> np.ndarray:
+  """Returns rows of two halves of each head with their pairs side by side."""
+  pairs = x.reshape(heads, 2, -1, *x.shape[1:])
+  return pairs.swapaxes(1, 2).reshape(x.shape)
