@@ -96,8 +96,6 @@ def _entries(
           f'the tensor {name[:100]!r} should begin at byte {last:,} of the '
           f'numbers, where the one before it ends, but begins at {begin:,}')
     last = end
-    if end > data.size:
-      break
     yield name, tensors.Tensor(shape, dtype, _reader(name, data, *places[name]))
   if last != data.size:
     raise ValueError(

@@ -8,8 +8,9 @@ import os
 import pathlib
 
 from lmjax.core import errors
-from lmjax.core.files import safe_paths
 from lmjax.core.files import strict_json
+from lmjax.interop.formats import mapped
+from lmjax.interop.formats import snapshots
 from lmjax.interop.formats import tensors
 
 SUFFIX = '.index.json'
@@ -39,8 +40,8 @@ def open_weights(
     if not single.exists() and not index.exists():
       raise errors.InputError(
           f'{path} should hold {single.name} or {index.name}, but has neither.')
-    path = single if single.exists() else index
-    safe_paths.safe_join(path.parent, path.name)
+    path = snapshots.file(
+        path, single.name if single.exists() else index.name)
   return (_open_index(path, open_file) if path.name.endswith(SUFFIX)
           else open_file(path))
 
@@ -48,7 +49,7 @@ def open_weights(
 def _open_index(path, open_file):
   """Opens all shards of an index."""
   where = _weight_map(path)
-  files = {name: open_file(safe_paths.safe_join(path.parent, name))
+  files = {name: open_file(snapshots.file(path.parent, name))
            for name in sorted(set(where.values()))}
   found, homes = {}, {}
   for file, opened in files.items():
@@ -71,13 +72,16 @@ def _open_index(path, open_file):
 
 def _weight_map(path):
   """Returns the file of each tensor."""
+  content = mapped.content(path)
   try:
-    index = strict_json.read(path, _LONGEST)
+    if content.size > _LONGEST:
+      raise ValueError(f'it has {content.size:,} bytes, more than {_LONGEST:,}')
+    index = strict_json.loads(content.tobytes().decode('utf-8'))
     where = index.get('weight_map') if isinstance(index, dict) else None
     if not isinstance(where, dict) or not where or not all(
         isinstance(file, str) for file in where.values()):
       raise ValueError('its weight_map should map names to files')
-  except (ValueError, OSError) as error:
+  except ValueError as error:
     raise errors.InputError(
         f'{path} is not an index of weights: {error}.') from error
   return where

@@ -8,6 +8,7 @@ import pytest
 from lmjax.core import errors
 from lmjax.interop.formats import shards
 from lmjax.interop.formats import tensors
+from tests.reference import fuzz
 
 INDEX = 'weights' + shards.SUFFIX
 
@@ -78,6 +79,41 @@ def test_an_index_that_misleads_is_refused(folder, where, why):
   else:
     index(folder, where)
   with pytest.raises(errors.InputError, match=why):
+    names(folder)
+
+
+def test_shards_in_a_cache_are_opened(tmp_path):
+  folder = tmp_path / 'snapshots' / 'main'
+  folder.mkdir(parents=True)
+  blobs = tmp_path / 'blobs'
+  blobs.mkdir()
+  (blobs / '0').write_text('a b')
+  (blobs / '1').write_text('{"weight_map": {"a": "one", "b": "one"}}')
+  (folder / 'one').symlink_to('../../blobs/0')
+  (folder / INDEX).symlink_to('../../blobs/1')
+  assert names(folder) == {'a', 'b'}
+
+
+def fuzzed(folder, count):
+  content = json.dumps({'metadata': {'total_size': 32}, 'weight_map': {
+      'a': 'one', 'b': 'one', 'cc': 'two'}}).encode()
+  return fuzz.check(names, folder / INDEX, fuzz.damaged(content, count))
+
+
+def test_damaged_copies_of_an_index_are_read_or_refused(folder):
+  read, refused = fuzzed(folder, 300)
+  assert read > 10 and refused > 200
+
+
+@pytest.mark.slow
+def test_many_damaged_copies_of_an_index_are_read_or_refused(folder):
+  assert sum(fuzzed(folder, 10_000)) == 10_000
+
+
+def test_an_index_that_would_fill_the_memory_is_refused(folder):
+  with open(folder / INDEX, 'wb') as file:
+    file.truncate(17 << 20)
+  with pytest.raises(errors.InputError, match='more than 16,777,216'):
     names(folder)
 
 
