@@ -99,6 +99,7 @@ def test_a_file_that_is_not_aligned_is_read(tmp_path):
     (file_of({'a': entry(shape=(3,))}, bytes(8)),
      r"'a' of type F32 and shape \[3\] should have 12 bytes, but has 8"),
     (file_of({'a': entry(shape=(-2,))}, bytes(8)), r'shape \[-2\]'),
+    (file_of({'a': entry(shape=(-2, -1))}, bytes(8)), r'shape \[-2, -1\]'),
     (file_of({'a': entry(shape=(True, 2))}, bytes(8)), r'shape \[True, 2\]'),
     (file_of({'a': entry(shape=(2.0,))}, bytes(8)), r'shape \[2.0\]'),
     (file_of({'a': entry(shape=(0, 2**63), end=0)}), r'shape \[0, 92'),

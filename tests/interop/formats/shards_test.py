@@ -1,11 +1,11 @@
 """An index and its shards agree, or are refused."""
 import json
-import pathlib
 
 import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.interop.formats import mapped
 from lmjax.interop.formats import shards
 from lmjax.interop.formats import tensors
 from tests.reference import fuzz
@@ -16,7 +16,7 @@ INDEX = 'weights' + shards.SUFFIX
 def open_file(path):
   """Opens a toy format: a file holds the names of its tensors."""
   return {name: tensors.Tensor.of(np.zeros(len(name)))
-          for name in pathlib.Path(path).read_text().split()}
+          for name in mapped.content(path).tobytes().decode('latin-1').split()}
 
 
 @pytest.fixture
