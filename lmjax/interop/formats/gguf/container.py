@@ -35,6 +35,8 @@ SCALARS = {0: '<u1', 1: '<i1', 2: '<u2', 3: '<i2', UINT32: '<u4', 5: '<i4',
            FLOAT32: '<f4', BOOL: '|b1', 10: '<u8', 11: '<i8', 12: '<f8'}
 _MOST_DIMENSIONS = 4
 _LEAST_PAIR, _LEAST_TENSOR = 13, 24  # The bytes that one takes at least.
+# More than any model has. A text takes several times its bytes in memory.
+_MOST_PAIRS, _MOST_TENSORS, _MOST_TEXTS = 10_000, 100_000, 4_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,9 +107,12 @@ class _Cursor:
     except UnicodeDecodeError as error:
       raise ValueError(f'{what} is not UTF-8') from error
 
-  def count(self, least: int, what: str) -> int:
+  def count(self, least: int, what: str, most: int = 1 << 63) -> int:
     """Returns a number of things that take at least `least` bytes each."""
     found = self.number('<Q', f'the number of {what}')
+    if found > most:
+      raise ValueError(
+          f'it should have {found:,} {what}, and at most {most:,} are read')
     if found * least > len(self.content) - self.at:
       raise ValueError(
           f'it should have {found:,} {what}, which its {len(self.content):,} '
@@ -125,8 +130,8 @@ def _opening(cursor):
     raise ValueError(
         f'it has version {version}, and versions 2 and {VERSION} are read'
         + (' (it is big-endian)' if version and not version % 65536 else ''))
-  tensor_count = cursor.count(_LEAST_TENSOR, 'tensors')
-  return tensor_count, cursor.count(_LEAST_PAIR, 'values')
+  return (cursor.count(_LEAST_TENSOR, 'tensors', _MOST_TENSORS),
+          cursor.count(_LEAST_PAIR, 'values', _MOST_PAIRS))
 
 
 def _pairs(cursor: _Cursor, count: int) -> Iterator[tuple[str, Any]]:
@@ -148,7 +153,7 @@ def _value(cursor: _Cursor, kind: int, what: str) -> Any:
   if kind == ARRAY:
     inner = cursor.number('<I', f'the type of {what}')
     if inner == STRING:
-      count = cursor.count(8, f'texts of {what}')
+      count = cursor.count(8, f'texts of {what}', _MOST_TEXTS)
       return [cursor.text(what) for _ in range(count)]
     dtype = _dtype(inner, what)
     count = cursor.count(dtype.itemsize, f'numbers of {what}')

@@ -6,7 +6,8 @@ from lmjax.interop.formats.gguf import architectures
 
 _MERGED = {  # The names under which llama.cpp's converter stacks experts.
     f'model.layers.{{}}.block_sparse_moe.experts.{{e}}.{part}':
-        f'layers.{{}}.feed_forward.experts.{part}' for part in ('w1', 'w2', 'w3')}
+        f'layers.{{}}.feed_forward.experts.{part}'
+    for part in ('w1', 'w2', 'w3')}
 
 
 @pytest.mark.parametrize(
