@@ -79,7 +79,7 @@ def convert(source: checkpoint_lib.Checkpoint, place: Place | None = None
   config = family.config(source.config, names)
   match = rows_lib.matched(
       family.named(config, names), cost.shapes(config), source.tensors,
-      ignored=family.ignored, copies=_copies(family, config, names))
+      ignored=family.ignored, **_known(family, names))
   place = place or (lambda path, array: jnp.asarray(array))
   params = trees.nested(
       (path, place(path, _finite(path, array)))
@@ -102,12 +102,13 @@ def named(config: Mapping[str, Any]) -> family_lib.Family:
   return families.FAMILIES[kind]
 
 
-def _copies(family, config, names):
-  """Returns the tensors that may repeat others, if the model is tied."""
-  bare = family.base and not any(
-      name.startswith(family.base) for name in names)
-  return {copy: original.removeprefix(family.base) if bare else original
-          for copy, original in family.copies.items()}
+def _known(family, names):
+  """Returns the copies and constants of a family, by their names in a file."""
+  found = family.spelling(names)
+  return {'copies': {found(copy): found(original)
+                     for copy, original in family.copies.items()},
+          'constants': {found(name): constant
+                        for name, constant in family.constants.items()}}
 
 
 def _finite(path: str, array: np.ndarray) -> np.ndarray:

@@ -165,7 +165,12 @@ class Relative(NoPositions):
           f'num_buckets / 2; got {self.num_buckets} and {self.max_distance}.')
 
   def bias(self, mask, num_heads):
-    table = _BucketTable(self.num_buckets, num_heads, name='positions')
+    return self.bucket_bias(mask, num_heads, 'positions')
+
+  def bucket_bias(self, mask: masks.Mask, num_heads: int, name: str
+                  ) -> jax.Array:
+    """Returns `bias_BNTS` from the table called `name`."""
+    table = _BucketTable(self.num_buckets, num_heads, name=name)
     bucket_BTS = self.bucket(mask.distances())
     return jnp.moveaxis(table(bucket_BTS), -1, 1)
 
@@ -198,4 +203,24 @@ class _BucketTable(nn.Module):
     return jnp.take(table, bucket_BTS, axis=0)
 
 
-Positions = NoPositions | Learned | Sinusoidal | Rotary | Alibi | Relative
+@dataclasses.dataclass(frozen=True)
+class LearnedRelative(Learned):
+  """A learned vector for each position, and a learned bias for distances.
+
+  Its parameters are `positions`, as for `Learned`, and `distances`, the table
+  of `Relative`.
+
+  Attributes:
+    relative: The buckets of distances.
+
+  References:
+    Song et al., MPNet, arXiv:2004.09297; the bias is in the released code.
+  """
+  relative: Relative = Relative(bidirectional=True)
+
+  def bias(self, mask, num_heads):
+    return self.relative.bucket_bias(mask, num_heads, 'distances')
+
+
+Positions = (NoPositions | Learned | Sinusoidal | Rotary | Alibi | Relative
+             | LearnedRelative)

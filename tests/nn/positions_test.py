@@ -144,6 +144,20 @@ def test_t5_bias_is_one_number_a_head_and_bucket():
   np.testing.assert_array_equal(bias[0, :, 4, 3], table[1])
 
 
+def test_learned_positions_can_come_with_a_bias_for_distances():
+  both = positions.LearnedRelative(
+      offset=2, relative=positions.Relative(8, 16, bidirectional=True))
+  x, where = jnp.zeros((1, 5, 4)), jnp.arange(5)[None]
+  embedded = Embed(both).init(jax.random.key(0), x, where)['params']
+  assert embedded['positions']['embedding'].shape == (8, 4)
+  mask = masks.of_length(5, causal=False)
+  params = Bias(both).init(jax.random.key(0), mask)
+  table = params['params']['distances']['embedding']
+  bias = Bias(both).apply(params, mask)
+  np.testing.assert_array_equal(bias[0, :, 3, 2], table[1])
+  np.testing.assert_array_equal(bias[0, :, 2, 3], table[5])
+
+
 @pytest.mark.parametrize('buckets, furthest, message', [
     (3, 128, 'num_buckets should be at least 4; got 3'),
     (32, 16, 'got 32 and 16')])

@@ -1,6 +1,31 @@
 """The table of families, by the field `model_type` of their config.json."""
+from lmjax.interop.families import albert
+from lmjax.interop.families import bart
+from lmjax.interop.families import bert
+from lmjax.interop.families import distilbert
+from lmjax.interop.families import electra
 from lmjax.interop.families import llama
+from lmjax.interop.families import marian
+from lmjax.interop.families import modernbert
+from lmjax.interop.families import mpnet
+from lmjax.interop.families import roberta
+from lmjax.interop.families import t5
+from lmjax.interop.families import xlnet
 
 FAMILIES = {
+    'albert': albert.FAMILY,
+    'bart': bart.FAMILY,
+    'bert': bert.FAMILY,
+    'camembert': roberta.FAMILY,
+    'distilbert': distilbert.FAMILY,
+    'electra': electra.FAMILY,
     'llama': llama.FAMILY,
+    'marian': marian.FAMILY,
+    'modernbert': modernbert.FAMILY,
+    'mpnet': mpnet.FAMILY,
+    'mt5': t5.FAMILY,
+    'roberta': roberta.FAMILY,
+    't5': t5.FAMILY,
+    'xlm-roberta': roberta.FAMILY,
+    'xlnet': xlnet.FAMILY,
 }

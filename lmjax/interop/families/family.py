@@ -41,6 +41,9 @@ class Family:
       the name of that one.
     ignorable: Fields of a config.json that do not change what the model
       computes in evaluation, in addition to `fields.ORIGIN`.
+    older: Parts of names, each with what older files have in its place.
+    constants: Names of tensors that files may have although their values are
+      known, each with the function from its shape to these values.
   """
   name: str
   model_types: tuple[str, ...]
@@ -52,6 +55,9 @@ class Family:
   ignored: tuple[str, ...] = ()
   copies: Mapping[str, str] = dataclasses.field(default_factory=dict)
   ignorable: tuple[str, ...] = ()
+  older: tuple[tuple[str, str], ...] = ()
+  constants: Mapping[str, rows_lib.Constant] = dataclasses.field(
+      default_factory=dict)
 
   def config(self, tree: Mapping[str, Any], names: Set[str] = frozenset()
              ) -> model.ModelConfig:
@@ -88,8 +94,7 @@ class Family:
       raise errors.InputError(
           f'A {self.name} has other parts than this model: {error}.') from None
     changed = config_lib.difference(*(
-        _computing(config_lib.to_dict(each), each.width)
-        for each in (config, again)))
+        computing(each) for each in (config, again)))
     if changed:
       raise errors.InputError(
           f'A {self.name} cannot have ' + '; '.join(
@@ -99,20 +104,41 @@ class Family:
 
   def named(self, config: model.ModelConfig, names: Set[str]
             ) -> list[rows_lib.Row]:
-    """Returns the rows, with names as in a file that may lack the prefix."""
-    rows = list(self.rows(config))
-    if not self.base or any(name.startswith(self.base) for name in names):
-      return rows
-    return [dataclasses.replace(row, names=tuple(
-        name.removeprefix(self.base) for name in row.names)) for row in rows]
+    """Returns the rows, with the names that a file has for the tensors.
+
+    Args:
+      config: The lmjax config.
+      names: The names of the tensors in the file, which may lack the prefix or
+        be older ones.
+    """
+    found = self.spelling(names)
+    return [dataclasses.replace(row, names=tuple(map(found, row.names)))
+            for row in self.rows(config)]
+
+  def spelling(self, names: Set[str]) -> Callable[[str], str]:
+    """Returns a function from the name of a tensor to that in a file."""
+    bare = not any(name.startswith(self.base) for name in names)
+
+    def found(name):
+      name = name.removeprefix(self.base) if bare else name
+      before = name
+      for new, old in self.older:
+        before = before.replace(new, old)
+      return before if before in names and name not in names else name
+
+    return found
+
+
+def computing(config: model.ModelConfig) -> dict[str, Any]:
+  """Returns the part of a config, as a tree, that decides what is computed.
+
+  The rest is about training, precision and how layers are compiled. Sizes that
+  follow from others are filled in.
+  """
+  return _computing(config_lib.to_dict(config), config.width)
 
 
 def _computing(tree: Any, width: int) -> Any:
-  """Returns the part of a config that decides what the model computes.
-
-  The rest is about training, precision and how layers are compiled. Sizes of
-  heads that follow from others are filled in.
-  """
   if isinstance(tree, (list, tuple)):
     return [_computing(each, width) for each in tree]
   if not isinstance(tree, dict):
@@ -123,4 +149,9 @@ def _computing(tree: Any, width: int) -> Any:
     heads = found['num_heads']
     found['num_kv_heads'] = found['num_kv_heads'] or heads
     found['head_size'] = found['head_size'] or width // heads
+  if 'num_decoder_layers' in found:
+    found['num_decoder_layers'] = (
+        found['num_decoder_layers'] or found['num_layers'])
+  if 'widen' in found:  # Embeddings.
+    found['size'] = found['size'] or width
   return found

@@ -6,7 +6,7 @@ file has to belong to a row or be ignorable, and every parameter has to come
 from the file. Rows are read in both directions, so that an export is the import
 reversed.
 """
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import re
@@ -20,6 +20,10 @@ from lmjax.core import trees
 from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.interop.mapping import grouping
 from lmjax.interop.mapping import operations as operations_lib
+
+
+Constant = Callable[[tuple[int, ...]], np.ndarray]
+_CLOSE = 1e-4  # Constants may have been computed in float32 or stored in half.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +115,7 @@ class Match:
 def matched(
     rows: Iterable[Row], params: Any, tensors: tensors_lib.Tensors, *,
     ignored: Sequence[str] = (), copies: Mapping[str, str] | None = None,
-) -> Match:
+    constants: Mapping[str, Constant] | None = None) -> Match:
   """Matches the tensors of a file with the parameters of a model.
 
   Args:
@@ -122,10 +126,12 @@ def matched(
       whole names.
     copies: Names of tensors that may be there although the model is tied, each
       with the name of the tensor that it should be equal to.
+    constants: Names of tensors that may be there although their values are
+      known, each with the function from its shape to these values.
 
   Raises:
-    InputError: If a tensor is unknown, missing or has a wrong shape; or if a
-      copy differs from its original.
+    InputError: If a tensor is unknown, missing or has a wrong shape; if a copy
+      differs from its original, or a constant from what it should be.
   """
   shapes = {path: tuple(leaf.shape) for path, leaf in trees.items(params)}
   kept = [found for found in rows if shapes.keys() >= set(found.paths)]
@@ -135,8 +141,8 @@ def matched(
             if copy not in wanted and copy in tensors}
   missing = wanted - tensors.keys()
   extra = tensors.keys() - wanted - copies.keys()
-  useless = {name for name in extra
-             if any(re.fullmatch(pattern, name) for pattern in ignored)}
+  useless = {name for name in extra if name in (constants or {}) or any(
+      re.fullmatch(pattern, name) for pattern in ignored)}
   problems = [
       f'{what}: {", ".join(grouping.grouped(names))}' for what, names in (
           ('missing', missing), ('unknown', extra - useless)) if names]
@@ -152,6 +158,8 @@ def matched(
           f'{copy} should equal {original}, since the config says that they '
           'are tied, but they differ: set tie_word_embeddings to false in the '
           'config if the model is not tied.')
+  for name in useless & (constants or {}).keys():
+    _check_constant(name, tensors[name], constants[name])
   return Match(tuple(kept), tuple(sorted(useless)), tuple(copies.items()))
 
 
@@ -212,6 +220,17 @@ def _check_shapes(found: Row, shapes: Mapping[str, tuple[int, ...]],
       raise errors.InputError(
           f'{name} should have shape {shape} according to the config, but it '
           f'has shape {tensors[name].shape} in the file.')
+
+
+def _check_constant(name: str, tensor: tensors_lib.Tensor,
+                    constant: Constant) -> None:
+  """Raises InputError if a tensor does not have the values that it should."""
+  error = np.abs(tensor.read() - constant(tensor.shape)).max()
+  if not error < _CLOSE:
+    raise errors.InputError(
+        f'{name} should have known values, which lmjax computes itself, but in '
+        f'the file it differs from them by {error:.2g}: files of this family '
+        'with other values cannot be imported.')
 
 
 @functools.lru_cache(maxsize=4096)

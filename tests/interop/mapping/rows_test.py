@@ -92,6 +92,16 @@ def test_a_copy_of_a_tied_tensor_has_to_be_equal():
         ROWS, PARAMS, opened(lm_head__weight=table + 1e-6), copies=copies)
 
 
+def test_a_constant_has_to_have_its_values():
+  constants = {'mask': np.ones}
+  match = rows_lib.matched(
+      ROWS, PARAMS, opened(mask=np.ones((3, 3))), constants=constants)
+  assert match.ignored == ('mask',)
+  with pytest.raises(errors.InputError, match='mask .* differs .* by 0.5'):
+    rows_lib.matched(
+        ROWS, PARAMS, opened(mask=np.full((3, 3), 0.5)), constants=constants)
+
+
 def test_a_parameter_without_a_tensor_is_refused():
   params = PARAMS | {'gate': {'kernel': np.ones((4, 4), 'float32')}}
   with pytest.raises(errors.InputError, match='gate/kernel'):

@@ -1,0 +1,98 @@
+"""An imported Marian computes what the reference computes."""
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.interop import families
+from lmjax.interop.families import marian
+from lmjax.nn import layers
+from lmjax.nn import positions
+from tests.reference import parity
+from tests.reference import parity_pairs
+
+FAMILY = families.FAMILIES['marian']
+SIZE = dict(
+    vocab_size=211, d_model=48, encoder_layers=2, decoder_layers=2,
+    encoder_ffn_dim=72, decoder_ffn_dim=72, encoder_attention_heads=6,
+    decoder_attention_heads=6, max_position_embeddings=522, pad_token_id=3,
+    decoder_start_token_id=3, eos_token_id=2, forced_eos_token_id=2)
+CASES = {
+    'scaled': ('MarianMTModel', dict(
+        scale_embedding=True, activation_function='swish')),
+    'plain': ('MarianMTModel', dict(decoder_layers=3)),
+}
+
+
+def case(folder, name, written=None, **changes):
+  _, transformers = parity.torch_and_transformers()
+  head, own = CASES[name]
+  return parity.case(
+      folder, transformers.MarianConfig(**SIZE | own | changes), head,
+      **written or {})
+
+
+PUBLISHED = dict(  # https://huggingface.co/Helsinki-NLP/opus-mt-en-de
+    model_type='marian', vocab_size=58101, decoder_vocab_size=58101,
+    d_model=512, encoder_layers=6, decoder_layers=6, num_hidden_layers=6,
+    encoder_ffn_dim=2048, decoder_ffn_dim=2048, encoder_attention_heads=8,
+    decoder_attention_heads=8, max_position_embeddings=512,
+    activation_function='swish', scale_embedding=True, normalize_before=False,
+    normalize_embedding=False, static_position_embeddings=True,
+    add_bias_logits=False, add_final_layer_norm=False)
+
+
+def test_a_published_config_is_written_as_it_was_read():
+  names = {'model.shared.weight', 'final_logits_bias'}
+  config = FAMILY.config(PUBLISHED, names)
+  assert config.head.bias and config.embed.scale == 'sqrt_width'
+  tree = FAMILY.fields(config)
+  written = {name: tree[name] for name in PUBLISHED if name in tree}
+  assert written == {name: PUBLISHED[name] for name in written} | dict(
+      activation_function='silu')
+  assert FAMILY.config(tree, names) == config
+
+
+@pytest.mark.parametrize('change', [
+    dict(static_position_embeddings=False), dict(decoder_vocab_size=8),
+    dict(share_encoder_decoder_embeddings=False),
+    dict(normalize_embedding=True), dict(normalize_before=True)])
+def test_a_field_with_another_meaning_is_refused(change):
+  with pytest.raises(errors.InputError, match=next(iter(change))):
+    FAMILY.config(PUBLISHED | change)
+
+
+def test_the_table_of_positions_is_that_of_the_model():
+  table_TD = marian.sinusoids((6, 8))
+  x_BTD = positions.Sinusoidal().embed(
+      jnp.zeros((1, 6, 8)), jnp.arange(6)[None], 6, layers.Policy())
+  np.testing.assert_allclose(table_TD, x_BTD[0], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_table_of_positions_is_that_of_the_reference():
+  _, transformers = parity.torch_and_transformers()
+  module = transformers.models.marian.modeling_marian
+  table = module.MarianSinusoidalPositionalEmbedding(90, 16).create_weight()
+  np.testing.assert_allclose(table, marian.sinusoids((90, 16)), atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', CASES)
+def test_import_computes_what_the_reference_computes(name, tmp_path):
+  parity_pairs.check(case(tmp_path, name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', CASES)
+def test_export_is_the_import_reversed(name, tmp_path):
+  parity_pairs.check_round_trip(case(tmp_path, name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('written', [
+    dict(scale_embedding=False), dict(activation_function='gelu'),
+    dict(encoder_attention_heads=8, decoder_attention_heads=8)])
+def test_a_wrong_field_is_far_outside_of_the_tolerance(written, tmp_path):
+  found = case(tmp_path, 'scaled', written)
+  assert parity_pairs.error(found) > 4 * parity.LOGITS

@@ -1,0 +1,87 @@
+"""An imported T5 computes what the reference computes."""
+import pytest
+
+from lmjax.core import errors
+from lmjax.interop import families
+from lmjax.interop.families import family as family_lib
+from lmjax.models.presets import lookup
+from tests.reference import parity
+from tests.reference import parity_pairs
+
+FAMILY = families.FAMILIES['t5']
+SIZE = dict(
+    vocab_size=211, d_model=48, d_kv=10, d_ff=72, num_layers=2, num_heads=6,
+    n_positions=520)
+CASES = {
+    'first': ('T5ForConditionalGeneration', {}),
+    'gated': ('T5ForConditionalGeneration', dict(
+        feed_forward_proj='gated-gelu', tie_word_embeddings=False)),
+    'silu': ('T5ForConditionalGeneration', dict(
+        feed_forward_proj='gated-silu', num_decoder_layers=3)),
+    'buckets': ('T5ForConditionalGeneration', dict(
+        relative_attention_num_buckets=16,
+        relative_attention_max_distance=40, layer_norm_epsilon=1e-3)),
+}
+PUBLISHED = dict(
+    architectures=['T5ForConditionalGeneration'], d_ff=2048, d_kv=64,
+    d_model=768, decoder_start_token_id=0, dropout_rate=0.1, eos_token_id=1,
+    feed_forward_proj='gated-gelu', initializer_factor=1.0,
+    is_encoder_decoder=True, layer_norm_epsilon=1e-06, model_type='t5',
+    num_decoder_layers=12, num_heads=12, num_layers=12, output_past=True,
+    pad_token_id=0, relative_attention_num_buckets=32,
+    tie_word_embeddings=False, vocab_size=32128)
+NAMES = {'shared.weight', 'lm_head.weight'}
+
+
+def case(folder, name, written=None, **changes):
+  _, transformers = parity.torch_and_transformers()
+  head, own = CASES[name]
+  return parity.case(
+      folder, transformers.T5Config(**SIZE | own | changes), head,
+      **written or {})
+
+
+def test_a_published_config_is_the_preset():
+  assert family_lib.computing(
+      FAMILY.config(PUBLISHED, NAMES)) == family_lib.computing(
+          lookup.named('t5_1_1_base'))
+
+
+@pytest.mark.parametrize(
+    'name', ['tiny_t5', 't5_small', 't5_1_1_small', 'mt5_small'])
+def test_a_preset_is_written_and_read_as_the_same_model(name):
+  config = lookup.named(name).with_vocab(1000)
+  names = {each for row in FAMILY.rows(config) for each in row.names}
+  assert family_lib.computing(FAMILY.config(
+      FAMILY.fields(config), names)) == family_lib.computing(config)
+
+
+@pytest.mark.parametrize('change', [
+    dict(feed_forward_proj='gated-mish'), dict(is_decoder=True),
+    dict(is_gated_act=False), dict(dense_act_fn='relu'),
+    dict(is_encoder_decoder=False)])
+def test_a_field_with_another_meaning_is_refused(change):
+  with pytest.raises(errors.InputError, match=next(iter(change))):
+    FAMILY.config(PUBLISHED | change)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', CASES)
+def test_import_computes_what_the_reference_computes(name, tmp_path):
+  parity_pairs.check(case(tmp_path, name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', CASES)
+def test_export_is_the_import_reversed(name, tmp_path):
+  parity_pairs.check_round_trip(case(tmp_path, name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('written', [
+    dict(layer_norm_epsilon=1e-4), dict(feed_forward_proj='gelu'),
+    dict(relative_attention_max_distance=64),
+    dict(scale_decoder_outputs=False)])
+def test_a_wrong_field_is_far_outside_of_the_tolerance(written, tmp_path):
+  found = case(tmp_path, 'first', written)
+  assert parity_pairs.error(found) > 4 * parity.LOGITS
