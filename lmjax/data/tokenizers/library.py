@@ -1,5 +1,5 @@
 """Tokenizers of Hugging Face's `tokenizers` library, as in a tokenizer.json."""
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import contextlib
 import json
 import secrets
@@ -47,8 +47,9 @@ class LibraryTokenizer(vocabulary.Tokenizer):
   def __init__(self, spec: Mapping[str, Any], roles: Mapping[str, str],
                bos: bool | None = None, eos: bool | None = None,
                path: str = 'tokenizer.json'):
-    self.spec, self.roles, self._path = dict(spec), dict(roles), path
+    self.roles, self._path = dict(roles), path
     with refusing(f'{path!r} is not a usable tokenizer'):
+      self.spec = _ordered(spec)
       self._tokens = _completed(self.spec, roles)
       self._frame(self._tokens, bos, eos)
       self._set_specials(self._tokens)
@@ -96,7 +97,7 @@ class LibraryTokenizer(vocabulary.Tokenizer):
     self.vocab_size = len(tokens)
     ids = {token: i for i, token in enumerate(tokens)}
     roles = {role: token for role, token in self.roles.items() if role != 'unk'}
-    unknown = {self.roles.get('unk')} - set(roles.values())
+    unknown = {_unknown(self.spec['model'])} - set(roles.values())
     named = [token['content'] for token in self.spec['added_tokens']
              if token['special']] + list(roles.values())
     named += [tokens[i] for i in sorted(self._own)]
@@ -117,8 +118,8 @@ class LibraryTokenizer(vocabulary.Tokenizer):
     piece of its vocabulary from a text, as Unigram does, then gives these ids.
     """
     spec = self.spec | {'post_processor': None}
-    hidden = {self._tokens[i] for i in self.control_ids} | {
-        self.roles[role] for role in ('unk',) if role in self.roles}
+    hidden = {self._tokens[i] for i in self.control_ids}
+    hidden |= {_unknown(spec['model'])} - {None}
     names = {token: secrets.token_hex(16) for token in hidden}
     named = lambda token: names.get(token, token)
     model = dict(spec['model'])
@@ -128,9 +129,7 @@ class LibraryTokenizer(vocabulary.Tokenizer):
       model['vocab'] = [[named(token), score]
                         for token, score in model['vocab']]
     if 'merges' in model:
-      model['merges'] = [
-          merge for merge in model['merges']
-          if not hidden & {*(pair := _pair(merge)), ''.join(pair)}]
+      model['merges'] = _merges_without(model['merges'], hidden)
     if model.get('unk_token') is not None:
       model['unk_token'] = named(model['unk_token'])
     added = [token | {'content': named(token['content'])}
@@ -141,28 +140,34 @@ class LibraryTokenizer(vocabulary.Tokenizer):
     return self._frames[texts - 1]
 
   def encode(self, text: str) -> np.ndarray:
-    return self._encoded(self._plain, text)
+    return self.encode_all([text])[0]
 
   def encode_with_specials(self, text: str) -> np.ndarray:
     """Returns the ids of a text in which names of special tokens are theirs."""
-    return self._encoded(self._full, text)
-
-  def _encoded(self, library, text):
-    documents_lib.check(text)
-    with refusing(f'{self._path!r} cannot encode the text {text[:40]!r}'):
-      ids = library.encode(text, add_special_tokens=False).ids
-    return np.array(ids, self.dtype)
+    return self._joined([text], self._rows_with_specials)[0]
 
   def encode_all(self, texts):
+    return self._joined(texts, self._rows)
+
+  def _joined(self, texts, rows_of):
+    """Returns the joined ids of texts and the number of each."""
     for text in texts:
       documents_lib.check(text)
-    with refusing(f'{self._path!r} cannot encode the texts'):
-      rows = [row.ids for row in self._plain.encode_batch_fast(
-          list(texts), add_special_tokens=False)]
+    with refusing(f'{self._path!r} cannot encode {texts[0][:40]!r}'
+                  if len(texts) == 1 else f'{self._path!r} cannot encode'):
+      rows = rows_of(texts)
     lengths = np.array([len(row) for row in rows], np.int64)
-    ids = np.concatenate([np.array([], self.dtype), *(
-        np.array(row, self.dtype) for row in rows)])
-    return ids, lengths
+    return np.concatenate([np.array([], self.dtype), *(
+        np.array(row, self.dtype) for row in rows)]), lengths
+
+  def _rows(self, texts: Sequence[str]) -> list[Sequence[int]]:
+    """Returns the ids of each text, in which no text is special."""
+    return [row.ids for row in self._plain.encode_batch_fast(
+        list(texts), add_special_tokens=False)]
+
+  def _rows_with_specials(self, texts: Sequence[str]) -> list[Sequence[int]]:
+    return [row.ids for row in self._full.encode_batch_fast(
+        list(texts), add_special_tokens=False)]
 
   def decode(self, ids: Iterable[int]) -> str:
     ids = self.check(ids)
@@ -190,13 +195,10 @@ class LibraryTokenizer(vocabulary.Tokenizer):
 
   @classmethod
   def restore(cls, state, directory) -> 'LibraryTokenizer':
-    roles = state['roles']
-    if not isinstance(roles, dict) or not roles.keys() <= set(
-        roles_lib.ROLES) or not all(isinstance(x, str) for x in roles.values()):
-      raise ValueError('roles should be names of tokens')
     path = safe_paths.safe_join(directory, FILE)
     spec = parsed(read_bytes(path), str(path))
-    return cls(spec, roles, state['bos'], state['eos'], str(path))
+    return cls(spec, roles_lib.checked(state['roles']), state['bos'],
+               state['eos'], str(path))
 
 
 def read_bytes(path) -> bytes:
@@ -263,12 +265,22 @@ def parsed(content: bytes, path: str = 'tokenizer.json') -> dict[str, Any]:
       raise ValueError(
           f'its normalizers should write at most {_MAX_GROWTH:,} characters '
           f'for one; they write {growth:,}')
-    added = [{'single_word': False, 'lstrip': False, 'rstrip': False,
-              'normalized': not token['special'], **token}
-             for token in spec.get('added_tokens') or []]
-    added.sort(key=lambda token: token['id'])
-  return {'version': '1.0', **spec, 'truncation': None, 'padding': None,
-          'model': model, 'added_tokens': added}
+    return _ordered(spec | {'model': model})
+
+
+def _ordered(spec: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns a spec with its fields in one order, to be written as one text."""
+  added = [{'id': token['id'], 'content': token['content'], **{
+      name: bool(token.get(name, False))
+      for name in ('single_word', 'lstrip', 'rstrip')},
+            'normalized': bool(token.get('normalized', not token['special'])),
+            'special': bool(token['special'])}
+           for token in spec.get('added_tokens') or ()]
+  added.sort(key=lambda token: token['id'])
+  return {'version': '1.0', 'truncation': None, 'padding': None,
+          'added_tokens': added, **{name: spec.get(name) for name in (
+              'normalizer', 'pre_tokenizer', 'post_processor', 'decoder')},
+          'model': spec['model']}
 
 
 def _growth(part: Any) -> int:
@@ -314,6 +326,14 @@ def tokens_of(spec: Mapping[str, Any]) -> list[str]:
           f'ids should be 0, 1, 2 and so on; id {i} has no token, and the '
           f'largest is {max(found)}')
   return [found[i] for i in range(len(found))]
+
+
+def _unknown(model: Mapping[str, Any]) -> str | None:
+  """Returns the token that a model writes for characters it does not know."""
+  if isinstance(model['vocab'], list):
+    i = model.get('unk_id')
+    return None if i is None else model['vocab'][i][0]
+  return model.get('unk_token')
 
 
 def _completed(spec: dict[str, Any], roles: Mapping[str, str]) -> list[str]:
@@ -369,7 +389,18 @@ def _frame_of(spec: Mapping[str, Any], texts: int) -> frames.Frame:
   return frames.Frame.parsed(found.ids, found.type_ids, found.sequence_ids)
 
 
-def _pair(merge: str | Sequence[str]) -> tuple[str, str]:
-  """Returns the two tokens of a merge, which files write in two ways."""
-  first, second = merge.split(' ', 1) if isinstance(merge, str) else merge
-  return first, second
+def _merges_without(merges: Sequence[str | Sequence[str]],
+                    tokens: Collection[str]) -> list[str | Sequence[str]]:
+  """Returns the merges in which some tokens neither occur nor arise.
+
+  Args:
+    merges: Pairs of tokens, or pairs joined by a space.
+    tokens: The tokens.
+  """
+  begins = tuple(f'{token} ' for token in tokens)
+  ends = tuple(f' {token}' for token in tokens)
+  spelled = ((merge, merge if isinstance(merge, str) else ' '.join(merge))
+             for merge in merges)
+  return [merge for merge, text in spelled if not (
+      text.replace(' ', '') in tokens or text.startswith(begins)
+      or text.endswith(ends))]

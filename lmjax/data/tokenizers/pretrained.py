@@ -5,7 +5,11 @@ A file is known by its content, not by its name:
 - tokenizer.json of Hugging Face, with the tokenizer_config.json beside it,
 - vocab.json with merges.txt, or encoder.json with vocab.bpe (GPT-2, RoBERTa),
 - ranks of tiktoken (Llama 3),
-- vocab.txt (BERT).
+- a SentencePiece model (Llama 2, T5, ALBERT, XLNet, XLM-RoBERTa),
+- vocab.txt (BERT),
+- a tokenizer of llama2.c.
+
+`of_gguf` reads the tokenizer inside a GGUF file.
 """
 from collections.abc import Callable, Iterable, Mapping
 import dataclasses
@@ -19,14 +23,18 @@ from lmjax.core.files import strict_json
 from lmjax.core.files import user_paths
 from lmjax.data.tokenizers import library
 from lmjax.data.tokenizers import roles as roles_lib
+from lmjax.data.tokenizers import sentences
 from lmjax.data.tokenizers import vocabulary
 from lmjax.data.tokenizers.converting import byte_level
+from lmjax.data.tokenizers.converting import gguf
 from lmjax.data.tokenizers.converting import parts
+from lmjax.data.tokenizers.converting import scored
+from lmjax.data.tokenizers.converting import sentence_model
 from lmjax.data.tokenizers.converting import word_pieces
 
 _NAMES = (  # The files of a folder, the most complete first.
     'tokenizer.json', 'vocab.json', 'encoder.json', 'tokenizer.model',
-    'vocab.txt')
+    'spiece.model', sentence_model.FAIRSEQ, 'vocab.txt')
 _MERGES = {'vocab.json': 'merges.txt', 'encoder.json': 'vocab.bpe'}
 _RANK = re.compile(rb'[A-Za-z0-9+/]+=* [0-9]+\r?\n')
 
@@ -64,7 +72,9 @@ class PretrainedTokenizer:
   @staticmethod
   def restore(state, directory) -> vocabulary.Tokenizer:
     """Returns the tokenizer whose `state` was saved in the directory."""
-    return library.LibraryTokenizer.restore(state, directory)
+    kind = (sentences.SentenceTokenizer if 'engine' in state else
+            library.LibraryTokenizer)
+    return kind.restore(state, directory)
 
 
 def read(path: str | pathlib.Path, bos: bool | None = None,
@@ -92,14 +102,38 @@ def read(path: str | pathlib.Path, bos: bool | None = None,
   content = library.read_bytes(path)
   with library.refusing(f'{str(path)!r} is not a usable tokenizer'):
     config = _config(path.parent)
-    spec, roles = _reader(path, content)(path, content, config)
+    spec, roles = _reader(content)(path, content, config)
     _add_declared(spec, config)
     roles |= config.roles
     given = [config.values.get(f'add_{end}_token') for end in ('bos', 'eos')]
     if given != [None, None]:  # If one is given, the other defaults to False.
       bos, eos = (bool(own) if end is None else end
                   for own, end in zip(given, (bos, eos)))
+  if sentence_model.is_model(content):
+    return sentences.SentenceTokenizer(
+        content, spec, roles, bos, eos, str(path))
   return library.LibraryTokenizer(spec, roles, bos, eos, str(path))
+
+
+def of_gguf(metadata: Mapping[str, Any], path: str = 'the GGUF file',
+            bos: bool | None = None, eos: bool | None = None
+            ) -> vocabulary.Tokenizer:
+  """Returns the tokenizer that a GGUF file holds.
+
+  Args:
+    metadata: The values of the file by key, such as 'tokenizer.ggml.tokens'.
+    path: The name of the file in messages.
+    bos: Whether documents begin with BOS; None if as the file says.
+    eos: Whether documents end with EOS; None if as the file says.
+
+  Raises:
+    InputError: If there is no tokenizer, or a damaged or unknown one.
+  """
+  with library.refusing(f'{path!r} has no usable tokenizer'):
+    spec, roles, ends = gguf.of_metadata(metadata)
+  bos, eos = (ends.get(end) if own is None else own
+              for end, own in (('bos', bos), ('eos', eos)))
+  return library.LibraryTokenizer(spec, roles, bos, eos, path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,17 +187,23 @@ def _add_declared(spec: dict[str, Any], config: _Config) -> None:
       config.added[i] for i in sorted(config.added) if i not in have]
 
 
-def _reader(path: pathlib.Path, content: bytes) -> Callable:
+def _reader(content: bytes) -> Callable:
   """Returns the function that reads a file of this content."""
   if content.lstrip()[:1] == b'{':
     return _json
   if _RANK.match(content):
     return lambda path, content, config: byte_level.of_ranks(content)
+  if sentence_model.is_model(content):
+    return lambda path, content, config: sentence_model.of_model(
+        content, path.name, config.values.get('extra_ids'))
   if b'[CLS]' in content:
     return _word_pieces
+  if b'<0xFF>' in content:
+    return _llama2c
   raise ValueError(
       'it is none of tokenizer.json, vocab.json with merges.txt, ranks of '
-      'tiktoken, and the vocab.txt of BERT')
+      'tiktoken, a SentencePiece model, the vocab.txt of BERT, and a tokenizer '
+      'of llama2.c')
 
 
 def _json(path, content, config):
@@ -193,3 +233,12 @@ def _word_pieces(path, content, config):
       pieces, config.values.get('do_lower_case', True),
       config.values.get('strip_accents'),
       config.values.get('tokenize_chinese_chars', True))
+
+
+def _llama2c(path, content, config):
+  """Reads a tokenizer of llama2.c, such as tok512.bin."""
+  del path, config
+  found = scored.of_llama2c(content)
+  ids = {name: i for i, name in enumerate(found.names)}
+  return (found.spec(parts.frame(ids, ['<s>'], ['<s>'], [])),
+          {'unk': '<unk>', 'bos': '<s>', 'eos': '</s>'})

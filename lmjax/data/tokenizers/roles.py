@@ -43,6 +43,15 @@ def declared(config: Mapping[str, Any], path: str) -> dict[str, str]:
   return found
 
 
+def checked(roles: Any) -> dict[str, str]:
+  """Returns the roles of a saved tokenizer; raises ValueError if they are none.
+  """
+  if not isinstance(roles, dict) or not roles.keys() <= set(ROLES) or not all(
+      isinstance(token, str) for token in roles.values()):
+    raise ValueError('roles should be names of tokens')
+  return roles
+
+
 def usual(tokens: Collection[str]) -> dict[str, str]:
   """Returns the roles of the tokens that have the usual names.
 

@@ -195,6 +195,10 @@ class SubwordTokenizer(vocabulary.Tokenizer):
           f'{what.lower()}=False.')
     return token if wanted else None
 
+  def piece(self, token: int) -> str:
+    """Returns the piece of an id, as the model file has it."""
+    return self._processor.id_to_piece(int(token))
+
   def _piece_bytes(self, token: int) -> bytes:
     piece = self._processor.id_to_piece(token)
     if self._processor.is_control(token):
