@@ -24,6 +24,7 @@ from lmjax.core.files import user_paths
 from lmjax.data.tokenizers import library
 from lmjax.data.tokenizers import roles as roles_lib
 from lmjax.data.tokenizers import sentences
+from lmjax.data.tokenizers import specs
 from lmjax.data.tokenizers import vocabulary
 from lmjax.data.tokenizers.converting import byte_level
 from lmjax.data.tokenizers.converting import gguf
@@ -99,8 +100,8 @@ def read(path: str | pathlib.Path, bos: bool | None = None,
           f'{str(path)!r} has no tokenizer; a folder should have one of '
           f'{", ".join(_NAMES)}.')
     path /= found[0]
-  content = library.read_bytes(path)
-  with library.refusing(f'{str(path)!r} is not a usable tokenizer'):
+  content = specs.read_bytes(path)
+  with specs.refusing(f'{str(path)!r} is not a usable tokenizer'):
     config = _config(path.parent)
     spec, roles = _reader(content)(path, content, config)
     _add_declared(spec, config)
@@ -129,7 +130,7 @@ def of_gguf(metadata: Mapping[str, Any], path: str = 'the GGUF file',
   Raises:
     InputError: If there is no tokenizer, or a damaged or unknown one.
   """
-  with library.refusing(f'{path!r} has no usable tokenizer'):
+  with specs.refusing(f'{path!r} has no usable tokenizer'):
     spec, roles, ends = gguf.of_metadata(metadata)
   bos, eos = (ends.get(end) if own is None else own
               for end, own in (('bos', bos), ('eos', eos)))
@@ -214,11 +215,11 @@ def _json(path, content, config):
         'lmjax wrote it; read its folder by data.tokenizers.tokenizer.load')
   if 'model' not in value or isinstance(value['model'], int):
     name = _MERGES.get(path.name, 'merges.txt')
-    merges = library.read_bytes(safe_paths.safe_join(path.parent, name))
+    merges = specs.read_bytes(safe_paths.safe_join(path.parent, name))
     return byte_level.of_files(
         value, merges.decode('utf-8'),
         config.values.get('add_prefix_space') is True)
-  spec = library.parsed(content, str(path))
+  spec = specs.parsed(content, str(path))
   special = [token['content'] for token in spec['added_tokens']
              if token['special']]
   return spec, roles_lib.usual(special)

@@ -8,6 +8,7 @@ import numpy as np
 from lmjax.core.files import safe_paths
 from lmjax.data.tokenizers import library
 from lmjax.data.tokenizers import roles as roles_lib
+from lmjax.data.tokenizers import specs
 from lmjax.data.tokenizers import subwords
 
 FILE = 'sentencepiece.model'
@@ -37,8 +38,8 @@ class SentenceTokenizer(library.LibraryTokenizer):
                eos: bool | None = None, path: str = FILE):
     self._model = model
     self._engine = subwords.SubwordTokenizer(model, False, False, path)
-    with library.refusing(f'{path!r} is not a usable tokenizer'):
-      tokens = library.tokens_of(spec)
+    with specs.refusing(f'{path!r} is not a usable tokenizer'):
+      tokens = specs.tokens_of(spec)
       ids = {token: i for i, token in enumerate(tokens)}
       unknown = ids[roles['unk']]
       pieces = map(self._engine.piece, range(self._engine.vocab_size))
@@ -81,8 +82,8 @@ class SentenceTokenizer(library.LibraryTokenizer):
   def restore(cls, state, directory) -> 'SentenceTokenizer':
     model = safe_paths.safe_join(directory, FILE)
     path = safe_paths.safe_join(directory, library.FILE)
-    spec = library.parsed(library.read_bytes(path), str(path))
-    return cls(library.read_bytes(model), spec,
+    spec = specs.parsed(specs.read_bytes(path), str(path))
+    return cls(specs.read_bytes(model), spec,
                roles_lib.checked(state['roles']), state['bos'], state['eos'],
                str(model))
 

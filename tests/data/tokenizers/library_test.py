@@ -8,6 +8,7 @@ import pytest
 from lmjax.core import errors
 from lmjax.data.tokenizers import library
 from lmjax.data.tokenizers import specials
+from lmjax.data.tokenizers import specs
 from lmjax.data.tokenizers import spelling
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.data.tokenizers.converting import byte_level
@@ -34,7 +35,7 @@ UNIGRAM = parts.spec(
 
 def built(spec=SPEC, roles=ROLES, **ends):
   return library.LibraryTokenizer(
-      library.parsed(json.dumps(spec).encode()), roles, **ends)
+      specs.parsed(json.dumps(spec).encode()), roles, **ends)
 
 
 HARD = ['', ' ', 'he said  é中😀', '</s><pad>', 'a   b', '\0\r\n\t', 'x' * 999]
@@ -210,12 +211,3 @@ def test_truncation_and_padding_of_a_file_are_not_taken_over():
       'max_length': 2, 'strategy': 'LongestFirst', 'stride': 0,
       'direction': 'Right'})
   assert len(built(spec).encode('abcd')) == 4
-
-
-def test_a_file_that_is_too_large_or_missing_is_refused(tmp_path, monkeypatch):
-  with pytest.raises(errors.InputError, match='cannot be read: No such file'):
-    library.read_bytes(tmp_path / 'none')
-  monkeypatch.setattr(library, 'MAX_BYTES', 3)
-  (tmp_path / 'some').write_bytes(b'abcd')
-  with pytest.raises(errors.InputError, match='at most 3 bytes'):
-    library.read_bytes(tmp_path / 'some')

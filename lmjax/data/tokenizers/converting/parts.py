@@ -3,7 +3,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lmjax.data.tokenizers import frames
-from lmjax.data.tokenizers import library
+from lmjax.data.tokenizers import specs
 
 
 def spec(model: Mapping[str, Any], tokens: Iterable[Mapping[str, Any]] = (),
@@ -68,4 +68,4 @@ def frame(tokens: Mapping[str, int], before: Sequence[str],
   if not typed:
     pair = frames.Frame(*pair.ids, pair.types, (0, 0))
   names = {i: name for name, i in tokens.items()}
-  return library.template(alone, pair, names)
+  return specs.template(alone, pair, names)

@@ -11,8 +11,8 @@ import struct
 from typing import Any
 
 from lmjax.data.tokenizers import frames
-from lmjax.data.tokenizers import library
 from lmjax.data.tokenizers import roles as roles_lib
+from lmjax.data.tokenizers import specs
 from lmjax.data.tokenizers.converting import parts
 from lmjax.data.tokenizers.converting import scored
 
@@ -77,7 +77,7 @@ def of_model(model: bytes, name: str = '', sentinels: int | None = None
     both = frames.Frame((), (ids['<sep>'],), (ids['<sep>'], ids['<cls>']),
                         *types)
     one = frames.Frame((), (), both.after, ((), (), (0, 2)), (0, 0))
-    spec['post_processor'] = library.template(one, both, found.names)
+    spec['post_processor'] = specs.template(one, both, found.names)
   elif cls:
     spec['post_processor'] = parts.frame(ids, cls, sep, sep)
   elif not begin:

@@ -3,6 +3,7 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.data.tokenizers import pretrained
+from lmjax.data.tokenizers import specs
 from lmjax.data.tokenizers import spelling
 from lmjax.data.tokenizers.converting import gguf
 
@@ -84,7 +85,7 @@ def test_a_file_without_a_tokenizer_is_refused():
 
 def test_patterns_split_as_the_models_do():
   split = lambda pre, text: [
-      part for part, _ in pretrained.library.built(gguf.of_metadata({
+      part for part, _ in specs.built(gguf.of_metadata({
           f'tokenizer.ggml.{key}': value for key, value in (
               GPT2 | {'pre': pre}).items()})[0]).pre_tokenizer
       .pre_tokenize_str(text)]

@@ -1,5 +1,5 @@
 """The parts of a tokenizer.json."""
-from lmjax.data.tokenizers import library
+from lmjax.data.tokenizers import specs
 from lmjax.data.tokenizers.converting import parts
 
 VOCAB = {'<s>': 0, '</s>': 1, 'a': 2, 'b': 3}
@@ -7,7 +7,7 @@ MODEL = {'type': 'WordLevel', 'vocab': VOCAB, 'unk_token': 'a'}
 
 
 def laid_out(post_processor):
-  row = library.built(parts.spec(MODEL, post_processor=post_processor)).encode(
+  row = specs.built(parts.spec(MODEL, post_processor=post_processor)).encode(
       'a', 'b')
   return row.ids, row.type_ids
 
@@ -29,7 +29,7 @@ def test_one_part_is_not_a_sequence():
 
 def test_text_is_split_by_the_pattern_and_written_in_bytes():
   spec = parts.spec(MODEL, pre_tokenizer=parts.split('[0-9]'))
-  pieces = library.built(spec).pre_tokenizer.pre_tokenize_str('a 12é')
+  pieces = specs.built(spec).pre_tokenizer.pre_tokenize_str('a 12é')
   assert [piece for piece, _ in pieces] == ['aĠ', '1', '2', 'Ã©']
 
 
