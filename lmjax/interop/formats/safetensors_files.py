@@ -20,15 +20,14 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core.files import atomic
-from lmjax.core.files import strict_json
 from lmjax.interop.formats import elements
+from lmjax.interop.formats import headers
 from lmjax.interop.formats import mapped
 from lmjax.interop.formats import shards
 from lmjax.interop.formats import tensors
 
 NAME = 'model.safetensors'
 _PREFIX = 8  # Bytes of the header's length.
-_LONGEST_HEADER = 16 << 20  # About 100,000 tensors; its JSON takes 10x memory.
 _FIELDS = {'dtype', 'shape', 'data_offsets'}
 _METADATA = '__metadata__'
 _SHARD_BYTES = 5_000_000_000
@@ -69,16 +68,11 @@ def _header(found: np.ndarray) -> tuple[int, dict[str, Any]]:
   if not 0 < length <= rest:
     raise ValueError(
         f'its header should have {length:,} bytes, but {max(rest, 0):,} follow')
-  if length > _LONGEST_HEADER:
-    raise ValueError(
-        f'its header has {length:,} bytes, more than {_LONGEST_HEADER:,}')
   begin = _PREFIX + length
   try:
-    header = strict_json.loads(found[_PREFIX:begin].tobytes().decode('utf-8'))
+    header = headers.read(found[_PREFIX:begin])
   except ValueError as error:
-    raise ValueError(f'its header is not JSON ({error})') from error
-  if not isinstance(header, dict):
-    raise ValueError('its header is not a JSON object')
+    raise ValueError(f'its header cannot be read, as {error}') from error
   return begin, header
 
 

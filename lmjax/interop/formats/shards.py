@@ -8,13 +8,12 @@ import os
 import pathlib
 
 from lmjax.core import errors
-from lmjax.core.files import strict_json
+from lmjax.interop.formats import headers
 from lmjax.interop.formats import mapped
 from lmjax.interop.formats import snapshots
 from lmjax.interop.formats import tensors
 
 SUFFIX = '.index.json'
-_LONGEST = 16 << 20  # Bytes of an index; about 100,000 tensors.
 
 
 def open_weights(
@@ -74,10 +73,7 @@ def _weight_map(path):
   """Returns the file of each tensor."""
   content = mapped.content(path)
   try:
-    if content.size > _LONGEST:
-      raise ValueError(f'it has {content.size:,} bytes, more than {_LONGEST:,}')
-    index = strict_json.loads(content.tobytes().decode('utf-8'))
-    where = index.get('weight_map') if isinstance(index, dict) else None
+    where = headers.read(content).get('weight_map')
     if not isinstance(where, dict) or not where or not all(
         isinstance(file, str) for file in where.values()):
       raise ValueError('its weight_map should map names to files')

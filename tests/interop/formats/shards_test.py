@@ -71,7 +71,7 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(folder):
     ({'a': 'one', 'b': 'two', 'cc': 'two'}, "'b' is in two, .* is in one"),
     ({'z': 'one'}, "'z' is in one, but it is not"),
     ({}, 'should map names to files'), ({'a': 1}, 'should map names to files'),
-    ('[]', 'should map'), ('{', 'not an index'), ('"\ud800"', 'not an index'),
+    ('[]', 'hold an object'), ('{', 'not an index'), ('"\ud800"', 'not an index'),
     ('{"weight_map": {"a": "one", "a": "two"}}', 'comes twice')])
 def test_an_index_that_misleads_is_refused(folder, where, why):
   if isinstance(where, str):
