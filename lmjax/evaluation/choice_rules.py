@@ -63,9 +63,9 @@ class Shared:
 class Harness:
   """Does as the lm-evaluation-harness does with a causal model.
 
-  The delimiter belongs to the context, but white space at the end of a context
-  belongs to the continuation; see `harness_pair`. The first of the options that
-  tie is chosen, and sizes are characters.
+  The delimiter is part of every context, an empty one too, but white space at
+  the end of a context belongs to the continuation; see `harness_pair`. The
+  first of the options that tie is chosen, and sizes are characters.
 
   References:
     Gao et al., A framework for few-shot language model evaluation; version
@@ -76,8 +76,7 @@ class Harness:
   def spans(self, item, tokenizer, delimiter, context):
     found = [
         cut_left(*harness_pair(
-            tokenizer, head + joint(head, tail, delimiter), tail), context,
-                 item.source)
+            tokenizer, head + delimiter, tail), context, item.source)
         for head, tail in zip(item.contexts, item.continuations)]
     return [span for span, _ in found], sum(cut for _, cut in found)
 
@@ -107,20 +106,20 @@ def harness_pair(tokenizer: vocabulary.Tokenizer, context: str,
                  continuation: str) -> tuple[list[int], list[int]]:
   """Returns the ids of a context and of a continuation, as the harness does.
 
-  White space at the end of the context is moved to the continuation. Both are
-  encoded together, and as many ids as the context has alone are the context's.
-  An empty context is the tokenizer's `first` id.
+  White space at the end of the context is moved to the continuation. The ids of
+  the context are those that it has alone; the continuation has the ids of both
+  together, without as many of the first ones. An empty context is the
+  tokenizer's `first` id.
   """
   kept = context.rstrip()
   continuation = context[len(kept):] + continuation
   begin = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+  head = begin + tokenizer.encode(kept).tolist() if kept else []
   ids = begin + tokenizer.encode(kept + continuation).tolist()
-  size = len(begin) + len(tokenizer.encode(kept)) if kept else 0
-  if size:
-    return ids[:size], ids[size:]
-  ids = ids[len(begin):]
-  before = first(tokenizer)
-  return ([before], ids) if ids[:1] != [before] else (ids[:1], ids[1:])
+  if head:
+    return head, ids[len(head):]
+  head, ids = [first(tokenizer)], ids[len(begin):]
+  return (head, ids) if ids[:1] != head else (ids[:1], ids[1:])
 
 
 def first(tokenizer: vocabulary.Tokenizer) -> int:

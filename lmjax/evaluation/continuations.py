@@ -17,8 +17,8 @@ from lmjax.evaluation import windows
 Rate = Callable[[Sequence[branches.Span]], tuple[np.ndarray, np.ndarray]]
 
 
-def branching(score: likelihood.Score, context: int, devices: int = 1
-              ) -> Rate:
+def branching(score: likelihood.Score, context: int, devices: int = 1,
+              ahead: int = 1) -> Rate:
   """Returns the `Rate` of a model that reads shared beginnings once.
 
   The numbers do not depend on the size of batches, to the bit: see
@@ -30,13 +30,14 @@ def branching(score: likelihood.Score, context: int, devices: int = 1
       `objectives.lm.branch_scores`.
     context: Most tokens that the model reads.
     devices: Number of devices that share a batch.
+    ahead: Batches sent to the device before the first result is awaited.
   """
   score = likelihood.WithFields(score, branches.FIELDS)
 
   def rate(spans):
     nats_N, right_N = np.zeros((2, len(spans)))
     for batch, nll_BT, correct_BT in likelihood.scored(
-        score, branches.batches(spans, context, devices)):
+        score, branches.batches(spans, context, devices), ahead):
       numbers, used = batch['numbers'], batch['used']
       nats_N += np.bincount(numbers, nll_BT.ravel()[used], len(spans))
       right_N += np.bincount(numbers, correct_BT.ravel()[used], len(spans))
@@ -44,13 +45,15 @@ def branching(score: likelihood.Score, context: int, devices: int = 1
   return rate
 
 
-def alone(score: likelihood.Score, context: int, batch_size: int = 8) -> Rate:
+def alone(score: likelihood.Score, context: int, batch_size: int = 8,
+          ahead: int = 1) -> Rate:
   """Returns the `Rate` of any score, which reads every text for itself.
 
   Args:
     score: See `likelihood.evaluate`.
     context: Most tokens that a prediction sees.
     batch_size: Rows scored at a time.
+    ahead: See `branching`.
   """
   def rate(spans):
     nats_N, right_N = np.zeros((2, len(spans)))
@@ -59,7 +62,7 @@ def alone(score: likelihood.Score, context: int, batch_size: int = 8) -> Rate:
     pieces = (windows.Piece(span.ids, span.start - 1, number)
               for number, span in enumerate(spans))
     for batch, nll_BT, correct_BT in likelihood.scored(
-        score, windows.batches(pieces, length, batch_size)):
+        score, windows.batches(pieces, length, batch_size), ahead):
       counted_BT = batch['weights'] > 0
       numbers = batch['documents'][counted_BT]
       nats_N += np.bincount(numbers, nll_BT[counted_BT], len(spans))
@@ -69,7 +72,7 @@ def alone(score: likelihood.Score, context: int, batch_size: int = 8) -> Rate:
 
 
 def of_params(scores: Callable, params, devices: Sequence[jax.Device] | None,
-              context: int) -> Rate:
+              context: int, ahead: int = 1) -> Rate:
   """Returns the `Rate` of a model's parameters; see `branching`.
 
   Args:
@@ -77,6 +80,7 @@ def of_params(scores: Callable, params, devices: Sequence[jax.Device] | None,
     params: The parameters.
     devices: See `likelihood.of_params`.
     context: Most tokens that the model reads.
+    ahead: See `branching`.
   """
   return branching(likelihood.of_params(scores, params, devices), context,
-                   len(devices or [None]))
+                   len(devices or [None]), ahead)

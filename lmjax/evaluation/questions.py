@@ -1,14 +1,17 @@
 """Questions with a right answer, read from JSON lines.
 
-A line has one of three shapes:
+A line has one of four shapes:
 
   {"query": text, "choices": [text, ...], "gold": 0}
   {"context_options": [text, ...], "continuation": text, "gold": 0}
   {"context": text, "continuation": text}
+  {"sentence_good": text, "sentence_bad": text}
 
 `context` and `query` are synonyms, and so are `gold` and `answer`; the answer
-may also be the text of a choice. The last shape has a single option: it asks
-whether greedy decoding would give the continuation, as LAMBADA does.
+may also be the text of a choice. The third shape has a single option: it asks
+whether greedy decoding would give the continuation, as LAMBADA does. The last
+one is a minimal pair, as in BLiMP: two sentences without context, of which the
+first is right.
 """
 import dataclasses
 from typing import Any
@@ -18,7 +21,7 @@ from lmjax.core import errors
 from lmjax.data.text import json_lines
 
 _FIELDS = ('context', 'query', 'context_options', 'choices', 'continuation',
-           'gold', 'answer')
+           'gold', 'answer', 'sentence_good', 'sentence_bad')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +44,7 @@ def read(path: str, limit: int | None = None) -> list[Item]:
   """Returns the questions of a JSON lines file.
 
   Raises:
-    InputError: If the file cannot be read, a line has none of the three shapes,
+    InputError: If the file cannot be read, a line has none of the four shapes,
       or the file mixes questions of one option with questions of several.
   """
   items = []
@@ -68,6 +71,9 @@ def _item(row: dict[str, Any], source: str) -> Item:
           f'{value!r:.60}.')
     return tuple(_text(v, f'{source}: each of {name}') for v in value)
 
+  if 'sentence_good' in row:
+    row = {'query': '', 'gold': 0, 'choices': [
+        _get(row, source, name) for name in ('sentence_good', 'sentence_bad')]}
   if 'context_options' in row:
     contexts = texts(row['context_options'], 'context_options')
     tail = _text(_get(row, source, 'continuation'), f'{source}: continuation')

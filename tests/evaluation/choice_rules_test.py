@@ -91,7 +91,8 @@ def _harness(item, tokenizer=_BYTES, delimiter=' ', context=99):
 
 
 def test_the_harness_moves_white_space_to_the_continuation():
-  assert _harness(_item(['a: \n'], ['bc'])) == ([('a: \nbc', 4)], 0)
+  assert _harness(_item(['a: \n'], ['bc'])) == ([('a: \n bc', 5)], 0)
+  assert _harness(_item([''], ['bc'])) == ([(' bc', 3)], 0)
   assert _harness(_item(['a'], ['bc'])) == ([('a bc', 3)], 0)
   assert _harness(_item(['a'], ['bc']), delimiter='\nAnswer: ') == (
       [('a\nAnswer: bc', 3)], 0)
@@ -99,7 +100,7 @@ def test_the_harness_moves_white_space_to_the_continuation():
 
 def test_the_harness_splits_by_the_number_of_tokens_of_the_context():
   head, tail = choice_rules.harness_pair(Merging(), 'x a', 'bc')
-  assert head == [300, *b'x', *b' ', 0xff] and tail == [*b'c']
+  assert head == [300, *b'x a'] and tail == [*b'c']
 
 
 def test_the_harness_puts_bos_or_eos_before_a_text_alone():

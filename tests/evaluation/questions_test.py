@@ -14,7 +14,7 @@ def _read(tmp_path, *rows, limit=None):
   return questions.read(str(path), limit)
 
 
-def test_the_three_shapes_are_read(tmp_path):
+def test_the_shapes_are_read(tmp_path):
   first, second, third, fourth = _read(
       tmp_path, {'query': 'Q', 'choices': ['a', 'b', 'c'], 'gold': 2}, '',
       {'context': 'Q', 'choices': ['yes', 'no'], 'answer': 'no'},
@@ -27,6 +27,10 @@ def test_the_three_shapes_are_read(tmp_path):
   assert (third.gold, fourth.gold) == (1, 0)
   item, = _read(tmp_path, {'context': 'Q', 'continuation': 'c'})
   assert (item.contexts, item.continuations) == (('Q',), ('c',))
+  item, = _read(tmp_path, {
+      'sentence_good': 'g', 'sentence_bad': 'b', 'field': 'syntax'})
+  assert (item.contexts, item.continuations) == (('', ''), ('g', 'b'))
+  assert item.gold == 0
 
 
 def test_limit_reads_the_first_questions(tmp_path):
@@ -45,6 +49,8 @@ def test_limit_reads_the_first_questions(tmp_path):
     ({'query': 'Q', 'choices': ['a', 'a'], 'gold': 'a'}, "got 'a'"),
     ({'query': 'Q', 'choices': ['a', 'b'], 'golden': 1},
      "no gold or answer.*Did you mean 'gold'"),
+    ({'sentence_good': 'g', 'sentence_bda': 'b'},
+     "no sentence_bad.*Did you mean 'sentence_bad'"),
     ({'contxt': 'Q', 'continuation': 'a'}, "Did you mean 'context'"),
     ('', 'has no questions')])
 def test_lines_of_other_shapes_are_refused(tmp_path, row, words):

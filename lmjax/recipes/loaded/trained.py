@@ -298,8 +298,9 @@ def reading(run: Trained | Counted, scoring: scoring_lib.Scoring,
   ), scorers.layout(run.config, run.tokenizer, scoring)
 
 
-def rate(run: Trained | Counted, context: int, batch_size: int,
-         devices: Sequence[Any] | None = None) -> continuations.Rate:
+def rate(run: Trained | Counted, context: int, batch_size: int = 8,
+         devices: Sequence[Any] | None = None, ahead: int = 1
+         ) -> continuations.Rate:
   """Returns the likelihood of continuations under a run.
 
   A model in which a mask alone decides what a token sees reads the tokens that
@@ -310,6 +311,7 @@ def rate(run: Trained | Counted, context: int, batch_size: int,
     context: Most tokens that a prediction sees.
     batch_size: Rows scored at a time, of any other model.
     devices: Devices that share each batch; None means one device.
+    ahead: Batches sent to the devices before the first result is awaited.
   """
   if devices is not None and len(devices) == 1:
     devices = None
@@ -317,8 +319,8 @@ def rate(run: Trained | Counted, context: int, batch_size: int,
       run.config.model.traits.attends):
     return continuations.of_params(
         functools.partial(lm.branch_scores, run.model),
-        run.placed if devices is None else run.params, devices, context)
-  return continuations.alone(run.scorer(devices), context, batch_size)
+        run.placed if devices is None else run.params, devices, context, ahead)
+  return continuations.alone(run.scorer(devices), context, batch_size, ahead)
 
 
 def mixtures(run: Trained | Counted, config: experiment.Evaluate, workdir: str,
