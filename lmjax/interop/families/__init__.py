@@ -4,6 +4,7 @@ from lmjax.interop.families import bart
 from lmjax.interop.families import bert
 from lmjax.interop.families import distilbert
 from lmjax.interop.families import electra
+from lmjax.interop.families import gpt2
 from lmjax.interop.families import llama
 from lmjax.interop.families import marian
 from lmjax.interop.families import modernbert
@@ -19,6 +20,7 @@ FAMILIES = {
     'camembert': roberta.FAMILY,
     'distilbert': distilbert.FAMILY,
     'electra': electra.FAMILY,
+    'gpt2': gpt2.FAMILY,
     'llama': llama.FAMILY,
     'marian': marian.FAMILY,
     'modernbert': modernbert.FAMILY,

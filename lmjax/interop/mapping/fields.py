@@ -21,6 +21,7 @@ ORIGIN = frozenset((
     'name_or_path', '_attn_implementation', '_attn_implementation_autoset',
     'output_attentions', 'output_hidden_states', 'output_past', 'return_dict',
     'use_return_dict', 'gradient_checkpointing', 'tokenizer_class', 'prefix',
+    'is_encoder_decoder', 'use_bfloat16', 'tf_legacy_loss', 'num_labels',
     'torchscript', 'pruned_heads', 'chunk_size_feed_forward',
     'initializer_range', 'initializer_factor', 'layerdrop',
     # Ids and defaults of generation, which `generation_config.json` now has.
@@ -57,6 +58,10 @@ class Fields:
     for name, why in _REFUSED.items():
       if tree.get(name) is not None:
         raise errors.InputError(f'{source} has a field {name}: {why}.')
+
+  def __contains__(self, name: str) -> bool:
+    """Returns whether a field is there, even if it is null."""
+    return name in self._tree
 
   def has(self, name: str) -> bool:
     """Returns whether a field is there and is not null."""

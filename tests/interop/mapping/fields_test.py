@@ -22,6 +22,7 @@ def test_a_misspelt_field_is_answered_with_the_nearest_one():
 @pytest.mark.parametrize('tree, ignorable', [
     ({'architectures': ['A'], 'torch_dtype': 'float16', 'bos_token_id': 1}, ()),
     ({'unknown': None}, ()),
+    ({'is_encoder_decoder': False, 'num_labels': 3}, ()),
     ({'summary_type': 'first'}, ('summary_type',)),
 ])
 def test_fields_without_effect_are_ignored(tree, ignorable):
@@ -81,3 +82,9 @@ def test_inner_fields_are_named_with_the_outer_one():
   with pytest.raises(errors.InputError, match='rope has the field kind'):
     inner.finish()
   assert not fields_lib.Fields({}).inner('rope').has('kind')
+
+
+def test_a_null_field_is_there():
+  fields = fields_lib.Fields({'window': None})
+  assert 'window' in fields and not fields.has('window')
+  assert 'other' not in fields

@@ -1,0 +1,40 @@
+"""Makes golden logits of families: python -m tests.golden.families.make gpt2
+
+The argument is the name of the family's file. Its test has a dict GOLDEN, the
+fields of a config of `transformers` and the class in `architectures`.
+"""
+import importlib
+import json
+import sys
+
+import numpy as np
+import torch
+import transformers
+
+from tests.reference import golden
+
+LENGTH = 24
+
+
+def make(name: str) -> None:
+  """Writes the golden file of a family."""
+  fields = dict(importlib.import_module(
+      f'tests.interop.families.{name}_test').GOLDEN)
+  config = transformers.AutoConfig.for_model(**fields)
+  config._attn_implementation = 'eager'
+  reference = getattr(transformers, fields['architectures'][0])(config).eval()
+  tree = json.loads(config.to_json_string(use_diff=False))
+  with torch.no_grad():
+    for tensor, parameter in reference.named_parameters():
+      parameter.copy_(torch.from_numpy(
+          golden.weight(tensor, tuple(parameter.shape))))
+  ids_BT = np.random.default_rng(0).integers(
+      5, config.vocab_size, (1, LENGTH))
+  with torch.no_grad():
+    logits_BTV = reference(torch.from_numpy(ids_BT)).logits.numpy()
+  golden.save(name, tree, ids=ids_BT.astype(np.int32), logits=logits_BTV)
+
+
+if __name__ == '__main__':
+  for argument in sys.argv[1:]:
+    make(argument)
