@@ -36,6 +36,6 @@ def save(name: str, config: Mapping[str, Any],
 
 def load(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
   """Returns the config.json and the arrays of a golden model."""
-  with np.load(FOLDER / f'{name}.npz') as file:
+  with np.load(FOLDER / f'{name}.npz', allow_pickle=False) as file:
     arrays = dict(file)
   return json.loads(str(arrays.pop('config'))), arrays

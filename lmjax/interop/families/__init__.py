@@ -7,8 +7,11 @@ from lmjax.interop.families import electra
 from lmjax.interop.families import gpt2
 from lmjax.interop.families import llama
 from lmjax.interop.families import marian
+from lmjax.interop.families import mistral
 from lmjax.interop.families import modernbert
 from lmjax.interop.families import mpnet
+from lmjax.interop.families import qwen2
+from lmjax.interop.families import qwen3
 from lmjax.interop.families import roberta
 from lmjax.interop.families import t5
 from lmjax.interop.families import xlnet
@@ -23,9 +26,12 @@ FAMILIES = {
     'gpt2': gpt2.FAMILY,
     'llama': llama.FAMILY,
     'marian': marian.FAMILY,
+    'mistral': mistral.FAMILY,
     'modernbert': modernbert.FAMILY,
     'mpnet': mpnet.FAMILY,
     'mt5': t5.FAMILY,
+    'qwen2': qwen2.FAMILY,
+    'qwen3': qwen3.FAMILY,
     'roberta': roberta.FAMILY,
     't5': t5.FAMILY,
     'xlm-roberta': roberta.FAMILY,

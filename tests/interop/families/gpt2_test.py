@@ -16,9 +16,6 @@ CASES = {
     'unscaled': dict(scale_attn_weights=False, n_head=24),
     'exact GELU': dict(activation_function='gelu'),
 }
-GOLDEN = dict(
-    model_type='gpt2', architectures=['GPT2LMHeadModel'], vocab_size=61,
-    n_embd=32, n_layer=2, n_head=4, n_positions=64)
 # https://huggingface.co/openai-community/gpt2-medium
 MEDIUM = dict(
     model_type='gpt2', activation_function='gelu_new', attn_pdrop=0.1,
