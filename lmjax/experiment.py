@@ -15,6 +15,7 @@ from lmjax.evaluation import choices as choices_lib
 from lmjax.evaluation import scoring as scoring_lib
 from lmjax.generation import samples as samples_lib
 from lmjax.interop import taught
+from lmjax.interop import vector_file
 from lmjax import models
 from lmjax.models import counted
 from lmjax.models.counted import ngram
@@ -50,8 +51,8 @@ class Pretrain:
   Attributes:
     data: The data that the model is trained and tested on.
     model: The model.
-    vectors: Static word vectors to learn first, of the model's width, which
-      initialise its embedding; None initialises it at random.
+    vectors: Static word vectors of the model's width, to learn first or from a
+      file, which initialise its embedding; None initialises it at random.
     objective: The loss to minimise.
     optimizer: The optimizer.
     training: The length of training, and its metrics, saves and checks.
@@ -63,7 +64,7 @@ class Pretrain:
   """
   data: pipeline.DataConfig = pipeline.DataConfig()
   model: models.Config = decoder.DecoderConfig()
-  vectors: word_vectors.Config | None = None
+  vectors: word_vectors.Config | vector_file.VectorFile | None = None
   objective: Objective = lm.Causal()
   optimizer: optimizers.Config = adamw.AdamW()
   training: options.Training = options.Training()

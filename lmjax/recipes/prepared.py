@@ -12,6 +12,7 @@ import jax
 import optax
 
 from lmjax.core import errors
+from lmjax.core import terminal
 from lmjax.data import pipeline
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import held_out
@@ -71,8 +72,11 @@ class Prepared:
     params = decoder.initial_params(self.model, self.config.training.seed)
     if self.config.vectors is None:
       return params
-    return word_vectors.into(params, self.config.vectors.fit(
-        held_out.Documents(self.data.train), self.tokenizer.vocab_size))
+    table = self.config.vectors.table(
+        held_out.Documents(self.data.train), self.tokenizer)
+    if table.summary:
+      print(terminal.printable(table.summary), flush=True)
+    return word_vectors.into(params, table.vectors_VD, ids=table.rows)
 
   def initial_state(self) -> step_lib.TrainState:
     """Returns the state before step 0."""

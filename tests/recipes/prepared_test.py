@@ -11,6 +11,7 @@ from lmjax.data.text import sources
 from lmjax.data.tokenizers import symbols
 from lmjax.evaluation import held_out
 from lmjax import experiment
+from lmjax.interop import vector_file
 from lmjax.models.counted import word_vectors
 from lmjax.models import decoder
 from lmjax.models import lstm
@@ -70,3 +71,20 @@ def test_an_embedding_may_begin_with_word_vectors(tmp_path):
   np.testing.assert_allclose(cosines, 1, atol=1e-5)  # Whatever their scale.
   jax.tree.map(np.testing.assert_array_equal, found['layer_0'],
                decoder.initial_params(parts.model, 3)['layer_0'])
+
+
+def test_an_embedding_may_begin_with_vectors_from_a_file(tmp_path, capsys):
+  (tmp_path / 'x.txt').write_text(
+      ''.join(f'{letter} 1 1 1 1 3 3 3 3\n' for letter in 'ae'))
+  config = dataclasses.replace(
+      CONFIG, vectors=vector_file.VectorFile(str(tmp_path / 'x.txt')))
+  parts = prepared.prepare(config, str(tmp_path))
+  found = parts.initial_params()['embed']['embedding']
+  before = decoder.initial_params(parts.model, 3)['embed']['embedding']
+  changed = np.flatnonzero((found != before).any(1))
+  assert {parts.tokenizer.token_bytes(i) for i in changed} == {
+      b'a', b'e', b'A', b'E'}
+  for row in changed:
+    np.testing.assert_allclose(
+        found[row] / found[row, 0], [1] * 4 + [3] * 4, rtol=1e-5)
+  assert 'vectors of 4 of 258 tokens' in capsys.readouterr().out

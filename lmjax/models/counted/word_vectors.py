@@ -9,7 +9,7 @@ function `into` puts them into a model's parameters:
 from collections.abc import Iterable, Sequence
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -24,9 +24,36 @@ Documents = Iterable[Sequence[int]]
 _BLOCK = 32  # Batches per compiled call.
 
 
+class Vocabulary(Protocol):
+  """What gives the number of ids, such as a tokenizer."""
+  vocab_size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+  """Vectors for an embedding.
+
+  Attributes:
+    vectors_VD: The vectors.
+    rows: The id of each vector; None if they are those of ids 0, 1, ...
+    summary: A line that says where they come from, or ''.
+  """
+  vectors_VD: np.ndarray
+  rows: np.ndarray | None = None
+  summary: str = ''
+
+
+class _Learned:
+  """The base class of configs whose vectors are learned from documents."""
+
+  def table(self, documents: Documents, vocabulary: Vocabulary) -> Table:
+    """Returns the vectors of all ids of a vocabulary; see `fit`."""
+    return Table(self.fit(documents, vocabulary.vocab_size))
+
+
 @dataclasses.dataclass(frozen=True)
 @ranges.checked
-class SkipGram:
+class SkipGram(_Learned):
   """Predicts the tokens around each token, against randomly drawn negatives.
 
   With input vectors v and output vectors u, the loss of a token c near a token
@@ -134,7 +161,7 @@ class CBOW(SkipGram):
 
 @dataclasses.dataclass(frozen=True)
 @ranges.checked
-class GloVe:
+class GloVe(_Learned):
   """Factorises the logarithms of co-occurrence counts.
 
   With X_ij the sum of 1 / distance over all places where j is near i,
@@ -198,16 +225,17 @@ Config = SkipGram | CBOW | GloVe
 
 
 def into(params: Any, vectors_VD: np.ndarray, path: str = 'embed/embedding',
-         std: float | None = 0.02) -> Any:
+         std: float | None = 0.02, ids: np.ndarray | None = None) -> Any:
   """Returns the parameters with word vectors as a model's embedding.
 
   Args:
     params: Parameters, such as the result of `decoder.initial_params`.
-    vectors_VD: The vectors. If the table has more rows, for ids added later,
-      the other rows do not change.
+    vectors_VD: The vectors. Other rows of the table do not change, such as
+      those of ids added later.
     path: The path of the table to replace.
     std: The vectors are scaled to this standard deviation; the default is that
       of an initial embedding. None means no scaling.
+    ids: The row of each vector; by default 0, 1, ...
 
   Raises:
     InputError: If there is no such table, or the sizes do not fit.
@@ -226,7 +254,8 @@ def into(params: Any, vectors_VD: np.ndarray, path: str = 'embed/embedding',
         f'{table.shape[1]} on the same tokenizer.')
   if std is not None:
     vectors_VD = vectors_VD * (std / np.std(vectors_VD))
-  new = jnp.asarray(table).at[:rows].set(jnp.asarray(vectors_VD, table.dtype))
+  new = jnp.asarray(table).at[np.arange(rows) if ids is None else ids].set(
+      jnp.asarray(vectors_VD, table.dtype))
   return trees.map_paths(lambda at, x: new if at == path else x, params)
 
 
