@@ -11,8 +11,8 @@ from tests.reference import fuzz
 from tests.reference import wheels
 
 DIM, BUCKETS = 4, 7
-WORDS, LABELS = [b'</s>', 'über'.encode(), b'on'], [b'__label__a', b'__label__b',
-                                                   b'__label__c']
+WORDS = [b'</s>', 'über'.encode(), b'on']
+LABELS = [b'__label__a', b'__label__b', b'__label__c']
 COUNTS = 5, 3, 1
 
 

@@ -29,9 +29,10 @@ def read(tmp_path, content):
 
 
 @pytest.mark.parametrize('content', [
-    text(), HEADER + text(), text()[:-1], HEADER + text().replace(b'\n', b' \n'),
-    binary(), binary(b'')], ids=['glove', 'word2vec', 'no last end', 'spaces',
-                                 'binary', 'binary without ends'])
+    text(), HEADER + text(), text()[:-1],
+    HEADER + text().replace(b'\n', b' \n'), binary(), binary(b'')],
+    ids=['glove', 'word2vec', 'no last end', 'spaces', 'binary',
+         'binary without ends'])
 def test_every_format_gives_the_same(tmp_path, content):
   found = read(tmp_path, content)
   assert (found.words, found.size) == (WORDS, 3)
@@ -141,7 +142,8 @@ def test_mean_vectors_tell_how_similar_sentences_are(glove, shared_data):
              for word in re.findall(r"\w+|[^\w\s]", sentence.lower())]
     return np.mean([x for x in found if x is not None], 0)
 
-  with open(shared_data / 'stsb' / 'stsb-en-test.csv', encoding='utf-8') as file:
+  path = shared_data / 'stsb' / 'stsb-en-test.csv'
+  with open(path, encoding='utf-8') as file:
     rows = list(csv.reader(file))
   cosines = []
   for first, second, _ in rows:

@@ -10,6 +10,7 @@ from typing import Any
 
 from lmjax.interop.formats.gguf import keys as keys_lib
 from lmjax.interop.formats.gguf import names
+from lmjax.interop.formats.gguf import rope
 
 Fields = dict[str, Any]
 Settings = tuple[tuple[str, str, str], ...]
@@ -109,6 +110,18 @@ def _gemma3(keys: keys_lib.Keys, fields: Fields) -> Fields:
               'rope.freq_base_swa', 'real', 10_000.0)}
 
 
+def _gemma3_values(fields: Fields) -> dict[str, tuple[str, Any]]:
+  local = rope.parameters(fields, 'sliding_attention').get(
+      'rope_theta', fields.get('rope_local_base_freq', 10_000.0))
+  return {'rope.freq_base_swa': ('real', local)}
+
+
+def _rotated(fields: Fields, name: str, default: float) -> float:
+  """Returns the fraction of a head that is rotated."""
+  return rope.parameters(fields).get(
+      'partial_rotary_factor', fields.get(name, default))
+
+
 def _neox(keys: keys_lib.Keys, fields: Fields) -> Fields:
   head = fields['hidden_size'] // fields['num_attention_heads']
   return {
@@ -120,7 +133,8 @@ def _neox(keys: keys_lib.Keys, fields: Fields) -> Fields:
 def _neox_values(fields: Fields) -> dict[str, tuple[str, Any]]:
   head = fields['hidden_size'] // fields['num_attention_heads']
   return {
-      'rope.dimension_count': ('whole', int(fields['rotary_pct'] * head)),
+      'rope.dimension_count': ('whole', int(
+          _rotated(fields, 'rotary_pct', 0.25) * head)),
       'use_parallel_residual': (
           'truth', fields.get('use_parallel_residual', True))}
 
@@ -140,14 +154,15 @@ def _phi3_values(fields: Fields) -> dict[str, tuple[str, Any]]:
       'attention.sliding_window': (
           'whole', fields.get('sliding_window') or 0),
       'rope.dimension_count': (
-          'whole', int(head * fields.get('partial_rotary_factor', 1.0)))}
+          'whole', int(_rotated(fields, 'partial_rotary_factor', 1.0) * head))}
 
 
 def _falcon(keys: keys_lib.Keys, fields: Fields) -> Fields:
   keys.expect('tensor_data_layout', 'text', 'jploski')
   keys.take('context_length', 'whole')  # llama.cpp writes 2,048 for all.
   keys.expect('feed_forward_length', 'whole', 4 * fields['hidden_size'])
-  return {'multi_query': fields.get('num_kv_heads') == 1}
+  return {} if fields['new_decoder_architecture'] else {
+      'multi_query': fields.get('num_kv_heads') == 1}
 
 
 def _falcon_values(fields: Fields) -> dict[str, tuple[str, Any]]:
@@ -221,7 +236,7 @@ ARCHITECTURES = (
         _LLAMA + _HEAD + (
             ('final_logit_softcapping', 'final_logit_softcapping', 'real'),
             ('attention.sliding_window', 'sliding_window', 'whole')),
-        _GEMMA, present=_BIAS, extra=_gemma3),
+        _GEMMA, present=_BIAS, extra=_gemma3, values=_gemma3_values),
     Architecture(
         'phi3', 'phi3', 'Phi3ForCausalLM', names.PHI3, _LLAMA, _SILU,
         extra=_phi3, values=_phi3_values),

@@ -65,8 +65,9 @@ def write(config: Mapping[str, Any], size: int
     config: A config.json, in the old form or in that of transformers 5.
     size: The number of rotated dimensions of a head.
   """
-  new = config.get('rope_parameters') or {}
-  theta = new.get('rope_theta', config.get('rope_theta', _THETA))
+  new = parameters(config)
+  theta = new.get('rope_theta', config.get(
+      'rope_theta', config.get('rotary_emb_base', _THETA)))
   scaling = config.get('rope_scaling') or new
   kind = scaling.get('rope_type', scaling.get('type', 'default'))
   values = {'rope.freq_base': ('real', theta)}
@@ -96,6 +97,13 @@ def write(config: Mapping[str, Any], size: int
         LONG: np.asarray(scaling['long_factor'], np.float32),
         SHORT: np.asarray(scaling['short_factor'], np.float32)}
   return values, {}
+
+
+def parameters(config: Mapping[str, Any], layers: str = 'full_attention'
+               ) -> Mapping[str, Any]:
+  """Returns the field `rope_parameters`, or its part for a kind of layers."""
+  found = config.get('rope_parameters') or {}
+  return found.get(layers) or found
 
 
 def _need(factor: float | None) -> float:

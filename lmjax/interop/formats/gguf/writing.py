@@ -100,6 +100,11 @@ def _values(architecture: architectures.Architecture,
   if architecture.rotary:
     found['rope.dimension_count'] = 'whole', size
   found |= architecture.values(config)
+  if config.get('sliding_window') and config.get(
+      'use_sliding_window', True) and 'attention.sliding_window' not in found:
+    raise ValueError(
+        f'llama.cpp has no {architecture.name} with sliding_window = '
+        f'{config["sliding_window"]}')
   if not architecture.rotary:
     return found, {}
   values, factors = rope.write(config, found['rope.dimension_count'][1])

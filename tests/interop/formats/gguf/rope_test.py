@@ -37,6 +37,17 @@ def test_positions_come_back(scaling):
   assert there_and_back(new) == config
 
 
+def test_positions_of_global_layers_are_told_from_those_of_local_ones():
+  values, _ = rope.write({'rope_parameters': {
+      'full_attention': {'rope_type': 'linear', 'factor': 8.0,
+                         'rope_theta': 1e6},
+      'sliding_attention': {'rope_type': 'default', 'rope_theta': 1e4}}}, SIZE)
+  assert values == {'rope.freq_base': ('real', 1e6),
+                    'rope.scaling.type': ('text', 'linear'),
+                    'rope.scaling.factor': ('real', 8.0)}
+  assert rope.write({'rotary_emb_base': 5}, SIZE)[0]['rope.freq_base'][1] == 5
+
+
 def test_long_rope_comes_back_with_its_contexts():
   config = {'rope_theta': 1e4, 'rope_scaling': LONG,
             'original_max_position_embeddings': 4096}

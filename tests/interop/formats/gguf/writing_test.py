@@ -18,7 +18,7 @@ VOCABULARY = {
     'tokenizer.ggml.eos_token_id': 2, 'tokenizer.ggml.add_bos_token': False}
 _NUMBERS = {'whole': 2, 'real': 0.25}
 _FIELDS = {  # Fields that decide how others or the tensors are read.
-    'n_inner': 256, 'intermediate_size': 256, 'sliding_window': 8,
+    'n_inner': 256, 'intermediate_size': 256,
     'rotary_pct': 0.5, 'multi_query': False, 'rope_theta': 5000.0,
     'use_parallel_residual': False, 'type_vocab_size': 96,
     'partial_rotary_factor': 1.0}
@@ -174,6 +174,7 @@ def test_a_tied_model_has_no_output_layer(tmp_path):
     ("llama.cpp has no 'xlnet'", {'model_type': 'xlnet'}),
     ("hidden_act = 'relu', but", {'hidden_act': 'relu'}),
     ('no field', {'vocab_size': ...}),
+    ('no llama with sliding_window = 8', {'sliding_window': 8}),
     ("'spiral' have no form", {'rope_scaling': {'rope_type': 'spiral'}}),
 ])
 def test_a_model_that_llama_cpp_lacks_is_refused(tmp_path, why, changes):
