@@ -235,4 +235,4 @@ def _numbers(name: str, tensor: tensors.Tensor) -> np.ndarray:
     raise ValueError(
         f'The tensor {name!r} should be {dtype} of shape {tensor.shape}, but '
         f'is {array.dtype} of shape {array.shape}.')
-  return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+  return array.reshape(-1).view(np.uint8)

@@ -114,6 +114,11 @@ def test_shards_are_read(tmp_path):
     (file_of({'a': BASE}, legacy=True) + b'0', 'should have .* bytes'),
     (file_of({'a': BASE}, compression=zipfile.ZIP_DEFLATED), 'is compressed'),
     (file_of({'a': BASE}, byteorder=b'middle'), "not b'middle'"),
+    (torch_archives.zip_of({}, {}).replace(b'data.pkl', b'data.pkx'),
+     'one entry data.pkl, but has 0'),
+    (torch_archives.zip_of({}, {}, **{'more/data.pkl': b'N.'}),
+     'one entry data.pkl, but has 2'),
+    (torch_archives.zip_of(bytes(17 << 20), {}), 'more than 16,777,216'),
     (torch_archives.zip_of(b'N.', {}), 'a dictionary of tensors'),
     (torch_archives.zip_of({'step': 3}, {}), "'step' is not a tensor"),
     (torch_archives.zip_of({'a\x1b[2J': 3}, {}), 'cannot be printed'),
@@ -123,6 +128,7 @@ def test_shards_are_read(tmp_path):
     (torch_archives.zip_of(
         {'a': torch_archives.tensor('../0', BASE)}, {}),
      "storage '../0' is missing"),
+    (of_base(BASE.tobytes() + b'0'), 'should have 24 numbers .* has 97 bytes'),
     (of_base(BASE[:-1].tobytes()), 'should have 24 numbers of type F32, .* 92'),
     (of_base(shape=(25,)), r'shape \(25,\) does not fit .* 24 numbers'),
     (of_base(offset=1), 'does not fit'), (of_base(strides=(2,)), 'not fit'),
@@ -139,7 +145,7 @@ def test_shards_are_read(tmp_path):
      'not those of its tensors'),
     (torch_archives.row_of({'a': torch_archives.tensor('0', BASE)}, {}),
      "storage '0' is missing"),
-], ids=range(27))
+], ids=range(31))
 def test_a_file_that_is_not_intact_is_refused(path, content, why):
   path.write_bytes(content)
   begun = time.process_time()

@@ -48,10 +48,24 @@ def test_the_end_of_a_large_file_is_read(monkeypatch):
           for name, entry in entries(content).items()} == dict(FILES)
 
 
+def test_an_end_that_is_elsewhere_is_refused():
+  locator = b'PK\6\7' + bytes(4) + (2**63).to_bytes(8, 'little') + bytes(4)
+  content = zipped(FILES)
+  with pytest.raises(ValueError, match='cut short or damaged'):
+    entries(content[:-22] + locator + content[-22:])
+
+
 def replaced(old, new, count=1):
   content = zipped(FILES)
   assert old in content
   return content.replace(old, new, count)
+
+
+def changed(at, new, field=b'PK\1\2'):
+  """Returns a file with new bytes in the header of its last entry."""
+  content = zipped(FILES)
+  at += content.rindex(field)
+  return content[:at] + new + content[at + len(new):]
 
 
 def overlapping():
@@ -75,8 +89,15 @@ def overlapping():
     (replaced(b'a/x', b'../', 2), "'../' leads out"),
     (replaced(b'a/x', b'/xy', 2), "'/xy' leads out"),
     (replaced(b'a/x', b'a\nx', 2), 'leads out'),
+    (replaced(b'PK\3\4', b'PK\3\5'), "'a/x' is not where it should be"),
+    (changed(8, b'\1'), "'b' is compressed or encrypted"),
+    (changed(20, b'\1'), "'b' has two sizes"),
+    (changed(20, 2 * b'\xe9\3\0\0'), "'b' overlaps others"),
+    (changed(42, b'\xff\xff\xff\xff'), 'damaged'),
+    (changed(10, b'\2', b'PK\5\6'), 'another length than its end says'),
+    (changed(10, b'\4', b'PK\5\6'), 'another length than its end says'),
     (overlapping(), "'b' overlaps others"),
-], ids=range(12))
+], ids=range(19))
 def test_a_file_that_is_not_intact_is_refused(content, why):
   with pytest.raises(ValueError, match=why):
     entries(content)
@@ -90,10 +111,10 @@ def test_two_entries_of_one_name_are_refused():
 
 
 def test_a_directory_that_would_fill_the_memory_is_refused():
-  content = bytearray(zipped([('a', bytes(17 << 20))]))
+  content = bytearray(zipped([('a', bytes(5 << 20))]))
   at = content.rindex(b'PK\5\6')
   content[at + 12:at + 20] = at.to_bytes(4, 'little') + bytes(4)
   begun = time.process_time()
-  with pytest.raises(ValueError, match='more than 16,777,216'):
+  with pytest.raises(ValueError, match='more than 4,194,304'):
     entries(bytes(content))
   assert time.process_time() - begun < 1
