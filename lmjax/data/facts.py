@@ -2,6 +2,7 @@
 from collections.abc import Callable, Iterable, Iterator
 import dataclasses
 import hashlib
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -84,6 +85,26 @@ def cut(text: str, after: Callable[[str], bool], size: int | None = None
         end += 1
     yield text[start:end]
     start = end
+  yield text[start:]
+
+
+def cut_before(text: str, pattern: re.Pattern[str], size: int | None = None
+               ) -> Iterator[str]:
+  """Yields a text in pieces that each begin where a pattern matches.
+
+  Args:
+    text: The text.
+    pattern: What the text may be cut before.
+    size: Fewest characters of a piece; None takes about a million.
+
+  Example:
+    >>> list(cut_before('one two three.', re.compile(' '), 5))
+    ['one two', ' three.']
+  """
+  size, start = size or _PART, 0
+  while match := pattern.search(text, start + size):
+    yield text[start:match.start()]
+    start = match.start()
   yield text[start:]
 
 

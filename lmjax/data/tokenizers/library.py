@@ -1,6 +1,7 @@
 """Tokenizers of Hugging Face's `tokenizers` library, as in a tokenizer.json."""
 from collections.abc import Iterable, Mapping, Sequence
 import json
+import re
 import secrets
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from lmjax.core.files import safe_paths
 from lmjax.data import documents as documents_lib
+from lmjax.data import facts
 from lmjax.data.tokenizers import frames
 from lmjax.data.tokenizers import roles as roles_lib
 from lmjax.data.tokenizers import specs
@@ -15,6 +17,8 @@ from lmjax.data.tokenizers import spelling
 from lmjax.data.tokenizers import vocabulary
 
 FILE = 'huggingface.json'
+# Where a word of byte-level BPE begins, whatever is around.
+BETWEEN_WORDS = re.compile(r'(?<=\S) (?=\S)')
 
 
 class LibraryTokenizer(vocabulary.Tokenizer):
@@ -54,6 +58,7 @@ class LibraryTokenizer(vocabulary.Tokenizer):
           raise ValueError(f'token {token!r} cannot have id {i}')
       self._plain = specs.built(self._without_specials())
       self._spell = spelling.speller(self.spec)
+    self._parts_words = _parts_words(self.spec)
     self._control = frozenset(self.control_ids)
     alone, within = self.encode('a'), self.encode(' a')
     begins = len(alone) and self.token_bytes(alone[0]).startswith(b' ')
@@ -135,7 +140,12 @@ class LibraryTokenizer(vocabulary.Tokenizer):
     return self._frames[texts - 1]
 
   def encode(self, text: str) -> np.ndarray:
-    return self.encode_all([text])[0]
+    return np.concatenate(list(self.encode_parts(text)))
+
+  def encode_parts(self, text):
+    pieces = facts.cut_before(
+        text, BETWEEN_WORDS) if self._parts_words else [text]
+    return (self.encode_all([piece])[0] for piece in pieces)
 
   def encode_with_specials(self, text: str) -> np.ndarray:
     """Returns the ids of a text in which names of special tokens are theirs."""
@@ -194,3 +204,16 @@ class LibraryTokenizer(vocabulary.Tokenizer):
     spec = specs.parsed(specs.read_bytes(path), str(path))
     return cls(spec, roles_lib.checked(state['roles']), state['bos'],
                state['eos'], str(path))
+
+
+def _parts_words(spec: Mapping[str, Any]) -> bool:
+  """Returns whether words are encoded apart, so that a text may be cut there.
+
+  It is so for the words of GPT-2, unless an added token goes over a space.
+  """
+  split = spec['pre_tokenizer'] or {}
+  return (split.get('type') == 'ByteLevel' and split.get('use_regex', True)
+          and not split['add_prefix_space'] and spec['normalizer'] is None
+          and not any(BETWEEN_WORDS.search(token['content'])
+                      or token['lstrip'] or token['rstrip']
+                      for token in spec['added_tokens']))

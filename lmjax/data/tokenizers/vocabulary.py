@@ -192,10 +192,11 @@ class Tokenizer:
 
   def describe(self) -> str:
     """Returns one line: the name, the number of ids, and the document rule."""
-    names = {id: name for name, id in self.specials.items()}
-    names = {self.bos_id: 'BOS', self.eos_id: 'EOS'} | names
-    before, _, after = ([f'{names[i]} ({i})' for i in ids]
-                        for ids in self.frame().ids)
+    roles = {self.bos_id: 'BOS ', self.eos_id: 'EOS '}
+    names = {id: f'{name} ' for name, id in self.specials.items()}
+    before, _, after = (
+        [f'{roles.get(i, "")}{names.get(i, "")}({i})' for i in ids]
+        for ids in self.frame().ids)
     return (f'{self.name}, {self.vocab_size:,} ids; a document is '
             f'{" + ".join([*before, "tokens", *after])}')
 

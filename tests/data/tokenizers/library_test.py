@@ -106,7 +106,7 @@ def test_the_post_processor_is_the_frame():
   assert tokenizer.frame(2).ids == ((258,), (257, 257), (257,))
   assert tokenizer.frame(2).types == ((0,), (0, 0), (1,))
   assert tokenizer.bos_id == 258
-  assert '<pad> (258) + tokens + </s> (257)' in tokenizer.describe()
+  assert 'BOS <pad> (258) + tokens + EOS </s> (257)' in tokenizer.describe()
 
 
 def test_a_token_of_a_role_is_added_to_the_vocabulary():

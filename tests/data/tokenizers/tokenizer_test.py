@@ -9,6 +9,7 @@ from lmjax.core import errors
 from lmjax.data import facts
 from lmjax.data.text import sources
 from lmjax.data.text import splits
+from lmjax.data.tokenizers import byte_bpe
 from lmjax.data.tokenizers import specials
 from lmjax.data.tokenizers import subwords
 from lmjax.data.tokenizers import symbols
@@ -28,7 +29,8 @@ CONFIGS = [
     symbols.Bytes(), symbols.Bytes(bos=False, eos=False),
     symbols.Characters(), symbols.Characters(bos=False),
     subwords.SentencePiece(vocab_size=400),
-    subwords.SentencePiece(vocab_size=420, model='bpe', eos=False)]
+    subwords.SentencePiece(vocab_size=420, model='bpe', eos=False),
+    byte_bpe.ByteBPE(vocab_size=300), byte_bpe.ByteBPE(300, eos=False)]
 
 
 @pytest.fixture(scope='module')
