@@ -17,6 +17,7 @@ from lmjax.core import terminal
 from lmjax.evaluation.downstream import correlations
 from lmjax.evaluation import embeddings
 from lmjax.evaluation import report
+from lmjax.nn import readout
 from lmjax.recipes import given
 from lmjax.recipes.loaded import loading
 
@@ -87,6 +88,8 @@ if __name__ == '__main__':
   _QUERY = flags.DEFINE_string('query', None, 'Text whose neighbours to find.')
   _TOP_K = flags.DEFINE_integer('top_k', 5, 'Neighbours to find.', 1)
   _POOLING = flags.DEFINE_enum(
-      'pooling', 'mean', sorted(embeddings.POOLING), 'How to pool tokens.')
+      'pooling', None, sorted(readout.POOLING), 'How to pool tokens; by default '
+      'as the published model does if the run was imported, and by their mean '
+      'otherwise.')
   _OUT = cli.path_flag('out', None, 'The .npy file for the vectors.')
   cli.run(main)

@@ -2,7 +2,7 @@
 from collections.abc import Sequence
 import functools
 import io
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import flax.linen as nn
 import jax
@@ -12,15 +12,14 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.nn import readout
 
-Pooling = Literal['mean', 'cls', 'last']
-
 
 def embed(model: nn.Module, params: Any, tokenizer: Any, texts: Sequence[str],
-          *, pooling: Pooling = 'mean', batch_size: int = 32,
-          length: int | None = None) -> np.ndarray:
+          how: readout.Readout = readout.Readout(), *, batch_size: int = 32
+          ) -> np.ndarray:
   """Returns the pooled hidden states of each text, float32 [texts, D].
 
-  Texts of more than `length` tokens are cut at their end.
+  Texts that are too long are cut at their end, before the tokens that the
+  tokenizer puts after a text.
 
   Args:
     model: A module with the method `hidden`, such as a decoder, an encoder or a
@@ -28,18 +27,12 @@ def embed(model: nn.Module, params: Any, tokenizer: Any, texts: Sequence[str],
     params: Its parameters.
     tokenizer: The model's tokenizer.
     texts: The texts, each read as a document.
-    pooling: 'mean' averages all tokens, 'cls' takes the first, 'last' the last.
+    how: How texts are read, and how their hidden states are pooled.
     batch_size: Texts per batch; affects the speed only.
-    length: Most tokens of a text to read; None takes the model's context.
-
-  References:
-    Reimers and Gurevych, Sentence-BERT, arXiv:1908.10084, section 3.
   """
-  if pooling not in POOLING:
-    raise errors.InputError(
-        f'pooling is {pooling!r}; choose from {sorted(POOLING)}.')
-  length = min(length or model.config.context, model.config.context)
-  rows = [_encode(tokenizer, text)[:length] for text in texts]
+  length = min(how.length or model.config.context, model.config.context)
+  rows = [_encode(tokenizer, text.lower() if how.lower else text, length)
+          for text in texts]
   out = [None] * len(rows)
   order = np.argsort([len(row) for row in rows], kind='stable')
   for start in range(0, len(rows), batch_size):
@@ -52,7 +45,7 @@ def embed(model: nn.Module, params: Any, tokenizer: Any, texts: Sequence[str],
       inputs_BT[row, :len(rows[i])] = rows[i]
       segments_BT[row, :len(rows[i])] = 1
     vectors_BD = np.asarray(_embed(
-        params, inputs_BT, segments_BT, model=model, pooling=pooling))
+        params, inputs_BT, segments_BT, model=model, how=how))
     for row, i in enumerate(places):
       out[i] = vectors_BD[row]
   return np.stack(out)
@@ -91,23 +84,21 @@ def _unit(x_ND: np.ndarray) -> np.ndarray:
       np.linalg.norm(x_ND, axis=1, keepdims=True), 1e-12)
 
 
-def _encode(tokenizer: Any, text: str) -> np.ndarray:
+def _encode(tokenizer: Any, text: str, length: int) -> np.ndarray:
   ids = tokenizer.encode_document(text).astype(np.int32)
   if not len(ids):
     raise errors.InputError(
         'A text is empty, and the tokenizer has no BOS or EOS to encode it as.')
-  return ids
+  after = np.array(tokenizer.frame().after, np.int32)[-length:]
+  return ids if len(ids) <= length else np.concatenate(
+      [ids[:length - len(after)], after])
 
 
-POOLING = {'mean': readout.mean, 'cls': lambda x_BTD, _: x_BTD[:, 0],
-           'last': readout.last}
-
-
-@functools.partial(jax.jit, static_argnames=('model', 'pooling'))
-def _embed(params, inputs_BT, segments_BT, *, model, pooling):
+@functools.partial(jax.jit, static_argnames=('model', 'how'))
+def _embed(params, inputs_BT, segments_BT, *, model, how):
   """Returns float32 `x_BD`."""
   positions_BT = jnp.broadcast_to(
       jnp.arange(inputs_BT.shape[1])[None], inputs_BT.shape)
   x_BTD = model.apply({'params': params}, inputs_BT, positions_BT, segments_BT,
                       method=readout.states)
-  return POOLING[pooling](x_BTD, segments_BT > 0).astype(jnp.float32)
+  return how.pooled(x_BTD, segments_BT > 0)

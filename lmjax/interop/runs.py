@@ -11,12 +11,14 @@ import flax.linen as nn
 from lmjax.checkpoints import store
 from lmjax.core import config as config_lib
 from lmjax.core import errors
+from lmjax.core.files import atomic
 from lmjax.core.files import safe_paths
 from lmjax.core.files import strict_json
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax import models
 from lmjax.models import cost
 from lmjax.models import counted
+from lmjax.nn import readout
 from lmjax.run import directory
 from lmjax.run import signed
 
@@ -68,6 +70,23 @@ def backbone(workdir: str | pathlib.Path, step: int | str = 'best'
   tree = read_config(run)
   return _trained(run, read_tuned(run, run.backbone) if is_tuned(tree)
                   else tree.get('model'), step)
+
+
+def read_readout(run: directory.RunDir) -> readout.Readout:
+  """Returns how a run's hidden states become the vector of a text.
+
+  Raises:
+    InputError: If the run's file for it is damaged.
+  """
+  if not run.readout.exists():
+    return readout.Readout()
+  return config_lib.freeze(
+      readout.Readout, strict_json.read(run.readout), run.readout.name)
+
+
+def write_readout(run: directory.RunDir, how: readout.Readout) -> None:
+  """Keeps in a run how hidden states become the vector of a text."""
+  atomic.write(run.readout, config_lib.dumps(how) + '\n')
 
 
 def _trained(run: directory.RunDir, saved: Any, step: int | str) -> Pretrained:

@@ -1,11 +1,51 @@
 """The hidden states of a text in any model, and ways to pool them."""
-from typing import Any
+import dataclasses
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.nn import masks
+
+Pooling = Literal['mean', 'cls', 'last', 'max', 'mean_sqrt']
+
+
+@dataclasses.dataclass(frozen=True)
+@ranges.checked
+class Readout:
+  """How the hidden states of a text become its vector.
+
+  Attributes:
+    pooling: 'mean' averages all tokens, 'cls' takes the first, 'last' the last,
+      'max' the largest value of each feature; 'mean_sqrt' divides the sum of
+      all tokens by the square root of their number.
+    unit: Whether vectors are scaled to length 1.
+    length: Most tokens of a text to read; None takes the model's context.
+    lower: Whether texts are turned to lower case first.
+
+  References:
+    Reimers and Gurevych, Sentence-BERT, arXiv:1908.10084, section 3.
+  """
+  pooling: Pooling = 'mean'
+  unit: bool = False
+  length: ranges.Count | None = None
+  lower: bool = False
+
+  def __post_init__(self):
+    if self.pooling not in POOLING:
+      raise errors.InputError(
+          f'pooling is {self.pooling!r}; choose from {sorted(POOLING)}.')
+
+  def pooled(self, x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
+    """Returns float32 `x_BD` for hidden states; padding does not count."""
+    x_BD = POOLING[self.pooling](x_BTD, real_BT).astype(jnp.float32)
+    if self.unit:
+      x_BD /= jnp.maximum(
+          jnp.linalg.norm(x_BD, axis=1, keepdims=True), 1e-12)
+    return x_BD
 
 
 def states(model: nn.Module, inputs_BT: jax.Array, positions_BT: jax.Array,
@@ -71,3 +111,19 @@ def last(x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
   index_BT = jnp.arange(real_BT.shape[1])[None] * real_BT
   index_B11 = jnp.max(index_BT, axis=1)[:, None, None]
   return jnp.take_along_axis(x_BTD, index_B11, axis=1)[:, 0]
+
+
+def first(x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
+  """Returns the hidden state of the first token of each row, `x_BD`."""
+  del real_BT
+  return x_BTD[:, 0]
+
+
+def mean_sqrt(x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
+  """Returns the sum of the n real tokens divided by sqrt(n), `x_BD`."""
+  count_B1 = jnp.sum(real_BT, axis=1, dtype=jnp.float32)[:, None]
+  return mean(x_BTD, real_BT) * jnp.sqrt(count_B1)
+
+
+POOLING = {'mean': mean, 'cls': first, 'last': last, 'max': largest,
+           'mean_sqrt': mean_sqrt}

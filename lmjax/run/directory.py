@@ -85,6 +85,12 @@ class RunDir:
     return self.path / 'task.json'
 
   @property
+  def readout(self) -> pathlib.Path:
+    """How the model's hidden states become the vector of a text; may be absent.
+    """
+    return self.path / 'readout.json'
+
+  @property
   def curve(self) -> pathlib.Path:
     return self.path / 'curve.png'
 

@@ -15,6 +15,7 @@ from lmjax.models import encoder
 from lmjax.models.presets import decoders
 from lmjax.models.presets import encoder_decoders
 from lmjax.nn import masks
+from lmjax.nn import readout
 from lmjax.testing import hot
 
 TOKENIZER = symbols.Bytes().build()
@@ -47,9 +48,11 @@ def alone(ids_T, name):
 def test_a_batch_gives_what_each_text_alone_gives(name, pooling):
   model, params = built(name)
   found = embeddings.embed(
-      model, params, TOKENIZER, TEXTS, pooling=pooling, batch_size=4)
+      model, params, TOKENIZER, TEXTS, readout.Readout(pooling), batch_size=4)
   for text, vector in zip(TEXTS, found):
-    ids = TOKENIZER.encode_document(text).astype(int)[:24]
+    ids = TOKENIZER.encode_document(text).astype(int)
+    if len(ids) > 24:  # EOS is kept.
+      ids = np.append(ids[:23], ids[-1])
     x_TD = np.asarray(alone(ids, name=name))
     want = {'mean': x_TD.mean(axis=0), 'cls': x_TD[0],
             'last': x_TD[-1]}[pooling]
@@ -86,10 +89,27 @@ def test_the_nearest_come_first():
   assert embeddings.nearest(texts, texts, 9)[1].shape == (3, 3)
 
 
-def test_unknown_pooling_and_empty_texts_are_refused():
+def test_a_text_is_cut_before_the_tokens_after_it():
+  model, params = built('encoder')
+  how = readout.Readout('last', length=5, lower=True)
+  cut, short = embeddings.embed(
+      model, params, TOKENIZER, ['ABCDEFG', 'abc'], how)
+  assert TOKENIZER.frame().after
+  np.testing.assert_allclose(cut, short, atol=1e-6)
+
+
+def test_vectors_have_length_1_if_asked():
+  model, params = built('encoder')
+  plain, unit = (embeddings.embed(
+      model, params, TOKENIZER, TEXTS[:2], readout.Readout(unit=unit))
+                 for unit in (False, True))
+  np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, rtol=1e-5)
+  np.testing.assert_allclose(
+      unit, plain / np.linalg.norm(plain, axis=1, keepdims=True), atol=1e-6)
+
+
+def test_an_empty_text_is_refused():
   model, params = built('decoder')
-  with pytest.raises(errors.InputError, match="pooling is 'max'"):
-    embeddings.embed(model, params, TOKENIZER, ['a'], pooling='max')
   with pytest.raises(errors.InputError, match='A text is empty'):
     embeddings.embed(
         model, params, symbols.Bytes(bos=False, eos=False).build(), [''])

@@ -16,6 +16,7 @@ from lmjax import experiment
 from lmjax.interop import runs
 from lmjax.models import decoder
 from lmjax.models.presets import decoders
+from lmjax.nn import readout
 from lmjax.run import directory
 from lmjax.run import signed
 from lmjax.training import step as step_lib
@@ -83,3 +84,14 @@ def test_directories_without_a_model_are_refused(workdir, text, told):
   (path / 'config.json').write_text(text)
   with pytest.raises(errors.InputError, match=told):
     runs.load(path)
+
+
+def test_how_vectors_are_read_out_is_kept_with_a_run(tmp_path):
+  run = directory.RunDir(tmp_path)
+  assert runs.read_readout(run) == readout.Readout()
+  how = readout.Readout('cls', unit=True, length=256)
+  runs.write_readout(run, how)
+  assert runs.read_readout(run) == how
+  run.readout.write_text('{"pooling": "median"}')
+  with pytest.raises(errors.InputError, match='median'):
+    runs.read_readout(run)

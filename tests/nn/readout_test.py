@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lmjax.core import errors
 from lmjax.models import model as model_lib
 from lmjax.nn import readout
 
@@ -87,3 +88,24 @@ def test_pooled_vectors_are_of_the_real_tokens():
       (readout.largest, [x[0, :2].max(0), x[1].max(0)]),
       (readout.last, [x[0, 1], x[1, 2]])):
     np.testing.assert_allclose(pool(jnp.asarray(x), jnp.asarray(real)), want)
+
+
+@pytest.mark.parametrize('pooling', readout.POOLING)
+def test_a_vector_is_pooled_by_name_and_scaled_if_asked(pooling):
+  rng = np.random.default_rng(0)
+  x_BTD = jnp.asarray(rng.normal(size=(2, 3, 4)), jnp.float32)
+  real_BT = jnp.array([[True, True, False], [True, True, True]])
+  want = np.stack([{
+      'mean': x_TD.mean(0), 'cls': x_TD[0], 'last': x_TD[-1],
+      'max': x_TD.max(0), 'mean_sqrt': x_TD.sum(0) / len(x_TD) ** 0.5
+  }[pooling] for x_TD in (np.asarray(x_BTD[0, :2]), np.asarray(x_BTD[1]))])
+  np.testing.assert_allclose(
+      readout.Readout(pooling).pooled(x_BTD, real_BT), want, rtol=1e-5)
+  np.testing.assert_allclose(
+      readout.Readout(pooling, unit=True).pooled(x_BTD, real_BT),
+      want / np.linalg.norm(want, axis=1, keepdims=True), rtol=1e-5)
+
+
+def test_an_unknown_pooling_is_refused():
+  with pytest.raises(errors.InputError, match="pooling is 'median'"):
+    readout.Readout('median')

@@ -214,11 +214,10 @@ def score(texts: str | Iterable[str], tokenizer: tokenizer_lib.Tokenizer,
 
 
 def embed(model: nn.Module, params: Any, tokenizer: tokenizer_lib.Tokenizer,
-          texts: str | Iterable[str], pooling: embeddings.Pooling
-          ) -> np.ndarray:
+          texts: str | Iterable[str], how: readout.Readout) -> np.ndarray:
   """Returns the vector of a text, or [texts, D]; see `embeddings.embed`."""
   return np.asarray(each(texts, lambda texts: embeddings.embed(
-      model, params, tokenizer, texts, pooling=pooling)))
+      model, params, tokenizer, texts, how)))
 
 
 def logits(model: nn.Module, params: Any, tokenizer: tokenizer_lib.Tokenizer,

@@ -16,7 +16,6 @@ from lmjax.data.text import sources
 from lmjax.data import token_store as store_lib
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import continuations
-from lmjax.evaluation import embeddings
 from lmjax.evaluation import held_out
 from lmjax.evaluation import interpolation
 from lmjax.evaluation import likelihood
@@ -26,6 +25,7 @@ from lmjax import experiment
 from lmjax.interop import runs
 from lmjax.models.counted import hmm
 from lmjax.models.counted import ngram
+from lmjax.nn import readout as readout_lib
 from lmjax.objectives import lm
 from lmjax.recipes.loaded import asking
 from lmjax.recipes.loaded import scorers
@@ -42,12 +42,14 @@ class Trained(asking.Run):
     model: The module.
     params: The module's parameters, verified against their digests.
     step: The step of the checkpoint that the parameters are from.
+    readout: How hidden states become the vector of a text.
   """
   config: experiment.Pretrain
   tokenizer: tokenizer_lib.Tokenizer
   model: nn.Module
   params: Any
   step: int
+  readout: readout_lib.Readout = readout_lib.Readout()
   instead = (
       'It models text: fine-tune it on a task first, with '
       'experiments/finetune.py --config.init=WORKDIR, and load that run.')
@@ -157,9 +159,16 @@ class Trained(asking.Run):
     return asking.logits(self.model, self.placed, self.tokenizer, given)
 
   def embed(self, texts: str | Sequence[str],
-            pooling: embeddings.Pooling = 'mean') -> np.ndarray:
-    """Returns the vector of a text, or of each text; see `embeddings.embed`."""
-    return asking.embed(self.model, self.placed, self.tokenizer, texts, pooling)
+            pooling: readout_lib.Pooling | None = None) -> np.ndarray:
+    """Returns the vector of a text, or of each text; see `embeddings.embed`.
+
+    Args:
+      texts: One text, or several.
+      pooling: How tokens are pooled, instead of by `readout`.
+    """
+    how = self.readout if pooling is None else dataclasses.replace(
+        self.readout, pooling=pooling)
+    return asking.embed(self.model, self.placed, self.tokenizer, texts, how)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,7 +251,8 @@ def load_any(workdir: str | pathlib.Path, step: int | str = 'best'
   found = runs.restore(run, config.model, step)
   config = dataclasses.replace(config, model=found.config)
   return Trained(
-      config, found.tokenizer, found.model, found.params, found.step)
+      config, found.tokenizer, found.model, found.params, found.step,
+      runs.read_readout(run))
 
 
 def read_config(

@@ -18,10 +18,10 @@ from lmjax.core.files import atomic
 from lmjax.core import trees
 from lmjax.data import documents
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
-from lmjax.evaluation import embeddings
 from lmjax import experiment
 from lmjax.interop import runs
 from lmjax import models
+from lmjax.nn import readout
 from lmjax.parallel import strategy as strategy_lib
 from lmjax.recipes.loaded import asking
 from lmjax.run import directory
@@ -103,10 +103,16 @@ class Tuned(asking.Run):
     return list(self.stream(inputs))
 
   def embed(self, texts: str | Sequence[str],
-            pooling: embeddings.Pooling = 'mean') -> np.ndarray:
-    """Returns the vector of a text, or of each text; see `embeddings.embed`."""
+            pooling: readout.Pooling | None = None) -> np.ndarray:
+    """Returns the vector of a text, or of each text; see `embeddings.embed`.
+
+    Args:
+      texts: One text, or several.
+      pooling: How tokens are pooled; None takes their mean.
+    """
     return asking.embed(
-        self.backbone.build(), self.params, self.tokenizer, texts, pooling)
+        self.backbone.build(), self.params, self.tokenizer, texts,
+        readout.Readout(pooling or 'mean'))
 
   def stream(self, inputs: Iterable[task_lib.Example]
              ) -> Iterator[dict[str, Any]]:
