@@ -4,15 +4,21 @@ from lmjax.interop.families import bart
 from lmjax.interop.families import bert
 from lmjax.interop.families import distilbert
 from lmjax.interop.families import electra
+from lmjax.interop.families import gemma
+from lmjax.interop.families import gemma2
+from lmjax.interop.families import gemma3
 from lmjax.interop.families import gpt2
+from lmjax.interop.families import granite
 from lmjax.interop.families import llama
 from lmjax.interop.families import marian
 from lmjax.interop.families import mistral
 from lmjax.interop.families import modernbert
 from lmjax.interop.families import mpnet
+from lmjax.interop.families import olmo2
 from lmjax.interop.families import qwen2
 from lmjax.interop.families import qwen3
 from lmjax.interop.families import roberta
+from lmjax.interop.families import smollm3
 from lmjax.interop.families import t5
 from lmjax.interop.families import xlnet
 
@@ -23,16 +29,23 @@ FAMILIES = {
     'camembert': roberta.FAMILY,
     'distilbert': distilbert.FAMILY,
     'electra': electra.FAMILY,
+    'gemma': gemma.FAMILY,
+    'gemma2': gemma2.FAMILY,
+    'gemma3': gemma3.FAMILY,
+    'gemma3_text': gemma3.FAMILY,
     'gpt2': gpt2.FAMILY,
+    'granite': granite.FAMILY,
     'llama': llama.FAMILY,
     'marian': marian.FAMILY,
     'mistral': mistral.FAMILY,
     'modernbert': modernbert.FAMILY,
     'mpnet': mpnet.FAMILY,
     'mt5': t5.FAMILY,
+    'olmo2': olmo2.FAMILY,
     'qwen2': qwen2.FAMILY,
     'qwen3': qwen3.FAMILY,
     'roberta': roberta.FAMILY,
+    'smollm3': smollm3.FAMILY,
     't5': t5.FAMILY,
     'xlm-roberta': roberta.FAMILY,
     'xlnet': xlnet.FAMILY,

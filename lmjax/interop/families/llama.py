@@ -4,6 +4,7 @@ References:
   Touvron et al., LLaMA, arXiv:2302.13971; Llama Team, The Llama 3 Herd of
   Models, arXiv:2407.21783.
 """
+from collections.abc import Sequence
 from typing import Any
 
 from lmjax.interop.families import family
@@ -16,10 +17,20 @@ from lmjax.models import parts
 from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
+from lmjax.nn import positions as positions_lib
 
 
-def read(fields: fields_lib.Fields, names) -> decoder.DecoderConfig:
-  """Returns the lmjax config; see `Family.read`."""
+def read(fields: fields_lib.Fields, names,
+         positions: positions_lib.Rotary | None = None
+         ) -> decoder.DecoderConfig:
+  """Returns the lmjax config; see `Family.read`.
+
+  Args:
+    fields: The fields of the config.json.
+    names: The names of the tensors.
+    positions: The positions, if a descendant of Llama describes them in another
+      way.
+  """
   del names  # There is one head.
   fields.expect('pretraining_tp', 1, *range(2, 9))  # The result is the same.
   norm = layers.RMSNorm(epsilon=fields.number('rms_norm_eps', 1e-6))
@@ -29,7 +40,7 @@ def read(fields: fields_lib.Fields, names) -> decoder.DecoderConfig:
       context=fields.whole('max_position_embeddings', 2048),
       width=fields.whole('hidden_size'),
       num_layers=fields.whole('num_hidden_layers'),
-      positions=rope.read(fields),
+      positions=positions or rope.read(fields),
       head=parts.Head(tied=fields.take('tie_word_embeddings', False)),
       block=block.PreNorm(
           mixer=attention.AttentionConfig(
@@ -68,24 +79,49 @@ def write(config: decoder.DecoderConfig) -> dict[str, Any]:
       **rope.write(config.positions)}
 
 
-def table(config: decoder.DecoderConfig) -> list[rows.Row]:
-  """Returns the rows of the tensors; see `Family.rows`."""
+# The rows of a layer's attention and MLP, which descendants of Llama share.
+ATTENTION = [
+    *rows.dense('mixer/query', 'self_attn.q_proj'),
+    *rows.dense('mixer/key', 'self_attn.k_proj'),
+    *rows.dense('mixer/value', 'self_attn.v_proj'),
+    *rows.dense('mixer/out', 'self_attn.o_proj'),
+]
+HEAD_NORMS = [
+    *rows.norm('mixer/query_norm', 'self_attn.q_norm'),
+    *rows.norm('mixer/key_norm', 'self_attn.k_norm'),
+]
+MLP = [
+    *rows.dense('mlp/in', 'mlp.gate_proj'),  # The activated one.
+    *rows.dense('mlp/gate', 'mlp.up_proj'),
+    *rows.dense('mlp/out', 'mlp.down_proj'),
+]
+NORMS = [
+    *rows.norm('mixer_norm', 'input_layernorm'),
+    *rows.norm('mlp_norm', 'post_attention_layernorm'),
+]
+
+
+def around(config: decoder.DecoderConfig, layer: Sequence[rows.Row],
+           base: str = 'model.') -> list[rows.Row]:
+  """Returns the rows of a whole model.
+
+  Args:
+    config: The config of the model.
+    layer: The rows of one layer.
+    base: The prefix of the tensors.
+  """
   return [
-      rows.row('embed/embedding', 'model.embed_tokens.weight'),
-      *rows.each(config.num_layers, 'layer_{i}/', 'model.layers.{i}.', [
-          *rows.norm('mixer_norm', 'input_layernorm'),
-          *rows.dense('mixer/query', 'self_attn.q_proj'),
-          *rows.dense('mixer/key', 'self_attn.k_proj'),
-          *rows.dense('mixer/value', 'self_attn.v_proj'),
-          *rows.dense('mixer/out', 'self_attn.o_proj'),
-          *rows.norm('mlp_norm', 'post_attention_layernorm'),
-          *rows.dense('mlp/in', 'mlp.gate_proj'),  # The activated one.
-          *rows.dense('mlp/gate', 'mlp.up_proj'),
-          *rows.dense('mlp/out', 'mlp.down_proj'),
-      ]),
-      *rows.norm('final_norm', 'model.norm'),
+      rows.row('embed/embedding', f'{base}embed_tokens.weight'),
+      *rows.each(config.num_layers, 'layer_{i}/', f'{base}layers.{{i}}.',
+                 layer),
+      *rows.norm('final_norm', f'{base}norm'),
       *rows.dense('head', 'lm_head'),
   ]
+
+
+def table(config: decoder.DecoderConfig) -> list[rows.Row]:
+  """Returns the rows of the tensors; see `Family.rows`."""
+  return around(config, NORMS + ATTENTION + MLP)
 
 
 FAMILY = family.Family(

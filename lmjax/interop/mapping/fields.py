@@ -63,6 +63,10 @@ class Fields:
     """Returns whether a field is there, even if it is null."""
     return name in self._tree
 
+  def default(self, **values: Any) -> None:
+    """Sets the values of fields that are missing."""
+    self._tree = values | self._tree
+
   def has(self, name: str) -> bool:
     """Returns whether a field is there and is not null."""
     return self._tree.get(name) is not None

@@ -14,7 +14,37 @@ from lmjax.nn import pattern
 FULL, SLIDING = 'full_attention', 'sliding_attention'
 
 
-def windowed(config: decoder.DecoderConfig, types: Sequence[str], window: int
+def every(period: int, count: int) -> list[str]:
+  """Returns types of layers of which the last of each period is full."""
+  return [SLIDING if (i + 1) % period else FULL for i in range(count)]
+
+
+def local_global(config: decoder.DecoderConfig, types: Sequence[str],
+                 window: int, period: int,
+                 local_positions: pattern.OwnPositions | None = None
+                 ) -> decoder.DecoderConfig:
+  """Returns a config with the pattern `LocalGlobal`, if the types follow it.
+
+  Args:
+    config: A config in which all layers see all tokens.
+    types: The type of each layer.
+    window: The window of layers with sliding attention.
+    period: The usual number of layers of which one is full.
+    local_positions: The positions of layers with sliding attention; None means
+      as in the model.
+
+  Raises:
+    InputError: As in `windowed`.
+  """
+  for size in (period, *range(2, len(types) + 1)):
+    if SLIDING in types and list(types) == every(size, config.num_layers):
+      return dataclasses.replace(config, pattern=pattern.LocalGlobal(
+          window=window, every=size, local_positions=local_positions))
+  return windowed(config, types, window, local_positions)
+
+
+def windowed(config: decoder.DecoderConfig, types: Sequence[str], window: int,
+             local_positions: pattern.OwnPositions | None = None
              ) -> decoder.DecoderConfig:
   """Returns a config whose layers see all tokens or a window.
 
@@ -22,6 +52,7 @@ def windowed(config: decoder.DecoderConfig, types: Sequence[str], window: int
     config: A config in which all layers see all tokens.
     types: The type of each layer.
     window: The window of layers with sliding attention.
+    local_positions: The positions of these layers; None means as in the model.
 
   Raises:
     InputError: If there is another type, or not one for each layer.
@@ -32,15 +63,21 @@ def windowed(config: decoder.DecoderConfig, types: Sequence[str], window: int
         f'each of the {config.num_layers} layers; got {list(types)!r}.')
   mixer = dataclasses.replace(config.block.mixer, window=window)
   local = dataclasses.replace(config.block, mixer=mixer)
-  if set(types) == {SLIDING}:
-    return dataclasses.replace(config, block=local)
-  if set(types) == {FULL}:
-    return config
-  first, period = _shortest(tuple(types))
-  layers = {FULL: pattern.Layer(), SLIDING: pattern.Layer(local)}
-  return dataclasses.replace(config, pattern=pattern.Periodic(
-      tuple(layers[each] for each in period),
-      tuple(layers[each] for each in first)))
+  layers = {FULL: pattern.Layer(),
+            SLIDING: pattern.Layer(local, local_positions)}
+  if set(types) == {SLIDING}:  # One layer has to have the model's block.
+    config = dataclasses.replace(config, block=local)
+    layers[SLIDING] = pattern.Layer(positions=local_positions)
+  return dataclasses.replace(
+      config, pattern=repeated([layers[each] for each in types]))
+
+
+def repeated(layers: Sequence[pattern.Layer]) -> pattern.Periodic | None:
+  """Returns the shortest pattern with these layers; None if it needs none."""
+  if set(layers) == {pattern.Layer()}:
+    return None
+  first, period = _shortest(tuple(layers))
+  return pattern.Periodic(period, first)
 
 
 def written(config: decoder.DecoderConfig) -> tuple[list[str], int | None]:

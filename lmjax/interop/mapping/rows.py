@@ -5,8 +5,12 @@ keeps those whose parameters the model at hand has, and then every tensor of the
 file has to belong to a row or be ignorable, and every parameter has to come
 from the file. Rows are read in both directions, so that an export is the import
 reversed.
+
+A family may have several rows for the same parameters, for files that name or
+divide them in different ways. The first one whose tensors the file has is read,
+and the first one is written.
 """
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 import dataclasses
 import functools
 import re
@@ -134,11 +138,11 @@ def matched(
       differs from its original, or a constant from what it should be.
   """
   shapes = {path: tuple(leaf.shape) for path, leaf in trees.items(params)}
-  kept = [found for found in rows if shapes.keys() >= set(found.paths)]
+  kept = _chosen(rows, shapes.keys(), tensors.keys())
   _check_covered(kept, shapes)
   wanted = {name for found in kept for name in found.names}
   copies = {copy: original for copy, original in (copies or {}).items()
-            if copy not in wanted and copy in tensors}
+            if copy not in wanted and {copy, original} <= tensors.keys()}
   missing = wanted - tensors.keys()
   extra = tensors.keys() - wanted - copies.keys()
   useless = {name for name in extra if name in (constants or {}) or any(
@@ -185,13 +189,31 @@ def write(rows: Iterable[Row], params: Any
     InputError: If no row has one of the parameters.
   """
   leaves = dict(trees.items(params))
-  kept = [found for found in rows if leaves.keys() >= set(found.paths)]
+  kept = _chosen(rows, leaves.keys())
   _check_covered(kept, leaves)
   for found in kept:
     shapes = found.file_shapes([leaves[path].shape for path in found.paths])
     for place, (name, shape) in enumerate(zip(found.names, shapes)):
       yield name, tensors_lib.Tensor(
           shape, 'F32', functools.partial(_made, found, leaves, place))
+
+
+def _chosen(rows: Iterable[Row], paths: Set[str],
+            names: Set[str] = frozenset()) -> list[Row]:
+  """Returns the rows for the parameters that a model has, one row for each.
+
+  Args:
+    rows: The rows of the family.
+    paths: The paths of the model's parameters.
+    names: The names of the tensors of a file.
+  """
+  possible = [found for found in rows if paths >= set(found.paths)]
+  kept, covered = [], set()
+  for found in sorted(possible, key=lambda row: not names >= set(row.names)):
+    if covered.isdisjoint(found.paths):
+      kept.append(found)
+      covered.update(found.paths)
+  return kept
 
 
 def _made(found: Row, leaves: Mapping[str, Any], place: int) -> np.ndarray:

@@ -88,3 +88,11 @@ def test_a_null_field_is_there():
   fields = fields_lib.Fields({'window': None})
   assert 'window' in fields and not fields.has('window')
   assert 'other' not in fields
+
+
+def test_a_default_is_the_value_of_a_missing_field_only():
+  fields = fields_lib.Fields({'size': 3, 'window': None})
+  fields.default(size=4, window=5, heads=6)
+  assert fields.whole('size') == 3
+  assert fields.whole('window', None) is None
+  assert fields.whole('heads') == 6

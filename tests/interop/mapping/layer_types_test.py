@@ -9,6 +9,8 @@ from lmjax.models import decoder
 from lmjax.models.presets import lookup
 from lmjax.nn import attention
 from lmjax.nn import block
+from lmjax.nn import pattern
+from lmjax.nn import positions
 
 NAMES = {'f': layer_types.FULL, 's': layer_types.SLIDING}
 
@@ -40,6 +42,33 @@ def test_layers_that_are_alike_need_no_pattern():
 def test_types_that_are_unknown_or_too_few_are_refused(types):
   with pytest.raises(errors.InputError, match='each of the 2 layers'):
     layer_types.windowed(decoder.DecoderConfig(num_layers=2), types, 8)
+
+
+LOCAL = positions.Rotary(theta=500.0)
+
+
+@pytest.mark.parametrize('own', [None, LOCAL])
+@pytest.mark.parametrize('types', [
+    'ffff', 'ssss', 'sfsf', 'sssssfss', 'fssf', 'sffsffs', 's', 'ssffsfs'])
+def test_each_layer_is_of_its_type(types, own):
+  plain = decoder.DecoderConfig(num_layers=len(types))
+  names = [NAMES[each] for each in types]
+  found = layer_types.local_global(plain, names, 8, 6, own)
+  assert layer_types.written(found)[0] == names
+  for letter, layer in zip(types, found.arrangement.layers):
+    assert layer.positions == (
+        own if own and letter == 's' else plain.positions)
+
+
+def test_the_pattern_of_local_and_global_layers_is_recognised():
+  def pattern_of(types):
+    return layer_types.local_global(
+        decoder.DecoderConfig(num_layers=len(types)),
+        [NAMES[each] for each in types], 8, 6).pattern
+  assert pattern_of('sssfs') == pattern.LocalGlobal(8, every=4)
+  assert pattern_of('sss') == pattern.LocalGlobal(8, every=6)
+  assert isinstance(pattern_of('fsfs'), pattern.Periodic)
+  assert pattern_of('ff') is None
 
 
 def test_two_windows_are_refused():

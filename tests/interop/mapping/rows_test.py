@@ -122,3 +122,35 @@ def test_a_row_of_several_tensors_is_read_and_written():
   found = dict(rows_lib.read(match, tensors))
   np.testing.assert_array_equal(found['q/kernel'], np.ones((5, 4)))
   np.testing.assert_array_equal(found['k/kernel'], np.zeros((5, 2)))
+
+
+def test_files_may_divide_parameters_in_different_ways():
+  fused = rows_lib.row(
+      ['layer_0/in/kernel', 'layer_1/in/kernel'], 'h.fused',
+      operations.Split((1, 1)))
+  old = opened()
+  both = np.concatenate([PARAMS[f'layer_{i}']['in']['kernel'] for i in (0, 1)])
+  new = {'h.fused': tensors_lib.Tensor.of(both),
+         'wte.weight': old['wte.weight']}
+  for rows in ([fused, *ROWS], [*ROWS, fused]):
+    for tensors in (old, new):
+      found = dict(rows_lib.read(
+          rows_lib.matched(rows, PARAMS, tensors), tensors))
+      for path, value in trees.items(PARAMS):
+        np.testing.assert_array_equal(found[path], value)
+  assert dict(rows_lib.write([fused, *ROWS], PARAMS)).keys() == new.keys()
+  assert dict(rows_lib.write([*ROWS, fused], PARAMS)).keys() == old.keys()
+
+
+def test_a_file_that_is_divided_in_no_known_way_is_refused():
+  fused = rows_lib.row(
+      ['layer_0/in/kernel', 'layer_1/in/kernel'], 'h.fused',
+      operations.Split((1, 1)))
+  with pytest.raises(errors.InputError, match='missing: h.1.fc.weight'):
+    rows_lib.matched([fused, *ROWS], PARAMS, opened(h__1__fc__weight=None))
+
+
+def test_a_copy_of_what_is_not_there_is_unknown():
+  with pytest.raises(errors.InputError, match='unknown: twin'):
+    rows_lib.matched(ROWS, PARAMS, opened(twin=np.ones(2)),
+                     copies={'twin': 'absent'})
