@@ -8,23 +8,23 @@ from lmjax.data.tokenizers.converting import parts
 from lmjax.data.tokenizers.converting import scored
 from lmjax.data.tokenizers.converting import word_pieces
 
-_GPT2 = (r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|"
+GPT2 = (r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|"
          r'\s+(?!\S)|\s+')
 _QWEN2 = byte_level.LLAMA3.replace(r'\p{N}{1,3}', r'\p{N}')
 PATTERNS = {  # tokenizer.ggml.pre -> the patterns that split text, in order.
-    'gpt-2': (_GPT2,), 'gpt2': (_GPT2,), 'phi-2': (_GPT2,), 'mpt': (_GPT2,),
-    'olmo': (_GPT2,), 'jais': (_GPT2,), 'roberta-bpe': (_GPT2,),
-    'jina-v1-en': (_GPT2,), 'jina-v2-es': (_GPT2,), 'jina-v2-de': (_GPT2,),
-    'smollm': (r'\p{N}', _GPT2), 'starcoder': (r'\p{N}', _GPT2),
-    'refact': (r'\p{N}', _GPT2), 'command-r': (r'\p{N}', _GPT2),
-    'codeshell': (r'\p{N}', _GPT2), 'exaone': (r'\p{N}', _GPT2),
+    'gpt-2': (GPT2,), 'gpt2': (GPT2,), 'phi-2': (GPT2,), 'mpt': (GPT2,),
+    'olmo': (GPT2,), 'jais': (GPT2,), 'roberta-bpe': (GPT2,),
+    'jina-v1-en': (GPT2,), 'jina-v2-es': (GPT2,), 'jina-v2-de': (GPT2,),
+    'smollm': (r'\p{N}', GPT2), 'starcoder': (r'\p{N}', GPT2),
+    'refact': (r'\p{N}', GPT2), 'command-r': (r'\p{N}', GPT2),
+    'codeshell': (r'\p{N}', GPT2), 'exaone': (r'\p{N}', GPT2),
     'llama-bpe': (byte_level.LLAMA3,), 'llama3': (byte_level.LLAMA3,),
     'llama-v3': (byte_level.LLAMA3,), 'falcon3': (byte_level.LLAMA3,),
     'dbrx': (byte_level.LLAMA3,), 'smaug-bpe': (byte_level.LLAMA3,),
     'qwen2': (_QWEN2,), 'stablelm2': (_QWEN2,), 'deepseek-r1-qwen': (_QWEN2,),
 }
 _WHOLE = ('llama-bpe', 'llama3', 'llama-v3', 'falcon3')  # They begin with BOS.
-_ROLES = {'bos': 'bos', 'eos': 'eos', 'unk': 'unknown', 'sep': 'seperator',
+ROLES = {'bos': 'bos', 'eos': 'eos', 'unk': 'unknown', 'sep': 'seperator',
           'pad': 'padding', 'cls': 'cls', 'mask': 'mask'}
 
 
@@ -49,7 +49,7 @@ def of_metadata(metadata: Mapping[str, Any]
     raise ValueError('its metadata has no tokenizer.ggml.tokens')
   kind, names = about.get('model'), [str(name) for name in about['tokens']]
   roles = {}
-  for role, name in _ROLES.items():
+  for role, name in ROLES.items():
     i = about.get(f'{name}_token_id')
     if i is None and name == 'seperator':  # The key was misspelled at first.
       i = about.get('separator_token_id')

@@ -3,6 +3,8 @@ from collections.abc import Iterator, Mapping
 import os
 from typing import Any
 
+import numpy as np
+
 from lmjax.core import errors
 from lmjax.interop.formats import adapted
 from lmjax.interop.formats import tensors as tensors_lib
@@ -27,7 +29,7 @@ def read(path: str | os.PathLike[str]) -> adapted.Adapted:
 
   Returns:
     The model, whose `vocabulary` has the values of the file that begin with
-    'tokenizer.'.
+    'tokenizer.', with lists rather than arrays.
 
   Raises:
     InputError: If the file is damaged, is not a language model of a known
@@ -58,8 +60,8 @@ def _adapted(found: container.Container) -> adapted.Adapted:
   return adapted.Adapted(
       config, dict(_renamed(architecture, config, found.tensors)),
       _generation(metadata),
-      {key: value for key, value in metadata.items()
-       if key.startswith('tokenizer.')})
+      {key: value.tolist() if isinstance(value, np.ndarray) else value
+       for key, value in metadata.items() if key.startswith('tokenizer.')})
 
 
 def _check_kind(metadata):

@@ -234,8 +234,9 @@ def write(path: str | os.PathLike[str], metadata: Mapping[str, Any],
 
   Args:
     path: The file.
-    metadata: Values by key, of the types that `Container` has. Whole numbers
-      are stored with 32 bits, and real numbers as float32.
+    metadata: Values by key, of the types that `Container` has, or lists of
+      numbers. Whole numbers are stored with 32 bits, and real numbers as
+      float32.
     contents: The tensors by name, and the types of their elements in the file.
   """
   head = bytearray(MAGIC)
@@ -270,6 +271,9 @@ def _encoded(value: Any) -> tuple[int, bytes]:
   """Returns the type of a value and its bytes."""
   if isinstance(value, str):
     return STRING, _text(value)
+  if isinstance(value, list) and value and not isinstance(value[0], str):
+    value = np.asarray(value, {
+        bool: '|b1', int: '<i4', float: '<f4'}[type(value[0])])
   if isinstance(value, list):
     return ARRAY, struct.pack('<IQ', STRING, len(value)) + b''.join(
         map(_text, value))

@@ -95,6 +95,7 @@ def test_biases_and_an_output_layer_are_seen(tmp_path):
 
 def test_special_tokens_and_the_vocabulary_are_told(tmp_path):
   values = {'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.tokens': ['a', 'b'],
+            'tokenizer.ggml.token_type': [1, 3],
             'tokenizer.ggml.bos_token_id': 1, 'tokenizer.ggml.eos_token_id': 2,
             'tokenizer.ggml.eot_token_id': 3, 'tokenizer.ggml.eom_token_id': 2}
   found = adapter.read(write(tmp_path / 'x', **values))

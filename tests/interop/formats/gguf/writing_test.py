@@ -14,7 +14,9 @@ from lmjax.interop.formats.gguf import writing
 
 VOCABULARY = {
     'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.tokens': ['a', 'b', '</s>'],
-    'tokenizer.ggml.token_type': np.int32([1, 1, 3]),
+    'tokenizer.ggml.token_type': [1, 1, 3],
+    'tokenizer.ggml.scores': np.float32([0.5, 1, 2]),
+    'tokenizer.ggml.merges': [],
     'tokenizer.ggml.eos_token_id': 2, 'tokenizer.ggml.add_bos_token': False}
 _NUMBERS = {'whole': 2, 'real': 0.25}
 _FIELDS = {  # Fields that decide how others or the tensors are read.
@@ -89,7 +91,8 @@ def test_a_model_comes_back(tmp_path, architecture):
                if field in config and config[field] != value}
   assert not different
   assert found.generation == {'eos_token_id': 2}
-  assert found.vocabulary['tokenizer.ggml.tokens'] == ['a', 'b', '</s>']
+  assert found.vocabulary == VOCABULARY | {
+      'tokenizer.ggml.scores': [0.5, 1, 2]}
 
 
 @pytest.mark.parametrize('kind', writing.FILE_TYPES)
