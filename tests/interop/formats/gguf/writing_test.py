@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.interop import checkpoint
+from lmjax.interop import families
 from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.interop.formats.gguf import adapter
 from lmjax.interop.formats.gguf import architectures
 from lmjax.interop.formats.gguf import names
 from lmjax.interop.formats.gguf import writing
+from lmjax.interop import importing
 
 VOCABULARY = {
     'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.tokens': ['a', 'b', '</s>'],
@@ -228,3 +231,83 @@ def test_a_missing_tensor_is_named(tmp_path):
 def test_another_type_of_elements_is_refused(tmp_path):
   with pytest.raises(errors.InputError, match="F32, F16, Q8_0; got 'Q4_1'"):
     writing.write(tmp_path / 'x', {}, {}, {}, 'Q4_1')
+
+
+def transformers_configs():
+  """Returns tiny configs of transformers by name, and the class of a model."""
+  transformers = pytest.importorskip('transformers')
+  common = dict(
+      hidden_size=64, intermediate_size=96, num_hidden_layers=2,
+      num_attention_heads=4, vocab_size=96, max_position_embeddings=64)
+  grouped = common | dict(num_key_value_heads=2)
+  llama3 = {
+      'rope_type': 'llama3', 'factor': 8.0, 'low_freq_factor': 1.0,
+      'high_freq_factor': 4.0, 'original_max_position_embeddings': 8192,
+      'rope_theta': 500_000.0}
+  gemma = grouped | dict(
+      head_dim=16, query_pre_attn_scalar=16, sliding_window=16,
+      num_hidden_layers=7)
+  del grouped['max_position_embeddings']
+  return {
+      'llama': transformers.LlamaConfig(
+          **grouped, rope_parameters=llama3, tie_word_embeddings=True,
+          max_position_embeddings=16384),
+      'llama with biases': transformers.LlamaConfig(
+          **grouped, attention_bias=True, mlp_bias=True, head_dim=32),
+      'mixtral': transformers.MixtralConfig(
+          **grouped, num_local_experts=4, sliding_window=None),
+      'qwen2': transformers.Qwen2Config(**grouped),
+      'qwen3': transformers.Qwen3Config(**grouped, head_dim=32),
+      'gemma': transformers.GemmaConfig(**grouped, head_dim=16),
+      'gemma2': transformers.Gemma2Config(**gemma),
+      'gemma3': transformers.Gemma3TextConfig(**gemma),
+      'phi3': transformers.Phi3Config(**grouped, pad_token_id=0),
+      'olmo2': transformers.Olmo2Config(**grouped),
+      'granite': transformers.GraniteConfig(
+          **grouped, attention_multiplier=0.1, embedding_multiplier=12.0,
+          residual_multiplier=0.2, logits_scaling=8.0),
+      'smollm3': transformers.SmolLM3Config(
+          **grouped | dict(num_hidden_layers=5), pad_token_id=0),
+      'gpt2': transformers.GPT2Config(
+          n_embd=64, n_layer=2, n_head=4, vocab_size=96, n_positions=64),
+      'neox': transformers.GPTNeoXConfig(**common),
+      'falcon': transformers.FalconConfig(
+          hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
+          vocab_size=96, multi_query=True),
+      'falcon of two norms': transformers.FalconConfig(
+          hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
+          num_kv_heads=2, vocab_size=96, new_decoder_architecture=True),
+      'bloom': transformers.BloomConfig(
+          hidden_size=64, n_layer=2, n_head=4, vocab_size=96),
+      'bert': transformers.BertConfig(**common)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [
+    'llama', 'llama with biases', 'mixtral', 'qwen2', 'qwen3', 'gemma',
+    'gemma2', 'gemma3', 'phi3', 'olmo2', 'granite', 'smollm3', 'gpt2', 'neox',
+    'falcon', 'falcon of two norms', 'bloom', 'bert'])
+def test_a_model_of_transformers_is_imported_as_from_its_own_files(
+    tmp_path, name):
+  torch = pytest.importorskip('torch')
+  import transformers
+  config = transformers_configs()[name]
+  model = (transformers.BertModel(config, add_pooling_layer=False)
+           if name == 'bert' else
+           transformers.AutoModelForCausalLM.from_config(config)).float()
+  torch.manual_seed(0)
+  for parameter in model.parameters():
+    torch.nn.init.normal_(parameter, std=0.1)
+  model.save_pretrained(tmp_path / 'hf')
+  ours = checkpoint.open_source(tmp_path / 'hf')
+  writing.write(tmp_path / 'x.gguf', ours.config, ours.tensors, {}, 'F32')
+  found = adapter.read(tmp_path / 'x.gguf')
+  assert found.tensors.keys() == ours.tensors.keys()
+  for each, tensor in ours.tensors.items():
+    np.testing.assert_allclose(
+        found.tensors[each].read(), tensor.read(), rtol=0,
+        atol=1e-7 if name.startswith('gemma') else 0, err_msg=each)
+  if found.config['model_type'] in families.FAMILIES:
+    again = checkpoint.Checkpoint(
+        tmp_path / 'x.gguf', found.config, found.tensors)
+    assert importing.convert(again).config == importing.convert(ours).config
