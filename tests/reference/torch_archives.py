@@ -95,9 +95,11 @@ def zip_of(value: Any, storages: dict[str, bytes],
   return file.getvalue()
 
 
-def row_of(value: Any, storages: dict[str, np.ndarray]) -> bytes:
+def row_of(value: Any, storages: dict[str, np.ndarray], keys: Any = None,
+           version: int = 1001) -> bytes:
   """Returns a file before torch 1.6."""
-  programs = [_MAGIC, 1001, {'little_endian': True}, value, [*storages]]
+  keys = [*storages] if keys is None else keys
+  programs = [_MAGIC, version, {'little_endian': True}, value, keys]
   return b''.join([
       *map(program, programs),
       *(array.size.to_bytes(8, 'little') + array.tobytes()

@@ -143,9 +143,19 @@ def test_shards_are_read(tmp_path):
     (torch_archives.row_of(
         {'a': torch_archives.tensor('0', BASE)}, {'0': BASE[1:]}),
      'not those of its tensors'),
+    (torch_archives.row_of({}, {}, version=1002), 'not in the order of torch'),
+    (torch_archives.row_of({}, {}, keys=3), 'not in the order of torch'),
+    (torch_archives.row_of({}, {}, keys=[[]]), 'not those of its tensors'),
+    (torch_archives.row_of(
+        {'a': torch_archives.tensor('0', BASE)}, {'0': BASE, '1': BASE},
+        keys=['0', '0']), 'not those of its tensors'),
+    (torch_archives.row_of(
+        {'a': torch_archives.tensor('0', BASE.astype(np.float16)),
+         'b': torch_archives.tensor('0', BASE)}, {'0': BASE}),
+     "storage '0' is missing"),
     (torch_archives.row_of({'a': torch_archives.tensor('0', BASE)}, {}),
      "storage '0' is missing"),
-], ids=range(31))
+], ids=range(36))
 def test_a_file_that_is_not_intact_is_refused(path, content, why):
   path.write_bytes(content)
   begun = time.process_time()
