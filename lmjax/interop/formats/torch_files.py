@@ -8,7 +8,8 @@ followed by the storages in the order of their keys, each after its length.
 References:
   PyTorch, torch/serialization.py.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
 import functools
 import math
 import os
@@ -58,10 +59,17 @@ def open_file(path: str | os.PathLike[str]) -> tensors.Tensors:
   """Opens one file of `torch.save`; see `open_weights`."""
   content = mapped.content(path)
   is_zip = content[:4].tobytes() == b'PK\3\4'
-  try:
+  with _naming(path):
     views, numbers = (_open_zip if is_zip else _open_row)(content)
-    return {name: _tensor(name, view, numbers(view.storage))
+    return {name: _tensor(path, name, view, numbers(view.storage))
             for name, view in views.items()}
+
+
+@contextlib.contextmanager
+def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
+  """Raises InputError, which names the file, instead of ValueError."""
+  try:
+    yield
   except ValueError as error:
     raise errors.InputError(
         f'{path} cannot be read as weights that torch saved: {error}.'
@@ -75,23 +83,24 @@ def _open_zip(content: np.ndarray) -> tuple[Views, Numbers]:
            if name.endswith('/data.pkl')]
   if len(roots) != 1:
     raise ValueError(f'it should have one entry data.pkl, but has {len(roots)}')
+
+  @functools.cache  # Once for all tensors of a storage.
+  def check(name):
+    found = zlib.crc32(entries[name].of(content))
+    if found != entries[name].crc:
+      raise ValueError(
+          f'its entry {name!r} is damaged, as its CRC-32 should be '
+          f'{entries[name].crc:08x}, but is {found:08x}; download or copy the '
+          'file again')
+
   program, order = (entries.get(f'{roots[0]}{name}')
                     for name in ('data.pkl', 'byteorder'))
   if program.size > _LONGEST_PICKLE:
     raise ValueError(f'its pickle has {program.size:,} bytes, more than '
                      f'{_LONGEST_PICKLE:,}')
+  check(f'{roots[0]}data.pkl')
   views = _views(torch_pickle.evaluate(program.of(content).tobytes())[0])
   is_big = order is not None and _is_big(order.of(content)[:6].tobytes())
-
-  @functools.cache  # Once for all tensors of a storage.
-  def check(name):
-    entry = entries[name]
-    found = zlib.crc32(entry.of(content))
-    if found != entry.crc:
-      raise errors.InputError(
-          f'The entry {name!r} of a torch file is damaged: its CRC-32 should '
-          f'be {entry.crc:08x}, but is {found:08x}; download or copy the file '
-          'again.')
 
   def numbers(storage):
     name = f'{roots[0]}data/{storage.key}'
@@ -173,15 +182,16 @@ def _flat(content: np.ndarray, begin: int, storage: torch_pickle.Storage,
   """Returns the numbers of a storage."""
   dtype = elements.DTYPES[storage.dtype]
   if dtype == bool and (content[begin:begin + storage.size] > 1).any():
-    raise errors.InputError(
-        f'The storage {storage.key!r} of truth values should hold only the '
-        'bytes 0 and 1, but holds others; download or copy its file again.')
+    raise ValueError(
+        f'its storage {storage.key[:100]!r} of truth values should hold only '
+        'the bytes 0 and 1, but holds others')
   flat = mapped.array(content, begin, dtype, (storage.size,))
   return flat.byteswap() if is_big else flat
 
 
-def _tensor(name: str, view: torch_pickle.View,
-            read_storage: Callable[[], np.ndarray]) -> tensors.Tensor:
+def _tensor(
+    path: str | os.PathLike[str], name: str, view: torch_pickle.View,
+    read_storage: Callable[[], np.ndarray]) -> tensors.Tensor:
   """Returns the tensor that a view describes, if it lies in its storage."""
   shape, strides, size = view.shape, view.strides, view.storage.size
   dtype = elements.DTYPES[view.storage.dtype]
@@ -202,7 +212,9 @@ def _tensor(name: str, view: torch_pickle.View,
         f'storage of {size:,} numbers')
 
   def read():
+    with _naming(path):
+      flat = read_storage()
     return np.lib.stride_tricks.as_strided(
-        read_storage()[view.offset:], shape,
+        flat[view.offset:], shape,
         [step * dtype.itemsize for step in strides], writeable=False)
   return tensors.Tensor(shape, view.storage.dtype, read)

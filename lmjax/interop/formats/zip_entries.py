@@ -56,15 +56,15 @@ def entries(content: np.ndarray) -> dict[str, Entry]:
       overlaps another or has a name that leads out of a folder.
   """
   try:
-    begin, end, count = _directory(content)
-    directory = content[begin:end].tobytes()
+    first, end, count = _directory(content)
+    directory = content[first:end].tobytes()
     found, last = {}, 0
-    for name, entry, header in sorted(
-        _central(directory, count), key=lambda item: item[2]):
-      entry = _placed(content, name, entry, header)
+    for header, name, size, crc in sorted(_central(directory, count)):
+      begin = _begin(content, header, name)
+      entry = Entry(begin, begin + size, crc)
       if name in found:
         raise ValueError(f'it has two entries {name!r}')
-      if header < last or entry.end > begin:
+      if header < last or entry.end > first:
         raise ValueError(f'its entry {name!r} overlaps others')
       found[name], last = entry, entry.end
     return found
@@ -96,8 +96,8 @@ def _directory(content: np.ndarray) -> tuple[int, int, int]:
 
 
 def _central(
-    directory: bytes, count: int) -> Iterator[tuple[str, Entry, int]]:
-  """Yields name, size and CRC, and the place of the header of each entry."""
+    directory: bytes, count: int) -> Iterator[tuple[int, str, int, int]]:
+  """Yields the place of each entry's own header, its name, size and CRC."""
   at = 0
   while at < len(directory):
     (mark, _, _, flags, method, _, _, crc, packed, size, name_length,
@@ -120,7 +120,7 @@ def _central(
     size, packed, header = _wide(extra, size, packed, header)
     if size != packed:
       raise ValueError(f'its entry {name[:100]!r} has two sizes')
-    yield name, Entry(0, size, crc), header
+    yield header, name, size, crc
   if count:
     raise ValueError('its directory has another length than its end says')
 
@@ -140,14 +140,12 @@ def _wide(extra: bytes, *numbers: int) -> Iterator[int]:
     yield number
 
 
-def _placed(
-    content: np.ndarray, name: str, entry: Entry, header: int) -> Entry:
-  """Returns an entry with its place, which its own header says."""
+def _begin(content: np.ndarray, header: int, name: str) -> int:
+  """Returns the first byte of an entry, which comes after its own header."""
   local = content[header:header + _LOCAL.size].tobytes()
   mark, *_, name_length, extra_length = _LOCAL.unpack(local)
   begin = header + _LOCAL.size
   again = content[begin:begin + name_length].tobytes()
   if mark != b'PK\3\4' or again.decode('utf-8', 'backslashreplace') != name:
     raise ValueError(f'its entry {name[:100]!r} is not where it should be')
-  begin += name_length + extra_length
-  return dataclasses.replace(entry, begin=begin, end=begin + entry.end)
+  return begin + name_length + extra_length

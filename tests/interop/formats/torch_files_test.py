@@ -164,11 +164,13 @@ def test_a_file_that_is_not_intact_is_refused(path, content, why):
   assert time.process_time() - begun < 1
 
 
-def test_a_changed_number_is_seen(path):
+@pytest.mark.parametrize('what, entry', [
+    (BASE.tobytes(), 'archive/data/0'), (b'FloatStorage', 'archive/data.pkl')])
+def test_a_changed_byte_is_seen(path, what, entry):
   content = bytearray(file_of({'a': BASE}))
-  content[content.index(BASE.tobytes()) + 50] ^= 1
+  content[content.index(what) + 1] ^= 1
   path.write_bytes(content)
-  with pytest.raises(errors.InputError, match="'archive/data/0'.*CRC-32"):
+  with pytest.raises(errors.InputError, match=f"'{entry}'.*CRC-32 should be"):
     read_all(path)
 
 
