@@ -12,9 +12,12 @@ from typing import Any
 from lmjax.core import errors
 from lmjax.core.files import safe_paths
 from lmjax.core.files import strict_json
+from lmjax.data.tokenizers import pretrained
 from lmjax.data.tokenizers import vocabulary
 from lmjax.interop.formats import safetensors_files
+from lmjax.interop.formats import shards
 from lmjax.interop.formats import tensors as tensors_lib
+from lmjax.interop.formats import torch_files
 
 CONFIG = 'config.json'
 GENERATION = 'generation_config.json'
@@ -71,8 +74,20 @@ def open_folder(folder: pathlib.Path, weights: pathlib.Path | None = None
         f'{folder} has no {CONFIG}, so it is not known which model its weights '
         'are of.')
   return Checkpoint(
-      folder, config, safetensors_files.open_weights(weights or folder),
-      _object(folder, GENERATION) or {})
+      weights or folder, config, _open_weights(weights or folder),
+      _object(folder, GENERATION) or {},
+      lambda: pretrained.read(folder))
+
+
+def _open_weights(path: pathlib.Path) -> tensors_lib.Tensors:
+  """Opens a folder or file of safetensors, or of `torch.save`."""
+  if path.is_dir():
+    has = lambda name: any(
+        (path / each).exists() for each in (name, f'{name}{shards.SUFFIX}'))
+    torch = has(torch_files.NAME) and not has(safetensors_files.NAME)
+  else:
+    torch = '.bin' in path.suffixes or path.suffix in ('.pt', '.pth')
+  return (torch_files if torch else safetensors_files).open_weights(path)
 
 
 def _object(folder: pathlib.Path, name: str) -> dict[str, Any] | None:

@@ -1,5 +1,5 @@
 """Imports a model: from an opened source to a config and parameters."""
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import os
 from typing import Any
@@ -43,22 +43,24 @@ class Imported:
     return self.config.build()
 
 
-def load(path: str | os.PathLike[str], place: Place | None = None) -> Imported:
+def load(path: str | os.PathLike[str], place: Place | None = None,
+         ignore: Sequence[str] = ()) -> Imported:
   """Imports a model from a folder or file of any known format.
 
   Args:
     path: See `checkpoint.open_source`.
     place: See `convert`.
+    ignore: See `convert`.
 
   Raises:
     InputError: If the files are damaged, the family is not known, or anything
       in config or tensors is not accounted for.
   """
-  return convert(checkpoint_lib.open_source(path), place)
+  return convert(checkpoint_lib.open_source(path), place, ignore)
 
 
-def convert(source: checkpoint_lib.Checkpoint, place: Place | None = None
-            ) -> Imported:
+def convert(source: checkpoint_lib.Checkpoint, place: Place | None = None,
+            ignore: Sequence[str] = ()) -> Imported:
   """Returns the model in an opened source.
 
   All names and shapes are checked before the first tensor is read. Tensors are
@@ -69,6 +71,8 @@ def convert(source: checkpoint_lib.Checkpoint, place: Place | None = None
     place: Function from a path and a float32 array to the array to keep, such
       as one that is divided over devices; by default it is put on the default
       device.
+    ignore: Patterns of names of tensors to leave out, such as those of a
+      classifier; they match whole names.
 
   Raises:
     InputError: If the family is not known, or anything in config or tensors is
@@ -79,10 +83,10 @@ def convert(source: checkpoint_lib.Checkpoint, place: Place | None = None
   config = family.config(source.config, names)
   match = rows_lib.matched(
       family.named(config, names), cost.shapes(config), source.tensors,
-      ignored=family.ignored, **_known(family, names))
+      ignored=(*family.ignored, *ignore), **_known(family, names))
   place = place or (lambda path, array: jnp.asarray(array))
   params = trees.nested(
-      (path, place(path, _finite(path, array)))
+      (path, place(path, array))
       for path, array in rows_lib.read(match, source.tensors))
   return Imported(source, family, config, params, match)
 
@@ -109,13 +113,3 @@ def _known(family, names):
                      for copy, original in family.copies.items()},
           'constants': {found(name): constant
                         for name, constant in family.constants.items()}}
-
-
-def _finite(path: str, array: np.ndarray) -> np.ndarray:
-  """Returns a parameter; raises InputError if it has NaN or infinity."""
-  if not np.isfinite(array).all():
-    raise errors.InputError(
-        f'The tensor of {path} has {np.count_nonzero(~np.isfinite(array)):,} '
-        'numbers that are NaN or infinite, so the model would compute nothing '
-        'but NaN. The file is damaged.')
-  return array

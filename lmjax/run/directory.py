@@ -91,6 +91,11 @@ class RunDir:
     return self.path / 'readout.json'
 
   @property
+  def imported(self) -> pathlib.Path:
+    """Facts about the files that the run's model was imported from."""
+    return self.path / 'imported.json'
+
+  @property
   def curve(self) -> pathlib.Path:
     return self.path / 'curve.png'
 

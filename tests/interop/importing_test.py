@@ -78,5 +78,5 @@ def test_a_config_of_another_model_is_refused(config, what):
 @pytest.mark.parametrize('number', [np.nan, np.inf])
 def test_weights_that_are_not_numbers_are_refused(number):
   bad = np.full(16, number, 'float32')
-  with pytest.raises(errors.InputError, match='final_norm/scale .* 16 numbers'):
+  with pytest.raises(errors.InputError, match='model.norm.weight has 16 numbers'):
     importing.convert(opened(model__norm__weight=bad))

@@ -9,6 +9,7 @@ character.
 """
 import dataclasses
 import os
+import pathlib
 import typing
 from typing import Annotated, Any, TypeVar
 
@@ -82,3 +83,20 @@ def _expanded(value: Any, hint: Any, path: str) -> Any:
                  for index, (item, item_hint) in enumerate(zip(value, items)))
   return expand(value, path) if isinstance(value, str) and is_path(
       hint) else value
+
+
+def check_free(path: str | os.PathLike[str], flag: str) -> None:
+  """Checks that a folder to be made does not exist yet, or is empty.
+
+  Args:
+    path: The folder.
+    flag: The flag that names it, such as '--to'.
+
+  Raises:
+    InputError: If there is something.
+  """
+  path = pathlib.Path(path)
+  if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    raise errors.InputError(
+        f'{path} should not exist yet, or be an empty folder, but it holds '
+        f'files; give another {flag}.')

@@ -195,8 +195,9 @@ class LibraryTokenizer(vocabulary.Tokenizer):
             'eos': bool(frame.after), 'roles': self.roles}
 
   def files(self) -> dict[str, bytes]:
-    return {FILE: json.dumps(
-        self.spec, ensure_ascii=False, separators=(',', ':')).encode()}
+    return {FILE: json.dumps(  # Sorted, so that a restored one has the digest.
+        self.spec, ensure_ascii=False, separators=(',', ':'), sort_keys=True
+    ).encode()}
 
   @classmethod
   def restore(cls, state, directory) -> 'LibraryTokenizer':

@@ -18,7 +18,7 @@ _TRAINING = {  # Fields that do not change what a model computes in evaluation.
     'balance', 'router_z', 'capacity_factor'}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Family:
   """A family of models.
 

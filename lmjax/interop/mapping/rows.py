@@ -22,6 +22,7 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.interop.formats import tensors as tensors_lib
+from lmjax.interop.mapping import arrays
 from lmjax.interop.mapping import grouping
 from lmjax.interop.mapping import operations as operations_lib
 
@@ -153,7 +154,8 @@ def matched(
   if problems:
     raise errors.InputError(
         'The tensors of the file should be those of the model that its config '
-        f'describes, but some are {"; some are ".join(problems)}.')
+        f'describes, but some are {"; some are ".join(problems)}.'
+        + _hint(extra - useless, missing))
   for found in kept:
     _check_shapes(found, shapes, tensors)
   for copy, original in copies.items():
@@ -169,14 +171,31 @@ def matched(
 
 def read(match: Match, tensors: tensors_lib.Tensors
          ) -> Iterator[tuple[str, np.ndarray]]:
-  """Yields (path, parameter), float32, reading one row at a time."""
+  """Yields (path, parameter), float32, reading one row at a time.
+
+  Raises:
+    InputError: If a tensor has NaN or infinity.
+  """
   for found in match.rows:
-    arrays = tuple(tensors[name].read() for name in found.names)
-    made = operations_lib.apply(found.operations, arrays)
-    del arrays
+    given = tuple(
+        _read(name, tensors[name]) for name in found.names)
+    made = operations_lib.apply(found.operations, given)
+    del given
     for path, array in zip(found.paths, made):
-      yield path, np.ascontiguousarray(array, np.float32)
-    del made
+      yield path, arrays.contiguous(array)
+    del made, array
+
+
+def _read(name: str, tensor: tensors_lib.Tensor) -> np.ndarray:
+  """Returns a tensor as float32; raises InputError if it has NaN or infinity.
+  """
+  array = arrays.float32(tensor.read())
+  if not arrays.finite(array):
+    raise errors.InputError(
+        f'{name} has {np.count_nonzero(~np.isfinite(array)):,} numbers that '
+        'are NaN or infinite, so the model would compute nothing but NaN: the '
+        'file is damaged.')
+  return array
 
 
 def write(rows: Iterable[Row], params: Any
@@ -218,9 +237,18 @@ def _chosen(rows: Iterable[Row], paths: Set[str],
 
 def _made(found: Row, leaves: Mapping[str, Any], place: int) -> np.ndarray:
   """Returns one tensor of a row, made from parameters."""
-  arrays = tuple(np.asarray(leaves[path]) for path in found.paths)
-  return np.ascontiguousarray(
-      operations_lib.invert(found.operations, arrays)[place])
+  made = operations_lib.invert(
+      found.operations, tuple(np.asarray(leaves[path]) for path in found.paths))
+  return arrays.contiguous(made[place])
+
+
+def _hint(unknown: set[str], missing: set[str]) -> str:
+  """Returns how to import a model without tensors that it does not need."""
+  if missing or not unknown:
+    return ''
+  pattern = re.escape(min(unknown)).partition(r'\.')[0]
+  return (f' If the model is to be used without them, leave them out with '
+          f"--ignore='{pattern}.*'.")
 
 
 def _check_covered(rows: Sequence[Row], paths: Iterable[str]) -> None:

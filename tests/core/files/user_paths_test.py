@@ -137,3 +137,12 @@ def test_every_flag_about_files_is_a_path():
   assert wrong == [], f'Define these flags with cli.path_flag: {wrong}.'
   assert {name for name, function, _ in found if function == 'path_flag'} >= {
       'workdir', 'out', 'output', 'input', 'texts_file', 'profile'}
+
+
+def test_a_folder_that_holds_files_is_not_free(tmp_path):
+  user_paths.check_free(tmp_path, '--to')
+  user_paths.check_free(tmp_path / 'new', '--to')
+  (tmp_path / 'file').touch()
+  for path in tmp_path, tmp_path / 'file':
+    with pytest.raises(errors.InputError, match='holds files; .* another --to'):
+      user_paths.check_free(path, '--to')

@@ -1,0 +1,94 @@
+"""Imported weights are a run that every script can use."""
+import json
+
+import numpy as np
+import pytest
+
+from lmjax.core import errors
+from lmjax.core import trees
+from lmjax.interop import runs
+from lmjax.models.presets import decoders
+from lmjax.models.presets import encoder_decoders
+from lmjax.models.presets import encoders
+from lmjax.models import xlnet
+from lmjax.recipes import importing
+from lmjax.recipes.loaded import loading
+from tests.reference import published
+
+
+@pytest.fixture(name='imported')
+def _imported(tmp_path):
+  published.llama(tmp_path / 'files', {'eos_token_id': [256, 3]})
+  return importing.load(tmp_path / 'files')
+
+
+def test_an_imported_model_is_loaded_as_a_run(tmp_path, imported):
+  found, tokenizer, path = imported
+  importing.save(found, tokenizer, path, tmp_path / 'run')
+  run = loading.load(tmp_path / 'run')
+  assert run.config.model == found.config
+  assert run.tokenizer.digest == tokenizer.digest
+  want = dict(trees.items(found.params))
+  for name, array in trees.items(run.params):
+    np.testing.assert_array_equal(array, want[name])
+  assert run.kind == 'exact'
+  assert runs.backbone(tmp_path / 'run').config == found.config
+
+
+def test_a_run_keeps_what_the_files_say_about_generation(tmp_path, imported):
+  run = importing.save(*imported, tmp_path / 'run')
+  facts = json.loads(run.imported.read_text())
+  assert facts['generation'] == {'eos_token_id': [256, 3]}
+  assert facts['model_type'] == 'llama'
+
+
+def test_what_was_imported_is_described(imported):
+  said = importing.describe(*imported[:2])
+  assert 'family: Llama, from F32 tensors' in said
+  assert 'embed 8,320' in said and 'unused ids: 3 of' in said
+
+
+def test_a_directory_with_files_is_not_written_to(tmp_path, imported):
+  (tmp_path / 'file').touch()
+  with pytest.raises(errors.InputError, match='another --workdir'):
+    importing.save(*imported, tmp_path)
+
+
+def test_a_failed_import_leaves_nothing(tmp_path, imported, monkeypatch):
+  def fail(*unused):
+    raise OSError(28, 'No space left on device')
+  monkeypatch.setattr(importing.store.Checkpoints, 'save', fail)
+  with pytest.raises(OSError):
+    importing.save(*imported, tmp_path / 'run')
+  assert [path.name for path in tmp_path.iterdir()] == ['files']
+
+
+def test_the_tokenizer_of_another_model_is_refused(tmp_path):
+  published.llama(tmp_path / 'files', vocab_size=260)
+  (tmp_path / 'other').mkdir()
+  published.byte_tokenizer(tmp_path / 'other')
+  vocab = json.loads((tmp_path / 'other/vocab.json').read_text())
+  (tmp_path / 'other/vocab.json').write_text(json.dumps(
+      vocab | {f'word{i}': 257 + i for i in range(9)}))
+  with pytest.raises(errors.InputError, match='266 ids, .* only 260'):
+    importing.load(tmp_path / 'files', tmp_path / 'other')
+
+
+def test_weights_without_a_tokenizer_are_refused(tmp_path):
+  published.llama(tmp_path / 'files')
+  (tmp_path / 'files/vocab.json').unlink()
+  with pytest.raises(errors.InputError, match='no tokenizer'):
+    importing.load(tmp_path / 'files')
+
+
+@pytest.mark.parametrize('config, kind', [
+    (decoders.gpt2(16, 1, 2), 'exact'),
+    (encoders.bert(16, 1, 2), 'pseudo'),
+    (encoders.bert(16, 1, 2, tokens=None), 'none'),
+    (encoder_decoders.t5(16, 1, 2, 24), 'conditional'),
+    (xlnet.XLNetConfig(), 'permutation'),
+])
+def test_the_objective_is_the_one_that_the_model_has_a_likelihood_for(
+    config, kind, imported):
+  found = importing.run_config(config, imported[1], None)
+  assert found.likelihood == kind
