@@ -147,8 +147,7 @@ class LibraryTokenizer(vocabulary.Tokenizer):
         text, BETWEEN_WORDS) if self._parts_words else [text]
     return (self.encode_all([piece])[0] for piece in pieces)
 
-  def encode_with_specials(self, text: str) -> np.ndarray:
-    """Returns the ids of a text in which names of special tokens are theirs."""
+  def encode_with_specials(self, text):
     return self._joined([text], self._rows_with_specials)[0]
 
   def encode_all(self, texts):

@@ -15,6 +15,9 @@ from lmjax.data.tokenizers import vocabulary
 class Extended(vocabulary.Tokenizer):
   """A tokenizer with special tokens, whose ids no text is encoded to.
 
+  Attributes:
+    base: The tokenizer that is extended.
+
   Args:
     tokenizer: The tokenizer to extend.
     specials: Names of the special tokens, in the order of their ids. A name
@@ -37,7 +40,7 @@ class Extended(vocabulary.Tokenizer):
     if twice:
       raise errors.InputError(
           f'data.specials should be distinct; {", ".join(twice)} occurs twice.')
-    self._base, self._names, self._sentinels = (
+    self.base, self._names, self._sentinels = (
         tokenizer, tuple(specials), sentinels)
     new = [name for name in names if name not in tokenizer.specials]
     first = tokenizer.vocab_size
@@ -52,35 +55,35 @@ class Extended(vocabulary.Tokenizer):
 
   @property
   def name(self) -> str:
-    return (f'{self._base.name} with {self.vocab_size - self._base.vocab_size} '
+    return (f'{self.base.name} with {self.vocab_size - self.base.vocab_size} '
             'specials')
 
   def frame(self, texts=1):
     own = {'[CLS]', '[SEP]'} & set(self._names)
-    return super().frame(texts) if own else self._base.frame(texts)
+    return super().frame(texts) if own else self.base.frame(texts)
 
   def encode(self, text: str) -> np.ndarray:
-    return self._base.encode(text).astype(self.dtype)
+    return self.base.encode(text).astype(self.dtype)
 
   def encode_parts(self, text):
-    return (ids.astype(self.dtype) for ids in self._base.encode_parts(text))
+    return (ids.astype(self.dtype) for ids in self.base.encode_parts(text))
 
   def encode_all(self, texts):
-    ids, lengths = self._base.encode_all(texts)
+    ids, lengths = self.base.encode_all(texts)
     return ids.astype(self.dtype), lengths
 
   def decode(self, ids: Iterable[int]) -> str:
     ids = self.check(ids)
-    return self._base.decode(ids[ids < self._base.vocab_size])
+    return self.base.decode(ids[ids < self.base.vocab_size])
 
   def token_bytes(self, token: int) -> bytes:
     token = int(self.check([token])[0])
-    return self._base.token_bytes(token) if (
-        token < self._base.vocab_size) else b''
+    return self.base.token_bytes(token) if (
+        token < self.base.vocab_size) else b''
 
   def state(self) -> dict[str, Any]:
     return {'kind': 'Extended', 'specials': list(self._names),
-            'sentinels': self._sentinels, 'of': self._base.state()}
+            'sentinels': self._sentinels, 'of': self.base.state()}
 
   def files(self) -> dict[str, bytes]:
-    return self._base.files()
+    return self.base.files()

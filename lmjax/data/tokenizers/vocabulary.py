@@ -3,6 +3,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import hashlib
 import json
 import pathlib
+import re
 import types
 from typing import Any
 
@@ -63,6 +64,19 @@ class Tokenizer:
     No text is encoded to BOS, EOS or another control id.
     """
     raise TypeError(f'{type(self).__name__} should define encode.')
+
+  def encode_with_specials(self, text: str) -> np.ndarray:
+    """Returns the ids of a text in which names of special tokens are theirs.
+
+    It is for text that a program wrote, such as a rendered chat. `encode` is
+    for text of users, who could otherwise write special tokens.
+    """
+    names = sorted(self.specials, key=lambda name: (-len(name), name))
+    pattern = '|'.join(map(re.escape, names)) or '(?!)'
+    parts = re.split(f'({pattern})', text)  # Text, name, text, ..., text.
+    return np.concatenate([
+        np.array([self.specials[part]], self.dtype) if i % 2 else
+        self.encode(part) for i, part in enumerate(parts)])
 
   def decode(self, ids: Iterable[int]) -> str:
     """Returns the text of the ids; control ids have none.

@@ -92,10 +92,11 @@ class Pieces:
 
   def _unigram(self) -> dict[str, Any]:
     floor = min(self.scores) - _UNLIKELY
-    return {  # The name of a byte, <0x0A>, is not to be found in text.
+    unwritten = (Type.BYTE, Type.CONTROL, Type.UNKNOWN)
+    return {  # The names of bytes and controls are not to be found in text.
         'type': 'Unigram', 'unk_id': list(self.types).index(Type.UNKNOWN),
         'byte_fallback': Type.BYTE in self.types, 'vocab': [
-            [name, floor if kind == Type.BYTE else score]
+            [name, floor if kind in unwritten else score]
             for name, score, kind in zip(self.names, self.scores, self.types)]}
 
   def _bpe(self) -> dict[str, Any]:
