@@ -67,9 +67,10 @@ def read(path: str | os.PathLike[str]) -> adapted.Adapted:
   except ValueError as error:
     raise errors.InputError(
         f'{path} is not a model of llama2.c: {error}.') from error
-  ids = {'bos_token_id': _BOS, 'eos_token_id': _EOS}
   return adapted.Adapted(
-      _config(sizes) | ids, dict(_tensors(content, sizes)), ids)
+      _config(sizes) | {'bos_token_id': _BOS, 'eos_token_id': _EOS},
+      dict(_tensors(content, sizes)),
+      {'bos_token_id': _BOS, 'eos_token_id': [_EOS, _BOS]})  # As run.c stops.
 
 
 def read_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:

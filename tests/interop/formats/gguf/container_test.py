@@ -56,7 +56,7 @@ def plain(**values):
   return head + bytes(-len(head) % 32) + numbers
 
 
-@pytest.mark.parametrize('alignment', [None, 64])
+@pytest.mark.parametrize('alignment', [None, 4096])
 def test_files_of_the_library_are_read(tmp_path, alignment):
   saved = arrays()
   path = write(tmp_path / 'x', saved, alignment, whole=3, real=0.5, truth=True,
