@@ -123,17 +123,16 @@ def harness_pair(tokenizer: vocabulary.Tokenizer, context: str,
 
 
 def first(tokenizer: vocabulary.Tokenizer) -> int:
-  """Returns the id before a text that nothing precedes: BOS, or else EOS.
+  """Returns `first_id`, which precedes a text without a context.
 
   Raises:
-    InputError: If the tokenizer has neither.
+    InputError: If the tokenizer has neither BOS nor EOS.
   """
-  for found in (tokenizer.bos_id, tokenizer.eos_id):
-    if found is not None:
-      return found
-  raise errors.InputError(
-      'A text without context should follow BOS or EOS, and the tokenizer has '
-      'neither; give the text a context.')
+  if tokenizer.first_id is None:
+    raise errors.InputError(
+        'A text without context should follow BOS or EOS, and the tokenizer '
+        'has neither; give the text a context.')
+  return tokenizer.first_id
 
 
 def cut_left(head: list[int], tail: list[int], context: int, source: str

@@ -1,19 +1,27 @@
 """The answers to the harness, against each request computed alone."""
 import dataclasses
 import functools
+import json
+import sys
 import types
+from unittest import mock
 
 import jax
 import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.data.tokenizers.converting import byte_level
+from lmjax.data.tokenizers.converting import parts
+from lmjax.data.tokenizers import pretrained
+from lmjax.data.tokenizers import spelling
 from lmjax.data.tokenizers import vocabulary
 from lmjax.evaluation import choice_rules
 from lmjax.evaluation import continuations
 from lmjax.evaluation import harness
 from lmjax.evaluation import likelihood
 from lmjax.generation import transforms
+from lmjax.interop import importing
 from lmjax.models import lstm
 from lmjax.objectives import lm
 from lmjax.objectives.encoders import mlm
@@ -259,3 +267,71 @@ def test_a_whole_text_is_scored_once_in_windows_of_the_context():
         (ids[max(0, min(i + size, len(ids)) - size - 1):i], ids[i:i + size])
         for i in range(size, len(ids), size)]
     assert value == pytest.approx(plainly(run, pairs)[0].sum(), abs=1e-3)
+
+
+def _published(folder, bos):
+  """Writes a tiny model as on the Hugging Face Hub; returns it."""
+  torch = pytest.importorskip('torch')
+  transformers = pytest.importorskip('transformers')
+  letters = spelling.byte_letters()
+  vocab = {letters[i]: i for i in range(256)} | {'ab': 256, 'Ġa': 257}
+  spec = parts.spec(
+      byte_level.model(vocab, ['a b', 'Ġ a']),
+      [parts.added('<s>', 258), parts.added('</s>', 259)],
+      pre_tokenizer=parts.byte_level(), decoder=parts.byte_level(),
+      post_processor=parts.frame({'<s>': 258}, ['<s>'], [], []) if bos else None)
+  (folder / 'tokenizer.json').write_text(json.dumps(spec))
+  tokenizer = transformers.PreTrainedTokenizerFast(
+      tokenizer_file=str(folder / 'tokenizer.json'), bos_token='<s>',
+      eos_token='</s>', model_max_length=96)
+  torch.manual_seed(0)
+  model = transformers.LlamaForCausalLM(transformers.LlamaConfig(
+      vocab_size=260, hidden_size=32, intermediate_size=48, bos_token_id=258,
+      eos_token_id=259, num_hidden_layers=2, num_attention_heads=4,
+      num_key_value_heads=2, max_position_embeddings=96)).eval()
+  with torch.no_grad():
+    for weight in model.parameters():
+      weight.normal_(0, 0.15).add_(weight.ndim == 1)
+  model.save_pretrained(folder)
+  tokenizer.save_pretrained(folder)
+  return model, tokenizer
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('bos', [False, True])
+def test_answers_are_those_of_the_harness_own_model(
+    bos, tmp_path, monkeypatch):
+  library = pytest.importorskip('lm_eval.api.instance')
+  model, tokenizer = _published(tmp_path, bos)
+  for name in 'accelerate', 'accelerate.utils':  # Imported, not used on a CPU.
+    monkeypatch.setitem(sys.modules, name, mock.MagicMock())
+  huggingface = pytest.importorskip('lm_eval.models.huggingface')
+  theirs = huggingface.HFLM(  # Its cache takes wrong logits of texts that
+      pretrained=model, tokenizer=tokenizer, batch_size=4, device='cpu',
+      logits_cache=False)  # repeat themselves, in version 0.4.13.
+  imported = importing.load(tmp_path)
+  trained = types.SimpleNamespace(
+      config=types.SimpleNamespace(model=imported.config),
+      tokenizer=pretrained.PretrainedTokenizer(str(tmp_path)).build(),
+      model=imported.model, params=imported.params, placed=imported.params)
+  mine = harness.model_of(harness.Run(trained, continuations.of_params(
+      functools.partial(lm.branch_scores, imported.model), imported.params,
+      None, imported.config.context)))
+  requests = [request for request in requests_of(100)
+              if request[0].strip() or not request[0]]
+  asked = _instances(library, 'loglikelihood', requests)
+  (values, greedy), (wanted, wanted_greedy) = (
+      zip(*found.loglikelihood(asked, disable_tqdm=True))
+      for found in (mine, theirs))
+  np.testing.assert_allclose(values, wanted, rtol=1e-5, atol=1e-4)
+  assert greedy == wanted_greedy
+  asked = _instances(library, 'loglikelihood_rolling', [
+      ('ab é',), ('abcd ' * 50,)])
+  np.testing.assert_allclose(
+      mine.loglikelihood_rolling(asked),
+      theirs.loglikelihood_rolling(asked, disable_tqdm=True), rtol=1e-5)
+  asked = _instances(library, 'generate_until', [
+      (text, {'max_gen_toks': 12, 'until': ['zz'], 'do_sample': False})
+      for text in ('ab é', 'abcd ' * 60, 'a')])
+  assert mine.generate_until(asked) == theirs.generate_until(
+      asked, disable_tqdm=True)

@@ -64,6 +64,12 @@ class LibraryTokenizer(vocabulary.Tokenizer):
     begins = len(alone) and self.token_bytes(alone[0]).startswith(b' ')
     self.word_prefix = '' if begins or np.array_equal(alone, within) else ' '
 
+  @property
+  def first_id(self) -> int | None:
+    """The checkpoint's BOS, even if no document begins with it, or else EOS."""
+    bos = self.roles.get('bos')
+    return super().first_id if bos is None else self._tokens.index(bos)
+
   def _frame(self, tokens: Sequence[str], bos: bool | None, eos: bool | None
              ) -> None:
     """Sets the frames of texts and pairs, and the ids of BOS and EOS."""

@@ -62,6 +62,10 @@ class Extended(vocabulary.Tokenizer):
     own = {'[CLS]', '[SEP]'} & set(self._names)
     return super().frame(texts) if own else self.base.frame(texts)
 
+  @property
+  def first_id(self) -> int | None:
+    return self._base.first_id
+
   def encode(self, text: str) -> np.ndarray:
     return self.base.encode(text).astype(self.dtype)
 

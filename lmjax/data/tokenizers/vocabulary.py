@@ -58,6 +58,14 @@ class Tokenizer:
   word_prefix: str = ' '
   pair_prefix: str = ' '
 
+  @property
+  def first_id(self) -> int | None:
+    """The id to put before a text that nothing precedes, in order to score it.
+
+    It is BOS, or else EOS, which ends the document before; None without either.
+    """
+    return self.eos_id if self.bos_id is None else self.bos_id
+
   def encode(self, text: str) -> np.ndarray:
     """Returns the ids of the text alone, 1-D of `dtype`.
 

@@ -51,6 +51,13 @@ def test_text_comes_back_exactly_and_never_becomes_a_special(text):
   assert ids.dtype == tokenizer.dtype == np.uint16
 
 
+def test_a_text_alone_follows_bos_even_if_documents_do_not_begin_with_it():
+  assert (built().bos_id, built().first_id) == (None, 257)
+  begun = built(roles=ROLES | {'bos': '<pad>'}, bos=False)
+  assert (begun.bos_id, begun.first_id) == (None, 258)
+  assert specials.Extended(begun, ['[MASK]']).first_id == 258
+
+
 def test_added_tokens_that_are_not_special_match_text():
   assert built().encode('a   b').tolist() == [97, 259, 98]
 

@@ -51,3 +51,11 @@ def test_the_same_tokenizer_is_not_written_again(tmp_path):
     symbols.Bytes().build().save(tmp_path)
     with pytest.raises(OSError):
       symbols.Characters().build(['abc']).save(tmp_path)
+
+
+@pytest.mark.parametrize('bos, eos, first', [
+    (7, 8, 7), (None, 8, 8), (None, None, None)])
+def test_a_text_alone_follows_bos_or_eos(bos, eos, first):
+  tokenizer = vocabulary.Tokenizer()
+  tokenizer.bos_id, tokenizer.eos_id = bos, eos
+  assert tokenizer.first_id == first
