@@ -110,9 +110,10 @@ def _library(include_path: str | None):
 
 
 def _sentence(error: Exception) -> str:
-  """Returns the name of an exception and the first line of its message."""
-  lines = str(error).strip().splitlines() or ['']
-  return f'{type(error).__name__}: {lines[0]:.300}'
+  """Returns the name and the message of the exception that was the cause."""
+  while error.__cause__ is not None:
+    error = error.__cause__
+  return f'{type(error).__name__}: {" ".join(str(error).split()):.300}'
 
 
 def scores(results: Mapping[str, Any]) -> Iterator[Score]:

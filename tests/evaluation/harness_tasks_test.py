@@ -89,7 +89,8 @@ def _data(folder):
       'lm_eval/winogrande': lambda: {
           'context_options': [text(), text()], 'continuation': text(),
           'gold': gold(2)},
-      'blimp/one': lambda: {'sentence_good': text(), 'sentence_bad': text()},
+      'blimp': lambda: {'sentence_good': text(), 'sentence_bad': text(),
+                        **{rng.choice(['a', 'b']): 'A field of some lines.'}},
   }
   for name, row in rows.items():
     path = folder / f'data/{name}.jsonl'
@@ -115,8 +116,8 @@ def test_questions_have_the_same_numbers_with_and_without_the_harness(
   run = trained_lib.load(workdir)
   rate = trained_lib.rate(run, 128)
   for name in names:
-    path = tmp_path / 'data' / {'blimp': 'blimp/one.jsonl'}.get(
-        name, f'lm_eval/{name}.jsonl')
+    path = tmp_path / 'data' / (
+        'blimp.jsonl' if name == 'blimp' else f'lm_eval/{name}.jsonl')
     mine, = choices.Choices(
         (str(path),), _DELIMITERS.get(name, ' '), limit=25, rule='harness'
     ).evaluate(rate, run.tokenizer, context=128)
