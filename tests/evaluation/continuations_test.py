@@ -70,7 +70,10 @@ def _branching(model, params, devices=None):
       functools.partial(lm.branch_scores, model), params, devices, _CONTEXT)
 
 
-@pytest.mark.parametrize('config', CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize('config', [
+    pytest.param(config, id=name, marks=(
+        [] if name in ('gpt2', 'window') else [pytest.mark.slow]))
+    for name, config in CONFIGS.items()])
 def test_shared_beginnings_change_no_likelihood(config):
   model, params = made(config)
   spans = spans_of(40)

@@ -118,7 +118,8 @@ def plainly(run, pairs):
 
 
 @pytest.mark.parametrize('config, tokenizer', [
-    (_GPT2, Merging()), (_LLAMA, Begun())], ids=['gpt2', 'llama'])
+    pytest.param(_GPT2, Merging(), id='gpt2'),
+    pytest.param(_LLAMA, Begun(), id='llama', marks=pytest.mark.slow)])
 def test_likelihoods_are_those_of_each_request_alone(config, tokenizer):
   run = run_of(config, tokenizer)
   pairs = pairs_of(run, requests_of(200))
