@@ -5,9 +5,10 @@ every mistake visible, is saved as files, and is imported; then both have to
 compute the same: logits of long texts, of padded batches and of a decoder with
 a cache, gradients, and the parameters after an optimizer's step.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
 import json
+import math
 import pathlib
 from typing import Any
 
@@ -49,7 +50,7 @@ def torch_and_transformers() -> tuple[Any, Any]:
 
 
 def case(folder: pathlib.Path, config: Any, head: str, seed: int = 0,
-         **changes: Any) -> Case:
+         cooler: Mapping[str, float] | None = None, **changes: Any) -> Case:
   """Returns a reference model with hot weights, and its import.
 
   Args:
@@ -57,13 +58,14 @@ def case(folder: pathlib.Path, config: Any, head: str, seed: int = 0,
     config: A config of `transformers`.
     head: The name of its class, such as 'LlamaForCausalLM'.
     seed: Seed of the weights.
+    cooler: Factors of weights, by a part of their names; see `heat`.
     **changes: Fields to change in the written config.json, to see that the
       comparison notices.
   """
   torch, transformers = torch_and_transformers()
   config._attn_implementation = 'eager'
   reference = getattr(transformers, head)(config).float().eval()
-  heat(reference, seed)
+  heat(reference, seed, cooler)
   reference.save_pretrained(folder)
   if changes:
     path = folder / 'config.json'
@@ -72,11 +74,18 @@ def case(folder: pathlib.Path, config: Any, head: str, seed: int = 0,
   return Case(reference, importing.load(folder), folder)
 
 
-def heat(module: Any, seed: int) -> None:
+def heat(module: Any, seed: int,
+         cooler: Mapping[str, float] | None = None) -> None:
   """Draws a PyTorch module's parameters so that all of them matter.
 
   See `lmjax.testing.hot`. Parameters that are tied are drawn once; those that
   are constants keep their values.
+
+  Args:
+    module: The module.
+    seed: Seed of the draws.
+    cooler: Factors of matrices, by a part of their names, for matrices that
+      would otherwise make the model depend on the rounding of float32.
   """
   import torch
   rng = np.random.default_rng(seed)
@@ -92,7 +101,8 @@ def heat(module: Any, seed: int) -> None:
             parameter.mean().round())  # 1, or 0 where norms are around one.
         noise = around + 0.1 * noise
       else:
-        noise *= 0.15
+        noise *= 0.15 * math.prod(
+            factor for part, factor in (cooler or {}).items() if part in name)
       parameter.copy_(torch.from_numpy(noise))
 
 

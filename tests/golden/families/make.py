@@ -22,15 +22,21 @@ def make(name: str) -> None:
   config._attn_implementation = 'eager'
   reference = getattr(transformers, fields['architectures'][0])(config).eval()
   tree = json.loads(config.to_json_string(use_diff=False))
+  drawn = {tensor: parameter for tensor, parameter
+           in reference.named_parameters() if parameter.requires_grad}
   with torch.no_grad():
-    for tensor, parameter in reference.named_parameters():
+    for tensor, parameter in drawn.items():
       parameter.copy_(torch.from_numpy(
           golden.weight(tensor, tuple(parameter.shape))))
   ids_BT = np.random.default_rng(0).integers(
       5, config.vocab_size, (1, LENGTH))
+  inputs = {'input_ids': torch.from_numpy(ids_BT)}
+  if config.is_encoder_decoder:
+    inputs['decoder_input_ids'] = inputs['input_ids']
   with torch.no_grad():
-    logits_BTV = reference(torch.from_numpy(ids_BT)).logits.numpy()
-  golden.save(name, tree, ids=ids_BT.astype(np.int32), logits=logits_BTV)
+    logits_BTV = reference(**inputs).logits.numpy()
+  golden.save(name, tree, ids=ids_BT.astype(np.int32), logits=logits_BTV,
+              names=np.array(sorted(drawn), 'S'))
 
 
 if __name__ == '__main__':
