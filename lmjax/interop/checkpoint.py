@@ -18,6 +18,8 @@ from lmjax.interop.formats import safetensors_files
 from lmjax.interop.formats import shards
 from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.interop.formats import torch_files
+from lmjax.interop import sentences
+from lmjax.nn import readout as readout_lib
 
 CONFIG = 'config.json'
 GENERATION = 'generation_config.json'
@@ -33,12 +35,14 @@ class Checkpoint:
     tensors: Its tensors by name.
     generation: The contents of its generation_config.json; {} without one.
     read_tokenizer: Function that reads its tokenizer; None if it has none.
+    readout: How it makes vectors of texts; None if it does not say it.
   """
   path: pathlib.Path
   config: Mapping[str, Any]
   tensors: tensors_lib.Tensors
   generation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   read_tokenizer: Callable[[], vocabulary.Tokenizer] | None = None
+  readout: readout_lib.Readout | None = None
 
 
 def open_source(path: str | os.PathLike[str]) -> Checkpoint:
@@ -76,7 +80,7 @@ def open_folder(folder: pathlib.Path, weights: pathlib.Path | None = None
   return Checkpoint(
       weights or folder, config, _open_weights(weights or folder),
       _object(folder, GENERATION) or {},
-      lambda: pretrained.read(folder))
+      lambda: pretrained.read(folder), sentences.read(folder))
 
 
 def _open_weights(path: pathlib.Path) -> tensors_lib.Tensors:

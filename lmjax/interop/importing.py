@@ -2,6 +2,7 @@
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import os
+import re
 from typing import Any
 
 import jax.numpy as jnp
@@ -79,7 +80,8 @@ def convert(source: checkpoint_lib.Checkpoint, place: Place | None = None,
       not accounted for.
   """
   family = named(source.config)
-  names = source.tensors.keys()
+  names = {name for name in source.tensors if not any(
+      re.fullmatch(pattern, name) for pattern in ignore)}
   config = family.config(source.config, names)
   match = rows_lib.matched(
       family.named(config, names), cost.shapes(config), source.tensors,

@@ -47,7 +47,8 @@ def read(folder: pathlib.Path, width: int | None = None
   if [name for name, _ in steps] not in _STEPS:
     raise errors.InputError(
         f'{MODULES} has the steps {", ".join(name for name, _ in steps)}; '
-        f'those that are read are {" or ".join(map(", ".join, _STEPS))}.')
+        f'those that are read are {" or ".join(map(", ".join, _STEPS))}. To '
+        f'import the model alone, remove {MODULES}.')
   if steps[0][1]:
     raise errors.InputError(
         f'{MODULES} has the model in {steps[0][1]}; give this folder '

@@ -39,6 +39,13 @@ class Readout:
       raise errors.InputError(
           f'pooling is {self.pooling!r}; choose from {sorted(POOLING)}.')
 
+  def describe(self) -> str:
+    """Returns what is done, in words."""
+    return ', '.join(filter(None, (
+        self.pooling, self.unit and 'scaled to length 1',
+        self.length and f'of the first {self.length} tokens',
+        self.lower and 'in lower case')))
+
   def pooled(self, x_BTD: jax.Array, real_BT: jax.Array) -> jax.Array:
     """Returns float32 `x_BD` for hidden states; padding does not count."""
     x_BD = POOLING[self.pooling](x_BTD, real_BT).astype(jnp.float32)

@@ -25,6 +25,7 @@ from lmjax import experiment
 from lmjax.interop import checkpoint as checkpoint_lib
 from lmjax.interop import importing
 from lmjax.interop.mapping import grouping
+from lmjax.interop import runs
 from lmjax.models import cost
 from lmjax.models import model as model_lib
 from lmjax.objectives.encoders import contrastive
@@ -95,6 +96,8 @@ def save(imported: importing.Imported, tokenizer: vocabulary.Tokenizer,
     run = directory.open_run(folder, config)
     tokenizer.save(run.tokenizer)
     atomic.write(run.imported, json.dumps(_facts(imported), indent=2) + '\n')
+    if imported.source.readout is not None:
+      runs.write_readout(run, imported.source.readout)
     facts = signed.facts(run) | {
         'pipeline': {'data.tokenizer: ids': tokenizer.digest}, 'skips': []}
     state = step_lib.TrainState(
@@ -120,6 +123,9 @@ def describe(imported: importing.Imported,
           f'{name} {count:,}' for name, count in parts.items()) + ')',
       f'context: {config.context:,} tokens',
       f'tokenizer: {tokenizer.describe()}']
+  how = imported.source.readout
+  if how is not None:
+    lines.append(f'vectors of texts: {how.describe()}')
   if config.vocab_size > tokenizer.vocab_size:
     lines.append(
         f'unused ids: {config.vocab_size - tokenizer.vocab_size:,} of the '

