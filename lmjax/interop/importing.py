@@ -1,5 +1,5 @@
 """Imports a model: from an opened source to a config and parameters."""
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 import dataclasses
 import os
 import re
@@ -79,7 +79,7 @@ def convert(source: checkpoint_lib.Checkpoint, place: Place | None = None,
     InputError: If the family is not known, or anything in config or tensors is
       not accounted for.
   """
-  family = named(source.config)
+  family = named(source.config, source.tensors.keys())
   names = {name for name in source.tensors if not any(
       re.fullmatch(pattern, name) for pattern in ignore)}
   config = family.config(source.config, names)
@@ -93,18 +93,32 @@ def convert(source: checkpoint_lib.Checkpoint, place: Place | None = None,
   return Imported(source, family, config, params, match)
 
 
-def named(config: Mapping[str, Any]) -> family_lib.Family:
+def named(config: Mapping[str, Any], names: Set[str] = frozenset()
+          ) -> family_lib.Family:
   """Returns the family of a config.json.
+
+  The oldest files do not say their family in `model_type`; it is then the only
+  one whose prefix tensors have.
+
+  Args:
+    config: The config.
+    names: The names of the tensors in the file.
 
   Raises:
     InputError: If it is not known.
   """
   kind = config.get('model_type')
+  if kind is None:
+    found = {family.name: family for family in families.FAMILIES.values()
+             if family.base and any(
+                 name.startswith(family.base) for name in names)}
+    if len(found) == 1:
+      return next(iter(found.values()))
   if kind not in families.FAMILIES:
     raise errors.InputError(
         f'config.json: model_type is {kind!r}; the families that are read are '
         f'{", ".join(sorted(families.FAMILIES))}.'
-        f'{config_lib.near(kind, families.FAMILIES)}')
+        f'{config_lib.near(str(kind), families.FAMILIES)}')
   return families.FAMILIES[kind]
 
 

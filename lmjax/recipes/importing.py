@@ -175,7 +175,8 @@ def _facts(imported: importing.Imported) -> dict[str, Any]:
   """Returns what a run keeps of the files that its model was imported from."""
   return {
       'source': os.fspath(imported.source.path),
-      'model_type': imported.source.config['model_type'],
+      'model_type': imported.source.config.get(
+          'model_type', imported.family.model_types[0]),
       'parameters': trees.digest(imported.params),
       'generation': dict(imported.source.generation)}
 

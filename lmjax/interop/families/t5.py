@@ -37,7 +37,7 @@ def read(fields: fields_lib.Fields, names: Set[str]
   fields.expect('is_decoder', False)
   tied = fields.take('tie_word_embeddings', True)
   scaled = fields.take('scale_decoder_outputs', tied)
-  if fields.take('model_type') == 'mt5':
+  if fields.take('model_type', 't5') == 'mt5':
     scaled = False
   if not scaled:
     tied = 'lm_head.weight' not in names if names else tied

@@ -26,7 +26,8 @@ ORIGIN = frozenset((
     'initializer_range', 'initializer_factor', 'layerdrop',
     # Ids and defaults of generation, which `generation_config.json` now has.
     'bos_token_id', 'eos_token_id', 'pad_token_id', 'sep_token_id',
-    'mask_token_id', 'decoder_start_token_id', 'forced_bos_token_id',
+    'mask_token_id', 'eos_token_ids', 'decoder_start_token_id',
+    'forced_bos_token_id',
     'forced_eos_token_id', 'max_length', 'min_length', 'do_sample',
     'num_beams', 'num_beam_groups', 'early_stopping', 'no_repeat_ngram_size',
     'encoder_no_repeat_ngram_size', 'length_penalty', 'repetition_penalty',
