@@ -24,6 +24,7 @@ _AROUND = 2  # Positions beyond the context, for the ids around a text.
 IGNORABLE = ('encoder_layerdrop', 'decoder_layerdrop', 'init_std',
              'classif_dropout', 'classifier_dropout',
              'force_bos_token_to_be_generated')
+VERSIONS = (r'(.*\.)?(encoder|decoder)\.version',)  # Of the oldest files.
 COPIES = {name: 'model.shared.weight' for name in (
     'model.encoder.embed_tokens.weight', 'model.decoder.embed_tokens.weight',
     'lm_head.weight')}
@@ -148,4 +149,4 @@ FAMILY = family.Family(
     name='BART', model_types=('bart',),
     kind=encoder_decoder.EncoderDecoderConfig,
     read=read, write=write, rows=table, base='model.',
-    copies=COPIES, ignorable=IGNORABLE)
+    copies=COPIES, ignored=VERSIONS, ignorable=IGNORABLE)

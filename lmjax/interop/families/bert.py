@@ -7,6 +7,7 @@ from collections.abc import Set
 import dataclasses
 from typing import Any
 
+from lmjax.core import errors
 from lmjax.interop.families import family
 from lmjax.interop.mapping import activations
 from lmjax.interop.mapping import fields as fields_lib
@@ -54,6 +55,10 @@ def style(fields: fields_lib.Fields, *,
   width = fields.whole('hidden_size')
   if types is None:
     types = fields.whole('type_vocab_size', 2)
+    if types < 1:
+      raise errors.InputError(
+          'config.json: type_vocab_size should be at least 1, since tokens of '
+          f'this family have a type; got {types}.')
   return encoder.EncoderConfig(
       vocab_size=fields.whole('vocab_size'),
       context=fields.whole('max_position_embeddings', 512) - offset(positions),

@@ -46,6 +46,7 @@ FAMILY = family.Family(
     name='Marian', model_types=('marian',),
     kind=encoder_decoder.EncoderDecoderConfig,
     read=read, write=write, rows=bart.table, base='model.',
-    copies=bart.COPIES, ignorable=bart.IGNORABLE, constants={
+    copies=bart.COPIES, ignored=bart.VERSIONS, ignorable=bart.IGNORABLE,
+    constants={
         f'model.{side}.embed_positions.weight': sinusoids
         for side in ('encoder', 'decoder')})

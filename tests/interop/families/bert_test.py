@@ -75,7 +75,8 @@ def test_a_preset_is_written_and_read_as_the_same_model(name):
 @pytest.mark.parametrize('change', [
     dict(position_embedding_type='relative_key'), dict(is_decoder=True),
     dict(add_cross_attention=True), dict(hidden_act='mish'),
-    dict(tie_word_embeddings=False), dict(embedding_size=128)])
+    dict(tie_word_embeddings=False), dict(embedding_size=128),
+    dict(type_vocab_size=0)])
 def test_a_field_with_another_meaning_is_refused(change):
   with pytest.raises(errors.InputError, match=next(iter(change))):
     FAMILY.config(PUBLISHED | change)
