@@ -60,7 +60,7 @@ class Embed:
 
   def multiplier(self, width: int) -> float:
     """Returns the multiplier of embeddings in a model of this width."""
-    return width ** 0.5 if self.scale == 'sqrt_width' else self.scale
+    return width ** 0.5 if isinstance(self.scale, str) else self.scale
 
   def table(self, vocab_size: int, width: int, policy: layers.Policy
             ) -> layers.Embedding:
@@ -184,7 +184,7 @@ class Head:
 
   def multiplier(self, width: int) -> float:
     """Returns the multiplier of hidden states of this width."""
-    return width ** -0.5 if self.scale == 'rsqrt_width' else self.scale
+    return width ** -0.5 if isinstance(self.scale, str) else self.scale
 
   def read(self, x_BTD: jax.Array, size: int, policy: layers.Policy
            ) -> jax.Array:
@@ -269,5 +269,7 @@ class Logits(nn.Module):
     return logits_BTV
 
 
-def _times(x: jax.Array, multiplier: float) -> jax.Array:
-  return x if multiplier == 1.0 else x * jnp.asarray(multiplier, x.dtype)
+def _times(x: jax.Array, multiplier: float | jax.Array) -> jax.Array:
+  if isinstance(multiplier, float) and multiplier == 1.0:
+    return x
+  return x * jnp.asarray(multiplier, x.dtype)

@@ -1,0 +1,212 @@
+r"""Shows which misreadings of a config the audit detects, family by family.
+
+  nice python benchmarks/audit.py --texts=botchan.txt,wiki.test.raw \
+      --workdir=/tmp/audit --families=gpt2,llama
+
+Trains a tiny model of each family on bytes of the given files, for about a
+minute on a core each (a model in the workdir is used again). Then audits each
+model under its true config, where nothing may be refused, and under every other
+single-field reading of it, where the audit should refuse. Prints a table per
+family and the number of readings that are detected, that predict the same, and
+that the text does not tell apart; writes them as JSON with --out.
+"""
+import dataclasses
+import json
+import pathlib
+import sys
+import types
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT)]
+
+from absl import flags
+from lmjax.core import cli
+from lmjax.data import pipeline
+from lmjax.data.corruption import spans
+from lmjax.data.text import sources
+from lmjax.data.text import splits
+from lmjax.data.tokenizers import symbols
+from lmjax.evaluation import scoring
+from lmjax import experiment
+from lmjax.generation import samples
+from lmjax.interop.audit import rivals
+from lmjax.models.presets import branch_norm_decoders
+from lmjax.models.presets import decoders
+from lmjax.models.presets import encoder_decoders
+from lmjax.models.presets import encoders
+from lmjax.models.presets import parallel_decoders
+from lmjax.models import xlnet
+from lmjax.nn import pattern
+from lmjax.nn import positions
+from lmjax.objectives import lm
+from lmjax.objectives import permutation
+from lmjax.objectives import seq2seq
+from lmjax.objectives.encoders import mlm
+from lmjax.recipes import auditing
+from lmjax.recipes.loaded import trained
+from lmjax.recipes import pretraining
+from lmjax.training.optimizers import muon
+from lmjax.training.optimizers import schedules
+from lmjax.training import options
+
+WIDTH, LAYERS, HEADS, CONTEXT = 64, 4, 4, 128
+
+
+def _sized(config, **changes):
+  return dataclasses.replace(
+      config, vocab_size=None, context=CONTEXT, **changes)
+
+
+def _llama(**changes):
+  return decoders.llama(
+      WIDTH, LAYERS, HEADS, 2, 176, vocab_size=None, context=CONTEXT, **changes)
+
+
+def _gemma(function, **changes):
+  return function(WIDTH, LAYERS, HEADS, 2, 176, vocab_size=None,
+                  context=CONTEXT, head_size=16, window=16, **changes)
+
+
+_FEW = pattern.LocalGlobal(
+    window=16, every=2, local_positions=positions.Rotary(theta=10_000.0))
+
+FAMILIES = {
+    'gpt2': lambda: decoders.gpt2(
+        WIDTH, LAYERS, HEADS, vocab_size=None, context=CONTEXT),
+    'opt': lambda: _sized(decoders.opt(WIDTH, LAYERS, HEADS)),
+    'bloom': lambda: _sized(decoders.bloom(WIDTH, LAYERS, HEADS)),
+    'llama': lambda: _llama(theta=500_000.0),
+    'qwen3': lambda: _llama(qk_norm=True, tied=False),
+    'mistral': lambda: _llama(window=32, tied=False),
+    'smollm3': lambda: decoders.smollm3(
+        WIDTH, LAYERS, HEADS, 2, 176, vocab_size=None, context=CONTEXT),
+    'neox': lambda: _sized(parallel_decoders.neox(WIDTH, LAYERS, HEADS)),
+    'gptj': lambda: _sized(parallel_decoders.gptj(
+        WIDTH, LAYERS, HEADS, turned=8)),
+    'phi': lambda: _sized(parallel_decoders.phi(
+        WIDTH, LAYERS, HEADS, fraction=0.5)),
+    'falcon': lambda: _sized(parallel_decoders.falcon(WIDTH, LAYERS, HEADS)),
+    'gemma2': lambda: _gemma(branch_norm_decoders.gemma2),
+    'gemma3': lambda: dataclasses.replace(
+        _gemma(branch_norm_decoders.gemma3), pattern=_FEW),
+    'olmo2': lambda: branch_norm_decoders.olmo2(
+        WIDTH, LAYERS, HEADS, 176, vocab_size=None, context=CONTEXT),
+    'granite': lambda: branch_norm_decoders.granite(
+        WIDTH, LAYERS, HEADS, 2, 176, vocab_size=None, context=CONTEXT,
+        theta=10_000.0),
+    'bert': lambda: _sized(encoders.bert(WIDTH, LAYERS, HEADS, dropout=0.0),
+                           pooler=None),
+    'roberta': lambda: _sized(encoders.roberta(
+        WIDTH, LAYERS, HEADS, dropout=0.0)),
+    'albert': lambda: _sized(encoders.albert(
+        WIDTH, LAYERS, HEADS, size=32, pooler=None)),
+    'modernbert': lambda: _sized(encoders.modernbert(
+        WIDTH, LAYERS, HEADS, 128), pattern=_FEW),
+    't5': lambda: encoder_decoders.t5(
+        WIDTH, 2, HEADS, 128, vocab_size=None, context=CONTEXT, head_size=16,
+        version='1.0'),
+    't5_1_1': lambda: encoder_decoders.t5(
+        WIDTH, 2, HEADS, 128, vocab_size=None, context=CONTEXT, head_size=16),
+    'xlnet': lambda: xlnet.XLNetConfig(
+        context=CONTEXT, width=WIDTH, num_layers=LAYERS, num_heads=HEADS,
+        hidden=176),
+}
+
+
+def _objective(model):
+  """Returns the objective of a family, and what the data need for it."""
+  traits = model.traits
+  if traits.reads_source:
+    return seq2seq.Seq2Seq(), {
+        'corruption': spans.SpanCorruption(), 'sentinels': 16}
+  if traits.two_stream:
+    return permutation.PermutationLM(), {}
+  if traits.both_ways:
+    return mlm.MaskedLM(), {'specials': ('[MASK]',)}
+  return lm.Causal(), {}
+
+
+def train(family: str, texts: list[str], folder: pathlib.Path, steps: int
+          ) -> trained.Trained:
+  """Returns a trained model of a family, trained now unless it was before."""
+  model = FAMILIES[family]()
+  objective, data = _objective(model)
+  config = experiment.Pretrain(
+      data=pipeline.DataConfig(
+          source=sources.TextFiles(paths=tuple(texts)),
+          split=splits.HashSplit(valid=0.02, test=0.0),
+          tokenizer=symbols.Bytes(), length=CONTEXT - 16, batch_size=16,
+          cache=str(folder / 'cache'), **data),
+      model=model, objective=objective,
+      optimizer=muon.Muon(
+          learning_rate=4e-3, schedule=schedules.Linear(warmup=20)),
+      training=options.Training(steps=steps, trackers=()),
+      scoring=scoring.Scoring(tokens=500),
+      samples=samples.Samples(prompts=()))
+  if not (folder / family / 'report.json').is_file():
+    pretraining.pretrain(config, str(folder / family))
+  return trained.load(folder / family, 'latest')
+
+
+def misread(run: trained.Trained, text: str | None = None
+            ) -> tuple[auditing.Audit, list[dict]]:
+  """Audits a model as it is, and under each single-field misreading.
+
+  Returns:
+    The audit of the true config, and for every reading its field, its nats per
+    token in excess of the true config, z, and the verdict: 'detected', 'same',
+    or 'not told apart'.
+  """
+  truth = auditing.audit(run, text)
+  rows = []
+  config, params = rivals.plain(run.model.config, run.params)
+  length = config.context
+  for rival in rivals.of(config, params, length):
+    found = next(each for each in truth.findings
+                 if (each.field, each.what) == (rival.field, rival.what))
+    verdict = 'same' if found.same else 'not told apart'
+    if not found.same:
+      false = types.SimpleNamespace(
+          model=rival.config.build(), params=rival.params,
+          tokenizer=run.tokenizer)
+      back = auditing.audit(false, text, readings=lambda *args: (
+          each for each in rivals.of(*args)
+          if each.field.split('.')[0] == rival.field.split('.')[0]))
+      if back.refusal():
+        verdict = 'detected'
+    rows.append({'field': rival.field, 'reading': rival.what,
+                 'nats': -found.nats, 'z': -found.z, 'verdict': verdict})
+  return truth, rows
+
+
+def main(_):
+  folder = pathlib.Path(_WORKDIR.value)
+  results = {}
+  for family in _FAMILIES.value or FAMILIES:
+    run = train(family, _TEXTS.value, folder, _STEPS.value)
+    truth, rows = misread(run)
+    truth.show()
+    counts = {verdict: sum(row['verdict'] == verdict for row in rows)
+              for verdict in ('detected', 'same', 'not told apart')}
+    print(f'{family}: {truth.seconds:.1f} s, refused: {truth.refusal()}, '
+          f'{counts}', flush=True)
+    for row in rows:
+      if row['verdict'] == 'not told apart':
+        print(f"  {row['field']} = {row['reading']}: {row['nats']:+.4f} nats, "
+              f"z = {row['z']:.1f}", flush=True)
+    results[family] = {
+        'nats': truth.nats, 'seconds': truth.seconds,
+        'refusal': truth.refusal(), 'readings': rows}
+  if _OUT.value:
+    pathlib.Path(_OUT.value).write_text(json.dumps(results, indent=1))
+
+
+if __name__ == '__main__':
+  _TEXTS = flags.DEFINE_list(
+      'texts', None, 'Text files to train on.', required=True)
+  _WORKDIR = cli.path_flag(
+      'workdir', None, 'Folder of the models.', required=True)
+  _FAMILIES = flags.DEFINE_list('families', None, 'Families; default is all.')
+  _STEPS = flags.DEFINE_integer('steps', 500, 'Steps of training.')
+  _OUT = cli.path_flag('out', None, 'File for the results.')
+  cli.run(main)
