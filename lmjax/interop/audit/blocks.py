@@ -28,11 +28,13 @@ def _order(config: Any, params: Any) -> Iterator[tuple[str, str, Any, Any]]:
   """Other kinds of blocks with the same parameters, apart from their names."""
   if not config.traits.blocks:
     return
-  for what, change, names in _KINDS.get(type(config.block), ()):
-    blocks = _blocks(config)
-    if all(type(each) is type(config.block) and change(each) is not None
-           for each in blocks) and (
-               names is None or not config.traits.reads_source):
+  blocks = _blocks(config)
+  kind, *others = {type(each) for each in blocks}
+  if others:
+    return
+  for what, change, names in _KINDS.get(kind, ()):
+    if None not in map(change, blocks) and (
+        names is None or not config.traits.reads_source):
       yield 'block', what, pattern.with_blocks(config, change), (
           params if not names else attention.renamed(params, names))
 

@@ -13,6 +13,13 @@ from lmjax.models import parts
 from lmjax.nn import attention
 from lmjax.nn import positions
 
+_SCALES = {  # Functions(part, width) that return what `scale` stands for.
+    attention.AttentionConfig: lambda part, width: (
+        part.scale or part.size(width) ** -0.5),
+    **dict.fromkeys(
+        (parts.Embed, parts.TypedEmbed, parts.Head, parts.TokenHead),
+        lambda part, width: part.multiplier(width)),
+}
 _NAMES = ('theta', 'epsilon', 'scale', 'softcap', 'multiplier')
 
 
@@ -47,10 +54,8 @@ def _number(part, field, value, width):
   """
   if field not in _NAMES or isinstance(part, positions.Rotary) and part.scaling:
     return None  # Scalings are computed with NumPy.
-  if field == 'scale' and isinstance(part, attention.AttentionConfig):
-    return part.size(width) ** -0.5 if value is None else value
-  if field == 'scale' and isinstance(part, parts.Embed | parts.Head):
-    return part.multiplier(width)
+  if field == 'scale':
+    return _SCALES[type(part)](part, width)
   return value
 
 

@@ -19,8 +19,9 @@ def params(config):
             'key/kernel': (24, narrow), 'key/bias': (narrow,),
             'value/kernel': (24, narrow), 'value/bias': (narrow,),
             'out/kernel': (wide, 24), 'out/bias': (24,)}
-  return trees.nested((f'layer_0/mixer/{name}', rng.normal(size=shape).astype(np.float32))
-                      for name, shape in shapes.items())
+  return trees.nested(
+      (f'layer_0/mixer/{name}', rng.normal(size=shape).astype(np.float32))
+      for name, shape in shapes.items())
 
 
 def whole(name, config, given):
