@@ -39,7 +39,8 @@ def audit(workdir: str, text: str | None = None, *, budget: int = 2048,
     except (OSError, UnicodeDecodeError) as error:
       raise errors.InputError(
           f'--text={text} should be a text file in UTF-8: {error}.') from error
-  found = auditing.audit(trained.load(workdir, step), given, budget)
+  run = trained.load(workdir, step)
+  found = auditing.audit(run, given, budget, run.context)
   found.show()
   refusal = found.refusal(accept)
   if refusal is not None:

@@ -23,7 +23,7 @@ WINS = 5.0  # A rival that is better by more standard errors wins ...
 LEAST = 0.01  # ... if it is better by this many nats per token.
 _LOSES = -6.0  # A rival that is worse by more is given up early ...
 _CLEARLY = -0.1  # ... if it is worse by this many nats per token.
-_LENGTH = 256  # Tokens of a batch, and of a row if the context allows it.
+_LENGTH = 252  # Tokens of a batch; longer rows take longer to compile.
 _ROOM = 2  # Learned positions that a reading may leave out at the start.
 _BLOCK = 32  # Neighbouring tokens whose differences are summed.
 _EQUAL = 1e-5  # Readings that differ by less nats on no token are the same.
@@ -113,6 +113,7 @@ def plain_text() -> str:
 
 
 def audit(pretrained: Any, text: str | None = None, budget: int = 2048,
+          context: int | None = None,
           readings: Callable[..., Any] = rivals.of) -> Audit:
   """Compares a model's config with all rival readings of its weights.
 
@@ -122,6 +123,8 @@ def audit(pretrained: Any, text: str | None = None, budget: int = 2048,
     text: The text to score, in a language that the model knows; None means
       `plain_text()`.
     budget: About how many tokens of the text to score.
+    context: Most tokens that the model was trained to read at once; None means
+      the context of its config. Positions that were never trained say nothing.
     readings: Function from (config, params, length) to the rivals.
 
   Raises:
@@ -132,7 +135,8 @@ def audit(pretrained: Any, text: str | None = None, budget: int = 2048,
   reading = reading_lib.of(pretrained.model, pretrained.tokenizer)
   ids = np.asarray(pretrained.tokenizer.encode(
       plain_text() if text is None else text), np.int64)[:budget]
-  batches = _batches(reading, pretrained.tokenizer, ids, config.context)
+  batches = _batches(reading, pretrained.tokenizer, ids,
+                     min(context or config.context, config.context - _ROOM))
   length = max(batch['inputs'].shape[1] for batch in batches)
   score, truth = reading_lib.Scorer(reading), rivals.scanned(config, params)
   own = [score(*truth, batch) for batch in batches]
@@ -148,7 +152,7 @@ def audit(pretrained: Any, text: str | None = None, budget: int = 2048,
 
 def _batches(reading, tokenizer, ids, context):
   """Returns the batches of a text, all of one shape."""
-  length = min(_LENGTH, context - _ROOM)
+  length = min(_LENGTH, context)
   rows = list(reading.rows(tokenizer, ids, length))
   if not rows:
     raise errors.InputError(
