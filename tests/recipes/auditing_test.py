@@ -29,6 +29,12 @@ def test_a_reading_that_is_not_clearly_better_is_no_reason(change):
   assert audit(found).refusal() is None
 
 
+def test_a_reading_that_makes_a_model_less_sure_needs_more():
+  surer = {**vars(FOUND), 'field': 'head.softcap', 'what': '30'}
+  assert audit(auditing.Finding(**surer)).refusal()
+  assert audit(auditing.Finding(**surer | {'nats': 0.05})).refusal() is None
+
+
 def test_an_accepted_field_is_no_reason():
   assert audit(FOUND).refusal(accept=['positions.theta']) is None
   assert audit(FOUND).refusal(accept=['head.scale']) is not None

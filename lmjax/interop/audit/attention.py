@@ -36,9 +36,10 @@ def _attention(part, config, length):
       (part.num_heads / 2, part.kv_heads / 2, size * 2)):
     if all(each == int(each) for each in (count, kv_count, new_size)) and (
         _free(part, config, new_size)):
+      head_size = None if count * new_size == config.width else int(new_size)
       yield 'num_heads', dataclasses.replace(
           part, num_heads=int(count), num_kv_heads=int(kv_count),
-          head_size=int(new_size))
+          head_size=head_size)
 
 
 def _free(part, config, size):
@@ -198,14 +199,14 @@ def renamed(params: Any, names: dict[str, str], within: tuple[str, ...] = ()
     >>> renamed({'mlp': {'in': 1, 'gate': 2}}, {'in': 'gate', 'gate': 'in'})
     {'mlp': {'gate': 1, 'in': 2}}
   """
-  def rename(path):
+  def path_now(path):
     parts = path.split('/')
     return '/'.join(
         names.get(part, part) if not within or (
             place and parts[place - 1] in within) else part
         for place, part in enumerate(parts))
   return trees.nested(
-      (rename(path), leaf) for path, leaf in trees.items(params))
+      (path_now(path), leaf) for path, leaf in trees.items(params))
 
 
 WHOLE = (_grouped, _fused, _swapped)

@@ -60,12 +60,25 @@ def plain(config: Any, params: Any) -> tuple[Any, Any]:
   }), layouts.looped(params)
 
 
-def scanned(config: Any, params: Any) -> tuple[Any, Any]:
-  """Returns a model of `plain` with scanned layers, which compile faster."""
-  if not getattr(config, 'shared_layers', False) and hasattr(config, 'scan'):
-    config = dataclasses.replace(config, scan=True)
-    params = layouts.like(params, cost.shapes(config))
-  return config, params
+def layers(config: Any) -> tuple[Any, ...]:
+  """Returns what decides the names of a model's layers."""
+  return tuple(getattr(config, name, None) for name in ('pattern', 'num_layers'))
+
+
+def scanned(config: Any, params: Any, like: Any = None) -> tuple[Any, Any]:
+  """Returns a model of `plain` with scanned layers, which compile faster.
+
+  Args:
+    config: The config.
+    params: The parameters.
+    like: The parameters of a model with the same pattern of layers, scanned, if
+      there is one.
+  """
+  if not config.traits.blocks or getattr(config, 'shared_layers', False):
+    return config, params
+  config = dataclasses.replace(config, scan=True)
+  return config, layouts.like(
+      params, cost.shapes(config) if like is None else like)
 
 
 def of(config: Any, params: Any, length: int) -> Iterator[Rival]:
@@ -88,13 +101,23 @@ def of(config: Any, params: Any, length: int) -> Iterator[Rival]:
     for field, changed in READINGS.get(type(part), _none)(part, config, length):
       what = type(changed).__name__
       if type(changed) is type(part):
-        value = getattr(changed, field)
-        what = f'{value:.6g}' if isinstance(value, float) else str(value)
+        what = _shown(getattr(changed, field))
       yield Rival('.'.join(filter(None, (path, field))), what,
                   replaced(config, part, changed), params)
   for function in WHOLE:
     for field, what, changed, read in function(config, params):
       yield Rival(field, what, changed, read)
+
+
+def _shown(value):
+  """Returns a value in a few characters."""
+  if isinstance(value, float):
+    return f'{value:.6g}'
+  if dataclasses.is_dataclass(value):
+    numbers = (f'{name}={number:g}' for name, number in vars(value).items()
+               if name in ('factor', 'theta'))
+    return f'{type(value).__name__}({", ".join(numbers)})'
+  return str(value)
 
 
 def _none(part, config, length):
