@@ -62,7 +62,8 @@ def plain(config: Any, params: Any) -> tuple[Any, Any]:
 
 def layers(config: Any) -> tuple[Any, ...]:
   """Returns what decides the names of a model's layers."""
-  return tuple(getattr(config, name, None) for name in ('pattern', 'num_layers'))
+  return tuple(getattr(config, name, None)
+               for name in ('pattern', 'num_layers'))
 
 
 def scanned(config: Any, params: Any, like: Any = None) -> tuple[Any, Any]:

@@ -87,8 +87,8 @@ def test_other_numbers_of_heads_keep_the_projections():
   for field, changed in attention.READINGS[type(LLAMA.block.mixer)](
       LLAMA.block.mixer, LLAMA, 64):
     if field == 'num_heads':
-      assert changed.num_heads * changed.head_size == 24
-      assert changed.kv_heads * changed.head_size == 8
+      assert changed.num_heads * changed.size(24) == 24
+      assert changed.kv_heads * changed.size(24) == 8
 
 
 def test_windows_beyond_the_text_are_left_out():
