@@ -164,11 +164,18 @@ class Head(nn.Module):
 class LayerNorm:
   """Normalises to zero mean and unit variance, then scales and shifts.
 
+  Attributes:
+    epsilon: Added to the variance.
+    bias: Whether there is a parameter that is added.
+    scale: Whether there is a parameter that is multiplied with; OLMo has none.
+
   References:
-    Ba et al., Layer Normalization, arXiv:1607.06450.
+    Ba et al., Layer Normalization, arXiv:1607.06450; Groeneveld et al., OLMo,
+    arXiv:2402.00838, section 2.1 (without parameters).
   """
   epsilon: ranges.Positive = 1e-5
   bias: bool = True
+  scale: bool = True
 
   def build(self, name: str | None = None) -> nn.Module:
     return _LayerNorm(self, name=name)
@@ -212,8 +219,9 @@ class _LayerNorm(nn.Module):
     wide -= jnp.mean(wide, axis=-1, keepdims=True)
     variance = jnp.mean(jnp.square(wide), axis=-1, keepdims=True)
     wide *= jax.lax.rsqrt(variance + self.config.epsilon)
-    wide *= _along_last(self.param(
-        'scale', nn.initializers.ones, x.shape[-1:]), x.ndim)
+    if self.config.scale:
+      wide *= _along_last(self.param(
+          'scale', nn.initializers.ones, x.shape[-1:]), x.ndim)
     if self.config.bias:
       wide += _along_last(self.param(
           'bias', nn.initializers.zeros, x.shape[-1:]), x.ndim)

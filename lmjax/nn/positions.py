@@ -112,7 +112,7 @@ class Rotary(NoPositions):
     size = int(x_BTNH.shape[-1] * self.fraction)
     frequencies, magnitude = rotary.frequencies(self.theta, size), 1.0
     if self.scaling is not None:
-      frequencies = self.scaling.frequencies(self.theta, size)
+      frequencies = self.scaling.of_texts(self.theta, size, positions_BT)
       magnitude = self.scaling.magnitude()
     return rotary.rotate(x_BTNH, positions_BT, frequencies, magnitude,
                          interleaved=self.interleaved)

@@ -1,6 +1,8 @@
 """Rotary position embedding, and ways to extend it to a longer context."""
+from collections.abc import Sequence
 import dataclasses
 import math
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +12,19 @@ from lmjax.core import errors
 from lmjax.core import ranges
 
 
+class SameForAllLengths:
+  """A scaling whose frequencies do not depend on how long the text is."""
+
+  def of_texts(self, theta: float, size: int, positions_BT: jax.Array
+               ) -> np.ndarray:
+    """Returns the frequencies for texts: one row for all, or one for each."""
+    del positions_BT
+    return self.frequencies(theta, size)
+
+
 @dataclasses.dataclass(frozen=True)
 @ranges.checked
-class LinearScaling:
+class LinearScaling(SameForAllLengths):
   """Divides positions by `factor`.
 
   Attributes:
@@ -33,7 +45,7 @@ class LinearScaling:
 
 @dataclasses.dataclass(frozen=True)
 @ranges.checked
-class NTKScaling:
+class NTKScaling(SameForAllLengths):
   """Raises the base so that the lowest frequency is divided by `factor`.
 
   Attributes:
@@ -53,7 +65,7 @@ class NTKScaling:
 
 @dataclasses.dataclass(frozen=True)
 @ranges.checked
-class YarnScaling:
+class YarnScaling(SameForAllLengths):
   """Interpolates slow dimensions, keeps fast ones, and sharpens attention.
 
   Attributes:
@@ -88,7 +100,7 @@ class YarnScaling:
 
 @dataclasses.dataclass(frozen=True)
 @ranges.checked
-class Llama3Scaling:
+class Llama3Scaling(SameForAllLengths):
   """Divides only the frequencies with wavelengths beyond the old context.
 
   References:
@@ -111,7 +123,52 @@ class Llama3Scaling:
     return 1.0
 
 
-Scaling = LinearScaling | NTKScaling | YarnScaling | Llama3Scaling
+@dataclasses.dataclass(frozen=True)
+@ranges.checked
+class LongRopeScaling:
+  """Divides each frequency by its own factor, and sharpens attention.
+
+  A text that fits into the old context has other factors than a longer one.
+  So the states of its first tokens change when a text outgrows the old context,
+  and the keys that a cache holds by then are not rotated anew.
+
+  Attributes:
+    short: The divisor of each frequency for texts within the old context.
+    long: The divisor of each frequency for longer texts.
+    factor: Length of the new context, divided by the old one's.
+    original_context: The context of pretraining, in tokens.
+
+  References:
+    Ding et al., LongRoPE, arXiv:2402.13753, section 3; Abdin et al., Phi-3,
+    arXiv:2404.14219, section 2. The magnitude is from their released code.
+  """
+  short: tuple[ranges.Positive, ...] = ()
+  long: tuple[ranges.Positive, ...] = ()
+  factor: ranges.Positive = 32.0
+  original_context: Annotated[int, ranges.Range(2)] = 4096
+
+  def frequencies(self, theta: float, size: int) -> np.ndarray:
+    """Returns the frequencies for texts within the old context."""
+    return _divided(self.short, theta, size)
+
+  def of_texts(self, theta: float, size: int, positions_BT: jax.Array
+               ) -> jax.Array:
+    """Returns the frequencies for each text, [B, size / 2]."""
+    outgrown_B1 = jnp.max(
+        positions_BT, axis=1, keepdims=True) >= self.original_context
+    return jnp.where(
+        outgrown_B1, _divided(self.long, theta, size)[None],
+        _divided(self.short, theta, size)[None])
+
+  def magnitude(self) -> float:
+    if self.factor <= 1:
+      return 1.0
+    return math.sqrt(
+        1 + math.log(self.factor) / math.log(self.original_context))
+
+
+Scaling = (LinearScaling | NTKScaling | YarnScaling | Llama3Scaling
+           | LongRopeScaling)
 
 
 def frequencies(theta: float, size: int) -> np.ndarray:
@@ -123,9 +180,21 @@ def frequencies(theta: float, size: int) -> np.ndarray:
   return theta ** -(np.arange(0, size, 2) / size)
 
 
+def _divided(factors: Sequence[float], theta: float, size: int) -> np.ndarray:
+  """Returns the frequencies, each divided by its own factor."""
+  plain = frequencies(theta, size)
+  if len(factors) != len(plain):
+    raise errors.InputError(
+        'LongRopeScaling should have a factor for each of the '
+        f'{len(plain)} pairs of dimensions that are rotated; got '
+        f'{len(factors)}.')
+  return plain / np.asarray(factors)
+
+
 def rotate(
-    x_BTNH: jax.Array, positions_BT: jax.Array, frequencies: np.ndarray,
-    magnitude: float = 1.0, *, interleaved: bool = False,
+    x_BTNH: jax.Array, positions_BT: jax.Array,
+    frequencies: np.ndarray | jax.Array, magnitude: float = 1.0, *,
+    interleaved: bool = False,
 ) -> jax.Array:
   """Rotates the leading dimensions of each head by angles set by the position.
 
@@ -137,7 +206,8 @@ def rotate(
   Args:
     x_BTNH: Queries or keys.
     positions_BT: Positions of the queries or keys.
-    frequencies: The angle of each pair at position 1, in radians.
+    frequencies: The angle of each pair at position 1, in radians; with a
+      leading axis B if the texts have different ones.
     magnitude: Multiplies the rotated dimensions.
     interleaved: Whether dimension 2i is paired with 2i + 1 instead, as in the
       paper, in GPT-J and in Meta's Llama.
@@ -145,9 +215,10 @@ def rotate(
   References:
     Su et al., RoFormer, arXiv:2104.09864, eq. 34.
   """
-  half = len(frequencies)
-  angle_BT1R = (positions_BT.astype(jnp.float32)[:, :, None, None]
-                * jnp.asarray(frequencies, jnp.float32)[None, None, None])
+  half = frequencies.shape[-1]
+  angle_BT1R = (
+      positions_BT.astype(jnp.float32)[:, :, None, None]
+      * jnp.asarray(frequencies, jnp.float32).reshape(-1, 1, 1, half))
   cos, sin = (magnitude * f(angle_BT1R) for f in (jnp.cos, jnp.sin))
   x = x_BTNH.astype(jnp.float32)
   rest = x_BTNH[..., 2 * half:]

@@ -27,8 +27,8 @@ def run(module, params, *args, **kwargs):
 
 
 def init(module, *args):
-  shapes = jax.eval_shape(module.init, jax.random.key(0), *args)['params']
-  return jax.device_get(hot.hot_params(shapes))
+  shapes = jax.eval_shape(module.init, jax.random.key(0), *args)
+  return jax.device_get(hot.hot_params(shapes.get('params', {})))
 
 
 def test_dense_is_the_product_over_the_last_axis():
@@ -113,11 +113,12 @@ def float64_norm(x, config, params):
   if isinstance(config, layers.LayerNorm):
     x = x - x.mean(-1, keepdims=True)
   x = x / np.sqrt((x ** 2).mean(-1, keepdims=True) + config.epsilon)
-  return x * params['scale'] + params.get('bias', 0)
+  return x * params.get('scale', 1) + params.get('bias', 0)
 
 
 @pytest.mark.parametrize('config', [
     layers.LayerNorm(), layers.LayerNorm(epsilon=0.1, bias=False),
+    layers.LayerNorm(bias=False, scale=False),
     layers.RMSNorm(), layers.RMSNorm(epsilon=0.1)], ids=str)
 @pytest.mark.parametrize('shape', [(3, 16), (2, 3, 16), (2, 3, 4, 16)])
 def test_norms_are_the_formula(config, shape):

@@ -100,6 +100,18 @@ def test_rotary_turns_its_share_with_its_scaling():
       plain, rotary.rotate(x, where, rotary.frequencies(1000.0, 8)))
 
 
+def test_a_long_text_is_rotated_by_its_own_frequencies():
+  x = jax.random.normal(jax.random.key(0), (2, 2, 2, 4))
+  where = jnp.array([[0, 1], [7, 8]])
+  scaling = rotary.LongRopeScaling((1.0, 1.5), (2.0, 3.0), 4.0, 8)
+  got = positions.Rotary(100.0, scaling=scaling).rotate(x, where)
+  for i, factors in enumerate([scaling.short, scaling.long]):
+    np.testing.assert_allclose(got[i:i + 1], rotary.rotate(
+        x[i:i + 1], where[i:i + 1],
+        rotary.frequencies(100.0, 4) / np.array(factors),
+        scaling.magnitude()), rtol=1e-6)
+
+
 @pytest.mark.parametrize('heads', [1, 2, 3, 8, 12, 20])
 def test_alibi_slopes_are_those_of_the_papers_code(heads):
   np.testing.assert_allclose(

@@ -120,3 +120,31 @@ def test_yarn_sharpens_attention_as_the_paper_fits_it():
   # Equation 22: sqrt(1 / t) = 0.1 ln(s) + 1.
   assert rotary.YarnScaling(factor=16.0).magnitude() == pytest.approx(1.27726)
   assert rotary.YarnScaling(factor=1.0).magnitude() == 1.0
+
+
+def test_long_rope_divides_each_frequency_by_the_factor_of_the_length():
+  scaling = rotary.LongRopeScaling((1.0, 2.0), (3.0, 8.0), 4.0, 16)
+  plain = rotary.frequencies(THETA, 4)
+  got = scaling.of_texts(THETA, 4, jnp.array([[0, 15], [3, 16]]))
+  np.testing.assert_allclose(
+      got, [plain / [1.0, 2.0], plain / [3.0, 8.0]], rtol=1e-6)
+  np.testing.assert_allclose(
+      scaling.frequencies(THETA, 4), plain / [1.0, 2.0], rtol=1e-6)
+  # The equation of the released code: sqrt(1 + ln 4 / ln 16).
+  np.testing.assert_allclose(scaling.magnitude(), 1.5 ** 0.5)
+  assert rotary.LongRopeScaling(factor=1.0).magnitude() == 1.0
+
+
+def test_long_rope_needs_a_factor_for_each_pair():
+  with pytest.raises(errors.InputError, match='the 4 pairs.*got 2'):
+    rotary.LongRopeScaling((1.0, 2.0)).frequencies(THETA, 8)
+
+
+def test_texts_may_have_their_own_frequencies():
+  x = jax.random.normal(jax.random.key(0), (2, 3, 2, 8))
+  where = jnp.arange(3)[None] + jnp.array([[0], [9]])
+  each = [rotary.frequencies(theta, 8) for theta in (100.0, 1000.0)]
+  got = rotary.rotate(x, where, np.stack(each))
+  for i, frequencies in enumerate(each):
+    np.testing.assert_array_equal(
+        got[i], rotary.rotate(x[i:i + 1], where[i:i + 1], frequencies)[0])

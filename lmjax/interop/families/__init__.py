@@ -2,6 +2,7 @@
 from lmjax.interop.families import albert
 from lmjax.interop.families import bart
 from lmjax.interop.families import bert
+from lmjax.interop.families import cohere
 from lmjax.interop.families import distilbert
 from lmjax.interop.families import electra
 from lmjax.interop.families import gemma
@@ -12,13 +13,19 @@ from lmjax.interop.families import granite
 from lmjax.interop.families import llama
 from lmjax.interop.families import marian
 from lmjax.interop.families import mistral
+from lmjax.interop.families import mixtral
 from lmjax.interop.families import modernbert
 from lmjax.interop.families import mpnet
+from lmjax.interop.families import olmo
 from lmjax.interop.families import olmo2
+from lmjax.interop.families import olmoe
+from lmjax.interop.families import phi3
 from lmjax.interop.families import qwen2
 from lmjax.interop.families import qwen3
+from lmjax.interop.families import qwen3_moe
 from lmjax.interop.families import roberta
 from lmjax.interop.families import smollm3
+from lmjax.interop.families import stablelm
 from lmjax.interop.families import t5
 from lmjax.interop.families import xlnet
 
@@ -27,6 +34,7 @@ FAMILIES = {
     'bart': bart.FAMILY,
     'bert': bert.FAMILY,
     'camembert': roberta.FAMILY,
+    'cohere': cohere.FAMILY,
     'distilbert': distilbert.FAMILY,
     'electra': electra.FAMILY,
     'gemma': gemma.FAMILY,
@@ -38,14 +46,20 @@ FAMILIES = {
     'llama': llama.FAMILY,
     'marian': marian.FAMILY,
     'mistral': mistral.FAMILY,
+    'mixtral': mixtral.FAMILY,
     'modernbert': modernbert.FAMILY,
     'mpnet': mpnet.FAMILY,
     'mt5': t5.FAMILY,
+    'olmo': olmo.FAMILY,
     'olmo2': olmo2.FAMILY,
+    'olmoe': olmoe.FAMILY,
+    'phi3': phi3.FAMILY,
     'qwen2': qwen2.FAMILY,
     'qwen3': qwen3.FAMILY,
+    'qwen3_moe': qwen3_moe.FAMILY,
     'roberta': roberta.FAMILY,
     'smollm3': smollm3.FAMILY,
+    'stablelm': stablelm.FAMILY,
     't5': t5.FAMILY,
     'xlm-roberta': roberta.FAMILY,
     'xlnet': xlnet.FAMILY,

@@ -38,6 +38,7 @@ def read(fields: fields_lib.Fields, names) -> decoder.DecoderConfig:
 def write(config: decoder.DecoderConfig) -> dict[str, Any]:
   """Returns the fields of the config.json; see `Family.write`."""
   found = llama.write(config)
+  del found['mlp_bias']  # There never is one.
   return found | {
       'architectures': ['GemmaForCausalLM'],
       'hidden_activation': found['hidden_act']}

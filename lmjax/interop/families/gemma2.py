@@ -68,6 +68,7 @@ def write(config: decoder.DecoderConfig) -> dict[str, Any]:
   mixer = config.block.mixer
   types, window = layer_types.written(config)
   found = llama.write(config)
+  del found['mlp_bias']  # There never is one.
   return found | {
       'architectures': ['Gemma2ForCausalLM'],
       'hidden_activation': found['hidden_act'],

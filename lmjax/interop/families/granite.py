@@ -37,8 +37,9 @@ def read(fields: fields_lib.Fields, names) -> decoder.DecoderConfig:
 def write(config: decoder.DecoderConfig) -> dict[str, Any]:
   """Returns the fields of the config.json; see `Family.write`."""
   mixer = config.block.mixer
-  return llama.write(config) | {
+  return llama.descended(config) | {
       'architectures': ['GraniteForCausalLM'],
+      'mlp_bias': config.block.mlp.bias,
       'attention_multiplier': (
           mixer.size(config.width) ** -0.5 if mixer.scale is None
           else mixer.scale),

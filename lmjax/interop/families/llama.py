@@ -79,6 +79,18 @@ def write(config: decoder.DecoderConfig) -> dict[str, Any]:
       **rope.write(config.positions)}
 
 
+def descended(config: decoder.DecoderConfig) -> dict[str, Any]:
+  """Returns the fields that descendants of Llama have, too.
+
+  They have no biases in MLPs, and most leave out the usual size of heads.
+  """
+  found = write(config)
+  del found['mlp_bias']
+  if config.block.mixer.head_size is None:
+    del found['head_dim']
+  return found
+
+
 # The rows of a layer's attention and MLP, which descendants of Llama share.
 ATTENTION = [
     *rows.dense('mixer/query', 'self_attn.q_proj'),

@@ -29,7 +29,7 @@ def read(fields: fields_lib.Fields, names) -> decoder.DecoderConfig:
 
 def write(config: decoder.DecoderConfig) -> dict[str, Any]:
   """Returns the fields of the config.json; see `Family.write`."""
-  return llama.write(config) | {'architectures': ['Olmo2ForCausalLM']}
+  return llama.descended(config) | {'architectures': ['Olmo2ForCausalLM']}
 
 
 def table(config: decoder.DecoderConfig) -> list[rows.Row]:

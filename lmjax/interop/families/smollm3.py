@@ -61,8 +61,9 @@ def _turned(fields: fields_lib.Fields, count: int) -> list[bool]:
 def write(config: decoder.DecoderConfig) -> dict[str, Any]:
   """Returns the fields of the config.json; see `Family.write`."""
   types, window = layer_types.written(config)
-  return llama.write(config) | {
+  return llama.descended(config) | {
       'architectures': ['SmolLM3ForCausalLM'],
+      'mlp_bias': config.block.mlp.bias,
       'no_rope_layers': [
           int(layer.positions != _NONE)
           for layer in config.arrangement.layers],

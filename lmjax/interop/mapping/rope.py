@@ -4,6 +4,7 @@ Until transformers 5 there were `rope_theta` and `rope_scaling`; since then
 `rope_parameters`, an object, has both. Files with either form are read, and
 both are written.
 """
+from collections.abc import Mapping
 from typing import Any
 
 from lmjax.core import errors
@@ -15,8 +16,8 @@ _NAMES = ('rope_type', 'type')  # The second is of older files.
 
 
 def read(fields: fields_lib.Fields, *, theta: float = 10_000.0,
-         layers: str | None = None, fraction: float | None = None
-         ) -> positions.Rotary:
+         layers: str | None = None, fraction: float | None = None,
+         renamed: Mapping[str, str] | None = None) -> positions.Rotary:
   """Returns the rotary positions that a config describes.
 
   Args:
@@ -26,6 +27,8 @@ def read(fields: fields_lib.Fields, *, theta: float = 10_000.0,
       'full_attention', if `rope_parameters` has an object for each kind.
     fraction: The rotated fraction of a head; None takes
       `partial_rotary_factor`, which is 1 by default.
+    renamed: Types of scaling that the family calls by another name, with the
+      usual name of each.
   """
   given = fields.take('rope_parameters', {}, dict)
   if layers is not None and layers in given:
@@ -41,10 +44,11 @@ def read(fields: fields_lib.Fields, *, theta: float = 10_000.0,
         f'rope_parameters.rope_theta is {found_theta}; remove the wrong one.')
   part = inner.number(
       'partial_rotary_factor', fields.number('partial_rotary_factor', 1.0))
-  context = fields.whole('max_position_embeddings', 2048)
-  scaling = _scaling(inner, context)
+  sizes = (fields.whole('max_position_embeddings', 2048),
+           fields.whole('original_max_position_embeddings', None))
+  scaling = _scaling(inner, *sizes, renamed or {})
   if old.has('rope_type') or old.has('type'):
-    old_scaling = _scaling(old, context)
+    old_scaling = _scaling(old, *sizes, renamed or {})
     if inner.has('rope_type') and scaling != old_scaling:
       raise errors.InputError(
           'config.json: rope_scaling and rope_parameters describe different '
@@ -71,13 +75,24 @@ def write(found: positions.Rotary) -> dict[str, Any]:
       **part}
 
 
-def _scaling(fields: fields_lib.Fields, context: int
-             ) -> rotary.Scaling | None:
-  """Returns the scaling that an object describes; None for no scaling."""
+def _scaling(fields: fields_lib.Fields, context: int, original: int | None,
+             renamed: Mapping[str, str]) -> rotary.Scaling | None:
+  """Returns the scaling that an object describes; None for no scaling.
+
+  Args:
+    fields: The fields of the object.
+    context: The field `max_position_embeddings` outside of it.
+    original: The field `original_max_position_embeddings` outside of it.
+    renamed: See `read`.
+  """
   kind = next((fields.take(name) for name in _NAMES if fields.has(name)),
               'default')
   for name in _NAMES:
     fields.expect(name, kind)
+  kind = renamed.get(kind, kind)
+  if original is not None:
+    fields.expect('original_max_position_embeddings', original, None)
+    fields.default(original_max_position_embeddings=original)
   if kind == 'default':
     return None
   if kind == 'linear':
@@ -95,9 +110,24 @@ def _scaling(fields: fields_lib.Fields, context: int
         fields.number('factor'),
         fields.whole('original_max_position_embeddings', context),
         fields.number('beta_fast', 32.0), fields.number('beta_slow', 1.0))
+  if kind == 'longrope':
+    original = fields.whole('original_max_position_embeddings', context)
+    fields.expect('attention_factor', None)
+    return rotary.LongRopeScaling(
+        _factors(fields, 'short_factor'), _factors(fields, 'long_factor'),
+        fields.number('factor', context / original), original)
   raise errors.InputError(
       f'config.json: the rotary positions are of type {kind!r}, but those that '
-      'are read are default, linear, llama3 and yarn.')
+      'are read are default, linear, llama3, longrope and yarn.')
+
+
+def _factors(fields: fields_lib.Fields, name: str) -> tuple[float, ...]:
+  """Returns a field with a list of numbers."""
+  found = fields.take(name, kind=list)
+  if not all(isinstance(each, (int, float)) for each in found):
+    raise errors.InputError(
+        f'config.json: {name} should be a list of numbers; got {found}.')
+  return tuple(map(float, found))
 
 
 def _fields(scaling: rotary.Scaling | None) -> dict[str, Any] | None:
@@ -115,6 +145,11 @@ def _fields(scaling: rotary.Scaling | None) -> dict[str, Any] | None:
     case rotary.YarnScaling():
       return {'rope_type': 'yarn', 'factor': scaling.factor,
               'beta_fast': scaling.fast_turns, 'beta_slow': scaling.slow_turns,
+              'original_max_position_embeddings': scaling.original_context}
+    case rotary.LongRopeScaling():
+      return {'rope_type': 'longrope', 'factor': scaling.factor,
+              'short_factor': list(scaling.short),
+              'long_factor': list(scaling.long),
               'original_max_position_embeddings': scaling.original_context}
   raise errors.InputError(
       f'A config.json has no form for {type(scaling).__name__} in '

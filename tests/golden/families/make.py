@@ -4,9 +4,12 @@ The argument is the name of a JSON file beside this one, with the fields of a
 config of `transformers`; `architectures` has the class of the model.
 """
 import json
+import pathlib
 import sys
+import tempfile
 
 import numpy as np
+import safetensors.numpy
 import torch
 import transformers
 
@@ -22,12 +25,19 @@ def make(name: str) -> None:
   config._attn_implementation = 'eager'
   reference = getattr(transformers, fields['architectures'][0])(config).eval()
   tree = json.loads(config.to_json_string(use_diff=False))
-  drawn = {tensor: parameter for tensor, parameter
-           in reference.named_parameters() if parameter.requires_grad}
-  with torch.no_grad():
-    for tensor, parameter in drawn.items():
-      parameter.copy_(torch.from_numpy(
-          golden.weight(tensor, tuple(parameter.shape))))
+  fixed = dict(reference.named_buffers()).keys() | {
+      tensor for tensor, parameter in reference.named_parameters()
+      if not parameter.requires_grad}
+  with tempfile.TemporaryDirectory() as folder:
+    reference.save_pretrained(folder)  # Its files name tensors as we do.
+    path = pathlib.Path(folder) / 'model.safetensors'
+    arrays = safetensors.numpy.load_file(path)
+    drawn = arrays.keys() - fixed
+    arrays |= {tensor: golden.weight(tensor, arrays[tensor].shape)
+               for tensor in drawn}
+    safetensors.numpy.save_file(arrays, path, {'format': 'pt'})
+    reference = type(reference).from_pretrained(
+        folder, attn_implementation='eager', dtype=torch.float32).eval()
   ids_BT = np.random.default_rng(0).integers(
       5, config.vocab_size, (1, LENGTH))
   inputs = {'input_ids': torch.from_numpy(ids_BT)}

@@ -15,6 +15,8 @@ FOUND = [
     positions.Rotary(scaling=rotary.LinearScaling(4.0)),
     positions.Rotary(theta=500_000.0, scaling=rotary.Llama3Scaling()),
     positions.Rotary(scaling=rotary.YarnScaling(4.0, 4096)),
+    positions.Rotary(scaling=rotary.LongRopeScaling(
+        (1.0, 1.5), (2.0, 8.0), 4.0, 1024)),
 ]
 
 
@@ -52,7 +54,23 @@ def test_kinds_of_layers_have_their_own():
   assert read(tree, layers='sliding_attention') == positions.Rotary(theta=1e4)
 
 
+def test_the_factor_of_long_rope_is_that_of_the_contexts():
+  found = read({
+      'max_position_embeddings': 64, 'original_max_position_embeddings': 16,
+      'rope_scaling': {'type': 'su', 'short_factor': [1], 'long_factor': [2]}},
+               renamed={'su': 'longrope'})
+  assert found.scaling == rotary.LongRopeScaling((1.0,), (2.0,), 4.0, 16)
+
+
 @pytest.mark.parametrize('tree, what', [
+    ({'original_max_position_embeddings': 16, 'rope_scaling': {
+        'type': 'yarn', 'factor': 2.0, 'original_max_position_embeddings': 8}},
+     'original_max_position_embeddings is 8'),
+    ({'rope_scaling': {'type': 'longrope', 'short_factor': ['a'],
+                       'long_factor': [2]}}, 'short_factor'),
+    ({'rope_scaling': {'type': 'longrope', 'short_factor': [1],
+                       'long_factor': [2], 'attention_factor': 1.1}},
+     'attention_factor'),
     ({'rope_theta': 1e4, 'rope_parameters': {'rope_theta': 5e5}},
      'remove the wrong one'),
     ({'rope_scaling': {'type': 'linear', 'factor': 2.0},
