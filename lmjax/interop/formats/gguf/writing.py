@@ -1,5 +1,5 @@
 """Writes a model under Hugging Face's names as a GGUF file for llama.cpp."""
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import os
 from typing import Any
 
@@ -29,7 +29,9 @@ _CASTS = {'whole': int, 'real': float, 'truth': bool, 'text': str}
 
 def write(path: str | os.PathLike[str], config: Mapping[str, Any],
           tensors: tensors_lib.Tensors, vocabulary: Mapping[str, Any],
-          kind: str = 'F16', name: str = 'lmjax') -> None:
+          kind: str = 'F16', name: str = 'lmjax',
+          accept: Callable[[Mapping[str, Any]], None] = lambda found: None
+          ) -> None:
   """Writes a GGUF file; a tensor is read when it is written.
 
   Matrices get the elements that were asked for, or F16 if their rows are no
@@ -42,6 +44,8 @@ def write(path: str | os.PathLike[str], config: Mapping[str, Any],
     vocabulary: The tokenizer's values, by keys that begin with 'tokenizer.'.
     kind: The type of elements of matrices: 'F32', 'F16' or 'Q8_0'.
     name: A name of the model, for its users to read.
+    accept: Function of the config.json as it will be read from the file; it may
+      raise InputError, and nothing is written then.
 
   Raises:
     InputError: If llama.cpp has no such model, or a tensor has no place in it.
@@ -52,22 +56,23 @@ def write(path: str | os.PathLike[str], config: Mapping[str, Any],
   try:
     architecture = _architecture(config)
     values, factors = _values(architecture, config)
-    contents = dict(_contents(architecture, config, tensors))
+    contents = dict(_contents(architecture, config, tensors)) | {
+        each: tensors_lib.Tensor.of(array) for each, array in factors.items()}
+    metadata = {
+        'general.architecture': architecture.name, 'general.type': 'model',
+        'general.name': name, 'general.file_type': FILE_TYPES[kind],
+        'general.quantization_version': _QUANTIZATION_VERSION,
+        **{f'{architecture.name}.{key}': _CASTS[cast](value)
+           for key, (cast, value) in values.items()}, **vocabulary}
+    found = adapter.config_of(container.Container(metadata, contents))
   except (KeyError, ValueError) as error:
     missing = isinstance(error, KeyError)
     raise errors.InputError(
         'The model cannot be written as GGUF: '
         f'{f"its config has no field {error}" if missing else error}.'
     ) from error
-  contents |= {each: tensors_lib.Tensor.of(array)
-               for each, array in factors.items()}
-  metadata = {
-      'general.architecture': architecture.name, 'general.type': 'model',
-      'general.name': name, 'general.file_type': FILE_TYPES[kind],
-      'general.quantization_version': _QUANTIZATION_VERSION,
-      **{f'{architecture.name}.{key}': _CASTS[cast](value)
-         for key, (cast, value) in values.items()}, **vocabulary}
-  _check(config, architecture, container.Container(metadata, contents))
+  _check(config, architecture, found)
+  accept(found)
   container.write(path, metadata, {
       each: (tensor, _type(each, tensor.shape, kind))
       for each, tensor in contents.items()})
@@ -177,13 +182,13 @@ def _type(name: str, shape: tuple[int, ...], kind: str) -> blocks.Type:
 
 def _check(config: Mapping[str, Any],
            architecture: architectures.Architecture,
-           found: container.Container) -> None:
+           found: Mapping[str, Any]) -> None:
   """Checks that what will be read is what was meant.
 
   Raises:
     InputError: If llama.cpp would compute something else.
   """
-  for field, value in adapter.config_of(found).items():
+  for field, value in found.items():
     given = config.get(field, value)
     if field not in _FORMS and given is not None and given != value and not (
         isinstance(value, float) and np.float32(given) == np.float32(value)):

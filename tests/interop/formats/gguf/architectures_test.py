@@ -12,6 +12,15 @@ def test_every_architecture_can_be_chosen():
   assert seen == {each.name for each in architectures.ARCHITECTURES}
 
 
+def test_the_largest_gemmas_scale_attention_by_the_residual_stream():
+  gemma2 = next(each for each in architectures.ARCHITECTURES
+                if each.model_type == 'gemma2')
+  fields = {'hidden_size': 4608, 'num_attention_heads': 32, 'head_dim': 128}
+  for layers, scalar in ((42, 128), (46, 144)):
+    assert gemma2.extra(None, fields | {'num_hidden_layers': layers}) == {
+        'query_pre_attn_scalar': scalar}
+
+
 def test_a_field_is_set_once():
   for each in architectures.ARCHITECTURES:
     fields = [field for _, field, _ in each.settings]
