@@ -50,7 +50,20 @@ def test_an_exported_model_is_imported_bit_by_bit(tmp_path, config):
       'he 12').tolist()
 
 
-def test_what_the_file_would_not_keep_is_named(tmp_path):
+def test_layers_that_the_file_would_not_keep_are_named(tmp_path):
+  config = decoders.smollm3(
+      32, 4, 4, 2, 48, vocab_size=TOKENIZER.vocab_size, context=64)
+  gguf_export.write(
+      tmp_path / 'x.gguf', config, params_of(config), TOKENIZER)
+  *_, turned, still = config.pattern.period
+  other = dataclasses.replace(config, pattern=dataclasses.replace(
+      config.pattern, period=(turned, still)))
+  with pytest.raises(errors.InputError, match='not keep no_rope_layers = '):
+    gguf_export.write(tmp_path / 'y.gguf', other, params_of(other), TOKENIZER)
+  assert not (tmp_path / 'y.gguf').exists()
+
+
+def test_a_scaling_of_another_context_is_refused(tmp_path):
   scaling = rotary.Llama3Scaling(8.0, 1.0, 4.0, 4096)
   config = dataclasses.replace(
       LLAMA, positions=positions.Rotary(scaling=scaling))
