@@ -132,6 +132,14 @@ def test_vectors_become_an_embedding():
   np.testing.assert_allclose(raw['embed']['embedding'][:4], vectors, rtol=1e-6)
 
 
+def test_vectors_of_some_ids_leave_the_other_rows():
+  params = {'embed': {'embedding': jnp.ones((5, 3))}}
+  got = word_vectors.into(
+      params, np.full((2, 3), 7.0), std=None, ids=np.array([3, 1]))
+  np.testing.assert_array_equal(
+      got['embed']['embedding'][:, 0], [1, 7, 1, 7, 1])
+
+
 def test_bad_input_is_refused_with_the_fix():
   params = {'embed': {'embedding': jnp.ones((5, 3))}}
   with pytest.raises(errors.InputError, match='4 x 2, but .* is 5 x 3; train'):
