@@ -29,7 +29,9 @@ PUBLISHED = dict(
     is_encoder_decoder=True, layer_norm_epsilon=1e-06, model_type='t5',
     num_decoder_layers=12, num_heads=12, num_layers=12, output_past=True,
     pad_token_id=0, relative_attention_num_buckets=32,
-    tie_word_embeddings=False, vocab_size=32128)
+    tie_word_embeddings=False, vocab_size=32128,
+    # Later versions write these, too.
+    is_gated_act=True, dense_act_fn='gelu_new')
 NAMES = {'shared.weight', 'lm_head.weight'}
 
 
