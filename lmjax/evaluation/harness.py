@@ -76,7 +76,7 @@ class Run:
 
   Attributes:
     trained: The run, such as a `recipes.loaded.trained.Trained`: its config,
-      tokenizer, model and parameters.
+      tokenizer, model, parameters and ids that end texts.
     rate: The likelihood of continuations under it.
     seed: Seed of the draws, for tasks that sample.
   """
@@ -137,7 +137,8 @@ class Run:
         found = streaming.complete(
             self.trained.model, self.trained.placed, self.trained.tokenizer,
             [requests[i][0] for i in rows], max_new_tokens=wanted.limit,
-            sampling=wanted.sampling, stop=wanted.stop, rng=keys[rows],
+            sampling=wanted.sampling, stop=wanted.stop,
+            stop_ids=self.trained.stop_ids, rng=keys[rows],
             encode=lambda _, text: self._begun(text, wanted.limit))
         for i, one in zip(some, found):
           out[i] = one.text

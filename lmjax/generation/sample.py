@@ -38,10 +38,10 @@ class Result:
   """Continuations, one per prompt, without the prompt.
 
   Attributes:
-    tokens: The drawn ids of each row; the last one is EOS if the row finished.
+    tokens: The drawn ids of each row; the last one ended it if it finished.
     logprobs: Natural log-probability of each drawn id under the model, before
       any transform.
-    finished: Whether each row ended with EOS.
+    finished: Whether an id ended each row.
   """
   tokens: list[np.ndarray]
   logprobs: list[np.ndarray]
@@ -76,13 +76,13 @@ def generate(
     sampling: Sampling = transforms_lib.Sampling(),
     transforms: Sequence[transforms_lib.Transform] = (),
     rng: jax.Array | int = 0,
-    eos_id: int | None = None,
+    eos_id: int | Sequence[int] | None = None,
 ) -> Result:
-  """Continues every prompt until EOS or `max_new_tokens`.
+  """Continues every prompt until an id ends it, or for `max_new_tokens`.
 
   Compiled once for each bucket of prompt length, number of prompts and
-  `max_new_tokens` (see `prompts.pad`), each model and each `transforms`, but
-  not for each `sampling`.
+  `max_new_tokens` (see `prompts.pad`) and number of `eos_id`s, each model and
+  each `transforms`, but not for each `sampling`.
 
   Args:
     model: The module.
@@ -96,8 +96,8 @@ def generate(
       `sampling`; they are compiled into the loop.
     rng: A seed or a key, from which the key of prompt i is folded in, or one
       key for each prompt. The draws for a prompt do not depend on the others.
-    eos_id: The token that ends a row; with None only the prompt's own `end`,
-      if it has one, ends a row.
+    eos_id: The token that ends a row, or several tokens, each of which does;
+      with None only the prompt's own `end`, if it has one, ends a row.
 
   Returns:
     The drawn tokens and their log-probabilities.
@@ -108,7 +108,7 @@ def generate(
   allocator.keep_pages()
   batch, how = _prepare(model, prompts, max_new_tokens, sampling, rng)
   state = _generate(
-      params, batch, how, _eos(eos_id), jnp.int32(max_new_tokens),
+      params, batch, how, _ends(eos_id), jnp.int32(max_new_tokens),
       model=model, transforms=tuple(transforms))
   return _since(state, 0, len(prompts))
 
@@ -122,7 +122,7 @@ def rehearse(
     sampling: Sampling = transforms_lib.Sampling(),
     transforms: Sequence[transforms_lib.Transform] = (),
     rng: jax.Array | int = 0,
-    eos_id: int | None = None,
+    eos_id: int | Sequence[int] | None = None,
 ) -> None:
   """Traces `generate` without computing anything, to find errors beforehand.
 
@@ -136,7 +136,7 @@ def rehearse(
   jax.eval_shape(
       functools.partial(
           _generate, model=model, transforms=tuple(transforms)),
-      params, batch, how, _eos(eos_id), jnp.int32(max_new_tokens))
+      params, batch, how, _ends(eos_id), jnp.int32(max_new_tokens))
 
 
 def decode(
@@ -148,7 +148,7 @@ def decode(
     sampling: Sampling = transforms_lib.Sampling(),
     transforms: Sequence[transforms_lib.Transform] = (),
     rng: jax.Array | int = 0,
-    eos_id: int | None = None,
+    eos_id: int | Sequence[int] | None = None,
     chunk: int = 8,
 ) -> Iterator[Result]:
   """Yields the result of `generate` in pieces of `chunk` tokens per row.
@@ -160,8 +160,8 @@ def decode(
   allocator.keep_pages()
   batch, how = _prepare(model, prompts, max_new_tokens, sampling, rng)
   options = dict(model=model, transforms=tuple(transforms))
-  eos = _eos(eos_id)
-  state = _start(params, batch, how, eos, **options)
+  eos_E = _ends(eos_id)
+  state = _start(params, batch, how, eos_E, **options)
   step = 0
   while True:
     finished = bool(jnp.all(state.finished_B))
@@ -170,11 +170,11 @@ def decode(
     if finished or step >= max_new_tokens:
       return
     limit = min(step + chunk, max_new_tokens)
-    state = _advance(params, state, eos, jnp.int32(limit), **options)
+    state = _advance(params, state, eos_E, jnp.int32(limit), **options)
 
 
 def start(model, params, batch: prompts_lib.Padded, how: sampling_lib.Rows,
-          eos: jax.Array, transforms) -> State:
+          eos_E: jax.Array, transforms) -> State:
   """Reads the prompts into a new cache and draws the first token of each."""
   d = shapes.bind(inputs_BT=batch.inputs_BT, lengths_B=batch.lengths_B)
   cache, logits_BV = steps.prefill(model, params, batch)
@@ -189,11 +189,11 @@ def start(model, params, batch: prompts_lib.Padded, how: sampling_lib.Rows,
       logprobs_BT=jnp.zeros((d.B, batch.room), jnp.float32),
       drawn_B=jnp.zeros((d.B,), jnp.int32),
       finished_B=batch.lengths_B == 0, step=jnp.zeros((), jnp.int32))
-  return draw(state, logits_BV, eos, transforms)
+  return draw(state, logits_BV, eos_E, transforms)
 
 
-def advance(model, params, state: State, eos: jax.Array, limit: jax.Array,
-            transforms) -> State:
+def advance(model, params, state: State, eos_E: jax.Array,
+            limit: jax.Array, transforms) -> State:
   """Draws tokens until rows have `limit` tokens or all rows are finished."""
   def unfinished(state):
     return (state.step < limit) & ~jnp.all(state.finished_B)
@@ -204,12 +204,12 @@ def advance(model, params, state: State, eos: jax.Array, limit: jax.Array,
     cache, logits_BV = steps.step(
         model, params, state.cache, token_B1[:, 0],
         state.lengths_B + state.step - 1)
-    return draw(state.replace(cache=cache), logits_BV, eos, transforms)
+    return draw(state.replace(cache=cache), logits_BV, eos_E, transforms)
 
   return jax.lax.while_loop(unfinished, another, state)
 
 
-def draw(state: State, logits_BV: jax.Array, eos: jax.Array, transforms
+def draw(state: State, logits_BV: jax.Array, eos_E: jax.Array, transforms
          ) -> State:
   """Draws and records one token for each row that is not finished."""
   d = shapes.bind(logits_BV=logits_BV, counts_BV=state.counts_BV)
@@ -232,8 +232,8 @@ def draw(state: State, logits_BV: jax.Array, eos: jax.Array, transforms
       tokens_BT=put(state.tokens_BT, token_B),
       logprobs_BT=put(state.logprobs_BT, logprob_B),
       drawn_B=state.drawn_B + live_B.astype(jnp.int32),
-      finished_B=(state.finished_B | (token_B == eos)
-                  | (token_B == state.ends_B)),
+      finished_B=(state.finished_B | (token_B == state.ends_B)
+                  | jnp.any(token_B[:, None] == eos_E[None], axis=1)),
       step=state.step + 1)
 
 
@@ -266,21 +266,21 @@ def row_keys(rng, count: int, rows: int) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnames=('model', 'transforms'))
-def _generate(params, batch, how, eos, limit, *, model, transforms):
-  state = start(model, params, batch, how, eos, transforms)
-  return advance(model, params, state, eos, limit, transforms).replace(
+def _generate(params, batch, how, eos_E, limit, *, model, transforms):
+  state = start(model, params, batch, how, eos_E, transforms)
+  return advance(model, params, state, eos_E, limit, transforms).replace(
       cache=None, counts_BV=None)
 
 
 @functools.partial(jax.jit, static_argnames=('model', 'transforms'))
-def _start(params, batch, how, eos, *, model, transforms):
-  return start(model, params, batch, how, eos, transforms)
+def _start(params, batch, how, eos_E, *, model, transforms):
+  return start(model, params, batch, how, eos_E, transforms)
 
 
 @functools.partial(jax.jit, static_argnames=('model', 'transforms'),
                    donate_argnames='state')
-def _advance(params, state, eos, limit, *, model, transforms):
-  return advance(model, params, state, eos, limit, transforms)
+def _advance(params, state, eos_E, limit, *, model, transforms):
+  return advance(model, params, state, eos_E, limit, transforms)
 
 
 def _prepare(model, prompts, max_new_tokens, sampling, rng):
@@ -300,8 +300,12 @@ def _prepare(model, prompts, max_new_tokens, sampling, rng):
   return batch, sampling_lib.rows(sampling, keys_B, len(prompts))
 
 
-def _eos(eos_id: int | None) -> jax.Array:
-  return jnp.int32(-1 if eos_id is None else eos_id)
+def _ends(eos_id: int | Sequence[int] | None) -> jax.Array:
+  """Returns the ids that end a row, in an array of one of a few lengths."""
+  ids = np.atleast_1d([] if eos_id is None else eos_id)
+  eos_E = np.full(prompts_lib.bucket(len(ids)), -1, np.int32)  # -1 is no id.
+  eos_E[:len(ids)] = ids
+  return jnp.asarray(eos_E)
 
 
 def _since(state: State, step: int, count: int) -> Result:

@@ -26,12 +26,14 @@ class Completion:
   """A continuation as text, with its tokens.
 
   Attributes:
-    text: The text before EOS or the stop string, without the prompt.
+    text: The text before the id or the stop string that ended it, without the
+      prompt.
     tokens: Drawn ids, up to the one that ended the text.
     logprobs: Natural log-probability of each id under the model, before any
       transform.
-    ended: The reason for the end: EOS, a stop string, the length asked for, or
-      the model's context, which was full before.
+    ended: The reason for the end: EOS or another id that ends texts, a stop
+      string, the length asked for, or the model's context, which was full
+      before.
   """
   text: str
   tokens: list[int]
@@ -45,14 +47,14 @@ class Row:
   Args:
     tokenizer: Tokenizer that returns the bytes of each token.
     stop: Strings that end the text and are not part of it.
-    end: An id that ends the text besides EOS, or None.
+    ends: Ids that end the text besides EOS; None is no id.
     limit: What the number of tokens is limited by; see `Completion.ended`.
   """
 
   def __init__(self, tokenizer: Any, stop: Sequence[str] = (),
-               end: int | None = None,
+               ends: Sequence[int | None] = (),
                limit: Literal['length', 'context'] = 'length'):
-    self._tokenizer, self._ends = tokenizer, (tokenizer.eos_id, end)
+    self._tokenizer, self._ends = tokenizer, {tokenizer.eos_id, *ends}
     self._limit = limit
     self._stopper = stop_lib.Stopper(stop)
     self._decoder = codecs.getincrementaldecoder('utf-8')('replace')
@@ -61,7 +63,7 @@ class Row:
 
   @property
   def done(self) -> bool:
-    """Whether EOS or a stop string has ended the text."""
+    """Whether an id or a stop string has ended the text."""
     return self._ended is not None
 
   def feed(self, tokens: Sequence[int], logprobs: Sequence[float]) -> str:
@@ -72,7 +74,7 @@ class Row:
         break
       self._tokens.append(int(token))
       self._logprobs.append(float(logprob))
-      if token in self._ends:
+      if int(token) in self._ends:
         self._ended = 'eos'
         break
       text = self._decoder.decode(self._tokenizer.token_bytes(int(token)))
@@ -111,6 +113,7 @@ class Stream:
     transforms: Further changes to the logits; see `sample.generate`.
     rng: A seed or a key.
     stop: Strings that end the text.
+    stop_ids: Ids that end the text besides the EOS of the tokenizer.
     chunk: Tokens drawn between two pieces.
     encode: Function of tokenizer and prompt that returns the ids to continue.
     beyond: Function that continues a prompt beyond the context, such as
@@ -122,15 +125,16 @@ class Stream:
                sampling: transforms_lib.Sampling = transforms_lib.Sampling(),
                transforms: Sequence[transforms_lib.Transform] = (),
                rng: jax.Array | int = 0, stop: Sequence[str] = (),
-               chunk: int = 8,
+               stop_ids: Sequence[int] = (), chunk: int = 8,
                encode: prompts_lib.Encode = prompts_lib.encode,
                beyond: Decode | None = None):
     plan, = _plans(model, tokenizer, [prompt], max_new_tokens, encode, beyond)
-    self._row = plan.row(tokenizer, stop)
+    self._row = plan.row(tokenizer, stop, stop_ids)
     decode = beyond if plan.beyond else sample.decode
     self._pieces = decode(
         model, params, [plan.prompt], max_new_tokens=plan.limit,
-        sampling=sampling, rng=rng, eos_id=tokenizer.eos_id, chunk=chunk,
+        sampling=sampling, rng=rng, eos_id=_ends(tokenizer, stop_ids),
+        chunk=chunk,
         transforms=(transforms_lib.Known(tokenizer.vocab_size), *transforms))
 
   def __iter__(self) -> Iterator[str]:
@@ -152,11 +156,12 @@ def complete(
     max_new_tokens: int,
     sampling: transforms_lib.Sampling = transforms_lib.Sampling(),
     transforms: Sequence[transforms_lib.Transform] = (),
-    rng: jax.Array | int = 0, stop: Sequence[str] = (), chunk: int = 16,
+    rng: jax.Array | int = 0, stop: Sequence[str] = (),
+    stop_ids: Sequence[int] = (), chunk: int = 16,
     encode: prompts_lib.Encode = prompts_lib.encode,
     beyond: Decode | None = None,
 ) -> list[Completion]:
-  """Continues prompts, each until EOS, a stop string or the limit.
+  """Continues prompts, each until an id or a stop string ends it, or the limit.
 
   Args:
     model: The module; see `sample`.
@@ -169,6 +174,7 @@ def complete(
     transforms: Further changes to the logits; see `sample.generate`.
     rng: A seed, a key, or a key for each prompt; see `sample.generate`.
     stop: Strings that end a text.
+    stop_ids: Ids that end a text besides the EOS of the tokenizer.
     chunk: Tokens drawn between two searches for stop strings.
     encode: Function of tokenizer and prompt that returns the ids to continue.
     beyond: See `Stream`; such prompts are continued one by one.
@@ -181,9 +187,9 @@ def complete(
   """
   plans = _plans(model, tokenizer, prompts, max_new_tokens, encode, beyond)
   keys = sample.row_keys(rng, len(plans), len(plans))
-  rows = [plan.row(tokenizer, stop) for plan in plans]
+  rows = [plan.row(tokenizer, stop, stop_ids) for plan in plans]
   options = dict(
-      sampling=sampling, eos_id=tokenizer.eos_id,
+      sampling=sampling, eos_id=_ends(tokenizer, stop_ids),
       transforms=(transforms_lib.Known(tokenizer.vocab_size), *transforms))
   for chosen in _alike(plans):
     first = plans[chosen[0]]
@@ -196,6 +202,12 @@ def complete(
       results = iter([sample.generate(model, params, some, **options)])
     _feed([rows[i] for i in chosen], results)
   return [row.completion() for row in rows]
+
+
+def _ends(tokenizer: Any, stop_ids: Sequence[int]) -> list[int]:
+  """Returns EOS, if there is one, and the further ids, each of them once."""
+  return [i for i in dict.fromkeys((tokenizer.eos_id, *stop_ids))
+          if i is not None]
 
 
 def _feed(rows: Sequence[Row], results: Iterator[sample.Result]) -> None:
@@ -217,8 +229,9 @@ class _Plan:
   clipped: bool
   beyond: bool
 
-  def row(self, tokenizer: Any, stop: Sequence[str]) -> Row:
-    return Row(tokenizer, stop, self.prompt.end,
+  def row(self, tokenizer: Any, stop: Sequence[str],
+          stop_ids: Sequence[int]) -> Row:
+    return Row(tokenizer, stop, (*stop_ids, self.prompt.end),
                'context' if self.clipped else 'length')
 
 

@@ -89,6 +89,38 @@ def write_readout(run: directory.RunDir, how: readout.Readout) -> None:
   atomic.write(run.readout, config_lib.dumps(how) + '\n')
 
 
+def read_stop_ids(run: directory.RunDir, vocab_size: int) -> tuple[int, ...]:
+  """Returns the ids that end a text by the files that a run was imported from.
+
+  A published model often has several, such as the end of a text and the end of
+  a chat's turn; the EOS of its tokenizer need not be one of them.
+
+  Args:
+    run: The run directory; a run that was not imported has no such ids.
+    vocab_size: Number of ids of its model.
+
+  Raises:
+    InputError: If the run's file for them is damaged.
+  """
+  if not run.imported.exists():
+    return ()
+  generation = _object(run, run.imported).get('generation', {})
+  if not isinstance(generation, dict):
+    raise errors.InputError(
+        f"{run.imported}: 'generation' should be an object, the contents of a "
+        f'generation_config.json; got {generation!r:.60}.')
+  given = generation.get('eos_token_id')
+  ids = given if isinstance(given, list) else [given] * (given is not None)
+  for i in ids:
+    if type(i) is not int or not 0 <= i < vocab_size:  # A bool is no id.
+      raise errors.InputError(
+          f"{run.imported}: 'eos_token_id' of 'generation' should be an id of "
+          f"the model's vocabulary, 0 to {vocab_size - 1}, or a list of them; "
+          f'got {i!r:.60}. Correct it there, or set it to null to end texts '
+          'only where the tokenizer does.')
+  return tuple(ids)
+
+
 def _trained(run: directory.RunDir, saved: Any, step: int | str) -> Pretrained:
   """Returns the model of a run whose config is `saved`."""
   config = config_lib.freeze(

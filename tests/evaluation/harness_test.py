@@ -1,6 +1,7 @@
 """The answers to the harness, against each request computed alone."""
 import dataclasses
 import functools
+import itertools
 import json
 import sys
 import types
@@ -72,11 +73,11 @@ def _loaded(config):
       functools.partial(lm.branch_scores, model), params)
 
 
-def run_of(config=_GPT2, tokenizer=Merging(), seed=0, ahead=1):
+def run_of(config=_GPT2, tokenizer=Merging(), seed=0, ahead=1, stop_ids=()):
   model, params, score = _loaded(config)
   trained = types.SimpleNamespace(
       config=types.SimpleNamespace(model=config), tokenizer=tokenizer,
-      model=model, params=params, placed=params)
+      model=model, params=params, placed=params, stop_ids=stop_ids)
   rate = continuations.branching(score, config.context, ahead=ahead)
   return harness.Run(trained, rate, seed)
 
@@ -186,6 +187,19 @@ def test_texts_end_before_a_stop_string():
   given = {'max_gen_toks': 40, 'until': [stop, '']}
   assert run.texts([('ab', given), ('ab', {'max_gen_toks': 3})]) == [
       whole.partition(stop)[0], greedily(run, 'ab', 3)]
+
+
+@pytest.mark.slow
+def test_texts_end_before_each_id_that_ends_one():
+  run = run_of()
+  prompts, given = ['ab', 'a', 'bbb\n'], {'max_gen_toks': 9}
+  whole = run.texts([(prompt, given) for prompt in prompts])
+  ids = [run.encode(text) for text in whole]
+  ends = (ids[0][2], ids[1][1])
+  found = run_of(stop_ids=ends).texts([(prompt, given) for prompt in prompts])
+  assert found == [run.trained.tokenizer.decode(itertools.takewhile(
+      lambda i: i not in ends, some)) for some in ids]
+  assert found[0] != whole[0] and found[1] != whole[1]
 
 
 @pytest.mark.slow

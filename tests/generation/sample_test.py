@@ -111,6 +111,26 @@ def test_a_row_ends_with_its_eos(model):
   assert ended.finished[0]
 
 
+def test_a_row_ends_with_the_first_of_several_ids(model):
+  options = dict(max_new_tokens=16, sampling=GREEDY)
+  free = sample.generate(*model, PROMPTS, **options)
+  ends = [int(free.tokens[0][5]), int(free.tokens[1][3]), 46]
+  ended = sample.generate(*model, PROMPTS, eos_id=ends, **options)
+  for i, without in enumerate(free.tokens):
+    at = np.flatnonzero(np.isin(without, ends))
+    want = without[:at[0] + 1] if len(at) else without
+    assert ended.finished[i] == bool(len(at))
+    np.testing.assert_array_equal(ended.tokens[i], want)
+  assert {int(tokens[-1]) for tokens in ended.tokens} >= set(ends[:2])
+
+
+@pytest.mark.parametrize('given, want', [
+    (None, [-1]), (7, [7]), ([7], [7]), ([], [-1]), ([7, 9], [7, 9]),
+    ([7, 9, 8], [7, 9, 8, -1])])
+def test_ids_that_end_a_row_are_padded_to_few_sizes(given, want):
+  assert sample._ends(given).tolist() == want
+
+
 def test_the_penalty_counts_prompt_and_drawn_tokens(model):
   strict = transforms.Sampling(temperature=0, repetition_penalty=1e9)
   result = sample.generate(
@@ -159,7 +179,7 @@ def test_the_loop_copies_no_cache(model):
   """A copy of the cache at every token costs more than the attention."""
   batch, how = sample._prepare(model[0], [[1] * 30] * 2, 16, GREEDY, 0)
   text = sample._generate.lower(
-      model[1], batch, how, jnp.int32(-1), jnp.int32(16), model=model[0],
+      model[1], batch, how, jnp.array([-1]), jnp.int32(16), model=model[0],
       transforms=()).compile().as_text()
   size = 2 * 4 * 48 * 8  # Rows, heads, slots, head size.
   made = re.findall(  # In the loop's body, by an operation of its own.
@@ -222,7 +242,7 @@ def test_a_source_is_read_once(reader):
   model, params = reader
   batch, how = sample._prepare(model, READ, 16, GREEDY, 0)
   state = jax.eval_shape(lambda: sample.start(
-      model, params, batch, how, jnp.int32(-1), ()))
+      model, params, batch, how, jnp.array([-1]), ()))
   rows = set()  # Of the left operands of all products in the loop.
 
   def visit(jaxpr):
@@ -232,7 +252,7 @@ def test_a_source_is_read_once(reader):
       for inner in jax_core.jaxprs_in_params(equation.params):
         visit(inner)
   visit(jax.make_jaxpr(lambda state: sample.advance(
-      model, params, state, jnp.int32(-1), jnp.int32(16), ()))(state).jaxpr)
+      model, params, state, jnp.array([-1]), jnp.int32(16), ()))(state).jaxpr)
   # A row for each of four prompts, and not for each of 4 x 32 source tokens.
   assert rows == {4}
 

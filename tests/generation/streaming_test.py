@@ -116,6 +116,40 @@ def test_a_prompts_own_end_ends_its_text(model):
   assert end not in drawn.tokens[:-1]
 
 
+@pytest.mark.slow
+def test_a_text_ends_before_the_first_of_several_ids(model):
+  texts, keys = ['ab', 'c'], streaming.keys(1, 2, 1)
+  free = streaming.complete(*model, TOKENIZER, texts, rng=keys, **OPTIONS)
+  ends = [free[0].tokens[5]]
+  ends.append(next(token for token in free[1].tokens[2:]
+                   if token not in (*ends, *free[0].tokens, 46)))
+  found = streaming.complete(
+      *model, TOKENIZER, texts, rng=keys, stop_ids=ends, **OPTIONS)
+  for i, (text, without, each) in enumerate(zip(texts, free, found)):
+    at = [place for place, token in enumerate(without.tokens)
+          if token in (*ends, TOKENIZER.eos_id)]
+    want = without.tokens[:at[0] + 1] if at else without.tokens
+    stream = streaming.Stream(*model, TOKENIZER, text, rng=keys[i:i + 1],
+                              stop_ids=ends, chunk=8, **OPTIONS)
+    shown = ''.join(stream)
+    assert each.tokens == stream.completion.tokens == want
+    assert each.text == shown == text_of(want[:-1] if at else want)
+    assert each.ended == stream.completion.ended == (
+        'eos' if at else 'length')
+  assert [each.tokens[-1] for each in found] == ends
+
+
+def test_the_eos_of_the_tokenizer_ends_a_text_besides_other_ids():
+  assert streaming._ends(TOKENIZER, ()) == [46]
+  assert streaming._ends(TOKENIZER, (3, 46, 3)) == [46, 3]
+  assert streaming._ends(Fewer(), (3,)) == [3]
+  writer = streaming.Row(TOKENIZER, ends=(8, None))
+  assert writer.feed([9, 46, 9], [-1.0] * 3) + writer.close() == 'b'
+  writer = streaming.Row(TOKENIZER, ends=(8, None))
+  assert writer.feed([9, 8, 9], [-1.0] * 3) + writer.close() == 'b'
+  assert writer.completion().tokens == [9, 8]
+
+
 def test_a_stopped_batch_computes_no_more(model, monkeypatch):
   drawn = []
   decode = sample.decode

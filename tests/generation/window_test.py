@@ -61,6 +61,9 @@ def test_the_end_of_a_text_ends_the_windows(model):
   end = tokens[100]
   found, _ = drawn(model, PROMPT, max_new_tokens=500, eos_id=end)
   assert found == tokens[:tokens.index(end) + 1]
+  other = next(token for token in tokens if token != end)
+  found, _ = drawn(model, PROMPT, max_new_tokens=500, eos_id=[end, other])
+  assert found == tokens[:1 + min(tokens.index(end), tokens.index(other))]
 
 
 def test_a_prompt_with_a_source_is_refused(model):

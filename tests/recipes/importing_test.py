@@ -44,6 +44,7 @@ def test_a_run_keeps_what_the_files_say_about_generation(tmp_path, imported):
   facts = json.loads(run.imported.read_text())
   assert facts['generation'] == {'eos_token_id': [256, 3]}
   assert facts['model_type'] == 'llama'
+  assert loading.load(run.path).stop_ids == (256, 3)
 
 
 def test_what_was_imported_is_described(imported):

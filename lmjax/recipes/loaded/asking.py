@@ -144,7 +144,7 @@ def options(run: Any, *, max_new_tokens: int = 100, stop: Sequence[str] = (),
       run's own samples.
   """
   return dict(
-      max_new_tokens=max_new_tokens, stop=stop,
+      max_new_tokens=max_new_tokens, stop=stop, stop_ids=run.stop_ids,
       sampling=sampling(run.config.samples, changes),
       beyond=window_lib.decode if window else None,
       encode=prompting.reader(run.config))

@@ -43,6 +43,7 @@ class Trained(asking.Run):
     params: The module's parameters, verified against their digests.
     step: The step of the checkpoint that the parameters are from.
     readout: How hidden states become the vector of a text.
+    stop_ids: Ids that end a text besides the EOS of the tokenizer.
   """
   config: experiment.Pretrain
   tokenizer: tokenizer_lib.Tokenizer
@@ -50,6 +51,7 @@ class Trained(asking.Run):
   params: Any
   step: int
   readout: readout_lib.Readout = readout_lib.Readout()
+  stop_ids: tuple[int, ...] = ()
   instead = (
       'It models text: fine-tune it on a task first, with '
       'experiments/finetune.py --config.init=WORKDIR, and load that run.')
@@ -115,8 +117,8 @@ class Trained(asking.Run):
                batch_size: int = 8, **sampling: Any) -> str | list[str]:
     """Returns continuations of prompts, without the prompts.
 
-    A text ends at EOS, at a stop string, after `max_new_tokens`, or where the
-    model's context is full.
+    A text ends at EOS or one of `stop_ids`, at a stop string, after
+    `max_new_tokens`, or where the model's context is full.
 
     Args:
       prompts: One prompt, or several. Equal prompts get different texts.
@@ -252,7 +254,7 @@ def load_any(workdir: str | pathlib.Path, step: int | str = 'best'
   config = dataclasses.replace(config, model=found.config)
   return Trained(
       config, found.tokenizer, found.model, found.params, found.step,
-      runs.read_readout(run))
+      runs.read_readout(run), runs.read_stop_ids(run, config.model.vocab_size))
 
 
 def read_config(

@@ -64,6 +64,16 @@ def test_sampling_is_the_runs_own_with_the_fields_that_are_given(run):
     run.generate('so', temprature=0)
 
 
+def test_a_text_ends_before_each_id_that_ends_one_in_the_run(run):
+  options = dict(max_new_tokens=9, seed=3)
+  text = run.generate('so', **options)
+  end = TOKENIZER.encode(text)[4]
+  ended = dataclasses.replace(run, stop_ids=(7, int(end)))
+  want = text[:text.index(chr(end))]
+  assert ended.generate('so', **options) == want
+  assert asking.options(ended)['stop_ids'] == ended.stop_ids
+
+
 @pytest.mark.slow
 def test_the_end_of_the_context_is_told_unless_windows_go_on(run, capsys):
   assert len(run.generate('a' * 60)) <= 3
