@@ -5,7 +5,8 @@ A file is known by its content, not by its name:
 - tokenizer.json of Hugging Face, with the tokenizer_config.json beside it,
 - vocab.json with merges.txt, or encoder.json with vocab.bpe (GPT-2, RoBERTa),
 - ranks of tiktoken (Llama 3),
-- a SentencePiece model (Llama 2, T5, ALBERT, XLNet, XLM-RoBERTa),
+- a SentencePiece model (Llama 2, T5, ALBERT, XLNet, XLM-RoBERTa, and the
+  sources of Marian),
 - vocab.txt (BERT),
 - a tokenizer of llama2.c.
 
@@ -33,8 +34,9 @@ from lmjax.data.tokenizers.converting import scored
 from lmjax.data.tokenizers.converting import sentence_model
 from lmjax.data.tokenizers.converting import word_pieces
 
+_MARIAN = 'source.spm'
 _NAMES = (  # The files of a folder, the most complete first.
-    'tokenizer.json', 'vocab.json', 'encoder.json', 'tokenizer.model',
+    'tokenizer.json', _MARIAN, 'vocab.json', 'encoder.json', 'tokenizer.model',
     'spiece.model', sentence_model.FAIRSEQ, 'vocab.txt')
 _MERGES = {'vocab.json': 'merges.txt', 'encoder.json': 'vocab.bpe'}
 _RANK = re.compile(rb'[A-Za-z0-9+/]+=* [0-9]+\r?\n')
@@ -195,8 +197,7 @@ def _reader(content: bytes) -> Callable:
   if _RANK.match(content):
     return lambda path, content, config: byte_level.of_ranks(content)
   if sentence_model.is_model(content):
-    return lambda path, content, config: sentence_model.of_model(
-        content, path.name, config.values.get('extra_ids'))
+    return _sentences
   if b'[CLS]' in content:
     return _word_pieces
   if b'<0xFF>' in content:
@@ -234,6 +235,15 @@ def _word_pieces(path, content, config):
       pieces, config.values.get('do_lower_case', True),
       config.values.get('strip_accents'),
       config.values.get('tokenize_chinese_chars', True))
+
+
+def _sentences(path, content, config):
+  """Reads a SentencePiece model; source.spm is Marian's, with a vocab.json."""
+  if path.name == _MARIAN:
+    return sentence_model.of_marian(
+        content, _object(path.parent, 'vocab.json'))
+  return sentence_model.of_model(
+      content, path.name, config.values.get('extra_ids'))
 
 
 def _llama2c(path, content, config):

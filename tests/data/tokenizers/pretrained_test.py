@@ -1,6 +1,8 @@
 """Files of pretrained tokenizers, known by their content."""
 import base64
 import json
+import pathlib
+import random
 
 import pytest
 
@@ -9,6 +11,7 @@ from lmjax.data.tokenizers import pretrained
 from lmjax.data.tokenizers import spelling
 from lmjax.data.tokenizers import symbols
 from lmjax.data.tokenizers.converting import byte_level
+from lmjax.data.tokenizers.converting import gguf
 from lmjax.data.tokenizers.converting import parts
 
 LETTERS = spelling.byte_letters()
@@ -131,3 +134,162 @@ def test_the_config_needs_a_path(tmp_path):
   write(tmp_path, tokenizer__json=SPEC)
   config = pretrained.PretrainedTokenizer(path=str(tmp_path), eos=True)
   assert config.build().encode_document('a').tolist() == [97, 257]
+
+
+def mixed(shared_data):
+  """Returns about 1 MB of English, Chinese, code, emoji and odd text."""
+  read = lambda name: (shared_data / name).read_text('utf-8')
+  random_ = random.Random(0)
+  ranges = ['<|>/[]MASKs', ' \t\n\r  ', [0x20, 0x7f], [0xa0, 0x370],
+            [0x3040, 0x3100], [0x4e00, 0x9000], [0x1f300, 0x1f700],
+            [0xac00, 0xad00], '\u200d\u2581\ufb01\uff21\u3000']
+  letter = lambda kind: random_.choice(kind) if isinstance(kind, str) else chr(
+      random_.randrange(*kind))
+  odd = [''.join(letter(random_.choice(ranges))
+                 for _ in range(random_.randrange(80))) for _ in range(3000)]
+  specials = ['<s> a</s>', '[CLS] x [SEP][MASK]', '<|endoftext|>', '<unk>',
+              '<0x41>', '<extra_id_0>', '', ' ', '\n\n\n   \t'] * 9
+  code = pathlib.Path(pretrained.__file__).parent.glob('*.py')
+  return [*odd, *specials, *(path.read_text() for path in code),
+          read('tinyshakespeare/input.txt')[:300_000],
+          *read('tatoeba_en_zh/cmn.txt')[:300_000].splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [
+    'bert_base_uncased/tokenizer.json', 'bert_base_uncased/vocab.txt',
+    'bert_base_chinese/vocab.txt', 'gpt_neox_20b/20B_tokenizer.json'])
+def test_ids_are_those_of_the_tokenizers_library(shared_data, name):
+  import tokenizers
+  path = shared_data / 'tokenizers' / name
+  if not path.exists():
+    pytest.skip('The tokenizer is absent.')
+  if path.suffix == '.json':
+    reference = tokenizers.Tokenizer.from_file(str(path))
+    reference.no_truncation()
+    reference.no_padding()
+  else:
+    reference = tokenizers.BertWordPieceTokenizer(str(path))._tokenizer
+  tokenizer, texts = pretrained.read(path), mixed(shared_data)
+  assert sum(len(text.encode()) for text in texts) > 1e6
+  assert [tokenizer.encode_with_specials(text).tolist() for text in texts] == [
+      row.ids for row in reference.encode_batch(
+          texts, add_special_tokens=False)]
+  reference.encode_special_tokens = True
+  theirs = [row.ids for row in reference.encode_batch(texts)]
+  assert [tokenizer.encode_document(text).tolist() for text in texts] == theirs
+  control = set(tokenizer.control_ids)  # It does not skip [UNK] with them.
+  assert [tokenizer.decode(row) for row in theirs] == [
+      reference.decode([i for i in row if i not in control],
+                       skip_special_tokens=False) for row in theirs]
+  pair = reference.encode(texts[0], texts[1])
+  ids, types, _ = tokenizer.frame(2).around(
+      [tokenizer.encode(text) for text in texts[:2]])
+  assert pair.ids == ids.tolist() and pair.type_ids == types.tolist()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [
+    'llama2/tokenizer.model', 'sp_test/test_model.model',
+    'sp_test/test_ja_model.model', 'maxtext_default/tokenizer.default.model'])
+def test_ids_are_those_of_sentencepiece(shared_data, name):
+  import sentencepiece
+  path = shared_data / 'tokenizers' / name
+  if not path.exists():
+    pytest.skip('The tokenizer is absent.')
+  reference = sentencepiece.SentencePieceProcessor(model_file=str(path))
+  tokenizer, texts = pretrained.read(path), mixed(shared_data)
+  theirs = reference.encode(texts)
+  ids, lengths = tokenizer.encode_all(texts)
+  assert ids.tolist() == sum(theirs, [])
+  assert lengths.tolist() == [len(row) for row in theirs]
+  if tokenizer.roles['unk'] == '<unk>':
+    known = [row for row in theirs if reference.unk_id() not in row]
+    assert [tokenizer.decode(row) for row in known] == reference.decode(known)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name, specials', [
+    ('gpt2', 1), ('llama3/tokenizer_llama3.tiktoken', 256)])
+def test_ids_are_those_of_tiktoken(shared_data, name, specials):
+  tiktoken = pytest.importorskip('tiktoken')
+  from tiktoken import load
+  path = shared_data / 'tokenizers' / name
+  if not path.exists():
+    pytest.skip('The tokenizer is absent.')
+  ranks = load.data_gym_to_mergeable_bpe_ranks(
+      str(path / 'vocab.bpe'), str(path / 'encoder.json')
+      ) if path.is_dir() else load.load_tiktoken_bpe(str(path))
+  pattern = gguf.PATTERNS['gpt-2' if path.is_dir() else 'llama-bpe'][0]
+  reference = tiktoken.Encoding(
+      name, pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+  tokenizer, texts = pretrained.read(path), mixed(shared_data)
+  assert tokenizer.vocab_size == len(ranks) + specials
+  theirs = reference.encode_ordinary_batch(texts)
+  assert [tokenizer.encode(text).tolist() for text in texts] == theirs
+  assert [tokenizer.decode(row) for row in theirs] == texts
+  for text, row in zip(texts[:500], theirs):
+    assert b''.join(map(tokenizer.token_bytes, row)) == text.encode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind, files', [
+    ('BertTokenizer', {'vocab__txt': PIECES + 'a\nb\n'}),
+    ('RobertaTokenizer', {
+        'vocab__json': {**{LETTERS[i]: i + 4 for i in range(256)}, '<s>': 0,
+                        '<pad>': 1, '</s>': 2, '<unk>': 3, '<mask>': 260},
+        'merges__txt': '#version: 0.2\n'})])
+def test_rows_are_those_of_transformers(tmp_path, kind, files):
+  transformers = pytest.importorskip('transformers')
+  write(tmp_path, tokenizer_config__json={'tokenizer_class': kind}, **files)
+  theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+  tokenizer = pretrained.read(tmp_path)
+  for texts in ['he'], ['a', 'b he'], ['', 'a'], ['']:
+    row = theirs(*texts, return_token_type_ids=True)
+    ids, types, _ = tokenizer.frame(len(texts)).around(
+        [tokenizer.encode(text) for text in texts])
+    assert row['input_ids'] == ids.tolist()
+    assert row['token_type_ids'] == types.tolist()
+  assert theirs.mask_token_id == tokenizer.special('[MASK]')
+
+
+def damaged(content, random_):
+  """Returns a file with a few bytes changed, cut, or doubled."""
+  content = bytearray(content)
+  for _ in range(random_.randrange(1, 4)):
+    place = random_.randrange(len(content))
+    kind = random_.randrange(5)
+    if kind == 0:
+      del content[place:]
+      content += b' '
+    elif kind == 1:
+      content[place:place] = content[place:place + random_.randrange(99)]
+    elif kind == 2:
+      content[place:place + 1] = random_.choice(
+          [b'0', b'-1', b'9' * 12, b'""', b'null', b'[]', b'{', b'\\ud800'])
+    else:
+      content[place] = random_.randrange(256)
+  return bytes(content)
+
+
+def attempt(path, content):
+  """Reads a file; any exception other than InputError passes."""
+  path.write_bytes(content)
+  try:
+    tokenizer = pretrained.read(path)
+    tokenizer.decode(tokenizer.encode_document('he said </s> é'))
+  except errors.InputError as error:
+    assert len(str(error)) < 1000
+
+
+SMALL = {'tokenizer.json': json.dumps(SPEC).encode(),
+         'vocab.txt': PIECES.encode(), 'some.tiktoken': RANKS}
+
+
+@pytest.mark.parametrize('name', SMALL)
+@pytest.mark.parametrize('count', [
+    100, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_damaged_files_are_refused_or_read(tmp_path, name, count):
+  random_ = random.Random(count)
+  for _ in range(count):
+    attempt(tmp_path / name, damaged(SMALL[name], random_))

@@ -6,7 +6,9 @@ pieces in another way, and name the file sentencepiece.bpe.model. Others begin a
 text with BOS, as Llama's.
 """
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+import dataclasses
+import re
 import struct
 from typing import Any
 
@@ -18,6 +20,7 @@ from lmjax.data.tokenizers.converting import scored
 
 FAIRSEQ = 'sentencepiece.bpe.model'
 _SENTINELS = 100  # Of T5: <extra_id_0> has the last id.
+_LANGUAGE = re.compile('>>.+<<')
 _ALGORITHMS = {1: 'unigram', 2: 'bpe'}
 
 
@@ -106,6 +109,37 @@ def _fairseq(found: scored.Pieces) -> tuple[dict[str, Any], dict[str, str]]:
   for token in spec['added_tokens']:
     token['lstrip'] = token['content'] == '<mask>'
   return spec, roles_lib.usual(first + ['<mask>'])
+
+
+def of_marian(model: bytes, vocab: Mapping[str, int]
+              ) -> tuple[dict[str, Any], dict[str, str]]:
+  """Returns the tokenizer of Marian's sources, whose frame is A </s>.
+
+  Args:
+    model: The contents of source.spm, whose pieces encode a text.
+    vocab: The id of each piece of sources and targets, from vocab.json. A piece
+      without one is unknown; >>fra<< and the like name a language.
+
+  Returns:
+    The value of a tokenizer.json, and the token of each role.
+
+  Raises:
+    ValueError: If the vocabulary lacks <unk> or </s>, or ids are missing.
+  """
+  if missing := {'<unk>', '</s>'} - vocab.keys():
+    raise ValueError(f'its vocab.json should have {min(missing)}')
+  names = sorted(vocab, key=vocab.__getitem__)
+  found, _ = pieces(model)
+  known = dict(zip(found.names, found.scores))
+  lowest = min(found.scores)
+  kinds = {'<unk>': scored.Type.UNKNOWN, '</s>': scored.Type.CONTROL,
+           '<pad>': scored.Type.CONTROL}
+  placed = dataclasses.replace(
+      found, names=names, scores=[known.get(name, lowest) for name in names],
+      types=[scored.Type.USER_DEFINED if _LANGUAGE.fullmatch(name) else
+             kinds.get(name, scored.Type.NORMAL) for name in names])
+  return placed.spec(parts.frame(vocab, [], [], ['</s>'], typed=False)), (
+      roles_lib.usual(names))
 
 
 def is_model(content: bytes) -> bool:

@@ -1,14 +1,14 @@
 """Model files of SentencePiece: their fields, ids and frames."""
 import io
-import pathlib
+import json
 
 import pytest
 
+from lmjax.data.tokenizers import pretrained
 from lmjax.data.tokenizers import sentences
 from lmjax.data.tokenizers.converting import scored
 from lmjax.data.tokenizers.converting import sentence_model
 
-DATA = pathlib.Path(__file__).parents[5] / 'shared/data/tokenizers'
 TEXT = ['the quick brown fox jumps over the lazy dog', 'pack my box with jugs']
 
 
@@ -87,6 +87,24 @@ def test_models_of_fairseq_have_ids_of_their_own(plain):
   ids = other.encode('the fox')
   assert tokenizer.encode('the fox').tolist() == (ids + 1).tolist()
   assert tokenizer.encode('中').tolist()[-1] == 3  # Unknown.
+
+
+def test_pieces_of_marian_have_the_ids_of_its_vocabulary(tmp_path, plain):
+  import sentencepiece
+  processor = sentencepiece.SentencePieceProcessor(model_proto=plain)
+  pieces = processor.encode('the fox', out_type=str)
+  vocab = {'</s>': 0, '<unk>': 1, '>>fra<<': 2, 'Wort': 3, '<pad>': 4}
+  vocab |= {piece: 5 + i for i, piece in enumerate(sorted({*pieces[1:]}))}
+  (tmp_path / 'source.spm').write_bytes(plain)
+  (tmp_path / 'vocab.json').write_text(json.dumps(vocab))
+  tokenizer = pretrained.read(tmp_path)
+  ids = [vocab.get(piece, 1) for piece in pieces]
+  assert tokenizer.encode_document('the fox').tolist() == [*ids, 0]
+  assert tokenizer.encode_document('>>fra<<the fox').tolist() == [2, *ids, 0]
+  assert tokenizer.frame(2).ids == ((), (), (0,))
+  assert tokenizer.decode([3]) == 'Wort' and tokenizer.eos_id == 0
+  with pytest.raises(ValueError, match='should have <unk>'):
+    sentence_model.of_marian(plain, {'</s>': 0})
 
 
 @pytest.mark.parametrize('content', [
