@@ -34,6 +34,16 @@ def test_a_long_document_is_learned_as_its_pieces(monkeypatch):
   assert CONFIG.build([' '.join(TEXTS)]).digest == whole.digest
 
 
+def test_a_text_is_not_cut_within_a_run_of_whitespace(monkeypatch):
+  text = 'a  \n  \nb ' * 20
+  tokenizer = byte_bpe.ByteBPE(vocab_size=270).build([text])
+  whole = tokenizer.encode(text).tolist()
+  assert max(len(tokenizer.token_bytes(i).strip(b'ab')) for i in whole) > 2
+  monkeypatch.setattr(facts, '_PART', 1)
+  assert len(list(tokenizer.encode_parts(text))) > 9
+  assert tokenizer.encode(text).tolist() == whole
+
+
 def test_a_saved_tokenizer_is_the_same(tmp_path):
   tokenizer = byte_bpe.ByteBPE(vocab_size=280, bos=False).build(TEXTS)
   tokenizer.save(tmp_path)

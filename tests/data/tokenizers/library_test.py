@@ -135,6 +135,16 @@ def test_a_saved_tokenizer_is_the_same(tmp_path, ends):
       tokenizer.encode_document('a</s>').tolist())
 
 
+def test_specials_that_are_added_leave_the_frame_as_it_is():
+  base = built(SPEC | {'post_processor': parts.frame(
+      {'</s>': 257, '<pad>': 258}, ['<pad>'], ['</s>', '</s>'], ['</s>'])})
+  tokenizer = specials.Extended(base, ['[MASK]'])
+  assert tokenizer.frame(2) == base.frame(2) and base.frame(2).between
+  assert tokenizer.pair_prefix == base.pair_prefix == ''
+  own = specials.Extended(base, ['[CLS]', '[SEP]'])
+  assert own.frame(2).ids == ((260,), (261,), (261,))
+
+
 def test_a_changed_file_is_seen(tmp_path):
   built().save(tmp_path)
   path = tmp_path / library.FILE

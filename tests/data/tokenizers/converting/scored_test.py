@@ -33,6 +33,15 @@ def test_the_highest_score_is_merged_first(text, expected):
   assert found == expected and decoded == text
 
 
+@pytest.mark.parametrize('scores, expected', [
+    ([-1.0, -2.0], ['▁a', 'b']), ([-2.0, -1.0], ['▁', 'ab'])])
+def test_of_two_merges_that_overlap_the_better_is_made(scores, expected):
+  names = ['<unk>', '▁', 'a', 'b', '▁a', 'ab']
+  found = scored.Pieces(
+      names, [0.0] * 4 + scores, [2, *[1] * 5], 'bpe', prefix=True)
+  assert encoded(found, 'ab')[0] == expected
+
+
 def test_a_unigram_is_the_most_probable_path():
   assert encoded(pieces('unigram'), 'ab')[0] == ['▁ab']
 
