@@ -5,8 +5,9 @@ summaries of the model's outputs for it, the ids of texts that tokenizers often
 get wrong, a rendered chat, and the ids that end a text. Whoever reads the
 weights with other software can compute the same and compare; `check` does it.
 """
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 import dataclasses
+import datetime
 import json
 import os
 import pathlib
@@ -19,7 +20,9 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.core.files import safe_paths
 from lmjax.core.files import strict_json
+from lmjax.data import chat
 from lmjax.data.tokenizers import vocabulary
+from lmjax.interop import checkpoint as checkpoint_lib
 
 NAME = 'lmjax_certificate.json'
 LENGTH = 48  # Ids of the text.
@@ -37,6 +40,7 @@ STRINGS = (  # Texts that tokenizers often get wrong.
     '東京都に住んでいます。', 'Привет, мир!', 'مرحبا بالعالم', '👩‍👩‍👧 😀',
     'x = {"a": [1, 2]};  # ok', '--- *** ###', '(a)(b)...[c]?!',
     'https://example.org/a?b=c&d=%20')
+_NOW = datetime.datetime(2025, 1, 1)  # Some templates write the date.
 MESSAGES = (
     {'role': 'user', 'content': 'What is 2 + 2?'},
     {'role': 'assistant', 'content': 'It is 4.'},
@@ -76,7 +80,7 @@ class Certificate:
 
 
 def certify(model: Any, params: Any, tokenizer: vocabulary.Tokenizer, *,
-            render: Callable[[Sequence[Mapping[str, str]]], str] | None = None,
+            template: chat.ChatTemplate | None = None,
             stop_ids: Sequence[int] = ()) -> Certificate:
   """Returns the certificate of a model and its tokenizer.
 
@@ -84,14 +88,15 @@ def certify(model: Any, params: Any, tokenizer: vocabulary.Tokenizer, *,
     model: The module.
     params: Its parameters.
     tokenizer: Its tokenizer.
-    render: Function that renders messages with the chat template, if any.
+    template: Its chat template, or None.
     stop_ids: The ids that end a text.
   """
   ids = tokenizer.encode(TEXT)[:min(LENGTH, model.config.context)].tolist()
   tokens = tuple(tuple(tokenizer.encode(text).tolist()) for text in STRINGS)
   return Certificate(
       **_summaries(model, params, ids), tokens=tokens,
-      chat=None if render is None else render(MESSAGES),
+      chat=None if template is None else template.render(
+          MESSAGES, reply=False, now=_NOW),
       stop_ids=tuple(stop_ids))
 
 
@@ -120,6 +125,23 @@ def read(folder: str | os.PathLike[str]) -> Certificate | None:
         f'{path} is not a readable certificate ({error}); remove it to import '
         'the weights without it.') from None
   return found
+
+
+def behaviour(source: checkpoint_lib.Checkpoint) -> dict[str, Any]:
+  """Returns what a certificate states about files beside the weights.
+
+  These are the arguments of `certify` after the parameters.
+  """
+  tokenizer = source.read_tokenizer()
+  stops = source.generation.get(
+      'eos_token_id', source.config.get('eos_token_id'))
+  if stops is None:
+    stops = [] if tokenizer.eos_id is None else tokenizer.eos_id
+  template = source.chat_template and chat.ChatTemplate(
+      source.chat_template, {
+          f'{role}_token': token for role, token in tokenizer.roles.items()})
+  return dict(tokenizer=tokenizer, template=template or None,
+              stop_ids=stops if isinstance(stops, list) else [stops])
 
 
 def differences(want: Certificate, found: Certificate) -> list[str]:

@@ -12,8 +12,13 @@ from typing import Any
 from lmjax.core import errors
 from lmjax.core.files import safe_paths
 from lmjax.core.files import strict_json
+from lmjax.data import chat
 from lmjax.data.tokenizers import pretrained
 from lmjax.data.tokenizers import vocabulary
+from lmjax.interop.formats import adapted
+from lmjax.interop.formats.gguf import adapter
+from lmjax.interop.formats import llama2c
+from lmjax.interop.formats import onnx_files
 from lmjax.interop.formats import safetensors_files
 from lmjax.interop.formats import shards
 from lmjax.interop.formats import tensors as tensors_lib
@@ -23,6 +28,7 @@ from lmjax.nn import readout as readout_lib
 
 CONFIG = 'config.json'
 GENERATION = 'generation_config.json'
+_GGUF = b'GGUF'  # The first bytes of such a file.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Checkpoint:
     generation: The contents of its generation_config.json; {} without one.
     read_tokenizer: Function that reads its tokenizer; None if it has none.
     readout: How it makes vectors of texts; None if it does not say it.
+    chat_template: The template of chats, if there is one.
   """
   path: pathlib.Path
   config: Mapping[str, Any]
@@ -43,14 +50,16 @@ class Checkpoint:
   generation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   read_tokenizer: Callable[[], vocabulary.Tokenizer] | None = None
   readout: readout_lib.Readout | None = None
+  chat_template: str | None = None
 
 
 def open_source(path: str | os.PathLike[str]) -> Checkpoint:
   """Opens a folder or a file with weights; no tensor is read.
 
   Args:
-    path: A folder with a config.json, as on the Hugging Face Hub, or a file in
-      such a folder; or a file that has its own config, such as a GGUF file.
+    path: A folder with a config.json and weights, as on the Hugging Face Hub,
+      or a file of weights in such a folder; a GGUF file, or a folder with one;
+      or a model of llama2.c.
 
   Raises:
     InputError: If there are no weights there, or a file is damaged.
@@ -60,38 +69,64 @@ def open_source(path: str | os.PathLike[str]) -> Checkpoint:
     raise errors.InputError(
         f'{path} does not exist; give a folder with a config.json and weights, '
         'or a GGUF file.')
-  return open_folder(path if path.is_dir() else path.parent,
-                     None if path.is_dir() else path)
+  if path.is_dir() and not (path / CONFIG).exists():
+    found = sorted(path.glob('*.gguf'))
+    if len(found) != 1:
+      raise errors.InputError(
+          f'{path} should have a {CONFIG}, which says what model its weights '
+          f'are of, or one GGUF file; it has {len(found)} of the latter.')
+    path = found[0]
+  if path.is_file():
+    with open(path, 'rb') as file:
+      if file.read(len(_GGUF)) == _GGUF:
+        found = adapter.read(path)
+        return _adapted(path, found, lambda: pretrained.of_gguf(
+            found.vocabulary, str(path)))
+    if llama2c.is_model(path):
+      return _adapted(path, llama2c.read(path))
+  return _open_folder(path)
 
 
-def open_folder(folder: pathlib.Path, weights: pathlib.Path | None = None
-                ) -> Checkpoint:
-  """Opens a folder with a config.json.
+def _adapted(path: pathlib.Path, found: adapted.Adapted,
+             read_tokenizer: Callable[[], vocabulary.Tokenizer] | None = None
+             ) -> Checkpoint:
+  """Returns what a file that describes its model holds."""
+  template = found.vocabulary.get('tokenizer.chat_template')
+  return Checkpoint(path, found.config, found.tensors, found.generation,
+                    read_tokenizer, chat_template=template)
 
-  Args:
-    folder: The folder.
-    weights: The file with the weights; by default it is looked for.
-  """
+
+def _open_folder(path: pathlib.Path) -> Checkpoint:
+  """Opens a folder with a config.json, or a file of weights in one."""
+  folder = path if path.is_dir() else path.parent
   config = _object(folder, CONFIG)
   if config is None:
     raise errors.InputError(
-        f'{folder} has no {CONFIG}, so it is not known which model its weights '
-        'are of.')
+        f'{folder} has no {CONFIG}, so it is not known which model the weights '
+        f'in {path.name} are of.')
+  template = chat.ChatTemplate.read(folder)
   return Checkpoint(
-      weights or folder, config, _open_weights(weights or folder),
-      _object(folder, GENERATION) or {},
-      lambda: pretrained.read(folder), sentences.read(folder))
+      path, config, _open_weights(path), _object(folder, GENERATION) or {},
+      lambda: pretrained.read(folder),
+      sentences.read(folder), template and template.text)
 
 
 def _open_weights(path: pathlib.Path) -> tensors_lib.Tensors:
-  """Opens a folder or file of safetensors, or of `torch.save`."""
-  if path.is_dir():
-    has = lambda name: any(
-        (path / each).exists() for each in (name, f'{name}{shards.SUFFIX}'))
-    torch = has(torch_files.NAME) and not has(safetensors_files.NAME)
-  else:
-    torch = '.bin' in path.suffixes or path.suffix in ('.pt', '.pth')
-  return (torch_files if torch else safetensors_files).open_weights(path)
+  """Opens a folder or file of safetensors, of `torch.save` or of ONNX."""
+  if not path.is_dir():
+    suffixes = {'.onnx': onnx_files, '.bin': torch_files, '.pt': torch_files,
+                '.pth': torch_files}
+    kind = suffixes.get(path.suffix, safetensors_files)
+    if '.bin' in path.suffixes:  # Also an index of shards.
+      kind = torch_files
+    return kind.open_weights(path)
+  for kind in safetensors_files, torch_files:
+    names = (kind.NAME, f'{kind.NAME}{shards.SUFFIX}')
+    if any((path / name).exists() for name in names):
+      return kind.open_weights(path)
+  if (path / 'model.onnx').exists():
+    return onnx_files.open_weights(path / 'model.onnx')
+  return safetensors_files.open_weights(path)  # Says what is missing.
 
 
 def _object(folder: pathlib.Path, name: str) -> dict[str, Any] | None:

@@ -22,6 +22,7 @@ from lmjax.data.tokenizers import pretrained
 from lmjax.data.tokenizers import vocabulary
 from lmjax.evaluation import scoring as scoring_lib
 from lmjax import experiment
+from lmjax.interop import certificate as certificate_lib
 from lmjax.interop import checkpoint as checkpoint_lib
 from lmjax.interop import importing
 from lmjax.interop.mapping import grouping
@@ -70,6 +71,11 @@ def load(source: str | os.PathLike[str],
         f'{source} has no tokenizer; give its file or folder with --tokenizer.')
   imported = importing.convert(opened, ignore=ignore)
   _check_size(imported.config, found)
+  certificate = certificate_lib.read(opened.path)
+  if certificate is not None:
+    certificate_lib.check(
+        certificate, imported.model, imported.params,
+        **certificate_lib.behaviour(opened))
   return imported, found, path
 
 
@@ -178,7 +184,8 @@ def _facts(imported: importing.Imported) -> dict[str, Any]:
       'model_type': imported.source.config.get(
           'model_type', imported.family.model_types[0]),
       'parameters': trees.digest(imported.params),
-      'generation': dict(imported.source.generation)}
+      'generation': dict(imported.source.generation),
+      'chat_template': imported.source.chat_template}
 
 
 def _check_size(config: model_lib.ModelConfig,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.data import chat
 from lmjax.data.tokenizers import symbols
 from lmjax.interop import certificate
 from lmjax.models import cost
@@ -52,7 +53,7 @@ def test_every_kind_of_model_can_be_certified(name):
 
 
 def test_what_is_written_is_read(tmp_path):
-  found = certify(render=lambda messages: messages[0]['content'],
+  found = certify(template=chat.ChatTemplate('{{ messages[0].content }}'),
                   stop_ids=(257,))
   again = certificate.read(written(tmp_path, found))
   assert not certificate.differences(found, again)
@@ -105,10 +106,10 @@ class Shouting(type(BYTES)):
 @pytest.mark.parametrize('tokenizer, options, what', [
     (Shouting(True, True), {}, 'naïve café'),
     (BYTES, dict(stop_ids=(7,)), r'\[7\] instead of \[257\]'),
-    (BYTES, dict(render=lambda messages: 'x'), 'the rendered chat'),
+    (BYTES, dict(template=chat.ChatTemplate('x')), 'the rendered chat'),
 ])
 def test_another_tokenizer_is_refused(tokenizer, options, what):
-  own = dict(stop_ids=(257,), render=lambda messages: 'y')
+  own = dict(stop_ids=(257,), template=chat.ChatTemplate('y'))
   with pytest.raises(errors.InputError, match=what):
     certificate.check(certify(**own), CONFIG.build(), PARAMS, tokenizer,
                       **own | options)

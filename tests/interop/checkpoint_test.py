@@ -6,7 +6,7 @@ from lmjax.interop import checkpoint
 
 
 def test_a_folder_without_a_config_is_refused(tmp_path):
-  with pytest.raises(errors.InputError, match='no config.json'):
+  with pytest.raises(errors.InputError, match='should have a config.json'):
     checkpoint.open_source(tmp_path)
 
 
