@@ -64,7 +64,7 @@ class Extended(vocabulary.Tokenizer):
 
   @property
   def first_id(self) -> int | None:
-    return self._base.first_id
+    return self.base.first_id
 
   def encode(self, text: str) -> np.ndarray:
     return self.base.encode(text).astype(self.dtype)
