@@ -146,7 +146,8 @@ def _check(folder: pathlib.Path, found: runs.Pretrained,
         want[path]).astype(kind).astype(np.float32)):
       raise errors.RunError(f'{path} was not written as it is in the run.')
   made = certificate_lib.certify(
-      again.model, jax.device_put(again.params), **certificate_lib.behaviour(again.source))
+      again.model, jax.device_put(again.params),
+      **certificate_lib.behaviour(again.source))
   atomic.write(folder / certificate_lib.NAME, made.to_json())
 
 
