@@ -1,12 +1,24 @@
+import itertools
+import types
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.data.tokenizers import specials
 from lmjax.data.tokenizers import symbols
+from lmjax.interop.audit import rivals
 from lmjax.interop import runs
+from lmjax.models import cost
 from lmjax.models import decoder
 from lmjax.models.presets import decoders
+from lmjax.models.presets import encoder_decoders
+from lmjax.models.presets import encoders
+from lmjax.models import xlnet
 from lmjax.recipes import auditing
+from lmjax.testing import hot
 
 FOUND = auditing.Finding('positions.theta', '500000.0', 0.5, 9.0, 2000, False)
 
@@ -65,3 +77,77 @@ def test_a_text_that_is_too_short_is_refused():
                           decoder.initial_params(config.build(), 0), 0)
   with pytest.raises(errors.InputError, match='at least 62 tokens; got 5'):
     auditing.audit(model, 'short')
+
+
+def drawn(config, rows=32):
+  """Returns a model, with a text that it drew itself, so its config is right.
+  """
+  module = config.build()
+  params = hot.hot_params(cost.shapes(config), std=0.4)
+  length = config.context - 2
+
+  @jax.jit
+  def longer(ids_BT, place, key):
+    logits_BTV, _ = module.apply({'params': params}, ids_BT[:, :-1])
+    return ids_BT.at[:, place + 1].set(
+        jax.random.categorical(key, logits_BTV[:, place]))
+  ids_BT = jnp.zeros((rows, length + 1), jnp.int32)
+  for place in range(length):
+    ids_BT = longer(ids_BT, place, jax.random.key(place))
+  ids = np.asarray(ids_BT[:, 1:]).reshape(-1)
+  return types.SimpleNamespace(
+      model=module, params=params, tokenizer=types.SimpleNamespace(
+          bos_id=0, eos_id=None, specials={}, sentinel_ids=(),
+          encode=lambda text: ids))
+
+
+LLAMA = decoders.llama(
+    32, 2, 4, 2, 48, vocab_size=64, context=66, theta=500.0)
+
+
+@pytest.mark.slow
+def test_every_misreading_is_told_from_the_right_reading():
+  found = auditing.audit(drawn(LLAMA), '')
+  assert found.refusal() is None
+  assert len(found.findings) > 50
+  missed = {each.field for each in found.findings
+            if not each.loses and not each.same}
+  assert missed <= {'block.norm.epsilon', 'block.mixer.softcap',
+                    'head.softcap'}  # Logits are far below both caps.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('field', [
+    'positions.theta', 'positions.interleaved', 'mlp.gate', 'mixer.groups',
+    'block.mixer.num_heads', 'block.norm.around_one'])
+def test_a_config_that_lies_is_refused(field):
+  truth = drawn(LLAMA)
+  lie = next(rival for rival in rivals.of(
+      *rivals.plain(LLAMA, truth.params), 64) if rival.field == field)
+  found = auditing.audit(
+      types.SimpleNamespace(model=lie.config.build(), params=lie.params,
+                            tokenizer=truth.tokenizer), '',
+      readings=lambda *model: (rival for rival in rivals.of(*model)
+                               if rival.field == field))
+  assert f'with {field} = ' in found.refusal()
+
+
+MARKED = specials.Extended(
+    symbols.ByteTokenizer(bos=True, eos=True),
+    ('[MASK]', *(f'<extra_id_{i}>' for i in range(12))))
+SIZES = {'vocab_size': MARKED.vocab_size, 'context': 66}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('config, predicted', [
+    (encoders.bert(16, 2, 2, pooler=None, **SIZES), 216),
+    (encoder_decoders.t5(16, 2, 2, 24, head_size=8, **SIZES), 496),
+    (xlnet.XLNetConfig(
+        width=16, num_layers=2, num_heads=2, hidden=24, **SIZES), 216)])
+def test_models_are_audited_by_what_they_predict(config, predicted):
+  model = types.SimpleNamespace(
+      model=config.build(), tokenizer=MARKED,
+      params=hot.hot_params(cost.shapes(config)))
+  found = auditing.audit(model, budget=512, readings=lambda *model: (
+      itertools.islice(rivals.of(*model), 1)))
+  assert found.tokens == predicted and len(found.findings) == 1
