@@ -19,7 +19,7 @@ def _epsilon(part, config, length):
 
 def _layer_norm(part, config, length):
   yield from _epsilon(part, config, length)
-  if not part.bias:  # It then has the parameters of an RMSNorm.
+  if part.scale and not part.bias:  # It then has the parameters of an RMSNorm.
     yield '', layers.RMSNorm(epsilon=part.epsilon)
 
 

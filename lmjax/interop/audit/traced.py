@@ -55,7 +55,8 @@ def _number(part, field, value, width):
   if field not in _NAMES or isinstance(part, positions.Rotary) and part.scaling:
     return None  # Scalings are computed with NumPy.
   if field == 'scale':
-    return _SCALES[type(part)](part, width)
+    of_part = _SCALES.get(type(part))  # Norms have a `scale` that is no number.
+    return of_part and of_part(part, width)
   return value
 
 
