@@ -72,6 +72,26 @@ class Fields:
     """Returns whether a field is there and is not null."""
     return self._tree.get(name) is not None
 
+  def alias(self, **names: str) -> None:
+    """Gives fields the names that other files have for the same thing.
+
+    Args:
+      **names: The usual name of each of some fields.
+
+    Raises:
+      InputError: If a field is there under both names, with different values.
+    """
+    for other, name in names.items():
+      value = self._tree.pop(other, None)
+      if value is None:
+        continue
+      if self._tree.get(name) not in (None, value):
+        raise errors.InputError(
+            f'{self._source}: {other} is {value!r} and {name} is '
+            f'{self._tree[name]!r}, but they mean the same; remove the wrong '
+            'one.')
+      self._tree[name] = value
+
   def take(self, name: str, default: T = _REQUIRED,
            kind: type | tuple[type, ...] | None = None) -> T:
     """Returns the value of a field.

@@ -76,6 +76,20 @@ def dense(path: str, name: str,
           row(f'{path}/bias', f'{name}.bias', *operations)]
 
 
+def fused(paths: Sequence[str], name: str, split: operations_lib.Operation
+          ) -> list[Row]:
+  """Returns the rows of dense layers whose outputs are those of one `Linear`.
+
+  Args:
+    paths: The paths of the layers, such as query, key and value.
+    name: The name of the module.
+    split: What takes its outputs apart.
+  """
+  return [row([f'{path}/kernel' for path in paths], f'{name}.weight', split,
+              operations_lib.Transpose()),
+          row([f'{path}/bias' for path in paths], f'{name}.bias', split)]
+
+
 def norm(path: str, name: str) -> list[Row]:
   """Returns the rows of a norm: its scale, and perhaps a bias."""
   return [row(f'{path}/scale', f'{name}.weight'),

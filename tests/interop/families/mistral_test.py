@@ -29,13 +29,13 @@ V01 = dict(  # https://huggingface.co/mistralai/Mistral-7B-v0.1
 
 def case(folder, written=None, **changes):
   _, transformers = parity.torch_and_transformers()
-  return parity.case(
-      folder, transformers.MistralConfig(**SIZE | changes), 'MistralForCausalLM',
-      **written or {})
+  config = transformers.MistralConfig(**SIZE | changes)
+  return parity.case(folder, config, 'MistralForCausalLM', **written or {})
 
 
 def test_a_window_is_missing_or_null():
-  assert FAMILY.config(V01 | {'sliding_window': None}).block.mixer.window is None
+  later = FAMILY.config(V01 | {'sliding_window': None})
+  assert later.block.mixer.window is None
   older = {name: V01[name] for name in V01 if name != 'sliding_window'}
   assert FAMILY.config(older).block.mixer.window == 4096
 

@@ -96,3 +96,16 @@ def test_a_default_is_the_value_of_a_missing_field_only():
   assert fields.whole('size') == 3
   assert fields.whole('window', None) is None
   assert fields.whole('heads') == 6
+
+
+def test_a_field_may_have_another_name():
+  fields = fields_lib.Fields({'n_embed': 8, 'n_head': 2, 'heads': 2})
+  fields.alias(n_embed='width', n_head='heads', n_layer='layers')
+  assert [fields.whole(name, None) for name in ('width', 'heads', 'layers')
+          ] == [8, 2, None]
+  fields.finish()
+
+
+def test_a_field_with_two_values_under_two_names_is_refused():
+  with pytest.raises(errors.InputError, match='n_head is 4 and heads is 2'):
+    fields_lib.Fields({'n_head': 4, 'heads': 2}).alias(n_head='heads')

@@ -154,3 +154,11 @@ def test_a_copy_of_what_is_not_there_is_unknown():
   with pytest.raises(errors.InputError, match='unknown: twin'):
     rows_lib.matched(ROWS, PARAMS, opened(twin=np.ones(2)),
                      copies={'twin': 'absent'})
+
+
+def test_a_fused_layer_is_taken_apart_and_put_together():
+  found = rows_lib.fused(('q', 'k'), 'qk', operations.Split((2, 1)))
+  assert found[0].paths == ('q/kernel', 'k/kernel')
+  assert found[0].shapes([(9, 4)]) == ((4, 6), (4, 3))
+  assert found[0].file_shapes([(4, 6), (4, 3)]) == ((9, 4),)
+  assert found[1].shapes([(9,)]) == ((6,), (3,))
