@@ -9,6 +9,7 @@ from lmjax.interop.families import gemma
 from lmjax.interop.families import gemma2
 from lmjax.interop.families import gemma3
 from lmjax.interop.families import gpt2
+from lmjax.interop.families import gpt_neox
 from lmjax.interop.families import granite
 from lmjax.interop.families import llama
 from lmjax.interop.families import marian
@@ -42,6 +43,7 @@ FAMILIES = {
     'gemma3': gemma3.FAMILY,
     'gemma3_text': gemma3.FAMILY,
     'gpt2': gpt2.FAMILY,
+    'gpt_neox': gpt_neox.FAMILY,
     'granite': granite.FAMILY,
     'llama': llama.FAMILY,
     'marian': marian.FAMILY,
