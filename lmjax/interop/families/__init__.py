@@ -10,6 +10,7 @@ from lmjax.interop.families import gemma2
 from lmjax.interop.families import gemma3
 from lmjax.interop.families import gpt2
 from lmjax.interop.families import gpt_neox
+from lmjax.interop.families import gptj
 from lmjax.interop.families import granite
 from lmjax.interop.families import llama
 from lmjax.interop.families import marian
@@ -44,6 +45,7 @@ FAMILIES = {
     'gemma3_text': gemma3.FAMILY,
     'gpt2': gpt2.FAMILY,
     'gpt_neox': gpt_neox.FAMILY,
+    'gptj': gptj.FAMILY,
     'granite': granite.FAMILY,
     'llama': llama.FAMILY,
     'marian': marian.FAMILY,
