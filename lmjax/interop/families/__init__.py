@@ -2,6 +2,7 @@
 from lmjax.interop.families import albert
 from lmjax.interop.families import bart
 from lmjax.interop.families import bert
+from lmjax.interop.families import bloom
 from lmjax.interop.families import cohere
 from lmjax.interop.families import distilbert
 from lmjax.interop.families import electra
@@ -36,6 +37,7 @@ FAMILIES = {
     'albert': albert.FAMILY,
     'bart': bart.FAMILY,
     'bert': bert.FAMILY,
+    'bloom': bloom.FAMILY,
     'camembert': roberta.FAMILY,
     'cohere': cohere.FAMILY,
     'distilbert': distilbert.FAMILY,
