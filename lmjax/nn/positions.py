@@ -132,6 +132,34 @@ class Alibi(NoPositions):
     return -slopes_N[None, :, None, None] * distance_BTS[:, None]
 
 
+@dataclasses.dataclass(frozen=True)
+@ranges.checked
+class RoundedAlibi(Alibi):
+  """ALiBi as the released code of Falcon computes it, with its rounding.
+
+  The bias is the head's slope times the key's position, rounded to bfloat16,
+  times `multiplier`. Without rounding that would only shift all logits of a
+  query; with it, distances are exact for the first 256 keys only.
+
+  Attributes:
+    multiplier: Multiplies the bias; Falcon's is H ** -0.5.
+
+  References:
+    Almazrouei et al., The Falcon Series, arXiv:2311.16867 (RW models).
+  """
+  multiplier: ranges.Positive = 1.0
+
+  def bias(self, mask, num_heads):
+    slopes_N = jnp.asarray(alibi_slopes(num_heads), jnp.bfloat16)
+    place_BS = mask.key_positions_BS.astype(jnp.bfloat16)
+    bias_BNS = slopes_N[None, :, None] * place_BS[:, None]
+    bias_BNS = self.multiplier * bias_BNS.astype(jnp.float32)
+    rows, queries = mask.query_positions_BT.shape
+    return jnp.broadcast_to(
+        bias_BNS[:, :, None],
+        (max(rows, len(place_BS)), num_heads, queries, place_BS.shape[1]))
+
+
 def alibi_slopes(num_heads: int) -> np.ndarray:
   """Returns the slope of each head: powers of 2 ** (-8 / n), as in the paper.
   """
@@ -222,5 +250,5 @@ class LearnedRelative(Learned):
     return self.relative.bucket_bias(mask, num_heads, 'distances')
 
 
-Positions = (NoPositions | Learned | Sinusoidal | Rotary | Alibi | Relative
-             | LearnedRelative)
+Positions = (NoPositions | Learned | Sinusoidal | Rotary | Alibi
+             | RoundedAlibi | Relative | LearnedRelative)

@@ -176,3 +176,17 @@ def test_learned_positions_can_come_with_a_bias_for_distances():
 def test_impossible_buckets_are_refused(buckets, furthest, message):
   with pytest.raises(errors.InputError, match=message):
     positions.Relative(buckets, furthest)
+
+
+def test_rounded_alibi_is_alibi_with_the_precision_of_bfloat16():
+  mask = masks.of_length(600)
+  exact = positions.Alibi().bias(mask, 6)
+  rounded = positions.RoundedAlibi(0.5).bias(mask, 6)
+  assert rounded.shape == exact.shape
+  # Only differences between keys matter to softmax.
+  found = 2 * (rounded - rounded[..., :1])
+  want = exact - exact[..., :1]
+  seen = np.tril(np.ones((600, 600), bool))
+  assert np.abs(found - want)[:, :, seen].max() < 2**-8 * 600
+  first = np.abs(found - want)[0, 0, seen]
+  assert first.max() > 0.1  # 257 is not a number of bfloat16.
