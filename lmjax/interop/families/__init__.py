@@ -23,6 +23,7 @@ from lmjax.interop.families import olmo
 from lmjax.interop.families import olmo2
 from lmjax.interop.families import olmoe
 from lmjax.interop.families import opt
+from lmjax.interop.families import phi
 from lmjax.interop.families import phi3
 from lmjax.interop.families import qwen2
 from lmjax.interop.families import qwen3
@@ -61,6 +62,7 @@ FAMILIES = {
     'olmo2': olmo2.FAMILY,
     'olmoe': olmoe.FAMILY,
     'opt': opt.FAMILY,
+    'phi': phi.FAMILY,
     'phi3': phi3.FAMILY,
     'qwen2': qwen2.FAMILY,
     'qwen3': qwen3.FAMILY,
