@@ -6,10 +6,12 @@ from lmjax.interop.families import bloom
 from lmjax.interop.families import cohere
 from lmjax.interop.families import distilbert
 from lmjax.interop.families import electra
+from lmjax.interop.families import falcon
 from lmjax.interop.families import gemma
 from lmjax.interop.families import gemma2
 from lmjax.interop.families import gemma3
 from lmjax.interop.families import gpt2
+from lmjax.interop.families import gpt_neo
 from lmjax.interop.families import gpt_neox
 from lmjax.interop.families import gptj
 from lmjax.interop.families import granite
@@ -43,11 +45,13 @@ FAMILIES = {
     'cohere': cohere.FAMILY,
     'distilbert': distilbert.FAMILY,
     'electra': electra.FAMILY,
+    'falcon': falcon.FAMILY,
     'gemma': gemma.FAMILY,
     'gemma2': gemma2.FAMILY,
     'gemma3': gemma3.FAMILY,
     'gemma3_text': gemma3.FAMILY,
     'gpt2': gpt2.FAMILY,
+    'gpt_neo': gpt_neo.FAMILY,
     'gpt_neox': gpt_neox.FAMILY,
     'gptj': gptj.FAMILY,
     'granite': granite.FAMILY,
