@@ -70,6 +70,6 @@ def test_import_computes_what_the_reference_computes(name, tmp_path):
 @pytest.mark.parametrize('written', [
     dict(window_size=95), dict(num_heads=12), dict(layer_norm_epsilon=1e-4),
     dict(attention_types=[[['global', 'global', 'local'], 1]],
-         attention_layers=None)])
+         attention_layers=['global', 'global', 'local'])])
 def test_a_wrong_field_is_far_outside_of_the_tolerance(written, tmp_path):
   assert parity.logits_error(case(tmp_path, written)) > 4 * parity.LOGITS

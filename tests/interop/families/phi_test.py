@@ -63,7 +63,8 @@ def test_import_computes_what_the_reference_computes(name, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('written', [
-    dict(num_attention_heads=3), dict(hidden_act='gelu'),
+    dict(num_attention_heads=3, num_key_value_heads=3),
+    dict(hidden_act='gelu'),
     dict(layer_norm_eps=1e-4),
     dict(rope_parameters={'rope_type': 'default', 'rope_theta': 20_000.0,
                           'partial_rotary_factor': 0.5})])
