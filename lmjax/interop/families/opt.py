@@ -58,7 +58,7 @@ def read(fields: fields_lib.Fields, names) -> decoder.DecoderConfig:
 def write(config: decoder.DecoderConfig) -> dict[str, Any]:
   """Returns the fields of the config.json; see `Family.write`."""
   mixer, mlp = config.block.mixer, config.block.mlp
-  before = not isinstance(config.block, block.PostNorm)
+  before = config.block.module() is block.PreNormBlock
   return {
       'architectures': ['OPTForCausalLM'],
       'vocab_size': config.vocab_size,
