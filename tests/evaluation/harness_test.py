@@ -328,7 +328,8 @@ def test_answers_are_those_of_the_harness_own_model(
   trained = types.SimpleNamespace(
       config=types.SimpleNamespace(model=imported.config),
       tokenizer=pretrained.PretrainedTokenizer(str(tmp_path)).build(),
-      model=imported.model, params=imported.params, placed=imported.params)
+      model=imported.model, params=imported.params, placed=imported.params,
+      stop_ids=())
   mine = harness.model_of(harness.Run(trained, continuations.of_params(
       functools.partial(lm.branch_scores, imported.model), imported.params,
       None, imported.config.context)))
