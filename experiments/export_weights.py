@@ -25,8 +25,9 @@ def main(_):
   gguf = _TO.value.endswith('.gguf')
   if _DTYPE.value not in (_GGUF if gguf else _FOLDER):
     raise errors.InputError(
-        f'--dtype={_DTYPE.value} is not for a {"GGUF file" if gguf else "folder"}'
-        f'; choose from {", ".join(_GGUF if gguf else _FOLDER)}.')
+        f'--dtype={_DTYPE.value} is not for a '
+        f'{"GGUF file" if gguf else "folder"}; choose from '
+        f'{", ".join(_GGUF if gguf else _FOLDER)}.')
   how = dict(step=_STEP.value, model_type=_FAMILY.value)
   if gguf:
     family = exporting.export_gguf(

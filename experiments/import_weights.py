@@ -10,7 +10,7 @@ r"""Imports published weights as a run, which every other script can use.
 tokenizer, or a GGUF file. Every field of the config and every tensor has to be
 accounted for, and the model is then audited: it is scored on a text as its
 config says and as rival configs would have it, and refused if a rival is
-clearly better.
+clearly better (docs/auditing.md).
 """
 from absl import flags
 from lmjax.core import cli
@@ -23,6 +23,11 @@ def main(_):
   imported, tokenizer, path = importing.load(
       _SOURCE.value, _TOKENIZER.value, _IGNORE.value)
   print(importing.describe(imported, tokenizer))
+  if _AUDIT.value:
+    found = importing.audit(imported, tokenizer, _ACCEPT.value)
+    print('audit: none, since the model predicts no tokens' if found is None
+          else f'audit: no other reading of the weights is better than the '
+          f'config ({len(found.findings)} tried, {found.seconds:.0f} s)')
   run = importing.save(imported, tokenizer, path, _WORKDIR.value)
   print(f'run: {run.path}')
 
@@ -38,4 +43,9 @@ if __name__ == '__main__':
   _IGNORE = flags.DEFINE_multi_string(
       'ignore', [], 'A pattern of names of tensors to leave out, such as '
       "'classifier.*'; may be repeated.")
+  _AUDIT = flags.DEFINE_bool(
+      'audit', True, 'Whether to compare the config with the weights, on a text '
+      'in plain English.')
+  _ACCEPT = flags.DEFINE_list(
+      'accept', [], 'Fields of the config that may be wrong; see audit.py.')
   cli.run(main)

@@ -153,8 +153,7 @@ def _check(folder: pathlib.Path, found: runs.Pretrained,
 
 def card(run: directory.RunDir, family: family_lib.Family,
          found: runs.Pretrained, dtype: str) -> str:
-  """Returns the model card, a README.md with the numbers of the run's report.
-  """
+  """Returns the model card, which has the numbers of the run's report."""
   lines = [
       '---', 'library_name: transformers', 'tags: [lmjax]', '---', '',
       f'# {run.path.resolve().name}', '',

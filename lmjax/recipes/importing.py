@@ -34,6 +34,7 @@ from lmjax.objectives.encoders import mlm
 from lmjax.objectives import lm
 from lmjax.objectives import permutation
 from lmjax.objectives import seq2seq
+from lmjax.recipes import auditing
 from lmjax.run import directory
 from lmjax.run import signed
 from lmjax.training import step as step_lib
@@ -77,6 +78,35 @@ def load(source: str | os.PathLike[str],
         certificate, imported.model, imported.params,
         **certificate_lib.behaviour(opened))
   return imported, found, path
+
+
+def audit(imported: importing.Imported, tokenizer: vocabulary.Tokenizer,
+          accept: Sequence[str] = (), text: str | None = None
+          ) -> auditing.Audit | None:
+  """Compares the config of an imported model with its weights.
+
+  Args:
+    imported: The model.
+    tokenizer: Its tokenizer.
+    accept: Fields of the config that may be wrong.
+    text: A text in a language that the model knows; None means plain English.
+
+  Returns:
+    The audit; None if the model predicts no tokens.
+
+  Raises:
+    InputError: If the weights contradict the config.
+  """
+  config = imported.config
+  if 'tokens' not in config.traits.heads:
+    return None
+  found = auditing.audit(
+      runs.Pretrained(config, tokenizer, imported.model, imported.params, 0),
+      text, context=min(_LONGEST, config.context))
+  refusal = found.refusal(accept)
+  if refusal is not None:
+    raise errors.InputError(refusal)
+  return found
 
 
 def save(imported: importing.Imported, tokenizer: vocabulary.Tokenizer,
