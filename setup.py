@@ -22,7 +22,9 @@ setuptools.setup(
     packages=[*setuptools.find_packages(include=['lmjax', 'lmjax.*']),
               'lmjax.experiments', 'lmjax.experiments.configs'],
     package_dir={'lmjax.experiments': 'experiments'},  # For `lmjax pretrain`.
-    package_data={'lmjax': ['py.typed']},
+    package_data={
+        'lmjax': ['py.typed', 'interop/audit/text.txt'],
+        'lmjax.experiments.configs': ['lm_eval/*.yaml']},
     entry_points={'console_scripts': ['lmjax = lmjax.__main__:main']},
     python_requires='>=3.11',
     install_requires=[
@@ -55,7 +57,7 @@ setuptools.setup(
         'gguf': ['gguf>=0.17'],
         'lm_eval': ['lm-eval>=0.4.9'],
         'parity': ['torch==2.13.0', 'transformers>=5', 'tiktoken>=0.9',
-                   'onnxruntime>=1.20'],
+                   'onnxruntime>=1.20', 'fasttext-predict>=0.9'],
         'kenlm': ['kenlm>=0.3'],  # Tests ARPA files; builds from source.
         'test': _TESTS + _NOTEBOOKS,
     },
