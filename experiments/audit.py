@@ -9,8 +9,6 @@ another order of heads and so on. The table shows by how many nats per token
 each reading is worse. If one is clearly better, the config is wrong, and the
 script ends with exit code 2.
 """
-import pathlib
-
 from absl import flags
 from lmjax.core import cli
 from lmjax.core import errors
@@ -32,19 +30,15 @@ def audit(workdir: str, text: str | None = None, *, budget: int = 2048,
   Raises:
     InputError: If the weights contradict the config.
   """
-  given = None
-  if text is not None:
-    try:
-      given = pathlib.Path(text).read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
-      raise errors.InputError(
-          f'--text={text} should be a text file in UTF-8: {error}.') from error
+  given = None if text is None else auditing.read_text(text)
   run = trained.load(workdir, step)
   found = auditing.audit(run, given, budget, run.context)
   found.show()
   refusal = found.refusal(accept)
   if refusal is not None:
     raise errors.InputError(refusal)
+  if (doubt := found.doubt()) is not None:
+    raise errors.InputError(doubt)
   print(f'No other reading of the weights is better ({found.seconds:.0f} s).')
   return found
 

@@ -24,10 +24,7 @@ def main(_):
       _SOURCE.value, _TOKENIZER.value, _IGNORE.value)
   print(importing.describe(imported, tokenizer))
   if _AUDIT.value:
-    found = importing.audit(imported, tokenizer, _ACCEPT.value)
-    print('audit: none, since the model predicts no tokens' if found is None
-          else f'audit: no other reading of the weights is better than the '
-          f'config ({len(found.findings)} tried, {found.seconds:.0f} s)')
+    print(importing.audit(imported, tokenizer, _ACCEPT.value, _TEXT.value))
   run = importing.save(imported, tokenizer, path, _WORKDIR.value)
   print(f'run: {run.path}')
 
@@ -44,8 +41,10 @@ if __name__ == '__main__':
       'ignore', [], 'A pattern of names of tensors to leave out, such as '
       "'classifier.*'; may be repeated.")
   _AUDIT = flags.DEFINE_bool(
-      'audit', True, 'Whether to compare the config with the weights, on a text '
-      'in plain English.')
+      'audit', True, 'Whether to compare the config with the weights.')
+  _TEXT = cli.path_flag(
+      'text', None, 'Text file for the audit, in a language that the model '
+      'knows; by default a text in plain English.')
   _ACCEPT = flags.DEFINE_list(
       'accept', [], 'Fields of the config that may be wrong; see audit.py.')
   cli.run(main)

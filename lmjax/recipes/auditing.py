@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 import dataclasses
 import importlib.resources
 import math
+import pathlib
 import time
 from typing import Any
 
@@ -71,11 +72,14 @@ class Audit:
 
   Attributes:
     nats: Nats per token under the config.
+    frequencies: Nats per token of the text under the frequencies of its own
+      tokens. A model that knows the language of the text needs fewer.
     tokens: Predicted tokens.
     findings: All rivals, the best first.
     seconds: Time of the audit.
   """
   nats: float
+  frequencies: float
   tokens: int
   findings: tuple[Finding, ...]
   seconds: float
@@ -87,13 +91,25 @@ class Audit:
       accept: Fields that may be wrong.
     """
     for found in self.findings:
-      if found.wins and found.field not in accept:
+      knows = self.nats - found.nats < self.frequencies
+      if found.wins and knows and found.field not in accept:
         return (
             f'The weights contradict the config: with {found.field} = '
             f'{found.what} they predict a text of {found.tokens:,} tokens '
             f'better by {found.nats:.3f} nats per token (z = {found.z:.1f}). '
             f'Correct the config, or keep it with --accept={found.field}.')
     return None
+
+  def doubt(self) -> str | None:
+    """Returns why the text says nothing about the model, or None."""
+    if self.nats < self.frequencies:
+      return None
+    return (
+        f'The text says nothing about the config: the model needs '
+        f'{self.nats:.2f} nats per token, more than the frequencies of the '
+        f"text's own tokens ({self.frequencies:.2f}). Either the model does "
+        'not know the language of the text, or more than one field of the '
+        'config is wrong. Give a text that it should know with --text.')
 
   def show(self) -> None:
     """Prints the rivals in a table, the best first."""
@@ -115,6 +131,19 @@ def plain_text() -> str:
   """Returns a text in plain English, of about 8 kB."""
   return importlib.resources.files('lmjax.interop.audit').joinpath(
       'text.txt').read_text(encoding='utf-8')
+
+
+def read_text(path: str) -> str:
+  """Returns the text of a file.
+
+  Raises:
+    InputError: If it cannot be read, or is not UTF-8.
+  """
+  try:
+    return pathlib.Path(path).read_text(encoding='utf-8')
+  except (OSError, UnicodeDecodeError) as error:
+    raise errors.InputError(
+        f'--text={path} should be a text file in UTF-8: {error}.') from error
 
 
 def audit(pretrained: Any, text: str | None = None, budget: int = 2048,
@@ -154,10 +183,16 @@ def audit(pretrained: Any, text: str | None = None, budget: int = 2048,
     findings.append(_compared(score, rival, read, batches, own))
   own = np.concatenate(own)
   return Audit(
-      nats=float(own.mean()), tokens=len(own),
+      nats=float(own.mean()), frequencies=_entropy(ids), tokens=len(own),
       findings=tuple(sorted(findings, key=lambda found: (
           -found.wins, -found.z if found.wins else -found.nats))),
       seconds=time.perf_counter() - begun)
+
+
+def _entropy(ids: np.ndarray) -> float:
+  """Returns the nats per token under the frequencies of the tokens."""
+  counts = np.unique(ids, return_counts=True)[1]
+  return float(-(counts * np.log(counts / len(ids))).sum() / len(ids))
 
 
 def _batches(reading, tokenizer, ids, context):

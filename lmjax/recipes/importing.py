@@ -81,32 +81,37 @@ def load(source: str | os.PathLike[str],
 
 
 def audit(imported: importing.Imported, tokenizer: vocabulary.Tokenizer,
-          accept: Sequence[str] = (), text: str | None = None
-          ) -> auditing.Audit | None:
+          accept: Sequence[str] = (), text: str | None = None) -> str:
   """Compares the config of an imported model with its weights.
 
   Args:
     imported: The model.
     tokenizer: Its tokenizer.
     accept: Fields of the config that may be wrong.
-    text: A text in a language that the model knows; None means plain English.
+    text: A text file in a language that the model knows; None means plain
+      English.
 
   Returns:
-    The audit; None if the model predicts no tokens.
+    A line on the outcome.
 
   Raises:
-    InputError: If the weights contradict the config.
+    InputError: If the weights contradict the config, or the text cannot be
+      read.
   """
   config = imported.config
   if 'tokens' not in config.traits.heads:
-    return None
+    return 'audit: none, since the model predicts no tokens'
   found = auditing.audit(
       runs.Pretrained(config, tokenizer, imported.model, imported.params, 0),
-      text, context=min(_LONGEST, config.context))
+      None if text is None else auditing.read_text(text),
+      context=min(_LONGEST, config.context))
   refusal = found.refusal(accept)
   if refusal is not None:
     raise errors.InputError(refusal)
-  return found
+  doubt = found.doubt()
+  return f'audit: {doubt}' if doubt else (
+      'audit: no other reading of the weights is better than the config '
+      f'({len(found.findings)} tried, {found.seconds:.0f} s)')
 
 
 def save(imported: importing.Imported, tokenizer: vocabulary.Tokenizer,

@@ -21,7 +21,7 @@ from lmjax.tasks import task as task_lib
 from lmjax.training import writers
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Pretrained(trained.Trained):
   """A run that was just trained, with all that a loaded run can do.
 

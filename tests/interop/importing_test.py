@@ -1,5 +1,8 @@
 """Config, names, shapes and numbers are checked while a model is imported."""
 import dataclasses
+import json
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -80,3 +83,35 @@ def test_weights_that_are_not_numbers_are_refused(number):
   bad = np.full(16, number, 'float32')
   with pytest.raises(errors.InputError, match='model.norm.weight has 16 numbers'):
     importing.convert(opened(model__norm__weight=bad))
+
+
+_MEMORY = """
+import resource, sys
+from lmjax.interop import importing
+importing.load(sys.argv[1], place=lambda path, array: array.shape)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.slow
+def test_seven_billion_parameters_need_the_memory_of_two_tensors(tmp_path):
+  """The file is sparse: it has the shapes of Llama 2 7B, and takes no room."""
+  config = decoders.llama(
+      4096, 32, 32, 32, 11008, vocab_size=32000, context=4096, tied=False)
+  header, end, largest = {}, 0, 0
+  for name, tensor in rows.write(
+      llama.FAMILY.rows(config), cost.shapes(config)):
+    header[name] = {'dtype': 'BF16', 'shape': tensor.shape,
+                    'data_offsets': (end, end + 2 * tensor.size)}
+    end, largest = end + 2 * tensor.size, max(largest, 4 * tensor.size)
+  raw = json.dumps(header).encode()
+  with open(tmp_path / 'model.safetensors', 'wb') as file:
+    file.write(len(raw).to_bytes(8, 'little') + raw)
+    file.truncate(8 + len(raw) + end)
+  (tmp_path / 'config.json').write_text(
+      json.dumps(llama.FAMILY.fields(config)))
+  assert end > 13e9
+  done = subprocess.run(
+      [sys.executable, '-c', _MEMORY, tmp_path], text=True, check=True,
+      capture_output=True)
+  assert int(done.stdout) < 2 * largest + 500e6

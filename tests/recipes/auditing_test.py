@@ -23,8 +23,8 @@ from lmjax.testing import hot
 FOUND = auditing.Finding('positions.theta', '500000.0', 0.5, 9.0, 2000, False)
 
 
-def audit(*findings):
-  return auditing.Audit(3.0, 2000, findings, 1.0)
+def audit(*findings, frequencies=5.0):
+  return auditing.Audit(3.0, frequencies, 2000, findings, 1.0)
 
 
 def test_a_refusal_names_the_field_the_reading_and_the_nats():
@@ -32,6 +32,26 @@ def test_a_refusal_names_the_field_the_reading_and_the_nats():
   for part in ('positions.theta = 500000.0', '0.500 nats', 'z = 9.0',
                '--accept=positions.theta'):
     assert part in refusal
+
+
+def test_a_text_that_no_reading_knows_is_no_reason_but_a_doubt():
+  found = audit(FOUND, frequencies=2.4)
+  assert found.refusal() is None
+  assert '3.00 nats per token' in found.doubt()
+  assert '(2.40)' in found.doubt() and '--text' in found.doubt()
+
+
+def test_a_reading_that_knows_the_text_is_a_reason():
+  found = audit(FOUND, frequencies=2.6)
+  assert found.refusal() is not None
+  assert audit(FOUND).doubt() is None
+
+
+def test_a_text_that_cannot_be_read_is_refused(tmp_path):
+  (tmp_path / 'text').write_bytes(b'\xff')
+  for name in 'text', 'none':
+    with pytest.raises(errors.InputError, match='--text='):
+      auditing.read_text(tmp_path / name)
 
 
 @pytest.mark.parametrize('change', [

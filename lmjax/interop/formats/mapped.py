@@ -1,5 +1,6 @@
 """Bytes of a file as read-only arrays, which the system reads when needed."""
 import math
+import mmap
 import os
 import pathlib
 
@@ -60,3 +61,19 @@ def array(found: np.ndarray, begin: int, dtype: np.dtype,
   end = begin + dtype.itemsize * math.prod(shape)
   return np.require(
       found[begin:end].view(dtype).reshape(shape), requirements='A')
+
+
+def forget(array: np.ndarray) -> None:
+  """Tells the system that the pages of a file are not needed any more.
+
+  They count as memory of the process until then. Arrays of the file stay
+  usable: their pages are read again.
+
+  Args:
+    array: An array that may be a view of `content`.
+  """
+  base = array
+  while isinstance(base, (np.ndarray, memoryview)):
+    base = base.base if isinstance(base, np.ndarray) else base.obj
+  if isinstance(base, mmap.mmap):
+    base.madvise(mmap.MADV_DONTNEED)

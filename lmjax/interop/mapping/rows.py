@@ -21,6 +21,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core import trees
+from lmjax.interop.formats import mapped
 from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.interop.mapping import arrays
 from lmjax.interop.mapping import grouping
@@ -197,18 +198,22 @@ def read(match: Match, tensors: tensors_lib.Tensors
     del given
     for path, array in zip(found.paths, made):
       yield path, arrays.contiguous(array)
+    mapped.forget(array)  # It may be a view of the file.
     del made, array
 
 
 def _read(name: str, tensor: tensors_lib.Tensor) -> np.ndarray:
   """Returns a tensor as float32; raises InputError if it has NaN or infinity.
   """
-  array = arrays.float32(tensor.read())
+  stored = tensor.read()
+  array = arrays.float32(stored)
   if not arrays.finite(array):
     raise errors.InputError(
         f'{name} has {np.count_nonzero(~np.isfinite(array)):,} numbers that '
         'are NaN or infinite, so the model would compute nothing but NaN: the '
         'file is damaged.')
+  if array is not stored:
+    mapped.forget(stored)
   return array
 
 

@@ -51,3 +51,18 @@ def test_what_is_no_file_is_refused(tmp_path):
                     ('pointer', 'git lfs pull')):
     with pytest.raises(errors.InputError, match=why):
       mapped.content(tmp_path / name)
+
+
+def test_pages_that_are_forgotten_leave_the_memory_and_can_be_read(tmp_path):
+  (tmp_path / 'file').write_bytes(b'7' * (64 << 20))
+  found = mapped.content(tmp_path / 'file')
+  numbers = mapped.array(found, 0, np.dtype('uint8'), (64 << 20,))
+  resident = lambda: sum(
+      int(line.split()[1]) for line in open('/proc/self/status')
+      if line.startswith('RssFile'))
+  assert numbers.max() == ord('7')
+  before = resident()
+  mapped.forget(numbers)
+  assert resident() < before - (60 << 10)
+  assert numbers[-1] == ord('7')
+  mapped.forget(np.ones(3))  # No view of a file.
