@@ -132,5 +132,5 @@ class _Results(results.Results):
     parts = self.parts
     return Pretrained(
         dataclasses.replace(parts.config, model=parts.sized), parts.tokenizer,
-        parts.model, params, facts['step'], tuple(run.rows),
-        self.measure(params))
+        parts.model, params, facts['step'], history=tuple(run.rows),
+        reports=self.measure(params))
