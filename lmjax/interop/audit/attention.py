@@ -197,7 +197,7 @@ def renamed(params: Any, names: dict[str, str], within: tuple[str, ...] = ()
 
   Example:
     >>> renamed({'mlp': {'in': 1, 'gate': 2}}, {'in': 'gate', 'gate': 'in'})
-    {'mlp': {'gate': 1, 'in': 2}}
+    {'mlp': {'in': 2, 'gate': 1}}
   """
   def path_now(path):
     parts = path.split('/')
