@@ -95,14 +95,15 @@ def write(config: decoder.DecoderConfig) -> dict[str, Any]:
   local = next((layer.positions for layer in config.arrangement.layers
                 if layer.block.mixer.window is not None), positions.Rotary())
   local, whole = rope.write(local), rope.write(config.positions)
-  period = {'sliding_window_pattern': config.pattern.every} if isinstance(
-      config.pattern, pattern.LocalGlobal) else {}
+  # Where all layers are local, the usual period of 6 could stand for them too.
+  period = config.pattern.every if isinstance(
+      config.pattern, pattern.LocalGlobal) else 1
   return gemma2.write(config) | whole | {
       'architectures': ['Gemma3ForCausalLM'],
       'rope_local_base_freq': local['rope_theta'],
       'rope_parameters': {layer_types.FULL: whole['rope_parameters'],
                           layer_types.SLIDING: local['rope_parameters']},
-      **period}
+      'sliding_window_pattern': period}
 
 
 def table(config: decoder.DecoderConfig) -> list[rows.Row]:
