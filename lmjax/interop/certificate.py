@@ -133,8 +133,7 @@ def behaviour(source: checkpoint_lib.Checkpoint) -> dict[str, Any]:
   These are the arguments of `certify` after the parameters.
   """
   tokenizer = source.read_tokenizer()
-  stops = source.generation.get(
-      'eos_token_id', source.config.get('eos_token_id'))
+  stops = source.generation.get('eos_token_id')
   if stops is None:
     stops = [] if tokenizer.eos_id is None else tokenizer.eos_id
   template = source.chat_template and chat.ChatTemplate(

@@ -39,7 +39,8 @@ class Checkpoint:
     path: The folder or file.
     config: The contents of its config.json.
     tensors: Its tensors by name.
-    generation: The contents of its generation_config.json; {} without one.
+    generation: The contents of its generation_config.json, or the ids in the
+      config.json if there is none.
     read_tokenizer: Function that reads its tokenizer; None if it has none.
     readout: How it makes vectors of texts; None if it does not say it.
     chat_template: The template of chats, if there is one.
@@ -106,9 +107,21 @@ def _open_folder(path: pathlib.Path) -> Checkpoint:
         f'in {path.name} are of.')
   template = chat.ChatTemplate.read(folder)
   return Checkpoint(
-      path, config, _open_weights(path), _object(folder, GENERATION) or {},
+      path, config, _open_weights(path), _generation(folder, config),
       lambda: pretrained.read(folder),
       sentences.read(folder), template and template.text)
+
+
+def _generation(folder: pathlib.Path, config: Mapping[str, Any]
+                ) -> dict[str, Any]:
+  """Returns the generation_config.json, or what an older config.json has of it.
+  """
+  found = _object(folder, GENERATION)
+  if found is None:
+    found = {name: config[name] for name in (
+        'bos_token_id', 'eos_token_id', 'pad_token_id',
+        'decoder_start_token_id') if config.get(name) is not None}
+  return found
 
 
 def _open_weights(path: pathlib.Path) -> tensors_lib.Tensors:

@@ -2,7 +2,9 @@
 
 `recipes.loaded` reads the rest of a run, such as its data, objective or task.
 """
+from collections.abc import Mapping
 import dataclasses
+import os
 import pathlib
 from typing import Any
 
@@ -109,15 +111,30 @@ def read_stop_ids(run: directory.RunDir, vocab_size: int) -> tuple[int, ...]:
     raise errors.InputError(
         f"{run.imported}: 'generation' should be an object, the contents of a "
         f'generation_config.json; got {generation!r:.60}.')
+  return stop_ids(generation, vocab_size, run.imported)
+
+
+def stop_ids(generation: Mapping[str, Any], vocab_size: int,
+             source: str | os.PathLike[str]) -> tuple[int, ...]:
+  """Returns the ids that end a text by a generation_config.json.
+
+  Args:
+    generation: Its contents.
+    vocab_size: Number of ids of the model.
+    source: The name of the file in messages.
+
+  Raises:
+    InputError: If one is no id of the model.
+  """
   given = generation.get('eos_token_id')
   ids = given if isinstance(given, list) else [given] * (given is not None)
   for i in ids:
     if type(i) is not int or not 0 <= i < vocab_size:  # A bool is no id.
       raise errors.InputError(
-          f"{run.imported}: 'eos_token_id' of 'generation' should be an id of "
-          f"the model's vocabulary, 0 to {vocab_size - 1}, or a list of them; "
-          f'got {i!r:.60}. Correct it there, or set it to null to end texts '
-          'only where the tokenizer does.')
+          f"{source}: 'eos_token_id' of 'generation' should be an id of the "
+          f"model's vocabulary, 0 to {vocab_size - 1}, or a list of them; got "
+          f'{i!r:.60}. Correct it there, or set it to null to end texts only '
+          'where the tokenizer does.')
   return tuple(ids)
 
 

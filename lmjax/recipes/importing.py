@@ -126,10 +126,13 @@ def save(imported: importing.Imported, tokenizer: vocabulary.Tokenizer,
     workdir: The directory, which should not exist yet or be empty.
 
   Raises:
-    InputError: If the directory holds files.
+    InputError: If the directory holds files, or an id that ends texts is not of
+      the model's vocabulary.
   """
   path = pathlib.Path(workdir)
   user_paths.check_free(path, '--workdir')
+  runs.stop_ids(imported.source.generation, imported.config.vocab_size,
+                imported.source.path)
   config = run_config(
       imported.config, tokenizer, pretrained.PretrainedTokenizer(
           tokenizer_path))

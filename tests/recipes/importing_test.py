@@ -49,6 +49,21 @@ def test_a_run_keeps_what_the_files_say_about_generation(tmp_path, imported):
   assert loading.load(run.path).stop_ids == (256, 3)
 
 
+def test_an_older_config_says_where_texts_end(tmp_path):
+  published.llama(tmp_path / 'files')  # Without a generation_config.json.
+  importing.save(*importing.load(tmp_path / 'files'), tmp_path / 'run')
+  assert loading.load(tmp_path / 'run').stop_ids == (256,)
+
+
+@pytest.mark.parametrize('ids', [260, -1, [256, 300], True, 'end'])
+def test_an_end_that_is_no_id_is_refused(tmp_path, ids):
+  published.llama(tmp_path / 'files', {'eos_token_id': ids})
+  found = importing.load(tmp_path / 'files')
+  with pytest.raises(errors.InputError, match="'eos_token_id' .* 0 to 259"):
+    importing.save(*found, tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
+
+
 def test_what_was_imported_is_described(imported):
   said = importing.describe(*imported[:2])
   assert 'family: Llama, from F32 tensors' in said
