@@ -71,7 +71,7 @@ def convert(source: checkpoint_lib.Checkpoint, place: Place | None = None,
     source: The opened source.
     place: Function from a path and a float32 array to the array to keep, such
       as one that is divided over devices; by default it is put on the default
-      device. It has to copy the array, which may be a view of a file.
+      device.
     ignore: Patterns of names of tensors to leave out, such as those of a
       classifier; they match whole names.
 
@@ -86,11 +86,12 @@ def convert(source: checkpoint_lib.Checkpoint, place: Place | None = None,
   match = rows_lib.matched(
       family.named(config, names), cost.shapes(config), source.tensors,
       ignored=(*family.ignored, *ignore), **_known(family, names))
-  # A copy, since an array may be a view of a file that changes later.
-  place = place or (lambda path, array: jnp.array(array))
-  params = trees.nested(
-      (path, place(path, array))
-      for path, array in rows_lib.read(match, source.tensors))
+  place = place or (lambda path, array: jnp.asarray(array))
+  leaves = {}
+  for path, array in rows_lib.read(match, source.tensors):
+    leaves[path] = place(path, array)
+    del array  # Else it would be kept while the next one is read.
+  params = trees.nested(leaves.items())
   return Imported(source, family, config, params, match)
 
 

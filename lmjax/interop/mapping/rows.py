@@ -188,33 +188,26 @@ def read(match: Match, tensors: tensors_lib.Tensors
          ) -> Iterator[tuple[str, np.ndarray]]:
   """Yields (path, parameter), float32, reading one row at a time.
 
+  Each array is new, and nothing here keeps it.
+
   Raises:
     InputError: If a tensor has NaN or infinity.
   """
   for found in match.rows:
-    given = tuple(
-        _read(name, tensors[name]) for name in found.names)
-    made = operations_lib.apply(found.operations, given)
-    del given
-    for path, array in zip(found.paths, made):
-      yield path, arrays.contiguous(array)
-    mapped.forget(array)  # It may be a view of the file.
-    del made, array
-
-
-def _read(name: str, tensor: tensors_lib.Tensor) -> np.ndarray:
-  """Returns a tensor as float32; raises InputError if it has NaN or infinity.
-  """
-  stored = tensor.read()
-  array = arrays.float32(stored)
-  if not arrays.finite(array):
-    raise errors.InputError(
-        f'{name} has {np.count_nonzero(~np.isfinite(array)):,} numbers that '
-        'are NaN or infinite, so the model would compute nothing but NaN: the '
-        'file is damaged.')
-  if array is not stored:
-    mapped.forget(stored)
-  return array
+    stored = tuple(tensors[name].read() for name in found.names)
+    for path, array in zip(found.paths, operations_lib.apply(
+        found.operations, stored)):
+      array = arrays.float32(array)
+      if not arrays.finite(array):
+        raise errors.InputError(
+            f'{" or ".join(grouping.grouped(found.names))} has '
+            f'{np.count_nonzero(~np.isfinite(array)):,} numbers that are NaN '
+            'or infinite, so the model would compute nothing but NaN: the file '
+            'is damaged.')
+      yield path, array
+      del array
+    for each in stored:
+      mapped.forget(each)
 
 
 def write(rows: Iterable[Row], params: Any
@@ -258,7 +251,7 @@ def _made(found: Row, leaves: Mapping[str, Any], place: int) -> np.ndarray:
   """Returns one tensor of a row, made from parameters."""
   made = operations_lib.invert(
       found.operations, tuple(np.asarray(leaves[path]) for path in found.paths))
-  return arrays.contiguous(made[place])
+  return arrays.float32(made[place])
 
 
 def _hint(unknown: set[str], missing: set[str]) -> str:

@@ -26,19 +26,21 @@ def test_every_bfloat16_is_converted_exactly():
 @pytest.mark.parametrize('array', [
     RNG.normal(size=(37, 50)).T, RNG.normal(size=(3, 40, 17)).swapaxes(1, 2),
     RNG.normal(size=(3, 4, 5, 18)).swapaxes(0, 3), RNG.normal(size=(9, 9)),
-    RNG.normal(size=20)[::2], np.float64(3), np.zeros((0, 4)).T])
-def test_a_copy_is_in_row_major_order(array):
-  found = arrays.contiguous(array)
-  assert found.flags.c_contiguous
-  np.testing.assert_array_equal(found, array)
+    RNG.normal(size=20)[::2], np.float64(3), np.zeros((0, 4)).T,
+    RNG.normal(size=(18, 33)).astype(ml_dtypes.bfloat16).T])
+def test_the_result_is_new_and_in_row_major_order(array):
+  found = arrays.float32(array)
+  assert found.flags.c_contiguous and found.flags.writeable
+  assert not np.shares_memory(found, array)
+  np.testing.assert_array_equal(found, np.asarray(array).astype(np.float32))
 
 
 @pytest.mark.parametrize('array, want', [
     (np.ones((3, 4), 'float32'), True),
     (np.array([1, np.nan], 'float32'), False),
-    (np.array([[1, np.inf]], 'float32').T, False),
+    (np.array([[1], [np.inf]], 'float32'), False),
     (np.full(9, 3e38, 'float32'), True),  # Their squares are not.
-    (np.full((2, 3), -1e30, 'float32').T, True),
+    (np.full((2, 3), -1e30, 'float32'), True),
     (np.zeros(0, 'float32'), True)])
 def test_nan_and_infinity_are_found(array, want):
   assert arrays.finite(array) is want
