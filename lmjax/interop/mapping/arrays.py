@@ -21,7 +21,8 @@ def float32(array: np.ndarray) -> np.ndarray:
   for index in np.ndindex(array.shape[:-2]):
     for start in range(0, array.shape[-1], _BLOCK):
       part = ..., slice(start, start + _BLOCK)
-      made[index][part] = array[index][part]
+      # The columns are rows of what was transposed, which convert fast.
+      made[index][part] = array[index][part].T.astype(np.float32).T
   return made
 
 
