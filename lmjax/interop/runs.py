@@ -175,7 +175,12 @@ def read_config(run: directory.RunDir) -> dict[str, Any]:
     raise errors.InputError(
         f'{run.path} is not a run directory: it has no {run.config.name}. Give '
         'the directory of a run of experiments/pretrain.py or finetune.py.')
-  return _object(run, run.config)
+  found = _object(run, run.config)
+  if 'kind' not in found and 'model_type' in found:
+    raise errors.InputError(
+        f'{run.path} holds published weights rather than a run; make a run of '
+        'them with experiments/import_weights.py --source and --workdir.')
+  return found
 
 
 def is_tuned(config: dict[str, Any]) -> bool:

@@ -129,3 +129,9 @@ def test_how_vectors_are_read_out_is_kept_with_a_run(tmp_path):
   run.readout.write_text('{"pooling": "median"}')
   with pytest.raises(errors.InputError, match='median'):
     runs.read_readout(run)
+
+
+def test_published_weights_are_no_run_but_can_become_one(tmp_path):
+  (tmp_path / 'config.json').write_text('{"model_type": "llama"}')
+  with pytest.raises(errors.InputError, match='import_weights.py'):
+    runs.load(tmp_path)
