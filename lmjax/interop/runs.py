@@ -91,6 +91,17 @@ def write_readout(run: directory.RunDir, how: readout.Readout) -> None:
   atomic.write(run.readout, config_lib.dumps(how) + '\n')
 
 
+def read_imported(run: directory.RunDir) -> dict[str, Any]:
+  """Returns the facts about the files that a run was imported from.
+
+  A run that was not imported has none: {}.
+
+  Raises:
+    InputError: If the file with them is damaged.
+  """
+  return _object(run, run.imported) if run.imported.exists() else {}
+
+
 def read_stop_ids(run: directory.RunDir, vocab_size: int) -> tuple[int, ...]:
   """Returns the ids that end a text by the files that a run was imported from.
 
@@ -104,9 +115,7 @@ def read_stop_ids(run: directory.RunDir, vocab_size: int) -> tuple[int, ...]:
   Raises:
     InputError: If the run's file for them is damaged.
   """
-  if not run.imported.exists():
-    return ()
-  generation = _object(run, run.imported).get('generation', {})
+  generation = read_imported(run).get('generation', {})
   if not isinstance(generation, dict):
     raise errors.InputError(
         f"{run.imported}: 'generation' should be an object, the contents of a "

@@ -9,7 +9,6 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core.files import atomic
-from lmjax.core.files import strict_json
 from lmjax.core.files import user_paths
 from lmjax.core import layouts
 from lmjax.core import trees
@@ -54,7 +53,7 @@ def export(workdir: str | os.PathLike[str], to: str | os.PathLike[str], *,
   path = pathlib.Path(to)
   user_paths.check_free(path, '--to')
   run = directory.RunDir(pathlib.Path(workdir))
-  found, facts = runs.backbone(workdir, step), imported_facts(run)
+  found, facts = runs.backbone(workdir, step), runs.read_imported(run)
   family = exporting.family_of(
       found.config, model_type or facts.get('model_type'))
   with atomic.folder(path) as folder:
@@ -86,27 +85,13 @@ def export_gguf(workdir: str | os.PathLike[str], to: str | os.PathLike[str], *,
   path = pathlib.Path(to)
   user_paths.check_free(path, '--to')
   run = directory.RunDir(pathlib.Path(workdir))
-  found, facts = runs.backbone(workdir, step), imported_facts(run)
+  found, facts = runs.backbone(workdir, step), runs.read_imported(run)
   family = exporting.family_of(
       found.config, model_type or facts.get('model_type'))
   gguf_export.write(
       path, found.config, found.params, found.tokenizer, kind,
       run.path.resolve().name, facts.get('chat_template'))
   return family
-
-
-def imported_facts(run: directory.RunDir) -> dict[str, Any]:
-  """Returns the facts about the files that a run was imported from; or {}."""
-  if not run.imported.exists():
-    return {}
-  try:
-    facts = strict_json.read(run.imported)
-    if not isinstance(facts, dict):
-      raise ValueError('it should hold an object')
-  except (OSError, ValueError) as error:
-    raise errors.InputError(
-        f'{run.imported} cannot be read: {error}.') from None
-  return facts
 
 
 def _write(folder: pathlib.Path, family: family_lib.Family,
