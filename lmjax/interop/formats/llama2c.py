@@ -23,7 +23,7 @@ from lmjax.core import errors
 from lmjax.interop.formats import adapted
 from lmjax.interop.formats import mapped
 from lmjax.interop.formats import tensors as tensors_lib
-from lmjax.interop.formats.gguf import layouts
+from lmjax.interop.mapping import operations
 
 _HEADER = struct.Struct('<7i')
 _FLOAT = np.dtype('<f4')
@@ -199,5 +199,6 @@ def _tensors(content: np.ndarray, sizes: _Sizes
 def _tensor(content, begin, shape, heads) -> tensors_lib.Tensor:
   def read_one():
     found = mapped.array(content, begin, _FLOAT, shape)
-    return found if heads is None else layouts.halves(found, heads)
+    return found if heads is None else (
+        operations.Halves(heads).apply((found,))[0])
   return tensors_lib.Tensor(shape, 'F32', read_one)

@@ -7,6 +7,8 @@ import dataclasses
 
 import numpy as np
 
+from lmjax.interop.mapping import operations
+
 Shape = tuple[int, ...]
 
 
@@ -83,10 +85,10 @@ class RopeRows(Same):
     return 2 * self._count(heads)
 
   def hf(self, x: np.ndarray, heads: Heads) -> np.ndarray:
-    return halves(x, self._count(heads))
+    return operations.Halves(self._count(heads)).apply((x,))[0]
 
   def gguf(self, x: np.ndarray, heads: Heads) -> np.ndarray:
-    return interleaved(x, self._count(heads))
+    return operations.Halves(self._count(heads)).invert((x,))[0]
 
   def _count(self, heads):
     return heads.key if self.keys else heads.query
@@ -116,15 +118,3 @@ class Grouped(Same):
     split = np.split(groups, (-2 * size, -size), 1)
     return np.concatenate([
         part.reshape(-1, *x.shape[1:]) for part in split])
-
-
-def halves(x: np.ndarray, heads: int) -> np.ndarray:
-  """Returns rows of pairs side by side as the two halves of each head."""
-  pairs = x.reshape(heads, -1, 2, *x.shape[1:])
-  return pairs.swapaxes(1, 2).reshape(x.shape)
-
-
-def interleaved(x: np.ndarray, heads: int) -> np.ndarray:
-  """Returns rows of two halves of each head with their pairs side by side."""
-  pairs = x.reshape(heads, 2, -1, *x.shape[1:])
-  return pairs.swapaxes(1, 2).reshape(x.shape)
