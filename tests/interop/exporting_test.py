@@ -9,7 +9,7 @@ from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.interop import checkpoint
 from lmjax.interop import exporting
-from lmjax.interop.families import llama
+from lmjax.interop.families.llamas import llama
 from lmjax.interop import importing
 from lmjax.models import cost
 from lmjax.models import lstm

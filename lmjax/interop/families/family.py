@@ -1,7 +1,10 @@
 """A family of models: how its configs and tensors are read and written.
 
-Each family is a file of this room, which describes it once for both directions;
-the table `FAMILIES` finds it by the field `model_type` of a config.json.
+A family is a file, which describes it once for both directions; the table
+`FAMILIES` finds it by the field `model_type` of a config.json. The rooms beside
+this file are `llamas` for Llama and its descendants, `experts` for descendants
+with a mixture of experts, `decoders` for other decoders, `encoders`, and
+`pairs` of an encoder and a decoder.
 """
 from collections.abc import Callable, Mapping, Sequence, Set
 import dataclasses

@@ -4,7 +4,7 @@ import dataclasses
 import pytest
 
 from lmjax.core import errors
-from lmjax.interop.families import llama
+from lmjax.interop.families.llamas import llama
 from lmjax.models import encoder
 from lmjax.models.presets import decoders
 from lmjax.nn import layers

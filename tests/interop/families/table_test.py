@@ -1,4 +1,6 @@
 """Every family writes configs that it reads, and covers its parameters."""
+import pathlib
+
 import pytest
 
 from lmjax.interop import families
@@ -18,6 +20,6 @@ def test_the_table_is_in_the_order_of_its_names():
 
 @pytest.mark.parametrize('model_type', families.FAMILIES)
 def test_a_family_has_a_test_of_parity(model_type):
-  module = families.FAMILIES[model_type].rows.__module__.rpartition('.')[2]
-  with open(__file__.replace('table_test', f'{module}_test')) as file:
-    assert 'parity.' in file.read()
+  room, module = families.FAMILIES[model_type].rows.__module__.split('.')[-2:]
+  path = pathlib.Path(__file__).parent / room / f'{module}_test.py'
+  assert 'parity.' in path.read_text()

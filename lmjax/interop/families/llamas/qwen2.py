@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 from lmjax.core import errors
-from lmjax.interop.families import llama
+from lmjax.interop.families.llamas import llama
 from lmjax.interop.mapping import fields as fields_lib
 from lmjax.interop.mapping import layer_types
 from lmjax.models import decoder

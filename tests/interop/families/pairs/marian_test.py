@@ -5,7 +5,7 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.interop import families
-from lmjax.interop.families import marian
+from lmjax.interop.families.pairs import marian
 from lmjax.nn import layers
 from lmjax.nn import positions
 from tests.reference import parity

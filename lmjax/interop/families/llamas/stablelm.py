@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 from lmjax.interop.families import family
-from lmjax.interop.families import llama
+from lmjax.interop.families.llamas import llama
 from lmjax.interop.mapping import fields as fields_lib
 from lmjax.models import decoder
 from lmjax.nn import layers

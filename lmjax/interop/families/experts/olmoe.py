@@ -7,11 +7,11 @@ References:
 import dataclasses
 from typing import Any
 
+from lmjax.interop.families.experts import mixtral
+from lmjax.interop.families.experts import qwen3_moe
 from lmjax.interop.families import family
-from lmjax.interop.families import llama
-from lmjax.interop.families import mixtral
-from lmjax.interop.families import olmo2
-from lmjax.interop.families import qwen3_moe
+from lmjax.interop.families.llamas import llama
+from lmjax.interop.families.llamas import olmo2
 from lmjax.interop.mapping import fields as fields_lib
 from lmjax.interop.mapping import rows
 from lmjax.models import decoder

@@ -7,7 +7,7 @@ from collections.abc import Set
 from typing import Any
 
 from lmjax.core import errors
-from lmjax.interop.families import bert
+from lmjax.interop.families.encoders import bert
 from lmjax.interop.families import family
 from lmjax.interop.mapping import activations
 from lmjax.interop.mapping import fields as fields_lib

@@ -7,16 +7,16 @@ import dataclasses
 from typing import Any
 
 from lmjax.core import errors
+from lmjax.interop.families.experts import mixtral
 from lmjax.interop.families import family
-from lmjax.interop.families import llama
-from lmjax.interop.families import mixtral
+from lmjax.interop.families.llamas import llama
 from lmjax.interop.mapping import experts as experts_lib
 from lmjax.interop.mapping import fields as fields_lib
 from lmjax.interop.mapping import layer_types
 from lmjax.interop.mapping import rows
 from lmjax.models import decoder
-from lmjax.nn import pattern
 from lmjax.nn.mixture import experts
+from lmjax.nn import pattern
 
 
 def read(fields: fields_lib.Fields, names) -> decoder.DecoderConfig:

@@ -7,7 +7,7 @@ from collections.abc import Set
 import dataclasses
 from typing import Any
 
-from lmjax.interop.families import bert
+from lmjax.interop.families.encoders import bert
 from lmjax.interop.families import family
 from lmjax.interop.mapping import activations
 from lmjax.interop.mapping import fields as fields_lib

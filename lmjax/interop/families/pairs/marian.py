@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lmjax.interop.families import bart
 from lmjax.interop.families import family
+from lmjax.interop.families.pairs import bart
 from lmjax.interop.mapping import fields as fields_lib
 from lmjax.models import encoder_decoder
 from lmjax.nn import positions

@@ -6,8 +6,8 @@ References:
 import dataclasses
 from typing import Any
 
-from lmjax.interop.families import llama
-from lmjax.interop.families import qwen2
+from lmjax.interop.families.llamas import llama
+from lmjax.interop.families.llamas import qwen2
 from lmjax.interop.mapping import fields as fields_lib
 from lmjax.interop.mapping import rows
 from lmjax.models import decoder
