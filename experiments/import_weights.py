@@ -21,7 +21,7 @@ from lmjax.recipes import importing
 def main(_):
   user_paths.check_free(_WORKDIR.value, '--workdir')
   imported, tokenizer, path = importing.load(
-      _SOURCE.value, _TOKENIZER.value, _IGNORE.value)
+      _SOURCE.value, _TOKENIZER.value, _IGNORE.value, _ACCEPT.value)
   print(importing.describe(imported, tokenizer))
   if _AUDIT.value:
     print(importing.audit(imported, tokenizer, _ACCEPT.value, _TEXT.value))
@@ -46,5 +46,6 @@ if __name__ == '__main__':
       'text', None, 'Text file for the audit, in a language that the model '
       'knows; by default a text in plain English.')
   _ACCEPT = flags.DEFINE_list(
-      'accept', [], 'Fields of the config that may be wrong; see audit.py.')
+      'accept', [], 'Fields of the config that may be wrong (see audit.py), '
+      'or that are left out: auto_map, or those that lmjax does not know.')
   cli.run(main)

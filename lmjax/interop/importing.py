@@ -1,5 +1,5 @@
 """Imports a model: from an opened source to a config and parameters."""
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 import dataclasses
 import os
 import re
@@ -47,23 +47,26 @@ class Imported:
 
 
 def load(path: str | os.PathLike[str], place: Place | None = None,
-         ignore: Sequence[str] = ()) -> Imported:
+         ignore: Sequence[str] = (), accept: Collection[str] = ()
+         ) -> Imported:
   """Imports a model from a folder or file of any known format.
 
   Args:
     path: See `checkpoint.open_source`.
     place: See `convert`.
     ignore: See `convert`.
+    accept: See `convert`.
 
   Raises:
     InputError: If the files are damaged, the family is not known, or anything
       in config or tensors is not accounted for.
   """
-  return convert(checkpoint_lib.open_source(path), place, ignore)
+  return convert(checkpoint_lib.open_source(path), place, ignore, accept)
 
 
 def convert(source: checkpoint_lib.Checkpoint, place: Place | None = None,
-            ignore: Sequence[str] = ()) -> Imported:
+            ignore: Sequence[str] = (), accept: Collection[str] = ()
+            ) -> Imported:
   """Returns the model in an opened source.
 
   All names and shapes are checked before the first tensor is read. Tensors are
@@ -76,6 +79,8 @@ def convert(source: checkpoint_lib.Checkpoint, place: Place | None = None,
       device.
     ignore: Patterns of names of tensors to leave out, such as those of a
       classifier; they match whole names.
+    accept: Fields of the config to leave out if lmjax does not know them, or
+      would refuse them because of the code that they name.
 
   Raises:
     InputError: If the family is not known, or anything in config or tensors is
@@ -84,7 +89,7 @@ def convert(source: checkpoint_lib.Checkpoint, place: Place | None = None,
   family = named(source.config, source.tensors.keys())
   names = {name for name in source.tensors if not any(
       re.fullmatch(pattern, name) for pattern in ignore)}
-  config = family.config(source.config, names)
+  config = family.config(source.config, names, accept)
   match = rows_lib.matched(
       family.named(config, names), _shapes(config), source.tensors,
       ignored=(*family.ignored, *ignore), **_known(family, names))

@@ -1,5 +1,5 @@
 """Imports published weights as a run directory, which every script can use."""
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 import json
 import os
 import pathlib
@@ -44,7 +44,7 @@ _LONGEST = 1024  # Tokens of a window in which text is scored by default.
 
 def load(source: str | os.PathLike[str],
          tokenizer: str | os.PathLike[str] | None = None,
-         ignore: Sequence[str] = ()
+         ignore: Sequence[str] = (), accept: Collection[str] = ()
          ) -> tuple[importing.Imported, vocabulary.Tokenizer, str]:
   """Reads published weights and their tokenizer.
 
@@ -53,6 +53,7 @@ def load(source: str | os.PathLike[str],
     tokenizer: The folder or file of the tokenizer; None means that it is with
       the weights.
     ignore: Patterns of names of tensors to leave out.
+    accept: Fields of the config to leave out; see `importing.convert`.
 
   Returns:
     The model, the tokenizer, and the path of the tokenizer.
@@ -70,7 +71,7 @@ def load(source: str | os.PathLike[str],
   else:
     raise errors.InputError(
         f'{source} has no tokenizer; give its file or folder with --tokenizer.')
-  imported = importing.convert(opened, ignore=ignore)
+  imported = importing.convert(opened, ignore=ignore, accept=accept)
   _check_size(imported.config, found)
   certificate = certificate_lib.read(opened.path)
   if certificate is not None:

@@ -78,6 +78,16 @@ def test_a_config_of_another_model_is_refused(config, what):
     importing.convert(opened(config))
 
 
+def test_heads_of_other_tasks_are_left_out_as_the_message_says():
+  source = opened(pre_classifier__bias=np.zeros(3), score__weight=np.zeros(3))
+  with pytest.raises(
+      errors.InputError,
+      match=r"--ignore='pre_classifier\.\*' --ignore='score\.\*'"):
+    importing.convert(source)
+  found = importing.convert(source, ignore=['pre_classifier.*', 'score.*'])
+  assert found.match.ignored == ('pre_classifier.bias', 'score.weight')
+
+
 @pytest.mark.parametrize('number', [np.nan, np.inf])
 def test_weights_that_are_not_numbers_are_refused(number):
   bad = np.full(16, number, 'float32')

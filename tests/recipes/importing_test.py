@@ -159,6 +159,19 @@ def test_the_tokenizer_of_another_model_is_refused(tmp_path):
     importing.load(tmp_path / 'files', tmp_path / 'other')
 
 
+def test_files_with_code_are_read_without_it_if_it_is_accepted(tmp_path):
+  want = published.llama(
+      tmp_path / 'files', auto_map={'AutoConfig': 'evil.Config'}, score_of=1)
+  (tmp_path / 'files/evil.py').write_text('raise SystemExit')
+  with pytest.raises(errors.InputError, match='--accept=auto_map'):
+    importing.load(tmp_path / 'files')
+  with pytest.raises(errors.InputError, match='--accept=score_of'):
+    importing.load(tmp_path / 'files', accept=['auto_map'])
+  found, _, _ = importing.load(
+      tmp_path / 'files', accept=['auto_map', 'score_of'])
+  assert found.config.width == want.width
+
+
 def test_weights_without_a_tokenizer_are_refused(tmp_path):
   published.llama(tmp_path / 'files')
   (tmp_path / 'files/vocab.json').unlink()

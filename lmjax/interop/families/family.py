@@ -6,7 +6,7 @@ this file are `llamas` for Llama and its descendants, `experts` for descendants
 with a mixture of experts, `decoders` for other decoders, `encoders`, and
 `pairs` of an encoder and a decoder.
 """
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 import dataclasses
 from typing import Any
 
@@ -62,19 +62,20 @@ class Family:
   constants: Mapping[str, rows_lib.Constant] = dataclasses.field(
       default_factory=dict)
 
-  def config(self, tree: Mapping[str, Any], names: Set[str] = frozenset()
-             ) -> model.ModelConfig:
+  def config(self, tree: Mapping[str, Any], names: Set[str] = frozenset(),
+             accept: Collection[str] = ()) -> model.ModelConfig:
     """Returns the lmjax config for a config.json.
 
     Args:
       tree: The contents of the config.json.
       names: The names of the tensors in the file.
+      accept: Fields that may be left over; see `fields.Fields`.
 
     Raises:
       InputError: If a field is missing, unknown, or has a value that the family
         does not cover.
     """
-    fields = fields_lib.Fields(tree)
+    fields = fields_lib.Fields(tree, accept=accept)
     found = self.read(fields, names)
     fields.finish(self.ignorable)
     return found

@@ -3,7 +3,7 @@
 References:
   The fields are those of the configs of the library `transformers`.
 """
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 from lmjax.core import config as config_lib
@@ -17,18 +17,24 @@ _REQUIRED = object()
 ORIGIN = frozenset((
     '_name_or_path', 'architectures', 'model_type', 'transformers_version',
     'torch_dtype', 'dtype', 'use_cache', 'id2label', 'label2id',
-    'problem_type', 'finetuning_task', 'task_specific_params', 'license',
-    'name_or_path', '_attn_implementation', '_attn_implementation_autoset',
+    '_num_labels', 'problem_type', 'finetuning_task', 'task_specific_params',
+    'license', 'author', 'language', 'name', 'name_or_path', '_commit_hash',
+    '_attn_implementation', '_attn_implementation_autoset',
+    '_flash_attn_2_enabled',
     'output_attentions', 'output_hidden_states', 'output_past', 'return_dict',
     'use_return_dict', 'gradient_checkpointing', 'tokenizer_class', 'prefix',
     'is_encoder_decoder', 'use_bfloat16', 'tf_legacy_loss', 'num_labels',
-    'torchscript', 'pruned_heads', 'chunk_size_feed_forward',
-    'initializer_range', 'initializer_factor', 'layerdrop',
+    'torchscript', 'xla_device', 'chunk_size_feed_forward',
+    'initializer_range', 'initializer_factor', 'layerdrop', 'save_step',
+    # What other libraries note: how they run a model, or its classifier.
+    'custom_pipelines', 'transformers.js_config', 'sentence_transformers',
+    'unsloth_fixed', 'unsloth_version',
     # Ids and defaults of generation, which `generation_config.json` now has.
     'bos_token_id', 'eos_token_id', 'pad_token_id', 'sep_token_id',
-    'mask_token_id', 'eos_token_ids', 'decoder_start_token_id',
-    'forced_bos_token_id',
-    'forced_eos_token_id', 'max_length', 'min_length', 'do_sample',
+    'cls_token_id', 'mask_token_id', 'unk_token_id', 'eos_token_ids',
+    'decoder_start_token_id', 'forced_bos_token_id', 'forced_eos_token_id',
+    'max_new_tokens', 'renormalize_logits',
+    'max_length', 'min_length', 'do_sample',
     'num_beams', 'num_beam_groups', 'early_stopping', 'no_repeat_ngram_size',
     'encoder_no_repeat_ngram_size', 'length_penalty', 'repetition_penalty',
     'diversity_penalty', 'temperature', 'top_k', 'top_p', 'typical_p',
@@ -36,10 +42,16 @@ ORIGIN = frozenset((
     'bad_words_ids', 'suppress_tokens', 'begin_suppress_tokens',
     'exponential_decay_length_penalty', 'remove_invalid_values',
 ))
+# Fields of any model that have no effect as long as they have this value.
+_IDLE = {'is_decoder': False, 'add_cross_attention': False,
+         'cross_attention_hidden_size': None, 'tie_encoder_decoder': False,
+         'pruned_heads': {}}
 # Fields that are refused, with the reason.
+CODE = 'auto_map'
 _REFUSED = {
-    'auto_map': 'its model would run Python code that comes with the files, '
-                'which lmjax never does',
+    CODE: 'its model would run Python code that comes with the files, which '
+          'lmjax never does. If the code computes what other models of this '
+          f'model_type do, --accept={CODE} reads the files without it',
     'quantization_config': 'its weights are stored in a quantised form that is '
                            'not read from this format; export it unquantised',
 }
@@ -51,13 +63,16 @@ class Fields:
   Args:
     tree: The config.
     source: Name of the file in messages.
+    accept: Fields that may be left over: `auto_map`, or those that lmjax does
+      not know.
   """
 
-  def __init__(self, tree: Mapping[str, Any], source: str = 'config.json'):
-    self._tree, self._source = dict(tree), source
+  def __init__(self, tree: Mapping[str, Any], source: str = 'config.json',
+               accept: Collection[str] = ()):
+    self._tree, self._source, self._accept = dict(tree), source, accept
     self._taken: set[str] = set()
     for name, why in _REFUSED.items():
-      if tree.get(name) is not None:
+      if tree.get(name) is not None and not (name == CODE and name in accept):
         raise errors.InputError(f'{source} has a field {name}: {why}.')
 
   def __contains__(self, name: str) -> bool:
@@ -166,7 +181,8 @@ class Fields:
 
   def inner(self, name: str) -> 'Fields':
     """Returns the fields of an object in a field; none if it is missing."""
-    return Fields(self.take(name, {}, dict), f'{self._source}: {name}')
+    return Fields(self.take(name, {}, dict), f'{self._source}: {name}',
+                  self._accept)
 
   def finish(self, ignorable: Iterable[str] = ()) -> None:
     """Checks that no field is left over.
@@ -176,19 +192,24 @@ class Fields:
         in evaluation, in addition to `ORIGIN`.
 
     Raises:
-      InputError: If a field was not taken, is not ignorable and is not null.
+      InputError: If a field was not taken, is not ignorable, not accepted and
+        not null.
     """
+    known = ORIGIN.union(ignorable, self._accept, self._taken)
     left = sorted(
         name for name, value in self._tree.items()
-        if value is not None and name not in self._taken
-        and name not in ORIGIN and name not in set(ignorable))
+        if value is not None and name not in known and name not in _IDLE)
     if left:
       raise errors.InputError(
           f'{self._source} has '
           f'{"the field" if len(left) == 1 else "the fields"} '
           f'{", ".join(f"{name} = {self._tree[name]!r}" for name in left)}, '
           'which lmjax does not know for this family, so that the model might '
-          f'compute something else.{config_lib.near(left[0], self._taken)}')
+          f'compute something else.{config_lib.near(left[0], self._taken)} If '
+          'it does not change what the model computes, leave it out with '
+          f'--accept={",".join(left)}.')
+    for name in _IDLE.keys() - known:
+      self.expect(name, _IDLE[name], None)
 
   def _typed(self, name: str, value: Any, kind: Any) -> Any:
     kinds = kind if isinstance(kind, tuple) else (kind,)

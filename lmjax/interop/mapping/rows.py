@@ -258,9 +258,9 @@ def _hint(unknown: set[str], missing: set[str]) -> str:
   """Returns how to import a model without tensors that it does not need."""
   if missing or not unknown:
     return ''
-  pattern = re.escape(min(unknown)).partition(r'\.')[0]
-  return (f' If the model is to be used without them, leave them out with '
-          f"--ignore='{pattern}.*'.")
+  parts = sorted({name.partition('.')[0] for name in unknown})
+  return (' If the model is to be used without them, leave them out with '
+          + ' '.join(f"--ignore='{re.escape(part)}.*'" for part in parts) + '.')
 
 
 def _check_covered(rows: Sequence[Row], paths: Iterable[str]) -> None:

@@ -24,15 +24,43 @@ def test_a_misspelt_field_is_answered_with_the_nearest_one():
     ({'unknown': None}, ()),
     ({'is_encoder_decoder': False, 'num_labels': 3}, ()),
     ({'summary_type': 'first'}, ('summary_type',)),
+    ({'is_decoder': False, 'pruned_heads': {}, 'unsloth_fixed': True}, ()),
 ])
 def test_fields_without_effect_are_ignored(tree, ignorable):
   fields_lib.Fields(tree).finish(ignorable)
+
+
+@pytest.mark.parametrize('field, value', [
+    ('is_decoder', True), ('pruned_heads', {'0': [1]}),
+    ('tie_encoder_decoder', True)])
+def test_a_field_that_is_idle_by_one_value_has_this_value(field, value):
+  with pytest.raises(errors.InputError, match=f'{field} is'):
+    fields_lib.Fields({field: value}).finish()
+  fields = fields_lib.Fields({field: value})
+  fields.take(field)
+  fields.finish()
 
 
 @pytest.mark.parametrize('field', ['auto_map', 'quantization_config'])
 def test_code_and_quantised_weights_are_refused(field):
   with pytest.raises(errors.InputError, match=f'has a field {field}'):
     fields_lib.Fields({field: {'AutoModel': 'x.Y'}})
+
+
+def test_fields_are_left_out_if_they_are_accepted():
+  tree = {'auto_map': {'AutoModel': 'x.Y'}, 'clip': 8, 'text': {'clip': 8}}
+  with pytest.raises(errors.InputError, match='--accept=auto_map'):
+    fields_lib.Fields(tree)
+  fields = fields_lib.Fields(tree, accept=['auto_map'])
+  fields.take('text')
+  with pytest.raises(errors.InputError, match='--accept=clip'):
+    fields.finish()
+  fields = fields_lib.Fields(tree, accept=['auto_map', 'clip'])
+  fields.inner('text').finish()
+  fields.finish()
+  with pytest.raises(errors.InputError, match='quantization_config'):
+    fields_lib.Fields({'quantization_config': {}}, accept=[
+        'quantization_config'])
 
 
 @pytest.mark.parametrize('value', ['4', 4.5, True, [4]])

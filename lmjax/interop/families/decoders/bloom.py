@@ -91,5 +91,4 @@ FAMILY = family.Family(
         'pretraining_tp', 'slow_but_exact', 'bias_dropout_fusion',
         'masked_softmax_fusion', 'attention_softmax_in_fp32', 'skip_bias_add',
         'skip_bias_add_qkv',
-        'offset_alibi',  # Softmax does not change if all logits do.
-        'unk_token_id'))
+        'offset_alibi'))  # Softmax does not change if all logits do.

@@ -97,4 +97,7 @@ FAMILY = family.Family(
     ignored=(r'.*\.attention\.(masked_)?bias', r'.*\.rotary_emb\.inv_freq'),
     copies={'embed_out.weight': 'gpt_neox.embed_in.weight'},
     older=(('embed_out.', 'lm_head.'),),  # The second is by transformers 5.
-    ignorable=('is_decoder', 'classifier_dropout'))
+    ignorable=(
+        'is_decoder', 'classifier_dropout',
+        # Of the first files. Published models have none of either.
+        'attention_probs_dropout_prob', 'hidden_dropout_prob'))

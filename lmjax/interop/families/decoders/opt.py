@@ -22,6 +22,8 @@ def read(fields: fields_lib.Fields, names) -> decoder.DecoderConfig:
   """Returns the lmjax config; see `Family.read`."""
   del names  # There is one head.
   fields.expect('layer_norm_elementwise_affine', True)
+  fields.expect('learned_embeddings', True)  # Of Galactica, as the next.
+  fields.expect('scale_embeddings', False)
   width = fields.whole('hidden_size')
   size = fields.whole('word_embed_proj_dim', width)
   tied = fields.take('tie_word_embeddings', True)
@@ -106,4 +108,5 @@ FAMILY = family.Family(
     copies={'lm_head.weight': 'model.decoder.embed_tokens.weight'},
     ignorable=(
         'is_decoder', 'init_std',
-        'activation_dropout'))  # Of the first files; it never had an effect.
+        # Of the first files; they never had an effect.
+        'activation_dropout', 'output_projection'))

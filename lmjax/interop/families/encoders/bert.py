@@ -24,10 +24,11 @@ BUFFERS = (r'(.*\.)?embeddings\.(position_ids|token_type_ids)',)
 # Older files have TensorFlow's names for the parameters of norms.
 OLDER = (('LayerNorm.weight', 'LayerNorm.gamma'),
          ('LayerNorm.bias', 'LayerNorm.beta'))
-# Fields of heads that are not imported.
+# Fields of heads that are not imported; the last three, of TinyBERT, are empty.
 HEADS = ('classifier_dropout', 'directionality', 'pooler_fc_size',
          'pooler_num_attention_heads', 'pooler_num_fc_layers',
-         'pooler_size_per_head', 'pooler_type')
+         'pooler_size_per_head', 'pooler_type', 'cell', 'pre_trained',
+         'structure')
 
 
 def style(fields: fields_lib.Fields, *,

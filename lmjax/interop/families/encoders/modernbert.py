@@ -166,5 +166,5 @@ FAMILY = family.Family(
     ignorable=('initializer_cutoff_factor', 'deterministic_flash_attn',
                'reference_compile', 'repad_logits_with_grad',
                'sparse_prediction', 'sparse_pred_ignore_index',
-               'classifier_pooling', 'classifier_dropout', 'cls_token_id',
-               'compile_mode', 'layer_norm_eps', 'position_embedding_type'))
+               'classifier_pooling', 'classifier_dropout', 'compile_mode',
+               'layer_norm_eps', 'position_embedding_type'))

@@ -33,6 +33,8 @@ def read(fields: fields_lib.Fields, names,
   """
   del names  # There is one head.
   fields.expect('pretraining_tp', 1, *range(2, 9))  # The result is the same.
+  fields.expect('activation', 'swiglu')  # Of Falcon 3: what a Llama has.
+  fields.expect('rope_interleaved', False)
   norm = layers.RMSNorm(epsilon=fields.number('rms_norm_eps', 1e-6))
   bias = fields.take('attention_bias', False)
   return decoder.DecoderConfig(
@@ -140,4 +142,7 @@ FAMILY = family.Family(
     name='Llama', model_types=('llama',), kind=decoder.DecoderConfig,
     read=read, write=write, rows=table, base='model.',
     ignored=(r'.*\.rotary_emb\.inv_freq',),
-    copies={'lm_head.weight': 'model.embed_tokens.weight'})
+    copies={'lm_head.weight': 'model.embed_tokens.weight'},
+    # Of files that were converted by other programs; the model does not use
+    # them, but `max_position_embeddings`.
+    ignorable=('is_llama_config', 'max_sequence_length'))

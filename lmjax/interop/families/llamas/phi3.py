@@ -24,6 +24,9 @@ def read(fields: fields_lib.Fields, names) -> decoder.DecoderConfig:
                  original_max_position_embeddings=4096)
   config = llama.read(fields, names, rope.read(fields, renamed=_OLD_NAMES))
   window = fields.whole('sliding_window', None)
+  for name, value in ('full_attn_mod', 1), ('interpolate_factor', 1), (
+      'lm_head_bias', False):  # Of Phi-4-mini, whose own code reads them.
+    fields.expect(name, value)
   return dataclasses.replace(
       config, embed=dataclasses.replace(
           config.embed, dropout=fields.number('embd_pdrop', 0.0)),

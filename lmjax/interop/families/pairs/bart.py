@@ -20,9 +20,10 @@ from lmjax.nn import positions as positions_lib
 
 _EPSILON = 1e-5  # No field has it.
 _AROUND = 2  # Positions beyond the context, for the ids around a text.
-# How models are trained, and heads of classifiers.
+# How models are trained and distilled, and heads of classifiers.
 IGNORABLE = ('encoder_layerdrop', 'decoder_layerdrop', 'init_std',
-             'classif_dropout', 'classifier_dropout',
+             'replacing_rate', 'student_encoder_layers',
+             'student_decoder_layers', 'classif_dropout', 'classifier_dropout',
              'force_bos_token_to_be_generated')
 VERSIONS = (r'(.*\.)?(encoder|decoder)\.version',)  # Of the oldest files.
 COPIES = {name: 'model.shared.weight' for name in (
@@ -50,7 +51,8 @@ def style(fields: fields_lib.Fields, names: Set[str],
   fields.expect('is_decoder', False)
   fields.expect('tie_word_embeddings', True)
   fields.expect('normalize_embedding', normed)
-  for name in ('normalize_before', 'add_final_layer_norm', 'add_bias_logits'):
+  for name in ('normalize_before', 'add_final_layer_norm', 'add_bias_logits',
+               'do_blenderbot_90_layernorm'):
     fields.expect(name, False)
   norm = layers.LayerNorm(_EPSILON)
   dropout = fields.number('dropout', 0.1)

@@ -46,7 +46,9 @@ FAMILY = family.Family(
     name='Marian', model_types=('marian',),
     kind=encoder_decoder.EncoderDecoderConfig,
     read=read, write=write, rows=bart.table, base='model.',
-    copies=bart.COPIES, ignored=bart.VERSIONS, ignorable=bart.IGNORABLE,
+    copies=bart.COPIES, ignored=bart.VERSIONS,
+    # A size of a table of positions, which sinusoids do not have.
+    ignorable=(*bart.IGNORABLE, 'extra_pos_embeddings'),
     constants={
         f'model.{side}.embed_positions.weight': sinusoids
         for side in ('encoder', 'decoder')})
