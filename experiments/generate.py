@@ -9,7 +9,8 @@ r"""Continues prompts with a model that experiments/pretrain.py trained.
 A single prompt streams to the terminal. Prompts from a file (- is standard
 input) become JSON lines of what was drawn. Each line of the file is a prompt,
 which may be empty; in a .jsonl file, the field "prompt" of an object is. A model
-with an encoder reads the prompt there, as it read text in training.
+with an encoder reads the prompt there, as it read text in training or, if it was
+imported, as its publisher meant it.
 
 Tokens are drawn as for the run's own samples (config.samples.sampling), except
 for the options given here. A text ends where the model's context is full. With
@@ -74,6 +75,9 @@ def main(_):
         trained, tokenizer=marked.Marked(trained.tokenizer))
   drawing = asking.sampling(trained.config.samples, _SAMPLING())
   print(asking.describe(drawing), file=sys.stderr)
+  if trained.published.unapplied:
+    print('not applied, of what the imported files ask for: '
+          f'{", ".join(trained.published.unapplied)}', file=sys.stderr)
   if FLAGS.prompts_file is None and FLAGS.out is None:
     return show(trained, FLAGS.prompt, **options)
   with cli.writing(FLAGS.out) as file:

@@ -166,7 +166,7 @@ class Data:
     config, store = self.config, getattr(self, split)
     corruption, length = config.corruption, self.length
     if corruption is not None:
-      length = corruption.raw_length(length)
+      length = corruption.raw_length(length, self.tokenizer)
     rows = config.packing.build(store, length, config.seed, self.tokenizer)
     if corruption is not None:
       rows = corruption.build(rows, self.tokenizer, length, config.seed)

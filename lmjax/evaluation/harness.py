@@ -138,7 +138,7 @@ class Run:
             self.trained.model, self.trained.placed, self.trained.tokenizer,
             [requests[i][0] for i in rows], max_new_tokens=wanted.limit,
             sampling=wanted.sampling, stop=wanted.stop,
-            stop_ids=self.trained.stop_ids, rng=keys[rows],
+            stop_ids=self.trained.published.stop_ids, rng=keys[rows],
             encode=lambda _, text: self._begun(text, wanted.limit))
         for i, one in zip(some, found):
           out[i] = one.text

@@ -114,8 +114,8 @@ class Passes:
         _chosen(texts, mine) for texts in (
             each.source, each.target,
             dataclasses.replace(each.target, tokens=each.places + 1)))
-    layout, sizes = self.corruption.layout(), self.corruption.sizes(
-        self.context)
+    layout, sizes = self.corruption.layout(), self.corruption.row_sizes(
+        self.tokenizer, self.context)
     rows = layout(source, target, len(mine), sizes)
     places_BT = layout(
         dataclasses.replace(source, tokens=np.zeros_like(source.tokens)),

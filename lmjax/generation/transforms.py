@@ -51,6 +51,16 @@ class Known:
 
 
 @dataclasses.dataclass(frozen=True)
+class Without:
+  """Excludes some ids."""
+  ids: tuple[int, ...]
+
+  def __call__(self, logits_BV: jax.Array, counts_BV: jax.Array) -> jax.Array:
+    shapes.bind(logits_BV=logits_BV, counts_BV=counts_BV)
+    return logits_BV.at[:, jnp.array(self.ids, int)].set(-jnp.inf)
+
+
+@dataclasses.dataclass(frozen=True)
 class Temperature:
   """Divides logits: below 1 sharpens the distribution, above 1 flattens it.
 

@@ -61,6 +61,7 @@ class Certificate:
     tokens: The ids of each of `STRINGS`.
     chat: The rendered `MESSAGES`, or None without a chat template.
     stop_ids: The ids that end a text.
+    start_ids: The ids that a decoder with an encoder starts from.
   """
   ids: Sequence[int]
   mean: float
@@ -71,6 +72,7 @@ class Certificate:
   tokens: Sequence[Sequence[int]]
   chat: str | None
   stop_ids: Sequence[int]
+  start_ids: Sequence[int] = ()
 
   def to_json(self) -> str:
     """Returns the contents of the file."""
@@ -81,7 +83,8 @@ class Certificate:
 
 def certify(model: Any, params: Any, tokenizer: vocabulary.Tokenizer, *,
             template: chat.ChatTemplate | None = None,
-            stop_ids: Sequence[int] = ()) -> Certificate:
+            stop_ids: Sequence[int] = (), start_ids: Sequence[int] = ()
+            ) -> Certificate:
   """Returns the certificate of a model and its tokenizer.
 
   Args:
@@ -90,6 +93,7 @@ def certify(model: Any, params: Any, tokenizer: vocabulary.Tokenizer, *,
     tokenizer: Its tokenizer.
     template: Its chat template, or None.
     stop_ids: The ids that end a text.
+    start_ids: The ids that a decoder with an encoder starts from.
   """
   ids = tokenizer.encode(TEXT)[:min(LENGTH, model.config.context)].tolist()
   tokens = tuple(tuple(tokenizer.encode(text).tolist()) for text in STRINGS)
@@ -97,7 +101,7 @@ def certify(model: Any, params: Any, tokenizer: vocabulary.Tokenizer, *,
       **_summaries(model, params, ids), tokens=tokens,
       chat=None if template is None else template.render(
           MESSAGES, reply=False, now=_NOW),
-      stop_ids=tuple(stop_ids))
+      stop_ids=tuple(stop_ids), start_ids=tuple(start_ids))
 
 
 def read(folder: str | os.PathLike[str]) -> Certificate | None:
@@ -113,7 +117,7 @@ def read(folder: str | os.PathLike[str]) -> Certificate | None:
     tree = strict_json.read(path)
     found = Certificate(**{
         field.name: tree[field.name]
-        for field in dataclasses.fields(Certificate)})
+        for field in dataclasses.fields(Certificate) if field.name in tree})
     counts = {len(found.ids), len(found.largest), len(found.sums),
               len(found.projections)}
     if len(counts) != 1 or not found.ids or len(found.tokens) != len(STRINGS):
@@ -139,8 +143,11 @@ def behaviour(source: checkpoint_lib.Checkpoint) -> dict[str, Any]:
   template = source.chat_template and chat.ChatTemplate(
       source.chat_template, {
           f'{role}_token': token for role, token in tokenizer.roles.items()})
+  starts = [source.generation.get(name) for name in (
+      'decoder_start_token_id', 'forced_bos_token_id')]
   return dict(tokenizer=tokenizer, template=template or None,
-              stop_ids=stops if isinstance(stops, list) else [stops])
+              stop_ids=stops if isinstance(stops, list) else [stops],
+              start_ids=[i for i in starts if i is not None])
 
 
 def differences(want: Certificate, found: Certificate) -> list[str]:
@@ -165,6 +172,9 @@ def differences(want: Certificate, found: Certificate) -> list[str]:
   if set(want.stop_ids) != set(found.stop_ids):
     said.append(f'the ids that end a text are {sorted(found.stop_ids)} instead '
                 f'of {sorted(want.stop_ids)}')
+  if want.start_ids and list(want.start_ids) != list(found.start_ids):
+    said.append(f'a decoder starts from the ids {list(found.start_ids)} '
+                f'instead of {list(want.start_ids)}')
   return said
 
 

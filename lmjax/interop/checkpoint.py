@@ -15,6 +15,7 @@ from lmjax.core.files import strict_json
 from lmjax.data import chat
 from lmjax.data.tokenizers import pretrained
 from lmjax.data.tokenizers import vocabulary
+from lmjax.interop import continuing
 from lmjax.interop.formats import adapted
 from lmjax.interop.formats.gguf import adapter
 from lmjax.interop.formats import llama2c
@@ -115,13 +116,17 @@ def _open_folder(path: pathlib.Path) -> Checkpoint:
 def _generation(folder: pathlib.Path, config: Mapping[str, Any]
                 ) -> dict[str, Any]:
   """Returns the generation_config.json, or what an older config.json has of it.
+
+  A decoder is trained from the id in config.json.
   """
   found = _object(folder, GENERATION)
+  older = {name: config[name] for name in continuing.FIELDS
+           if config.get(name) is not None}
   if found is None:
-    found = {name: config[name] for name in (
-        'bos_token_id', 'eos_token_id', 'pad_token_id',
-        'decoder_start_token_id') if config.get(name) is not None}
-  return found
+    return older
+  start = 'decoder_start_token_id'
+  return found | {name: older[name] for name in (start,)
+                  if name in older and found.get(name) is None}
 
 
 def _open_weights(path: pathlib.Path) -> tensors_lib.Tensors:

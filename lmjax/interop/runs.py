@@ -2,9 +2,7 @@
 
 `recipes.loaded` reads the rest of a run, such as its data, objective or task.
 """
-from collections.abc import Mapping
 import dataclasses
-import os
 import pathlib
 from typing import Any
 
@@ -17,6 +15,7 @@ from lmjax.core.files import atomic
 from lmjax.core.files import safe_paths
 from lmjax.core.files import strict_json
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax.interop import continuing
 from lmjax import models
 from lmjax.models import cost
 from lmjax.models import counted
@@ -102,49 +101,23 @@ def read_imported(run: directory.RunDir) -> dict[str, Any]:
   return _object(run, run.imported) if run.imported.exists() else {}
 
 
-def read_stop_ids(run: directory.RunDir, vocab_size: int) -> tuple[int, ...]:
-  """Returns the ids that end a text by the files that a run was imported from.
+def read_continuing(run: directory.RunDir, vocab_size: int
+                    ) -> continuing.Continuing:
+  """Returns how the files that a run was imported from continue texts.
 
-  A published model often has several, such as the end of a text and the end of
-  a chat's turn; the EOS of its tokenizer need not be one of them.
+  A published model often ends texts with several ids, such as the end of a text
+  and the end of a chat's turn; the EOS of its tokenizer need not be one of
+  them.
 
   Args:
-    run: The run directory; a run that was not imported has no such ids.
+    run: The run directory; a run that was not imported says nothing.
     vocab_size: Number of ids of its model.
 
   Raises:
-    InputError: If the run's file for them is damaged.
+    InputError: If the run's file for it is damaged.
   """
-  generation = read_imported(run).get('generation', {})
-  if not isinstance(generation, dict):
-    raise errors.InputError(
-        f"{run.imported}: 'generation' should be an object, the contents of a "
-        f'generation_config.json; got {generation!r:.60}.')
-  return stop_ids(generation, vocab_size, run.imported)
-
-
-def stop_ids(generation: Mapping[str, Any], vocab_size: int,
-             source: str | os.PathLike[str]) -> tuple[int, ...]:
-  """Returns the ids that end a text by a generation_config.json.
-
-  Args:
-    generation: Its contents.
-    vocab_size: Number of ids of the model.
-    source: The name of the file in messages.
-
-  Raises:
-    InputError: If one is no id of the model.
-  """
-  given = generation.get('eos_token_id')
-  ids = given if isinstance(given, list) else [given] * (given is not None)
-  for i in ids:
-    if type(i) is not int or not 0 <= i < vocab_size:  # A bool is no id.
-      raise errors.InputError(
-          f"{source}: 'eos_token_id' of 'generation' should be an id of the "
-          f"model's vocabulary, 0 to {vocab_size - 1}, or a list of them; got "
-          f'{i!r:.60}. Correct it there, or set it to null to end texts only '
-          'where the tokenizer does.')
-  return tuple(ids)
+  return continuing.of(read_imported(run).get('generation', {}), vocab_size,
+                       run.imported)
 
 
 def _trained(run: directory.RunDir, saved: Any, step: int | str) -> Pretrained:

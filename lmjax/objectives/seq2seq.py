@@ -75,8 +75,8 @@ class Seq2Seq:
         decoder could start from.
     """
     check(model)
-    sentinel, start = first_ids(tokenizer)
-    return functools.partial(window_scores, model, sentinel, start)
+    mark, start = first_ids(tokenizer)
+    return functools.partial(window_scores, model, mark, start)
 
   def row_scores(self, model: nn.Module) -> Scores:
     """Returns `scores(params, batch)` of rows as in training.
@@ -126,14 +126,18 @@ def check_batch(batch: Batch) -> None:
 
 
 def first_ids(tokenizer: Any) -> tuple[int | None, int]:
-  """Returns the id of the first sentinel or None, and the decoder's first id.
+  """Returns the id that ends a source, or None, and the decoder's first id.
 
-  The decoder starts from the first sentinel, as when it fills in spans; if the
+  The decoder starts from the tokenizer's `start_id`, as that of a published
+  model does, and EOS ends the source. Without one, it starts from the first
+  sentinel, which also ends the source, as when spans are filled in; if the
   tokenizer has no sentinels, from BOS; if it has no BOS, from EOS.
 
   Raises:
-    InputError: If the tokenizer has none of the three.
+    InputError: If the tokenizer has none of these.
   """
+  if tokenizer is not None and tokenizer.start_id is not None:
+    return tokenizer.eos_id, tokenizer.start_id
   if tokenizer is not None and len(tokenizer.sentinel_ids):
     first = int(tokenizer.sentinel_ids[0])
     return first, first
@@ -146,27 +150,28 @@ def first_ids(tokenizer: Any) -> tuple[int | None, int]:
       '--config.data.sentinels=100 or --config.data.tokenizer.bos=True.')
 
 
-def divided(batch: Batch, sentinel: int | None, start: int
+def divided(batch: Batch, mark: int | None, start: int
             ) -> dict[str, jax.Array]:
   """Divides windows of text between the encoder and the decoder.
 
   In each segment the encoder reads the tokens before the first scored target,
-  followed by the first sentinel, which marks the place to fill in. The decoder
-  begins with that sentinel and reads every target from the first scored one on.
-  The model thus sees all tokens before a scored target, each in the encoder or
-  in the decoder, and the product of the targets' probabilities is exactly the
-  likelihood of the scored part of the window given the rest. The model has met
-  such a division of a text in training only if it learned to continue texts.
+  followed by a mark, such as the first sentinel for the place to fill in. The
+  decoder begins with a start id, such as that sentinel, and reads every target
+  from the first scored one on. The model thus sees all tokens before a scored
+  target, each in the encoder or in the decoder, and the product of the targets'
+  probabilities is exactly the likelihood of the scored part of the window given
+  the rest. The model has met such a division of a text in training only if it
+  learned to continue texts.
 
   Args:
     batch: `inputs`, `weights`, `positions` and `segments`, [B, T].
-    sentinel: Id that marks the place for the encoder; None leaves it out.
+    mark: Id that ends the encoder's text; None leaves it out.
     start: First id that the decoder reads.
 
   Returns:
     A batch for the model. The decoder's tokens keep their places, and so do
     targets and weights; the encoder's rows have 2 T places, the second half for
-    sentinels, or T places without a sentinel.
+    marks, or T places without a mark.
   """
   d = shapes.bind(inputs_BT=batch['inputs'], weights_BT=batch['weights'])
   inputs_BT, segments_BT = batch['inputs'], batch['segments']
@@ -185,9 +190,9 @@ def divided(batch: Batch, sentinel: int | None, start: int
       'encoder_inputs': inputs_BT, 'encoder_positions': batch['positions'],
       'encoder_segments': jnp.where(
           decoded_BT & ~is_first_BT, 0, segments_BT)}
-  if sentinel is not None:
+  if mark is not None:
     marks = {
-        'encoder_inputs': jnp.full_like(inputs_BT, sentinel),
+        'encoder_inputs': jnp.full_like(inputs_BT, mark),
         'encoder_positions': batch['positions'] + 1,
         'encoder_segments': jnp.where(is_first_BT, segments_BT, 0)}
     encoder = {name: jnp.concatenate([array, marks[name]], axis=1)
@@ -199,18 +204,18 @@ def divided(batch: Batch, sentinel: int | None, start: int
 
 
 def window_scores(
-    model: nn.Module, sentinel: int | None, start: int, params: Any,
+    model: nn.Module, mark: int | None, start: int, params: Any,
     batch: Batch) -> tuple[jax.Array, jax.Array]:
   """Returns `nll_BT` in nats and `correct_BT` of a plain batch's targets.
 
   Args:
     model: A module like `models.encoder_decoder.EncoderDecoder`.
-    sentinel: See `divided`.
+    mark: See `divided`.
     start: See `divided`.
     params: The model's parameters.
     batch: `inputs`, `targets`, `weights`, `positions` and `segments`, [B, T].
   """
-  parts = divided(batch, sentinel, start)
+  parts = divided(batch, mark, start)
   return row_scores(model, params, {
       **parts, 'targets': batch['targets'], 'weights': batch['weights']})
 

@@ -23,6 +23,7 @@ from lmjax.interop.formats import safetensors_files
 from lmjax.interop import gguf_export
 from lmjax.interop import importing
 from lmjax.interop import runs
+from lmjax.objectives import seq2seq
 from lmjax.run import directory
 
 
@@ -99,8 +100,11 @@ def _write(folder: pathlib.Path, family: family_lib.Family,
            dtype: exporting.Dtype) -> None:
   """Writes the config, the tensors and the tokenizer."""
   tokenizer = found.tokenizer
-  config = family.fields(found.config) | _ids(tokenizer) | {'dtype': dtype}
-  generation = _ids(tokenizer) | facts.get('generation', {})
+  ids = _ids(tokenizer)
+  if found.config.traits.reads_source:
+    ids['decoder_start_token_id'] = seq2seq.first_ids(tokenizer)[1]
+  config = family.fields(found.config) | ids | {'dtype': dtype}
+  generation = ids | facts.get('generation', {})
   for name, tree in ((checkpoint_lib.CONFIG, config),
                      (checkpoint_lib.GENERATION, generation)):
     atomic.write(folder / name, json.dumps(tree, indent=2) + '\n')

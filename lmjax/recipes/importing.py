@@ -24,6 +24,7 @@ from lmjax.evaluation import scoring as scoring_lib
 from lmjax import experiment
 from lmjax.interop import certificate as certificate_lib
 from lmjax.interop import checkpoint as checkpoint_lib
+from lmjax.interop import continuing
 from lmjax.interop import importing
 from lmjax.interop.mapping import grouping
 from lmjax.interop import runs
@@ -73,6 +74,11 @@ def load(source: str | os.PathLike[str],
         f'{source} has no tokenizer; give its file or folder with --tokenizer.')
   imported = importing.convert(opened, ignore=ignore, accept=accept)
   _check_size(imported.config, found)
+  if imported.config.traits.reads_source:
+    start = continuing.of(
+        opened.generation, imported.config.vocab_size, opened.path).start_id
+    if start not in found.sentinel_ids:  # Else it needs no id in front.
+      found = found.started(start)
   certificate = certificate_lib.read(opened.path)
   if certificate is not None:
     certificate_lib.check(
@@ -132,11 +138,11 @@ def save(imported: importing.Imported, tokenizer: vocabulary.Tokenizer,
   """
   path = pathlib.Path(workdir)
   user_paths.check_free(path, '--workdir')
-  runs.stop_ids(imported.source.generation, imported.config.vocab_size,
+  continuing.of(imported.source.generation, imported.config.vocab_size,
                 imported.source.path)
   config = run_config(
       imported.config, tokenizer, pretrained.PretrainedTokenizer(
-          tokenizer_path))
+          tokenizer_path, start=tokenizer.start_id))
   with atomic.folder(path) as folder:
     run = directory.open_run(folder, config)
     tokenizer.save(run.tokenizer)

@@ -63,7 +63,7 @@ class Results:
     self.parts = parts
     self.prompts = _prompts(parts)
     self._scoring = config.scoring.settled(
-        scorers.window(config, parts.data.length))
+        scorers.window(config, parts.tokenizer, parts.data.length))
     self._score_of = scorers.scorer(
         parts, strategy, config.scoring.carried,
         filled=config.likelihood == 'span pseudo')

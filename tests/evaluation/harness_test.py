@@ -22,6 +22,7 @@ from lmjax.evaluation import continuations
 from lmjax.evaluation import harness
 from lmjax.evaluation import likelihood
 from lmjax.generation import transforms
+from lmjax.interop import continuing
 from lmjax.interop import importing
 from lmjax.models import lstm
 from lmjax.objectives import lm
@@ -77,7 +78,8 @@ def run_of(config=_GPT2, tokenizer=Merging(), seed=0, ahead=1, stop_ids=()):
   model, params, score = _loaded(config)
   trained = types.SimpleNamespace(
       config=types.SimpleNamespace(model=config), tokenizer=tokenizer,
-      model=model, params=params, placed=params, stop_ids=stop_ids)
+      model=model, params=params, placed=params,
+      published=continuing.Continuing(stop_ids=stop_ids))
   rate = continuations.branching(score, config.context, ahead=ahead)
   return harness.Run(trained, rate, seed)
 
@@ -329,7 +331,7 @@ def test_answers_are_those_of_the_harness_own_model(
       config=types.SimpleNamespace(model=imported.config),
       tokenizer=pretrained.PretrainedTokenizer(str(tmp_path)).build(),
       model=imported.model, params=imported.params, placed=imported.params,
-      stop_ids=())
+      published=continuing.Continuing())
   mine = harness.model_of(harness.Run(trained, continuations.of_params(
       functools.partial(lm.branch_scores, imported.model), imported.params,
       None, imported.config.context)))

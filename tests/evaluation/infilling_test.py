@@ -27,6 +27,7 @@ SPECIALS = {'[MASK]': 30, '[R]': 31, '[S]': 32, '[X]': 33}
 SENTINELS = tuple(range(20, 30))
 TOKENIZER = types.SimpleNamespace(
     sentinel_ids=SENTINELS, special=SPECIALS.get, bos_id=18, eos_id=19,
+    start_id=None,
     vocab_size=VOCAB, token_bytes=lambda i: b'a')
 DOCUMENTS = [np.concatenate([[18], ids, [19]]) for ids in batches.documents(
     [1, 3, 11, 12, 40, 8, 23], 18)]

@@ -100,6 +100,13 @@ def test_known_excludes_ids_that_the_tokenizer_lacks():
   np.testing.assert_array_equal(apply(transforms.Known(211)), LOGITS_BV)
 
 
+def test_without_excludes_ids():
+  without = apply(transforms.Without((3, 210)))
+  assert np.isneginf(without[:, [3, 210]]).all()
+  np.testing.assert_array_equal(
+      np.delete(without, [3, 210], 1), np.delete(LOGITS_BV, [3, 210], 1))
+
+
 def test_repetition_penalty_lowers_positive_and_negative_logits():
   out_BV = apply(transforms.RepetitionPenalty(1.5))
   seen_BV = COUNTS_BV > 0

@@ -58,8 +58,12 @@ def test_what_is_written_is_read(tmp_path):
   again = certificate.read(written(tmp_path, found))
   assert not certificate.differences(found, again)
   assert again.chat == certificate.MESSAGES[0]['content']
-  tree = json.loads((tmp_path / certificate.NAME).read_text())
+  path = tmp_path / certificate.NAME
+  tree = json.loads(path.read_text())
   assert tree['text'] == certificate.TEXT
+  del tree['start_ids']  # As in older ones.
+  path.write_text(json.dumps(tree))
+  assert certificate.read(tmp_path).start_ids == ()
 
 
 def test_summaries_are_those_of_the_logits():
@@ -106,10 +110,12 @@ class Shouting(type(BYTES)):
 @pytest.mark.parametrize('tokenizer, options, what', [
     (Shouting(True, True), {}, 'naïve café'),
     (BYTES, dict(stop_ids=(7,)), r'\[7\] instead of \[257\]'),
+    (BYTES, dict(start_ids=(9,)), r'starts from .* \[9\] instead of \[8\]'),
     (BYTES, dict(template=chat.ChatTemplate('x')), 'the rendered chat'),
 ])
 def test_another_tokenizer_is_refused(tokenizer, options, what):
-  own = dict(stop_ids=(257,), template=chat.ChatTemplate('y'))
+  own = dict(stop_ids=(257,), start_ids=(8,),
+             template=chat.ChatTemplate('y'))
   with pytest.raises(errors.InputError, match=what):
     certificate.check(certify(**own), CONFIG.build(), PARAMS, tokenizer,
                       **own | options)

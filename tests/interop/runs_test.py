@@ -92,32 +92,14 @@ def _imported(folder, generation):
   return run
 
 
-def test_the_ids_that_end_a_text_are_those_of_the_published_files(tmp_path):
-  assert runs.read_stop_ids(directory.RunDir(tmp_path), 10) == ()
-  for given, want in [({}, ()), ({'eos_token_id': None}, ()),
-                      ({'eos_token_id': 0}, (0,)),
-                      ({'eos_token_id': [9, 2]}, (9, 2))]:
-    assert runs.read_stop_ids(_imported(tmp_path, given), 10) == want
-
-
-@pytest.mark.parametrize('ids, told', [
-    (10, '0 to 9.*got 10'), ([2, -1], 'got -1'), (True, 'got True'),
-    ('2', "got '2'"), ([2.0], 'got 2.0'), ([[2]], r'got \[2\]'),
-    ([None], 'got None'), ({'a': 2}, "got {'a': 2}")])
-def test_ids_outside_the_vocabulary_end_no_text(tmp_path, ids, told):
-  run = _imported(tmp_path, {'eos_token_id': ids})
-  with pytest.raises(errors.InputError, match=f'imported.json: .*{told}'):
-    runs.read_stop_ids(run, 10)
-
-
 def test_a_damaged_file_of_an_imported_run_is_named(tmp_path):
   for generation in [2], None:
     with pytest.raises(errors.InputError, match="json: 'generation' should be"):
-      runs.read_stop_ids(_imported(tmp_path, generation), 10)
+      runs.read_continuing(_imported(tmp_path, generation), 10)
   run = directory.RunDir(tmp_path)
   run.imported.write_text('[]')
   with pytest.raises(errors.InputError, match='imported.json .* not an object'):
-    runs.read_stop_ids(run, 10)
+    runs.read_continuing(run, 10)
 
 
 def test_how_vectors_are_read_out_is_kept_with_a_run(tmp_path):

@@ -17,7 +17,8 @@ from lmjax.testing import hot
 VOCAB = 13
 MODEL = presets.t5(16, 1, 2, 16, vocab_size=VOCAB, context=16, head_size=8
                    ).build()
-SENTINELS = types.SimpleNamespace(sentinel_ids=(11, 12), bos_id=None)
+SENTINELS = types.SimpleNamespace(
+    sentinel_ids=(11, 12), bos_id=None, start_id=None)
 DOCS = batches.documents([5, 3, 4, 1], 11)
 WINDOW = batches.packed(DOCS, 9)
 
@@ -128,10 +129,12 @@ def test_packed_windows_score_as_if_alone(params):
   np.testing.assert_allclose(*totals, rtol=1e-5)
 
 
-def test_the_decoder_starts_from_a_sentinel_bos_or_eos():
+def test_the_decoder_starts_from_its_own_id_a_sentinel_bos_or_eos():
   named = lambda **ids: types.SimpleNamespace(
-      **dict(sentinel_ids=(), bos_id=None, eos_id=None) | ids)
+      **dict(sentinel_ids=(), bos_id=None, eos_id=None, start_id=None) | ids)
   assert seq2seq.first_ids(SENTINELS) == (11, 11)
+  assert seq2seq.first_ids(named(
+      sentinel_ids=(11,), start_id=0, eos_id=4)) == (4, 0)
   assert seq2seq.first_ids(named(bos_id=3, eos_id=4)) == (None, 3)
   assert seq2seq.first_ids(named(eos_id=4)) == (None, 4)
   for nothing in (None, named()):

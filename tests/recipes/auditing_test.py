@@ -117,7 +117,7 @@ def drawn(config, rows=32):
   ids = np.asarray(ids_BT[:, 1:]).reshape(-1)
   return types.SimpleNamespace(
       model=module, params=params, tokenizer=types.SimpleNamespace(
-          bos_id=0, eos_id=None, specials={}, sentinel_ids=(),
+          bos_id=0, eos_id=None, start_id=None, specials={}, sentinel_ids=(),
           encode=lambda text: ids))
 
 

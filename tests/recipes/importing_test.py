@@ -46,13 +46,13 @@ def test_a_run_keeps_what_the_files_say_about_generation(tmp_path, imported):
   facts = json.loads(run.imported.read_text())
   assert facts['generation'] == {'eos_token_id': [256, 3]}
   assert facts['model_type'] == 'llama'
-  assert loading.load(run.path).stop_ids == (256, 3)
+  assert loading.load(run.path).published.stop_ids == (256, 3)
 
 
 def test_an_older_config_says_where_texts_end(tmp_path):
   published.llama(tmp_path / 'files')  # Without a generation_config.json.
   importing.save(*importing.load(tmp_path / 'files'), tmp_path / 'run')
-  assert loading.load(tmp_path / 'run').stop_ids == (256,)
+  assert loading.load(tmp_path / 'run').published.stop_ids == (256,)
 
 
 @pytest.mark.parametrize('ids', [260, -1, [256, 300], True, 'end'])

@@ -11,12 +11,13 @@ SPECIALS = {name: 6000 + i for i, name in enumerate(
     ['[MASK]', '[PRE]', '[SUF]', '[MID]', '[R]', '[S]', '[X]'])}
 
 
-def tokenizer(specials=SPECIALS, sentinels=SENTINELS, bos=None, eos=None):
+def tokenizer(specials=SPECIALS, sentinels=SENTINELS, bos=None, eos=None,
+              start=None):
   """Returns what corruptions ask of a tokenizer."""
   ends = tuple(i for i in (bos, eos) if i is not None)
   return types.SimpleNamespace(
       sentinel_ids=sentinels, special=lambda name: specials[name], bos_id=bos,
-      eos_id=eos, vocab_size=6100, token_bytes=lambda i: (
+      eos_id=eos, start_id=start, vocab_size=6100, token_bytes=lambda i: (
           b'a.' if i % 5 == 0 else b'a'), control_ids=ends + tuple(specials.values()) + sentinels)
 
 

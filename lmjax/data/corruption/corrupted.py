@@ -36,14 +36,28 @@ class Corruption:
     last: Whether the target of a row's last token belongs to the text.
     likelihood: The kind of likelihood that held-out text is scored by: 'span
       pseudo', by `cover`, or None for the kind of the objective.
+    framed: Most texts of a row that get ids around source and target if a
+      decoder starts from the tokenizer's `start_id`; see `passes.Frame`.
   """
   joined = False
   last = False
   likelihood = None
+  framed = 0
 
   def sizes(self, length: int) -> pieces.Sizes:
     """Returns the sizes of the rows made of plain rows of `length` tokens."""
     raise TypeError(f'{type(self).__name__} should define sizes.')
+
+  def row_sizes(self, tokenizer: Any, length: int) -> pieces.Sizes:
+    """Returns `sizes`, with room for the ids of the tokenizer's frame."""
+    sizes = self.sizes(length)
+    framed = self.framed if self.frame(tokenizer).start else 0
+    return dataclasses.replace(
+        sizes, source=sizes.source + framed, target=sizes.target + framed)
+
+  def frame(self, tokenizer: Any) -> passes.Frame:
+    """Returns the ids around source and target; none in joined rows."""
+    return passes.Frame() if self.joined else passes.frame(tokenizer)
 
   def corrupt(self, tokenizer: Any, length: int) -> pieces.Corrupt:
     """Returns `corrupt(texts, draws) -> (source, target)`.
@@ -73,17 +87,18 @@ class Corruption:
     """Returns the function that lays out a batch of source and target."""
     return pieces.joined if self.joined else pieces.pairs
 
-  def raw_length(self, limit: int) -> int:
+  def raw_length(self, limit: int, tokenizer: Any) -> int:
     """Returns the length of the longest plain rows that fit when corrupted.
 
     Args:
       limit: Most tokens of a corrupted row, or of its source or target.
+      tokenizer: The tokenizer.
 
     Raises:
       InputError: If even rows of one token do not fit.
     """
     for length in range(limit, 0, -1):
-      sizes = self.sizes(length)
+      sizes = self.row_sizes(tokenizer, length)
       longest = sizes.joined if self.layout() is not pieces.pairs else max(
           sizes.source, sizes.target)
       if longest <= limit:
@@ -121,7 +136,7 @@ class Corruption:
       InputError: See `corrupt`.
     """
     return Corrupted(rows, self.corrupt(tokenizer, length), self.layout(),
-                     self.sizes(length), seed, self.last)
+                     self.row_sizes(tokenizer, length), seed, self.last)
 
 
 class Corrupted:
@@ -135,7 +150,7 @@ class Corrupted:
     self._sizes, self._seed, self._last = sizes, seed, last
 
   def rows(self, epoch: int, indices: np.ndarray) -> dict[str, np.ndarray]:
-    """See `packing.Rows`; `Corruption.sizes` gives the lengths of arrays."""
+    """See `packing.Rows`; `Corruption.row_sizes` has the arrays' lengths."""
     batch = self._rows.rows(epoch, indices)
     texts = pieces.of_rows(batch, self._last)
     draws = pieces.Draws(

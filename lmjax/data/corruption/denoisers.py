@@ -46,6 +46,11 @@ class UL2(corrupted.Corruption):
 
   likelihood = 'span pseudo'  # By `cover`.
 
+  @property
+  def framed(self) -> int:
+    """See `corrupted.Corruption`."""
+    return self.documents
+
   def __post_init__(self):
     counts = {name: len(getattr(self, name)) for name in (
         'modes', 'rates', 'mean_lengths', 'shares')}
@@ -147,13 +152,13 @@ class UL2(corrupted.Corruption):
     """Returns the `corrupt` of one denoiser, limited to `documents` texts."""
     if isinstance(denoiser, spans.SpanCorruption):
       return denoiser.corrupt(tokenizer, length)
-    sentinel = corrupted.sentinels(tokenizer, 1, 'The denoiser S')
+    marks = prefixes.marks(tokenizer, self.frame(tokenizer), 'The denoiser S')
 
     def divide(texts, draws):
       beyond = texts.in_row(texts.lengths > 1) >= self.documents
       places = np.where(
           beyond, texts.lengths, denoiser.places(texts, draws))
-      return prefixes.divide(texts, places, sentinel)
+      return prefixes.divide(texts, places, *marks)
     return divide
 
 

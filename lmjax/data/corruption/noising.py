@@ -23,7 +23,9 @@ class Bart(corrupted.Corruption):
   replaced by one [MASK] each, then the text is rotated; the defaults are the
   values of the paper's large model. BOS at the start and EOS at the end of a
   text stay there. The decoder starts from the text's BOS; if the text does not
-  begin with BOS, BOS is put before it, or EOS if the tokenizer has no BOS.
+  begin with BOS, BOS is put before it, or EOS if the tokenizer has no BOS. If
+  the tokenizer has a `start_id`, as that of a published BART, the decoder
+  starts from it.
 
   Attributes:
     rate: Share of the tokens in infilled spans, to the nearest token.
@@ -54,7 +56,7 @@ class Bart(corrupted.Corruption):
   def corrupt(self, tokenizer: Any, length: int) -> pieces.Corrupt:
     """See `corrupted.Corruption`."""
     del length
-    mask, start = tokenizer.special('[MASK]'), _start(tokenizer)
+    mask, start = tokenizer.special('[MASK]'), self._start(tokenizer)
     bos, eos = tokenizer.bos_id, tokenizer.eos_id
     stops = sentence_ends(tokenizer) if self.permute else None
 
@@ -87,7 +89,7 @@ class Bart(corrupted.Corruption):
     and the first pass also EOS, which is never hidden.
     """
     del length
-    mask, start = tokenizer.special('[MASK]'), _start(tokenizer)
+    mask, start = tokenizer.special('[MASK]'), self._start(tokenizer)
     rate, mean_length = (
         (self.rate, self.mean_length) if self.rate else (self.mask_rate, 1.0))
 
@@ -126,7 +128,17 @@ class Bart(corrupted.Corruption):
     if tokenizer.eos_id is not None:
       after.append(tokenizer.eos_id)
     return corrupted.Task(np.concatenate([ids, after]).astype(ids.dtype),
-                          np.array([_start(tokenizer)]))
+                          np.array([self._start(tokenizer)]))
+
+  def _start(self, tokenizer: Any) -> int:
+    """Returns the id that a decoder starts from."""
+    around = self.frame(tokenizer)
+    for id in (*around.start, tokenizer.bos_id, tokenizer.eos_id):
+      if id is not None:
+        return id
+    raise errors.InputError(
+        'BART needs an id for the decoder to start from, and the tokenizer has '
+        'neither BOS nor EOS; set --config.data.tokenizer.bos=True.')
 
   def _changes(self, mask, stops):
     if self.permute:
@@ -140,16 +152,6 @@ class Bart(corrupted.Corruption):
           texts, draws, self.rate, self.mean_length, mask)
     if self.rotate_rate:
       yield lambda texts, draws: rotated(texts, draws, self.rotate_rate)
-
-
-def _start(tokenizer: Any) -> int:
-  """Returns the id that a decoder starts from."""
-  bos, eos = tokenizer.bos_id, tokenizer.eos_id
-  if bos is None and eos is None:
-    raise errors.InputError(
-        'BART needs an id for the decoder to start from, and the tokenizer '
-        'has neither BOS nor EOS; set --config.data.tokenizer.bos=True.')
-  return eos if bos is None else bos
 
 
 def sentence_ends(tokenizer: Any) -> np.ndarray:

@@ -5,6 +5,7 @@ a text are hidden in turn: a few at a time, as many as in training.
 """
 from collections.abc import Callable, Iterator
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -111,23 +112,52 @@ def divide(texts: pieces.Texts, draws: pieces.Draws, room: np.ndarray,
   return found
 
 
-def behind_sentinels(texts: pieces.Texts, hidden: Spans, sentinels: np.ndarray
-                     ) -> Pass:
+@dataclasses.dataclass(frozen=True)
+class Frame:
+  """The ids around source and target of a model with a `start_id`.
+
+  Attributes:
+    start: The id from which the decoder starts; () if it starts from the first
+      id of the target, such as a sentinel.
+    end: The id that ends source and target, EOS; () without it.
+  """
+  start: tuple[int, ...] = ()
+  end: tuple[int, ...] = ()
+
+
+def frame(tokenizer: Any) -> Frame:
+  """Returns the frame of a tokenizer's sources and targets."""
+  start, end = tokenizer.start_id, tokenizer.eos_id
+  if start is None:
+    return Frame()
+  return Frame((start,), () if end is None else (end,))
+
+
+def behind_sentinels(texts: pieces.Texts, hidden: Spans, sentinels: np.ndarray,
+                     around: Frame = Frame()) -> Pass:
   """Returns the pass in which sentinels mark spans, as `spans.hide` does.
 
   Args:
     texts: The texts.
     hidden: The spans to hide.
-    sentinels: Ids of the sentinels, one more than the most spans of a text.
+    sentinels: Ids of the sentinels, one more than the most spans of a text. The
+      target ends with the one after the last span, or with the frame's end.
+    around: The ids around sources and targets of texts with a span.
   """
-  buffer = np.concatenate([texts.tokens, sentinels])
+  buffer = np.concatenate(
+      [texts.tokens, sentinels, around.start, around.end]).astype(np.int64)
+  start = len(texts.tokens) + len(sentinels)
+  end = start + len(around.start)
   marks = len(texts.tokens) + hidden.ranks
   counts = np.bincount(hidden.owner, minlength=len(texts.lengths))
   some = np.flatnonzero(counts)
-  source = hidden.without(texts, marks)
-  target = pieces.Chunks.of(
-      hidden.owner, (marks, 1), (hidden.begins, hidden.lengths)).join(
-          pieces.Chunks.of(some, (len(texts.tokens) + counts[some], 1)))
+  source = hidden.without(texts, marks).join(
+      pieces.Chunks.of(some, (end, len(around.end))))
+  last = end if around.end else len(texts.tokens) + counts[some]
+  target = pieces.Chunks.of(some, (start, len(around.start))).join(
+      pieces.Chunks.of(
+          hidden.owner, (marks, 1), (hidden.begins, hidden.lengths)),
+      pieces.Chunks.of(some, (last, 1)))
   places = np.arange(len(buffer))
   places[len(texts.tokens):] = -1
   return Pass(source.read(buffer, texts), target.read(buffer, texts),

@@ -1,4 +1,5 @@
 """Divides a text into a prefix to read and a continuation to predict."""
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
@@ -16,7 +17,8 @@ class PrefixLM(corrupted.Corruption):
   """Divides each text at a random place; the second part is the target.
 
   For an encoder-decoder, the encoder reads the prefix and the first sentinel,
-  from which the decoder starts. For a decoder alone, the row is not changed;
+  from which the decoder starts; or the prefix and EOS, if the tokenizer has a
+  `start_id` for the decoder. For a decoder alone, the row is not changed;
   `prefix` marks the tokens that see each other, and the tokens after the
   division have weights. The first token after it is read and not predicted.
 
@@ -42,11 +44,11 @@ class PrefixLM(corrupted.Corruption):
   def corrupt(self, tokenizer: Any, length: int) -> pieces.Corrupt:
     """See `corrupted.Corruption`."""
     del length
-    sentinel = None if self.joined else corrupted.sentinels(
-        tokenizer, 1, 'Continuing a prefix')
+    around = ((), ()) if self.joined else marks(
+        tokenizer, self.frame(tokenizer), 'Continuing a prefix')
 
     def corrupt(texts, draws):
-      return divide(texts, self.places(texts, draws), sentinel)
+      return divide(texts, self.places(texts, draws), *around)
     return corrupt
 
   def cover(self, tokenizer: Any, length: int) -> passes.Cover:
@@ -56,7 +58,7 @@ class PrefixLM(corrupted.Corruption):
     the same share of the text before it, and so on.
     """
     del length
-    sentinel = corrupted.sentinels(tokenizer, 1, 'Continuing a prefix')
+    around = marks(tokenizer, self.frame(tokenizer), 'Continuing a prefix')
 
     def cover(texts, draws):
       index, ends = np.arange(len(texts.lengths)), texts.lengths
@@ -65,7 +67,7 @@ class PrefixLM(corrupted.Corruption):
         some = pieces.Chunks.of(index, (texts.offsets, ends)).read(
             texts.tokens, texts)
         ends = self.places(some, draws)
-        source, target = divide(some, ends, sentinel)
+        source, target = divide(some, ends, *around)
         within = pieces.arange(target.lengths)
         yield passes.Pass(source, target, np.where(
             within > 0, np.repeat(texts.offsets + ends, target.lengths)
@@ -94,23 +96,39 @@ class PrefixLM(corrupted.Corruption):
     return np.minimum(places, texts.lengths)
 
 
-def divide(texts: pieces.Texts, places: np.ndarray, sentinel: np.ndarray | None
-           ) -> tuple[pieces.Texts, pieces.Texts]:
+def marks(tokenizer: Any, around: passes.Frame, what: str
+          ) -> tuple[Sequence[int], Sequence[int]]:
+  """Returns the ids that end a source and that begin its target.
+
+  They are those of the frame, or else the first sentinel on both sides.
+
+  Raises:
+    InputError: If the tokenizer has no sentinel either; `what` needs it.
+  """
+  if around.start:
+    return around.end, around.start
+  sentinel = corrupted.sentinels(tokenizer, 1, what)
+  return sentinel, sentinel
+
+
+def divide(texts: pieces.Texts, places: np.ndarray, end: Sequence[int] = (),
+           start: Sequence[int] = ()) -> tuple[pieces.Texts, pieces.Texts]:
   """Divides each text into source and target.
 
   Args:
     texts: The texts.
     places: Number of tokens of each text's source, [P]; the whole length leaves
       the target empty.
-    sentinel: Array of one id that ends the source and begins the target; None
-      leaves it out.
+    end: The id that ends a source that has a target; () leaves it out.
+    start: The id that begins a target; () leaves it out.
   """
   index = np.arange(len(places))
-  marked = (places < texts.lengths) & (sentinel is not None)
-  buffer = texts.tokens if sentinel is None else np.concatenate(
-      [texts.tokens, sentinel])
-  mark = len(texts.tokens), marked.astype(np.int64)
-  source = pieces.Chunks.of(index, (texts.offsets, places), mark)
+  marked = (places < texts.lengths).astype(np.int64)
+  buffer = np.concatenate([texts.tokens, end, start]).astype(np.int64)
+  place = len(texts.tokens)
+  source = pieces.Chunks.of(
+      index, (texts.offsets, places), (place, marked * len(end)))
   target = pieces.Chunks.of(
-      index, mark, (texts.offsets + places, texts.lengths - places))
+      index, (place + len(end), marked * len(start)),
+      (texts.offsets + places, texts.lengths - places))
   return source.read(buffer, texts), target.read(buffer, texts)

@@ -21,7 +21,9 @@ class SpanCorruption(corrupted.Corruption):
   determines the number of spans; all ways to divide the noise, and the other
   tokens, into that many parts are equally likely. As in the paper's code, a
   text begins with tokens that are kept and ends with noise. The decoder starts
-  from `<X>`, which it does not predict.
+  from `<X>`, which it does not predict. If the tokenizer has a `start_id`, as
+  that of a published T5, the decoder starts from it and predicts `<X>`, and EOS
+  ends the source, and the target in place of `<Z>`.
 
   Attributes:
     rate: Share of the tokens that is noise.
@@ -40,6 +42,11 @@ class SpanCorruption(corrupted.Corruption):
 
   likelihood = 'span pseudo'  # By `cover`.
 
+  @property
+  def framed(self) -> int:
+    """See `corrupted.Corruption`."""
+    return self.documents
+
   def sizes(self, length: int) -> pieces.Sizes:
     """See `corrupted.Corruption`."""
     noise = int(_nearest(self.rate * length))
@@ -50,23 +57,23 @@ class SpanCorruption(corrupted.Corruption):
 
   def corrupt(self, tokenizer: Any, length: int) -> pieces.Corrupt:
     """See `corrupted.Corruption`."""
-    ids = self._sentinels(tokenizer, length)
+    ids, around = self._sentinels(tokenizer, length), self.frame(tokenizer)
 
     def corrupt(texts, draws):
       noise, spans = self.counts(texts)
-      return hide(texts, draws, noise, spans, ids)
+      return hide(texts, draws, noise, spans, ids, around)
     return corrupt
 
   def cover(self, tokenizer: Any, length: int) -> passes.Cover:
     """See `corrupted.Corruption`."""
-    ids = self._sentinels(tokenizer, length)
+    ids, around = self._sentinels(tokenizer, length), self.frame(tokenizer)
 
     def cover(texts, draws):
       noise, spans = self.counts(texts)
       for hidden in passes.divide(
           texts, draws, texts.lengths - 1, np.maximum(noise, 1),
           np.maximum(spans, 1)):
-        yield passes.behind_sentinels(texts, hidden, ids)
+        yield passes.behind_sentinels(texts, hidden, ids, around)
     return cover
 
   def prompt(self, tokenizer: Any, ids: np.ndarray) -> corrupted.Task:
@@ -93,7 +100,8 @@ class SpanCorruption(corrupted.Corruption):
 
 
 def hide(texts: pieces.Texts, draws: pieces.Draws, noise: np.ndarray,
-         spans: np.ndarray, sentinels: np.ndarray
+         spans: np.ndarray, sentinels: np.ndarray,
+         around: passes.Frame = passes.Frame()
          ) -> tuple[pieces.Texts, pieces.Texts]:
   """Hides random spans of each text behind sentinels.
 
@@ -104,6 +112,7 @@ def hide(texts: pieces.Texts, draws: pieces.Draws, noise: np.ndarray,
     spans: Number of spans in each text, [P]; 0 hides nothing, and the target is
       empty.
     sentinels: Ids of the sentinels, one more than the most spans of a text.
+    around: The ids around sources and targets.
 
   Returns:
     Source and target.
@@ -116,7 +125,7 @@ def hide(texts: pieces.Texts, draws: pieces.Draws, noise: np.ndarray,
   within = np.cumsum(both) - both  # Place in the texts that have spans.
   missing = np.cumsum(np.where(spans > 0, 0, texts.lengths))[owner]
   found = passes.behind_sentinels(texts, passes.Spans(
-      owner, within + missing + shown, hidden), sentinels)
+      owner, within + missing + shown, hidden), sentinels, around)
   return found.source, found.target
 
 

@@ -1,5 +1,6 @@
 """Tokenizers of Hugging Face's `tokenizers` library, as in a tokenizer.json."""
 from collections.abc import Iterable, Mapping, Sequence
+import copy
 import json
 import re
 import secrets
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lmjax.core import errors
 from lmjax.core.files import safe_paths
 from lmjax.data import documents as documents_lib
 from lmjax.data import facts
@@ -35,17 +37,18 @@ class LibraryTokenizer(vocabulary.Tokenizer):
     bos: Whether documents begin with BOS; None if as `spec` says.
     eos: Whether documents end with EOS; None if as `spec` says.
     path: The name of the tokenizer in messages.
+    start: The id that a decoder reads before its text, or None.
 
   Raises:
-    InputError: If the spec is not that of a usable tokenizer, or `bos` or `eos`
-      ask for a token that it lacks.
+    InputError: If the spec is not that of a usable tokenizer, `bos` or `eos`
+      ask for a token that it lacks, or `start` is none of its ids.
   """
   name = 'pretrained'
   pair_prefix = ''
 
   def __init__(self, spec: Mapping[str, Any], roles: Mapping[str, str],
                bos: bool | None = None, eos: bool | None = None,
-               path: str = 'tokenizer.json'):
+               path: str = 'tokenizer.json', start: int | None = None):
     self.roles, self._path = dict(roles), path
     with specs.refusing(f'{path!r} is not a usable tokenizer'):
       self.spec = specs.ordered(spec)
@@ -60,6 +63,7 @@ class LibraryTokenizer(vocabulary.Tokenizer):
       self._spell = spelling.speller(self.spec)
     self._parts_words = _parts_words(self.spec)
     self._control = frozenset(self.control_ids)
+    self.start_id = self._checked_start(start)
     alone, within = self.encode('a'), self.encode(' a')
     begins = len(alone) and self.token_bytes(alone[0]).startswith(b' ')
     self.word_prefix = '' if begins or np.array_equal(alone, within) else ' '
@@ -69,6 +73,24 @@ class LibraryTokenizer(vocabulary.Tokenizer):
     """The checkpoint's BOS, even if no document begins with it, or else EOS."""
     bos = self.roles.get('bos')
     return super().first_id if bos is None else self._tokens.index(bos)
+
+  def started(self, start: int | None) -> 'LibraryTokenizer':
+    """Returns the tokenizer with another `start_id`.
+
+    Raises:
+      InputError: If it is none of the tokenizer's ids.
+    """
+    found = copy.copy(self)
+    found.start_id = self._checked_start(start)
+    return found
+
+  def _checked_start(self, start: int | None) -> int | None:
+    if start is not None and not (
+        type(start) is int and 0 <= start < self.vocab_size):
+      raise errors.InputError(
+          f'The id that a decoder starts from should be one of {self._path!r}, '
+          f'0 to {self.vocab_size - 1}; got {start!r:.60}.')
+    return start
 
   def _frame(self, tokens: Sequence[str], bos: bool | None, eos: bool | None
              ) -> None:
@@ -196,8 +218,9 @@ class LibraryTokenizer(vocabulary.Tokenizer):
 
   def state(self) -> dict[str, Any]:
     frame = self.frame()
+    start = {} if self.start_id is None else {'start': self.start_id}
     return {'kind': 'PretrainedTokenizer', 'bos': bool(frame.before),
-            'eos': bool(frame.after), 'roles': self.roles}
+            'eos': bool(frame.after), 'roles': self.roles, **start}
 
   def files(self) -> dict[str, bytes]:
     return {FILE: json.dumps(  # Sorted, so that a restored one has the digest.
@@ -209,7 +232,7 @@ class LibraryTokenizer(vocabulary.Tokenizer):
     path = safe_paths.safe_join(directory, FILE)
     spec = specs.parsed(specs.read_bytes(path), str(path))
     return cls(spec, roles_lib.checked(state['roles']), state['bos'],
-               state['eos'], str(path))
+               state['eos'], str(path), state.get('start'))
 
 
 def _parts_words(spec: Mapping[str, Any]) -> bool:

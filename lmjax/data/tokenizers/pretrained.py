@@ -51,10 +51,13 @@ class PretrainedTokenizer:
     bos: Whether documents begin with BOS; None if the model's own do.
     eos: Whether documents end with EOS; None if the model's own do. GPT-2's do
       not: set it to True to pretrain on documents that end.
+    start: The id that a decoder reads before its text, such as 0, the <pad> of
+      T5; None lets it begin with a sentinel, BOS or EOS.
   """
   path: user_paths.Path | None = None
   bos: bool | None = None
   eos: bool | None = None
+  start: int | None = None
 
   needs = 'nothing'  # Splits that `build` reads.
   asked = None  # Number of ids that the config asks for.
@@ -70,7 +73,7 @@ class PretrainedTokenizer:
       raise errors.InputError(
           'PretrainedTokenizer needs a path: that of a tokenizer.json, or of a '
           'folder with one.')
-    return read(self.path, self.bos, self.eos)
+    return read(self.path, self.bos, self.eos).started(self.start)
 
   @staticmethod
   def restore(state, directory) -> vocabulary.Tokenizer:

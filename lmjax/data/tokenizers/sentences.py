@@ -28,6 +28,7 @@ class SentenceTokenizer(library.LibraryTokenizer):
     bos: Whether documents begin with BOS; None if as `spec` says.
     eos: Whether documents end with EOS; None if as `spec` says.
     path: The name of the tokenizer in messages.
+    start: The id that a decoder reads before its text, or None.
 
   Raises:
     InputError: If the model or the spec is not usable.
@@ -35,7 +36,8 @@ class SentenceTokenizer(library.LibraryTokenizer):
 
   def __init__(self, model: bytes, spec: Mapping[str, Any],
                roles: Mapping[str, str], bos: bool | None = None,
-               eos: bool | None = None, path: str = FILE):
+               eos: bool | None = None, path: str = FILE,
+               start: int | None = None):
     self._model = model
     self._engine = subwords.SubwordTokenizer(model, False, False, path)
     with specs.refusing(f'{path!r} is not a usable tokenizer'):
@@ -48,7 +50,7 @@ class SentenceTokenizer(library.LibraryTokenizer):
       added = {token['content']: token for token in spec['added_tokens']}
       self._apart = _split([name for name, token in added.items()
                             if not token['special'] and name not in own])
-    super().__init__(spec, roles, bos, eos, path)
+    super().__init__(spec, roles, bos, eos, path, start)
     self._apart_with_specials = _split([
         *(name for name in added if name not in own),
         *(self._tokens[i] for i in self.control_ids)])
@@ -85,7 +87,7 @@ class SentenceTokenizer(library.LibraryTokenizer):
     spec = specs.parsed(specs.read_bytes(path), str(path))
     return cls(specs.read_bytes(model), spec,
                roles_lib.checked(state['roles']), state['bos'], state['eos'],
-               str(model))
+               str(model), state.get('start'))
 
 
 def _split(names: Sequence[str]) -> re.Pattern | None:

@@ -46,6 +46,7 @@ class Extended(vocabulary.Tokenizer):
     first = tokenizer.vocab_size
     self.vocab_size = first + len(new)
     self.bos_id, self.eos_id = tokenizer.bos_id, tokenizer.eos_id
+    self.start_id = tokenizer.start_id
     self.word_prefix = tokenizer.word_prefix
     self.pair_prefix = tokenizer.pair_prefix
     self.specials = dict(tokenizer.specials) | {

@@ -45,6 +45,9 @@ class Tokenizer:
     specials: Ids by name that no text is encoded to, such as '[MASK]'.
       `specials.Extended` adds them.
     sentinel_ids: Ids of the specials <extra_id_0>, <extra_id_1>, ...
+    start_id: The id that a decoder reads before its text, as published
+      encoder-decoders do; None if a decoder begins with its text, which then
+      has a sentinel, BOS or EOS in front. See `objectives.seq2seq`.
     word_prefix: Text to put before a word that is encoded alone, so that it
       gets the same ids as inside a text: a space, or '' if the tokenizer itself
       puts a space before every text.
@@ -55,6 +58,7 @@ class Tokenizer:
   eos_id: int | None
   specials: Mapping[str, int] = types.MappingProxyType({})
   sentinel_ids: tuple[int, ...] = ()
+  start_id: int | None = None
   word_prefix: str = ' '
   pair_prefix: str = ' '
 
@@ -219,8 +223,11 @@ class Tokenizer:
     before, _, after = (
         [f'{roles.get(i, "")}{names.get(i, "")}({i})' for i in ids]
         for ids in self.frame().ids)
+    start = '' if self.start_id is None else (
+        f'; a decoder starts from {names.get(self.start_id, "")}'
+        f'({self.start_id})')
     return (f'{self.name}, {self.vocab_size:,} ids; a document is '
-            f'{" + ".join([*before, "tokens", *after])}')
+            f'{" + ".join([*before, "tokens", *after])}{start}')
 
   def shortfall(self, asked: int | None) -> list[str]:
     """Returns a sentence if there are fewer ids than were asked for, or [].

@@ -176,21 +176,26 @@ def _spans(tokenizer, piece, shift, sentinels, start):
   source, kept_T = piece.copy(), np.ones(len(piece), bool)
   source[first_C1] = sentinels[:count, None]
   kept_T[place_CP[:, 1:]] = False
-  target = np.append(np.concatenate(
-      [sentinels[:count, None], piece[place_CP]], 1), sentinels[count])
+  first = [] if tokenizer.start_id is None else [tokenizer.start_id]
+  target = np.concatenate([first, np.concatenate(
+      [sentinels[:count, None], piece[place_CP]], 1).reshape(-1),
+                           sentinels[count:]])
   # The decoder predicts a span and then the next sentinel, which is given.
   predicted_CP = np.append(place_CP, np.full_like(first_C1, -1), 1)
+  predicted_T = np.append(np.full(len(first), -1), predicted_CP)
   return {
       'encoder_inputs': _framed(tokenizer, source[kept_T])[0],
       'inputs': target[:-1].astype(np.int32),
       'targets': target[1:].astype(np.int32),
-      'weights': (predicted_CP >= 0).reshape(-1).astype(np.float32),
-      'places': start + predicted_CP.reshape(-1)}
+      'weights': (predicted_T >= 0).astype(np.float32),
+      'places': start + predicted_T}
 
 
 def _copied_rows(tokenizer, ids, length):
   """Yields rows whose source a decoder repeats; some tokens may be masked."""
   _, first = seq2seq.first_ids(tokenizer)
+  # A published decoder reads its start id, and then a document.
+  bos = [id for id in (tokenizer.bos_id,) if id not in (None, first)]
   mask_id = tokenizer.specials.get('[MASK]')
   ends = sum(end is not None for end in (tokenizer.bos_id, tokenizer.eos_id))
   for start, piece in _pieces(ids, length - ends):
@@ -200,10 +205,12 @@ def _copied_rows(tokenizer, ids, length):
       source[place_T % _EVERY == _EVERY - 1] = mask_id
     yield {
         'encoder_inputs': _framed(tokenizer, source)[0][None],
-        'inputs': np.append(first, piece[:-1])[None].astype(np.int32),
-        'targets': piece[None].astype(np.int32),
-        'weights': np.ones((1, len(piece)), np.float32),
-        'places': start + place_T[None]}
+        'inputs': np.concatenate(
+            [[first], bos, piece[:-1]])[None].astype(np.int32),
+        'targets': np.append(bos, piece)[None].astype(np.int32),
+        'weights': np.append(
+            np.zeros(len(bos)), np.ones(len(piece)))[None].astype(np.float32),
+        'places': start + np.append(np.full(len(bos), -1), place_T)[None]}
 
 
 def _hidden(model, params, batch, causal):

@@ -29,6 +29,7 @@ from lmjax.generation import samples as samples_lib
 from lmjax.generation import streaming
 from lmjax.generation import transforms
 from lmjax.generation import window as window_lib
+from lmjax.interop import continuing
 from lmjax.nn import readout
 from lmjax.recipes.loaded import prompting
 
@@ -143,11 +144,19 @@ def options(run: Any, *, max_new_tokens: int = 100, stop: Sequence[str] = (),
     **changes: Fields of `transforms.Sampling` that differ from those of the
       run's own samples.
   """
+  published = run.published
   return dict(
-      max_new_tokens=max_new_tokens, stop=stop, stop_ids=run.stop_ids,
+      max_new_tokens=max_new_tokens, stop=stop, stop_ids=published.stop_ids,
       sampling=sampling(run.config.samples, changes),
+      transforms=without(published),
       beyond=window_lib.decode if window else None,
-      encode=prompting.reader(run.config))
+      encode=prompting.reader(run.config, published.forced_ids))
+
+
+def without(published: continuing.Continuing) -> tuple[transforms.Without, ...]:
+  """Returns the transform that excludes ids that are never drawn, if any."""
+  never = published.never_ids
+  return (transforms.Without(never),) if never else ()
 
 
 def completions(

@@ -17,15 +17,17 @@ from lmjax.parallel import mesh as mesh_lib
 from lmjax.parallel import strategy
 
 
-def window(config: experiment.Pretrain, length: int) -> int:
+def window(config: experiment.Pretrain, tokenizer: tokenizer_lib.Tokenizer,
+           length: int) -> int:
   """Returns the largest window in which a model scores held-out text.
 
   Args:
     config: The config of its run.
+    tokenizer: Its tokenizer.
     length: Most tokens that the model reads.
   """
   if config.likelihood == 'span pseudo':
-    return config.data.corruption.raw_length(length)
+    return config.data.corruption.raw_length(length, tokenizer)
   return held_out.longest(config.likelihood, length)
 
 
@@ -46,7 +48,8 @@ def layout(config: experiment.Pretrain, tokenizer: tokenizer_lib.Tokenizer,
   if scoring.carried:
     return carried_lib.Windows(scoring.context)
   if config.likelihood == 'span pseudo':
-    longest = window(config, config.data.length or config.model.context)
+    longest = window(
+        config, tokenizer, config.data.length or config.model.context)
     if scoring.context > longest:
       raise errors.InputError(
           f'scoring.context = {scoring.context} should be at most {longest}, '

@@ -22,6 +22,7 @@ from lmjax.evaluation import likelihood
 from lmjax.evaluation import scoring as scoring_lib
 from lmjax.evaluation import windows
 from lmjax import experiment
+from lmjax.interop import continuing
 from lmjax.interop import runs
 from lmjax.models.counted import hmm
 from lmjax.models.counted import ngram
@@ -43,7 +44,7 @@ class Trained(asking.Run):
     params: The module's parameters, verified against their digests.
     step: The step of the checkpoint that the parameters are from.
     readout: How hidden states become the vector of a text.
-    stop_ids: Ids that end a text besides the EOS of the tokenizer.
+    published: How the files that it was imported from continue texts.
   """
   config: experiment.Pretrain
   tokenizer: tokenizer_lib.Tokenizer
@@ -51,7 +52,7 @@ class Trained(asking.Run):
   params: Any
   step: int
   readout: readout_lib.Readout = readout_lib.Readout()
-  stop_ids: tuple[int, ...] = ()
+  published: continuing.Continuing = continuing.Continuing()
   instead = (
       'It models text: fine-tune it on a task first, with '
       'experiments/finetune.py --config.init=WORKDIR, and load that run.')
@@ -65,7 +66,8 @@ class Trained(asking.Run):
   def context(self) -> int:
     """The default number of tokens of a window in which text is scored."""
     return self.config.scoring.context or scorers.window(
-        self.config, self.config.data.length or self.config.model.context)
+        self.config, self.tokenizer,
+        self.config.data.length or self.config.model.context)
 
   @property
   def carries(self) -> bool:
@@ -117,7 +119,7 @@ class Trained(asking.Run):
                batch_size: int = 8, **sampling: Any) -> str | list[str]:
     """Returns continuations of prompts, without the prompts.
 
-    A text ends at EOS or one of `stop_ids`, at a stop string, after
+    A text ends at EOS or one of `published.stop_ids`, at a stop string, after
     `max_new_tokens`, or where the model's context is full.
 
     Args:
@@ -254,7 +256,8 @@ def load_any(workdir: str | pathlib.Path, step: int | str = 'best'
   config = dataclasses.replace(config, model=found.config)
   return Trained(
       config, found.tokenizer, found.model, found.params, found.step,
-      runs.read_readout(run), runs.read_stop_ids(run, config.model.vocab_size))
+      runs.read_readout(run),
+      runs.read_continuing(run, config.model.vocab_size))
 
 
 def read_config(

@@ -85,11 +85,14 @@ def test_sentinels_out_of_order_are_refused():
 
 def test_raw_length_is_the_longest_that_fits():
   plain, joined = (spans.SpanCorruption(joined=j) for j in (False, True))
-  assert plain.raw_length(512) == 512
-  length = joined.raw_length(512)
+  tokenizer, started = corruptions.tokenizer(), corruptions.tokenizer(start=3)
+  assert plain.raw_length(512, tokenizer) == 512
+  assert plain.raw_length(512, started) == 512 - plain.documents
+  length = joined.raw_length(512, tokenizer)
+  assert joined.raw_length(512, started) == length
   assert joined.sizes(length).joined <= 512 < joined.sizes(length + 1).joined
   with pytest.raises(errors.InputError, match='cannot fit into rows of 0'):
-    joined.raw_length(0)
+    joined.raw_length(0, tokenizer)
 
 
 def test_a_subclass_must_define_sizes_and_corrupt():

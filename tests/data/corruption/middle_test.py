@@ -84,7 +84,7 @@ def test_few_documents_are_reordered_where_rows_hold_many():
   batch = config.build(plain, corruptions.tokenizer(), 32, 0).rows(
       0, np.array([0]))
   assert (batch['inputs'] == PRE).sum() == 2
-  assert config.raw_length(64) == 56
+  assert config.raw_length(64, corruptions.tokenizer()) == 56
 
 
 def test_impossible_settings_are_refused():

@@ -13,11 +13,12 @@ MASK = corruptions.SPECIALS['[MASK]']
 OFF = dict(rate=0.0, permute=False)
 
 
-def built(config, length=32, bos=1, eos=2, plain=None):
+def built(config, length=32, bos=1, eos=2, plain=None, start=None):
   plain = plain or corruptions.rows(LENGTHS, length, bos=bos, eos=eos)
   every = np.arange(plain.num_rows)
   rows = config.build(
-      plain, corruptions.tokenizer(bos=bos, eos=eos), length, seed=0)
+      plain, corruptions.tokenizer(bos=bos, eos=eos, start=start), length,
+      seed=0)
   sources, targets = corruptions.sources_and_targets(rows.rows(0, every))
   return corruptions.texts(plain.rows(0, every)), sources, targets
 
@@ -25,12 +26,13 @@ def built(config, length=32, bos=1, eos=2, plain=None):
 @pytest.mark.parametrize('config', [
     noising.Bart(), noising.Bart(joined=True), noising.Bart(0.9, 1.0),
     noising.Bart(mask_rate=0.3, delete_rate=0.3, rotate_rate=1.0)])
-@pytest.mark.parametrize('bos, eos', [(1, 2), (None, 2)])
+@pytest.mark.parametrize('bos, eos, own', [
+    (1, 2, None), (None, 2, None), (1, 2, 2)])
 def test_the_target_is_the_text_and_ends_stay_in_their_places(
-    config, bos, eos):
-  texts, sources, targets = built(config, bos=bos, eos=eos)
+    config, bos, eos, own):
+  texts, sources, targets = built(config, bos=bos, eos=eos, start=own)
   for key, text in texts.items():
-    start = bos or eos
+    start = (not config.joined and own) or bos or eos
     want = text if text[0] == start else [start] + text
     if len(want) == 1:
       assert key not in targets

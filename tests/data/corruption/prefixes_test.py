@@ -11,18 +11,21 @@ LENGTHS = np.random.default_rng(1).integers(1, 40, 80)
 MARK = corruptions.SENTINELS[0]
 
 
-@pytest.mark.parametrize('rate', [None, 0.25])
-def test_the_parts_make_the_text(rate):
+@pytest.mark.parametrize('rate, tokenizer, end, start', [
+    (None, corruptions.tokenizer(), MARK, MARK),
+    (0.25, corruptions.tokenizer(), MARK, MARK),
+    (None, corruptions.tokenizer(start=3, eos=4), 4, 3)])
+def test_the_parts_make_the_text(rate, tokenizer, end, start):
   plain = corruptions.rows(LENGTHS, 32)
   every = np.arange(plain.num_rows)
   batch = prefixes.PrefixLM(rate).build(
-      plain, corruptions.tokenizer(), 32, 0).rows(0, every)
+      plain, tokenizer, 32, 0).rows(0, every)
   sources, targets = corruptions.sources_and_targets(batch)
   for key, text in corruptions.texts(plain.rows(0, every)).items():
     if len(text) == 1:
       assert sources[key] == text and key not in targets
       continue
-    assert sources[key][-1] == targets[key][0] == MARK
+    assert (sources[key][-1], targets[key][0]) == (end, start)
     assert sources[key][:-1] + targets[key][1:] == text
     assert len(sources[key]) > 1 and len(targets[key]) > 1
     if rate is not None:

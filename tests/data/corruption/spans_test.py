@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.data.corruption import denoisers
 from lmjax.data.corruption import pieces
 from lmjax.data.corruption import spans
 from lmjax.data import packing
@@ -36,6 +37,25 @@ def test_filling_in_the_spans_gives_back_every_row(config, length):
   sizes = config.sizes(length)
   want = sizes.joined if config.joined else sizes.target
   assert batch['inputs'].shape == (plain.num_rows, want)
+
+
+@pytest.mark.parametrize('config', [
+    CASES[0], denoisers.UL2(('R', 'S'), (0.5, 0.25), (3.0, 0.0), (1.0, 1.0))])
+def test_a_published_decoder_starts_from_its_id_and_ends_with_eos(config):
+  tokenizer = corruptions.tokenizer(start=3, eos=4)
+  plain, every = corruptions.rows(LENGTHS, 64), np.arange(20)
+  sources, targets = corruptions.sources_and_targets(config.build(
+      plain, tokenizer, 64, seed=3).rows(0, every))
+  for key, target in targets.items():
+    assert target[0] == 3 and sources[key][-1] == 4
+    if target[1] == corruptions.SENTINELS[0]:  # Not a continuation.
+      assert target[-1] == 4
+  text = np.arange(10, 40)
+  texts = pieces.Texts(text, np.array([30]), np.array([0]), np.array([1]))
+  for each in config.cover(tokenizer, 64)(texts, pieces.Draws(0, 0, [0], 65)):
+    assert each.target.tokens[0] == 3
+    scored = each.places >= 0
+    assert np.array_equal(each.target.tokens[scored], text[each.places[scored]])
 
 
 @pytest.mark.parametrize('rate, mean', [(0.15, 3.0), (0.5, 3.0), (0.15, 64.0)])

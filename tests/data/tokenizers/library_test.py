@@ -153,6 +153,19 @@ def test_a_changed_file_is_seen(tmp_path):
     tokenizer_lib.load(tmp_path)
 
 
+def test_the_id_that_a_decoder_starts_from_is_kept(tmp_path):
+  plain, started = built(), built().started(258)
+  assert (plain.start_id, started.start_id) == (None, 258)
+  assert started.digest != plain.digest == started.started(None).digest
+  assert started.describe().endswith('; a decoder starts from <pad> (258)')
+  extended = specials.Extended(started, ['[MASK]'])
+  extended.save(tmp_path)
+  assert tokenizer_lib.load(tmp_path).start_id == 258
+  for wrong in (260, -1, True, '<pad>'):
+    with pytest.raises(errors.InputError, match='starts from .* 0 to 259; got'):
+      started.started(wrong)
+
+
 @pytest.mark.parametrize('roles', [3, {'bos': 3}, {'what': '</s>'}])
 def test_roles_of_another_kind_are_refused(tmp_path, roles):
   built().save(tmp_path)

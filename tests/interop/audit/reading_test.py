@@ -16,7 +16,8 @@ IDS = np.arange(10, 210)
 PLAIN = symbols.ByteTokenizer(bos=True, eos=True)
 MARKED = specials.Extended(PLAIN, ('[MASK]',))
 SENTINELS = types.SimpleNamespace(
-    bos_id=None, eos_id=9, sentinel_ids=(300, 301, 302, 303), specials={})
+    bos_id=None, eos_id=9, start_id=None, specials={},
+    sentinel_ids=(300, 301, 302, 303))
 
 
 def rows(config, tokenizer, length=28):
@@ -56,6 +57,22 @@ def test_spans_are_hidden_behind_sentinels():
   assert row['targets'][1].tolist() == [13, 14, 15, 301, 27, 28, 29, 302]
   counted = row['weights'] > 0
   assert np.array_equal(row['targets'][counted], IDS[row['places'][counted]])
+
+
+def test_a_published_decoder_reads_its_start_id_first():
+  started = types.SimpleNamespace(**vars(SENTINELS) | {'start_id': 5})
+  row = rows(encoder_decoders.t5(8, 1, 2, 16), started)[0]
+  assert row['inputs'][1].tolist() == [5, 300, 13, 14, 15, 301, 27, 28, 29]
+  assert row['targets'][1].tolist() == [300, 13, 14, 15, 301, 27, 28, 29, 302]
+  document = types.SimpleNamespace(
+      bos_id=8, eos_id=9, start_id=9, specials={}, sentinel_ids=())
+  copied = rows(encoder_decoders.bart(8, 1, 2), document)[0]
+  assert copied['inputs'][0, :3].tolist() == [9, 8, 10]
+  assert copied['targets'][0, :3].tolist() == [8, 10, 11]
+  for each in row, copied:
+    counted = each['weights'] > 0
+    assert np.array_equal(
+        each['targets'][counted], IDS[each['places'][counted]])
 
 
 def test_without_sentinels_the_decoder_repeats_its_source():

@@ -16,6 +16,7 @@ from lmjax import experiment
 from lmjax.generation import samples
 from lmjax.generation import streaming
 from lmjax.generation import transforms
+from lmjax.interop import continuing
 from lmjax.models import cost
 from lmjax.models.counted import ngram
 from lmjax.models import encoder
@@ -68,10 +69,20 @@ def test_a_text_ends_before_each_id_that_ends_one_in_the_run(run):
   options = dict(max_new_tokens=9, seed=3)
   text = run.generate('so', **options)
   end = TOKENIZER.encode(text)[4]
-  ended = dataclasses.replace(run, stop_ids=(7, int(end)))
+  ended = dataclasses.replace(run, published=continuing.Continuing(
+      stop_ids=(7, int(end))))
   want = text[:text.index(chr(end))]
   assert ended.generate('so', **options) == want
-  assert asking.options(ended)['stop_ids'] == ended.stop_ids
+  assert asking.options(ended)['stop_ids'] == (7, int(end))
+
+
+def test_ids_that_files_forbid_are_never_drawn(run):
+  options = dict(max_new_tokens=9, temperature=0)
+  (_, found), = asking.completions(run, ['so'], **options)
+  never = tuple(found.tokens[:2])
+  (_, other), = asking.completions(dataclasses.replace(
+      run, published=continuing.Continuing(never_ids=never)), ['so'], **options)
+  assert not set(never) & set(other.tokens)
 
 
 @pytest.mark.slow

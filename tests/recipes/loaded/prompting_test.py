@@ -12,6 +12,7 @@ from lmjax.data.corruption import noising
 from lmjax.data.corruption import prefixes
 from lmjax.data.corruption import spans
 from lmjax.data import pipeline
+from lmjax.data.tokenizers import export
 from lmjax.data.tokenizers import specials
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
@@ -27,10 +28,15 @@ from lmjax.objectives.encoders import mlm
 from lmjax.objectives import lm
 from lmjax.objectives import prefix
 from lmjax.objectives import seq2seq
+from lmjax.recipes import exporting
+from lmjax.recipes import importing
+from lmjax.recipes.loaded import asking
 from lmjax.recipes.loaded import prompting
+from lmjax.recipes.loaded import trained
 from lmjax.recipes import prepared
 from lmjax.recipes import results
 from lmjax.testing import hot
+from tests.reference import parity
 
 TOKENIZER = specials.Extended(
     symbols.Bytes().build(), ('[MASK]', '[R]', '[S]', '[X]'), sentinels=3)
@@ -119,3 +125,58 @@ def test_a_run_that_cannot_write_is_refused_before_it_begins():
   run = experiment.Pretrain(model=model, objective=mlm.MaskedLM())
   with pytest.raises(errors.InputError, match='Encoder cannot continue'):
     results.Results(parts(run, model.build()))
+
+
+PAIRS = {  # A config of `transformers`, its head, and changes of generation.
+    'T5Config': ('T5ForConditionalGeneration', False, dict(
+        d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4,
+        decoder_start_token_id=257, pad_token_id=257, eos_token_id=256), {}),
+    'BartConfig': ('BartForConditionalGeneration', True, dict(
+        d_model=32, encoder_layers=2, decoder_layers=2, encoder_ffn_dim=48,
+        decoder_ffn_dim=48, encoder_attention_heads=4,
+        decoder_attention_heads=4, max_position_embeddings=66,
+        decoder_start_token_id=257, bos_token_id=256, eos_token_id=257,
+        forced_eos_token_id=257, pad_token_id=258), dict(forced_bos_token_id=256)),
+    'MarianConfig': ('MarianMTModel', False, dict(
+        d_model=32, encoder_layers=2, decoder_layers=2, encoder_ffn_dim=48,
+        decoder_ffn_dim=48, encoder_attention_heads=4,
+        decoder_attention_heads=4, max_position_embeddings=66,
+        decoder_start_token_id=257, pad_token_id=257, eos_token_id=256,
+        forced_eos_token_id=256), dict(
+            bad_words_ids=[[257], [97]], suppress_tokens=[98], num_beams=4))}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', PAIRS)
+def test_published_models_write_what_the_reference_writes(name, tmp_path):
+  torch, transformers = parity.torch_and_transformers()
+  head, begins, fields, generation = PAIRS[name]
+  tokenizer = specials.Extended(symbols.ByteTokenizer(begins, True), (
+      '[PAD]',), sentinels=3)
+  reference = getattr(transformers, head)(getattr(transformers, name)(
+      **fields, vocab_size=tokenizer.vocab_size)).float().eval()
+  parity.heat(reference, 0)
+  reference.generation_config.update(**generation)
+  reference.save_pretrained(tmp_path / 'files')
+  for file, content in export.files(tokenizer).items():
+    (tmp_path / 'files' / file).write_bytes(content)
+  importing.save(*importing.load(tmp_path / 'files'), tmp_path / 'run')
+  run = trained.load(tmp_path / 'run')
+  for text in 'a text to read', 'b':
+    before, _, after = tokenizer.frame().ids
+    ids = [*before, *text.encode(), *after]
+    want = reference.generate(
+        torch.tensor([ids]), max_new_tokens=40, do_sample=False, num_beams=1,
+        repetition_penalty=2.0)
+    first = 2 if 'forced_bos_token_id' in generation else 1
+    (_, found), = asking.completions(
+        run, [text], max_new_tokens=40 + 1 - first, temperature=0.0,
+        repetition_penalty=2.0)
+    # The last one may be EOS, which a limit forces on the reference.
+    assert found.tokens[:38] == want[0, first:].tolist()[:38]
+    assert len(set(found.tokens)) > 8
+  exporting.export(tmp_path / 'run', tmp_path / 'new')
+  again = type(reference).from_pretrained(tmp_path / 'new').generate(
+      torch.tensor([ids]), max_new_tokens=40, do_sample=False, num_beams=1,
+      repetition_penalty=2.0)
+  assert torch.equal(again, want)

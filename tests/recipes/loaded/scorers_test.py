@@ -23,6 +23,8 @@ from lmjax.parallel import strategy as strategy_lib
 from lmjax.recipes.loaded import scorers
 from lmjax.recipes.loaded import trained as trained_lib
 
+BYTES = symbols.Bytes().build()
+
 SPANS = experiment.Pretrain(
     objective=seq2seq.Seq2Seq(),
     data=pipeline.DataConfig(corruption=spans.SpanCorruption()))
@@ -36,7 +38,8 @@ SPANS = experiment.Pretrain(
 def test_text_is_laid_out_for_the_kind_of_likelihood(
     config, changes, kind, context, stride):
   tokenizer = specials.Extended(symbols.Bytes().build(), (), 9)
-  settled = scoring.Scoring(**changes).settled(scorers.window(config, 32))
+  settled = scoring.Scoring(**changes).settled(
+      scorers.window(config, BYTES, 32))
   lay = scorers.layout(config, tokenizer, settled)
   assert (type(lay), lay.context, lay.stride) == (kind, context, stride)
   batch = next(iter(lay([np.arange(40)])))
@@ -48,13 +51,14 @@ def test_a_window_beyond_the_rows_of_training_is_refused():
   for context in 33, 500:
     with pytest.raises(errors.InputError, match=(
         f'scoring.context = {context} should be at most 32')):
-      scorers.layout(config, None, scoring.Scoring(context, 1))
+      scorers.layout(config, BYTES, scoring.Scoring(context, 1))
 
 
 def test_the_window_of_a_joined_row_leaves_room_for_sentinels():
   joined = experiment.Pretrain(data=pipeline.DataConfig(
       corruption=spans.SpanCorruption(joined=True)), objective=SPANS.objective)
-  assert scorers.window(joined, 32) < scorers.window(SPANS, 32) == 32
+  assert scorers.window(joined, BYTES, 32) < scorers.window(
+      SPANS, BYTES, 32) == 32
 
 
 def test_an_objective_without_likelihood_scores_no_text():
