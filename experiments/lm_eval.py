@@ -17,13 +17,16 @@ from lmjax.core import errors
 from lmjax.evaluation import harness
 from lmjax.evaluation import harness_tasks
 from lmjax.evaluation import report
+from lmjax.recipes.loaded import chatting
 from lmjax.recipes.loaded import trained as trained_lib
 
 
 def evaluate(workdir: str, tasks: list[str], include_path: str | None,
              out: str | None = None, *, checkpoint: str = 'best',
              limit: int | None = None, num_fewshot: int | None = None,
-             batch_size: int = 8, seed: int = 0
+             batch_size: int = 8, seed: int = 0,
+             apply_chat_template: bool = False,
+             system_instruction: str | None = None
              ) -> list[harness_tasks.Score]:
   """Returns the scores of tasks; see the flags of this script."""
   folder = cli.results_folder(out or pathlib.Path(workdir) / 'evaluation')
@@ -33,14 +36,17 @@ def evaluate(workdir: str, tasks: list[str], include_path: str | None,
   harness.check(run)
   rate = trained_lib.rate(
       run, run.config.model.context, ahead=-(-batch_size // harness.ROWS))
+  template = chatting.template(run) if apply_chat_template else None
   results = harness_tasks.run(
-      harness.Run(run, rate, seed), tasks, include_path, limit, num_fewshot)
+      harness.Run(run, rate, seed, template), tasks, include_path, limit,
+      num_fewshot, system_instruction)
   found = list(harness_tasks.scores(results))
   report.display(harness_tasks.table(found))
   harness_tasks.save(
       folder / 'lm_eval.json', found, results, run=str(workdir), step=run.step,
       limit=limit, seed=seed, tokenizer_hash=run.tokenizer.digest,
-      parameters_hash=run.digest)
+      parameters_hash=run.digest, apply_chat_template=apply_chat_template,
+      system_instruction=system_instruction)
   print(f'report: {folder / "lm_eval.json"}')
   return found
 
@@ -48,7 +54,9 @@ def evaluate(workdir: str, tasks: list[str], include_path: str | None,
 def main(_):
   evaluate(_WORKDIR.value, FLAGS.tasks, _INCLUDE.value, _OUT.value,
            checkpoint=FLAGS.step, limit=FLAGS.limit, seed=FLAGS.seed,
-           num_fewshot=FLAGS.num_fewshot, batch_size=FLAGS.batch_size)
+           num_fewshot=FLAGS.num_fewshot, batch_size=FLAGS.batch_size,
+           apply_chat_template=FLAGS.apply_chat_template,
+           system_instruction=FLAGS.system_instruction)
 
 
 if __name__ == '__main__':
@@ -70,5 +78,9 @@ if __name__ == '__main__':
   flags.DEFINE_integer(
       'batch_size', 8, 'About how many rows the device has at a time; changes '
       'no result.', 1)
+  flags.DEFINE_bool(
+      'apply_chat_template', False, 'Write prompts by the chat template.')
+  flags.DEFINE_string(
+      'system_instruction', None, 'What the system says before a prompt.')
   flags.DEFINE_integer('seed', 0, 'Of the draws.', 0, 2**32 - 1)
   cli.run(main)

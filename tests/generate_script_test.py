@@ -1,4 +1,5 @@
 """experiments/generate.py: to the terminal, to JSON lines, and bad input."""
+import dataclasses
 import importlib.util
 import io
 import json
@@ -9,6 +10,7 @@ from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
+from lmjax.interop import continuing
 from lmjax.models import cost
 from lmjax.models import decoder
 from lmjax.recipes.loaded import trained as trained_lib
@@ -64,6 +66,22 @@ def test_a_prompt_that_is_refused_is_not_printed(trained, capsys):
   assert capsys.readouterr().out == ''
 
 
+def test_a_conversation_is_written_by_the_template(trained, capsys):
+  run = dataclasses.replace(trained, published=continuing.Continuing(
+      chat_template='{% for m in messages %}{{ m.content }}\n{% endfor %}'))
+  chats = [[{'role': 'user', 'content': 'hi'}]]
+  ids = script.chatting.encode(run, chats)
+  options = dict(max_new_tokens=16, temperature=0, stop=['q'],
+                 conversations=chats, encode=script.chatting.given)
+  file = io.StringIO()
+  script.generate(run, ids, file, **options)
+  line = json.loads(file.getvalue())
+  assert line['messages'] == chats[0] and 'prompt' not in line
+  script.show(run, ids[0], **options)
+  assert capsys.readouterr().out == script.terminal.printable(
+      line['text']) + '\n'
+
+
 @pytest.mark.slow
 def test_text_ends_where_the_context_is_full_and_says_so(trained, capsys):
   script.show(trained, 'b' * 60)
@@ -88,7 +106,7 @@ def test_a_window_goes_on_beyond_the_context(trained, capsys):
 def test_main_draws_as_the_runs_samples_except_for_what_is_given(
     trained, monkeypatch, capsys):
   given = dict(workdir='run', step='best', prompt='b', prompts_file=None,
-               specials=False, out=None, max_new_tokens=9, stop=[], seed=1,
+               specials=False, chat=False, system=None, out=None, max_new_tokens=9, stop=[], seed=1,
                num_samples=2, window=False, batch_size=8)
   values = flags.FlagValues()
   for name, value in given.items():

@@ -11,14 +11,18 @@ Example:
   >>> template.render([{'role': 'user', 'content': 'Hello'}])
   '<user> Hello\\n<assistant> '
 """
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import datetime
 import json
 import pathlib
+import re
+import secrets
 import subprocess
 import sys
 from typing import Any
+
+import numpy as np
 
 from lmjax.core import errors
 from lmjax.core.files import safe_paths
@@ -26,6 +30,7 @@ from lmjax.core.files import strict_json
 from lmjax.data import chat_sandbox
 from lmjax.data import documents as documents_lib
 from lmjax.data.tokenizers import roles as roles_lib
+from lmjax.data.tokenizers import vocabulary
 
 FILE = 'chat_template.jinja'
 _MAX_BYTES = 1 << 20
@@ -79,6 +84,42 @@ class ChatTemplate:
         'template': self.text, 'now': now.isoformat(), 'conversations': [
             shared | {'messages': messages} for messages in conversations]})
 
+  def encode_all(self, conversations: Sequence[Sequence[Message]],
+                 tokenizer: vocabulary.Tokenizer, **options: Any
+                 ) -> list[np.ndarray]:
+    """Returns conversations as ids; see `render_all`.
+
+    Special tokens come from the template only: their names in a message are
+    encoded as other text, so that no user can end a turn or begin one. No BOS
+    is added to what the template writes.
+    """
+    # Digits, which filters of templates leave as they are.
+    marks = {name: f'{secrets.randbelow(10 ** 30):030}'
+             for name in tokenizer.special_names}
+    longest = sorted(marks, key=lambda name: (-len(name), name))
+    names = re.compile('|'.join(map(re.escape, longest)) or '(?!)')
+    texts = self.render_all(
+        _marked(conversations, lambda text: names.sub(
+            lambda found: marks[found[0]], text)), **options)
+    plain = {mark: name for name, mark in marks.items()}
+    return [tokenizer.encode_with_specials(text, plain) for text in texts]
+
+  def begin_reply(self, messages: Sequence[Message], **options: Any) -> str:
+    """Returns a conversation as text up to the end of its last message.
+
+    The last message is then the beginning of a reply, which a model continues.
+    """
+    text, last = self.render(messages, reply=False, **options), str(
+        messages[-1].get('content'))
+    place = text.rfind(last.strip())
+    if place < 0:
+      raise errors.InputError(
+          'The chat template changes the last message, so that it cannot be '
+          'continued.')
+    whole = last.lstrip()  # If the template keeps the white space at its end.
+    kept = text.startswith(whole, place)
+    return text[:place + len(whole if kept else last.strip())]
+
   @classmethod
   def read(cls, folder: str | pathlib.Path, name: str = 'default'
            ) -> 'ChatTemplate | None':
@@ -119,6 +160,17 @@ class ChatTemplate:
           f'{_MAX_BYTES:,} characters.')
     return cls(text, {f'{role}_token': token
                       for role, token in tokens.items()})
+
+
+def _marked(value: Any, mark: Callable[[str], str]) -> Any:
+  """Returns JSON values with `mark` applied to every text in them."""
+  if isinstance(value, str):
+    return mark(value)
+  if isinstance(value, Mapping):
+    return {key: _marked(each, mark) for key, each in value.items()}
+  if isinstance(value, (list, tuple)):
+    return [_marked(each, mark) for each in value]
+  return value
 
 
 def _config(folder: str | pathlib.Path) -> dict[str, Any]:

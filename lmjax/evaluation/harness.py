@@ -18,6 +18,7 @@ import numpy as np
 
 from lmjax.core import config as config_lib
 from lmjax.core import errors
+from lmjax.data import chat as chat_lib
 from lmjax.evaluation import choice_rules
 from lmjax.evaluation import continuations
 from lmjax.generation import prompts as prompts_lib
@@ -79,10 +80,13 @@ class Run:
       tokenizer, model, parameters and ids that end texts.
     rate: The likelihood of continuations under it.
     seed: Seed of the draws, for tasks that sample.
+    chat: The template by which the harness writes prompts as conversations, or
+      None. Names of special tokens in a text are then these tokens.
   """
   trained: Any
   rate: continuations.Rate
   seed: int = 0
+  chat: chat_lib.ChatTemplate | None = None
 
   @property
   def context(self) -> int:
@@ -97,9 +101,34 @@ class Run:
   def encode(self, text: str, begins: bool = True) -> list[int]:
     """Returns the ids of a text, after BOS if it begins a document."""
     tokenizer = self.trained.tokenizer
+    if self.chat is not None:
+      ids = tokenizer.encode_with_specials(text).tolist()
+      bos = tokenizer.bos_id
+      # A template may have written BOS.
+      return ids if not begins or bos in (None, *ids[:1]) else [bos, *ids]
     ids = prompts_lib.begun(tokenizer, text) if begins else (
         tokenizer.encode(text))
     return ids.tolist()
+
+  def written(self, messages: Sequence[chat_lib.Message], reply: bool = True
+              ) -> str:
+    """Returns a conversation as text.
+
+    A template that refuses the message of the system gets the others.
+
+    Args:
+      messages: The messages.
+      reply: Whether a reply begins after the last message; if not, the last
+        message is one that goes on.
+    """
+    write = self.chat.render if reply else self.chat.begin_reply
+    try:
+      return write(messages)
+    except errors.InputError:
+      rest = [each for each in messages if each['role'] != 'system']
+      if len(rest) == len(messages):
+        raise
+      return write(rest)
 
   def likelihoods(self, pairs: Sequence[tuple[list[int], list[int]]]
                   ) -> list[tuple[float, bool]]:
@@ -181,6 +210,12 @@ def model_of(run: Run) -> Any:
     max_length, max_gen_toks = run.context, _TOKENS
     batch_size = ROWS
     tokenizer_name = run.trained.tokenizer.digest
+
+    def apply_chat_template(self, chat_history, add_generation_prompt=True):
+      return run.written(chat_history, add_generation_prompt)
+
+    def chat_template(self, chat_template=False):
+      return run.chat.text if chat_template and run.chat else ''
 
     @property
     def prefix_token_id(self):

@@ -42,17 +42,19 @@ class Score:
 
 
 def run(model: harness.Run, tasks: Sequence[str], include_path: str | None,
-        limit: int | None = None, num_fewshot: int | None = None
-        ) -> dict[str, Any]:
+        limit: int | None = None, num_fewshot: int | None = None,
+        system: str | None = None) -> dict[str, Any]:
   """Returns the results of the harness for some tasks, without a network.
 
   Args:
-    model: The run to ask.
+    model: The run to ask; if it has a chat template, prompts are written by it,
+      and each solved example is a turn.
     tasks: Names of tasks, of groups or of tags.
     include_path: Folder with the YAML files of tasks; None takes the tasks that
       the harness itself has, whose data must be in the cache of `datasets`.
     limit: Most examples of each task; None asks all.
     num_fewshot: Solved examples in the prompt; None leaves it to the tasks.
+    system: What the system says before a prompt, or None.
 
   Raises:
     InputError: If lm_eval is not installed, a task is unknown, or its file or
@@ -78,7 +80,9 @@ def run(model: harness.Run, tasks: Sequence[str], include_path: str | None,
   return evaluator.simple_evaluate(
       harness.model_of(model), tasks=list(tasks), task_manager=manager,
       limit=limit, num_fewshot=num_fewshot, log_samples=False,
-      bootstrap_iters=_RESAMPLES,
+      bootstrap_iters=_RESAMPLES, system_instruction=system,
+      apply_chat_template=model.chat is not None,
+      fewshot_as_multiturn=model.chat is not None,
       torch_random_seed=None)  # There need be no torch.
 
 

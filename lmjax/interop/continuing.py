@@ -39,12 +39,14 @@ class Continuing:
     never_ids: Ids that are never drawn.
     unapplied: Fields that ask for something else, which lmjax does not do by
       itself, such as 'num_beams=4'.
+    chat_template: How conversations are written, or None.
   """
   start_id: int | None = None
   forced_ids: tuple[int, ...] = ()
   stop_ids: tuple[int, ...] = ()
   never_ids: tuple[int, ...] = ()
   unapplied: tuple[str, ...] = ()
+  chat_template: str | None = None
 
 
 def of(generation: Any, vocab_size: int, source: str | os.PathLike[str]

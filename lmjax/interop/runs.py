@@ -116,8 +116,9 @@ def read_continuing(run: directory.RunDir, vocab_size: int
   Raises:
     InputError: If the run's file for it is damaged.
   """
-  return continuing.of(read_imported(run).get('generation', {}), vocab_size,
-                       run.imported)
+  facts = read_imported(run)
+  found = continuing.of(facts.get('generation', {}), vocab_size, run.imported)
+  return dataclasses.replace(found, chat_template=facts.get('chat_template'))
 
 
 def _trained(run: directory.RunDir, saved: Any, step: int | str) -> Pretrained:

@@ -155,3 +155,15 @@ def test_texts_are_those_of_transformers(name):
           continue
         assert template.render(
             messages, reply=reply, tools=tools) == expected
+
+
+def test_a_message_that_goes_on_ends_the_text():
+  template = chat.ChatTemplate(
+      '{% for m in messages %}[{{ m.content }}]{% endfor %}')
+  trimmed = chat.ChatTemplate(
+      '{% for m in messages %}[{{ m.content | trim }}]{% endfor %}')
+  messages = [USER, {'role': 'assistant', 'content': 'It is '}]
+  assert template.begin_reply(messages) == '[ Hi\n][It is '
+  assert trimmed.begin_reply(messages) == '[Hi][It is'
+  with pytest.raises(errors.InputError, match='changes the last message'):
+    chat.ChatTemplate('x').begin_reply(messages)

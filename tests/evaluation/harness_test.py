@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.data import chat
 from lmjax.data.tokenizers.converting import byte_level
 from lmjax.data.tokenizers.converting import parts
 from lmjax.data.tokenizers import pretrained
@@ -245,6 +246,19 @@ def test_models_that_do_not_read_from_left_to_right_are_refused():
     harness.check(_trained(both, mlm.MaskedLM(), 'pseudo'))
 
 
+def test_a_system_message_that_a_template_refuses_is_left_out():
+  template = chat.ChatTemplate(
+      '{% for m in messages %}{% if m.role == "system" %}'
+      '{{ raise_exception("no system") }}{% endif %}{{ m.content }}'
+      '{% endfor %}')
+  run = dataclasses.replace(run_of(), chat=template)
+  history = [{'role': 'system', 'content': 'x'},
+             {'role': 'user', 'content': 'y'}]
+  assert run.written(history) == 'y'
+  with pytest.raises(errors.InputError, match='list of messages'):
+    run.written(history[:1])
+
+
 def _instances(library, kind, requests):
   return [library.Instance(kind, {}, request, i)
           for i, request in enumerate(requests)]
@@ -353,3 +367,18 @@ def test_answers_are_those_of_the_harness_own_model(
       for text in ('ab é', 'abcd ' * 60, 'a')])
   assert mine.generate_until(asked) == theirs.generate_until(
       asked, disable_tqdm=True)
+
+  tokenizer.chat_template = (
+      "{{ bos_token }}{% for m in messages %}{{ m['role'] + ': ' + "
+      "m['content'] + '</s>' }}{% endfor %}{% if add_generation_prompt %}"
+      '{{ "assistant: " }}{% endif %}')
+  mine = harness.model_of(harness.Run(trained, None, chat=chat.ChatTemplate(
+      tokenizer.chat_template, {'bos_token': '<s>'})))
+  history = [{'role': 'system', 'content': 'Be brief.'},
+             {'role': 'user', 'content': 'ab é '}]
+  for reply in True, False:
+    text = mine.apply_chat_template(history, reply)
+    assert text == theirs.apply_chat_template(history, reply)
+    for each in text, text.removeprefix('<s>'):
+      assert mine.tok_encode(each) == theirs.tok_encode(each)
+  assert mine.chat_template(True) == tokenizer.chat_template

@@ -17,6 +17,7 @@ from lmjax.models.presets import encoders
 from lmjax.models import xlnet
 from lmjax.nn import readout
 from lmjax.recipes import importing
+from lmjax.recipes.loaded import chatting
 from lmjax.recipes.loaded import loading
 from tests.reference import published
 from tests.reference import wheels
@@ -131,6 +132,9 @@ def test_a_published_decoder_is_as_perplexed_as_published(
   said = run.generate('The capital of France is', max_new_tokens=2,
                       temperature=0.0)
   assert said.startswith(' Paris')
+  question = {'role': 'user', 'content': 'What is the capital of France?'}
+  assert chatting.reply(run, [question], max_new_tokens=20, temperature=0.0
+                        ) == 'The capital of France is Paris.'
 
 
 def test_a_directory_with_files_is_not_written_to(tmp_path, imported):

@@ -4,6 +4,7 @@ import copy
 import json
 import re
 import secrets
+import types
 from typing import Any
 
 import numpy as np
@@ -175,7 +176,13 @@ class LibraryTokenizer(vocabulary.Tokenizer):
         text, BETWEEN_WORDS) if self._parts_words else [text]
     return (self.encode_all([piece])[0] for piece in pieces)
 
-  def encode_with_specials(self, text):
+  @property
+  def special_names(self):
+    return tuple(self._tokens[i] for i in self.control_ids)
+
+  def encode_with_specials(self, text, plain=types.MappingProxyType({})):
+    if any(mark in text for mark in plain):
+      return super().encode_with_specials(text, plain)
     return self._joined([text], self._rows_with_specials)[0]
 
   def encode_all(self, texts):

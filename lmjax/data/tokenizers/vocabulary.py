@@ -77,18 +77,35 @@ class Tokenizer:
     """
     raise TypeError(f'{type(self).__name__} should define encode.')
 
-  def encode_with_specials(self, text: str) -> np.ndarray:
+  @property
+  def special_names(self) -> tuple[str, ...]:
+    """The names by which `encode_with_specials` finds special tokens."""
+    return tuple(self.specials)
+
+  def encode_with_specials(
+      self, text: str, plain: Mapping[str, str] = types.MappingProxyType({})
+  ) -> np.ndarray:
     """Returns the ids of a text in which names of special tokens are theirs.
 
     It is for text that a program wrote, such as a rendered chat. `encode` is
     for text of users, who could otherwise write special tokens.
+
+    Args:
+      text: The text.
+      plain: Marks in the text, each with the text that it stands for, which is
+        encoded as text even if it is the name of a special token.
     """
-    names = sorted(self.specials, key=lambda name: (-len(name), name))
-    pattern = '|'.join(map(re.escape, names)) or '(?!)'
-    parts = re.split(f'({pattern})', text)  # Text, name, text, ..., text.
+    def either(names):
+      longest = sorted(names, key=lambda name: (-len(name), name))
+      return re.compile(f"({'|'.join(map(re.escape, longest)) or '(?!)'})")
+
+    marks = either(plain)
+    # Text, name, text, ..., text.
+    parts = either(self.special_names).split(text)
     return np.concatenate([
-        np.array([self.specials[part]], self.dtype) if i % 2 else
-        self.encode(part) for i, part in enumerate(parts)])
+        np.array([self.specials[part]], self.dtype) if i % 2 else self.encode(
+            marks.sub(lambda found: plain[found[0]], part))
+        for i, part in enumerate(parts)])
 
   def decode(self, ids: Iterable[int]) -> str:
     """Returns the text of the ids; control ids have none.

@@ -133,7 +133,8 @@ def describe(how: transforms.Sampling) -> str:
 
 
 def options(run: Any, *, max_new_tokens: int = 100, stop: Sequence[str] = (),
-            window: bool = False, **changes: Any) -> dict[str, Any]:
+            window: bool = False, encode: prompts_lib.Encode | None = None,
+            **changes: Any) -> dict[str, Any]:
   """Returns the options with which `streaming` continues prompts of a run.
 
   Args:
@@ -141,6 +142,8 @@ def options(run: Any, *, max_new_tokens: int = 100, stop: Sequence[str] = (),
     max_new_tokens: Most tokens to draw for each prompt.
     stop: Strings that end a text.
     window: Whether to go on beyond the model's context; see `window`.
+    encode: Function of tokenizer and prompt that returns the ids to continue;
+      by default in the layout of the run's training rows, see `prompting`.
     **changes: Fields of `transforms.Sampling` that differ from those of the
       run's own samples.
   """
@@ -150,7 +153,7 @@ def options(run: Any, *, max_new_tokens: int = 100, stop: Sequence[str] = (),
       sampling=sampling(run.config.samples, changes),
       transforms=without(published),
       beyond=window_lib.decode if window else None,
-      encode=prompting.reader(run.config, published.forced_ids))
+      encode=encode or prompting.reader(run.config, published.forced_ids))
 
 
 def without(published: continuing.Continuing) -> tuple[transforms.Without, ...]:
