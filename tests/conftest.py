@@ -14,6 +14,7 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 # Tiny models take longer to compile than to run: XLA's older emitters take half
 # as long. Set for the versions that know them, as an unknown flag is fatal.
 jax.config.update('jax_disable_most_optimizations', True)
+os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = 'true'  # Of scripts.
 if jaxlib.version.__version_info__[:2] == (0, 10):
   os.environ['XLA_FLAGS'] = ' '.join([
       '--xla_cpu_use_fusion_emitters=false',
@@ -36,8 +37,8 @@ flags.FLAGS.mark_as_parsed()
 def pytest_configure(config):
   """Keeps compiled programs in pytest's cache.
 
-  Workers share them, and so do runs one after another: most of the tests' time
-  is compilation. `--cache-clear` empties the cache, `-p no:cacheprovider` does
+  Workers, the scripts that tests start, and later runs share them: most of the
+  tests' time is compilation. `--cache-clear` empties the cache, `-p no:cacheprovider` does
   without it.
   """
   if not hasattr(config, 'cache'):
@@ -47,9 +48,12 @@ def pytest_configure(config):
       path.stat().st_size for path in folder.iterdir()):
     for path in folder.iterdir():  # Mostly of code that has changed since.
       path.unlink()
-  jax.config.update('jax_compilation_cache_dir', str(folder))
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
-  jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
+  for name, value in (
+      ('jax_compilation_cache_dir', str(folder)),
+      ('jax_persistent_cache_min_compile_time_secs', 0),
+      ('jax_persistent_cache_min_entry_size_bytes', -1)):
+    jax.config.update(name, value)
+    os.environ[name.upper()] = str(value)  # For scripts that tests start.
 
 
 def pytest_collection_finish():

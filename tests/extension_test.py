@@ -78,8 +78,7 @@ def test_a_new_file_and_a_line_make_it_a_choice_of_the_flags(what, tmp_path):
        '--config.training.steps=2', '--config.training.log_every=1', chosen],
       capture_output=True, text=True, timeout=500, check=False, cwd=tmp_path,
       env=os.environ | {
-          'PYTHONPATH': str(tmp_path), 'JAX_PLATFORMS': 'cpu',
-          'JAX_DISABLE_MOST_OPTIMIZATIONS': 'true'})  # Compiles faster.
+          'PYTHONPATH': str(tmp_path), 'JAX_PLATFORMS': 'cpu'})
 
   assert done.returncode == 0, done.stderr
   config = json.loads((tmp_path / 'run/config.json').read_text())

@@ -101,8 +101,6 @@ def test_first_cell_installs_only_what_is_absent(path, there, monkeypatch):
 @each_notebook
 def test_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
   monkeypatch.setenv('PYTHONPATH', str(ROOT))
-  # As in conftest.py: compiling would take longer than running.
-  monkeypatch.setenv('JAX_DISABLE_MOST_OPTIMIZATIONS', 'true')
   notebook = nbformat.read(path, as_version=4)
   for old, new in SMALLER.get(path.stem, {}).items():
     cell, = (cell for cell in notebook.cells

@@ -24,6 +24,7 @@ from lmjax.models import encoder
 from lmjax.objectives.encoders import mlm
 from lmjax.recipes.loaded import trained as trained_lib
 from lmjax.recipes import pretraining
+from tests.reference import environment
 
 ROOT = pathlib.Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / 'experiments').glob('*.py'))
@@ -41,7 +42,7 @@ def _run(script, *flags):
   return subprocess.run(
       [sys.executable, str(ROOT / f'experiments/{script}.py'), *flags],
       capture_output=True, text=True, timeout=300, check=False,
-      env={'PATH': '/usr/bin:/bin', 'JAX_PLATFORMS': 'cpu', 'HOME': '/tmp'})
+      env=environment.clean())
 
 
 def tiny(tmp_path):

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
-ENV = {'PATH': '/usr/bin:/bin', 'JAX_PLATFORMS': 'cpu', 'HOME': '/tmp'}
+from tests.reference import environment
 
+ROOT = pathlib.Path(__file__).parents[1]
 
 def command(tmp_path, *flags):
   for name in 'one', 'two':
@@ -27,7 +27,7 @@ def command(tmp_path, *flags):
 
 def run(*args):
   done = subprocess.run(
-      args, capture_output=True, text=True, timeout=600, env=ENV, check=False)
+      args, capture_output=True, text=True, timeout=600, env=environment.clean(), check=False)
   return done.returncode, done.stdout, done.stderr
 
 
@@ -86,7 +86,7 @@ def test_a_signal_saves_the_run_and_the_same_command_continues(tmp_path):
       '--config.model.num_layers=1', '--config.training.steps=3000',
       '--config.training.eval_every=1500', '--config.samples.prompts=[]',
       '--config.training.log_every=1', '--seeds=2')
-  process = subprocess.Popen(swept, env=ENV, stdout=subprocess.PIPE,
+  process = subprocess.Popen(swept, env=environment.clean(), stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT, text=True)
   metrics = tmp_path / 'sweep/seed=0/metrics.jsonl'
   while not metrics.exists() or not metrics.read_text():

@@ -36,6 +36,7 @@ from lmjax.planning import compiled as compiled_lib
 from lmjax.planning import estimate
 from lmjax.training.optimizers import adamw
 from lmjax.training import options
+from tests.reference import environment
 
 ROOT = pathlib.Path(__file__).parents[2]
 H100 = devices.named('h100')
@@ -325,7 +326,7 @@ def test_the_script_answers_and_refuses_in_a_sentence():
     return subprocess.run(
         [sys.executable, str(ROOT / 'experiments/plan.py'), *flags],
         capture_output=True, text=True, timeout=300, check=False,
-        env={'PATH': '/usr/bin:/bin', 'JAX_PLATFORMS': 'cpu', 'HOME': '/tmp'})
+        env=environment.clean())
   done = run('--device=memory:24GiB,flops:82T,bandwidth:1TB/s')
   assert done.returncode == 0 and 'It fits' in done.stdout, done.stderr
   for flags, words in ((('--device=h101',), 'choose from'),
