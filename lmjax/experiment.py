@@ -51,6 +51,9 @@ class Pretrain:
   Attributes:
     data: The data that the model is trained and tested on.
     model: The model.
+    init: A run directory of `experiments/pretrain.py` or `import_weights.py`,
+      from whose parameters to train on, with its model and tokenizer; None
+      starts from scratch.
     vectors: Static word vectors of the model's width, to learn first or from a
       file, which initialise its embedding; None initialises it at random.
     objective: The loss to minimise.
@@ -64,6 +67,7 @@ class Pretrain:
   """
   data: pipeline.DataConfig = pipeline.DataConfig()
   model: models.Config = decoder.DecoderConfig()
+  init: user_paths.Path | None = None
   vectors: word_vectors.Config | vector_file.VectorFile | None = None
   objective: Objective = lm.Causal()
   optimizer: optimizers.Config = adamw.AdamW()
@@ -72,7 +76,7 @@ class Pretrain:
   samples: samples_lib.Samples = samples_lib.Samples()
   changes: ClassVar = options.CHANGES.extended(
       structural=(
-          'model', 'vectors', 'data.tokenizer', 'data.specials',
+          'model', 'init', 'vectors', 'data.tokenizer', 'data.specials',
           'data.sentinels'),
       cosmetic=(
           'data.cache', 'samples', 'scoring.stride', 'scoring.batch_size',
@@ -91,6 +95,10 @@ class Pretrain:
     return of_spans or self.objective.likelihood
 
   def __post_init__(self):
+    if self.init is not None and self.vectors is not None:
+      raise errors.InputError(
+          'config.init has an embedding already, which config.vectors would '
+          'replace; leave out one of them.')
     streams = isinstance(self.data.packing, continuous.Continuous)
     if streams != isinstance(self.objective, truncated.TruncatedBPTT):
       raise errors.InputError(

@@ -106,8 +106,9 @@ def test_a_window_goes_on_beyond_the_context(trained, capsys):
 def test_main_draws_as_the_runs_samples_except_for_what_is_given(
     trained, monkeypatch, capsys):
   given = dict(workdir='run', step='best', prompt='b', prompts_file=None,
-               specials=False, chat=False, system=None, out=None, max_new_tokens=9, stop=[], seed=1,
-               num_samples=2, window=False, batch_size=8)
+               specials=False, chat=False, system=None, out=None,
+               max_new_tokens=9, stop=[], seed=1, num_samples=2, window=False,
+               batch_size=8)
   values = flags.FlagValues()
   for name, value in given.items():
     flags.DEFINE_string(name, None, '', flag_values=values)

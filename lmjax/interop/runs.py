@@ -73,6 +73,20 @@ def backbone(workdir: str | pathlib.Path, step: int | str = 'best'
                   else tree.get('model'), step)
 
 
+def read_model(workdir: str | pathlib.Path
+               ) -> tuple[Any, tokenizer_lib.Tokenizer]:
+  """Returns the config and the tokenizer of a run's model; reads no parameters.
+
+  See `load` for errors.
+  """
+  run = directory.RunDir(pathlib.Path(workdir))
+  tree = read_config(run)
+  refuse_tuned(run, tree)
+  tokenizer = tokenizer_lib.load(run.tokenizer)
+  return _model(run, tree.get('model')).with_vocab(
+      tokenizer.vocab_size), tokenizer
+
+
 def read_readout(run: directory.RunDir) -> readout.Readout:
   """Returns how a run's hidden states become the vector of a text.
 
@@ -123,13 +137,18 @@ def read_continuing(run: directory.RunDir, vocab_size: int
 
 def _trained(run: directory.RunDir, saved: Any, step: int | str) -> Pretrained:
   """Returns the model of a run whose config is `saved`."""
+  return restore(run, _model(run, saved), step)
+
+
+def _model(run: directory.RunDir, saved: Any) -> models.Config:
+  """Returns the config of a run's model, which is `saved` as JSON types."""
   config = config_lib.freeze(
       models.Config | counted.Config, saved, 'config.model')
   if isinstance(config, counted.Config):
     raise errors.InputError(
         f'{run.path} is the run of a counted model, which has no parameters; '
         'give the run of a model that was trained.')
-  return restore(run, config, step)
+  return config
 
 
 def restore(run: directory.RunDir, config: Any, step: int | str) -> Pretrained:

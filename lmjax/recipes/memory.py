@@ -57,7 +57,8 @@ class Plan:
   def advice(self) -> str:
     """Returns the flags that change the memory, with their values now."""
     leaves = config_lib.leaves(config_lib.to_dict(self.config))
-    if leaves.get('init') is not None:  # The model is the run's, not this one.
+    tunes = 'task.kind' in leaves
+    if tunes and leaves.get('init') is not None:  # The model is the run's.
       leaves.pop('model.remat', None)
     now = lambda field: 'none' if leaves[field] is None else leaves[field]
     return 'Flags that save memory: ' + '; '.join(

@@ -24,6 +24,7 @@ from lmjax.models import decoder
 from lmjax.nn import attend
 from lmjax.objectives import lm
 from lmjax.parallel import processes
+from lmjax.recipes import beginning
 from lmjax.training import step as step_lib
 
 
@@ -64,11 +65,17 @@ class Prepared:
     return start and start(self.model, self.config.data.batch_size)
 
   def initial_params(self) -> Any:
-    """Returns the initial parameters: random, except for `config.vectors`.
+    """Returns the initial parameters: random, or those of a run.
+
+    They are those of the run `config.init`, if there is one. Otherwise, the
+    embedding may be that of `config.vectors`.
 
     Raises:
-      InputError: If the size of the vectors is not that of the embedding.
+      InputError: If that run cannot be read, or the size of the vectors is not
+        that of the embedding.
     """
+    if self.config.init is not None:
+      return beginning.params(self.config.init, self.sized)
     params = decoder.initial_params(self.model, self.config.training.seed)
     if self.config.vectors is None:
       return params
@@ -109,7 +116,8 @@ def prepare(config: experiment.Pretrain, workdir: str) -> Prepared:
     InputError: If parts do not fit together, or the text cannot be read.
   """
   with processes.in_turn('cache'):
-    data = config.data.build(workdir, length=config.model.context)
+    data = config.data.build(
+        workdir, beginning.tokenizer(config, workdir), config.model.context)
   sized = config.model.with_vocab(data.tokenizer.vocab_size)
   model = sized.build()
   return Prepared(

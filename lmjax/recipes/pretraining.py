@@ -1,11 +1,13 @@
 """Pretraining: from a config to a trained model and its report."""
 from collections.abc import Callable
+import functools
 import time
 from typing import Any
 
 from lmjax.core import trees
 from lmjax import experiment
 from lmjax.parallel import strategy as strategy_lib
+from lmjax.recipes import beginning
 from lmjax.recipes import memory as memory_lib
 from lmjax.recipes import prepared
 from lmjax.recipes import results
@@ -41,15 +43,21 @@ def pretrain(
     parts = prepared.prepare(config, workdir)
     print(f'{parts.data.describe()}\n{parts.batches.describe()}')
     strategy, found, memory = checked(parts, launch, results_of)
-    run = started.open_run(parts.data.hashes(), parts.tokenizer)
+    saved = beginning.is_saved(config, workdir)
+    state = parts.state_shapes if saved else parts.initial_state()
+    hashes = {} if saved else beginning.hashes(config, state.params)
+    run = started.open_run(
+        parts.data.hashes() | hashes, parts.tokenizer,
+        functools.partial(beginning.keep, config))
     with memory.explained():
       fitted, step, params = started.fit(
-          run, parts.initial_state(), parts.batches, parts.batches.fingerprint,
+          run, state, parts.batches, parts.batches.fingerprint,
           objective=parts.objective, optimizer=parts.optimizer,
           parallel=strategy, evaluate=found.watcher(),
           learning_rate=config.optimizer.rate(config.training.steps),
           flops_per_step=parts.flops_per_step, profile=profile,
-          documents=parts.batches.documents)
+          documents=parts.batches.documents,
+          evaluate_first=config.init is not None)
       return found.conclude(
           run, params, begun, step=step, tokens=fitted.progress.tokens)
 

@@ -135,16 +135,15 @@ def _row_of(rows, step):
 
 def _start(console, run, parts, step):
   """Returns the newest intact checkpoint before a step, or 0, and its state."""
-  initial = parts.initial_state()
   for number in reading.steps(run.checkpoints)[::-1]:
     if number >= step:
       continue
     try:
       return number, store.Checkpoints(run.checkpoints).restore(
-          initial, number).state
+          parts.state_shapes, number).state
     except errors.InputError as error:
       console.print(str(error), highlight=False, markup=False)
-  return 0, initial
+  return 0, parts.initial_state()
 
 
 def _run(parts, skips, state, start, stop):

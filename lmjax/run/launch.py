@@ -145,6 +145,7 @@ class Started:
       flops_per_step: float | None = None, unit: str = 'tokens',
       profile: str | None = None,
       documents: Callable[[int], Any] | None = None,
+      evaluate_first: bool = False,
   ) -> tuple[loop.FitResult, int, Any]:
     """Trains from the last checkpoint on, with the options `config.training`.
 
@@ -164,6 +165,7 @@ class Started:
       profile: See `loop.fit`.
       documents: Function from an index to the documents in that batch, as JSON;
         written with events.
+      evaluate_first: See `loop.fit`.
 
     Returns:
       The result of `loop.fit`, then the step and the parameters of the best
@@ -185,7 +187,8 @@ class Started:
           parallel=parallel, microbatches=training.microbatches,
           ema_decay=training.ema_decay, average=training.average,
           guard=training.guard, evaluate=evaluate,
-          eval_every=training.eval_every, stop=training.stop,
+          eval_every=training.eval_every, evaluate_first=evaluate_first,
+          stop=training.stop,
           checkpoints=kept.checkpoints, save_every=training.save_every,
           save_minutes=training.save_minutes,
           writers=(*kept.writers, *kept.trackers),

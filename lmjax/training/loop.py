@@ -76,7 +76,7 @@ def fit(
     average: averaging.NonMonotone | None = None,
     guard: guard_lib.Guard = guard_lib.Guard(),
     evaluate: Callable[[Any, int], dict[str, float]] | None = None,
-    eval_every: int | None = None,
+    eval_every: int | None = None, evaluate_first: bool = False,
     stop: stopping.EarlyStopping = stopping.EarlyStopping(),
     checkpoints: Checkpoints | None = None,
     save_every: int | None = None, save_minutes: float | None = None,
@@ -109,6 +109,8 @@ def fit(
     guard: Decides which steps are bad and skipped, and how many end the run.
     evaluate: `evaluate(params, step)` -> {'valid/loss': ...}.
     eval_every: Steps between evaluations; the last step is always evaluated.
+    evaluate_first: Whether to evaluate a new run's state before its first step,
+      because its parameters were trained elsewhere.
     stop: The metric that decides the best step, and when to stop early.
     checkpoints: Store for states; the best and the last step are always saved.
     save_every: Steps between saves; None saves at every evaluation.
@@ -160,6 +162,7 @@ def fit(
       ema_decay=ema_decay, guard=guard), microbatches)
   state = strategy.place(state)
   watching, interrupted = supervision.watching, None
+  first = evaluate_first and not start and not progress.scores
   agree = channel.lagged(supervision.group, 'stop')
 
   with contextlib.ExitStack() as stack:
@@ -171,6 +174,8 @@ def fit(
     stream = stack.enter_context(contextlib.closing(feed.ahead(
         lambda step: arguments.batch(batches(step), step), start, last,
         _digested(strategy), workers=workers)))
+    if first:
+      state = visits.visit(0, state, evaluates=True, saves=False)
     for step in range(start + 1, last + 1):
       with watching(f'the batch of step {step}'):
         _, (batch_digest, batch) = next(stream)
