@@ -118,6 +118,21 @@ class Mesh:
     # They are copied from the host, so that no device holds a whole array.
     return jax.tree.map(self._put, tree, self.shardings(tree))
 
+  def place_one(self, path: str, array: np.ndarray) -> jax.Array:
+    """Returns one parameter, divided as `place` divides it in its tree.
+
+    It is a `place` of `interop.importing.load`, which then never has more than
+    a few tensors of a model on the host, and a part of each on a device. It
+    waits until the parts are there, so that the host's memory is free again.
+
+    Args:
+      path: The path of the parameter, such as 'layer_0/mlp/in/kernel'.
+      array: Its values.
+    """
+    cut = sharding.spec(path, array.shape, self.sizes, self._rules)
+    return jax.block_until_ready(
+        spread.put(array, self._named(sharding.partition(cut))))
+
   def gather(self, tree: Any) -> Any:
     """Returns a placed tree as whole host arrays."""
     return jax.tree.map(

@@ -3,6 +3,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import weakref
 
 import jax
 import numpy as np
@@ -17,6 +18,7 @@ from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.interop.mapping import rows
 from lmjax.models import cost
 from lmjax.models.presets import decoders
+from lmjax.parallel import mesh as mesh_lib
 from lmjax.testing import hot
 
 CONFIG = decoders.llama(16, 2, 4, 2, 24, vocab_size=31, context=32)
@@ -54,6 +56,38 @@ def test_a_copy_of_the_table_in_a_tied_model_is_checked():
   assert importing.convert(opened(lm_head__weight=table)).match.copies
   with pytest.raises(errors.InputError, match='lm_head.weight should equal'):
     importing.convert(opened(lm_head__weight=-table))
+
+
+def test_parameters_go_to_their_parts_of_a_mesh_one_by_one():
+  mesh = mesh_lib.Mesh(sizes='fsdp:4,tensor:2')
+  before, divided = [], 0
+
+  def place(path, array):
+    nonlocal divided
+    before.append(weakref.ref(array))
+    assert sum(each() is not None for each in before) <= 2
+    placed = mesh.place_one(path, array)
+    parts = {shard.device: shard.data.size
+             for shard in placed.addressable_shards}
+    assert len(parts) == 8 and len(set(parts.values())) == 1
+    divided += parts[mesh.devices[0]] < array.size
+    if array.ndim > 1:
+      assert parts[mesh.devices[0]] * 4 <= array.size, path
+    return placed
+
+  source = opened()
+  source = dataclasses.replace(source, tensors={  # As from a file.
+      name: dataclasses.replace(
+          tensor, read=lambda tensor=tensor: tensor.read().copy())
+      for name, tensor in source.tensors.items()})
+  found = importing.convert(source, place)
+  assert divided == 15  # All but norms: the table and 7 kernels of 2 layers.
+  for placed, where in zip(*map(jax.tree.leaves, (
+      found.params, mesh.shardings(found.params)))):
+    assert placed.sharding == where
+  for placed, want in zip(*map(jax.tree.leaves, (
+      mesh.gather(found.params), PARAMS))):
+    np.testing.assert_array_equal(placed, want)
 
 
 def test_parameters_are_placed_one_by_one():

@@ -45,7 +45,8 @@ def on(path):
       data=dataclasses.replace(
           own.data, source=sources.InMemory(TEXTS), split=splits.HashSplit(),
           length=32, batch_size=4),
-      training=options.Training(steps=2, eval_every=1))
+      training=options.Training(
+          steps=2, eval_every=1, parallel='mesh', mesh='fsdp:4,tensor:2'))
 
 
 def test_the_first_parameters_are_those_of_the_run(config, tmp_path):
