@@ -22,6 +22,7 @@ from lmjax.core import errors
 from lmjax.core.files import safe_paths
 from lmjax.core.files import strict_json
 from lmjax.core.files import user_paths
+from lmjax.core import ranges
 from lmjax.data.tokenizers import library
 from lmjax.data.tokenizers import roles as roles_lib
 from lmjax.data.tokenizers import sentences
@@ -43,6 +44,7 @@ _RANK = re.compile(rb'[A-Za-z0-9+/]+=* [0-9]+\r?\n')
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class PretrainedTokenizer:
   """The tokenizer of a pretrained model, from a file or a folder.
 
@@ -57,7 +59,7 @@ class PretrainedTokenizer:
   path: user_paths.Path | None = None
   bos: bool | None = None
   eos: bool | None = None
-  start: int | None = None
+  start: ranges.Natural | None = None
 
   needs = 'nothing'  # Splits that `build` reads.
   asked = None  # Number of ids that the config asks for.
