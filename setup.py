@@ -23,7 +23,7 @@ setuptools.setup(
               'lmjax.experiments', 'lmjax.experiments.configs'],
     package_dir={'lmjax.experiments': 'experiments'},  # For `lmjax pretrain`.
     package_data={
-        'lmjax': ['py.typed', 'interop/audit/text.txt'],
+        'lmjax': ['py.typed', 'interop/audit/*.txt'],
         'lmjax.experiments.configs': ['lm_eval/*.yaml']},
     entry_points={'console_scripts': ['lmjax = lmjax.__main__:main']},
     python_requires='>=3.11',

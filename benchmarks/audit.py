@@ -1,35 +1,53 @@
-r"""Shows which misreadings of a config the audit detects, family by family.
+r"""Shows which wrong fields of a config.json an import finds out.
 
   nice python benchmarks/audit.py --texts=botchan.txt,wiki.test.raw \
       --workdir=/tmp/audit --families=gpt2,llama
 
-Trains a tiny model of each family on bytes of the given files, for about a
-minute on a core each (a model in the workdir is used again). Then audits each
-model: its own config must not be refused. A reading that is clearly worse is
-detected where it is the config instead. Prints a table per family and the
-number of readings that are detected, that predict the same, and that the text
-does not tell apart; writes them as JSON with --out.
+Trains a tiny model of each family on bytes of the given files, for about two
+minutes on a core each (a model in the workdir is used again). Then imports it
+from the tensors and the config.json of its family: the audit must not refuse
+the true config. Each field in turn is changed, several times, and the model is
+imported with what is now a lie. Prints whether the import refuses it, whether
+the model computes the same, whether the audit says which reading is right, or
+whether nothing shows; writes everything as JSON with --out.
+
+The lies of one field share their tokens with the truth, which is one of the
+rivals of the lie. So instead of auditing each lie anew, the truth is scored
+once. Where it is no rival, the lie is audited like any other model.
 """
 import collections
+from collections.abc import Iterator
+import copy
 import dataclasses
 import json
+import math
 import pathlib
 import sys
+from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
 from absl import flags
+import jax
 from lmjax.core import cli
+from lmjax.core import errors
 from lmjax.core.files import atomic
 from lmjax.data import pipeline
 from lmjax.data.corruption import spans
 from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
+from lmjax.evaluation import report
 from lmjax.evaluation import scoring
 from lmjax import experiment
 from lmjax.generation import samples
+from lmjax.interop.audit import rivals
+from lmjax.interop import checkpoint
+from lmjax.interop import exporting
+from lmjax.interop.families import family as family_lib
+from lmjax.interop import importing
+from lmjax.interop import runs
 from lmjax.models.presets import branch_norm_decoders
 from lmjax.models.presets import decoders
 from lmjax.models.presets import encoder_decoders
@@ -48,8 +66,9 @@ from lmjax.recipes import pretraining
 from lmjax.training.optimizers import muon
 from lmjax.training.optimizers import schedules
 from lmjax.training import options
+import numpy as np
 
-WIDTH, LAYERS, HEADS, CONTEXT = 64, 4, 4, 128
+WIDTH, LAYERS, HEADS, CONTEXT = 64, 4, 4, 272
 
 
 def _sized(config, **changes):
@@ -67,9 +86,16 @@ def _gemma(function, **changes):
                   context=CONTEXT, head_size=16, window=16, **changes)
 
 
+def _modernbert(config):
+  return _sized(config, pattern=dataclasses.replace(
+      config.pattern, window=16, every=2))
+
+
 _FEW = pattern.LocalGlobal(
     window=16, every=2, local_positions=positions.Rotary(theta=10_000.0))
 
+# The `model_type` of families that do not have the name of theirs.
+_TYPES = {'neox': 'gpt_neox', 'gemma3': 'gemma3_text', 't5_1_1': 't5'}
 FAMILIES = {
     'gpt2': lambda: decoders.gpt2(
         WIDTH, LAYERS, HEADS, vocab_size=None, context=CONTEXT),
@@ -100,8 +126,8 @@ FAMILIES = {
         WIDTH, LAYERS, HEADS, dropout=0.0)),
     'albert': lambda: _sized(encoders.albert(
         WIDTH, LAYERS, HEADS, size=32, pooler=None)),
-    'modernbert': lambda: _sized(encoders.modernbert(
-        WIDTH, LAYERS, HEADS, 128), pattern=_FEW),
+    'modernbert': lambda: _modernbert(encoders.modernbert(
+        WIDTH, LAYERS, HEADS, 128)),
     't5': lambda: encoder_decoders.t5(
         WIDTH, 2, HEADS, 128, vocab_size=None, context=CONTEXT, head_size=16,
         version='1.0'),
@@ -109,7 +135,7 @@ FAMILIES = {
         WIDTH, 2, HEADS, 128, vocab_size=None, context=CONTEXT, head_size=16),
     'xlnet': lambda: xlnet.XLNetConfig(
         context=CONTEXT, width=WIDTH, num_layers=LAYERS, num_heads=HEADS,
-        hidden=176),
+        hidden=176, types=True),
 }
 
 
@@ -135,7 +161,7 @@ def train(family: str, texts: list[str], folder: pathlib.Path, steps: int
       data=pipeline.DataConfig(
           source=sources.TextFiles(paths=tuple(texts)),
           split=splits.HashSplit(valid=0.02, test=0.0),
-          tokenizer=symbols.Bytes(), length=CONTEXT - 16, batch_size=16,
+          tokenizer=symbols.Bytes(), length=CONTEXT - 16, batch_size=8,
           cache=str(folder / 'cache'), **data),
       model=model, objective=objective,
       optimizer=muon.Muon(
@@ -148,16 +174,178 @@ def train(family: str, texts: list[str], folder: pathlib.Path, steps: int
   return trained.load(folder / family, 'latest')
 
 
-def verdict(found: auditing.Finding) -> str:
-  """Returns whether a lie would be found: this reading in place of the config.
+# Values that a field could hold instead, by a part of its name; others are
+# doubled and halved, or negated.
+_VALUES = (
+    ('theta', lambda old: [old * factor for factor in (
+        1 / 50, 1 / 10, 1 / 2, 2, 10, 50)]),
+    ('rotary_emb_base', lambda old: [old / 10, old / 2, old * 2, old * 10]),
+    ('eps', lambda old: [1e-12, 1e-8, 1e-6, 1e-5, 1e-3]),
+    ('feed_forward_proj', lambda old: [
+        'relu', 'gelu', 'gated-relu', 'gated-gelu', 'gated-silu']),
+    ('act', lambda old: ['gelu', 'gelu_new', 'relu', 'silu']),
+    ('proj', lambda old: ['gelu', 'relu']),
+    ('softcapping', lambda old: [10.0, 30.0, 50.0, None]),
+    ('sliding_window', lambda old: [None, 8, 16, 32, 64, 128]),
+    ('rope_scaling', lambda old: [
+        {'rope_type': 'linear', 'factor': factor} for factor in (2.0, 8.0)]),
+    ('layer_types', lambda old: [
+        old[1:] + old[:1], ['full_attention'] * len(old)]),
+    ('architectures', lambda old: [['Other']]),
+    ('model_type', lambda old: ['llama', 'gpt2', 'bert', 't5']),
+)
 
-  The audit of a model whose config is this reading compares the same two
-  readings the other way round, so the true one wins if this one loses here.
+
+def lies(fields: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+  """Yields (field, value, config.json) with one field changed or left out."""
+  for name, old in fields.items():
+    for value in _others(name, old):
+      if value != old or type(value) is not type(old):
+        yield name, repr(value), fields | {name: value}
+    yield name, 'left out', {
+        other: value for other, value in fields.items() if other != name}
+
+
+def _others(name, old):
+  """Returns values that a field could hold instead."""
+  for part, values in _VALUES:
+    if part in name:
+      return values(old)
+  if isinstance(old, bool):
+    return [not old]
+  if isinstance(old, int):
+    return [old * 2, old // 2, old + 1]
+  if isinstance(old, float):
+    return [old * 2, old / 2, 1.0] if old else [0.5]
+  return [1.0] if old is None else []
+
+
+def old_form(fields: dict[str, Any]) -> dict[str, Any]:
+  """Returns a config.json that says nothing twice, so that one field can lie.
   """
-  if found.same:
-    return 'same'
-  return 'detected' if dataclasses.replace(
-      found, nats=-found.nats, z=-found.z).wins else 'not told apart'
+  twice = {'rope_parameters', 'hidden_act'} if (
+      'hidden_activation' in fields) else {'rope_parameters'}
+  if 'rotary_emb_base' in fields:
+    twice |= {'rope_theta', 'partial_rotary_factor'}
+  if 'layer_types' in fields:
+    twice |= {'sliding_window_pattern', 'global_attn_every_n_layers'}
+  return {name: value for name, value in fields.items() if name not in twice}
+
+
+class Family:
+  """A trained model in the files of its family, to be imported under lies."""
+
+  def __init__(self, name: str, run: trained.Trained):
+    self.family = exporting.family_of(run.model.config, _TYPES.get(name, name))
+    self.fields = old_form(self.family.fields(run.model.config))
+    self.tokenizer, self.context = run.tokenizer, run.context
+    self._tensors = dict(exporting.tensors(
+        self.family, run.model.config, run.params))
+    self.truth = self.imported(self.fields)
+    self.scored = auditing.Scored(self._pretrained(self.truth), context=(
+        self.context))
+
+  def imported(self, fields: dict[str, Any]) -> importing.Imported:
+    """Returns the model under a config.json.
+
+    Raises:
+      InputError: If the import refuses it.
+    """
+    return importing.convert(checkpoint.Checkpoint(
+        pathlib.Path('memory'), fields, self._tensors))
+
+  def audit(self, lie: importing.Imported) -> auditing.Audit:
+    """Returns the audit of a model."""
+    return auditing.audit(
+        self._pretrained(lie), context=self.context, quick=True)
+
+  def _pretrained(self, found):
+    return runs.Pretrained(
+        found.config, self.tokenizer, found.model, found.params, 0)
+
+  def verdict(self, fields: dict[str, Any]) -> tuple[str, str]:
+    """Returns what becomes of a config.json, and why.
+
+    It is 'refused' by the import, computes the 'same', is 'detected' by the
+    audit or is 'not told apart'.
+    """
+    try:
+      lie = self.imported(fields)
+    except errors.InputError as error:
+      return 'refused', str(error)
+    if _close(*(family_lib.computing(each.config) for each in (
+        lie, self.truth))) and _equal(lie.params, self.truth.params):
+      return 'same', 'the field does not change the model'
+    found = self.scored.compared(*rivals.plain(lie.config, lie.params))
+    if found.same:
+      return 'same', 'all tokens are predicted alike'
+    worse = f'{-found.nats:+.4f} nats, z = {-found.z:.1f}'
+    right = self._right(lie)
+    if right is None:  # The truth differs in more than one part from the lie.
+      refusal = self.audit(lie).refusal()
+      return ('not told apart', worse) if refusal is None else (
+          'detected', refusal)
+    won = dataclasses.replace(
+        found, field=right, nats=-found.nats, z=-found.z).wins
+    return 'detected' if won else 'not told apart', f'{right}: {worse}'
+
+  def _right(self, lie):
+    """Returns the field of the lie's rival that is the truth, or None."""
+    config, params = rivals.plain(lie.config, lie.params)
+    true, true_params = rivals.plain(self.truth.config, self.truth.params)
+    for rival in rivals.of(config, params, self.scored.length):
+      if _close(family_lib.computing(rival.config), family_lib.computing(true)
+                ) and _equal(rival.params, true_params):
+        return rival.field
+    return None
+
+
+def _equal(first, second):
+  """Returns whether two trees of parameters hold the same numbers."""
+  return jax.tree.structure(first) == jax.tree.structure(second) and all(
+      map(np.array_equal, jax.tree.leaves(first), jax.tree.leaves(second)))
+
+
+def _close(first, second):
+  """Returns whether two configs, as trees, are the same up to rounding.
+
+  The context is left out: it only says how many positions there are.
+  """
+  if isinstance(first, dict) and isinstance(second, dict):
+    return first.keys() == second.keys() and all(
+        name == 'context' or _close(value, second[name])
+        for name, value in first.items())
+  if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
+    return len(first) == len(second) and all(map(_close, first, second))
+  if isinstance(first, float) and isinstance(second, float):
+    return math.isclose(first, second, rel_tol=1e-6)
+  return first == second
+
+
+def measured(name: str, run: trained.Trained) -> dict[str, Any]:
+  """Returns what becomes of the true config of a family and of each lie."""
+  family = Family(name, run)
+  true = family.audit(family.truth)
+  found = []
+  for field, value, fields in lies(family.fields):
+    what, why = family.verdict(copy.deepcopy(fields))
+    found.append({'field': field, 'value': value, 'verdict': what, 'why': why})
+    print(f'{name}: {field} = {value}: {what}: {why:.200}', flush=True)
+  return {'nats': true.nats, 'rivals': len(true.findings),
+          'seconds': true.seconds, 'false alarm': true.refusal(),
+          'fields': len(family.fields), 'lies': found}
+
+
+def row(name: str, result: dict[str, Any]) -> list[str]:
+  """Returns the row of a family in the table."""
+  count = collections.Counter(each['verdict'] for each in result['lies'])
+  missed = ', '.join(
+      f'{each["field"]} = {each["value"]} ({each["why"]})'
+      for each in result['lies'] if each['verdict'] == 'not told apart')
+  return [name, f'{result["nats"]:.2f}', str(result['fields']),
+          str(len(result['lies'])), str(count['refused']),
+          str(count['detected']), str(count['same']), missed or 'none',
+          result['false alarm'] or 'none']
 
 
 def main(_):
@@ -165,16 +353,14 @@ def main(_):
   results = {}
   for family in _FAMILIES.value or FAMILIES:
     run = train(family, _TEXTS.value, folder, _STEPS.value)
-    audit = auditing.audit(run, context=run.context)
-    audit.show()
-    verdicts = [verdict(found) for found in audit.findings]
-    print(f'{family}: {audit.nats:.3f} nats, {audit.seconds:.0f} s, '
-          f'{dict(collections.Counter(verdicts))}, refused: '
-          f'{audit.refusal()}', flush=True)
-    results[family] = dataclasses.asdict(audit) | {'verdicts': verdicts}
+    results[family] = measured(family, run)
     if _OUT.value:
       atomic.write(pathlib.Path(_OUT.value),
                    json.dumps(results, indent=1).encode())
+  report.display(report.grid(
+      ['family', 'nats', 'fields', 'changes', 'refused', 'detected', 'same',
+       'not told apart', 'false alarm'],
+      [row(*each) for each in results.items()]))
 
 
 if __name__ == '__main__':
@@ -183,6 +369,6 @@ if __name__ == '__main__':
   _WORKDIR = cli.path_flag(
       'workdir', None, 'Folder of the models.', required=True)
   _FAMILIES = flags.DEFINE_list('families', None, 'Families; default is all.')
-  _STEPS = flags.DEFINE_integer('steps', 500, 'Steps of training.')
+  _STEPS = flags.DEFINE_integer('steps', 600, 'Steps of training.')
   _OUT = cli.path_flag('out', None, 'File for the results.')
   cli.run(main)

@@ -16,14 +16,14 @@ from lmjax.recipes import auditing
 from lmjax.recipes.loaded import trained
 
 
-def audit(workdir: str, text: str | None = None, *, budget: int = 2048,
+def audit(workdir: str, text: str | None = None, *, budget: int = 8192,
           accept: tuple[str, ...] = (), step: str = 'best') -> auditing.Audit:
   """Returns the audit of a run, after printing it.
 
   Args:
     workdir: The directory of a run of `experiments/pretrain.py`.
     text: The path of a text file; None takes the text of the audit.
-    budget: About how many tokens to score.
+    budget: Most tokens to score.
     accept: Fields that may be wrong.
     step: A checkpoint's number, 'best' or 'latest'.
 
@@ -54,7 +54,7 @@ if __name__ == '__main__':
   _TEXT = cli.path_flag(
       'text', None, 'Text file to score, in a language that the model knows.')
   _BUDGET = flags.DEFINE_integer(
-      'budget', 2048, 'About how many tokens to score.', lower_bound=256)
+      'budget', 8192, 'Most tokens of the text to score.', lower_bound=256)
   _ACCEPT = flags.DEFINE_list(
       'accept', [], 'Fields of the config that may be wrong.')
   _STEP = flags.DEFINE_string(

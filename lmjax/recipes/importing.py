@@ -111,7 +111,7 @@ def audit(imported: importing.Imported, tokenizer: vocabulary.Tokenizer,
   found = auditing.audit(
       runs.Pretrained(config, tokenizer, imported.model, imported.params, 0),
       None if text is None else auditing.read_text(text),
-      context=min(_LONGEST, config.context))
+      context=min(_LONGEST, config.context), quick=True)
   refusal = found.refusal(accept)
   if refusal is not None:
     raise errors.InputError(refusal)

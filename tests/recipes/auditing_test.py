@@ -72,6 +72,43 @@ def test_an_accepted_field_is_no_reason():
   assert audit(FOUND).refusal(accept=['head.scale']) is not None
 
 
+@pytest.mark.parametrize('stop, nats, parts', [
+    (auditing.settled, -0.3, 1), (auditing.settled, -0.09, 3),
+    (auditing.settled, 0.3, 8), (auditing.beaten, -0.3, 1),
+    (auditing.beaten, -0.09, 1), (auditing.beaten, 0.0, 3),
+    (auditing.beaten, 0.3, 8), (None, -0.3, 8)])
+def test_a_reading_is_scored_as_far_as_its_verdict_needs(stop, nats, parts):
+  rng = np.random.default_rng(0)
+  found = auditing.paired('block.mixer.window', '8', (
+      (rng.normal(nats, 0.5, 252), part * 252 + np.arange(252))
+      for part in range(8)), stop, 8 * 252)
+  assert found.tokens == parts * 252
+  assert found.wins == (nats > 0)
+
+
+@pytest.mark.parametrize('stop', [auditing.settled, auditing.beaten])
+def test_a_reading_that_differs_too_little_to_win_is_given_up(stop):
+  rng = np.random.default_rng(0)
+  found = auditing.paired('block.norm.epsilon', '1e-06', (
+      (rng.normal(1e-4, 1e-4, 252), part * 252 + np.arange(252))
+      for part in range(8)), stop, 8 * 252)
+  assert found.tokens == 252 and not found.wins
+
+
+def test_items_are_drawn_as_they_are_needed_and_kept_in_order():
+  drawn, done = [], []
+
+  def items():
+    for item in range(9):
+      assert len(drawn) - len(done) < 2  # As many as there are threads.
+      drawn.append(item)
+      yield item
+  assert auditing.together(
+      lambda item: done.append(item) or item, items()) == list(range(9))
+  with pytest.raises(ZeroDivisionError):
+    auditing.together(lambda item: 1 // item, range(9))
+
+
 def test_dependent_tokens_do_not_count_as_many():
   rng = np.random.default_rng(0)
   alike = np.repeat(rng.normal(0.1, 1, 64), 32)  # 32 tokens say the same.

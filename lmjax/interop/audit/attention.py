@@ -171,6 +171,13 @@ def _heads(config):
   return found.pop() if len(found) == 1 else None
 
 
+def head_size(config: Any) -> int | None:
+  """Returns the size of the heads, or None if they differ or there are none.
+  """
+  heads = _heads(config)
+  return heads and heads.size
+
+
 def mapped(params: Any, function: Callable[[str, str, jax.Array], jax.Array]
            ) -> Any:
   """Maps `function(projection, kind, leaf)` over projections of attention.

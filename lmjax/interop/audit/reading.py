@@ -10,6 +10,7 @@ longer to compile than to run.
 from collections.abc import Callable, Iterator
 import dataclasses
 import functools
+import threading
 from typing import Any
 
 import flax.linen as nn
@@ -18,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.interop.audit import begins
 from lmjax.interop.audit import traced
 from lmjax.nn import masks
 from lmjax.objectives import losses
@@ -42,10 +44,14 @@ class Reading:
     hidden: Function from (model, params, batch) to the hidden states `x_BTD`
       that predict the targets.
     passes: Rows of a batch that hold the same text.
+    begun: Function from (texts, first) to batches of one row that begins with
+      the id `first`, or with the text if it is None; None where rows have
+      another frame.
   """
   rows: Callable[..., Iterator[Batch]]
   hidden: Callable[[nn.Module, Any, Batch], jax.Array]
   passes: int = 1
+  begun: Callable[..., Iterator[Batch]] | None = None
 
 
 def of(model: nn.Module, tokenizer: Any) -> Reading:
@@ -62,7 +68,8 @@ def of(model: nn.Module, tokenizer: Any) -> Reading:
   if traits.two_stream:
     return Reading(_masked_rows, _ordered, _PASSES)
   if traits.causal:
-    return Reading(_causal_rows, functools.partial(_hidden, causal=True))
+    return Reading(_causal_rows, functools.partial(_hidden, causal=True),
+                   begun=begins.rows)
   if 'tokens' in traits.heads and traits.both_ways:
     return Reading(functools.partial(_masked_rows, masked=True),
                    functools.partial(_hidden, causal=False), _PASSES)
@@ -72,10 +79,13 @@ def of(model: nn.Module, tokenizer: Any) -> Reading:
 
 
 class Scorer:
-  """Scores batches under configs; compiles as few programs as it can."""
+  """Scores batches under configs; compiles as few programs as it can.
+
+  Several threads may use it.
+  """
 
   def __init__(self, reading: Reading):
-    self._reading = reading
+    self._reading, self._lock = reading, threading.Lock()
     self._compiled = functools.lru_cache(None)(self._compile)
 
   def __call__(self, config: Any, params: Any, batch: Batch) -> np.ndarray:
@@ -88,7 +98,9 @@ class Scorer:
     """
     chosen_M = np.flatnonzero(batch['weights'])
     skeleton, numbers = traced.split(config)
-    nll_M = self._compiled(skeleton)(
+    with self._lock:
+      program = self._compiled(skeleton)
+    nll_M = program(
         params, numbers, {name: batch[name] for name in sorted(batch)
                           if name not in ('weights', 'places')}, chosen_M)
     return np.nan_to_num(

@@ -157,6 +157,7 @@ def matched(
   kept = _chosen(rows, shapes.keys(), tensors.keys())
   _check_covered(kept, shapes)
   wanted = {name for found in kept for name in found.names}
+  twins = set(copies or {})
   copies = {copy: original for copy, original in (copies or {}).items()
             if copy not in wanted and {copy, original} <= tensors.keys()}
   missing = wanted - tensors.keys()
@@ -170,7 +171,7 @@ def matched(
     raise errors.InputError(
         'The tensors of the file should be those of the model that its config '
         f'describes, but some are {"; some are ".join(problems)}.'
-        + _hint(extra - useless, missing))
+        + _hint(extra - useless, missing, twins))
   for found in kept:
     _check_shapes(found, shapes, tensors)
   for copy, original in copies.items():
@@ -254,8 +255,11 @@ def _made(found: Row, leaves: Mapping[str, Any], place: int) -> np.ndarray:
   return arrays.float32(made[place])
 
 
-def _hint(unknown: set[str], missing: set[str]) -> str:
-  """Returns how to import a model without tensors that it does not need."""
+def _hint(unknown: set[str], missing: set[str], twins: set[str]) -> str:
+  """Returns what may be wrong where tensors are left over or missing."""
+  if missing and missing <= twins:
+    return (' They would be those of the embeddings if the model is tied; then '
+            'set tie_word_embeddings to true in the config.')
   if missing or not unknown:
     return ''
   parts = sorted({name.partition('.')[0] for name in unknown})

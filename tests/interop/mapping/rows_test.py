@@ -92,6 +92,13 @@ def test_a_copy_of_a_tied_tensor_has_to_be_equal():
         ROWS, PARAMS, opened(lm_head__weight=table + 1e-6), copies=copies)
 
 
+def test_an_untied_model_without_a_head_may_be_tied():
+  untied = PARAMS | {'head': {'kernel': np.ones((4, 7), 'float32')}}
+  with pytest.raises(errors.InputError, match='lm_head.weight.* to true'):
+    rows_lib.matched(ROWS, untied, opened(),
+                     copies={'lm_head.weight': 'wte.weight'})
+
+
 def test_a_constant_has_to_have_its_values():
   constants = {'mask': np.ones}
   match = rows_lib.matched(
