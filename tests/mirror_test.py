@@ -1,4 +1,5 @@
 """Every module has its test, and every test its module."""
+import importlib
 import pathlib
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -24,8 +25,19 @@ def tables():
           if path.read_text() and path.parent != ROOT / 'lmjax'}
 
 
+def compared():
+  """Families that are rows of a table: their own files would repeat its test.
+
+  A row of tests/reference/families/ROOM.py is named like its module, and
+  tests/interop/families/table_test.py compares it with the reference.
+  """
+  tables = importlib.import_module('tests.reference.families').ROOMS
+  return {pathlib.Path('interop/families', room, name)
+          for room, families in tables.items() for name in families}
+
+
 def test_every_module_has_its_test():
-  untested = modules() - mirrored()
+  untested = modules() - mirrored() - compared()
   assert not untested, (
       'These need tests/<room>/<module>_test.py: '
       f'{sorted(map(str, untested))}')
@@ -35,6 +47,10 @@ def test_every_test_has_its_module():
   stray = {path for path in mirrored() - modules() - tables()
            if len(path.parts) > 1 and path.parts[0] not in ABOUT_THE_WHOLE}
   assert not stray, f'Tests without their module: {sorted(map(str, stray))}'
+
+
+def test_every_row_of_a_table_has_its_module():
+  assert compared() <= modules()
 
 
 def test_every_test_file_is_found_by_pytest():

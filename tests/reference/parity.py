@@ -2,32 +2,33 @@
 
 A case is a config of the reference. Its model gets random weights that make
 every mistake visible, is saved as files, and is imported; then both have to
-compute the same: logits of long texts, of padded batches and of a decoder with
-a cache, gradients, and the parameters after an optimizer's step.
+compute the same: outputs of long texts, in a batch with padding, logits of a
+decoder with a cache, gradients, and the parameters after an optimizer's step.
 """
 from collections.abc import Callable, Mapping
 import dataclasses
 import json
 import math
 import pathlib
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-import safetensors.numpy
 
 from lmjax.core import trees
 from lmjax.interop import importing
 from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.interop.mapping import rows as rows_lib
-from lmjax.nn import masks
 
 LENGTH = 520  # Short texts do not show errors of rotary positions.
 LOGITS = 5e-5  # Largest error, in standard deviations of the logits.
 GRADIENTS = 1e-4  # Largest error, relative to a gradient's largest entry.
+_REAL = 300  # Tokens of the shorter text of a batch.
+
+Arrays = Mapping[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +45,33 @@ class Case:
   folder: pathlib.Path
 
 
+class Kind(Protocol):
+  """What models of a kind read and compute: a module such as `parity_pairs`."""
+
+  def inputs(self, config: Any, padded: bool) -> dict[str, np.ndarray]:
+    """Returns a long text; if `padded`, two texts, one of them padded."""
+
+  def outputs(self, model: Any, inputs: Arrays) -> dict[str, jax.Array]:
+    """Returns all outputs of the bound, imported model."""
+
+  def want(self, found: Case, inputs: Arrays) -> dict[str, Any]:
+    """Returns the reference's outputs by the same names."""
+
+  def counts(self, inputs: Arrays) -> Arrays:
+    """Returns where outputs count; those that are not named count all over."""
+
+  def cached_error(self, found: Case) -> float:
+    """Returns the error of logits from a cache, if the model has one."""
+
+  def check_round_trip(self, found: Case) -> None:
+    """Checks that an export has the tensors and the config of the import."""
+
+
 def torch_and_transformers() -> tuple[Any, Any]:
   """Returns the two libraries; skips the test without them."""
-  return (pytest.importorskip('torch'), pytest.importorskip('transformers'))
+  torch = pytest.importorskip('torch')
+  torch.set_num_threads(1)  # Small tensors are not worth the others' waiting.
+  return torch, pytest.importorskip('transformers')
 
 
 def case(folder: pathlib.Path, config: Any, head: str, seed: int = 0,
@@ -59,18 +84,15 @@ def case(folder: pathlib.Path, config: Any, head: str, seed: int = 0,
     head: The name of its class, such as 'LlamaForCausalLM'.
     seed: Seed of the weights.
     cooler: Factors of weights, by a part of their names; see `heat`.
-    **changes: Fields to change in the written config.json, to see that the
-      comparison notices.
+    **changes: Fields to change in the written config.json.
   """
-  torch, transformers = torch_and_transformers()
-  config._attn_implementation = 'eager'
+  _, transformers = torch_and_transformers()
   reference = getattr(transformers, head)(config).float().eval()
   heat(reference, seed, cooler)
   reference.save_pretrained(folder)
   if changes:
     path = folder / 'config.json'
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-  del torch
   return Case(reference, importing.load(folder), folder)
 
 
@@ -112,6 +134,13 @@ def ids(vocab_size: int, rows: int = 1, length: int = LENGTH) -> np.ndarray:
       min(5, vocab_size - 1), vocab_size, (rows, length))
 
 
+def real(inputs_BT: np.ndarray) -> np.ndarray:
+  """Returns which tokens of two texts are no padding: all of the first."""
+  real_BT = np.ones(inputs_BT.shape, np.int64)
+  real_BT[1, _REAL:] = 0
+  return real_BT
+
+
 def relative_error(found: Any, want: Any) -> float:
   """Returns the largest error, in standard deviations of what is wanted."""
   found, want = np.asarray(found, np.float64), np.asarray(want, np.float64)
@@ -119,105 +148,74 @@ def relative_error(found: Any, want: Any) -> float:
   return float(np.abs(found - want).max() / want.std())
 
 
-def logits(found: Case, inputs_BT: np.ndarray, mask: Any = None) -> jax.Array:
+def logits(found: Case, inputs_BT: np.ndarray) -> jax.Array:
   """Returns the imported model's logits."""
   with jax.default_matmul_precision('highest'):
     return jax.jit(lambda params, inputs_BT: found.imported.model.apply(
-        {'params': params}, inputs_BT, mask)[0])(
+        {'params': params}, inputs_BT)[0])(
             found.imported.params, jnp.asarray(inputs_BT))
 
 
-def want_logits(found: Case, inputs_BT: np.ndarray, **inputs: Any
-                ) -> np.ndarray:
-  """Returns the reference's logits."""
+def tensors(arrays: Arrays) -> dict[str, Any]:
+  """Returns arrays as tensors of PyTorch."""
+  import torch
+  return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def computed(want: Callable[[Case, Arrays], dict[str, Any]], found: Case,
+             inputs: Arrays) -> dict[str, np.ndarray]:
+  """Returns the reference's outputs, by the function of a kind, as arrays."""
   import torch
   with torch.no_grad():
-    return found.reference(
-        torch.from_numpy(inputs_BT), **inputs).logits.numpy()
+    return {name: value.numpy() for name, value in want(found, inputs).items()}
 
 
-def logits_error(found: Case, length: int = LENGTH) -> float:
-  """Returns the relative error of the logits of one long text."""
-  inputs_BT = ids(found.imported.config.vocab_size, length=length)
-  return relative_error(
-      logits(found, inputs_BT), want_logits(found, inputs_BT))
-
-
-def check(found: Case, length: int = LENGTH) -> None:
-  """Compares a decoder or encoder in every respect; see the module.
-
-  The reference takes a step of training at the end.
-  """
-  assert logits_error(found, length) < LOGITS
-  assert padded_error(found) < LOGITS
-  if found.imported.config.traits.cached:
-    assert cached_error(found) < LOGITS
-  gradients, step = training_errors(found)
-  assert gradients < GRADIENTS
-  assert step < GRADIENTS
-
-
-def padded_error(found: Case) -> float:
-  """Returns the error of the logits of two texts, one of them padded."""
-  import torch
-  inputs_BT = ids(found.imported.config.vocab_size, rows=2, length=40)
-  real_BT = np.ones(inputs_BT.shape, np.int64)
-  real_BT[1, 25:] = 0
-  mask = masks.make(
-      jnp.arange(40)[None], jnp.asarray(real_BT, jnp.int32),
-      causal=found.imported.config.traits.causal)
-  got = np.asarray(logits(found, inputs_BT, mask))[real_BT > 0]
-  want = want_logits(found, inputs_BT, attention_mask=torch.from_numpy(
-      real_BT))[real_BT > 0]
-  return relative_error(got, want)
-
-
-def cached_error(found: Case, length: int = 96, first: int = 64) -> float:
-  """Returns the error of logits from a cache: a prompt, then token by token."""
-  model, params = found.imported.model, found.imported.params
-  inputs_BT = ids(found.imported.config.vocab_size, length=length)
-  cache = model.empty_cache(1, length)
-
-  @jax.jit
-  def continued(inputs_BT, cache, start):
-    mask = masks.make(start + jnp.arange(inputs_BT.shape[1])[None])
-    return model.apply({'params': params}, inputs_BT, mask, cache=cache)
-
-  parts, start = [], 0
+def error(kind: Kind, imported: importing.Imported, inputs: Arrays,
+          want: Arrays) -> float:
+  """Returns the largest error of any output, relative to its deviation."""
   with jax.default_matmul_precision('highest'):
-    for end in (first, *range(first + 1, length + 1)):
-      found_BTV, cache = continued(
-          jnp.asarray(inputs_BT[:, start:end]), cache, start)
-      parts.append(found_BTV)
-      start = end
-  return relative_error(
-      np.concatenate(parts, 1), want_logits(found, inputs_BT))
+    outputs = jax.jit(lambda params, inputs: imported.model.apply(
+        {'params': params}, method=lambda model: kind.outputs(model, inputs)))(
+            imported.params, inputs)
+  return _furthest(outputs, want, kind.counts(inputs))
 
 
-def training_errors(found: Case, length: int = 64) -> tuple[float, float]:
-  """Returns the largest errors of gradients, and of one step of AdamW.
+def check(kind: Kind, found: Case, trained: bool) -> None:
+  """Compares a model in every respect; see the module.
 
-  The loss is the mean cross-entropy of random labels.
+  Args:
+    kind: The kind of the model.
+    found: The case; the reference takes a step of training at the end.
+    trained: Whether gradients and a step are compared, too. They follow from
+      the outputs wherever the backward pass is derived from the forward one.
   """
-  import torch
-  vocab_size = found.imported.config.vocab_size
-  inputs_BT = ids(vocab_size, rows=2, length=length)
-  labels_BT = ids(vocab_size, rows=2, length=length)[:, ::-1].copy()
+  inputs = kind.inputs(found.imported.config, padded=True)
+  counts = kind.counts(inputs)
+  want = computed(kind.want, found, inputs)
+  noise = {name: np.random.default_rng(0).normal(size=value.shape).astype(
+      np.float32) for name, value in want.items()}
 
-  def mean_loss(params):
-    logits_BTV = found.imported.model.apply(
-        {'params': params}, jnp.asarray(inputs_BT))[0]
-    return optax.softmax_cross_entropy_with_integer_labels(
-        logits_BTV, labels_BT).mean()
+  def loss(params, inputs):
+    outputs = found.imported.model.apply(
+        {'params': params}, method=lambda model: kind.outputs(model, inputs))
+    return _distance(outputs, noise, counts), outputs
 
-  return step_errors(found, mean_loss, lambda: (
-      torch.nn.functional.cross_entropy(
-          found.reference(torch.from_numpy(inputs_BT)).logits.flatten(0, 1),
-          torch.from_numpy(labels_BT).flatten())))
+  program = jax.grad(loss, has_aux=True) if trained else (
+      lambda *given: (None, loss(*given)[1]))
+  with jax.default_matmul_precision('highest'):
+    grads, outputs = jax.jit(program)(found.imported.params, inputs)
+  assert _furthest(outputs, want, counts) < LOGITS
+  if found.imported.config.traits.cached:
+    assert kind.cached_error(found) < LOGITS
+  kind.check_round_trip(found)
+  if trained:
+    errors = step_errors(found, grads, lambda: _distance(
+        kind.want(found, inputs), tensors(noise), tensors(counts)))
+    assert max(errors) < GRADIENTS, errors
 
 
-def step_errors(found: Case, loss: Callable[[Any], jax.Array],
-                want_loss: Callable[[], Any]) -> tuple[float, float]:
+def step_errors(found: Case, grads: Any, want_loss: Callable[[], Any]
+                ) -> tuple[float, float]:
   """Returns the largest errors of gradients, and of one step of AdamW.
 
   The reference's gradients are written by name, and read by the table of the
@@ -225,7 +223,7 @@ def step_errors(found: Case, loss: Callable[[Any], jax.Array],
 
   Args:
     found: The case.
-    loss: Function from the imported parameters to a loss.
+    grads: The gradients of a loss of the imported parameters.
     want_loss: Function that returns the same loss of the reference.
   """
   import torch
@@ -237,22 +235,60 @@ def step_errors(found: Case, loss: Callable[[Any], jax.Array],
   want = _converted(found, {
       name: torch.zeros_like(parameter) if parameter.grad is None
       else parameter.grad for name, parameter in reference.named_parameters()})
-
-  params = jax.tree.map(jnp.asarray, found.imported.params)
-  with jax.default_matmul_precision('highest'):
-    grads = jax.jit(jax.grad(loss))(params)
-  adamw = optax.adamw(1e-2, eps=1e-3, weight_decay=0.01)
-  updates, _ = adamw.update(grads, adamw.init(params), params)
-  stepped = optax.apply_updates(params, updates)
   optimizer.step()
   want_stepped = _converted(found, dict(reference.named_parameters()))
+  grads = dict(trees.items(jax.device_get(grads)))
+  stepped = _stepped(
+      dict(trees.items(jax.device_get(found.imported.params))), grads)
   return _largest(grads, want), _largest(stepped, want_stepped)
 
 
-def _converted(found: Case, tensors: dict[str, Any]) -> dict[str, np.ndarray]:
+@jax.jit
+def _adamw(params_P: jax.Array, grads_P: jax.Array) -> jax.Array:
+  adamw = optax.adamw(1e-2, eps=1e-3, weight_decay=0.01)
+  updates_P, _ = adamw.update(grads_P, adamw.init(params_P), params_P)
+  return optax.apply_updates(params_P, updates_P)
+
+
+def _stepped(params: Arrays, grads: Arrays) -> dict[str, np.ndarray]:
+  """Returns parameters after a step.
+
+  All are put into one array, whose size few cases do not share, so that the
+  step is seldom compiled.
+  """
+  sizes = [value.size for value in params.values()]
+  unused = np.zeros(-sum(sizes) % 2**17, np.float32)
+  flat_P = np.asarray(_adamw(*(np.concatenate(
+      [*(tree[path].ravel() for path in params), unused])
+                               for tree in (params, grads))))
+  parts = np.split(flat_P, np.cumsum(sizes))
+  return {path: part.reshape(value.shape)
+          for (path, value), part in zip(params.items(), parts)}
+
+
+def _distance(outputs, noise, counts):
+  """Returns the mean squared distance of outputs; arrays of either library."""
+  total = 0.0
+  for name in noise:
+    square = (outputs[name] - noise[name]) ** 2
+    total += (square * counts[name][..., None] if name in counts
+              else square).mean()
+  return total
+
+
+def _furthest(outputs: Any, want: Arrays, counts: Arrays) -> float:
+  """Returns the largest error of any output, where it counts."""
+  errors = []
+  for name, value in want.items():
+    of = counts[name] > 0 if name in counts else slice(None)
+    errors.append(relative_error(np.asarray(outputs[name])[of], value[of]))
+  return max(errors)
+
+
+def _converted(found: Case, named: dict[str, Any]) -> dict[str, np.ndarray]:
   """Returns the reference's tensors by parameter, by the family's rows."""
   named = {name: tensors_lib.Tensor.of(value.detach().numpy())
-           for name, value in tensors.items()}
+           for name, value in named.items()}
   imported = found.imported
   paths = dict(trees.items(imported.params)).keys()
   match = dataclasses.replace(imported.match, rows=tuple(
@@ -261,44 +297,9 @@ def _converted(found: Case, tensors: dict[str, Any]) -> dict[str, np.ndarray]:
   return dict(rows_lib.read(match, named))
 
 
-def _largest(tree: Any, want: dict[str, np.ndarray]) -> float:
+def _largest(leaves: Arrays, want: Arrays) -> float:
   """Returns the largest error of any leaf, relative to its largest entry."""
-  leaves = dict(trees.items(tree))
   assert leaves.keys() - want.keys() <= {'head/bias'}  # A buffer there.
   scale = max(np.abs(value).max() for value in want.values())
-  return max(float(np.abs(np.asarray(leaves[path]) - value).max() / max(
+  return max(float(np.abs(leaves[path] - value).max() / max(
       np.abs(value).max(), 1e-3 * scale)) for path, value in want.items())
-
-
-def check_round_trip(found: Case) -> None:
-  """Checks that the export has the tensors and the config of the import.
-
-  The reference also has to load it, and to compute the same to the bit.
-  """
-  import torch
-  imported = found.imported
-  tensors = {name: tensor.read() for name, tensor in rows_lib.write(
-      imported.family.rows(imported.config), imported.params)}
-  want = dict(imported.source.tensors)
-  for name in (*imported.match.ignored, *dict(imported.match.copies)):
-    del want[name]
-  assert tensors.keys() == want.keys()
-  for name, tensor in tensors.items():
-    np.testing.assert_array_equal(tensor, want[name].read())
-  tree = imported.family.fields(imported.config)
-  assert imported.family.config(tree, tensors.keys()) == imported.config
-  tree |= {name: value for name, value in imported.source.config.items()
-           if name.endswith('_token_id')}
-  folder = found.folder / 'export'
-  folder.mkdir()
-  safetensors.numpy.save_file(
-      tensors, folder / 'model.safetensors', {'format': 'pt'})
-  (folder / 'config.json').write_text(json.dumps(tree))
-  again, report = type(found.reference).from_pretrained(
-      folder, attn_implementation='eager', dtype=torch.float32,
-      output_loading_info=True)
-  assert not any(report.values()), report
-  inputs_BT = torch.from_numpy(ids(imported.config.vocab_size))
-  with torch.no_grad():
-    assert torch.equal(again.eval()(inputs_BT).logits,
-                       found.reference(inputs_BT).logits)

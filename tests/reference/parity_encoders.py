@@ -6,7 +6,6 @@ vectors, logits of pairs, and logits that tokens were replaced.
 import json
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -21,60 +20,68 @@ _NAMES = {'last_hidden_state': 'hidden', 'pooler_output': 'pooled',
           'sop_logits': 'pairs'}
 
 
-def check(found: parity.Case, length: int = parity.LENGTH) -> None:
-  """Compares an encoder in every respect; see the module."""
-  assert error(found, length) < parity.LOGITS
-  assert padded_error(found) < parity.LOGITS
-  gradients, step = training_errors(found)
-  assert gradients < parity.GRADIENTS
-  assert step < parity.GRADIENTS
+def inputs(config: Any, padded: bool) -> dict[str, np.ndarray]:
+  """Returns ids; if `padded`, also which are real and which of a second text.
+  """
+  inputs_BT = parity.ids(config.vocab_size, rows=1 + padded)
+  found = {'inputs_BT': inputs_BT}
+  if padded:
+    found['real_BT'] = parity.real(inputs_BT)
+  if padded and config.traits.types > 1:
+    second_BT = np.arange(parity.LENGTH)[None] > np.array([[12], [20]])
+    found['types_BT'] = second_BT.astype(np.int64)
+  return found
 
 
-def error(found: parity.Case, length: int = parity.LENGTH) -> float:
-  """Returns the largest error of any output for one long text."""
-  inputs_BT = parity.ids(found.imported.config.vocab_size, length=length)
-  return _largest(found, inputs_BT, np.ones_like(inputs_BT))
+def outputs(model: Any, inputs: parity.Arrays) -> dict[str, Any]:
+  """Returns the imported model's outputs by name."""
+  config = model.config
+  inputs_BT, real_BT = inputs['inputs_BT'], inputs.get('real_BT')
+  mask = masks.make(
+      jnp.arange(inputs_BT.shape[1])[None],
+      None if real_BT is None else jnp.asarray(real_BT, jnp.int32),
+      causal=False)
+  x_BTD, _ = model.hidden(inputs_BT, mask, types_BT=inputs.get('types_BT'))
+  found = {'hidden': x_BTD}
+  if config.tokens is not None:
+    found['tokens'] = model.logits(x_BTD)
+  if config.pooler is not None:
+    found['pooled'] = model.pooled(x_BTD)
+    if config.pooler.pairs:
+      found['pairs'] = model.pair_logits(x_BTD)
+  if config.replaced is not None:
+    found['replaced'] = model.replaced_logits(x_BTD)
+  return found
 
 
-def padded_error(found: parity.Case) -> float:
-  """Returns the error for pairs of texts, one of them padded."""
-  inputs_BT = parity.ids(found.imported.config.vocab_size, rows=2, length=40)
-  real_BT = np.ones(inputs_BT.shape, np.int64)
-  real_BT[1, 25:] = 0
-  types = found.imported.config.traits.types
-  types_BT = (np.arange(40)[None] > np.array([[12], [20]])).astype(np.int64)
-  return _largest(found, inputs_BT, real_BT, types_BT if types > 1 else None)
+def want(found: parity.Case, inputs: parity.Arrays) -> dict[str, Any]:
+  """Returns the reference's outputs by name."""
+  given = parity.tensors(inputs)
+  optional = {'attention_mask': given.get('real_BT'),
+              'token_type_ids': given.get('types_BT')}
+  result = found.reference(given['inputs_BT'], **{
+      name: value for name, value in optional.items() if value is not None})
+  config = found.imported.config
+  head = ('tokens' if config.tokens is not None else
+          'replaced' if config.replaced is not None else 'pairs')
+  names = {**_NAMES, 'logits': head}
+  return {names[name]: value for name, value in result.items()
+          if name in names and value is not None}
 
 
-def training_errors(found: parity.Case, length: int = 48
-                    ) -> tuple[float, float]:
-  """Returns the errors of gradients and of a step, of a loss of all outputs."""
-  import torch
-  inputs_BT = parity.ids(
-      found.imported.config.vocab_size, rows=2, length=length)
-  noise = {name: np.random.default_rng(0).normal(size=value.shape).astype(
-      np.float32) for name, value in _want(found, inputs_BT).items()}
-
-  def loss(params):
-    outputs = _outputs(found, params, inputs_BT)
-    return sum(jnp.mean((outputs[name] - noise[name]) ** 2) for name in noise)
-
-  def want_loss():
-    outputs = _want(found, inputs_BT)
-    return sum(torch.mean((outputs[name] - torch.from_numpy(noise[name])) ** 2)
-               for name in noise)
-
-  return parity.step_errors(found, loss, want_loss)
+def counts(inputs: parity.Arrays) -> parity.Arrays:
+  """Returns which tokens count in the outputs that tokens have."""
+  return {} if 'real_BT' not in inputs else dict.fromkeys(
+      ('hidden', 'tokens', 'replaced'), inputs['real_BT'])
 
 
 def check_round_trip(found: parity.Case) -> None:
   """Checks that an export has the tensors and the config of the import."""
-  import torch
   other = check_tensors(found)
-  inputs_BT = parity.ids(found.imported.config.vocab_size)
-  with torch.no_grad():
-    outputs, others = (_want(each, inputs_BT) for each in (found, other))
-  for name, value in outputs.items():  # Activations may be other operations.
+  text = inputs(found.imported.config, padded=False)
+  values, others = (
+      parity.computed(want, each, text) for each in (found, other))
+  for name, value in values.items():  # Activations may be other operations.
     assert parity.relative_error(others[name], value) < parity.LOGITS
 
 
@@ -105,62 +112,3 @@ def check_tensors(found: parity.Case) -> parity.Case:
       for name, tensor in tensors.items()}, strict=False)
   assert not left.unexpected_keys
   return parity.Case(other, imported, found.folder)
-
-
-def _largest(found, inputs_BT, real_BT, types_BT=None) -> float:
-  """Returns the largest error of any output; padding does not count."""
-  import torch
-  outputs = jax.jit(lambda params: _outputs(
-      found, params, inputs_BT, real_BT, types_BT))
-  with jax.default_matmul_precision('highest'):
-    got = outputs(found.imported.params)
-  with torch.no_grad():
-    want = _want(found, inputs_BT, real_BT, types_BT)
-  largest = 0.0
-  for name, value in want.items():
-    of = slice(None) if name in ('pooled', 'pairs') else real_BT > 0
-    largest = max(largest, parity.relative_error(
-        np.asarray(got[name])[of], value.numpy()[of]))
-  return largest
-
-
-def _outputs(found, params, inputs_BT, real_BT=None, types_BT=None
-             ) -> dict[str, Any]:
-  """Returns the imported model's outputs by name."""
-  config = found.imported.config
-  inputs_BT = jnp.asarray(inputs_BT)
-  mask = masks.make(
-      jnp.arange(inputs_BT.shape[1])[None],
-      None if real_BT is None else jnp.asarray(real_BT, jnp.int32),
-      causal=False)
-  types_BT = None if types_BT is None else jnp.asarray(types_BT)
-
-  def run(model):
-    x_BTD, _ = model.hidden(inputs_BT, mask, types_BT=types_BT)
-    outputs = {'hidden': x_BTD}
-    if config.tokens is not None:
-      outputs['tokens'] = model.logits(x_BTD)
-    if config.pooler is not None:
-      outputs['pooled'] = model.pooled(x_BTD)
-      if config.pooler.pairs:
-        outputs['pairs'] = model.pair_logits(x_BTD)
-    if config.replaced is not None:
-      outputs['replaced'] = model.replaced_logits(x_BTD)
-    return outputs
-
-  return found.imported.model.apply({'params': params}, method=run)
-
-
-def _want(found, inputs_BT, real_BT=None, types_BT=None) -> dict[str, Any]:
-  """Returns the reference's outputs by name."""
-  import torch
-  given = {'attention_mask': real_BT, 'token_type_ids': types_BT}
-  result = found.reference(torch.from_numpy(inputs_BT), **{
-      name: torch.from_numpy(value) for name, value in given.items()
-      if value is not None})
-  config = found.imported.config
-  head = ('tokens' if config.tokens is not None else
-          'replaced' if config.replaced is not None else 'pairs')
-  names = {**_NAMES, 'logits': head}
-  return {names[name]: value for name, value in result.items()
-          if name in names and value is not None}

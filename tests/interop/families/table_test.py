@@ -1,4 +1,4 @@
-"""Every family writes configs that it reads, and covers its parameters."""
+"""Every family reads published configs, and computes as the reference does."""
 import dataclasses
 import json
 import math
@@ -11,6 +11,8 @@ from lmjax.interop import families
 from lmjax.interop import importing
 from lmjax.interop.families import family as family_lib
 from lmjax.models import cost
+from tests.reference import families as references
+from tests.reference import parity
 
 # Facts from the config.json of models on the Hugging Face Hub: all fields, the
 # names of some tensors where the config depends on them, and how many
@@ -18,6 +20,8 @@ from lmjax.models import cost
 PUBLISHED = json.loads((
     pathlib.Path(__file__).parents[2] / 'reference/published_configs.json'
 ).read_text())
+CASES = [(name, case) for name, family in references.FAMILIES.items()
+         for case in family.cases]
 COUNTED = [name for name, entry in PUBLISHED.items() if 'parameters' in entry]
 
 
@@ -40,10 +44,9 @@ def test_the_table_is_in_the_order_of_its_names():
 
 
 @pytest.mark.parametrize('model_type', families.FAMILIES)
-def test_a_family_has_a_test_of_parity(model_type):
-  room, module = families.FAMILIES[model_type].rows.__module__.split('.')[-2:]
-  path = pathlib.Path(__file__).parent / room / f'{module}_test.py'
-  assert 'parity.' in path.read_text()
+def test_a_family_is_compared_with_the_reference(model_type):
+  module = families.FAMILIES[model_type].rows.__module__.rpartition('.')[2]
+  assert references.FAMILIES[module].cases
 
 
 def test_every_family_has_a_published_config():
@@ -67,3 +70,18 @@ def test_a_published_model_has_as_many_parameters_as_published(name):
   found = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(
       cost.shapes(config)))
   assert found == PUBLISHED[name]['parameters']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name, case', CASES, ids=map(': '.join, CASES))
+def test_the_reference_computes_the_same_in_both_directions(
+    name, case, tmp_path):
+  references.FAMILIES[name].check(case, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', references.FAMILIES)
+def test_wrong_fields_are_far_outside_of_the_tolerance(name, tmp_path):
+  right, *wrong = references.FAMILIES[name].errors(tmp_path)
+  assert right < parity.LOGITS
+  assert min(wrong) > 4 * parity.LOGITS, wrong

@@ -5,18 +5,8 @@ from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.interop import families
 from lmjax.models import cost
-from tests.reference import parity
 
 FAMILY = families.FAMILIES['gpt_neo']
-SIZE = dict(
-    vocab_size=211, hidden_size=48, num_layers=3, num_heads=24, window_size=96,
-    attention_types=[[['global', 'local', 'global'], 1]],
-    max_position_embeddings=1024)
-CASES = {
-    'standard': {},
-    'untied, local': dict(
-        attention_types=[[['local'], 3]], tie_word_embeddings=False),
-}
 PUBLISHED = dict(  # https://huggingface.co/EleutherAI/gpt-neo-125m
     model_type='gpt_neo', architectures=['GPTNeoForCausalLM'],
     activation_function='gelu_new', attention_dropout=0,
@@ -29,13 +19,6 @@ PUBLISHED = dict(  # https://huggingface.co/EleutherAI/gpt-neo-125m
     summary_first_dropout=0.1, summary_proj_to_labels=True,
     summary_type='cls_index', summary_use_proj=True, use_cache=True,
     vocab_size=50257, window_size=256)
-
-
-def case(folder, written=None, **changes):
-  _, transformers = parity.torch_and_transformers()
-  return parity.case(
-      folder, transformers.GPTNeoConfig(**SIZE | changes), 'GPTNeoForCausalLM',
-      **written or {})
 
 
 def test_a_published_config_is_the_published_model():
@@ -56,20 +39,3 @@ def test_what_is_written_is_read_back():
 def test_a_field_with_another_meaning_is_refused(change):
   with pytest.raises(errors.InputError, match='types|layers|activation'):
     FAMILY.config(PUBLISHED | change)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_import_computes_what_the_reference_computes(name, tmp_path):
-  found = case(tmp_path, **CASES[name])
-  parity.check_round_trip(found)
-  parity.check(found)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('written', [
-    dict(window_size=95), dict(num_heads=12), dict(layer_norm_epsilon=1e-4),
-    dict(attention_types=[[['global', 'global', 'local'], 1]],
-         attention_layers=['global', 'global', 'local'])])
-def test_a_wrong_field_is_far_outside_of_the_tolerance(written, tmp_path):
-  assert parity.logits_error(case(tmp_path, written)) > 4 * parity.LOGITS

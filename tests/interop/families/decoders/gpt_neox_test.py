@@ -5,18 +5,8 @@ from lmjax.core import errors
 from lmjax.interop import families
 from lmjax.interop.families import family as family_lib
 from lmjax.models.presets import lookup
-from tests.reference import parity
 
 FAMILY = families.FAMILIES['gpt_neox']
-SIZE = dict(
-    vocab_size=211, hidden_size=48, intermediate_size=72, num_hidden_layers=3,
-    num_attention_heads=6, max_position_embeddings=1024)
-CASES = {
-    'parallel': dict(rotary_pct=0.5),
-    'one after the other': dict(
-        use_parallel_residual=False, tie_word_embeddings=True,
-        attention_bias=False, rotary_pct=1.0, rotary_emb_base=2_000),
-}
 PUBLISHED = dict(  # https://huggingface.co/EleutherAI/pythia-160m
     model_type='gpt_neox', architectures=['GPTNeoXForCausalLM'],
     bos_token_id=0, eos_token_id=0, hidden_act='gelu', hidden_size=768,
@@ -25,12 +15,6 @@ PUBLISHED = dict(  # https://huggingface.co/EleutherAI/pythia-160m
     rotary_emb_base=10000, rotary_pct=0.25, tie_word_embeddings=False,
     torch_dtype='float16', transformers_version='4.24.0', use_cache=True,
     use_parallel_residual=True, vocab_size=50304)
-
-
-def case(folder, written=None, **changes):
-  _, transformers = parity.torch_and_transformers()
-  config = transformers.GPTNeoXConfig(**SIZE | changes)
-  return parity.case(folder, config, 'GPTNeoXForCausalLM', **written or {})
 
 
 def test_a_published_config_is_the_preset():
@@ -51,20 +35,3 @@ def test_a_preset_is_written_and_read_back(name):
 def test_a_field_with_another_meaning_is_refused(change):
   with pytest.raises(errors.InputError, match=next(iter(change))):
     FAMILY.config(PUBLISHED | change)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_import_computes_what_the_reference_computes(name, tmp_path):
-  found = case(tmp_path, **CASES[name])
-  parity.check_round_trip(found)
-  parity.check(found)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('written', [
-    dict(rotary_pct=0.75, rope_parameters=None),
-    dict(use_parallel_residual=False), dict(num_attention_heads=3),
-    dict(hidden_act='gelu_new'), dict(layer_norm_eps=1e-4)])
-def test_a_wrong_field_is_far_outside_of_the_tolerance(written, tmp_path):
-  assert parity.logits_error(case(tmp_path, written)) > 4 * parity.LOGITS

@@ -5,16 +5,8 @@ from lmjax.core import errors
 from lmjax.interop import families
 from lmjax.interop.families import family as family_lib
 from lmjax.models.presets import lookup
-from tests.reference import parity
 
 FAMILY = families.FAMILIES['gptj']
-SIZE = dict(
-    vocab_size=211, n_embd=48, n_layer=3, n_head=4, n_positions=1024,
-    rotary_dim=6)
-CASES = {
-    'standard': {},
-    'tied': dict(tie_word_embeddings=True, rotary_dim=12, n_inner=56),
-}
 PUBLISHED = dict(  # https://huggingface.co/EleutherAI/gpt-j-6b
     model_type='gptj', architectures=['GPTJForCausalLM'],
     activation_function='gelu_new', attn_pdrop=0.0, bos_token_id=50256,
@@ -25,13 +17,6 @@ PUBLISHED = dict(  # https://huggingface.co/EleutherAI/gpt-j-6b
     summary_first_dropout=0.1, summary_proj_to_labels=True,
     summary_type='cls_index', summary_use_proj=True, tie_word_embeddings=False,
     tokenizer_class='GPT2Tokenizer', use_cache=True, vocab_size=50400)
-
-
-def case(folder, written=None, **changes):
-  _, transformers = parity.torch_and_transformers()
-  return parity.case(
-      folder, transformers.GPTJConfig(**SIZE | changes), 'GPTJForCausalLM',
-      **written or {})
 
 
 def test_a_published_config_is_the_preset():
@@ -60,19 +45,3 @@ def test_the_number_of_rotated_dimensions_is_exact():
   found = FAMILY.config(PUBLISHED | changes)
   assert int(found.positions.fraction * 44) == 30
   assert FAMILY.fields(found)['rotary_dim'] == 30
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_import_computes_what_the_reference_computes(name, tmp_path):
-  found = case(tmp_path, **CASES[name])
-  parity.check_round_trip(found)
-  parity.check(found)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('written', [
-    dict(rotary_dim=8), dict(n_head=2), dict(activation_function='gelu'),
-    dict(layer_norm_epsilon=1e-4)])
-def test_a_wrong_field_is_far_outside_of_the_tolerance(written, tmp_path):
-  assert parity.logits_error(case(tmp_path, written)) > 4 * parity.LOGITS

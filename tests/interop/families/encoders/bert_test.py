@@ -19,7 +19,6 @@ from lmjax.models.presets import lookup
 from lmjax.nn import layers
 from lmjax.testing import hot
 from tests.reference import parity
-from tests.reference import parity_encoders
 from tests.reference import wheels
 
 REACTION = (
@@ -27,15 +26,6 @@ REACTION = (
     'O=C(Nc1cccc2cnccc12)c1cc([N+](=O)[O-])c(Sc2c(Cl)cncc2Cl)s1')
 NORM = layers.LayerNorm(epsilon=1e-12)
 FAMILY = families.FAMILIES['bert']
-SIZE = dict(
-    vocab_size=211, hidden_size=48, intermediate_size=72, num_hidden_layers=2,
-    num_attention_heads=6, max_position_embeddings=520)
-CASES = {
-    'pretraining': ('BertForPreTraining', {}),
-    'masked': ('BertForMaskedLM', dict(hidden_act='gelu_new')),
-    'pooled': ('BertModel', dict(layer_norm_eps=1e-3)),
-    'pairs': ('BertForNextSentencePrediction', dict(hidden_act='relu')),
-}
 PUBLISHED = dict(
     architectures=['BertForMaskedLM'], attention_probs_dropout_prob=0.1,
     gradient_checkpointing=False, hidden_act='gelu', hidden_dropout_prob=0.1,
@@ -48,14 +38,6 @@ NAMES = {
     'bert.pooler.dense.weight',
     'cls.predictions.bias',
     'cls.seq_relationship.weight'}
-
-
-def case(folder, name, written=None, **changes):
-  _, transformers = parity.torch_and_transformers()
-  head, own = CASES[name]
-  return parity.case(
-      folder, transformers.BertConfig(**SIZE | own | changes), head,
-      **written or {})
 
 
 def test_a_published_config_is_the_preset():
@@ -145,24 +127,3 @@ def test_a_published_model_of_reactions_fills_masks():
   best_T = np.asarray(logits_BTV).argmax(-1)[
       np.arange(len(masked_BT)), np.arange(1, len(ids_T) - 1)]
   assert (np.sum(best_T == ids_T[1:-1]), len(best_T)) == (98, 103)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_import_computes_what_the_reference_computes(name, tmp_path):
-  parity_encoders.check(case(tmp_path, name))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_export_is_the_import_reversed(name, tmp_path):
-  parity_encoders.check_round_trip(case(tmp_path, name))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('written', [
-    dict(layer_norm_eps=1e-4), dict(hidden_act='gelu_new'),
-    dict(num_attention_heads=8)])
-def test_a_wrong_field_is_far_outside_of_the_tolerance(written, tmp_path):
-  found = case(tmp_path, 'pretraining', written)
-  assert parity_encoders.error(found) > 4 * parity.LOGITS

@@ -3,25 +3,8 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.interop import families
-from tests.reference import parity
-from tests.reference import parity_encoders
 
 FAMILY = families.FAMILIES['mpnet']
-SIZE = dict(
-    vocab_size=211, hidden_size=48, intermediate_size=72, num_hidden_layers=2,
-    num_attention_heads=6, max_position_embeddings=522)
-CASES = {
-    'masked': ('MPNetForMaskedLM', {}),
-    'pooled': ('MPNetModel', dict(layer_norm_eps=1e-3)),
-}
-
-
-def case(folder, name, written=None, **changes):
-  _, transformers = parity.torch_and_transformers()
-  head, own = CASES[name]
-  return parity.case(
-      folder, transformers.MPNetConfig(**SIZE | own | changes), head,
-      **written or {})
 
 
 PUBLISHED = dict(  # https://huggingface.co/microsoft/mpnet-base
@@ -45,24 +28,3 @@ def test_a_published_config_is_written_as_it_was_read():
 def test_a_field_with_another_meaning_is_refused(change):
   with pytest.raises(errors.InputError, match=next(iter(change))):
     FAMILY.config(PUBLISHED | change)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_import_computes_what_the_reference_computes(name, tmp_path):
-  parity_encoders.check(case(tmp_path, name))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_export_is_the_import_reversed(name, tmp_path):
-  parity_encoders.check_round_trip(case(tmp_path, name))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('written', [
-    dict(layer_norm_eps=1e-4), dict(hidden_act='gelu_new'),
-    dict(hidden_act='relu')])
-def test_a_wrong_field_is_far_outside_of_the_tolerance(written, tmp_path):
-  found = case(tmp_path, 'masked', written)
-  assert parity_encoders.error(found) > 4 * parity.LOGITS

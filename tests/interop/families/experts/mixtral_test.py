@@ -10,44 +10,13 @@ from lmjax.interop import families
 from lmjax.interop import importing
 from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.models import presets
-from tests.reference import parity
+from tests.reference import families as references
 
 FAMILY = families.FAMILIES['mixtral']
 SIZE = dict(
     vocab_size=211, hidden_size=48, intermediate_size=72, num_hidden_layers=2,
     num_attention_heads=6, num_key_value_heads=2, max_position_embeddings=1024,
     num_local_experts=5)
-
-CASES = {
-    'two experts': {},
-    'three experts, with a window': dict(
-        num_experts_per_tok=3, sliding_window=9),
-    'tied': dict(tie_word_embeddings=True, head_dim=16),
-}
-
-
-def case(folder, written=None, **changes):
-  _, transformers = parity.torch_and_transformers()
-  return parity.case(
-      folder, transformers.MixtralConfig(**SIZE | changes),
-      'MixtralForCausalLM', **written or {})
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_the_reference_computes_the_same_in_both_directions(name, tmp_path):
-  found = case(tmp_path, **CASES[name])
-  parity.check_round_trip(found)
-  parity.check(found)  # It trains the reference.
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('written', [
-    dict(num_experts_per_tok=3), dict(sliding_window=100),
-    dict(hidden_act='gelu'), dict(rms_norm_eps=1e-4),
-])
-def test_a_wrong_field_is_far_outside_of_the_tolerance(written, tmp_path):
-  assert parity.logits_error(case(tmp_path, written)) > 4 * parity.LOGITS
 
 
 @pytest.mark.parametrize('change', [
@@ -60,7 +29,7 @@ def test_a_field_that_is_not_computed_is_refused(change):
 
 @pytest.mark.slow
 def test_experts_that_are_stacked_are_read(tmp_path):
-  found = case(tmp_path)
+  found = references.FAMILIES['mixtral'].case('two experts', tmp_path)
   state = {name: tensors_lib.Tensor.of(value.numpy())
            for name, value in found.reference.state_dict().items()}
   assert 'model.layers.0.mlp.experts.gate_up_proj' in state

@@ -3,44 +3,12 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.interop import families
-from tests.reference import parity
 
 FAMILY = families.FAMILIES['olmoe']
 SIZE = dict(
     vocab_size=211, hidden_size=48, intermediate_size=72, num_hidden_layers=3,
     num_attention_heads=6, num_key_value_heads=2, max_position_embeddings=1024,
     num_experts=5, num_experts_per_tok=2)
-
-CASES = {
-    'grouped': {},
-    'gates that sum to 1': dict(
-        norm_topk_prob=True, num_key_value_heads=6, attention_bias=True),
-    'tied': dict(tie_word_embeddings=True),
-}
-
-
-def case(folder, written=None, **changes):
-  _, transformers = parity.torch_and_transformers()
-  return parity.case(
-      folder, transformers.OlmoeConfig(**SIZE | changes),
-      'OlmoeForCausalLM', **written or {})
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_the_reference_computes_the_same_in_both_directions(name, tmp_path):
-  found = case(tmp_path, **CASES[name])
-  parity.check_round_trip(found)
-  parity.check(found)  # It trains the reference.
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('written', [
-    dict(norm_topk_prob=True), dict(num_experts_per_tok=3),
-    dict(rms_norm_eps=1e-4),
-])
-def test_a_wrong_field_is_far_outside_of_the_tolerance(written, tmp_path):
-  assert parity.logits_error(case(tmp_path, written)) > 4 * parity.LOGITS
 
 
 @pytest.mark.parametrize('change', [

@@ -5,7 +5,6 @@ from lmjax.core import errors
 from lmjax.interop import families
 from lmjax.interop.mapping import layer_types
 from lmjax.models import presets
-from tests.reference import parity
 
 FAMILY = families.FAMILIES['gemma2']
 SIZE = dict(
@@ -13,44 +12,6 @@ SIZE = dict(
     num_attention_heads=6, num_key_value_heads=2, head_dim=16,
     query_pre_attn_scalar=16, sliding_window=9, max_position_embeddings=1024)
 FULL, SLIDING = layer_types.FULL, layer_types.SLIDING
-CASES = {
-    'local first': {},
-    'own scale': dict(query_pre_attn_scalar=11),
-    'no caps': dict(attn_logit_softcapping=None, final_logit_softcapping=None),
-    'low caps': dict(attn_logit_softcapping=2.0, final_logit_softcapping=1.5),
-    'biases and untied': dict(attention_bias=True, tie_word_embeddings=False),
-    'global first': dict(layer_types=[FULL, SLIDING, SLIDING]),
-    'all local': dict(layer_types=[SLIDING] * 3),
-}
-
-
-def case(folder, written=None, **changes):
-  _, transformers = parity.torch_and_transformers()
-  return parity.case(
-      folder, transformers.Gemma2Config(**SIZE | changes),
-      'Gemma2ForCausalLM', **written or {})
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_import_computes_what_the_reference_computes(name, tmp_path):
-  parity.check(case(tmp_path, **CASES[name]))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('written', [
-    dict(attn_logit_softcapping=60.0), dict(final_logit_softcapping=31.0),
-    dict(query_pre_attn_scalar=17), dict(sliding_window=10),
-    dict(layer_types=[FULL, SLIDING, FULL]), dict(hidden_activation='gelu'),
-])
-def test_a_wrong_field_is_far_outside_of_the_tolerance(written, tmp_path):
-  assert parity.logits_error(case(tmp_path, written)) > 4 * parity.LOGITS
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_export_is_the_import_reversed(name, tmp_path):
-  parity.check_round_trip(case(tmp_path, **CASES[name]))
 
 
 def published(width, layers, heads, kv_heads, hidden):

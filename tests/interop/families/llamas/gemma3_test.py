@@ -7,7 +7,6 @@ from lmjax.core import errors
 from lmjax.interop import families
 from lmjax.interop.mapping import layer_types
 from lmjax.models import presets
-from tests.reference import parity
 
 FAMILY = families.FAMILIES['gemma3_text']
 SIZE = dict(
@@ -16,51 +15,6 @@ SIZE = dict(
     query_pre_attn_scalar=16, sliding_window=9, sliding_window_pattern=3,
     max_position_embeddings=1024)
 FULL, SLIDING = layer_types.FULL, layer_types.SLIDING
-LINEAR = {FULL: {'rope_type': 'linear', 'factor': 4.0, 'rope_theta': 50_000.0},
-          SLIDING: {'rope_type': 'default', 'rope_theta': 500.0}}
-CASES = {
-    'two local, one global': {},
-    'fewer layers than the period': dict(sliding_window_pattern=6),
-    'own scale and a cap': dict(
-        query_pre_attn_scalar=11, final_logit_softcapping=2.0),
-    'untied, with biases': dict(
-        tie_word_embeddings=False, attention_bias=True),
-    'scaled globally': dict(rope_parameters=LINEAR),
-    'all local': dict(layer_types=[SLIDING] * 4),
-    'no pattern': dict(layer_types=[FULL, SLIDING, SLIDING, FULL]),
-}
-
-
-def case(folder, written=None, **changes):
-  _, transformers = parity.torch_and_transformers()
-  return parity.case(
-      folder, transformers.Gemma3TextConfig(**SIZE | changes),
-      'Gemma3ForCausalLM', **written or {})
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_import_computes_what_the_reference_computes(name, tmp_path):
-  parity.check(case(tmp_path, **CASES[name]))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('written', [
-    dict(layer_types=[SLIDING, FULL] * 2), dict(sliding_window=8),
-    dict(rope_parameters={FULL: {'rope_theta': 1e6}, SLIDING: {
-        'rope_theta': 2e4}}),
-    dict(rope_parameters={FULL: {'rope_theta': 5e5}, SLIDING: {
-        'rope_theta': 1e4}}),
-    dict(query_pre_attn_scalar=17),
-])
-def test_a_wrong_field_is_far_outside_of_the_tolerance(written, tmp_path):
-  assert parity.logits_error(case(tmp_path, written)) > 4 * parity.LOGITS
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_export_is_the_import_reversed(name, tmp_path):
-  parity.check_round_trip(case(tmp_path, **CASES[name]))
 
 
 # The text_config of google/gemma-3-4b-it, which leaves out most fields.

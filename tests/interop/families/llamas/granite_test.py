@@ -4,7 +4,6 @@ import pytest
 from lmjax.core import errors
 from lmjax.interop import families
 from lmjax.models import presets
-from tests.reference import parity
 
 FAMILY = families.FAMILIES['granite']
 SIZE = dict(
@@ -12,39 +11,6 @@ SIZE = dict(
     num_attention_heads=6, num_key_value_heads=2, max_position_embeddings=1024,
     attention_multiplier=0.4, embedding_multiplier=6.0, logits_scaling=3.0,
     residual_multiplier=0.7)
-
-CASES = {
-    'all multipliers': {},
-    'none of them': dict(
-        attention_multiplier=8 ** -0.5, embedding_multiplier=1.0,
-        logits_scaling=1.0, residual_multiplier=1.0),
-    'tied, with biases': dict(
-        tie_word_embeddings=True, attention_bias=True, mlp_bias=True),
-}
-
-
-def case(folder, written=None, **changes):
-  _, transformers = parity.torch_and_transformers()
-  return parity.case(
-      folder, transformers.GraniteConfig(**SIZE | changes),
-      'GraniteForCausalLM', **written or {})
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_the_reference_computes_the_same_in_both_directions(name, tmp_path):
-  found = case(tmp_path, **CASES[name])
-  parity.check_round_trip(found)
-  parity.check(found)  # It trains the reference.
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('written', [
-    dict(attention_multiplier=0.41), dict(embedding_multiplier=6.1),
-    dict(logits_scaling=3.01), dict(residual_multiplier=0.71),
-])
-def test_a_wrong_field_is_far_outside_of_the_tolerance(written, tmp_path):
-  assert parity.logits_error(case(tmp_path, written)) > 4 * parity.LOGITS
 
 
 @pytest.mark.parametrize('change', [

@@ -5,7 +5,6 @@ from lmjax.core import errors
 from lmjax.interop import families
 from lmjax.models import presets
 from lmjax.nn import rotary
-from tests.reference import parity
 
 FAMILY = families.FAMILIES['phi3']
 SIZE = dict(
@@ -15,39 +14,6 @@ SIZE = dict(
 
 LONG = {'rope_type': 'longrope', 'short_factor': [1.0, 1.1, 1.3, 1.6],
         'long_factor': [1.5, 2.5, 4.0, 8.0], 'rope_theta': 10_000.0}
-CASES = {
-    'grouped': {},
-    'with a window': dict(sliding_window=9, num_key_value_heads=6),
-    'tied': dict(tie_word_embeddings=True),
-    'long': dict(rope_parameters=LONG),
-    'long, half rotated': dict(rope_parameters=LONG | {
-        'short_factor': [1.0, 1.2], 'long_factor': [1.5, 6.0],
-        'partial_rotary_factor': 0.5}),
-}
-
-
-def case(folder, written=None, **changes):
-  _, transformers = parity.torch_and_transformers()
-  return parity.case(
-      folder, transformers.Phi3Config(**SIZE | changes),
-      'Phi3ForCausalLM', **written or {})
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_the_reference_computes_the_same_in_both_directions(name, tmp_path):
-  found = case(tmp_path, **CASES[name])
-  parity.check_round_trip(found)
-  parity.check(found)  # It trains the reference.
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('written', [
-    dict(sliding_window=100), dict(hidden_act='gelu'), dict(rms_norm_eps=1e-4),
-    dict(rope_parameters=LONG | {'long_factor': [1.5, 2.5, 4.0, 9.0]}),
-])
-def test_a_wrong_field_is_far_outside_of_the_tolerance(written, tmp_path):
-  assert parity.logits_error(case(tmp_path, written)) > 4 * parity.LOGITS
 
 
 @pytest.mark.parametrize('change', [

@@ -4,48 +4,12 @@ import pytest
 from lmjax.core import errors
 from lmjax.interop import families
 from lmjax.models import presets
-from tests.reference import parity
 
 FAMILY = families.FAMILIES['smollm3']
 SIZE = dict(
     vocab_size=211, hidden_size=48, intermediate_size=72, num_hidden_layers=4,
     num_attention_heads=6, num_key_value_heads=2, max_position_embeddings=1024,
     pad_token_id=None, bos_token_id=None, eos_token_id=None)
-
-CASES = {
-    'every fourth': {},
-    'as listed': dict(no_rope_layers=[0, 1, 1, 0], tie_word_embeddings=False),
-    'no positions': dict(no_rope_layer_interval=1),
-    'windows without positions': dict(
-        use_sliding_window=True, sliding_window=9, no_rope_layer_interval=2),
-    'windows everywhere': dict(
-        use_sliding_window=True, sliding_window=9, attention_bias=True,
-        mlp_bias=True, layer_types=['sliding_attention'] * 4),
-}
-
-
-def case(folder, written=None, **changes):
-  _, transformers = parity.torch_and_transformers()
-  return parity.case(
-      folder, transformers.SmolLM3Config(**SIZE | changes),
-      'SmolLM3ForCausalLM', **written or {})
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_the_reference_computes_the_same_in_both_directions(name, tmp_path):
-  found = case(tmp_path, **CASES[name])
-  parity.check_round_trip(found)
-  parity.check(found)  # It trains the reference.
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('written', [
-    dict(no_rope_layers=[1, 1, 1, 1]), dict(no_rope_layers=[1, 1, 0, 1]),
-    dict(rope_parameters={'rope_type': 'default', 'rope_theta': 1e6}),
-])
-def test_a_wrong_field_is_far_outside_of_the_tolerance(written, tmp_path):
-  assert parity.logits_error(case(tmp_path, written)) > 4 * parity.LOGITS
 
 
 @pytest.mark.parametrize('change', [

@@ -5,19 +5,8 @@ from lmjax.core import errors
 from lmjax.interop import families
 from lmjax.interop.families import family as family_lib
 from lmjax.models.presets import lookup
-from tests.reference import parity
-from tests.reference import parity_pairs
 
 FAMILY = families.FAMILIES['bart']
-SIZE = dict(
-    vocab_size=211, d_model=48, encoder_layers=2, decoder_layers=2,
-    encoder_ffn_dim=72, decoder_ffn_dim=72, encoder_attention_heads=6,
-    decoder_attention_heads=6, max_position_embeddings=522)
-CASES = {
-    'standard': ('BartForConditionalGeneration', {}),
-    'scaled': ('BartForConditionalGeneration', dict(
-        scale_embedding=True, activation_function='relu', decoder_layers=3)),
-}
 PUBLISHED = dict(
     activation_dropout=0.1, activation_function='gelu', add_bias_logits=False,
     add_final_layer_norm=False, architectures=['BartModel'],
@@ -32,14 +21,6 @@ PUBLISHED = dict(
     num_beams=4, num_hidden_layers=6, pad_token_id=1, scale_embedding=False,
     vocab_size=50265)
 NAMES = {'model.shared.weight'}
-
-
-def case(folder, name, written=None, **changes):
-  _, transformers = parity.torch_and_transformers()
-  head, own = CASES[name]
-  return parity.case(
-      folder, transformers.BartConfig(**SIZE | own | changes), head,
-      **written or {})
 
 
 def test_a_published_config_is_the_preset():
@@ -64,24 +45,3 @@ def test_a_preset_is_written_and_read_as_the_same_model(name):
 def test_a_field_with_another_meaning_is_refused(change):
   with pytest.raises(errors.InputError, match=next(iter(change))):
     FAMILY.config(PUBLISHED | change)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_import_computes_what_the_reference_computes(name, tmp_path):
-  parity_pairs.check(case(tmp_path, name))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_export_is_the_import_reversed(name, tmp_path):
-  parity_pairs.check_round_trip(case(tmp_path, name))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('written', [
-    dict(scale_embedding=True), dict(activation_function='gelu_new'),
-    dict(encoder_attention_heads=8, decoder_attention_heads=8)])
-def test_a_wrong_field_is_far_outside_of_the_tolerance(written, tmp_path):
-  found = case(tmp_path, 'standard', written)
-  assert parity_pairs.error(found) > 4 * parity.LOGITS

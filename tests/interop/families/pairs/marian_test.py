@@ -9,27 +9,8 @@ from lmjax.interop.families.pairs import marian
 from lmjax.nn import layers
 from lmjax.nn import positions
 from tests.reference import parity
-from tests.reference import parity_pairs
 
 FAMILY = families.FAMILIES['marian']
-SIZE = dict(
-    vocab_size=211, d_model=48, encoder_layers=2, decoder_layers=2,
-    encoder_ffn_dim=72, decoder_ffn_dim=72, encoder_attention_heads=6,
-    decoder_attention_heads=6, max_position_embeddings=522, pad_token_id=3,
-    decoder_start_token_id=3, eos_token_id=2, forced_eos_token_id=2)
-CASES = {
-    'scaled': ('MarianMTModel', dict(
-        scale_embedding=True, activation_function='swish')),
-    'plain': ('MarianMTModel', dict(decoder_layers=3)),
-}
-
-
-def case(folder, name, written=None, **changes):
-  _, transformers = parity.torch_and_transformers()
-  head, own = CASES[name]
-  return parity.case(
-      folder, transformers.MarianConfig(**SIZE | own | changes), head,
-      **written or {})
 
 
 PUBLISHED = dict(  # https://huggingface.co/Helsinki-NLP/opus-mt-en-de
@@ -75,24 +56,3 @@ def test_the_table_of_positions_is_that_of_the_reference():
   module = transformers.models.marian.modeling_marian
   table = module.MarianSinusoidalPositionalEmbedding(90, 16).create_weight()
   np.testing.assert_allclose(table, marian.sinusoids((90, 16)), atol=1e-6)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_import_computes_what_the_reference_computes(name, tmp_path):
-  parity_pairs.check(case(tmp_path, name))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
-def test_export_is_the_import_reversed(name, tmp_path):
-  parity_pairs.check_round_trip(case(tmp_path, name))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('written', [
-    dict(scale_embedding=False), dict(activation_function='gelu'),
-    dict(encoder_attention_heads=8, decoder_attention_heads=8)])
-def test_a_wrong_field_is_far_outside_of_the_tolerance(written, tmp_path):
-  found = case(tmp_path, 'scaled', written)
-  assert parity_pairs.error(found) > 4 * parity.LOGITS
