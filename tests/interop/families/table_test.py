@@ -7,11 +7,15 @@ import pathlib
 import jax
 import pytest
 
+from lmjax.core import errors
 from lmjax.interop import families
 from lmjax.interop import importing
 from lmjax.interop.families import family as family_lib
 from lmjax.models import cost
+from lmjax.models.presets import lookup
 from tests.reference import families as references
+from tests.reference.families import presets
+from tests.reference.families import refused
 from tests.reference import parity
 
 # Facts from the config.json of models on the Hugging Face Hub: all fields, the
@@ -20,6 +24,10 @@ from tests.reference import parity
 PUBLISHED = json.loads((
     pathlib.Path(__file__).parents[2] / 'reference/published_configs.json'
 ).read_text())
+PRESETS = [(family, *both) for family, names in presets.PRESETS.items()
+           for both in names.items()]
+REFUSED = [(family, change) for family, changes in refused.CHANGES.items()
+           for change in changes]
 CASES = [(name, case) for name, family in references.FAMILIES.items()
          for case in family.cases]
 COUNTED = [name for name, entry in PUBLISHED.items() if 'parameters' in entry]
@@ -59,6 +67,32 @@ def test_every_family_has_a_published_config():
 def test_a_published_config_is_read_and_can_be_written(name):
   family, config = read(name)
   family.fields(config)  # Raises if it were read back as another model.
+
+
+@pytest.mark.parametrize('family, preset, published', PRESETS)
+def test_a_preset_is_the_published_model_and_can_be_written(
+    family, preset, published):
+  config = lookup.named(preset)
+  if published is not None:
+    tree = PUBLISHED[published]['config']
+    found = families.FAMILIES[family].config(
+        tree, presets.HEADS.get(family, frozenset()), accept=['auto_map'])
+    want = config if config.vocab_size else config.with_vocab(
+        found.vocab_size)
+    assert family_lib.computing(found) == family_lib.computing(want)
+  families.FAMILIES[family].fields(  # Raises if it is read as another model.
+      config if config.vocab_size else config.with_vocab(1000))
+
+
+@pytest.mark.parametrize('family, change', REFUSED)
+def test_a_field_with_another_meaning_is_refused(family, change):
+  row = references.FAMILIES[family]
+  with pytest.raises(errors.InputError, match=next(iter(change))):
+    families.FAMILIES[family].config({**row.size, **row.written, **change})
+
+
+def test_every_family_refuses_some_fields():
+  assert refused.CHANGES.keys() == references.FAMILIES.keys()
 
 
 @pytest.mark.slow

@@ -45,10 +45,12 @@ def read(fields: fields_lib.Fields, names) -> decoder.DecoderConfig:
                   'activation_function', activations.BY_NAME, 'gelu_new')),
           norm=norm, dropout=fields.number('resid_dropout', 0.0)),
       final_norm=norm)
-  types = _repeated(fields.take('attention_types', [[['global', 'local'], 12]]))
+  types = _repeated(
+      fields.take('attention_types', [[['global', 'local'], 12]]),
+      config.num_layers)
   fields.expect('attention_layers', types)
   return layer_types.windowed(
-      config, [_TYPES.get(each, each) for each in types],
+      config, [_TYPES[each] for each in types],
       fields.whole('window_size', 256))
 
 
@@ -95,15 +97,19 @@ def table(config: decoder.DecoderConfig) -> list[rows.Row]:
   ]
 
 
-def _repeated(given: Sequence[Any]) -> list[str]:
+def _repeated(given: Sequence[Any], num_layers: int) -> list[str]:
   """Returns the type of each layer, of pairs (types, how often they repeat)."""
   try:
-    return [each for types, count in given for _ in range(count)
-            for each in types]
+    found = [each for types, count in given
+             for _ in range(min(count, num_layers + 1)) for each in types]
+    if len(found) != num_layers or not set(found) <= _TYPES.keys():
+      raise ValueError
   except (TypeError, ValueError):
     raise errors.InputError(
         'config.json: attention_types should be a list of pairs such as '
-        f'[["global", "local"], 6]; got {given!r}.') from None
+        f'[["global", "local"], 6], with one type for each of the {num_layers} '
+        f'layers; got {given!r:.200}.') from None
+  return found
 
 
 FAMILY = family.Family(

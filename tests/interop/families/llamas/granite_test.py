@@ -1,25 +1,11 @@
-"""An imported Granite computes what the reference computes."""
+"""Granite multiplies embeddings, attention, residuals and logits."""
 import pytest
 
-from lmjax.core import errors
 from lmjax.interop import families
 from lmjax.models import presets
+from tests.reference import families as references
 
 FAMILY = families.FAMILIES['granite']
-SIZE = dict(
-    vocab_size=211, hidden_size=48, intermediate_size=72, num_hidden_layers=3,
-    num_attention_heads=6, num_key_value_heads=2, max_position_embeddings=1024,
-    attention_multiplier=0.4, embedding_multiplier=6.0, logits_scaling=3.0,
-    residual_multiplier=0.7)
-
-
-@pytest.mark.parametrize('change', [
-    dict(embedding_multiplier='large'), dict(residual_scale=2.0),
-    dict(hidden_act='tanh'),
-])
-def test_a_field_that_is_not_computed_is_refused(change):
-  with pytest.raises(errors.InputError, match=list(change)[0]):
-    FAMILY.config(SIZE | change)
 
 
 def published(width, hidden, vocab_size, theta, logits):
@@ -48,5 +34,6 @@ def test_the_published_config_is_the_preset(name, numbers):
 
 @pytest.mark.parametrize('divisor', [3.0, 7.0, 49.0, 0.3, 1e-3])
 def test_a_divisor_of_logits_is_written_as_it_was_read(divisor):
-  config = FAMILY.config(SIZE | {'logits_scaling': divisor})
+  config = FAMILY.config(
+      references.FAMILIES['granite'].size | {'logits_scaling': divisor})
   assert FAMILY.fields(config)['logits_scaling'] == divisor
