@@ -10,8 +10,7 @@ import pathlib
 from typing import Any
 
 from lmjax.core import errors
-from lmjax.core.files import safe_paths
-from lmjax.core.files import strict_json
+from lmjax.core.files import beside
 from lmjax.data import chat
 from lmjax.data.tokenizers import pretrained
 from lmjax.data.tokenizers import vocabulary
@@ -101,7 +100,7 @@ def _adapted(path: pathlib.Path, found: adapted.Adapted,
 def _open_folder(path: pathlib.Path) -> Checkpoint:
   """Opens a folder with a config.json, or a file of weights in one."""
   folder = path if path.is_dir() else path.parent
-  config = _object(folder, CONFIG)
+  config = beside.read(folder, CONFIG)
   if config is None:
     raise errors.InputError(
         f'{folder} has no {CONFIG}, so it is not known which model the weights '
@@ -119,7 +118,7 @@ def _generation(folder: pathlib.Path, config: Mapping[str, Any]
 
   A decoder is trained from the id in config.json.
   """
-  found = _object(folder, GENERATION)
+  found = beside.read(folder, GENERATION)
   older = {name: config[name] for name in continuing.FIELDS
            if config.get(name) is not None}
   if found is None:
@@ -145,17 +144,3 @@ def _open_weights(path: pathlib.Path) -> tensors_lib.Tensors:
   if (path / 'model.onnx').exists():
     return onnx_files.open_weights(path / 'model.onnx')
   return safetensors_files.open_weights(path)  # Says what is missing.
-
-
-def _object(folder: pathlib.Path, name: str) -> dict[str, Any] | None:
-  """Returns the object in a JSON file of a folder; None without the file."""
-  if not (folder / name).exists():
-    return None
-  path = safe_paths.safe_join(folder, name)
-  try:
-    found = strict_json.read(path)
-    if not isinstance(found, dict):
-      raise ValueError('it should hold an object')
-  except (OSError, ValueError) as error:
-    raise errors.InputError(f'{path} cannot be read: {error}.') from None
-  return found

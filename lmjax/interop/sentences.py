@@ -8,8 +8,7 @@ import pathlib
 from typing import Any
 
 from lmjax.core import errors
-from lmjax.core.files import safe_paths
-from lmjax.core.files import strict_json
+from lmjax.core.files import beside
 from lmjax.interop.mapping import fields as fields_lib
 from lmjax.nn import readout
 
@@ -40,9 +39,9 @@ def read(folder: pathlib.Path, width: int | None = None
   Raises:
     InputError: If the vectors are made by steps that lmjax does not have.
   """
-  if not (folder / MODULES).exists():
+  modules = beside.read(folder, MODULES, list)
+  if modules is None:
     return None
-  modules = _json(folder, MODULES, list)
   steps = [_step(module) for module in modules]
   if [name for name, _ in steps] not in _STEPS:
     raise errors.InputError(
@@ -72,7 +71,11 @@ def _step(module: Any) -> tuple[str, str]:
 
 def _pooling(folder, name, width):
   """Returns how tokens are pooled."""
-  fields = fields_lib.Fields(_json(folder, name, dict), name)
+  tree = beside.read(folder, name)
+  if tree is None:
+    raise errors.InputError(
+        f'{folder} lacks {name}, which says how tokens are pooled.')
+  fields = fields_lib.Fields(tree, name)
   if width is not None:
     fields.expect('word_embedding_dimension', width)
   fields.expect('include_prompt', True)
@@ -89,8 +92,9 @@ def _pooling(folder, name, width):
 def _limits(folder):
   """Returns the most tokens of a text, and whether it is lowercased."""
   for name in _LIMITS:
-    if (folder / name).exists():
-      fields = fields_lib.Fields(_json(folder, name, dict), name)
+    tree = beside.read(folder, name)
+    if tree is not None:
+      fields = fields_lib.Fields(tree, name)
       found = (fields.whole('max_seq_length', None),
                fields.take('do_lower_case', False))
       fields.finish()
@@ -101,21 +105,9 @@ def _limits(folder):
 def _check_prompt(folder):
   """Raises InputError if a prompt is put before every text."""
   name = 'config_sentence_transformers.json'
-  if (folder / name).exists():
-    prompt = _json(folder, name, dict).get('default_prompt_name')
-    if prompt is not None:
-      raise errors.InputError(
-          f'{name} puts the prompt {prompt!r} before every text, which lmjax '
-          'does not do; set default_prompt_name to null, and put it there '
-          'yourself.')
-
-
-def _json(folder, name, kind):
-  """Returns the contents of a JSON file."""
-  try:
-    found = strict_json.read(safe_paths.safe_join(folder, name))
-    if not isinstance(found, kind):
-      raise ValueError(f'it should hold a {kind.__name__}')
-  except (OSError, ValueError) as error:
-    raise errors.InputError(f'{name} cannot be read: {error}.') from None
-  return found
+  prompt = (beside.read(folder, name) or {}).get('default_prompt_name')
+  if prompt is not None:
+    raise errors.InputError(
+        f'{name} puts the prompt {prompt!r} before every text, which lmjax '
+        'does not do; set default_prompt_name to null, and put it there '
+        'yourself.')

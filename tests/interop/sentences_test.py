@@ -59,7 +59,7 @@ def test_each_way_to_pool_is_read(mode, pooling, tmp_path):
     (dict(pooling=['weightedmean_tokens']), 'it chooses .*weightedmean'),
     (dict(pooling=['median']), 'pooling_mode_median'),
     (dict(sentence_bert_config=dict(longest=8)), 'longest = 8'),
-    (dict(sentence_bert_config=[]), 'should hold a dict'),
+    (dict(sentence_bert_config=[]), 'should hold an object'),
     (dict(config_sentence_transformers=dict(default_prompt_name='query')),
      "puts the prompt 'query' before every text"),
     (dict(modules=[3]), 'modules.json should have objects'),

@@ -204,14 +204,20 @@ def check(kind: Kind, found: Case, trained: bool) -> None:
       lambda *given: (None, loss(*given)[1]))
   with jax.default_matmul_precision('highest'):
     grads, outputs = jax.jit(program)(found.imported.params, inputs)
-  assert _furthest(outputs, want, counts) < LOGITS
+  _check('outputs', _furthest(outputs, want, counts), LOGITS)
   if found.imported.config.traits.cached:
-    assert kind.cached_error(found) < LOGITS
+    _check('outputs from a cache', kind.cached_error(found), LOGITS)
   kind.check_round_trip(found)
   if trained:
-    errors = step_errors(found, grads, lambda: _distance(
+    gradients, step = step_errors(found, grads, lambda: _distance(
         kind.want(found, inputs), tensors(noise), tensors(counts)))
-    assert max(errors) < GRADIENTS, errors
+    _check('gradients', gradients, GRADIENTS)
+    _check('parameters after a step', step, GRADIENTS)
+
+
+def _check(what: str, found: float, largest: float) -> None:
+  assert found < largest, (
+      f'The error of {what} is {found:.2g}; it should be below {largest:.0e}.')
 
 
 def step_errors(found: Case, grads: Any, want_loss: Callable[[], Any]
@@ -271,8 +277,10 @@ def _distance(outputs, noise, counts):
   total = 0.0
   for name in noise:
     square = (outputs[name] - noise[name]) ** 2
-    total += (square * counts[name][..., None] if name in counts
-              else square).mean()
+    if name in counts:
+      axes = (1,) * (square.ndim - counts[name].ndim)
+      square = square * counts[name].reshape(*counts[name].shape, *axes)
+    total += square.mean()
   return total
 
 

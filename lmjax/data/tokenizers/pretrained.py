@@ -19,6 +19,7 @@ import re
 from typing import Any
 
 from lmjax.core import errors
+from lmjax.core.files import beside
 from lmjax.core.files import safe_paths
 from lmjax.core.files import strict_json
 from lmjax.core.files import user_paths
@@ -161,7 +162,7 @@ class _Config:
 def _config(folder: pathlib.Path) -> _Config:
   """Returns what the files beside a tokenizer say about it."""
   values, special, old = (
-      _object(folder, name) for name in (
+      beside.read(folder, name) or {} for name in (
           'tokenizer_config.json', 'special_tokens_map.json',
           'added_tokens.json'))
   roles = (roles_lib.declared(special, 'special_tokens_map.json')
@@ -175,17 +176,6 @@ def _config(folder: pathlib.Path) -> _Config:
             'single_word', 'lstrip', 'rstrip', 'normalized', 'special')
         if key in token}
   return _Config(values, roles, added)
-
-
-def _object(folder: pathlib.Path, name: str) -> dict[str, Any]:
-  """Returns the object in a JSON file of a folder, or {} without the file."""
-  path = safe_paths.safe_join(folder, name)
-  if not path.exists():
-    return {}
-  value = strict_json.read(path)
-  if not isinstance(value, dict):
-    raise ValueError(f'{name} should be an object')
-  return value
 
 
 def _add_declared(spec: dict[str, Any], config: _Config) -> None:
@@ -246,7 +236,7 @@ def _sentences(path, content, config):
   """Reads a SentencePiece model; source.spm is Marian's, with a vocab.json."""
   if path.name == _MARIAN:
     return sentence_model.of_marian(
-        content, _object(path.parent, 'vocab.json'))
+        content, beside.read(path.parent, 'vocab.json') or {})
   return sentence_model.of_model(
       content, path.name, config.values.get('extra_ids'))
 

@@ -100,7 +100,7 @@ def test_the_config_says_whether_words_are_lowercased(tmp_path):
     ({'vocab__json': VOCAB, 'merges__txt': 'q z'}, "needs the token 'qz'"),
     ({'vocab__txt': 'just some text\n'}, 'it is none of'),
     ({'tokenizer__json': SPEC, 'tokenizer_config__json': '[]'},
-     'tokenizer_config.json should be an object'),
+     'tokenizer_config.json cannot be read: it should hold an object'),
     ({'tokenizer__json': SPEC, 'added_tokens__json': {'x': 300}},
      'id 258 has no token'),
     ({'tokenizer__json': SPEC, 'tokenizer_config__json': {'bos_token': 3}},

@@ -41,8 +41,7 @@ FAMILIES = {
             'untied': dict(tie_word_embeddings=False),
             'narrow MLP': dict(n_inner=56),
             'unscaled': dict(scale_attn_weights=False, n_head=24),
-            'exact GELU': dict(activation_function='gelu'),
-            'another order of computing': dict(reorder_and_upcast_attn=True)},
+            'exact GELU': dict(activation_function='gelu')},
         wrong=[dict(layer_norm_epsilon=1e-4), dict(activation_function='gelu'),
                dict(n_head=8), dict(scale_attn_weights=False)]),
     'gpt_neo': family.Family(

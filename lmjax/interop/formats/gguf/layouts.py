@@ -106,15 +106,11 @@ class Grouped(Same):
     return heads.query + 2 * heads.key
 
   def hf(self, x: np.ndarray, heads: Heads) -> np.ndarray:
-    size = x.shape[0] // (heads.query + 2 * heads.key)
-    split = np.split(x, (heads.query * size, (heads.query + heads.key) * size))
-    return np.concatenate([
-        part.reshape(heads.key, -1, *x.shape[1:]) for part in split
-    ], 1).reshape(x.shape)
+    parts = operations.Split((heads.query, heads.key, heads.key)).apply((x,))
+    return self._split(heads).invert(parts)[0]
 
   def gguf(self, x: np.ndarray, heads: Heads) -> np.ndarray:
-    size = x.shape[0] // (heads.query + 2 * heads.key)
-    groups = x.reshape(heads.key, -1, *x.shape[1:])
-    split = np.split(groups, (-2 * size, -size), 1)
-    return np.concatenate([
-        part.reshape(-1, *x.shape[1:]) for part in split])
+    return np.concatenate(self._split(heads).apply((x,)))
+
+  def _split(self, heads):
+    return operations.SplitHeads(heads.key, heads.query // heads.key)
