@@ -22,7 +22,8 @@ from lmjax.core.files import safe_paths
 from lmjax.core.files import strict_json
 from lmjax.data import chat
 from lmjax.data.tokenizers import vocabulary
-from lmjax.interop import checkpoint as checkpoint_lib
+from lmjax.interop import continuing
+from lmjax.interop import importing
 
 NAME = 'lmjax_certificate.json'
 LENGTH = 48  # Ids of the text.
@@ -131,22 +132,27 @@ def read(folder: str | os.PathLike[str]) -> Certificate | None:
   return found
 
 
-def behaviour(source: checkpoint_lib.Checkpoint) -> dict[str, Any]:
+def behaviour(imported: importing.Imported) -> dict[str, Any]:
   """Returns what a certificate states about files beside the weights.
 
   These are the arguments of `certify` after the parameters.
+
+  Raises:
+    InputError: If the files name an id that the model does not have.
   """
+  source = imported.source
   tokenizer = source.read_tokenizer()
-  stops = source.generation.get('eos_token_id')
-  if stops is None:
-    stops = [] if tokenizer.eos_id is None else tokenizer.eos_id
+  stops = continuing.of(
+      source.generation, imported.config.vocab_size, source.path).stop_ids
+  if not stops and tokenizer.eos_id is not None:
+    stops = (tokenizer.eos_id,)
   template = source.chat_template and chat.ChatTemplate(
       source.chat_template, {
           f'{role}_token': token for role, token in tokenizer.roles.items()})
   starts = [source.generation.get(name) for name in (
       'decoder_start_token_id', 'forced_bos_token_id')]
   return dict(tokenizer=tokenizer, template=template or None,
-              stop_ids=stops if isinstance(stops, list) else [stops],
+              stop_ids=stops,
               start_ids=[i for i in starts if i is not None])
 
 

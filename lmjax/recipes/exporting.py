@@ -136,7 +136,7 @@ def _check(folder: pathlib.Path, found: runs.Pretrained,
       raise errors.RunError(f'{path} was not written as it is in the run.')
   made = certificate_lib.certify(
       again.model, jax.device_put(again.params),
-      **certificate_lib.behaviour(again.source))
+      **certificate_lib.behaviour(again))
   atomic.write(folder / certificate_lib.NAME, made.to_json())
 
 

@@ -83,7 +83,7 @@ def load(source: str | os.PathLike[str],
   if certificate is not None:
     certificate_lib.check(
         certificate, imported.model, imported.params,
-        **certificate_lib.behaviour(opened))
+        **certificate_lib.behaviour(imported))
   return imported, found, path
 
 
