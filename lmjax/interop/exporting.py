@@ -32,6 +32,12 @@ def family_of(config: model_lib.ModelConfig, model_type: str | None = None
   Raises:
     InputError: If the family, or every family, has models of another kind.
   """
+  return families_of(config, model_type)[0]
+
+
+def families_of(config: model_lib.ModelConfig, model_type: str | None = None
+                ) -> list[family_lib.Family]:
+  """Returns all families whose files can hold a model; see `family_of`."""
   if model_type is not None:
     if model_type not in families.FAMILIES:
       raise errors.InputError(
@@ -40,15 +46,17 @@ def family_of(config: model_lib.ModelConfig, model_type: str | None = None
           f'{config_lib.near(model_type, families.FAMILIES)}')
     family = families.FAMILIES[model_type]
     family.fields(config)
-    return family
-  refusals = {}
+    return [family]
+  found, refusals = [], {}
   for family in dict.fromkeys(families.FAMILIES.values()):
     try:
       family.fields(config)
-      return family
+      found.append(family)
     except errors.InputError as error:
       if isinstance(config, family.kind):
         refusals[family.name] = str(error)
+  if found:
+    return found
   nearest = min(refusals.values(), key=len, default=(
       f'A {type(config).__name__} has no family.'))
   raise errors.InputError(

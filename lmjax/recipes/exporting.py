@@ -87,12 +87,10 @@ def export_gguf(workdir: str | os.PathLike[str], to: str | os.PathLike[str], *,
   user_paths.check_free(path, '--to')
   run = directory.RunDir(pathlib.Path(workdir))
   found, facts = runs.backbone(workdir, step), runs.read_imported(run)
-  family = exporting.family_of(
-      found.config, model_type or facts.get('model_type'))
-  gguf_export.write(
+  return gguf_export.write(
       path, found.config, found.params, found.tokenizer, kind,
-      run.path.resolve().name, facts.get('chat_template'))
-  return family
+      run.path.resolve().name, facts.get('chat_template'),
+      model_type or facts.get('model_type'))
 
 
 def _write(folder: pathlib.Path, family: family_lib.Family,

@@ -107,6 +107,7 @@ def _config(architecture: architectures.Architecture,
       raise ValueError(f'it has no matrix {name}')
     fields[field] = tensors[name].shape[0]
   keys.expect('vocab_size', 'whole', fields['vocab_size'])
+  keys.take('pooling_type', 'whole')  # Is of the embeddings, not the model.
   if any(row.gguf == _OUTPUT for row in architecture.rows):
     fields['tie_word_embeddings'] = f'{_OUTPUT}.weight' not in tensors
   fields |= {field: name in tensors

@@ -150,9 +150,13 @@ def _phi3(keys: keys_lib.Keys, fields: Fields) -> Fields:
 
 def _phi3_values(fields: Fields) -> dict[str, tuple[str, Any]]:
   head = fields['hidden_size'] // fields['num_attention_heads']
+  window = fields.get('sliding_window') or 0
+  if 0 < window < fields['max_position_embeddings']:
+    raise ValueError(
+        f'llama.cpp reads a Phi-3 without its sliding_window = {window}, and '
+        'would compute something else for longer texts')
   return {
-      'attention.sliding_window': (
-          'whole', fields.get('sliding_window') or 0),
+      'attention.sliding_window': ('whole', window),
       'rope.dimension_count': (
           'whole', int(_rotated(fields, 'partial_rotary_factor', 1.0) * head))}
 
@@ -197,7 +201,12 @@ def _bloom_values(fields: Fields) -> dict[str, tuple[str, Any]]:
 
 def _bert(keys: keys_lib.Keys, fields: Fields) -> Fields:
   keys.expect('attention.causal', 'truth', False)
-  keys.take('pooling_type', 'whole')  # Is of the embeddings, not the model.
+  return {}
+
+
+def _llama(keys: keys_lib.Keys, fields: Fields) -> Fields:
+  # Older files say in whose order the rotated rows are.
+  keys.expect('tensor_data_layout', 'text', 'Meta AI original pth')
   return {}
 
 
@@ -211,10 +220,10 @@ ARCHITECTURES = (
         _LLAMA + _HEAD + (
             ('expert_count', 'num_local_experts', 'whole'),
             ('expert_used_count', 'num_experts_per_tok', 'whole')),
-        _SILU, variant=_has_experts),
+        _SILU, extra=_llama, variant=_has_experts),
     Architecture(
         'llama', 'llama', 'LlamaForCausalLM', names.LLAMA, _LLAMA + _HEAD,
-        _SILU, also=('mistral',), present=_BIAS | _MLP_BIAS),
+        _SILU, also=('mistral',), present=_BIAS | _MLP_BIAS, extra=_llama),
     Architecture(
         'qwen2', 'qwen2', 'Qwen2ForCausalLM', names.QWEN2, _LLAMA,
         _SILU | {'use_sliding_window': False}),

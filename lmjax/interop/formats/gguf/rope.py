@@ -28,14 +28,20 @@ def read(keys: keys_lib.Keys, tensors: tensors_lib.Tensors, size: int
     size: The number of rotated dimensions of a head.
   """
   theta = keys.take('rope.freq_base', 'real', _THETA)
-  kind = keys.take('rope.scaling.type', 'text', 'none')
   original = keys.take('rope.scaling.original_context_length', 'whole')
-  factor = keys.take('rope.scaling.factor', 'real')
+  factor = keys.take(
+      'rope.scaling.factor', 'real', keys.take('rope.scale_linear', 'real'))
+  kind = keys.take(  # As llama.cpp, which takes a factor alone for linear.
+      'rope.scaling.type', 'text', 'none' if factor is None else 'linear')
   keys.take('rope.scaling.finetuned', 'truth')
   if LLAMA3 in tensors:
+    if factor is not None and kind != 'none':
+      raise ValueError(
+          f'its rotary positions are scaled by {LLAMA3} and by a factor of '
+          f'{factor:g} on top, for which a config.json has no form')
     scaling = _llama3(tensors[LLAMA3].read(), theta, size)
   elif LONG in tensors or SHORT in tensors:
-    scaling = _long(tensors, size)
+    scaling = _long(tensors, size)  # Most files do not say the type.
     keys.take('rope.scaling.attn_factor', 'real')  # Follows from the contexts.
   elif kind == 'linear':
     scaling = {'rope_type': kind, 'factor': _need(factor)}
@@ -89,6 +95,7 @@ def write(config: Mapping[str, Any], size: int
         theta, size, scaling['factor'], scaling['low_freq_factor'],
         scaling['high_freq_factor'], original)}
   if kind in ('longrope', 'su'):
+    values['rope.scaling.type'] = 'text', 'longrope'
     if original and config['max_position_embeddings'] > original:
       values['rope.scaling.attn_factor'] = 'real', np.sqrt(
           1 + np.log(config['max_position_embeddings'] / original)

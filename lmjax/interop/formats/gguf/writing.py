@@ -34,18 +34,40 @@ def write(path: str | os.PathLike[str], config: Mapping[str, Any],
           ) -> None:
   """Writes a GGUF file; a tensor is read when it is written.
 
+  Args:
+    path: The file to write; it appears once it is complete.
+    config: See `contents`, as the others.
+    tensors: Tensors by Hugging Face's names.
+    vocabulary: The tokenizer's values.
+    kind: The type of elements of matrices.
+    name: A name of the model.
+    accept: Function that may raise InputError; nothing is written then.
+
+  Raises:
+    InputError: If llama.cpp has no such model, or a tensor has no place in it.
+  """
+  container.write(path, *contents(
+      config, tensors, vocabulary, kind, name, accept))
+
+
+def contents(config: Mapping[str, Any], tensors: tensors_lib.Tensors,
+             vocabulary: Mapping[str, Any], kind: str = 'F16',
+             name: str = 'lmjax',
+             accept: Callable[[Mapping[str, Any]], None] = lambda found: None
+             ) -> tuple[dict[str, Any], dict[str, Any]]:
+  """Returns the values and the tensors of a GGUF file, for `container.write`.
+
   Matrices get the elements that were asked for, or F16 if their rows are no
   whole number of blocks; vectors are F32, as llama.cpp needs them.
 
   Args:
-    path: The file to write; it appears once it is complete.
     config: The config.json of the model.
     tensors: Its tensors by Hugging Face's names.
     vocabulary: The tokenizer's values, by keys that begin with 'tokenizer.'.
     kind: The type of elements of matrices: 'F32', 'F16' or 'Q8_0'.
     name: A name of the model, for its users to read.
     accept: Function of the config.json as it will be read from the file; it may
-      raise InputError, and nothing is written then.
+      raise InputError.
 
   Raises:
     InputError: If llama.cpp has no such model, or a tensor has no place in it.
@@ -56,7 +78,7 @@ def write(path: str | os.PathLike[str], config: Mapping[str, Any],
   try:
     architecture = _architecture(config)
     values, factors = _values(architecture, config)
-    contents = dict(_contents(architecture, config, tensors)) | {
+    found = dict(_contents(architecture, config, tensors)) | {
         each: tensors_lib.Tensor.of(array) for each, array in factors.items()}
     metadata = {
         'general.architecture': architecture.name, 'general.type': 'model',
@@ -64,18 +86,17 @@ def write(path: str | os.PathLike[str], config: Mapping[str, Any],
         'general.quantization_version': _QUANTIZATION_VERSION,
         **{f'{architecture.name}.{key}': _CASTS[cast](value)
            for key, (cast, value) in values.items()}, **vocabulary}
-    found = adapter.config_of(container.Container(metadata, contents))
+    again = adapter.config_of(container.Container(metadata, found))
   except (KeyError, ValueError) as error:
     missing = isinstance(error, KeyError)
     raise errors.InputError(
         'The model cannot be written as GGUF: '
         f'{f"its config has no field {error}" if missing else error}.'
     ) from error
-  _check(config, architecture, found)
-  accept(found)
-  container.write(path, metadata, {
-      each: (tensor, _type(each, tensor.shape, kind))
-      for each, tensor in contents.items()})
+  _check(config, architecture, again)
+  accept(again)
+  return metadata, {each: (tensor, _type(each, tensor.shape, kind))
+                    for each, tensor in found.items()}
 
 
 def _architecture(config: Mapping[str, Any]) -> architectures.Architecture:

@@ -61,6 +61,25 @@ def test_factors_of_llama_3_are_one_in_front_and_the_factor_behind():
   assert (np.diff(found) >= 0).all() and len(set(found)) > 4
 
 
+@pytest.mark.parametrize('key', ['scaling.factor', 'scale_linear'])
+def test_a_factor_alone_is_that_of_linear_scaling_as_in_llama_cpp(key):
+  keys = keys_lib.Keys({f'x.rope.{key}': 4.0}, 'x')
+  assert rope.read(keys, {}, SIZE)['rope_scaling'] == {
+      'rope_type': 'linear', 'factor': 4.0}
+  keys.finish()
+  values = {f'x.rope.{key}': 4.0, 'x.rope.scaling.type': 'none'}
+  assert rope.read(keys_lib.Keys(values, 'x'), {}, SIZE)['rope_scaling'] is None
+
+
+def test_two_scalings_at_once_are_refused():
+  _, tensors = rope.write({'rope_theta': 5e5, 'rope_scaling': LLAMA3}, SIZE)
+  keys = keys_lib.Keys({'x.rope.freq_base': 5e5, 'x.rope.scaling.factor': 2.0},
+                       'x')
+  with pytest.raises(ValueError, match='factor of 2 on top'):
+    rope.read(keys, {name: tensors_lib.Tensor.of(array)
+                     for name, array in tensors.items()}, SIZE)
+
+
 def test_other_factors_are_refused():
   _, tensors = rope.write({'rope_theta': 5e5, 'rope_scaling': LLAMA3}, SIZE)
   wrong = tensors[rope.LLAMA3] + np.float32([0] * 16 + [0.5] + [0] * 15)
