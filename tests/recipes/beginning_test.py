@@ -50,15 +50,14 @@ def on(path):
 
 
 def test_the_first_parameters_are_those_of_the_run(config, tmp_path):
-  scanned = dataclasses.replace(config, model=dataclasses.replace(
-      config.model, scan=True))
-  want = dict(trees.items(runs.load(config.init).params))
+  before = runs.load(config.init)
+  want = dict(trees.items(before.params))
   parts = prepared.prepare(config, str(tmp_path))
-  assert parts.tokenizer.digest == runs.load(config.init).tokenizer.digest
+  assert parts.tokenizer.digest == before.tokenizer.digest
   for path, array in trees.items(parts.initial_params()):
     np.testing.assert_array_equal(array, want[path])
-  assert 'layers' in prepared.prepare(
-      scanned, str(tmp_path)).initial_params()  # Stacked as the config says.
+  scanned = dataclasses.replace(config.model, scan=True)
+  assert 'layers' in beginning.params(config.init, scanned)
 
 
 @pytest.mark.parametrize('change, told', [

@@ -77,12 +77,11 @@ def test_a_text_ends_before_each_id_that_ends_one_in_the_run(run):
 
 
 def test_ids_that_files_forbid_are_never_drawn(run):
-  options = dict(max_new_tokens=9, temperature=0)
-  (_, found), = asking.completions(run, ['so'], **options)
-  never = tuple(found.tokens[:2])
-  (_, other), = asking.completions(dataclasses.replace(
-      run, published=continuing.Continuing(never_ids=never)), ['so'], **options)
-  assert not set(never) & set(other.tokens)
+  assert asking.options(run)['transforms'] == ()
+  forbidding = dataclasses.replace(
+      run, published=continuing.Continuing(never_ids=(3, 7)))
+  assert asking.options(forbidding)['transforms'] == (
+      transforms.Without((3, 7)),)
 
 
 @pytest.mark.slow

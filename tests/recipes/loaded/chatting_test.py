@@ -1,9 +1,10 @@
 """Conversations are written by the template that a run was imported with."""
+import types
+
 import pytest
 
 from lmjax.core import errors
 from lmjax.recipes import importing
-from lmjax.recipes.loaded import asking
 from lmjax.recipes.loaded import chatting
 from lmjax.recipes.loaded import trained
 from tests.reference import published
@@ -30,16 +31,19 @@ def test_special_tokens_come_from_the_template_only(run):
       *f'user: Hi {END} \n'.encode(), 256, *b'assistant: ']
 
 
-def test_a_reply_continues_the_conversation(run):
-  options = dict(max_new_tokens=5, temperature=0)
-  ids, = chatting.encode(run, [[USER]])
-  (_, want), = asking.completions(
-      run, [ids], encode=chatting.given, **options)
-  assert chatting.reply(run, [USER], **options) == want.text != ''
+def test_a_reply_continues_the_conversation(run, monkeypatch):
+  def completions(run, prompts, *, encode, **options):
+    assert options == {'max_new_tokens': 5}
+    text = bytes(i for i in encode(None, prompts[0]) if i < 256).decode()
+    return [(0, types.SimpleNamespace(text=text))]
+  monkeypatch.setattr(chatting.asking, 'completions', completions)
+  found = chatting.reply(run, [USER], max_new_tokens=5)
+  assert found == f'user: Hi {END} \nassistant: '
+
+
+def test_the_system_speaks_first():
   begun, = chatting.with_system([[USER]], 'Be kind.')
   assert begun == [{'role': 'system', 'content': 'Be kind.'}, USER]
-  assert len(chatting.encode(run, [begun])[0]) == len(ids) + len(
-      'system: Be kind.') + 1
   with pytest.raises(errors.InputError, match='0 has a message of the system'):
     chatting.with_system([begun], 'Be brief.')
 
