@@ -99,10 +99,11 @@ def test_what_is_wrong_is_said(tmp_path, why, content):
 
 
 def fuzzed(tmp_path, count):
-  both = [fuzz.check(lambda path: vectors.read(path).table(), tmp_path / 'x',
+  """Returns how many copies of each form were read, and how many refused."""
+  each = [fuzz.check(lambda path: vectors.read(path).table(), tmp_path / 'x',
                      fuzz.damaged(content, count))
           for content in (text(), HEADER + text(), binary())]
-  return np.array(both)
+  return np.array(each)
 
 
 def test_damaged_files_are_refused_in_a_sentence(tmp_path):
@@ -111,7 +112,7 @@ def test_damaged_files_are_refused_in_a_sentence(tmp_path):
 
 @pytest.mark.slow
 def test_ten_thousand_damaged_files_are_refused_in_a_sentence(tmp_path):
-  assert (fuzzed(tmp_path, 10_000) > 0).all()
+  assert (fuzzed(tmp_path, 3_334) > 0).all()
 
 
 @pytest.fixture(scope='module')
