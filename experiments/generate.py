@@ -26,97 +26,51 @@ window, whose positions start from 0 again, and a prompt that is too long is cut
 to its last part.
 """
 import dataclasses
-import itertools
-import json
 import sys
 
 from absl import flags
 from lmjax.core import cli
 from lmjax.core import errors
-from lmjax.core import terminal
 from lmjax.generation import marked
-from lmjax.generation import streaming
 from lmjax.recipes import given
 from lmjax.recipes.loaded import asking
 from lmjax.recipes.loaded import chatting
+from lmjax.recipes.loaded import printing
 from lmjax.recipes.loaded import trained as trained_lib
-
-
-def generate(trained: trained_lib.Trained, prompts: list[str],
-             file=sys.stdout, *, conversations=None, **options) -> None:
-  """Writes a JSON line for each sample; options as in `asking.completions`.
-
-  Args:
-    trained: The run.
-    prompts: The prompts, texts.
-    file: The file.
-    conversations: The conversations whose ids the prompts are, or None.
-    **options: Further options.
-  """
-  for index, found in asking.completions(trained, prompts, **options):
-    asked = {'prompt': prompts[index]} if conversations is None else {
-        'messages': conversations[index]}
-    line = {'index': index} | asked | vars(found)
-    print(json.dumps(line), file=file, flush=True)
-
-
-def show(trained: trained_lib.Trained, prompt: str, *, seed: int = 0,
-         num_samples: int = 1, conversations=None, **options) -> None:
-  """Prints continuations as they are drawn; options as in `asking.options`."""
-  full, shown = 0, [prompt] if conversations is None else []
-  options = asking.options(trained, **options)
-  for i, key in enumerate(streaming.keys(seed, 1, num_samples)):
-    pieces = streaming.Stream(
-        trained.model, trained.placed, trained.tokenizer, prompt,
-        rng=key[None], **options)
-    if num_samples > 1:
-      print(f'--- sample {i + 1} of {num_samples}')
-    apart = isinstance(trained.tokenizer, marked.Marked)  # Not one text.
-    for piece in itertools.chain(shown, ['\n' * apart], pieces):
-      print(terminal.printable(piece), end='', flush=True)
-    print()
-    full += pieces.completion.ended == 'context'
-  asking.tell_full(trained, full, num_samples)
 
 
 def main(_):
   if (FLAGS.prompt is None) == (FLAGS.prompts_file is None):
     raise errors.InputError('Give either --prompt or --prompts_file.')
+  if FLAGS.chat and FLAGS.specials:
+    raise errors.InputError(
+        'Special tokens of a --chat come from its template; leave out '
+        '--specials.')
   options = {name: FLAGS[name].value for name in (
       'max_new_tokens', 'stop', 'seed', 'num_samples', 'window')}
   options |= _SAMPLING()
-  prompts = _chats() if FLAGS.chat else (
-      [FLAGS.prompt] if FLAGS.prompts_file is None
-      else _READ(FLAGS.prompts_file))
+  if FLAGS.chat:
+    prompts = chatting.asked(FLAGS.prompt, FLAGS.prompts_file, FLAGS.system)
+  else:
+    prompts = ([FLAGS.prompt] if FLAGS.prompts_file is None
+               else _READ(FLAGS.prompts_file))
   trained = trained_lib.load(FLAGS.workdir, FLAGS.step)
   if FLAGS.chat:
     options |= dict(conversations=prompts, encode=chatting.given)
     prompts = chatting.encode(trained, prompts)
-  if FLAGS.specials:
+  elif FLAGS.specials:
     trained = dataclasses.replace(
         trained, tokenizer=marked.Marked(trained.tokenizer))
   drawing = asking.sampling(trained.config.samples, _SAMPLING())
   print(asking.describe(drawing), file=sys.stderr)
-  if trained.published.unapplied:
-    print('not applied, of what the imported files ask for: '
-          f'{", ".join(trained.published.unapplied)}', file=sys.stderr)
+  if left := trained.published.unapplied:
+    print(f'the imported files also ask for {", ".join(left)}, which is not '
+          'applied', file=sys.stderr)
   if FLAGS.prompts_file is None and FLAGS.out is None:
-    return show(trained, prompts[0], **options)
+    return printing.show(trained, prompts[0], **options)
   with cli.writing(FLAGS.out) as file:
-    generate(trained, prompts, file, batch_size=FLAGS.batch_size, **options)
-
-
-def _chats():
-  """Returns the conversations that the flags give."""
-  if FLAGS.specials:
-    raise errors.InputError(
-        'Special tokens of a chat come from its template: leave out '
-        '--specials.')
-  path = FLAGS.prompts_file
-  found = chatting.read(path) if path else [
-      [{'role': 'user', 'content': FLAGS.prompt}]]
-  return found if FLAGS.system is None else chatting.with_system(
-      found, FLAGS.system)
+    printing.generate(
+        trained, prompts, file, batch_size=FLAGS.batch_size, **options)
 
 
 if __name__ == '__main__':

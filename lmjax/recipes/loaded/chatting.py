@@ -75,6 +75,20 @@ def read(path: str) -> list[Conversation]:
   return found
 
 
+def asked(prompt: str | None, path: str | None, system: str | None
+          ) -> list[Conversation]:
+  """Returns the conversations that a user of a script gives.
+
+  Args:
+    prompt: What the user says, if there is no file.
+    path: A file, see `read`, or None.
+    system: What the system says before, or None.
+  """
+  found = [[{'role': 'user', 'content': prompt}]] if path is None else (
+      read(path))
+  return found if system is None else with_system(found, system)
+
+
 def with_system(conversations: Sequence[Conversation], text: str
                 ) -> list[Conversation]:
   """Returns conversations that begin with a message of the system.

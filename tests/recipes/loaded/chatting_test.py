@@ -42,6 +42,10 @@ def test_a_reply_continues_the_conversation(run, monkeypatch):
 
 
 def test_the_system_speaks_first():
+  said = dict(prompt=USER['content'], path=None)
+  assert chatting.asked(**said, system=None) == [[USER]]
+  assert chatting.asked(**said, system='Be kind.') == chatting.with_system(
+      [[USER]], 'Be kind.')
   begun, = chatting.with_system([[USER]], 'Be kind.')
   assert begun == [{'role': 'system', 'content': 'Be kind.'}, USER]
   with pytest.raises(errors.InputError, match='0 has a message of the system'):
