@@ -24,7 +24,7 @@ def byte_tokenizer(folder: pathlib.Path) -> None:
   (folder / 'vocab.json').write_text(json.dumps(vocab))
   (folder / 'merges.txt').write_text('#version: 0.2\n')
   (folder / 'tokenizer_config.json').write_text(json.dumps({
-      'bos_token': END, 'eos_token': END}))
+      'bos_token': END, 'eos_token': END, 'model_max_length': int(1e30)}))
 
 
 def llama(folder: pathlib.Path, generation: Any = None, **changes: Any

@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 _MAX_DEPTH = 100
-_MAX_DIGITS = 20  # The digits of 2**64.
+_MAX_DIGITS = 31  # Published tokenizers without a limit say int(1e30).
 _MAX_BYTES = 64 << 20
 
 

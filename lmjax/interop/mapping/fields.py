@@ -64,15 +64,16 @@ class Fields:
     tree: The config.
     source: Name of the file in messages.
     accept: Fields that may be left over: `auto_map`, or those that lmjax does
-      not know.
+      not know; None if users cannot say so.
   """
 
   def __init__(self, tree: Mapping[str, Any], source: str = 'config.json',
-               accept: Collection[str] = ()):
+               accept: Collection[str] | None = None):
     self._tree, self._source, self._accept = dict(tree), source, accept
     self._taken: set[str] = set()
     for name, why in _REFUSED.items():
-      if tree.get(name) is not None and not (name == CODE and name in accept):
+      if tree.get(name) is not None and not (
+          name == CODE and name in (accept or ())):
         raise errors.InputError(f'{source} has a field {name}: {why}.')
 
   def __contains__(self, name: str) -> bool:
@@ -195,7 +196,7 @@ class Fields:
       InputError: If a field was not taken, is not ignorable, not accepted and
         not null.
     """
-    known = ORIGIN.union(ignorable, self._accept, self._taken)
+    known = ORIGIN.union(ignorable, self._accept or (), self._taken)
     left = sorted(
         name for name, value in self._tree.items()
         if value is not None and name not in known and name not in _IDLE)
@@ -205,9 +206,10 @@ class Fields:
           f'{"the field" if len(left) == 1 else "the fields"} '
           f'{", ".join(f"{name} = {self._tree[name]!r}" for name in left)}, '
           'which lmjax does not know for this family, so that the model might '
-          f'compute something else.{config_lib.near(left[0], self._taken)} If '
-          'it does not change what the model computes, leave it out with '
-          f'--accept={",".join(left)}.')
+          f'compute something else.{config_lib.near(left[0], self._taken)}'
+          + ('' if self._accept is None else
+             ' If that does not change what it computes, leave it out with '
+             f'--accept={",".join(left)}.'))
     for name in _IDLE.keys() - known:
       self.expect(name, _IDLE[name], None)
 

@@ -5,13 +5,15 @@ Until transformers 5 there were `rope_theta` and `rope_scaling`; since then
 both are written.
 """
 from collections.abc import Mapping
-from typing import Any
+import math
+from typing import Any, TypeVar
 
 from lmjax.core import errors
 from lmjax.interop.mapping import fields as fields_lib
 from lmjax.nn import positions
 from lmjax.nn import rotary
 
+T = TypeVar('T')
 _NAMES = ('rope_type', 'type')  # The second is of older files.
 
 
@@ -95,6 +97,11 @@ def _scaling(fields: fields_lib.Fields, context: int, original: int | None,
     fields.default(original_max_position_embeddings=original)
   if kind == 'default':
     return None
+  if kind == 'dynamic':
+    # It changes texts beyond the context only, and those are refused anyway.
+    fields.number('factor')
+    fields.expect('original_max_position_embeddings', context, None)
+    return None
   if kind == 'linear':
     return rotary.LinearScaling(fields.number('factor'))
   if kind == 'llama3':
@@ -104,21 +111,29 @@ def _scaling(fields: fields_lib.Fields, context: int, original: int | None,
         fields.whole('original_max_position_embeddings'))
   if kind == 'yarn':
     fields.expect('truncate', True)
-    for name in ('mscale', 'mscale_all_dim', 'attention_factor'):
+    for name in ('mscale', 'mscale_all_dim'):
       fields.expect(name, None)
-    return rotary.YarnScaling(
+    return _sharpened(fields, rotary.YarnScaling(
         fields.number('factor'),
         fields.whole('original_max_position_embeddings', context),
-        fields.number('beta_fast', 32.0), fields.number('beta_slow', 1.0))
+        fields.number('beta_fast', 32.0), fields.number('beta_slow', 1.0)))
   if kind == 'longrope':
     original = fields.whole('original_max_position_embeddings', context)
-    fields.expect('attention_factor', None)
-    return rotary.LongRopeScaling(
+    return _sharpened(fields, rotary.LongRopeScaling(
         _factors(fields, 'short_factor'), _factors(fields, 'long_factor'),
-        fields.number('factor', context / original), original)
+        fields.number('factor', context / original), original))
   raise errors.InputError(
       f'config.json: the rotary positions are of type {kind!r}, but those that '
-      'are read are default, linear, llama3, longrope and yarn.')
+      'are read are default, dynamic, linear, llama3, longrope and yarn.')
+
+
+def _sharpened(fields: fields_lib.Fields, scaling: T) -> T:
+  """Returns a scaling, after checking what it multiplies the attention by."""
+  usual = scaling.magnitude()
+  given = fields.number('attention_factor', usual)
+  if not math.isclose(given, usual, rel_tol=1e-6):  # It may be rounded.
+    fields.expect('attention_factor', usual, None)
+  return scaling
 
 
 def _factors(fields: fields_lib.Fields, name: str) -> tuple[float, ...]:

@@ -29,10 +29,14 @@ def test_json_is_read(text, value):
     (_nested(102), 'nested more than 100'),
     ('{"a":' * 102 + '1' + '}' * 102, 'nested more than 100'),
     (_nested(100_000), 'nested more than 100'), ('[' * 100_000, 'nested more'),
-    ('1' * 5000, 'too large'), ('[-1' + '0' * 20 + ']', 'too large')])
+    ('1' * 5000, 'too large'), ('[-1' + '0' * 30 + ']', 'too large')])
 def test_invalid_json_is_refused(text, why):
   with pytest.raises(ValueError, match=why):
     strict_json.loads(text)
+
+
+def test_the_limit_of_tokenizers_without_a_limit_is_a_number():
+  assert strict_json.loads(str(int(1e30))) == int(1e30)
 
 
 def test_a_hundred_deep_is_not_too_deep():

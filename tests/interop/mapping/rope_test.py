@@ -62,6 +62,20 @@ def test_the_factor_of_long_rope_is_that_of_the_contexts():
   assert found.scaling == rotary.LongRopeScaling((1.0,), (2.0,), 4.0, 16)
 
 
+def test_a_scaling_of_longer_texts_only_is_none():
+  tree = {'max_position_embeddings': 64,
+          'rope_scaling': {'type': 'dynamic', 'factor': 2.0}}
+  assert read(tree) == positions.Rotary()
+  with pytest.raises(errors.InputError, match='is read with 64 or None only'):
+    read(tree | {'original_max_position_embeddings': 32})
+
+
+def test_the_factor_of_attention_may_be_written_out():
+  tree = {'rope_type': 'yarn', 'factor': 4.0,
+          'attention_factor': 1.138629436111989}
+  assert read({'rope_scaling': tree}).scaling == rotary.YarnScaling(4.0, 2048)
+
+
 @pytest.mark.parametrize('tree, what', [
     ({'original_max_position_embeddings': 16, 'rope_scaling': {
         'type': 'yarn', 'factor': 2.0, 'original_max_position_embeddings': 8}},
