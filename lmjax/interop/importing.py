@@ -96,7 +96,8 @@ def convert(source: checkpoint_lib.Checkpoint, place: Place | None = None,
   place = place or (lambda path, array: jnp.asarray(array))
   leaves = {}
   for path, array in rows_lib.read(match, source.tensors):
-    leaves[path] = place(path, array)
+    # Transfers keep the host's array until they are done.
+    leaves[path] = jax.block_until_ready(place(path, array))
     del array  # Else it would be kept while the next one is read.
   params = trees.nested(leaves.items())
   return Imported(source, family, config, params, match)
