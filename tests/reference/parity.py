@@ -180,14 +180,12 @@ def error(kind: Kind, imported: importing.Imported, inputs: Arrays,
   return _furthest(outputs, want, kind.counts(inputs))
 
 
-def check(kind: Kind, found: Case, trained: bool) -> None:
+def check(kind: Kind, found: Case) -> None:
   """Compares a model in every respect; see the module.
 
   Args:
     kind: The kind of the model.
     found: The case; the reference takes a step of training at the end.
-    trained: Whether gradients and a step are compared, too. They follow from
-      the outputs wherever the backward pass is derived from the forward one.
   """
   inputs = kind.inputs(found.imported.config, padded=True)
   counts = kind.counts(inputs)
@@ -200,19 +198,17 @@ def check(kind: Kind, found: Case, trained: bool) -> None:
         {'params': params}, method=lambda model: kind.outputs(model, inputs))
     return _distance(outputs, noise, counts), outputs
 
-  program = jax.grad(loss, has_aux=True) if trained else (
-      lambda *given: (None, loss(*given)[1]))
   with jax.default_matmul_precision('highest'):
-    grads, outputs = jax.jit(program)(found.imported.params, inputs)
+    grads, outputs = jax.jit(jax.grad(loss, has_aux=True))(
+        found.imported.params, inputs)
   _check('outputs', _furthest(outputs, want, counts), LOGITS)
   if found.imported.config.traits.cached:
     _check('outputs from a cache', kind.cached_error(found), LOGITS)
   kind.check_round_trip(found)
-  if trained:
-    gradients, step = step_errors(found, grads, lambda: _distance(
-        kind.want(found, inputs), tensors(noise), tensors(counts)))
-    _check('gradients', gradients, GRADIENTS)
-    _check('parameters after a step', step, GRADIENTS)
+  gradients, step = step_errors(found, grads, lambda: _distance(
+      kind.want(found, inputs), tensors(noise), tensors(counts)))
+  _check('gradients', gradients, GRADIENTS)
+  _check('parameters after a step', step, GRADIENTS)
 
 
 def _check(what: str, found: float, largest: float) -> None:

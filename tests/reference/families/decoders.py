@@ -31,9 +31,7 @@ FAMILIES = {
                 alibi=True, multi_query=False, parallel_attn=False, bias=True,
                 attention='sdpa')},
         wrong=[dict(activation='gelu_new'), dict(alibi=True),
-               dict(layer_norm_epsilon=1e-4)],
-        trained=['one key', 'groups, two norms',
-                 'all keys, one after the other']),
+               dict(layer_norm_epsilon=1e-4)]),
     'gpt2': family.Family(
         'GPT2Config', 'GPT2LMHeadModel', GPT | dict(n_head=6),
         cases={
@@ -67,8 +65,7 @@ FAMILIES = {
                 attention_bias=False, rotary_pct=1.0, rotary_emb_base=2_000)},
         wrong=[dict(rotary_pct=0.75, rope_parameters=None),
                dict(use_parallel_residual=False), dict(num_attention_heads=3),
-               dict(hidden_act='gelu_new'), dict(layer_norm_eps=1e-4)],
-        trained=['parallel', 'one after the other']),
+               dict(hidden_act='gelu_new'), dict(layer_norm_eps=1e-4)]),
     'gptj': family.Family(
         'GPTJConfig', 'GPTJForCausalLM', GPT | dict(n_head=4, rotary_dim=6),
         cases={
@@ -87,8 +84,7 @@ FAMILIES = {
                 tie_word_embeddings=False, _remove_final_layer_norm=True,
                 enable_bias=False)},
         wrong=[dict(num_attention_heads=3), dict(activation_function='gelu'),
-               dict(activation_function='relu2')],
-        trained=['standard', 'norms after, narrow embeddings']),
+               dict(activation_function='relu2')]),
     'phi': family.Family(
         'PhiConfig', 'PhiForCausalLM', SIZE | dict(intermediate_size=72),
         cases={

@@ -49,8 +49,7 @@ FAMILIES = {
             'wide embeddings': dict(embedding_size=48),
             'headless': dict(head='ElectraModel', layer_norm_eps=1e-3)},
         wrong=[dict(layer_norm_eps=1e-4), dict(hidden_act='gelu'),
-               dict(num_attention_heads=8)],
-        trained=['discriminator', 'generator']),
+               dict(num_attention_heads=8)]),
     'modernbert': family.Family(
         'ModernBertConfig', 'ModernBertForMaskedLM',
         SIZE | dict(

@@ -24,8 +24,7 @@ FAMILIES = {
                 attention_bias=True),
             'tied': dict(tie_word_embeddings=True)},
         wrong=[dict(norm_topk_prob=True), dict(num_experts_per_tok=3),
-               dict(rms_norm_eps=1e-4)],
-        trained=['grouped', 'gates that sum to 1']),
+               dict(rms_norm_eps=1e-4)]),
     'qwen3_moe': family.Family(
         'Qwen3MoeConfig', 'Qwen3MoeForCausalLM',
         SIZE | dict(moe_intermediate_size=40, num_experts=5,
@@ -40,6 +39,5 @@ FAMILIES = {
             'one dense layer': dict(
                 mlp_only_layers=[0], tie_word_embeddings=True)},
         wrong=[dict(norm_topk_prob=True), dict(num_experts_per_tok=3),
-               dict(rms_norm_eps=1e-4)],
-        trained=['only mixtures', 'gates that sum to 1']),
+               dict(rms_norm_eps=1e-4)]),
 }

@@ -23,9 +23,6 @@ class Family:
       models, and `attention` the reference's implementation of attention.
     wrong: Changes of a written config.json, each of which must be noticed.
     wrongly: The case whose config.json they change; by default, the first.
-    trained: Cases whose gradients and step are compared, besides their outputs;
-      by default, the first. A case is one of these where its backward pass is
-      of another form.
     kind: See `parity.Kind`.
     cooler: See `parity.heat`.
     written: Fields that are added to a config.json, as users may have to.
@@ -36,23 +33,17 @@ class Family:
   cases: Mapping[str, Fields]
   wrong: Sequence[Fields]
   wrongly: str | None = None
-  trained: Sequence[str] | None = None
   kind: Any = parity_decoders
   cooler: Fields = dataclasses.field(default_factory=dict)
   written: Fields = dataclasses.field(default_factory=dict)
 
   def __post_init__(self):
-    assert self.cases.keys() >= {*self.trained_cases, self.wrong_case}
+    assert self.wrong_case in self.cases
 
   @property
   def wrong_case(self) -> str:
     """The case whose config.json is written wrongly."""
     return self.wrongly or next(iter(self.cases))
-
-  @property
-  def trained_cases(self) -> Sequence[str]:
-    """The cases whose gradients are compared."""
-    return self.trained or [next(iter(self.cases))]
 
   def case(self, name: str, folder: pathlib.Path) -> parity.Case:
     """Returns a case; skips the test without `transformers`.
@@ -72,8 +63,7 @@ class Family:
 
   def check(self, name: str, folder: pathlib.Path) -> None:
     """Compares a case in every respect; see `parity.check`."""
-    parity.check(self.kind, self.case(name, folder),
-                 trained=name in self.trained_cases)
+    parity.check(self.kind, self.case(name, folder))
 
   def errors(self, folder: pathlib.Path) -> list[float]:
     """Returns the error of outputs for no wrong field, then for each."""

@@ -60,8 +60,7 @@ FAMILIES = {
                dict(final_logit_softcapping=31.0),
                dict(query_pre_attn_scalar=17), dict(sliding_window=10),
                dict(layer_types=[FULL, SLIDING, FULL]),
-               dict(hidden_activation='gelu')],
-        trained=['no caps', 'low caps']),
+               dict(hidden_activation='gelu')]),
     'gemma3': family.Family(
         'Gemma3TextConfig', 'Gemma3ForCausalLM',
         SIZE | LARGE_HEADS | dict(
@@ -114,8 +113,7 @@ FAMILIES = {
                 'rope_type': 'yarn', 'factor': 4.0, 'rope_theta': 10_000.0,
                 'original_max_position_embeddings': 256})},
         wrong=[dict(rms_norm_eps=1e-5), dict(hidden_act='gelu'),
-               theta(20_000.0)],
-        trained=['grouped', 'tied']),
+               theta(20_000.0)]),
     'mistral': family.Family(
         'MistralConfig', 'MistralForCausalLM', SIZE | dict(sliding_window=96),
         cases={
@@ -203,6 +201,5 @@ FAMILIES = {
                 num_key_value_heads=3,
                 **theta(10_000.0, partial_rotary_factor=0.5))},
         wrong=[dict(layer_norm_eps=1e-4), dict(hidden_act='gelu'),
-               theta(10_000.0, partial_rotary_factor=0.5)],
-        trained=['a quarter rotated', 'parallel']),
+               theta(10_000.0, partial_rotary_factor=0.5)]),
 }

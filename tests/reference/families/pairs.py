@@ -46,6 +46,5 @@ FAMILIES = {
         wrong=[dict(layer_norm_epsilon=1e-4),
                dict(feed_forward_proj='gelu', dense_act_fn='gelu'),
                dict(relative_attention_max_distance=64),
-               dict(scale_decoder_outputs=False)],
-        trained=['first', 'gated']),
+               dict(scale_decoder_outputs=False)]),
 }
