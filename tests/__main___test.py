@@ -57,6 +57,7 @@ def test_help_lists_each_script_with_its_first_line(monkeypatch, capsys):
   assert re.search(r'\n  fill_mask +Fills the masks in a text with', told)
 
 
+@pytest.mark.slow
 def test_load_reads_a_run_and_is_imported_late():
   assert lmjax.load is loading.load
   assert lmjax.pretrain is interactive.pretrain

@@ -106,6 +106,7 @@ def test_a_run_that_cannot_be_written_to_is_evaluated(
     assert 'cannot be written to, so text is tokenized' in caplog.text
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_be_written_to_is_asked(workdir):
   with faults.read_only(workdir):
     run = lmjax.load(workdir)

@@ -116,6 +116,7 @@ def test_from_scratch_it_learns_and_leaves_what_was_promised(done):
   assert right / len(predictions) == results['model'].accuracy
 
 
+@pytest.mark.slow
 def test_a_picture_that_fails_leaves_out_one_result(done, monkeypatch, capsys):
   run, results, _ = done
   def fail(*args, **kwargs):
@@ -188,6 +189,7 @@ def test_a_fine_tuned_run_is_no_language_model_but_embeds(done):
   assert vectors_ND.shape == (2, 16) and np.isfinite(vectors_ND).all()
 
 
+@pytest.mark.slow
 def test_from_a_fine_tuned_run_all_but_the_head_is_taken(done):
   path, _, _ = done
   splits = dataclasses.replace(CONFIG.task.read(), labels=('a', 'b', 'c'))

@@ -141,6 +141,7 @@ def test_a_divided_sequence_goes_round_and_is_never_gathered(chunk):
   assert all(shape[:2] != (8, LENGTH) for shape in summed)  # Gradients alone.
 
 
+@pytest.mark.slow
 def test_tokens_are_exchanged_for_heads_and_back():
   config = dataclasses.replace(
       DEEP, num_layers=1, scan=False, remat='none')

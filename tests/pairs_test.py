@@ -150,6 +150,7 @@ def test_a_text_without_speakers_is_refused_before_any_pair_trains(
     script.compare(str(text), str(tmp_path), ['ngram', 'lstm_causal'], 0.01)
 
 
+@pytest.mark.slow
 def test_a_pair_that_fails_leaves_out_its_row(tmp_path, monkeypatch):
   monkeypatch.syspath_prepend(str(ROOT))
   script = _module(ROOT / 'compare_objectives.py')

@@ -78,6 +78,7 @@ def test_configs_freeze_and_have_shapes(path):
     assert len(jax.tree.leaves(params)) > 5
 
 
+@pytest.mark.slow
 def test_pretrain_writes_a_whole_run_and_continues_it(tmp_path):
   config = tiny(tmp_path)
   reports = pretraining.pretrain(config, str(tmp_path / 'run'))

@@ -64,6 +64,7 @@ def test_checkpoints_keep_none(tmp_path):
   assert not traces(tmp_path)
 
 
+@pytest.mark.slow
 def test_no_secret_is_in_the_files_of_a_run(tmp_path, monkeypatch, capfd):
   # A folder that is an address: with a user, and a file that is signed.
   folder = tmp_path / f'https:/me:{USER}@host/'

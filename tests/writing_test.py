@@ -86,6 +86,7 @@ def test_other_calls_pass(source):
   assert not found('lmjax/x.py', source)
 
 
+@pytest.mark.slow
 def test_every_exception_is_needed():
   needed = set()
   for path in FILES:

@@ -290,6 +290,7 @@ def leaving(way, path):
                f'  two_saves(saved)\n  {WAYS_OUT[way][0]}', path)
 
 
+@pytest.mark.slow
 def test_an_exit_waits_for_the_last_save(tmp_path):
   saved_twice(leaving('exit', tmp_path), tmp_path, 0)
 

@@ -106,6 +106,7 @@ def test_arguments_without_a_flag_are_for_scripts_that_take_them(run):
   assert code == 2 and "Arguments are given as --flag=value; got ['a']" in wrong
 
 
+@pytest.mark.slow
 def test_flags_of_the_config_come_in_any_form(run, tmp_path):
   file = tmp_path / 'flags'
   file.write_text('--config.width=7\n--depth=3\n')
@@ -119,6 +120,7 @@ def test_another_kind_is_reported_once(run):
       'rule: Lion with its own defaults (rate 0.0001).\n')
 
 
+@pytest.mark.slow
 def test_help_shows_the_flags_and_the_tree_of_the_config(run):
   code, told, wrong = run('--help', '--config.rule.kind=Lion')
   assert (code, wrong) == (0, 'rule: Lion with its own defaults (rate 0.0001).'
@@ -133,6 +135,7 @@ def test_help_shows_the_flags_and_the_tree_of_the_config(run):
   assert code == 2 and '--config.width?' in wrong
 
 
+@pytest.mark.slow
 def test_help_that_is_cut_off_by_its_reader_ends_quietly(run):
   read, write = os.pipe()
   os.close(read)
@@ -189,6 +192,7 @@ def test_run_errors_and_interrupts_are_one_sentence(
       code, f'depth {depth} width 3 jit\n', sentence)
 
 
+@pytest.mark.slow
 def test_a_bug_shows_its_traceback(run):
   code, _, told = run('--depth=0')
   assert code == 1
@@ -265,6 +269,7 @@ def test_output_in_any_encoding_is_no_mistake(monkeypatch):
   assert file.buffer.getvalue() == b'\\xfc\n'
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_is_no_mistake(run):
   read, write = os.pipe()
   os.close(read)

@@ -33,6 +33,7 @@ def logprobs_of(model, params, tokens):
   return np.asarray(jax.nn.log_softmax(logits_BTV))[0, :len(tokens)]
 
 
+@pytest.mark.slow
 def test_greedy_equals_the_full_forward(any_model):
   model, params = any_model
   result = sample.generate(
@@ -57,6 +58,7 @@ def test_log_probabilities_are_those_of_the_model_untransformed(model):
         logprobs, want_TV[np.arange(16), tokens], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_prompt_in_a_batch_is_the_prompt_alone(any_model):
   options = dict(max_new_tokens=16, sampling=GREEDY)
   together = sample.generate(*any_model, PROMPTS, **options)
@@ -67,6 +69,7 @@ def test_a_prompt_in_a_batch_is_the_prompt_alone(any_model):
         alone.logprobs[0], together.logprobs[i], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_prompts_draws_depend_only_on_its_own_key(model):
   keys = jax.random.split(jax.random.key(5), len(PROMPTS))
   together = sample.generate(*model, PROMPTS, max_new_tokens=12, rng=keys)
@@ -76,6 +79,7 @@ def test_a_prompts_draws_depend_only_on_its_own_key(model):
     np.testing.assert_array_equal(alone.tokens[0], together.tokens[i])
 
 
+@pytest.mark.slow
 def test_another_seed_or_row_draws_other_tokens(model):
   def draw(rng, prompts):
     return [tokens.tolist() for tokens in sample.generate(
@@ -87,6 +91,7 @@ def test_another_seed_or_row_draws_other_tokens(model):
   assert draw(0, [[1, 2], [4]])[0] == same[0]
 
 
+@pytest.mark.slow
 def test_samples_follow_the_distribution(model):
   first = sample.generate(*model, [[1, 2]] * 2048, max_new_tokens=1).tokens
   share_V = np.bincount(np.concatenate(first), minlength=47) / 2048
@@ -111,6 +116,7 @@ def test_a_row_ends_with_its_eos(model):
   assert ended.finished[0]
 
 
+@pytest.mark.slow
 def test_a_row_ends_with_the_first_of_several_ids(model):
   options = dict(max_new_tokens=16, sampling=GREEDY)
   free = sample.generate(*model, PROMPTS, **options)
@@ -139,6 +145,7 @@ def test_the_penalty_counts_prompt_and_drawn_tokens(model):
   assert len(set(seen)) == len(seen)
 
 
+@pytest.mark.slow
 def test_tokens_to_the_last_slot_of_the_context(model):
   result = sample.generate(
       *model, [[1] * 40], max_new_tokens=24, sampling=GREEDY)
@@ -161,6 +168,7 @@ def test_decoding_in_chunks_draws_the_same(model, chunk):
   np.testing.assert_array_equal(pieces[-1].finished, whole.finished)
 
 
+@pytest.mark.slow
 def test_a_bucket_is_compiled_once(model):
   for rows, length, new in ((3, 20, 9), (4, 30, 16), (3, 17, 12)):
     sample.generate(*model, [[1] * length] * rows, max_new_tokens=new)
@@ -175,6 +183,7 @@ def test_keys_are_one_or_one_per_prompt(model):
                     rng=jax.random.split(jax.random.key(0), 3))
 
 
+@pytest.mark.slow
 def test_the_loop_copies_no_cache(model):
   """A copy of the cache at every token costs more than the attention."""
   batch, how = sample._prepare(model[0], [[1] * 30] * 2, 16, GREEDY, 0)
@@ -257,6 +266,7 @@ def test_a_source_is_read_once(reader):
   assert rows == {4}
 
 
+@pytest.mark.slow
 def test_each_row_ends_with_its_own_end(reader):
   model, params = reader
   free = sample.generate(
@@ -273,6 +283,7 @@ def test_each_row_ends_with_its_own_end(reader):
     assert finished == (end is not None)
 
 
+@pytest.mark.slow
 def test_a_prefix_is_seen_both_ways(any_model):
   model, params = any_model
   both = [prompts.Prompt(ids, both_ways=count)

@@ -50,6 +50,7 @@ def test_rows_that_differ_draw_as_their_transforms_do():
   assert draw._cache_size() == 1
 
 
+@pytest.mark.slow
 def test_draws_are_tokens_that_the_transforms_keep():
   """Each draw above sees one token; here is all that could be drawn."""
   keys_B = jax.random.split(jax.random.key(2), 2000)
@@ -88,6 +89,7 @@ def test_all_values_share_one_compilation(model):
   assert sample._generate._cache_size() == compiled
 
 
+@pytest.mark.slow
 def test_a_users_transforms_come_before_the_rows_own(model):
   def only_odd(logits_BV, counts_BV):
     del counts_BV

@@ -65,6 +65,7 @@ def test_text_held_back_is_returned_at_the_end():
   assert ''.join(shown) == found.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('chunk', [1, 8])
 def test_a_stream_is_the_one_shot_loop(model, chunk):
   once = sample.generate(*model, [[45, 8, 9]], rng=2, eos_id=46, **OPTIONS)
@@ -166,6 +167,7 @@ def test_a_stopped_batch_computes_no_more(model, monkeypatch):
   assert len(drawn) <= 2
 
 
+@pytest.mark.slow
 def test_samples_do_not_depend_on_the_size_of_batches(model):
   def draw(batch_size, prompts=('ab', 'c')):
     return [(prompt, found.tokens) for prompt, found in streaming.samples(

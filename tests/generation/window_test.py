@@ -48,6 +48,7 @@ def test_tokens_within_the_context_are_those_without_windows(model):
   assert len(tokens) == 150
 
 
+@pytest.mark.slow
 def test_each_window_draws_with_its_own_keys(model):
   def constant(logits_BV, counts_BV):  # Draws depend on the keys alone.
     return jnp.zeros_like(logits_BV)
@@ -56,6 +57,7 @@ def test_each_window_draws_with_its_own_keys(model):
   assert len(set(windows)) == 3
 
 
+@pytest.mark.slow
 def test_the_end_of_a_text_ends_the_windows(model):
   tokens, _ = drawn(model, PROMPT, max_new_tokens=500)
   end = tokens[100]

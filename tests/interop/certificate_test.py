@@ -66,6 +66,7 @@ def test_what_is_written_is_read(tmp_path):
   assert certificate.read(tmp_path).start_ids == ()
 
 
+@pytest.mark.slow
 def test_summaries_are_those_of_the_logits():
   found = certify()
   logits_TV = np.asarray(CONFIG.build().apply(

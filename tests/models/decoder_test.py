@@ -67,6 +67,7 @@ def styled(request):
   return config, params_of(config)
 
 
+@pytest.mark.slow
 def test_every_parameter_has_a_finite_gradient(styled):
   config, params = styled
   objective = lm.Causal(z_loss=1e-4).build(config.build())
@@ -78,6 +79,7 @@ def test_every_parameter_has_a_finite_gradient(styled):
     assert np.any(leaf != 0), path
 
 
+@pytest.mark.slow
 def test_cached_decoding_is_the_full_forward_pass(styled):
   config, params = styled
   model = config.build()
@@ -187,6 +189,7 @@ def test_parameters_have_the_names_that_are_api():
   assert scanned['layers']['mixer']['query']['kernel'].shape == (2, 16, 24)
 
 
+@pytest.mark.slow
 def test_initial_residual_kernels_shrink_with_depth():
   config = dataclasses.replace(GPT, width=64, num_layers=8, scan=True)
   params = jax.jit(config.build().init)(

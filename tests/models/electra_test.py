@@ -40,6 +40,7 @@ def params_of(config):
           'params'])
 
 
+@pytest.mark.slow
 def test_each_encoder_is_what_it_is_alone():
   params, model = params_of(CONFIG), CONFIG.build()
   assert params.keys() == {'embeddings', 'generator', 'discriminator'}

@@ -63,6 +63,7 @@ def forward(model, params, batch, source, key=None):
       rngs=None if key is None else {'dropout': key})[0]
 
 
+@pytest.mark.slow
 def test_every_parameter_has_a_finite_gradient(styled):
   config, params = styled
   model = config.build()
@@ -75,6 +76,7 @@ def test_every_parameter_has_a_finite_gradient(styled):
     assert np.any(leaf != 0), path
 
 
+@pytest.mark.slow
 def test_cached_decoding_is_the_full_forward_pass(styled):
   config, params = styled
   model = config.build()
@@ -115,6 +117,7 @@ def test_half_precision_keeps_float32_where_it_counts(t5):
   assert np.any(got.astype(jnp.bfloat16) != got)
 
 
+@pytest.mark.slow
 def test_packed_pairs_are_as_if_alone(t5):
   model, params = t5
   got = forward(model, params, BATCH, READ)
@@ -127,6 +130,7 @@ def test_packed_pairs_are_as_if_alone(t5):
         got[row, start:start + size], alone[number, :size], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_decoder_sees_no_future_and_the_encoder_all(t5):
   model, params = t5
   source = np.arange(6)[None] % VOCAB
@@ -142,6 +146,7 @@ def test_the_decoder_sees_no_future_and_the_encoder_all(t5):
   assert np.abs(encoded(source) - encoded(other)).max(-1).min() > 1e-3
 
 
+@pytest.mark.slow
 def test_without_masks_rows_are_one_text(t5):
   model, params = t5
   ids = BATCH['inputs']
@@ -179,6 +184,7 @@ def test_parameters_have_the_names_that_are_api(t5):
   assert trees.count(whole) == trees.count(params)
 
 
+@pytest.mark.slow
 def test_dropout_needs_train_and_a_key():
   model, params = ORIGINAL.build(), params_of(ORIGINAL)
   one, two = (forward(model, params, BATCH, READ) for _ in range(2))

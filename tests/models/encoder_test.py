@@ -92,6 +92,7 @@ def test_documents_and_padding_do_not_see_each_other(config):
   invariance.padding_invariance(loss, params, vocab_size=VOCAB)
 
 
+@pytest.mark.slow
 def test_every_token_sees_every_other(styled):
   config, params = styled
   model = config.build()
@@ -107,6 +108,7 @@ def test_every_token_sees_every_other(styled):
   assert np.all(seen > 1e-6)
 
 
+@pytest.mark.slow
 def test_every_parameter_has_a_finite_gradient(styled):
   config, params = styled
   model = config.build()

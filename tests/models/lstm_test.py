@@ -58,6 +58,7 @@ def apply(config, params, inputs, mask=None, cache=None, **kwargs):
           params, inputs, mask, cache)
 
 
+@pytest.mark.slow
 def test_it_keeps_what_a_language_model_promises():
   config = dataclasses.replace(ZAREMBA, num_layers=1)
   params, model = params_of(config), config.build()
@@ -123,6 +124,7 @@ def test_a_state_continues_until_a_document_begins():
   assert np.abs(anew - went_on).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_generation_draws_what_the_full_pass_finds_most_likely():
   params, model = params_of(ZAREMBA), ZAREMBA.build()
   prompts = [np.array([3, 1, 4]), np.array([1, 5, 9, 2, 6])]

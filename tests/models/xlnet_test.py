@@ -124,6 +124,7 @@ def test_packed_documents_do_not_see_each_other():
     np.testing.assert_allclose(got, want, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_every_parameter_has_a_finite_gradient_and_logits_are_float32():
   def loss(params, dtype):
     model = dataclasses.replace(CONFIG, dtype=dtype, dropout=0.1).build()

@@ -55,6 +55,7 @@ def test_a_ring_holds_the_last_tokens_and_says_which(pieces):
       106, 107, 108]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('heads', [1, None])
 def test_attention_by_a_ring_is_attention_by_a_whole_cache(heads):
   """Rows at different slots, with a bias, by several tokens and by one."""

@@ -127,6 +127,7 @@ def test_a_new_kind_of_leaf_passes_through_a_whole_model(name, kind):
       apply(params), apply(arrays(params)), rtol=2e-4, atol=2e-4)
 
 
+@pytest.mark.slow
 def test_a_new_kind_of_leaf_has_gradients():
   model = MODELS['scanned'].build()
   params = replaced(hot.hot_params(cost.shapes(MODELS['scanned'])), Low)

@@ -164,6 +164,7 @@ def test_dropped_weights_are_the_same_at_every_step():
   np.testing.assert_allclose(h_BTH[:, -1], h_BTH[:, -2], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_half_precision_keeps_a_float32_state():
   config = LSTM
   layer, variables = made(config, dtype='bfloat16')

@@ -76,6 +76,7 @@ def test_the_program_says_what_was_asked_for(scan, remat):
   assert bool(found & {'remat2', 'checkpoint'}) == (remat != 'none')
 
 
+@pytest.mark.slow
 def test_offloaded_activations_change_no_gradient():
   variables = hot.hot_params(jax.eval_shape(
       stack(scan=True).init, jax.random.key(0), X, None, MASK))

@@ -38,6 +38,7 @@ def same(got, want):
       a, b, rtol=1e-5, atol=1e-5), got, want)
 
 
+@pytest.mark.slow
 def test_every_place_has_the_value_of_its_name(looped):
   (logits, _), values = looped
   first, last = values['layer_0'], values['layer_1']
@@ -70,6 +71,7 @@ def test_a_scanned_model_gives_the_same_values_under_jit(looped, remat):
   same(layouts.looped(values), looped[1])
 
 
+@pytest.mark.slow
 def test_values_can_be_read_within_a_gradient(looped):
   model = dataclasses.replace(LOOPED, remat='full').build()
   def loss(params):

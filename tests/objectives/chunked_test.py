@@ -62,6 +62,7 @@ def close(got, want, tolerance=1e-6):
     assert np.linalg.norm(a - b) <= tolerance * np.linalg.norm(b), path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('changes, options', [
     ({}, {}), ({'embed': parts.Embed(dropout=0.3)}, BOTH),
     ({'head': parts.Head(tied=False, bias=True, softcap=3.0)}, BOTH),
@@ -135,6 +136,7 @@ def test_a_target_of_weight_0_may_be_anything():
   assert np.isnan(value(params, BATCH | {'targets': targets})[0])
 
 
+@pytest.mark.slow
 def test_only_the_loss_has_a_gradient_and_others_are_nan():
   model, params = model_and_params()
   def grad_of(name, **options):

@@ -37,6 +37,7 @@ def teacher():
       *made(dataclasses.replace(CONFIG, width=12), seed=1))
 
 
+@pytest.mark.slow
 def test_all_numbers_by_their_formulas(teacher):
   model, params = made(CONFIG, lambda model: distill.Mapped(model, 12))
   objective = distill.Distillation(3.0, 0.7, 0.1).build(model, teacher=teacher)

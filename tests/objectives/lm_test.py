@@ -75,6 +75,7 @@ def test_token_scores_are_the_objectives_before_summing(params):
   assert got['loss'].total == got['nll'].total
 
 
+@pytest.mark.slow
 def test_scores_by_slices_are_the_scores_at_once(params):
   x_BTD = jax.jit(lambda params: MODEL.apply(
       {'params': params}, BATCH['inputs'],

@@ -31,6 +31,7 @@ def params():
       MODEL.init, jax.random.key(0), jnp.zeros((1, 4), jnp.int32))['params'])
 
 
+@pytest.mark.slow
 def test_every_distance_by_a_loop(params):
   objective = multi_token.MultiToken(weight=0.5).build(MODEL)
   got = jax.jit(objective)(params, BATCH)
@@ -59,6 +60,7 @@ def test_every_distance_by_a_loop(params):
   assert got['loss'].weight == 9
 
 
+@pytest.mark.slow
 def test_every_head_learns_and_dropout_needs_a_key(params):
   objective = multi_token.MultiToken().build(MODEL)
   gradient = jax.jit(jax.grad(

@@ -27,6 +27,7 @@ BATCH = {
 PARAMS = {'number': {'kernel': jnp.array([[0.5]]), 'bias': jnp.array([0.25])}}
 
 
+@pytest.mark.slow
 def test_loss_is_the_mean_squared_error_of_the_rows_that_count():
   objective = numbers.SquaredError().build(Linear())
   assert numbers.predictions(Linear(), PARAMS, BATCH).tolist() == [

@@ -89,6 +89,7 @@ def test_left_to_right_is_the_causal_factorisation():
         correct[row, :len(doc) - 1], logits.argmax(-1) == doc[1:])
 
 
+@pytest.mark.slow
 def test_scores_average_orders_and_do_not_depend_on_packing():
   score = jax.jit(permutation.PermutationLM(orders=3).scores(MODEL))
   length = 8
@@ -186,6 +187,7 @@ def test_spans_are_predicted_where_targets_count():
   assert one['loss'].total != other['loss'].total
 
 
+@pytest.mark.slow
 def test_the_objective_counts_what_it_predicted():
   objective = jax.jit(permutation.PermutationLM(0.5).build(MODEL))
   batch = batches.packed(DOCS, 12)

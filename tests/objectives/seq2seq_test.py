@@ -55,6 +55,7 @@ def test_all_numbers_by_their_formulas(params):
     assert float(got[name].weight) == batch['weights'].sum() == 13
 
 
+@pytest.mark.slow
 def test_dropout_follows_the_key(params):
   noisy = presets.t5(16, 1, 2, 16, vocab_size=VOCAB, head_size=8, dropout=0.5)
   train = jax.jit(lambda key: seq2seq.Seq2Seq().build(noisy.build())(

@@ -64,6 +64,7 @@ def test_an_epoch_in_pieces_scores_as_one_long_row_of_each_stream():
   assert float(alone['nll'].total) != pytest.approx(totals[1], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_step_differentiates_the_batch_and_not_what_was_carried():
   objective, batch = jax.jit(TRUNCATED.build(MODEL)), BATCHES(1)
   carry = hot.hot_params(TRUNCATED.carry(MODEL, STREAMS), std=0.5)
@@ -85,6 +86,7 @@ def test_a_step_differentiates_the_batch_and_not_what_was_carried():
   assert row['tokens'].value == batch['weights'].sum()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_equals_an_uninterrupted_one(tmp_path):
   def fit(steps, **kwargs):
     state = kwargs.pop('state', None) or step.init_state(

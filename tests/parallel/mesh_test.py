@@ -61,6 +61,7 @@ def test_equals_one_device(toy, one, sizes, microbatches):
   assert not strategy.drifted(state)
 
 
+@pytest.mark.slow
 def test_dropout_draws_the_same_on_any_mesh(toy, one):
   assert jax.config.jax_threefry_partitionable
   options = dict(objective=toy.dropout_objective, steps=1)
@@ -117,6 +118,7 @@ def test_place_and_gather_are_inverse_and_on_the_host(toy):
   assert isinstance(back.params['head']['kernel'], np.ndarray)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_continues_on_any_other_mesh(toy, tmp_path):
   state, _ = train(toy, mesh_lib.Mesh(jax.devices()[:4], 'data:4'), steps=2)
   saved = mesh_lib.Mesh(jax.devices()[:4], 'data:4').gather(state)

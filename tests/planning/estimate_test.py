@@ -152,6 +152,7 @@ def test_links_are_as_fast_as_their_reach():
       'tensor': H100.link, 'fsdp': H100.link, 'data': H100.network}
 
 
+@pytest.mark.slow
 def test_microbatches_save_activations_and_cost_a_gradient():
   parts = dataclasses.replace(CONFIG, training=dataclasses.replace(
       CONFIG.training, microbatches=4))
@@ -169,6 +170,7 @@ def test_bounds_are_the_slowest_and_the_sum():
       found.sent['fsdp'] / H100.network)
 
 
+@pytest.mark.slow
 def test_llama_3_8b_on_64_chips_is_planned_at_once():
   path = ROOT / 'experiments/configs/llama3_8b.py'
   spec = importlib.util.spec_from_file_location('llama3_8b', path)
@@ -208,6 +210,7 @@ def test_sizes_that_do_not_divide_are_refused(mesh, changes, words):
     planned(mesh, **changes)
 
 
+@pytest.mark.slow
 def test_the_vocabulary_is_the_tokenizers_if_it_is_known_without_text():
   def with_tokenizer(tokenizer, **data):
     return planned(vocab_size=None, config=dataclasses.replace(

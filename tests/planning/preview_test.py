@@ -63,6 +63,7 @@ def test_prints_size_cost_and_the_first_batch(tmp_path):
   assert f'{epochs:,.2f} epochs' in text
 
 
+@pytest.mark.slow
 def test_padding_is_not_shown_and_a_source_is(tmp_path):
   config = dataclasses.replace(
       CONFIG, model=encoder_decoders.PRESETS['tiny_t5'],
@@ -74,6 +75,7 @@ def test_padding_is_not_shown_and_a_source_is(tmp_path):
   assert '\0' not in text and '\ufffd' not in text  # What id 0 would be.
 
 
+@pytest.mark.slow
 def test_the_active_parameters_of_a_mixture_are_printed(tmp_path):
   model = decoders.mixtral(
       8, 1, 2, 2, 4, vocab_size=None, context=48, num_experts=4, top_k=2)
@@ -100,6 +102,7 @@ def test_a_counted_model_shows_its_data(tmp_path):
   assert text.startswith('bytes, 258 ids') and 'train: 2 documents' in text
 
 
+@pytest.mark.slow
 def test_a_mesh_divides_the_memory_of_a_device(tmp_path):
   def mebibytes(text, name):
     line = [line for line in text.splitlines() if f'│ {name} ' in line][-1]

@@ -47,6 +47,7 @@ def test_memory_and_flops_are_close_to_xla(config, chunk):
     assert told.flops == pytest.approx(xla['flops'], rel=0.02)
 
 
+@pytest.mark.slow
 def test_flops_are_the_models_plus_recomputation():
   params = cost.shapes(GPT2)
   told = program.cost(gradient(GPT2), params, ROWS).flops

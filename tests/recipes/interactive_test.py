@@ -61,6 +61,7 @@ def test_averaged_parameters_are_those_of_a_directory(tmp_path):
       config, tmp_path / 'run').digest
 
 
+@pytest.mark.slow
 def test_nothing_is_written(run, tmp_path, monkeypatch):
   temporary, here = tmp_path / 'temporary', tmp_path / 'here'
   temporary.mkdir(), here.mkdir()
@@ -77,6 +78,7 @@ def test_nothing_is_written(run, tmp_path, monkeypatch):
   assert not list(temporary.iterdir()) and not list(here.iterdir())
 
 
+@pytest.mark.slow
 def test_an_interrupt_returns_the_run_as_it_is(monkeypatch, capsys):
   def evaluate(self):
     def interrupted(params, step):

@@ -115,6 +115,7 @@ def test_the_model_of_another_run_has_no_flags():
   assert 'remat' in memory.Plan(NEEDED, None, TUNED).advice()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('train, config', [
     (pretraining.pretrain, CONFIG), (finetuning.finetune, TUNED)])
 def test_a_run_is_refused_before_its_first_step(

@@ -3,6 +3,7 @@ import dataclasses
 
 import jax
 import numpy as np
+import pytest
 
 from lmjax.core import trees
 from lmjax.data import continuous
@@ -29,6 +30,7 @@ CONFIG = experiment.Pretrain(
     training=options.Training(seed=3))
 
 
+@pytest.mark.slow
 def test_the_parts_are_those_of_the_config(tmp_path):
   parts = prepared.prepare(CONFIG, str(tmp_path))
   assert parts.sized.vocab_size == parts.tokenizer.vocab_size == 258
@@ -59,6 +61,7 @@ def test_a_carried_state_has_the_rows_of_a_batch(tmp_path):
   assert {leaf.shape[0] for leaf in jax.tree.leaves(carry)} == {2}
 
 
+@pytest.mark.slow
 def test_an_embedding_may_begin_with_word_vectors(tmp_path):
   config = dataclasses.replace(CONFIG, vectors=word_vectors.SkipGram(
       size=8, epochs=1, batch_size=64))

@@ -54,6 +54,7 @@ def script():
   return module
 
 
+@pytest.mark.slow
 def test_the_loss_is_nine_calls_from_main(tmp_path, monkeypatch):
   stacks, cross_entropy = [], losses.cross_entropy
 

@@ -107,6 +107,7 @@ def test_a_step_is_repeated_to_the_bit(made):
             f'{shown}\n') in text
 
 
+@pytest.mark.slow
 def test_what_was_left_out_is_left_out_and_a_row_is_compared_whole(made):
   workdir, seen = made
   found, text = _again(workdir, 5)

@@ -54,6 +54,7 @@ def changed(parts, **fields):
       parts, config=dataclasses.replace(parts.config, **fields))
 
 
+@pytest.mark.slow
 def test_measure_scores_every_held_out_token_beside_baselines(parts, params):
   reports, valid = results.Results(parts).measure(params), parts.data.valid
   expected = valid.num_tokens - valid.num_documents  # BOS is given.
@@ -137,6 +138,7 @@ def test_conclude_writes_report_curve_and_page(
   assert 'bigram' in printed and '\x1b' not in printed.partition('sample')[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('result', ['samples', 'curve', 'page'])
 def test_a_result_that_fails_leaves_the_others_and_is_made_by_the_next_start(
     tmp_path, parts, params, capsys, monkeypatch, result):
@@ -162,6 +164,7 @@ def test_a_result_that_fails_leaves_the_others_and_is_made_by_the_next_start(
   assert run.curve.exists() and 'Left out' not in run.page.read_text()
 
 
+@pytest.mark.slow
 def test_scores_of_another_scoring_or_other_parameters_are_made_again(
     tmp_path, parts, params):
   run = finished(tmp_path)
@@ -216,6 +219,7 @@ def test_what_has_no_exact_likelihood_is_watched_by_its_objective(parts, params)
   assert looked == [(32, 16)]  # Compiled once.
 
 
+@pytest.mark.slow
 def test_a_padded_vocabulary_is_scored_and_never_drawn(tmp_path):
   model = dataclasses.replace(CONFIG.model, vocab_size=512)
   drawn = samples.Samples(prompts=('',), max_new_tokens=14)
@@ -229,6 +233,7 @@ def test_a_padded_vocabulary_is_scored_and_never_drawn(tmp_path):
   assert text
 
 
+@pytest.mark.slow
 def test_samples_end_where_the_context_is_full(parts, params):
   long = samples.Samples(prompts=('', 'a' * 12), max_new_tokens=80)
   drawn = results.Results(changed(parts, samples=long)).draw(params)

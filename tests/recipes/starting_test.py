@@ -62,6 +62,7 @@ def test_frozen_is_all_that_should_not_train(train_only, freeze, expected):
   built.build(PARAMS, 10)  # Every pattern meets a parameter.
 
 
+@pytest.mark.slow
 def test_from_scratch_the_vocabulary_is_the_tokenizers():
   start = starting.start(CONFIG, SPLITS)
   assert start.params is None and start.backbone.vocab_size == 258

@@ -120,6 +120,7 @@ def test_trackers_get_the_config_and_histograms(config, tmp_path):
     assert part in tracked.read_bytes(), part
 
 
+@pytest.mark.slow
 def test_rows_are_on_disk_before_the_checkpoint_of_their_step(
     config, tmp_path, monkeypatch):
   names, rename, sync = [], durable.rename, durable.sync
@@ -163,6 +164,7 @@ def test_a_stop_file_saves_and_the_next_start_continues(
       tmp_path / 'whole/metrics.jsonl')
 
 
+@pytest.mark.slow
 def test_bad_steps_are_events_and_end_the_run(config, tmp_path):
   batches = prepared.prepare(config, str(tmp_path / 'cache')).batches
 
@@ -179,6 +181,7 @@ def test_bad_steps_are_events_and_end_the_run(config, tmp_path):
   assert events[0]['documents'] == batches.documents(1)
 
 
+@pytest.mark.slow
 def test_skipped_batches_are_never_requested(config, tmp_path):
   asked = []
   batches = prepared.prepare(config, str(tmp_path / 'cache')).batches
@@ -204,6 +207,7 @@ def test_a_held_directory_is_refused_and_nothing_changed(config, tmp_path):
     assert sorted(tmp_path.rglob('*')) == before
 
 
+@pytest.mark.slow
 def test_a_changed_field_needs_an_override(config, tmp_path):
   begin(config, tmp_path)
   changed = dataclasses.replace(config, optimizer=dataclasses.replace(
@@ -231,6 +235,7 @@ def test_a_run_continues_to_more_steps_with_an_override(config, tmp_path):
   assert after[:2] == before and [row['step'] for row in after] == [4, 8, 12]
 
 
+@pytest.mark.slow
 def test_changed_data_are_detected_by_the_checkpoint_too(config, tmp_path):
   begin(config, tmp_path)
   other = dataclasses.replace(config, data=dataclasses.replace(

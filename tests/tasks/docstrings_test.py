@@ -22,6 +22,7 @@ def test_no_module_and_no_docstring_is_in_two_splits(splits):
   assert len(texts) == len(set(texts)) > 500
 
 
+@pytest.mark.slow
 def test_every_class_is_in_every_split_in_about_its_share(splits):
   assert len(splits.labels) == 5 and 'asyncio' in splits.labels
   for part in (splits.train, splits.valid, splits.test):

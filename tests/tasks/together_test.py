@@ -96,6 +96,7 @@ def outputs(made):
   return [found[number] for number in range(len(rows))]
 
 
+@pytest.mark.slow
 def test_each_task_answers_its_own_examples_as_it_would_alone(made, outputs):
   splits, rows, _, params = made
   for place, (value, name) in enumerate(((SORT, 'sort'), (COUNT, 'count'))):
@@ -121,6 +122,7 @@ def test_each_task_answers_its_own_examples_as_it_would_alone(made, outputs):
             ] == answers[start:start + len(found)]
 
 
+@pytest.mark.slow
 def test_a_batch_has_its_tasks_loss_and_moves_its_head_alone(made):
   splits, rows, model, params = made
   objective = TASK.loss(model)

@@ -38,6 +38,7 @@ def step_of(toy):
 # -- accumulation
 
 
+@pytest.mark.slow
 def test_our_step_accumulates_exactly(toy, state):
   step = jax.jit(step_of(toy), static_argnames='microbatches')
   equivalence.accumulation_equals_big_batch(
@@ -127,6 +128,7 @@ def test_our_scan_equals_the_loop_with_and_without_remat(objectives):
       losses['scan_full'], losses['scan'], stacked(params), BATCH)
 
 
+@pytest.mark.slow
 def test_layers_in_the_wrong_order_are_caught(objectives):
   params, losses = objectives
   def backwards(params):
@@ -163,6 +165,7 @@ def test_python_state_is_caught():
 # -- devices
 
 
+@pytest.mark.slow
 def test_our_step_is_the_same_on_8_devices(toy, state):
   step = step_of(toy)
   assert jax.local_device_count() == 8

@@ -119,6 +119,7 @@ def test_a_broken_cache_is_caught(subject, bug):
 # -- padding_invariance
 
 
+@pytest.mark.slow
 def test_the_objective_is_invariant_with_tight_tolerance(subject):
   loss = lm.Causal(z_loss=1e-3).build(subject.model)
   for check in (invariance.padding_invariance, invariance.packing_invariance,
@@ -189,6 +190,7 @@ def test_documents_that_mix_are_caught(toy, bug):
 # -- batch_invariance
 
 
+@pytest.mark.slow
 def test_mean_of_means_is_caught(toy):
   loss, params = toy
   def rows(params, batch):  # Averages rows, whatever they count.
@@ -207,6 +209,7 @@ def test_statistics_over_the_batch_are_caught():
          jnp.arange(9.0), vocab_size=9)
 
 
+@pytest.mark.slow
 def test_dropout_in_evaluation_is_caught(make_subject):
   noisy = make_subject(dropout=0.5)
   objective = lm.Causal().build(noisy.model)

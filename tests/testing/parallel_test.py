@@ -30,6 +30,7 @@ def right(params, batch, rng=None):
       nll(params, batch) * (1 + noise), batch['weights'])}
 
 
+@pytest.mark.slow
 def test_a_right_objective_passes_on_every_mesh():
   parallel.assert_parallel_invariant(
       right, PARAMS, batches, steps=2, microbatches=1,

@@ -48,6 +48,7 @@ def test_every_kind_of_position_passes(make_subject, variant):
   check(make_subject(positions=variant))
 
 
+@pytest.mark.slow
 def test_all_failures_are_reported_together(make_subject):
   def blind(q, k, v, mask, **options):  # Sees everything in its row.
     return attend_lib.plain(

@@ -73,6 +73,7 @@ def test_rows_are_exact_means_over_their_interval(toy):
   assert result.rows == recorder.rows
 
 
+@pytest.mark.slow
 def test_numbers_do_not_depend_on_how_it_runs(toy):
   plain, *others = [
       fit(toy, steps=6, ema_decay=0.9, **kwargs).state for kwargs in (
@@ -218,6 +219,7 @@ def test_an_interrupted_run_is_saved_where_it_is(toy, tmp_path, after):
   assert untimed(part.rows + rest.rows) == untimed(whole.rows)
 
 
+@pytest.mark.slow
 def test_states_are_saved_by_time_too(toy, tmp_path):
   with checkpoints_lib.Checkpoints(tmp_path, keep_last=STEPS) as saved:
     fit(toy, checkpoints=saved, save_minutes=1e-9)

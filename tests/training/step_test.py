@@ -51,6 +51,7 @@ def test_microbatches_of_uneven_weight_are_one_batch(toy, microbatches):
   close(row, other)
 
 
+@pytest.mark.slow
 def test_microbatches_drop_what_the_batch_drops(toy):
   def objective(params, batch, rng=None):
     keep = draws.bernoulli(rng, 0.5, batch['weights'].shape)

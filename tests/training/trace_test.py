@@ -22,6 +22,7 @@ def test_every_name_can_be_used(tmp_path, name):
   assert len(recorded(tmp_path / name)) == 1
 
 
+@pytest.mark.slow
 def test_records_a_few_steps(tmp_path):
   tracer = trace.Trace(tmp_path, first=1, count=2)
   for step in range(4):
@@ -32,6 +33,7 @@ def test_records_a_few_steps(tmp_path):
   assert len(recorded(tmp_path)) == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_early_is_recorded(tmp_path):
   tracer = trace.Trace(tmp_path, first=0)
   tracer.before_step()

@@ -129,6 +129,7 @@ def text_flags():
           yield words[0], function, str(words[-1])
 
 
+@pytest.mark.slow
 def test_every_flag_about_files_is_a_path():
   found = list(text_flags())
   wrong = [name for name, function, doc in found

@@ -98,6 +98,7 @@ def test_skip_gram_factorises_the_shifted_mutual_information():
   np.testing.assert_allclose(inputs @ outputs.T, want, atol=0.2)
 
 
+@pytest.mark.slow
 def test_glove_factorises_the_counts_where_it_can():
   config = word_vectors.GloVe(
       size=8, window=2, epochs=1500, batch_size=16, learning_rate=0.1)

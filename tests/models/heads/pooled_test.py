@@ -111,6 +111,7 @@ def test_dropout_is_on_only_in_training():
   assert (noisy(0, train=True) != noisy(1, train=True)).any()
 
 
+@pytest.mark.slow
 def test_every_parameter_has_a_finite_gradient():
   model, params = built()
   grads = jax.jit(jax.grad(lambda p: jnp.sum(jnp.square(model.apply(

@@ -267,6 +267,7 @@ def memory(attention, count, length):
   return found.temp_size_in_bytes
 
 
+@pytest.mark.slow
 def test_memory_of_a_device_falls_as_their_number_grows():
   whole = memory(attend.plain, 1, 2048)
   assert whole > B * N * 2048**2 * 4

@@ -41,6 +41,7 @@ def test_both_branches_read_the_same_stream(own):
     np.testing.assert_allclose(got[row], want, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_each_branch_is_dropped_by_itself():
   config = parallel.Parallel(
       mixer=attention.AttentionConfig(4), mlp=layers.MLPConfig(24),

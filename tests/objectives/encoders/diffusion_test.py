@@ -63,6 +63,7 @@ def exact_bound(text):
   return total
 
 
+@pytest.mark.slow
 def test_scores_estimate_an_upper_bound():
   texts = list(itertools.product(range(MASK), repeat=3))
   want = np.array([exact_bound(text) for text in texts])
@@ -75,6 +76,7 @@ def test_scores_estimate_an_upper_bound():
   assert np.all((correct >= 0) & (correct <= 1)) and np.any(correct > 0)
 
 
+@pytest.mark.slow
 def test_scores_depend_on_the_document_alone():
   score = jax.jit(diffusion.MaskedDiffusion(samples=4).scores(MODEL, TOKENIZER))
   alone, packed = batches.alone(DOCS, 8), batches.packed(DOCS, 8)
@@ -86,6 +88,7 @@ def test_scores_depend_on_the_document_alone():
   np.testing.assert_array_equal(nll[0], nll[1])
 
 
+@pytest.mark.slow
 def test_the_loss_is_masked_losses_over_their_times():
   objective = diffusion.MaskedDiffusion(smallest=0.2)
   batch = batches.packed(DOCS, 8)

@@ -107,6 +107,7 @@ def words_of(tokenizer, text):
   return [tokenizer.decode(part) for part in np.split(ids, begins[1:])]
 
 
+@pytest.mark.slow
 def test_letters_are_words_in_scripts_that_separate_none():
   text = 'the cat 我愛Python。かな ไทย 한국 말'
   want = ['the', ' cat', ' ', *'我愛', 'Python。', *'かな', ' ', *'ไทย', ' 한국',
@@ -170,6 +171,7 @@ def test_without_a_key_the_mask_belongs_to_the_row():
   assert np.any(first.chosen_BT != second.chosen_BT)
 
 
+@pytest.mark.slow
 def test_the_bound_is_never_exceeded():
   batch = {k: v[:64, :30] for k, v in rows().items()}
   for selection in SELECTIONS.values():

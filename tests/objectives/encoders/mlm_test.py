@@ -53,6 +53,7 @@ def log_probs(params, inputs, positions, segments):
   return jax.nn.log_softmax(logits)
 
 
+@pytest.mark.slow
 def test_loss_and_accuracy_by_their_formulas(params):
   objective = mlm.MaskedLM(rate=0.5)
   got = jax.jit(objective.build(MODEL, TOKENIZER))(params, BATCH)
@@ -79,6 +80,7 @@ def test_the_model_does_not_see_what_it_guesses(params):
   np.testing.assert_array_equal(kept, BATCH['inputs'][~masked.chosen_BT])
 
 
+@pytest.mark.slow
 def test_masks_and_dropout_follow_the_key():
   noisy = model_of(dropout=0.5)
   params = params_of(noisy)

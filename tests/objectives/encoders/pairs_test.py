@@ -52,6 +52,7 @@ def got(params):
   return jax.jit(objective.build(MODEL, TOKENIZER))(params, BATCH)
 
 
+@pytest.mark.slow
 def test_tokens_are_scored_as_without_pairs(params, got):
   alone = jax.jit(mlm.MaskedLM(rate=0.5).build(MODEL, TOKENIZER))(params, BATCH)
   for name in ('nll', 'accuracy', 'masked'):

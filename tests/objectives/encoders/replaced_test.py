@@ -53,6 +53,7 @@ def drawn(batch, logits_of_vocab, rng=None):
   return masked, replaced.replaced(batch, masked, logits, rng)
 
 
+@pytest.mark.slow
 def test_only_chosen_tokens_are_replaced_and_by_a_draw():
   rng = np.random.default_rng(0)
   batch = {'inputs': rng.integers(0, 11, (400, 10)).astype(np.int32),
@@ -76,6 +77,7 @@ def test_a_draw_of_the_token_itself_is_original(params):
   np.testing.assert_array_equal(inputs, batch['inputs'])
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_sum_of_both_encoders(params):
   got = jax.jit(OBJECTIVE.build(MODEL, TOKENIZER))(params, BATCH)
   masked = jax.jit(OBJECTIVE.mlm.masker(TOKENIZER))(BATCH, None)

@@ -31,6 +31,7 @@ CONFIG = experiment.Pretrain(
     samples=samples.Samples(prompts=()))
 
 
+@pytest.mark.slow
 def test_twice_the_time_is_worth_twice_the_steps(tmp_path, monkeypatch):
   clock = iter(np.arange(0, 100, 2.0))
   monkeypatch.setattr(comparison.time, 'process_time', lambda: next(clock))
@@ -57,6 +58,7 @@ def test_the_measured_steps_are_kept_for_a_continued_run(tmp_path, monkeypatch):
   assert comparison.within(CONFIG, path, 0.01).training.eval_every == 1
 
 
+@pytest.mark.slow
 def test_a_probe_tells_who_speaks_by_vectors_that_do():
   def told(texts):
     return np.array([['love' in t, 'hate' in t] for t in texts], np.float32)

@@ -55,6 +55,7 @@ def test_one_prompt_gives_a_text_and_several_a_list(run):
       max_new_tokens=12, sampling=CONFIG.samples.sampling)] == texts
 
 
+@pytest.mark.slow
 def test_sampling_is_the_runs_own_with_the_fields_that_are_given(run):
   assert asking.sampling(CONFIG.samples, {'top_p': 0.9}) == (
       transforms.Sampling(0.5, top_k=9, top_p=0.9))
@@ -65,6 +66,7 @@ def test_sampling_is_the_runs_own_with_the_fields_that_are_given(run):
     run.generate('so', temprature=0)
 
 
+@pytest.mark.slow
 def test_a_text_ends_before_each_id_that_ends_one_in_the_run(run):
   options = dict(max_new_tokens=9, seed=3)
   text = run.generate('so', **options)
@@ -76,6 +78,7 @@ def test_a_text_ends_before_each_id_that_ends_one_in_the_run(run):
   assert asking.options(ended)['stop_ids'] == (7, int(end))
 
 
+@pytest.mark.slow
 def test_ids_that_files_forbid_are_never_drawn(run):
   assert asking.options(run)['transforms'] == ()
   forbidding = dataclasses.replace(
@@ -92,6 +95,7 @@ def test_the_end_of_the_context_is_told_unless_windows_go_on(run, capsys):
   assert capsys.readouterr().err == ''
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_an_evaluation(run, tmp_path):
   data = pipeline.DataConfig(
       source=sources.InMemory(texts=TEXTS), split=None,
@@ -123,6 +127,7 @@ def test_a_short_text_is_scored_in_a_small_batch(run, monkeypatch):
   assert sizes == [1, 32]
 
 
+@pytest.mark.slow
 def test_logits_are_of_each_tokens_successor(run):
   ids = np.concatenate([[TOKENIZER.bos_id], TOKENIZER.encode('so much')])
   logits_TV = run.logits('so much')

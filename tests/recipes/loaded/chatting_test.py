@@ -31,6 +31,7 @@ def test_special_tokens_come_from_the_template_only(run):
       *f'user: Hi {END} \n'.encode(), 256, *b'assistant: ']
 
 
+@pytest.mark.slow
 def test_a_reply_continues_the_conversation(run, monkeypatch):
   def completions(run, prompts, *, encode, **options):
     assert options == {'max_new_tokens': 5}

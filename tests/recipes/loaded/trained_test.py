@@ -134,6 +134,7 @@ def test_any_two_models_mix_with_states_carried(alike, one, other):
   assert alone.data_hash == mixed.data_hash
 
 
+@pytest.mark.slow
 def test_a_state_is_carried_where_there_is_one(alike):
   carried, windows = (_mixed(alike['lstm'], carried=flag)[0]
                       for flag in (True, False))
@@ -144,6 +145,7 @@ def test_a_state_is_carried_where_there_is_one(alike):
   assert same[0] == same[1]
 
 
+@pytest.mark.slow
 def test_a_state_is_carried_in_others_where_either_config_says_so(
     alike, tmp_path, monkeypatch):
   monkeypatch.setattr(
@@ -198,6 +200,7 @@ def test_what_cannot_be_mixed_is_refused(alike, tmp_path):
         mix=(alike['ngram'],)), alone, text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('model', [CONFIG.model, LSTM])
 def test_continuations_are_rated_as_the_text_before_and_after_them(
     tmp_path, model):

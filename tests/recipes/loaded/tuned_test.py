@@ -67,6 +67,7 @@ def test_a_run_is_read_back_whole(run):
   assert run.digest == trees.digest(run.params)
 
 
+@pytest.mark.slow
 def test_answers_are_those_of_the_model_row_by_row(run):
   found = run.predict(TEXTS)
   assert [line['index'] for line in found] == list(range(8))
@@ -173,6 +174,7 @@ def test_files_that_do_not_fit_the_parameters_are_refused(
     tuned.load(run.path)
 
 
+@pytest.mark.slow
 def test_parameters_that_are_missing_are_named(tmp_path):
   run = write(tmp_path / 'run', dataclasses.replace(
       CONFIG, model=dataclasses.replace(CONFIG.model, num_layers=2)))

@@ -64,6 +64,7 @@ def test_too_few_examples_to_hold_out():
     labelled.Labelled(few, held_out=1e-9).read()
 
 
+@pytest.mark.slow
 def test_sst2_files(shared_data):
   sst2 = shared_data / 'sst2_glue'
   splits = labelled.Labelled(

@@ -44,6 +44,7 @@ def test_roundings_are_to_a_neighbour_and_right_on_average():
         share * (1 - share) / draws)
 
 
+@pytest.mark.slow
 def test_values_of_bfloat16_are_kept():
   exact = jnp.array([0.0, -0.0, 1.0, -2.5, 2.0**-120, jnp.inf, -jnp.inf])
   np.testing.assert_array_equal(
@@ -54,6 +55,7 @@ def test_values_of_bfloat16_are_kept():
   assert np.all(np.isnan(moments.stochastically(nans, KEY)))
 
 
+@pytest.mark.slow
 def test_changes_too_small_for_bfloat16_add_up():
   optimizer = moments.in_bfloat16(optax.scale_by_adam(0.9, 0.999))
   grads = {'kernel': jnp.ones((40, 50))}
@@ -108,6 +110,7 @@ def test_training_is_close_to_float32_and_resumes_bitwise(toy):
       trees.digest(whole.replace(rng=None)))
 
 
+@pytest.mark.slow
 def test_a_divided_state_is_rounded_in_the_same_way():
   optimizer = moments.in_bfloat16(optax.scale_by_adam())
   grads = {'kernel': jax.random.normal(KEY, (16, 24))}

@@ -9,6 +9,7 @@ from lmjax.core import trees
 from lmjax.training.optimizers import muon
 
 
+@pytest.mark.slow
 def test_orthogonalises_each_hidden_matrix(toy):
   optimizer = muon.Muon(
       learning_rate=1.0, weight_decay=0.0, clip_norm=None)
