@@ -38,7 +38,6 @@ from lmjax.data.corruption import spans
 from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
-from lmjax.evaluation import report
 from lmjax.evaluation import scoring
 from lmjax import experiment
 from lmjax.generation import samples
@@ -69,6 +68,7 @@ from lmjax.training import options
 import numpy as np
 
 WIDTH, LAYERS, HEADS, CONTEXT = 64, 4, 4, 272
+BUDGET = 8192  # All bytes of the text.
 
 
 def _sized(config, **changes):
@@ -242,8 +242,8 @@ class Family:
     self._tensors = dict(exporting.tensors(
         self.family, run.model.config, run.params))
     self.truth = self.imported(self.fields)
-    self.scored = auditing.Scored(self._pretrained(self.truth), context=(
-        self.context))
+    self.scored = auditing.Scored(
+        self._pretrained(self.truth), budget=BUDGET, context=self.context)
 
   def imported(self, fields: dict[str, Any]) -> importing.Imported:
     """Returns the model under a config.json.
@@ -256,8 +256,8 @@ class Family:
 
   def audit(self, lie: importing.Imported) -> auditing.Audit:
     """Returns the audit of a model."""
-    return auditing.audit(
-        self._pretrained(lie), context=self.context, quick=True)
+    return auditing.audit(self._pretrained(lie), budget=BUDGET,
+                          context=self.context, quick=True)
 
   def _pretrained(self, found):
     return runs.Pretrained(
@@ -276,7 +276,8 @@ class Family:
     if _close(*(family_lib.computing(each.config) for each in (
         lie, self.truth))) and _equal(lie.params, self.truth.params):
       return 'same', 'the field does not change the model'
-    found = self.scored.compared(*rivals.plain(lie.config, lie.params))
+    found = self.scored.compared(
+        *rivals.plain(lie.config, lie.params), stop=auditing.settled)
     if found.same:
       return 'same', 'all tokens are predicted alike'
     worse = f'{-found.nats:+.4f} nats, z = {-found.z:.1f}'
@@ -337,14 +338,17 @@ def measured(name: str, run: trained.Trained) -> dict[str, Any]:
 
 
 def row(name: str, result: dict[str, Any]) -> list[str]:
-  """Returns the row of a family in the table."""
+  """Returns the cells of a family in the table."""
   count = collections.Counter(each['verdict'] for each in result['lies'])
-  missed = ', '.join(
-      f'{each["field"]} = {each["value"]} ({each["why"]})'
-      for each in result['lies'] if each['verdict'] == 'not told apart')
+  missed = collections.defaultdict(list)
+  for each in result['lies']:
+    if each['verdict'] == 'not told apart':
+      missed[each['field']].append(each['value'])
   return [name, f'{result["nats"]:.2f}', str(result['fields']),
           str(len(result['lies'])), str(count['refused']),
-          str(count['detected']), str(count['same']), missed or 'none',
+          str(count['detected']), str(count['same']), '; '.join(
+              f'{field} = {", ".join(values)}'
+              for field, values in missed.items()) or 'none',
           result['false alarm'] or 'none']
 
 
@@ -357,10 +361,10 @@ def main(_):
     if _OUT.value:
       atomic.write(pathlib.Path(_OUT.value),
                    json.dumps(results, indent=1).encode())
-  report.display(report.grid(
-      ['family', 'nats', 'fields', 'changes', 'refused', 'detected', 'same',
-       'not told apart', 'false alarm'],
-      [row(*each) for each in results.items()]))
+  print('| family | nats | fields | changes | refused | detected | same | '
+        'not told apart | false alarm |\n' + '|---' * 9 + '|')
+  for each in results.items():
+    print('|', ' | '.join(row(*each)), '|')
 
 
 if __name__ == '__main__':

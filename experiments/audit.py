@@ -16,7 +16,7 @@ from lmjax.recipes import auditing
 from lmjax.recipes.loaded import trained
 
 
-def audit(workdir: str, text: str | None = None, *, budget: int = 8192,
+def audit(workdir: str, text: str | None = None, *, budget: int = 2048,
           accept: tuple[str, ...] = (), step: str = 'best') -> auditing.Audit:
   """Returns the audit of a run, after printing it.
 
@@ -54,7 +54,7 @@ if __name__ == '__main__':
   _TEXT = cli.path_flag(
       'text', None, 'Text file to score, in a language that the model knows.')
   _BUDGET = flags.DEFINE_integer(
-      'budget', 8192, 'Most tokens of the text to score.', lower_bound=256)
+      'budget', 2048, 'Most tokens of the text to score.', lower_bound=256)
   _ACCEPT = flags.DEFINE_list(
       'accept', [], 'Fields of the config that may be wrong.')
   _STEP = flags.DEFINE_string(

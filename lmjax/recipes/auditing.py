@@ -29,7 +29,8 @@ LEAST = 0.01  # ... if it is better by this many nats per token.
 # so readings that only change how sure it is have to be better by more. After
 # BOS it expects such texts as it was trained on, and no others.
 LEAST_OF = {**dict.fromkeys(
-    ('head.scale', 'head.softcap', 'tokens.scale', 'tokens.softcap'), 0.1),
+    ('head.scale', 'head.softcap', 'tokens.scale', 'tokens.softcap',
+     'block.mixer.scale'), 0.1),
             'tokenizer.bos': 0.5}
 _CERTAIN = 5.0  # Standard errors by which a reading that loses is settled.
 _LUCK = 3.0  # Standard errors that a mean and the rest of a text may be off.
@@ -157,7 +158,7 @@ def read_text(path: str) -> str:
         f'--text={path} should be a text file in UTF-8: {error}.') from error
 
 
-def audit(pretrained: Any, text: str | None = None, budget: int = 8192,
+def audit(pretrained: Any, text: str | None = None, budget: int = 2048,
           context: int | None = None, quick: bool = False,
           readings: Callable[..., Any] = rivals.of) -> Audit:
   """Compares a model's config with all rival readings of its weights.
@@ -190,8 +191,8 @@ def audit(pretrained: Any, text: str | None = None, budget: int = 8192,
   own = np.concatenate(scored.own)
   return Audit(
       nats=float(own.mean()), frequencies=_entropy(scored.ids), tokens=len(own),
-      findings=tuple(sorted(findings, key=lambda found: (
-          -found.wins, -found.z if found.wins else -found.nats))),
+      findings=tuple(sorted(
+          findings, key=lambda found: (-found.wins, -found.nats))),
       seconds=time.perf_counter() - begun)
 
 
@@ -212,7 +213,7 @@ class Scored:
   """
 
   def __init__(self, pretrained: Any, text: str | None = None,
-               budget: int = 8192, context: int | None = None):
+               budget: int = 2048, context: int | None = None):
     self.config, self.params = rivals.plain(
         pretrained.model.config, pretrained.params)
     self._tokenizer = pretrained.tokenizer
