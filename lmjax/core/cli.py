@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import select
+import signal
 import sys
 import tempfile
 import threading
@@ -74,14 +75,16 @@ def _commands(doc: str | None, script: str) -> str | None:
 
 
 def _unraisable(found):
-  """Repeats an interrupt that Python would otherwise lose.
+  """Repeats a signal that Python would otherwise lose.
 
   JAX registers a callback with the garbage collector. Python prints exceptions
-  that are raised in it but does not propagate them, so a Ctrl-C at that moment
-  would have no effect.
+  that are raised in it but does not propagate them, so a Ctrl-C or a SIGTERM at
+  that moment would have no effect.
   """
-  if isinstance(found.exc_value, KeyboardInterrupt):
-    again = threading.Timer(0.05, _thread.interrupt_main)
+  error = found.exc_value
+  if isinstance(error, (KeyboardInterrupt, errors.Stopped)):
+    again = threading.Timer(0.05, _thread.interrupt_main, [
+        error.signal if isinstance(error, errors.Stopped) else signal.SIGINT])
     again.daemon = True
     again.start()
   else:

@@ -23,8 +23,10 @@ class Stopped(SystemExit):
   Attributes:
     code: The exit code.
     sentence: The reason, for the other processes of a run.
+    signal: The number of the signal.
   """
 
-  def __init__(self, sentence: str, code: int):
+  def __init__(self, sentence: str, code: int, signal: int):
     super().__init__(code)
     self.sentence = sentence
+    self.signal = signal

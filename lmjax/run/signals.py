@@ -179,7 +179,8 @@ class _Receiver:
     elif number == signal.SIGINT:
       signal.default_int_handler(number, frame)
     else:
-      raise errors.Stopped(f'{NAMES[number]}: {_NOTHING}', EXIT_SAVED)
+      raise errors.Stopped(
+          f'{NAMES[number]}: {_NOTHING}', EXIT_SAVED, number)
 
   def _listen(self):
     """Reads signals in the separate thread, even if the main thread is busy."""

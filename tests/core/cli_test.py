@@ -3,9 +3,12 @@ import os
 import functools
 import io
 import pathlib
+import signal
 import subprocess
 import sys
 import threading
+import time
+import types
 
 from lmjax.core import cli
 from lmjax.core import errors
@@ -190,6 +193,21 @@ def test_run_errors_and_interrupts_are_one_sentence(
     run, depth, code, sentence):
   assert run(f'--depth={depth}') == (
       code, f'depth {depth} width 3 jit\n', sentence)
+
+
+def test_a_signal_that_is_handled_while_garbage_is_collected_is_repeated():
+  handled = []
+  before = signal.signal(
+      signal.SIGTERM, lambda number, frame: handled.append(number))
+  try:
+    cli._unraisable(types.SimpleNamespace(
+        exc_value=errors.Stopped('SIGTERM', 75, signal.SIGTERM)))
+    until = time.monotonic() + 10
+    while not handled and time.monotonic() < until:
+      time.sleep(0.01)
+    assert handled == [signal.SIGTERM]
+  finally:
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.slow

@@ -11,6 +11,6 @@ def test_input_errors_can_be_caught_as_value_errors():
 
 def test_a_stop_by_a_signal_ends_the_process_with_its_code():
   with pytest.raises(SystemExit) as caught:
-    raise errors.Stopped('SIGTERM: nothing to save', 75)
+    raise errors.Stopped('SIGTERM: nothing to save', 75, 15)
   assert caught.value.code == 75
   assert caught.value.sentence == 'SIGTERM: nothing to save'
