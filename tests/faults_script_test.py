@@ -1,4 +1,5 @@
 """The real script survives: in short here, through every fault when slow."""
+import os
 import pathlib
 import signal
 import sys
@@ -19,7 +20,9 @@ from survival import killed
 
 @pytest.fixture(scope='module')
 def bench(tmp_path_factory):
-  return bench_lib.Bench(tmp_path_factory.mktemp('faults'))
+  return bench_lib.Bench(  # With the programs of other tests and workers.
+      tmp_path_factory.mktemp('faults'),
+      os.environ.get('JAX_COMPILATION_CACHE_DIR'))
 
 
 @pytest.mark.slow
