@@ -16,6 +16,7 @@ from lmjax.core.flags import named
 from lmjax.core.flags import overrides
 from lmjax import experiment
 from lmjax.recipes import starting
+from tests.reference import environment
 
 ROOT = pathlib.Path(__file__).parents[1]
 DEFAULT = named.Named(
@@ -194,7 +195,7 @@ def test_the_first_commands_of_the_page_train_predict_and_score(tmp_path):
   reviews(tmp_path / 'more.csv', 50, 1)
   ended = subprocess.run(
       ['bash', '-ec', commands], cwd=tmp_path, capture_output=True, text=True,
-      timeout=600, check=False, env=os.environ | {
+      timeout=600, check=False, env=os.environ | environment.OPTIMIZED | {
           'PATH': f'{os.path.dirname(sys.executable)}:{os.environ["PATH"]}',
           'PYTHONPATH': str(ROOT)})
   assert ended.returncode == 0, ended.stderr

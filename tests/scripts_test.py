@@ -38,11 +38,11 @@ def _module(path):
   return module
 
 
-def _run(script, *flags):
+def _run(script, *flags, **variables):
   return subprocess.run(
       [sys.executable, str(ROOT / f'experiments/{script}.py'), *flags],
       capture_output=True, text=True, timeout=300, check=False,
-      env=environment.clean())
+      env=environment.clean(**variables))
 
 
 def tiny(tmp_path):
@@ -176,7 +176,8 @@ def test_tfds_data_prepared_from_local_text_train_a_model(tmp_path):
 
 @pytest.mark.slow
 def test_the_demo_beats_the_bigram(tmp_path):
-  done = _run('pretrain', f'--workdir={tmp_path}/demo')
+  done = _run(
+      'pretrain', f'--workdir={tmp_path}/demo', **environment.OPTIMIZED)
   assert done.returncode == 0, done.stderr[-2000:]
   model, _, _, bigram = json.loads(
       (tmp_path / 'demo/report.json').read_text())['reports']

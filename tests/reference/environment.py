@@ -6,6 +6,9 @@ _COMPILATION = ('XLA_FLAGS', 'JAX_DISABLE_MOST_OPTIMIZATIONS',
                 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS',
                 'JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES')
 
+# For scripts that train for longer than they compile.
+OPTIMIZED = {'XLA_FLAGS': '', 'JAX_DISABLE_MOST_OPTIMIZATIONS': 'false'}
+
 
 def clean(**variables: str) -> dict[str, str]:
   """Returns an environment without anything that a user may have set.
