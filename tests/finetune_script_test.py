@@ -274,8 +274,9 @@ def test_numbers_are_learned_beside_their_baselines(tmp_path, capsys):
       CONFIG, task=regression.Regression(
           labelled.Labelled(in_memory.InMemory(counts), held_out=0.2),
           CONFIG.task.features, head=pooled.PooledConfig(dropout=0.0)),
-      training=dataclasses.replace(CONFIG.training, stop=stopping.EarlyStopping(
-          metric='valid/pearson', higher_is_better=True)))
+      training=dataclasses.replace(
+          CONFIG.training, steps=90, stop=stopping.EarlyStopping(
+              metric='valid/pearson', higher_is_better=True)))
   results = finetuning.finetune(config, str(tmp_path / 'run'))
   assert list(results) == ['model', 'mean', 'ridge regression']
   metrics = results['model'].metrics

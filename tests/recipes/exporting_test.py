@@ -119,7 +119,7 @@ def test_transformers_computes_what_the_certificate_says(run, tmp_path):
   pytest.importorskip('transformers')
   exporting.export(run, tmp_path / 'exported', dtype='float16')
   text = (ROOT / 'docs/weights.md').read_text()
-  script, = re.findall(r'```py\n(.*?)```', text, re.DOTALL)
+  script, = re.findall(r'```py\n(import json.*?)```', text, re.DOTALL)
   (tmp_path / 'check.py').write_text(script)
   check = lambda: subprocess.run(
       [sys.executable, 'check.py', 'exported'], cwd=tmp_path, text=True,
