@@ -83,11 +83,12 @@ def test_a_signal_saves_the_run_and_the_same_command_continues(tmp_path):
   swept = command(
       tmp_path, f'--config.data.source.paths={tmp_path / "one.txt"}',
       '--config.model.context=32', '--config.model.width=32',
-      '--config.model.num_layers=1', '--config.training.steps=3000',
-      '--config.training.eval_every=1500', '--config.samples.prompts=[]',
+      '--config.model.num_layers=1', '--config.training.steps=800',
+      '--config.training.eval_every=400', '--config.samples.prompts=[]',
       '--config.training.log_every=1', '--seeds=2')
-  process = subprocess.Popen(swept, env=environment.clean(), stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, text=True)
+  process = subprocess.Popen(
+      swept, env=environment.clean(), stdout=subprocess.PIPE,
+      stderr=subprocess.STDOUT, text=True)
   metrics = tmp_path / 'sweep/seed=0/metrics.jsonl'
   while not metrics.exists() or not metrics.read_text():
     assert process.poll() is None, process.stdout.read()
