@@ -3,13 +3,9 @@ import importlib.util
 import pathlib
 
 from absl import flags
-from lmjax.data.tokenizers import symbols
-from lmjax import experiment
-from lmjax.models import cost
-from lmjax.models import decoder
-from lmjax.recipes.loaded import trained as trained_lib
-from lmjax.testing import hot
 import pytest
+
+from tests.reference import untrained
 
 _SCRIPT = pathlib.Path(__file__).parents[1] / 'experiments' / 'generate.py'
 spec = importlib.util.spec_from_file_location('generate_script', _SCRIPT)
@@ -19,12 +15,7 @@ spec.loader.exec_module(script)
 
 @pytest.fixture(scope='module')
 def trained():
-  tokenizer = symbols.Bytes().build()
-  config = experiment.Pretrain(model=decoder.DecoderConfig(
-      vocab_size=tokenizer.vocab_size, context=64, width=32, num_layers=1))
-  model = config.model.build()
-  params = hot.hot_params(cost.shapes(config.model))
-  return trained_lib.Trained(config, tokenizer, model, params, 1)
+  return untrained.run()
 
 
 def test_main_draws_as_the_runs_samples_except_for_what_is_given(

@@ -16,7 +16,6 @@ import dataclasses
 import datetime
 import json
 import pathlib
-import re
 import secrets
 import subprocess
 import sys
@@ -96,8 +95,7 @@ class ChatTemplate:
     # Digits, which filters of templates leave as they are.
     marks = {name: f'{secrets.randbelow(10 ** 30):030}'
              for name in tokenizer.special_names}
-    longest = sorted(marks, key=lambda name: (-len(name), name))
-    names = re.compile('|'.join(map(re.escape, longest)) or '(?!)')
+    names = vocabulary.any_of(marks)
     texts = self.render_all(
         _marked(conversations, lambda text: names.sub(
             lambda found: marks[found[0]], text)), **options)
@@ -158,8 +156,12 @@ class ChatTemplate:
       raise errors.InputError(
           f'The chat template in {str(folder)!r} should be a text of at most '
           f'{_MAX_BYTES:,} characters.')
-    return cls(text, {f'{role}_token': token
-                      for role, token in tokens.items()})
+    return cls.of(text, tokens)
+
+  @classmethod
+  def of(cls, text: str, roles: Mapping[str, str]) -> 'ChatTemplate':
+    """Returns a template for a tokenizer with these tokens, by role."""
+    return cls(text, {f'{role}_token': token for role, token in roles.items()})
 
 
 def _marked(value: Any, mark: Callable[[str], str]) -> Any:

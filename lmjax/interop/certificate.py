@@ -146,9 +146,8 @@ def behaviour(imported: importing.Imported) -> dict[str, Any]:
       source.generation, imported.config.vocab_size, source.path).stop_ids
   if not stops and tokenizer.eos_id is not None:
     stops = (tokenizer.eos_id,)
-  template = source.chat_template and chat.ChatTemplate(
-      source.chat_template, {
-          f'{role}_token': token for role, token in tokenizer.roles.items()})
+  template = source.chat_template and chat.ChatTemplate.of(
+      source.chat_template, tokenizer.roles)
   starts = [source.generation.get(name) for name in (
       'decoder_start_token_id', 'forced_bos_token_id')]
   return dict(tokenizer=tokenizer, template=template or None,

@@ -10,6 +10,7 @@ from lmjax.data.tokenizers import vocabulary as vocabulary_lib
 from lmjax.interop import exporting
 from lmjax.interop.families import family as family_lib
 from lmjax.interop.formats import tensors as tensors_lib
+from lmjax.interop.formats.gguf import container
 from lmjax.interop.formats.gguf import writing
 from lmjax.models import model as model_lib
 
@@ -45,11 +46,11 @@ def write(path: str | os.PathLike[str], config: model_lib.ModelConfig,
     given = (fields, tensors, vocabulary, kind, name,
              _keeps(family, fields, tensors))
     try:
-      writing.contents(*given)
+      contents = writing.contents(*given)
     except errors.InputError as error:
       refusals.append(error)
     else:
-      writing.write(path, *given)
+      container.write(path, *contents)
       return family
   raise refusals[0]
 

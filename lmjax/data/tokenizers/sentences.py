@@ -10,6 +10,7 @@ from lmjax.data.tokenizers import library
 from lmjax.data.tokenizers import roles as roles_lib
 from lmjax.data.tokenizers import specs
 from lmjax.data.tokenizers import subwords
+from lmjax.data.tokenizers import vocabulary
 
 FILE = 'sentencepiece.model'
 
@@ -92,5 +93,4 @@ class SentenceTokenizer(library.LibraryTokenizer):
 
 def _split(names: Sequence[str]) -> re.Pattern | None:
   """Returns the pattern that splits a text at names, the longest first."""
-  longest = sorted(set(names), key=lambda name: (-len(name), name))
-  return re.compile(f"({'|'.join(map(re.escape, longest))})") if names else None
+  return vocabulary.any_of(names) if names else None

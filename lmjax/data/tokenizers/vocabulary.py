@@ -33,6 +33,13 @@ def _ends(raw: bytes) -> bool:
   return bool(last) and scripts.is_unspaced(last)
 
 
+def any_of(names: Iterable[str]) -> re.Pattern[str]:
+  """Returns the pattern of any of these names, the longest first, as a group.
+  """
+  longest = sorted(set(names), key=lambda name: (-len(name), name))
+  return re.compile(f"({'|'.join(map(re.escape, longest)) or '(?!)'})")
+
+
 class Tokenizer:
   """The base class of tokenizers, which map text to ids and back.
 
@@ -95,13 +102,9 @@ class Tokenizer:
       plain: Marks in the text, each with the text that it stands for, which is
         encoded as text even if it is the name of a special token.
     """
-    def either(names):
-      longest = sorted(names, key=lambda name: (-len(name), name))
-      return re.compile(f"({'|'.join(map(re.escape, longest)) or '(?!)'})")
-
-    marks = either(plain)
+    marks = any_of(plain)
     # Text, name, text, ..., text.
-    parts = either(self.special_names).split(text)
+    parts = any_of(self.special_names).split(text)
     return np.concatenate([
         np.array([self.specials[part]], self.dtype) if i % 2 else self.encode(
             marks.sub(lambda found: plain[found[0]], part))

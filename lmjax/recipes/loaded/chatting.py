@@ -32,8 +32,7 @@ def template(run: Any) -> chat.ChatTemplate:
         'in chat_template.jinja, tokenizer_config.json or its GGUF file, or '
         'give it the prompt as plain text.')
   _, roles = export.described(run.tokenizer)
-  return chat.ChatTemplate(text, {
-      f'{role}_token': token for role, token in roles.items()})
+  return chat.ChatTemplate.of(text, roles)
 
 
 def encode(run: Any, conversations: Sequence[Conversation]

@@ -8,25 +8,15 @@ import pytest
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.core import terminal
-from lmjax.data.tokenizers import symbols
-from lmjax import experiment
 from lmjax.interop import continuing
-from lmjax.models import cost
-from lmjax.models import decoder
 from lmjax.recipes.loaded import chatting
 from lmjax.recipes.loaded import printing
-from lmjax.recipes.loaded import trained as trained_lib
-from lmjax.testing import hot
+from tests.reference import untrained
 
 
 @pytest.fixture(scope='module')
 def trained():
-  tokenizer = symbols.Bytes().build()
-  config = experiment.Pretrain(model=decoder.DecoderConfig(
-      vocab_size=tokenizer.vocab_size, context=64, width=32, num_layers=1))
-  model = config.model.build()
-  params = hot.hot_params(cost.shapes(config.model))
-  return trained_lib.Trained(config, tokenizer, model, params, 1)
+  return untrained.run()
 
 
 def test_terminal_and_json_lines_tell_the_same(trained, capsys):

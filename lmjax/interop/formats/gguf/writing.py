@@ -1,6 +1,5 @@
 """Writes a model under Hugging Face's names as a GGUF file for llama.cpp."""
 from collections.abc import Callable, Iterator, Mapping
-import os
 from typing import Any
 
 import numpy as np
@@ -25,29 +24,6 @@ _FORMS = {'architectures', 'model_type', 'rope_scaling', 'rope_theta',
           'bos_token_id', 'eos_token_id', 'pad_token_id',
           'num_key_value_heads', 'num_kv_heads'}
 _CASTS = {'whole': int, 'real': float, 'truth': bool, 'text': str}
-
-
-def write(path: str | os.PathLike[str], config: Mapping[str, Any],
-          tensors: tensors_lib.Tensors, vocabulary: Mapping[str, Any],
-          kind: str = 'F16', name: str = 'lmjax',
-          accept: Callable[[Mapping[str, Any]], None] = lambda found: None
-          ) -> None:
-  """Writes a GGUF file; a tensor is read when it is written.
-
-  Args:
-    path: The file to write; it appears once it is complete.
-    config: See `contents`, as the others.
-    tensors: Tensors by Hugging Face's names.
-    vocabulary: The tokenizer's values.
-    kind: The type of elements of matrices.
-    name: A name of the model.
-    accept: Function that may raise InputError; nothing is written then.
-
-  Raises:
-    InputError: If llama.cpp has no such model, or a tensor has no place in it.
-  """
-  container.write(path, *contents(
-      config, tensors, vocabulary, kind, name, accept))
 
 
 def contents(config: Mapping[str, Any], tensors: tensors_lib.Tensors,

@@ -11,6 +11,7 @@ from lmjax.interop import families
 from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.interop.formats.gguf import adapter
 from lmjax.interop.formats.gguf import architectures
+from lmjax.interop.formats.gguf import container
 from lmjax.interop.formats.gguf import names
 from lmjax.interop.formats.gguf import writing
 from lmjax.interop import importing
@@ -27,6 +28,10 @@ _FIELDS = {  # Fields that decide how others or the tensors are read.
     'rotary_pct': 0.5, 'multi_query': False, 'rope_theta': 5000.0,
     'use_parallel_residual': False, 'type_vocab_size': 96,
     'partial_rotary_factor': 1.0}
+
+
+def write(path, *args):
+  container.write(path, *writing.contents(*args))
 
 
 def config_for(architecture):
@@ -78,7 +83,7 @@ EACH = pytest.mark.parametrize(
 def test_a_model_comes_back(tmp_path, architecture):
   config = config_for(architecture)
   tensors = tensors_for(architecture)
-  writing.write(tmp_path / 'x.gguf', config, tensors, VOCABULARY, 'F32')
+  write(tmp_path / 'x.gguf', config, tensors, VOCABULARY, 'F32')
   found = adapter.read(tmp_path / 'x.gguf')
   assert found.tensors.keys() == tensors.keys()
   for name, tensor in tensors.items():
@@ -103,7 +108,7 @@ def test_the_library_reads_the_same(tmp_path, kind):
   architecture = of('llama')
   config = config_for(architecture)
   tensors = tensors_for(architecture)
-  writing.write(tmp_path / 'x', config, tensors, VOCABULARY, kind)
+  write(tmp_path / 'x', config, tensors, VOCABULARY, kind)
   reader = gguf.GGUFReader(tmp_path / 'x')
   assert reader.fields['general.file_type'].contents() == gguf.LlamaFileType[
       {'F32': 'ALL_F32', 'F16': 'MOSTLY_F16', 'Q8_0': 'MOSTLY_Q8_0'}[kind]]
@@ -136,7 +141,7 @@ def test_rows_that_are_no_whole_blocks_are_written_as_f16(tmp_path):
   tensors = tensors_for(architecture) | {
       'model.layers.0.mlp.up_proj.weight': tensors_lib.Tensor.of(
           np.ones((4, 60), np.float32))}
-  writing.write(tmp_path / 'x', config, tensors, {}, 'Q8_0')
+  write(tmp_path / 'x', config, tensors, {}, 'Q8_0')
   found = adapter.read(tmp_path / 'x').tensors
   assert found['model.layers.0.mlp.up_proj.weight'].dtype == 'F16'
   assert found['model.layers.1.mlp.up_proj.weight'].dtype == 'Q8_0'
@@ -160,7 +165,7 @@ def test_tensors_are_read_one_at_a_time(tmp_path):
 
   architecture = of('qwen2')
   config = config_for(architecture)
-  writing.write(tmp_path / 'x', config, {
+  write(tmp_path / 'x', config, {
       name: counted(tensor)
       for name, tensor in tensors_for(architecture).items()}, {}, 'F32')
   assert 0 < most <= 2
@@ -170,7 +175,7 @@ def test_a_tied_model_has_no_output_layer(tmp_path):
   architecture = of('llama')
   config = config_for(architecture) | {'tie_word_embeddings': True}
   tensors = tensors_for(architecture)
-  writing.write(tmp_path / 'x', config, tensors, {})
+  write(tmp_path / 'x', config, tensors, {})
   found = adapter.read(tmp_path / 'x')
   assert tensors.keys() - found.tensors.keys() == {'lm_head.weight'}
   assert found.config['tie_word_embeddings']
@@ -189,7 +194,7 @@ def test_a_model_that_llama_cpp_lacks_is_refused(tmp_path, why, changes):
   changed = {name: value for name, value in (config | changes).items()
              if value is not ...}
   with pytest.raises(errors.InputError, match=why):
-    writing.write(tmp_path / 'x', changed,
+    write(tmp_path / 'x', changed,
                   tensors_for(architecture), {})
   assert not list(tmp_path.iterdir())
 
@@ -198,7 +203,7 @@ def test_a_scalar_that_llama_cpp_would_take_otherwise_is_refused(tmp_path):
   architecture = of('gemma2')
   config = config_for(architecture) | {'query_pre_attn_scalar': 224}
   with pytest.raises(errors.InputError, match='query_pre_attn_scalar = 224'):
-    writing.write(tmp_path / 'x', config,
+    write(tmp_path / 'x', config,
                   tensors_for(architecture), {})
 
 
@@ -208,7 +213,7 @@ def test_a_tensor_without_a_place_is_named(tmp_path):
   tensors = tensors_for(architecture) | {
       'score.weight': tensors_lib.Tensor.of(np.ones(3))}
   with pytest.raises(errors.InputError, match="no place for .* 'score.weight'"):
-    writing.write(tmp_path / 'x', config, tensors, {})
+    write(tmp_path / 'x', config, tensors, {})
 
 
 def test_a_missing_expert_is_named(tmp_path):
@@ -217,7 +222,7 @@ def test_a_missing_expert_is_named(tmp_path):
   tensors = tensors_for(architecture)
   del tensors['model.layers.1.block_sparse_moe.experts.0.w2.weight']
   with pytest.raises(errors.InputError, match='1 of the 2 tensors'):
-    writing.write(tmp_path / 'x', config, tensors, {})
+    write(tmp_path / 'x', config, tensors, {})
 
 
 def test_a_missing_tensor_is_named(tmp_path):
@@ -225,12 +230,12 @@ def test_a_missing_tensor_is_named(tmp_path):
   tensors = tensors_for(architecture)
   del tensors['lm_head.weight']
   with pytest.raises(errors.InputError, match="'lm_head.weight' are missing"):
-    writing.write(tmp_path / 'x', config_for(architecture), tensors, {})
+    write(tmp_path / 'x', config_for(architecture), tensors, {})
 
 
 def test_another_type_of_elements_is_refused(tmp_path):
   with pytest.raises(errors.InputError, match="F32, F16, Q8_0; got 'Q4_1'"):
-    writing.write(tmp_path / 'x', {}, {}, {}, 'Q4_1')
+    write(tmp_path / 'x', {}, {}, {}, 'Q4_1')
 
 
 def transformers_configs():
@@ -300,7 +305,7 @@ def test_a_model_of_transformers_is_imported_as_from_its_own_files(
     torch.nn.init.normal_(parameter, std=0.1)
   model.save_pretrained(tmp_path / 'hf')
   ours = checkpoint.open_source(tmp_path / 'hf')
-  writing.write(tmp_path / 'x.gguf', ours.config, ours.tensors, {}, 'F32')
+  write(tmp_path / 'x.gguf', ours.config, ours.tensors, {}, 'F32')
   found = adapter.read(tmp_path / 'x.gguf')
   assert found.tensors.keys() == ours.tensors.keys()
   for each, tensor in ours.tensors.items():
