@@ -10,6 +10,7 @@ _VERSION = next(
     if line.startswith('__version__'))
 
 _TESTS = ['pytest>=8', 'pytest-xdist>=3.6', 'grain>=0.2.18', 'gguf>=0.17']
+_SEQ2SEQ = ['sacrebleu>=2.4', 'rouge-score>=0.1.2']  # BLEU, chrF, TER, ROUGE.
 _NOTEBOOKS = ['nbmake>=1.5', 'ipykernel']
 
 setuptools.setup(
@@ -56,9 +57,11 @@ setuptools.setup(
         'mlflow': ['mlflow-skinny>=3'],
         'gguf': ['gguf>=0.17'],
         'lm_eval': ['lm-eval>=0.4.9'],
+        'seq2seq': _SEQ2SEQ,
         'parity': ['torch==2.13.0', 'transformers>=5', 'tiktoken>=0.9',
-                   'onnxruntime>=1.20', 'fasttext-predict>=0.9'],
+                   'onnxruntime>=1.20', 'fasttext-predict>=0.9',
+                   'seqeval>=1.2'],
         'kenlm': ['kenlm>=0.3'],  # Tests ARPA files; builds from source.
-        'test': _TESTS + _NOTEBOOKS,
+        'test': _TESTS + _NOTEBOOKS + _SEQ2SEQ,
     },
 )
