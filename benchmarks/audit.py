@@ -286,8 +286,12 @@ class Family:
       refusal = self.audit(lie).refusal()
       return ('not told apart', worse) if refusal is None else (
           'detected', refusal)
-    won = dataclasses.replace(
-        found, field=right, nats=-found.nats, z=-found.z).wins
+    ways = [found]
+    if right in auditing.CALIBRATED:
+      ways.append(self.scored.calibrated(
+          *rivals.plain(lie.config, lie.params)))
+    won = all(dataclasses.replace(
+        each, field=right, nats=-each.nats, z=-each.z).wins for each in ways)
     return 'detected' if won else 'not told apart', f'{right}: {worse}'
 
   def _right(self, lie):

@@ -29,9 +29,12 @@ LEAST = 0.01  # ... if it is better by this many nats per token.
 # so readings that only change how sure it is have to be better by more. After
 # BOS it expects such texts as it was trained on, and no others.
 LEAST_OF = {**dict.fromkeys(
-    ('head.scale', 'head.softcap', 'tokens.scale', 'tokens.softcap',
-     'block.mixer.scale'), 0.1),
+    ('head.scale', 'head.softcap', 'tokens.scale', 'tokens.softcap'), 0.1),
             'tokenizer.bos': 0.5}
+# Another scale of attention changes how sure a model is, too, but more than
+# that: the model and the reading are compared at the best temperature of each.
+CALIBRATED = frozenset({'block.mixer.scale'})
+_SCALES_S = np.exp(np.linspace(-0.6, 0.6, 25)).astype(np.float32)
 _CERTAIN = 5.0  # Standard errors by which a reading that loses is settled.
 _LUCK = 3.0  # Standard errors that a mean and the rest of a text may be off.
 _WORKERS = 2  # One compiles while another one computes.
@@ -239,14 +242,45 @@ class Scored:
       what: How it is read.
       stop: See `paired`.
     """
-    alike = rivals.layers(config) == rivals.layers(self.config)
-    read = rivals.scanned(
-        config, self._truth[1] if alike and params is self.params else params,
-        self._truth[1] if alike else None)
-    return paired(field, what, (
+    read = self._read(config, params)
+    found = paired(field, what, (
         (nats - self._score(*read, batch), reading_lib.places(batch))
         for batch, nats in zip(self._batches, self.own)), stop,
         sum(map(len, self.own)))
+    if found.wins and field in CALIBRATED:
+      return self.calibrated(config, params, field, what)
+    return found
+
+  def calibrated(self, config: Any, params: Any, field: str = '',
+                 what: str = '') -> Finding:
+    """Compares another reading with the model's, each at its best temperature.
+
+    Only what a reading changes besides how sure the model is makes a
+    difference. The arguments are those of `compared`.
+
+    References:
+      Guo et al., On Calibration of Modern Neural Networks, arXiv:1706.04599,
+      section 4.2 (temperature scaling).
+    """
+    own, other = (self._best(reading) for reading in (
+        self._truth, self._read(config, params)))
+    return paired(field, what, (
+        (mine - nats, reading_lib.places(batch))
+        for mine, nats, batch in zip(own, other, self._batches)))
+
+  def _best(self, reading):
+    """Returns the nats of each batch at the best temperature for all."""
+    found = [self._score(*reading, batch, _SCALES_S)
+             for batch in self._batches]
+    best = np.concatenate(found, axis=1).mean(axis=1).argmin()
+    return [nats_SM[best] for nats_SM in found]
+
+  def _read(self, config, params):
+    """Returns a reading with its layers stacked, as the model's are."""
+    alike = rivals.layers(config) == rivals.layers(self.config)
+    return rivals.scanned(
+        config, self._truth[1] if alike and params is self.params else params,
+        self._truth[1] if alike else None)
 
   def begun(self) -> Iterator[Finding]:
     """Yields how other first tokens of texts compare with the tokenizer's."""

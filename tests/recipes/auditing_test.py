@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import types
 
@@ -176,7 +177,7 @@ def test_every_misreading_is_told_from_the_right_reading():
 @pytest.mark.slow
 @pytest.mark.parametrize('field', [
     'positions.theta', 'positions.interleaved', 'mlp.gate', 'mixer.groups',
-    'block.mixer.num_heads', 'block.norm.around_one'])
+    'block.mixer.num_heads', 'block.mixer.scale', 'block.norm.around_one'])
 def test_a_config_that_lies_is_refused(field):
   truth = drawn(LLAMA)
   lie = next(rival for rival in rivals.of(
@@ -187,6 +188,23 @@ def test_a_config_that_lies_is_refused(field):
       readings=lambda *model: (rival for rival in rivals.of(*model)
                                if rival.field == field))
   assert f'with {field} = ' in found.refusal()
+
+
+@pytest.mark.slow
+def test_a_scale_of_attention_that_only_makes_a_model_less_sure_is_no_reason():
+  less_sure = dataclasses.replace(
+      LLAMA, head=dataclasses.replace(LLAMA.head, scale=0.7))
+  truth = drawn(less_sure)
+  found = auditing.audit(
+      types.SimpleNamespace(model=LLAMA.build(), params=truth.params,
+                            tokenizer=truth.tokenizer), '',
+      readings=lambda config, params, length: [
+          rivals.Rival(field, '0.7', less_sure, params)
+          for field in ('head.scale', 'block.mixer.scale')])
+  by_field = {each.field: each for each in found.findings}
+  assert by_field['head.scale'].nats > 0.01 and by_field['head.scale'].z > 5
+  assert abs(by_field['block.mixer.scale'].nats) < 1e-3
+  assert not by_field['block.mixer.scale'].wins
 
 
 MARKED = specials.Extended(

@@ -88,34 +88,39 @@ class Scorer:
     self._reading, self._lock = reading, threading.Lock()
     self._compiled = functools.lru_cache(None)(self._compile)
 
-  def __call__(self, config: Any, params: Any, batch: Batch) -> np.ndarray:
+  def __call__(self, config: Any, params: Any, batch: Batch,
+               scales_S: np.ndarray | None = None) -> np.ndarray:
     """Returns the nats of the targets that have a weight, in order, 1-D.
 
     Args:
       config: The config of a model.
       params: Its parameters.
       batch: A batch of `reading.rows`.
+      scales_S: Factors of the logits; with them the nats have the shape [S, M].
     """
+    if scales_S is None:
+      return self(config, params, batch, np.ones(1, np.float32))[0]
     chosen_M = np.flatnonzero(batch['weights'])
     skeleton, numbers = traced.split(config)
     with self._lock:
       program = self._compiled(skeleton)
-    nll_M = program(
+    nll_SM = program(
         params, numbers, {name: batch[name] for name in sorted(batch)
-                          if name not in ('weights', 'places')}, chosen_M)
+                          if name not in ('weights', 'places')}, chosen_M,
+        scales_S)
     return np.nan_to_num(
-        np.asarray(nll_M, np.float64), nan=_BROKEN, posinf=_BROKEN)
+        np.asarray(nll_SM, np.float64), nan=_BROKEN, posinf=_BROKEN)
 
   def _compile(self, skeleton):
     """Returns the program for all configs that differ in numbers only."""
-    def score(params, numbers, batch, chosen_M):
+    def score(params, numbers, batch, chosen_M, scales_S):
       model = traced.join(skeleton, iter(numbers)).build()
       x_BTD = self._reading.hidden(model, params, batch)
       x_1MD = x_BTD.reshape(1, -1, x_BTD.shape[-1])[:, chosen_M]
       logits_1MV = model.apply({'params': params}, x_1MD, method='logits')
-      nll_1M, _ = losses.cross_entropy(
-          logits_1MV, batch['targets'].reshape(1, -1)[:, chosen_M])
-      return nll_1M[0]
+      targets_1M = batch['targets'].reshape(1, -1)[:, chosen_M]
+      return jax.lax.map(lambda scale: losses.cross_entropy(
+          logits_1MV * scale, targets_1M)[0][0], scales_S)
     return jax.jit(score)
 
 
