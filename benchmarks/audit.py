@@ -41,6 +41,7 @@ from lmjax.data.tokenizers import symbols
 from lmjax.evaluation import scoring
 from lmjax import experiment
 from lmjax.generation import samples
+from lmjax.interop.audit import findings as findings_lib
 from lmjax.interop.audit import rivals
 from lmjax.interop import checkpoint
 from lmjax.interop import exporting
@@ -277,7 +278,7 @@ class Family:
         lie, self.truth))) and _equal(lie.params, self.truth.params):
       return 'same', 'the field does not change the model'
     found = self.scored.compared(
-        *rivals.plain(lie.config, lie.params), stop=auditing.settled)
+        *rivals.plain(lie.config, lie.params), stop=findings_lib.settled)
     if found.same:
       return 'same', 'all tokens are predicted alike'
     worse = f'{-found.nats:+.4f} nats, z = {-found.z:.1f}'
@@ -287,7 +288,7 @@ class Family:
       return ('not told apart', worse) if refusal is None else (
           'detected', refusal)
     ways = [found]
-    if right in auditing.CALIBRATED:
+    if right in findings_lib.CALIBRATED:
       ways.append(self.scored.calibrated(
           *rivals.plain(lie.config, lie.params)))
     won = all(dataclasses.replace(

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent import futures
 import dataclasses
 import importlib.resources
-import math
 import pathlib
 import threading
 import time
@@ -20,60 +19,14 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.evaluation import report
 from lmjax.interop.audit import begins
+from lmjax.interop.audit import findings as findings_lib
 from lmjax.interop.audit import reading as reading_lib
 from lmjax.interop.audit import rivals
 
-WINS = 5.0  # A rival that is better by more standard errors wins ...
-LEAST = 0.01  # ... if it is better by this many nats per token.
-# On a text unlike those of its training a model is too sure or not sure enough,
-# so readings that only change how sure it is have to be better by more. After
-# BOS it expects such texts as it was trained on, and no others.
-LEAST_OF = {**dict.fromkeys(
-    ('head.scale', 'head.softcap', 'tokens.scale', 'tokens.softcap'), 0.1),
-            'tokenizer.bos': 0.5}
-# Another scale of attention changes how sure a model is, too, but more than
-# that: the model and the reading are compared at the best temperature of each.
-CALIBRATED = frozenset({'block.mixer.scale'})
 _SCALES_S = np.exp(np.linspace(-0.6, 0.6, 25)).astype(np.float32)
-_CERTAIN = 5.0  # Standard errors by which a reading that loses is settled.
-_LUCK = 3.0  # Standard errors that a mean and the rest of a text may be off.
 _WORKERS = 2  # One compiles while another one computes.
 _LENGTH = 252  # Tokens of a batch; longer rows take longer to compile.
 _ROOM = 2  # Learned positions that a reading may leave out at the start.
-_BLOCK = 32  # Neighbouring tokens whose differences are summed.
-_EQUAL = 1e-5  # Readings that differ by less nats on no token are the same.
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-  """A rival reading, compared with the config.
-
-  Attributes:
-    field: The field of the model's config that is read differently.
-    what: The reading.
-    nats: Nats per token by which the reading is better; negative if worse.
-    z: The same in standard errors.
-    tokens: Predicted tokens that this is measured on; a reading that is settled
-      by the first ones, because it is worse or differs too little to be better,
-      is not scored on all.
-    same: Whether both predict all tokens alike.
-  """
-  field: str
-  what: str
-  nats: float
-  z: float
-  tokens: int
-  same: bool
-
-  @property
-  def wins(self) -> bool:
-    """Whether the config is wrong, as far as this reading shows."""
-    return self.z > WINS and self.nats > LEAST_OF.get(self.field, LEAST)
-
-  @property
-  def loses(self) -> bool:
-    """Whether the text tells the reading from the config, which is better."""
-    return self.z < -WINS and self.nats < 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +44,7 @@ class Audit:
   nats: float
   frequencies: float
   tokens: int
-  findings: tuple[Finding, ...]
+  findings: tuple[findings_lib.Finding, ...]
   seconds: float
 
   def refusal(self, accept: Collection[str] = ()) -> str | None:
@@ -187,7 +140,7 @@ def audit(pretrained: Any, text: str | None = None, budget: int = 2048,
   def compared(rival):
     return scored.compared(
         rival.config, rival.params, rival.field, rival.what,
-        beaten if quick else settled)
+        findings_lib.beaten if quick else findings_lib.settled)
   findings = [
       *together(compared, readings(
           scored.config, scored.params, scored.length)), *scored.begun()]
@@ -232,7 +185,7 @@ class Scored:
     self.own = [self._score(*self._truth, batch) for batch in self._batches]
 
   def compared(self, config: Any, params: Any, field: str = '', what: str = '',
-               stop: Callable[..., bool] | None = None) -> Finding:
+               stop: Callable[..., bool] | None = None) -> findings_lib.Finding:
     """Compares another reading with the model's.
 
     Args:
@@ -243,16 +196,16 @@ class Scored:
       stop: See `paired`.
     """
     read = self._read(config, params)
-    found = paired(field, what, (
+    found = findings_lib.paired(field, what, (
         (nats - self._score(*read, batch), reading_lib.places(batch))
         for batch, nats in zip(self._batches, self.own)), stop,
         sum(map(len, self.own)))
-    if found.wins and field in CALIBRATED:
+    if found.wins and field in findings_lib.CALIBRATED:
       return self.calibrated(config, params, field, what)
     return found
 
   def calibrated(self, config: Any, params: Any, field: str = '',
-                 what: str = '') -> Finding:
+                 what: str = '') -> findings_lib.Finding:
     """Compares another reading with the model's, each at its best temperature.
 
     Only what a reading changes besides how sure the model is makes a
@@ -264,7 +217,7 @@ class Scored:
     """
     own, other = (self._best(reading) for reading in (
         self._truth, self._read(config, params)))
-    return paired(field, what, (
+    return findings_lib.paired(field, what, (
         (mine - nats, reading_lib.places(batch))
         for mine, nats, batch in zip(own, other, self._batches)))
 
@@ -282,7 +235,7 @@ class Scored:
         config, self._truth[1] if alike and params is self.params else params,
         self._truth[1] if alike else None)
 
-  def begun(self) -> Iterator[Finding]:
+  def begun(self) -> Iterator[findings_lib.Finding]:
     """Yields how other first tokens of texts compare with the tokenizer's."""
     if self._reading.begun is None or self.config.context < begins.LENGTH:
       return
@@ -292,7 +245,7 @@ class Scored:
     def batches(first):
       return _grouped(list(self._reading.begun(texts, first)))
     for what, first in begins.others(self._tokenizer):
-      yield paired('tokenizer.bos', what, (
+      yield findings_lib.paired('tokenizer.bos', what, (
           (self._score(*self._truth, own) - self._score(*self._truth, other),
            reading_lib.places(own)) for own, other in zip(
                batches(self._tokenizer.bos_id), batches(first))))
@@ -343,88 +296,3 @@ def together(function: Callable[[Any], Any], items: Iterable[Any]
     for worker in [pool.submit(work) for _ in range(_WORKERS)]:
       worker.result()
   return [found[number] for number in sorted(found)]
-
-
-def paired(field: str, what: str,
-           parts: Iterable[tuple[np.ndarray, np.ndarray]],
-           stop: Callable[..., bool] | None = None, total: int = 0) -> Finding:
-  """Compares a reading with the config, on as many tokens as needed.
-
-  Args:
-    field: The field.
-    what: The reading.
-    parts: By how many nats it predicts each token better, with the places of
-      the tokens in the text, in parts.
-    stop: Function from (finding, change, blocks, share) to whether the parts
-      so far suffice, such as `settled` or `beaten`; None uses all.
-    total: The number of tokens of all parts.
-  """
-  changes, places = [], []
-  for nats, where in parts:
-    changes.append(nats)
-    places.append(where)
-    change, place = np.concatenate(changes), np.concatenate(places)
-    # Few tokens are few blocks, so those are shorter.
-    blocks = place // (_BLOCK if len(changes) > 1 else _BLOCK // 4)
-    found = Finding(
-        field, what, float(change.mean()), z_score(change, blocks),
-        len(change), bool(np.abs(change).max() < _EQUAL))
-    if stop is not None and stop(found, change, blocks, len(change) / total):
-      break
-  return found
-
-
-def settled(found: Finding, change: np.ndarray, blocks: np.ndarray,
-            share: float) -> bool:
-  """Returns whether a reading is worse, or differs too little to be better.
-
-  Args:
-    found: The finding on the tokens so far.
-    change: By how many nats it predicts each of them better.
-    blocks: The block of each.
-    share: The share of the text that they are.
-  """
-  del share
-  return z_score(change - LEAST, blocks) < -_CERTAIN and (
-      found.loses or z_score(change + LEAST, blocks) > _CERTAIN)
-
-
-def beaten(found: Finding, change: np.ndarray, blocks: np.ndarray,
-           share: float) -> bool:
-  """Returns whether a reading cannot win any more; see `settled`.
-
-  In standard errors of the tokens so far, a share f of the text, the reading is
-  better by z. The true mean is at most L more, so that all tokens together have
-  at most z' = sqrt(f) z + (1 - f) / sqrt(f) (z + L) + sqrt(1 - f) L.
-  """
-  rest = 1 - share
-  most = (share ** 0.5 * found.z + rest / share ** 0.5 * (found.z + _LUCK)
-          + rest ** 0.5 * _LUCK)
-  return most < WINS or z_score(change - LEAST, blocks) < -_CERTAIN
-
-
-def z_score(change: np.ndarray, blocks: np.ndarray) -> float:
-  """Returns the mean of dependent numbers in standard errors.
-
-  Neighbouring tokens are not independent, so the unit is a block of tokens. The
-  standard error is that of a ratio of sums over blocks, with the correction
-  n / (n - 1), as in `evaluation.paired`.
-
-  Args:
-    change: The numbers.
-    blocks: The block of each number.
-
-  Example:
-    >>> change = np.array([1., 2., 1., 3.])
-    >>> round(z_score(change, np.array([0, 0, 1, 1])), 2)
-    7.0
-  """
-  _, block = np.unique(blocks, return_inverse=True)
-  sizes, totals = np.bincount(block), np.bincount(block, change)
-  count, mean = len(sizes), float(change.mean())
-  residuals = totals - mean * sizes
-  stderr = math.sqrt(count / max(1, count - 1) * float(residuals @ residuals)
-                     ) / len(change)
-  if not stderr:
-    return math.copysign(math.inf, mean) if mean else 0.0
-  return mean / stderr

@@ -10,6 +10,7 @@ import pytest
 from lmjax.core import errors
 from lmjax.data.tokenizers import specials
 from lmjax.data.tokenizers import symbols
+from lmjax.interop.audit import findings
 from lmjax.interop.audit import rivals
 from lmjax.interop import runs
 from lmjax.models import cost
@@ -21,7 +22,7 @@ from lmjax.models import xlnet
 from lmjax.recipes import auditing
 from lmjax.testing import hot
 
-FOUND = auditing.Finding('positions.theta', '500000.0', 0.5, 9.0, 2000, False)
+FOUND = findings.Finding('positions.theta', '500000.0', 0.5, 9.0, 2000, False)
 
 
 def audit(*findings, frequencies=5.0):
@@ -58,42 +59,19 @@ def test_a_text_that_cannot_be_read_is_refused(tmp_path):
 @pytest.mark.parametrize('change', [
     {'nats': -0.5, 'z': -9.0}, {'z': 4.9}, {'nats': 0.009}])
 def test_a_reading_that_is_not_clearly_better_is_no_reason(change):
-  found = auditing.Finding(**{**vars(FOUND), **change})
+  found = findings.Finding(**{**vars(FOUND), **change})
   assert audit(found).refusal() is None
 
 
 def test_a_reading_that_makes_a_model_less_sure_needs_more():
   surer = {**vars(FOUND), 'field': 'head.softcap', 'what': '30'}
-  assert audit(auditing.Finding(**surer)).refusal()
-  assert audit(auditing.Finding(**surer | {'nats': 0.05})).refusal() is None
+  assert audit(findings.Finding(**surer)).refusal()
+  assert audit(findings.Finding(**surer | {'nats': 0.05})).refusal() is None
 
 
 def test_an_accepted_field_is_no_reason():
   assert audit(FOUND).refusal(accept=['positions.theta']) is None
   assert audit(FOUND).refusal(accept=['head.scale']) is not None
-
-
-@pytest.mark.parametrize('stop, nats, parts', [
-    (auditing.settled, -0.3, 1), (auditing.settled, -0.09, 3),
-    (auditing.settled, 0.3, 8), (auditing.beaten, -0.3, 1),
-    (auditing.beaten, -0.09, 1), (auditing.beaten, 0.0, 3),
-    (auditing.beaten, 0.3, 8), (None, -0.3, 8)])
-def test_a_reading_is_scored_as_far_as_its_verdict_needs(stop, nats, parts):
-  rng = np.random.default_rng(0)
-  found = auditing.paired('block.mixer.window', '8', (
-      (rng.normal(nats, 0.5, 252), part * 252 + np.arange(252))
-      for part in range(8)), stop, 8 * 252)
-  assert found.tokens == parts * 252
-  assert found.wins == (nats > 0)
-
-
-@pytest.mark.parametrize('stop', [auditing.settled, auditing.beaten])
-def test_a_reading_that_differs_too_little_to_win_is_given_up(stop):
-  rng = np.random.default_rng(0)
-  found = auditing.paired('block.norm.epsilon', '1e-06', (
-      (rng.normal(1e-4, 1e-4, 252), part * 252 + np.arange(252))
-      for part in range(8)), stop, 8 * 252)
-  assert found.tokens == 252 and not found.wins
 
 
 def test_items_are_drawn_as_they_are_needed_and_kept_in_order():
@@ -108,19 +86,6 @@ def test_items_are_drawn_as_they_are_needed_and_kept_in_order():
       lambda item: done.append(item) or item, items()) == list(range(9))
   with pytest.raises(ZeroDivisionError):
     auditing.together(lambda item: 1 // item, range(9))
-
-
-def test_dependent_tokens_do_not_count_as_many():
-  rng = np.random.default_rng(0)
-  alike = np.repeat(rng.normal(0.1, 1, 64), 32)  # 32 tokens say the same.
-  every = auditing.z_score(alike, np.arange(len(alike)))
-  blocks = auditing.z_score(alike, np.arange(len(alike)) // 32)
-  assert every / blocks == pytest.approx(32 ** 0.5, rel=0.01)
-
-
-def test_differences_without_noise_are_certain():
-  assert auditing.z_score(np.ones(4), np.arange(4)) == np.inf
-  assert auditing.z_score(np.zeros(4), np.arange(4)) == 0
 
 
 def test_the_text_is_plain_and_long_enough():
