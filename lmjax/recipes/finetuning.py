@@ -77,9 +77,12 @@ def finetune(
           run, state, batches, hashes | batches.fingerprint,
           documents=batches.documents, objective=objective, optimizer=update,
           parallel=strategy, evaluate=judge.evaluate, unit=task.unit)
+      judge = judge.settled(params)
+      if processes.current().first:
+        tuned.save(run, begin.backbone, judge.splits)
       outputs, result = judge(params, 'test')
     return conclude(run, tested.Tested(
-        config, begin, splits, judge.rows, model, params, number, fitted,
+        config, begin, judge.splits, judge.rows, model, params, number, fitted,
         outputs, {'model': result} | baselines, time.perf_counter() - begun))
 
 
@@ -113,6 +116,12 @@ class _Judge:
     outputs = self.outputs_of(params, self.rows[split])
     return outputs, self.task.judge(
         outputs, getattr(self.splits, split), self.rows[split], self.splits)
+
+  def settled(self, params: Any) -> '_Judge':
+    """Returns the judge with thresholds chosen on the validation split."""
+    rows = self.rows['valid']
+    return dataclasses.replace(self, splits=self.task.settled(
+        lambda: self.outputs_of(params, rows), rows, self.splits))
 
   def evaluate(self, params: Any, at: int) -> dict[str, float]:
     """Returns the metrics on the validation split, for the training loop."""

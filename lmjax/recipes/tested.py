@@ -114,10 +114,10 @@ def publish(run: directory.RunDir, config: experiment.Finetune,
       run.path / 'predictions.jsonl', ''.join(
           json.dumps(answer) + '\n' for answer in answers)))
   pictures = _pictures(run, config, results, facts['step'], attempts)
-  tables = estimates.tables(results)
+  tables, model = estimates.tables(results), next(iter(results.values()))
   attempts.make('page', lambda: _write_page(
-      run, about, tables, pictures, notes, facts, attempts.missing))
-  model = next(iter(results.values()))
+      run, about, tables, model.tables(), pictures, notes, facts,
+      attempts.missing))
   for heading, table in tables.items():
     report.display(report.grid(
         *table, heading or f'{model.examples:,} examples.'))
@@ -144,9 +144,10 @@ def _pictures(run, config, results, best, attempts):
   return {name: path for name, path in drawn.items() if path is not None}
 
 
-def _write_page(run, about, tables, pictures, notes, facts, missing):
+def _write_page(run, about, tables, errors, pictures, notes, facts, missing):
   own = {f'Test split {heading}'.strip(): run_page.Table(
       *table, () if heading else notes) for heading, table in tables.items()}
+  own |= {heading: run_page.Table(*table) for heading, table in errors.items()}
   if missing:
     own['Left out'] = run_page.Table(['result', 'reason'], [*missing.items()])
   pictures, start = dict(pictures), json.loads(run.facts.read_text())[-1]

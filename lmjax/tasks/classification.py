@@ -107,6 +107,12 @@ class Classification:
     """Returns a function that returns `logits_BC`."""
     return lambda params, batch: labels_lib.logits(model, params, batch)
 
+  def settled(self, outputs: Callable[[], Sequence[Any]], rows: Any,
+              splits: task_lib.Splits) -> task_lib.Splits:
+    """Returns the splits, as there is no threshold; see `task.Task`."""
+    del outputs, rows
+    return splits
+
   def judge(self, outputs: Sequence[np.ndarray],
             examples: Sequence[task_lib.Example], rows: rows_lib.Rows,
             splits: task_lib.Splits) -> classification.Classification:

@@ -20,18 +20,11 @@ class Share:
     name: The name of the task.
     places: The indices of the task's examples among all examples, in order.
     rows: The rows of the task.
-    batch_size: Rows per batch.
   """
   task: int
   name: str
   places: np.ndarray
   rows: task_lib.Rows
-  batch_size: int
-
-  @property
-  def turns(self) -> int:
-    """The number of batches in an epoch of the task."""
-    return -(-len(self.rows) // self.batch_size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +46,17 @@ class Rows:
     for share in self.shares:
       for chosen, batch in share.rows.once():
         yield share.places[chosen], marked(batch, share.task)
+
+  def joined(self, number: int, outputs: Sequence[Any]) -> Any:
+    """Returns the output of an example from the outputs of its rows."""
+    share, place = self._place[number]
+    return share.rows.joined(place, outputs)
+
+  @functools.cached_property
+  def _place(self) -> dict[int, tuple[Share, int]]:
+    """The task of each example, and the index among the task's examples."""
+    return {number: (share, place) for share in self.shares
+            for place, number in enumerate(share.places.tolist())}
 
   def batches(self, seed: int) -> 'Batches':
     """Returns the training batches."""
@@ -87,8 +91,13 @@ class Batches:
   @functools.cached_property
   def turns(self) -> tuple[int, ...]:
     """The number of batches of each task in a round."""
-    return turns([share.turns for share in self.rows.shares],
+    return turns([part.steps_per_epoch for part in self.parts],
                  self.rows.temperature)
+
+  @property
+  def steps_per_epoch(self) -> int:
+    """The number of batches in a round."""
+    return sum(self.turns)
 
   @property
   def fingerprint(self) -> dict[str, Any]:
@@ -118,7 +127,7 @@ class Batches:
 
   def _turn(self, step: int) -> tuple[int, int]:
     """Returns the task of a step, and the number of the task's own step."""
-    round_, place = divmod(step, sum(self.turns))
+    round_, place = divmod(step, self.steps_per_epoch)
     order, before = self._round(round_)
     which = int(order[place])
     return which, round_ * self.turns[which] + int(before[place])

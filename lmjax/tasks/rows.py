@@ -176,6 +176,17 @@ class Rows:
         chosen = indices[start:start + self.features.batch_size]
         yield chosen, self.batch(chosen, length)
 
+  def joined(self, number: int, outputs: Sequence[Any]) -> Any:
+    """Returns the output of an example's only row; see `task.Rows`.
+
+    Raises:
+      RuntimeError: If the example has several outputs.
+    """
+    if len(outputs) != 1:
+      raise RuntimeError(
+          f'Example {number} comes {len(outputs)} times in a split.')
+    return outputs[0]
+
   def batches(self, seed: int) -> 'Batches':
     """Returns the training batches."""
     if not len(self):
@@ -251,6 +262,7 @@ class Batches:
 
   @property
   def steps_per_epoch(self) -> int:
+    """The number of batches that have every row once."""
     return -(-len(self.rows) // self.rows.features.batch_size)
 
   def __call__(self, step: int) -> dict[str, np.ndarray]:

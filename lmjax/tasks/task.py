@@ -15,6 +15,7 @@ from lmjax.evaluation import estimates
 
 SPLITS = 'train', 'valid', 'test'
 Batch = Mapping[str, np.ndarray]
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]  # Heads, rows of cells.
 
 
 class Example(NamedTuple):
@@ -72,6 +73,9 @@ class Splits:
     texts: Number of texts of an example: 2 if it is a pair.
     scale: Mean and standard deviation of numeric labels in training.
     parts: The splits of each task, if tasks are trained together.
+    thresholds: Numbers on which answers depend and which `Task.settled` chooses
+      on the validation split, such as the score from which a question has no
+      answer.
   """
   train: Sequence[Any]
   valid: Sequence[Any]
@@ -81,6 +85,7 @@ class Splits:
   texts: int = 1
   scale: tuple[float, float] = (0.0, 1.0)
   parts: tuple['Splits', ...] = ()
+  thresholds: tuple[float, ...] = ()
 
   def digest(self) -> str:
     """Returns the SHA-256 of all examples, in order."""
@@ -106,6 +111,8 @@ class Splits:
       ValueError: If `known` does not have the fields and types of `known()`.
     """
     fields = _known_fields()
+    if 'labels' in known:  # Runs of an older lmjax have no thresholds.
+      known = {'thresholds': [], **known}
     if set(known) != set(fields):
       raise ValueError(f'it should hold {fields}, not {list(known)[:20]}')
     for name, default in fields.items():
@@ -123,7 +130,8 @@ class Splits:
 
 
 # The JSON types of the items of tuples in `known`.
-_ITEMS = {'labels': str | int | float, 'scale': int | float, 'parts': dict}
+_ITEMS = {'labels': str | int | float, 'scale': int | float, 'parts': dict,
+          'thresholds': int | float}
 
 
 def _known_fields() -> dict[str, Any]:
@@ -139,6 +147,10 @@ class Batches(Protocol):
   def __call__(self, step: int) -> Batch:
     """Returns the batch of a step."""
 
+  @property
+  def steps_per_epoch(self) -> int:
+    """The number of batches that have every row once."""
+
   def documents(self, step: int) -> Sequence[Sequence[int]]:
     """Returns the indices of the examples in each row of a step's batch."""
 
@@ -150,7 +162,18 @@ class Rows(Protocol):
     """Returns the number of examples."""
 
   def once(self) -> Iterator[tuple[np.ndarray, Batch]]:
-    """Yields (indices of the examples, batch): each example exactly once."""
+    """Yields (indices of the examples, batch): each row exactly once.
+
+    An example has one row, or several, which need not be in one batch.
+    """
+
+  def joined(self, number: int, outputs: Sequence[Any]) -> Any:
+    """Returns the output of an example from the outputs of its rows.
+
+    Args:
+      number: The index of the example.
+      outputs: The output of each of its rows, in the order of `once`.
+    """
 
   def batches(self, seed: int) -> Batches:
     """Returns the training batches."""
@@ -172,6 +195,12 @@ class Result(Protocol):
 
   def pictures(self) -> Mapping[str, Callable[[str | os.PathLike, str], None]]:
     """Returns {name of a picture: function `draw(path, title)`}."""
+
+  def tables(self) -> Mapping[str, Table]:
+    """Returns {heading: (column heads, rows of cells)} of further tables.
+
+    They are shown on the page of the model's result: where it errs, and how.
+    """
 
   def to_dict(self) -> dict[str, Any]:
     """Returns JSON types."""
@@ -220,6 +249,20 @@ class Task(Protocol):
 
   def outputs(self, model: nn.Module) -> Callable[[Any, Batch], Any]:
     """Returns `function(params, batch)`, which returns a tree of [B, ...]."""
+
+  def settled(self, outputs: Callable[[], Sequence[Any]], rows: Rows,
+              splits: Splits) -> Splits:
+    """Returns the splits with `thresholds` chosen on the validation split.
+
+    It is called once, after training and before the test split is judged. A
+    task without thresholds returns `splits`.
+
+    Args:
+      outputs: Function that returns the best checkpoint's output for each
+        validation example.
+      rows: The rows of the validation examples.
+      splits: The splits.
+    """
 
   def judge(self, outputs: Sequence[Any], examples: Sequence[Any], rows: Rows,
             splits: Splits) -> Result:

@@ -102,8 +102,7 @@ class Together:
         mixing.Share(
             place, self.called[place], np.array(places),
             self.tasks[place].rows(_chosen(examples, places),
-                                   splits.parts[place], tokenizer),
-            self.tasks[place].batch_size)
+                                   splits.parts[place], tokenizer))
         for place, places in _by_task(examples).items()), self.temperature)
 
   def model(self, backbone: Any, splits: task_lib.Splits) -> 'Heads':
@@ -139,6 +138,16 @@ class Together:
       place, own = mixing.unmarked(batch)
       return functions[place](params, own)
     return function
+
+  def settled(self, outputs: Callable[[], Sequence[Any]], rows: mixing.Rows,
+              splits: task_lib.Splits) -> task_lib.Splits:
+    """Returns the splits with the thresholds of each task."""
+    parts, once = list(splits.parts), functools.cache(outputs)
+    for share in rows.shares:
+      parts[share.task] = self.tasks[share.task].settled(
+          lambda share=share: _picked(once(), share.places), share.rows,
+          parts[share.task])
+    return dataclasses.replace(splits, parts=tuple(parts))
 
   def judge(self, outputs: Sequence[Any], examples: Sequence['Part'],
             rows: mixing.Rows, splits: task_lib.Splits) -> 'Result':
@@ -250,6 +259,12 @@ class Result:
     return {f'{name}-{title}': functools.partial(_drawn, draw, name)
             for name, result in self.parts.items()
             for title, draw in result.pictures().items()}
+
+  def tables(self) -> dict[str, task_lib.Table]:
+    """Returns the tables of all tasks, with headings that begin with a name.
+    """
+    return {f'{name}: {heading}': table for name, result in self.parts.items()
+            for heading, table in result.tables().items()}
 
   def to_dict(self) -> dict[str, Any]:
     """Returns JSON types: the mean loss, and each task's result."""

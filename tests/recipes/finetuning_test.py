@@ -44,6 +44,17 @@ def test_a_rehearsal_finds_a_metric_that_the_task_lacks():
                    stopping.EarlyStopping(metric='valid/f'))
 
 
+def test_thresholds_are_chosen_on_the_validation_split_once():
+  class Choosy(Mood):
+    def settled(self, outputs, rows, splits):
+      assert (rows, splits) == ('valid rows', SPLITS)
+      return dataclasses.replace(splits, thresholds=tuple(outputs()))
+  judge = dataclasses.replace(
+      JUDGE, task=Choosy(),
+      rows={name: f'{name} rows' for name in task.SPLITS})
+  assert judge.settled(0.5).splits.thresholds == (0.5, 0.5)
+
+
 def test_the_digest_knows_texts_labels_and_splits():
   digests = {SPLITS.digest()}
   for change in ({'train': SPLITS.valid[:1]},

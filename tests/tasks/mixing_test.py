@@ -23,7 +23,7 @@ def rows(temperature=1.0):
         [(f'{name}{place}',) for place in places[name]],
         np.array(places[name], np.int32), BYTES)
     shares.append(mixing.Share(
-        task, name, np.array(places[name]), built, BATCH[name]))
+        task, name, np.array(places[name]), built))
   return mixing.Rows(tuple(shares), temperature)
 
 
@@ -89,6 +89,14 @@ def test_a_batch_is_a_function_of_step_and_seed():
   assert any(different)
 
 
+def test_outputs_are_joined_by_the_rows_of_their_task():
+  built = rows()
+  assert built.joined(3, ['b of place 1']) == 'b of place 1'
+  with pytest.raises(RuntimeError, match='Example 1 comes 2 times'):
+    built.joined(3, ['b', 'b'])
+  assert built.batches(seed=3).steps_per_epoch == 10
+
+
 def test_documents_are_the_examples_of_the_rows():
   batches = rows().batches(seed=3)
   for step in range(12):
@@ -101,7 +109,8 @@ def test_shards_of_a_batch_joined_are_the_batch():
   built = rows()
   for share in built.shares:  # 3 and 2 rows divide into as many parts only.
     whole = mixing.Rows((share,)).batches(seed=1)
-    parts = [whole.shard(i, share.batch_size) for i in range(share.batch_size)]
+    size = BATCH[share.name]
+    parts = [whole.shard(i, size) for i in range(size)]
     for step in range(4):
       found = [part(step) for part in parts]
       for name, array in whole(step).items():

@@ -205,3 +205,9 @@ def test_token_dropout_moves_types_with_their_tokens():
   assert (types[inputs == ord('b')] == 1).all()
   assert (types[inputs == ord('a')] == 0).all()
   assert 0 < (inputs == ord('b')).sum() < 160
+
+
+def test_an_example_that_comes_twice_is_an_error():
+  assert rows([1, 2]).joined(1, ['output']) == 'output'
+  with pytest.raises(RuntimeError, match='Example 1 comes 2 times'):
+    rows([1, 2]).joined(1, ['output', 'output'])

@@ -73,16 +73,19 @@ def test_an_example_is_its_texts_and_its_label():
 def test_splits_without_their_examples_pass_through_json():
   splits = task.Splits(
       ['a'], ['b'], ['c'], ('no', 'yes'), ('A note.',), 2, (1.5, 0.5),
-      (task.Splits(['a'], [], [], ('x',)),))
+      (task.Splits(['a'], [], [], ('x',)),), (0.25,))
   known = json.loads(json.dumps(splits.known()))
   part, = known['parts']
-  assert part == {'labels': ['x'], 'texts': 1, 'scale': [0.0, 1.0], 'parts': []}
+  assert part == {'labels': ['x'], 'texts': 1, 'scale': [0.0, 1.0], 'parts': [],
+                  'thresholds': []}
   assert known == {'labels': ['no', 'yes'], 'texts': 2, 'scale': [1.5, 0.5],
-                   'parts': [part]}
+                   'parts': [part], 'thresholds': [0.25]}
   assert task.Splits.of(known) == task.Splits(
       (), (), (), ('no', 'yes'), (), 2, (1.5, 0.5),
-      (task.Splits((), (), (), ('x',)),))
+      (task.Splits((), (), (), ('x',)),), (0.25,))
+  del known['thresholds']  # As an older lmjax left it.
+  assert task.Splits.of(known).thresholds == ()
   for wrong in ({}, {'more': 1}, {'labels': 'no'}, {'labels': ['no', {}]},
-                {'texts': '2'}, {'scale': [1.0]}, {'parts': [{}]}):
-    with pytest.raises(ValueError, match='should hold|(labels|texts|scale) is'):
+                {'texts': '2'}, {'scale': [1.0]}, {'thresholds': ['0.5']}, {'parts': [{}]}):
+    with pytest.raises(ValueError, match='should hold|(labels|texts|scale|thresholds) is'):
       task.Splits.of(wrong and known | wrong)

@@ -1,5 +1,6 @@
 """Tasks trained together: examples, head, loss and results of each."""
 import dataclasses
+import types
 
 import jax
 import numpy as np
@@ -174,6 +175,24 @@ def test_metrics_go_by_the_tasks_names(made, outputs):
   assert list(baselines) == ['sort/majority', 'sort/naive Bayes', 'count/mean',
                              'count/ridge regression']
   assert 'loss' not in baselines['sort/majority'].metrics
+
+
+def test_each_task_settles_its_thresholds_on_its_own_outputs(made):
+  splits, rows, _, _ = made
+  class Settles:
+    def settled(self, outputs, rows, splits):
+      return dataclasses.replace(splits, thresholds=(sum(outputs()), len(rows)))
+  ours = types.SimpleNamespace(tasks=(Settles(), SORT))
+  found = together.Together.settled(ours, lambda: list(range(20)), rows, splits)
+  first, second = found.parts
+  assert first.thresholds == (sum(rows.shares[0].places), 12)
+  assert second == splits.parts[1] and found.train is splits.train
+
+
+def test_tables_have_the_names_of_their_tasks():
+  table = ('word', 'errors'), [('a', '3')]
+  one = types.SimpleNamespace(tables=lambda: {'Words': table})
+  assert together.Result({'sort': one}).tables() == {'sort: Words': table}
 
 
 def test_pictures_are_drawn_with_the_tasks_name(made, outputs, tmp_path):

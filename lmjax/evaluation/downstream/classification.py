@@ -139,6 +139,10 @@ class Classification:
     sizes = self.confusion_CC.sum(axis=0) + self.confusion_CC.sum(axis=1)
     return float(self.f1[sizes > 0].mean())
 
+  def tables(self) -> dict[str, Any]:
+    """Returns no further table; see `task.Result`."""
+    return {}
+
   def to_dict(self) -> dict:
     """Returns JSON types."""
     classes = [

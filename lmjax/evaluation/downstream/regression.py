@@ -66,6 +66,10 @@ class Regression:
     """Returns {title: a function that draws predictions over labels}."""
     return {'Scatter': lambda path, title: plot(path, self, title)}
 
+  def tables(self) -> dict[str, Any]:
+    """Returns no further table; see `task.Result`."""
+    return {}
+
   def to_dict(self) -> dict[str, Any]:
     """Returns JSON types; means and standard deviations can show a bias."""
     sides = {

@@ -107,6 +107,10 @@ class Tagging:
     return {'Confusion': lambda path, title: classification.plot(
         path, self.words, title, 'words')}
 
+  def tables(self) -> dict[str, Any]:
+    """Returns no further table; see `task.Result`."""
+    return {}
+
   def to_dict(self) -> dict[str, Any]:
     """Returns JSON types."""
     kinds = []

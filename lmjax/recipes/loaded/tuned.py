@@ -253,13 +253,12 @@ def predictor(
     for chosen, batch in rows.once():
       out = function(placed, batch)
       for row, number in enumerate(chosen.tolist()):
-        if number in found:
-          raise RuntimeError(f'Example {number} comes twice in a split.')
-        found[number] = jax.tree.map(lambda x: x[row], out)
+        found.setdefault(number, []).append(
+            jax.tree.map(lambda x: x[row], out))
     if len(found) != len(rows):
       raise RuntimeError(
           f'{len(rows) - len(found)} of {len(rows)} examples never came.')
-    return [found[number] for number in range(len(rows))]
+    return [rows.joined(number, found[number]) for number in range(len(rows))]
   return outputs_of
 
 
@@ -280,8 +279,9 @@ def blank(outputs: Callable[[Any, task_lib.Batch], Any]
     for chosen, batch in rows.once():
       one = jax.tree.map(lambda x: np.zeros(x.shape[1:], x.dtype),
                          jax.eval_shape(function, params, batch))
-      found |= dict.fromkeys(chosen.tolist(), one)
-    return [found[number] for number in range(len(rows))]
+      for number in chosen.tolist():
+        found.setdefault(number, []).append(one)
+    return [rows.joined(number, found[number]) for number in range(len(rows))]
   return outputs_of
 
 

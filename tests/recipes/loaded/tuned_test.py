@@ -142,6 +142,26 @@ def test_outputs_come_in_the_order_of_the_examples():
   assert [float(x['scaled']) for x in found] == (built.sizes * 2.0).tolist()
 
 
+@pytest.mark.parametrize('of', [
+    lambda rows: tuned.predictor(lambda scale, batch: batch['x'] * scale,
+                                 strategy.strategy('jit'))(2, rows),
+    lambda rows: [tuple(10 * (i + 1) + 2 * x for x in range(len(blank)))
+                  for i, blank in enumerate(tuned.blank(
+                      lambda _, batch: batch['x'])(2, rows))]])
+def test_an_example_of_several_rows_has_one_output(of):
+  class TwoRows:
+    def once(self):
+      yield np.array([1, 0]), {'x': np.array([10, 5])}
+      yield np.array([1]), {'x': np.array([11, 0])}
+
+    def joined(self, number, outputs):
+      return tuple(int(x) for x in outputs)
+
+    def __len__(self):
+      return 2
+  assert of(TwoRows()) == [(10,), (20, 22)]
+
+
 def test_a_run_of_another_script_is_refused(tmp_path):
   with pytest.raises(errors.InputError, match='not a run directory'):
     tuned.load(tmp_path)
