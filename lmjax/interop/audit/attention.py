@@ -31,13 +31,20 @@ def _attention(part, config, length):
     yield 'softcap', dataclasses.replace(part, softcap=softcap)
   for window in windows(part.window, length):
     yield 'window', dataclasses.replace(part, window=window)
+  for changed in _divided(part, config.width):
+    if _free(part, config, changed.size(config.width)):
+      yield 'num_heads', changed
+
+
+def _divided(part, width):
+  """Yields attention with twice and half as many heads on the same features."""
+  size = part.size(width)
   for count, kv_count, new_size in (
       (part.num_heads * 2, part.kv_heads * 2, size / 2),
       (part.num_heads / 2, part.kv_heads / 2, size * 2)):
-    if all(each == int(each) for each in (count, kv_count, new_size)) and (
-        _free(part, config, new_size)):
-      head_size = None if count * new_size == config.width else int(new_size)
-      yield 'num_heads', dataclasses.replace(
+    if all(each == int(each) for each in (count, kv_count, new_size)):
+      head_size = None if count * new_size == width else int(new_size)
+      yield dataclasses.replace(
           part, num_heads=int(count), num_kv_heads=int(kv_count),
           head_size=head_size)
 
@@ -216,4 +223,25 @@ def renamed(params: Any, names: dict[str, str], within: tuple[str, ...] = ()
       (path_now(path), leaf) for path, leaf in trees.items(params))
 
 
-WHOLE = (_grouped, _fused, _swapped)
+def _turned(config: Any, params: Any) -> Iterator[tuple[str, str, Any, Any]]:
+  """Other heads, of which as many dimensions are turned as before.
+
+  A config.json of GPT-J has the number of turned dimensions, not their share.
+  """
+  if _heads(config) is None or config.block.mixer.qk_norm is not None or (
+      not isinstance(config.positions, positions.Rotary)):
+    return
+  mixer, rotary = config.block.mixer, config.positions
+  turned = int(mixer.size(config.width) * rotary.fraction)
+  for changed in _divided(mixer, config.width):
+    fraction = turned / changed.size(config.width)
+    if rotary.fraction < 1 and fraction <= 1:
+      yield ('block.mixer.num_heads',
+             f'{changed.num_heads}, each with {turned} dimensions turned',
+             dataclasses.replace(
+                 config, block=dataclasses.replace(config.block, mixer=changed),
+                 positions=dataclasses.replace(rotary, fraction=fraction)),
+             params)
+
+
+WHOLE = (_grouped, _fused, _swapped, _turned)

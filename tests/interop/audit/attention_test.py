@@ -6,6 +6,7 @@ import pytest
 from lmjax.core import trees
 from lmjax.interop.audit import attention
 from lmjax.models.presets import decoders
+from lmjax.models.presets import parallel_decoders
 from lmjax.nn import layers
 
 LLAMA = decoders.llama(24, 1, 6, 2, 32, vocab_size=20, context=8)
@@ -94,3 +95,14 @@ def test_other_numbers_of_heads_keep_the_projections():
 def test_windows_beyond_the_text_are_left_out():
   assert list(attention.windows(40, 64)) == [None, 20]
   assert list(attention.windows(4096, 64)) == [32, 16, 8]
+
+
+def test_other_heads_may_turn_as_many_dimensions_as_before():
+  config = parallel_decoders.gptj(32, 1, 4, turned=4)
+  found = whole('_turned', config, None)
+  assert [(each.block.mixer.num_heads, each.block.mixer.size(32),
+           each.positions.fraction) for _, _, each, _ in found] == [
+               (8, 4, 1.0), (2, 16, 0.25)]
+  assert found[1][:2] == (
+      'block.mixer.num_heads', '2, each with 4 dimensions turned')
+  assert not whole('_turned', LLAMA, None)
