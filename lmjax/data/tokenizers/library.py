@@ -14,6 +14,7 @@ from lmjax.core.files import safe_paths
 from lmjax.data import documents as documents_lib
 from lmjax.data import facts
 from lmjax.data.tokenizers import frames
+from lmjax.data.tokenizers import offsets
 from lmjax.data.tokenizers import roles as roles_lib
 from lmjax.data.tokenizers import specs
 from lmjax.data.tokenizers import spelling
@@ -170,6 +171,12 @@ class LibraryTokenizer(vocabulary.Tokenizer):
 
   def encode(self, text: str) -> np.ndarray:
     return np.concatenate(list(self.encode_parts(text)))
+
+  def spans(self, text):
+    documents_lib.check(text)
+    with specs.refusing(f'{self._path!r} cannot encode {text[:40]!r}'):
+      found = self._plain.encode(text, add_special_tokens=False).offsets
+    return offsets.trimmed(text, found)
 
   def encode_parts(self, text):
     pieces = facts.cut_before(

@@ -56,6 +56,9 @@ class SentenceTokenizer(library.LibraryTokenizer):
         *(name for name in added if name not in own),
         *(self._tokens[i] for i in self.control_ids)])
 
+  def spans(self, text):
+    return vocabulary.Tokenizer.spans(self, text)
+
   def _rows(self, texts):
     return self._encoded(texts, self._apart)
 

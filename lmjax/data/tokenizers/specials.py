@@ -70,6 +70,9 @@ class Extended(vocabulary.Tokenizer):
   def encode(self, text: str) -> np.ndarray:
     return self.base.encode(text).astype(self.dtype)
 
+  def spans(self, text):
+    return self.base.spans(text)
+
   def encode_parts(self, text):
     return (ids.astype(self.dtype) for ids in self.base.encode_parts(text))
 

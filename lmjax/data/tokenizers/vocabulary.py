@@ -14,6 +14,7 @@ from lmjax.core.files import atomic
 from lmjax.core.files import durable
 from lmjax.data import scripts
 from lmjax.data.tokenizers import frames
+from lmjax.data.tokenizers import offsets
 
 FILE = 'tokenizer.json'
 _ASIAN = {bytes([i]) for i in range(0xe3, 0xea)}  # Of U+3000 to U+9FFF.
@@ -83,6 +84,19 @@ class Tokenizer:
     No text is encoded to BOS, EOS or another control id.
     """
     raise TypeError(f'{type(self).__name__} should define encode.')
+
+  def spans(self, text: str) -> np.ndarray:
+    """Returns the characters of a text that each id of `encode` is from.
+
+    Whitespace around a token is not in its span. Tokens of whitespace alone
+    have an empty one.
+
+    Returns:
+      The first character of each token and the first one after it, int64
+      [tokens, 2].
+    """
+    return offsets.aligned(
+        text, [self.token_bytes(i) for i in self.encode(text).tolist()])
 
   @property
   def special_names(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 import collections
 from collections.abc import Iterable
 import dataclasses
+import re
 from typing import Annotated, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from lmjax.core import errors
 from lmjax.core import ranges
 from lmjax.data import documents as documents_lib
 from lmjax.data import facts
+from lmjax.data.tokenizers import offsets
 from lmjax.data.tokenizers import vocabulary
 
 _LINE_END = '\n'  # A word, called <eos> in the literature.
@@ -101,6 +103,11 @@ class WordTokenizer(vocabulary.Tokenizer):
     unknown, ids = self.unk_id, self._ids
     found = _split(text) if _LINE_END in ids else text.split()
     return np.array([ids.get(word, unknown) for word in found], self.dtype)
+
+  def spans(self, text):
+    whole = r'\S+|\n' if _LINE_END in self._ids else r'\S+'
+    found = [match.span() for match in re.finditer(whole, text)]
+    return offsets.trimmed(text, found)
 
   def encode_parts(self, text):
     return map(self.encode, facts.cut(text, str.isspace))

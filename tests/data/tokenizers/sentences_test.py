@@ -58,6 +58,13 @@ def test_added_tokens_are_found_in_text(folder):
   assert tokenizer.encode('the\n\nfox').tolist() == [*the, size, *fox]
 
 
+def test_spans_are_those_of_the_ids_of_sentencepiece(folder):
+  tokenizer, text = pretrained.read(folder), '\u3000\u0364e\u0301 fox'
+  spans = tokenizer.spans(text)
+  assert len(spans) == len(tokenizer.encode(text))
+  assert spans[-1].tolist() == [len(text) - 1, len(text)]
+
+
 def test_specials_are_encoded_only_when_asked(folder):
   tokenizer = pretrained.read(folder)
   assert tokenizer.eos_id not in tokenizer.encode('fox</s>')
