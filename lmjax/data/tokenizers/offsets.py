@@ -28,11 +28,12 @@ def aligned(text: str, pieces: Sequence[bytes]) -> np.ndarray:
     [[0, 1], [0, 4], [4, 4], [5, 8]]
   """
   raws = [b''.join(piece.split()) for piece in pieces]
-  whole = b''.join(raws)
-  stream, places = _stream(text, lambda letter: letter)
-  if stream != whole:
-    stream, places = _stream(
-        text, lambda letter: unicodedata.normalize('NFKC', letter))
+  stream, sources = _stream(
+      (place, place + 1, letter) for place, letter in enumerate(text))
+  if stream != b''.join(raws):
+    stream, sources = _stream(
+        (start, end, unicodedata.normalize('NFKC', text[start:end]))
+        for start, end in _composed(text))
   found, cursor = [], 0
   for raw in raws:
     at = stream.find(raw, cursor, cursor + len(raw) + _NEAR)
@@ -41,7 +42,7 @@ def aligned(text: str, pieces: Sequence[bytes]) -> np.ndarray:
       continue
     found.append(None if at < 0 else (at, at + len(raw)))
     cursor = cursor if at < 0 else at + len(raw)
-  return _in_letters(_filled(found, len(stream)), [*places, len(text)])
+  return _in_letters(_filled(found, len(stream)), sources)
 
 
 def trimmed(text: str, spans_N2: np.ndarray) -> np.ndarray:
@@ -54,15 +55,25 @@ def trimmed(text: str, spans_N2: np.ndarray) -> np.ndarray:
   return out_N2
 
 
-def _stream(text, normal):
-  """Returns the bytes of a text without whitespace, and the letter of each."""
-  stream, places = bytearray(), []
-  for place, letter in enumerate(text):
-    raw = b''.join(normal(letter).encode('utf-8', 'surrogatepass').split())
-    if not letter.isspace():
-      stream += raw
-      places += [place] * len(raw)
-  return bytes(stream), places
+def _composed(text):
+  """Yields (start, end) of each letter with the combining marks after it."""
+  starts = [place for place, letter in enumerate(text)
+            if not place or not unicodedata.combining(letter)]
+  return zip(starts, [*starts[1:], len(text)])
+
+
+def _stream(parts):
+  """Returns the bytes of a text without whitespace, and the span of each byte.
+
+  Args:
+    parts: For each part of the text, (start, end, its normalised letters).
+  """
+  stream, sources = bytearray(), []
+  for start, end, letters in parts:
+    raw = ''.join(letters.split()).encode()
+    stream += raw
+    sources += [(start, end)] * len(raw)
+  return bytes(stream), sources
 
 
 def _filled(found, size):
@@ -78,12 +89,12 @@ def _filled(found, size):
   return out
 
 
-def _in_letters(spans, places):
+def _in_letters(spans, sources):
   """Returns spans of bytes as spans of the letters that the bytes are from."""
   out_N2 = np.zeros((len(spans), 2), np.int64)
   for i, (start, end) in enumerate(spans):
     if start < end:
-      out_N2[i] = places[start], places[end - 1] + 1
+      out_N2[i] = sources[start][0], sources[end - 1][1]
     else:
-      out_N2[i] = (places[start - 1] + 1 if start else 0)
+      out_N2[i] = sources[start - 1][1] if start else 0
   return out_N2
