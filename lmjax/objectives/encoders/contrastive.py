@@ -1,5 +1,5 @@
 """Contrastive sentence embeddings: close to a positive, far from all others."""
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 from typing import Any, Literal
 
@@ -92,27 +92,51 @@ class SimCSE:
     texts += [_named(batch, 'negative_')] if 'negative_inputs' in batch else []
     joined = {name: jnp.concatenate([text[name] for text in texts])
               for name in plain}
-    vectors = _normed(embed(model, params, joined, self.pooling, rng))
+    vectors = normed(embed(model, params, joined, self.pooling, rng))
     h_BD, like_BD, *unlike = jnp.split(vectors, len(texts))
-    is_row_B = jnp.any(batch['segments'] > 0, axis=1)
+    return contrast(
+        h_BD, like_BD, jnp.any(batch['segments'] > 0, axis=1),
+        negatives=unlike, temperature=self.temperature, axis=self.axis)
 
-    like_CD, is_row_C = (_gathered(x, self.axis) for x in (like_BD, is_row_B))
-    others_CD = [like_CD] + [_gathered(x, self.axis) for x in unlike]
-    is_text_C = jnp.concatenate([is_row_C] * len(others_CD))
-    logits_BC = h_BD @ jnp.concatenate(others_CD).T / self.temperature
-    logits_BC = jnp.where(
-        is_text_C[None], logits_BC, jnp.finfo(jnp.float32).min)
-    own_B = _first_row(len(h_BD), self.axis) + jnp.arange(len(h_BD))
-    nll_B1, _ = losses.cross_entropy(logits_BC[:, None], own_B[:, None])
-    correct_B = jnp.argmax(logits_BC, axis=-1) == own_B
-    distance_B = jnp.sum(jnp.square(h_BD - like_BD), axis=-1)
-    spread = uniformity(_gathered(h_BD, self.axis), is_row_C)
-    return {
-        'loss': metrics.Mean.of(nll_B1[:, 0], is_row_B),
-        'accuracy': metrics.Mean.of(correct_B, is_row_B),
-        'alignment': metrics.Mean.of(distance_B, is_row_B),
-        'uniformity': metrics.Mean.of(
-            jnp.broadcast_to(spread, is_row_B.shape), is_row_B)}
+
+def contrast(h_BD: jax.Array, like_BD: jax.Array, is_row_B: jax.Array, *,
+             negatives: Sequence[jax.Array] = (),
+             same_B: jax.Array | None = None, temperature: float = 0.05,
+             axis: str | None = None) -> dict[str, metrics.Mean]:
+  """Returns the means of `SimCSE.build` for given vectors.
+
+  Args:
+    h_BD: Unit vectors of texts.
+    like_BD: Unit vectors of their positives.
+    is_row_B: Whether a row counts.
+    negatives: Unit vectors of hard negatives, [B, D] each.
+    same_B: A number for each distinct positive: a positive of another row with
+      the same number is not a negative. None takes all as distinct.
+    temperature: Divides the similarities.
+    axis: See `SimCSE`.
+  """
+  like_CD, is_row_C = (gathered(x, axis) for x in (like_BD, is_row_B))
+  others_CD = [like_CD] + [gathered(x, axis) for x in negatives]
+  is_text_C = jnp.concatenate([is_row_C] * len(others_CD))
+  logits_BC = h_BD @ jnp.concatenate(others_CD).T / temperature
+  own_B = _first_row(len(h_BD), axis) + jnp.arange(len(h_BD))
+  counts_BC = jnp.broadcast_to(is_text_C[None], logits_BC.shape)
+  if same_B is not None:
+    is_own_BC = own_B[:, None] == jnp.arange(len(is_row_C))[None]
+    is_copy_BC = (same_B[:, None] == gathered(same_B, axis)[None]) & ~is_own_BC
+    counts_BC &= ~jnp.pad(
+        is_copy_BC, ((0, 0), (0, len(is_text_C) - len(is_row_C))))
+  logits_BC = jnp.where(counts_BC, logits_BC, jnp.finfo(jnp.float32).min)
+  nll_B1, _ = losses.cross_entropy(logits_BC[:, None], own_B[:, None])
+  correct_B = jnp.argmax(logits_BC, axis=-1) == own_B
+  distance_B = jnp.sum(jnp.square(h_BD - like_BD), axis=-1)
+  spread = uniformity(gathered(h_BD, axis), is_row_C)
+  return {
+      'loss': metrics.Mean.of(nll_B1[:, 0], is_row_B),
+      'accuracy': metrics.Mean.of(correct_B, is_row_B),
+      'alignment': metrics.Mean.of(distance_B, is_row_B),
+      'uniformity': metrics.Mean.of(
+          jnp.broadcast_to(spread, is_row_B.shape), is_row_B)}
 
 
 def embed(model: nn.Module, params: Any, batch: Batch,
@@ -171,7 +195,8 @@ def _named(batch, prefix):
           if prefix + name in batch}
 
 
-def _normed(x_BD):
+def normed(x_BD: jax.Array) -> jax.Array:
+  """Returns vectors scaled to length 1, with a finite gradient at 0."""
   squared_B1 = jnp.sum(jnp.square(x_BD), axis=-1, keepdims=True)
   return x_BD * jax.lax.rsqrt(jnp.maximum(squared_B1, 1e-12))
 
@@ -185,7 +210,7 @@ def _is_mapped(axis):
   return True
 
 
-def _gathered(x_B, axis):
+def gathered(x_B: jax.Array, axis: str | None) -> jax.Array:
   """Returns the rows of all devices, in the devices' order.
 
   Its transpose sums a row's cotangents over the devices, so the sum of the
