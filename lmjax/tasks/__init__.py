@@ -1,10 +1,14 @@
 """Kinds of tasks by name, which `--config.task.kind` chooses."""
 from lmjax.tasks import classification
 from lmjax.tasks import regression
+from lmjax.tasks import retrieval
+from lmjax.tasks import similarity
 from lmjax.tasks import tagging
 
 TASKS = {
     'Classification': classification.Classification,
     'Regression': regression.Regression,
+    'Retrieval': retrieval.Retrieval,
+    'Similarity': similarity.Similarity,
     'Tagging': tagging.Tagging,
 }

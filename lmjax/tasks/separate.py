@@ -6,7 +6,9 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax.objectives import similarity
 from lmjax.tasks import rows as rows_lib
+from lmjax.tasks import task as task_lib
 
 _FIELDS = 'inputs', 'positions', 'segments'
 
@@ -68,3 +70,11 @@ def build(features: rows_lib.Features,
       np.max([part.sizes for part in parts.values()], axis=0),
       sum(part.truncated for part in parts.values()), dict(by_row),
       parts=parts)
+
+
+def pairs(examples: Sequence[task_lib.Example]
+          ) -> dict[str, list[tuple[str, str]]]:
+  """Returns both texts of each example, for `build`."""
+  return {
+      similarity.FIRST: [(e.text, e.where) for e in examples],
+      similarity.SECOND: [(e.second, e.where) for e in examples]}

@@ -11,6 +11,7 @@ from lmjax import tasks
 from lmjax.tasks import classification
 from lmjax.tasks.readers import in_memory
 from lmjax.tasks.readers import labelled
+from lmjax.tasks.readers import matched
 from lmjax.tasks.readers import spaced
 from lmjax.tasks.readers import tagged
 from lmjax.tasks import task
@@ -20,7 +21,8 @@ MEMBERS = [name for name in vars(task.Task) if not name.startswith('_')]
 KINDS = tasks.TASKS | {'Together': together.Together}
 TEXTS = in_memory.InMemory((('a', '1'),))
 NEEDED = {kind: kind(reader) for kind, reader in (
-    (labelled.Labelled, TEXTS), (tagged.Tagged, spaced.Spaced(TEXTS)))}
+    (labelled.Labelled, TEXTS), (matched.Matched, TEXTS),
+    (tagged.Tagged, spaced.Spaced(TEXTS)))}
 NEEDED[typing.get_type_hints(together.Together)['tasks']] = (
     classification.Classification(),) * 2
 
