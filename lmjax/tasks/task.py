@@ -71,8 +71,8 @@ class Splits:
     labels: The names of the classes or tags; the index of a name is its id.
     notes: Sentences for the report that help to interpret the results.
     texts: Number of texts of an example: 2 if it is a pair.
-    scale: Offset and unit of numeric labels in training: their mean and standard
-      deviation, or the lowest and the range.
+    scale: Offset and unit of numeric labels in training: mean and standard
+      deviation, or the lowest label and the range of labels.
     parts: The splits of each task, if tasks are trained together.
     thresholds: Numbers on which answers depend and which `Task.settled` chooses
       on the validation split, such as the score from which a question has no
