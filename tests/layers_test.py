@@ -18,7 +18,7 @@ MAY_IMPORT = {  # package -> packages it may import, besides itself
     'generation': {'core', 'nn'},
     'testing': {'core', 'parallel', 'training'},
     'evaluation': {'core', 'nn', 'data', 'objectives', 'generation'},
-    'tasks': {'core', 'data', 'models', 'objectives', 'evaluation'},
+    'tasks': {'core', 'nn', 'data', 'models', 'objectives', 'evaluation'},
     'interop': {'core', 'nn', 'models', 'data', 'objectives', 'checkpoints',
                 'run'},
 }

@@ -32,9 +32,17 @@ class Labels:
   def build(self, model: nn.Module) -> Objective:
     """Returns `objective(params, batch, rng=None) -> {name: Mean}`."""
     def objective(params, batch, rng=None):
-      return classify(model, params, batch, rng=rng,
-                      label_smoothing=self.label_smoothing)
+      return self.means(logits(model, params, batch, rng), batch)
     return objective
+
+  def means(self, found: jax.Array, batch: Batch) -> dict[str, metrics.Mean]:
+    """Returns the means of logits; see `classify`.
+
+    Args:
+      found: The logits, [B, C] or [B, T, C].
+      batch: Has `labels` and `weights`, [B] or [B, T].
+    """
+    return means(found, batch, self.label_smoothing)
 
 
 def classify(
@@ -57,7 +65,12 @@ def classify(
     log-likelihood of the label in nats, 'accuracy' the share of labels that
     were the most likely one.
   """
-  found = logits(model, params, batch, rng)
+  return means(logits(model, params, batch, rng), batch, label_smoothing)
+
+
+def means(found: jax.Array, batch: Batch, label_smoothing: float = 0.0
+          ) -> dict[str, metrics.Mean]:
+  """Returns the means of logits; see `classify`."""
   targets, weights = batch['labels'], batch['weights']
   rows, classes = len(targets), found.shape[-1]
   logits_BTC = found.reshape(rows, -1, classes)  # T is 1 for labels of rows.

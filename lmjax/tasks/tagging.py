@@ -1,7 +1,7 @@
 """Tagging: a tag for each word of a sentence; the tags mark entities."""
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,20 +15,10 @@ from lmjax.tasks.readers import tagged
 from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import sentences
 from lmjax.tasks import tag_baselines
+from lmjax.tasks.taggers import choice
+from lmjax.tasks.taggers import tags as tags_lib
 from lmjax.tasks import task as task_lib
 from lmjax.tasks import words as words_lib
-
-
-class Tags(NamedTuple):
-  """A model's tags of a sentence.
-
-  Attributes:
-    names: The tag of each word.
-    log_p_WC: Log-probability of each tag for each word. A word that the model
-      did not see has tag O with probability 1.
-  """
-  names: tuple[str, ...]
-  log_p_WC: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,25 +31,28 @@ class Tagging:
   Attributes:
     source: The source of the examples, with `read() -> Splits`.
     features: How sentences become rows.
-    head: The tagger on top of the backbone.
+    head: The tagger on top of the backbone: `TokenConfig`, a softmax for each
+      word, or `CRFConfig`, one distribution over the sequences of tags.
     objective: The objective to minimise.
     decode: How tags are chosen: the most probable tag of each word
       ('independent'), or the most probable sequence of tags in which each I
-      follows a B or an I of its type ('valid').
+      follows a B or an I of its type ('valid'); None means 'independent' for a
+      softmax and 'valid' for a CRF.
   """
   source: tagged.Tagged
   features: rows_lib.Features = rows_lib.Features(prefix=' ')
-  head: token.TokenConfig = token.TokenConfig()
+  head: choice.Head = token.TokenConfig()
   objective: labels_lib.Labels = labels_lib.Labels()
-  decode: Literal['independent', 'valid'] = 'independent'
+  decode: tags_lib.Decode | None = None
 
   unit: ClassVar = 'words'  # What the weight of the loss counts.
 
   def __post_init__(self):
-    if self.decode not in ('independent', 'valid'):
+    if self.decode not in ('independent', 'valid', None):
       raise errors.InputError(
-          f"task.decode should be 'independent' or 'valid'; got "
+          f"task.decode should be 'independent', 'valid' or none; got "
           f'{self.decode!r}.')
+    choice.of(self.head).check(self.objective)
 
   @property
   def batch_size(self) -> int:
@@ -87,15 +80,20 @@ class Tagging:
 
   def model(self, backbone: Any, splits: task_lib.Splits) -> token.Token:
     """See `task.Task`."""
-    return self.head.build(backbone, len(splits.labels))
+    return self.head.build(backbone, len(splits.labels),
+                           allowed=entities.allowed(splits.labels))
 
   def loss(self, model: token.Token) -> labels_lib.Objective:
     """See `task.Task`."""
-    return self.objective.build(model)
+    def objective(params, batch, rng=None):
+      return choice.of(self.head).means(
+          labels_lib.logits(model, params, batch, rng), batch, self.objective)
+    return objective
 
   def outputs(self, model: token.Token) -> Callable[[Any, Any], Any]:
-    """Returns a function that returns `logits_BTC`."""
-    return lambda params, batch: labels_lib.logits(model, params, batch)
+    """Returns a function that returns the head's `Tagger.outputs`."""
+    return lambda params, batch: choice.of(self.head).outputs(
+        labels_lib.logits(model, params, batch), batch, model.allowed)
 
   def settled(self, outputs: Callable[[], Sequence[Any]], rows: Any,
               splits: task_lib.Splits) -> task_lib.Splits:
@@ -108,17 +106,12 @@ class Tagging:
             splits: task_lib.Splits) -> tagging.Tagging:
     """Returns scores of entities and words, and the mean loss per tag in nats.
     """
-    place = {tag: i for i, tag in enumerate(splits.labels)}
-    predicted, nll, scored = [], [], []
-    for example, columns, tags in zip(
-        examples, rows.columns, self._tags(outputs, rows, splits)):
-      known = [(word, place[tag]) for word, (tag, column) in enumerate(
-          zip(example.tags, columns)) if column is not None and tag in place]
-      predicted.append(tags.names)
-      nll.append(-sum(tags.log_p_WC[word, label] for word, label in known))
-      scored.append(len(known))
+    found = list(self._tags(outputs, examples, rows, splits))
     return tagging.Tagging.of(
-        [e.tags for e in examples], predicted, splits.labels, nll, scored)
+        [e.tags for e in examples],
+        [_named(tags, splits.labels) for tags, _ in found], splits.labels,
+        [tags.nll for tags, _ in found],
+        [len(known.words) for _, known in found])
 
   def answers(self, outputs: Sequence[np.ndarray],
               examples: Sequence[sentences.Sentence],
@@ -128,21 +121,21 @@ class Tagging:
 
     The probability of a word that the model did not see is None.
     """
-    place = {tag: i for i, tag in enumerate(splits.labels)}
-    for example, columns, tags in zip(
-        examples, rows.columns, self._tags(outputs, rows, splits)):
-      words = example.words
+    for example, columns, (tags, _) in zip(
+        examples, rows.columns, self._tags(outputs, examples, rows, splits)):
+      words, names = example.words, _named(tags, splits.labels)
       yield {'words': list(words)} | (
           {} if example.tags is None else {'tags': list(example.tags)}) | {
-              'predicted': list(tags.names),
+              'predicted': list(names),
               'probabilities': [
                   None if column is None
-                  else round(float(np.exp(log_p_C[place[name]])), 6)
-                  for column, name, log_p_C in zip(columns, *tags)],
+                  else round(float(np.exp(log_p_C[best])), 6)
+                  for column, best, log_p_C in zip(
+                      columns, tags.best_W, tags.log_p_WC)],
               'entities': [
                   entity._asdict()
                   | {'text': ' '.join(words[entity.start:entity.end])}
-                  for entity in entities.read(tags.names)]}
+                  for entity in entities.read(names)]}
 
   def baselines(self, splits: task_lib.Splits, rows: words_lib.WordRows
                 ) -> dict[str, tagging.Tagging]:
@@ -162,25 +155,23 @@ class Tagging:
     found = sentences.sentence(texts, where, label)
     return [found if label is None else found.in_bio()]
 
-  def _tags(self, outputs: Sequence[np.ndarray], rows: words_lib.WordRows,
-            splits: task_lib.Splits) -> Iterator[Tags]:
-    """Yields the tags of each sentence."""
-    for logits_TC, columns in zip(outputs, rows.columns):
-      log_p_WC = _log_p(logits_TC, columns, splits.labels.index('O'))
-      best_W = log_p_WC.argmax(axis=-1)
-      if self.decode == 'valid':
-        best_W = entities.best_valid(log_p_WC, splits.labels)
-      yield Tags(tuple(splits.labels[i] for i in best_W), log_p_WC)
+  def _tags(self, outputs: Sequence[Any],
+            examples: Sequence[sentences.Sentence], rows: words_lib.WordRows,
+            splits: task_lib.Splits
+            ) -> Iterator[tuple[tags_lib.Tags, tags_lib.Known]]:
+    """Yields the tags of each sentence, and the words whose tags are known."""
+    tagger = choice.of(self.head)
+    place = {tag: i for i, tag in enumerate(splits.labels)}
+    for output, example, columns in zip(outputs, examples, rows.columns):
+      words = [word for word, (tag, column) in enumerate(
+          zip(example.tags or (), columns))
+               if column is not None and tag in place]
+      known = tags_lib.Known(
+          words, [place[example.tags[word]] for word in words])
+      yield tagger.tags(output, columns, known, splits.labels,
+                        self.decode or tagger.decode), known
 
 
-def _log_p(logits_TC: np.ndarray, columns: Sequence[int | None], other: int
-           ) -> np.ndarray:
-  """Returns `log_p_WC` from the columns of words; `other` is the index of O."""
-  seen = [i for i, column in enumerate(columns) if column is not None]
-  wide_WC = np.full((len(columns), logits_TC.shape[-1]), -np.inf)
-  wide_WC[:, other] = 0.0
-  found = np.asarray(logits_TC, np.float64)[[columns[i] for i in seen]]
-  found -= found.max(axis=-1, keepdims=True)
-  found -= np.log(np.exp(found).sum(axis=-1, keepdims=True))
-  wide_WC[seen] = found
-  return wide_WC
+def _named(tags: tags_lib.Tags, labels: Sequence[str]) -> tuple[str, ...]:
+  """Returns the names of the tags of a sentence."""
+  return tuple(labels[best] for best in tags.best_W)

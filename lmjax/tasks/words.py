@@ -15,6 +15,8 @@ from lmjax.tasks import sentences as sentences_lib
 class WordRows(rows_lib.Rows):
   """Rows of sentences, whose batches have a label and a weight for each token.
 
+  Batches also have `words`, 1 for the first subword of each word.
+
   Attributes:
     columns: For each sentence, the column of each word's first subword; None
       for words that were cut off or that have no token.
@@ -62,8 +64,10 @@ def build(features: rows_lib.Features,
     columns.append(_columns(words, *row.spans[0]))
   shape = len(rows), features.longest
   by_token = {'labels': np.zeros(shape, np.int32),
-              'weights': np.zeros(shape, np.float32)}
+              'weights': np.zeros(shape, np.float32),
+              'words': np.zeros(shape, np.int32)}
   for i, (places, ids) in enumerate(zip(columns, labels)):
+    by_token['words'][i, [p for p in places if p is not None]] = 1
     for place, label in zip(places, ids):
       if place is not None and label is not None:
         by_token['labels'][i, place] = label

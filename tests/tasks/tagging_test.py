@@ -9,6 +9,9 @@ from lmjax.core import errors
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models import encoder
+from lmjax.models.heads import chain
+from lmjax.models.heads import token
+from lmjax.objectives import labels
 from lmjax.recipes import finetuning
 from lmjax.recipes.loaded import predicting
 from lmjax.recipes.loaded import tuned
@@ -118,6 +121,12 @@ def test_an_unknown_way_to_decode_is_refused():
     tagging.Tagging(SOURCE, decode='viterbi')
 
 
+def test_a_chain_without_a_plain_likelihood_is_refused_before_training():
+  with pytest.raises(errors.InputError, match='leave task.objective'):
+    tagging.Tagging(SOURCE, head=chain.CRFConfig(),
+                    objective=labels.Labels(label_smoothing=0.1))
+
+
 def test_text_becomes_a_sentence():
   task_value = tagging.Tagging(SOURCE)
   sentence, = task_value.examples(['Jo is in'], 'line 1')
@@ -133,13 +142,15 @@ SENTENCES = tuple(
 
 
 @pytest.mark.slow
-def test_a_run_learns_and_its_answers_give_its_numbers(tmp_path, capsys):
+@pytest.mark.parametrize('head', [token.TokenConfig(), chain.CRFConfig()])
+def test_a_run_learns_and_its_answers_give_its_numbers(
+    head, tmp_path, capsys):
   config = experiment.Finetune(
       task=tagging.Tagging(
           source=tagged.Tagged(
               spaced.Spaced(in_memory.InMemory(SENTENCES)), held_out=0.2,
               drop_shared=False),
-          features=rows_lib.Features(
+          head=head, features=rows_lib.Features(
               lengths=(16,), batch_size=16, prefix=' ')),
       tokenizer=symbols.Bytes(),
       model=encoder.EncoderConfig(context=16, width=16, num_layers=1),

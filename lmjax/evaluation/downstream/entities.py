@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.nn import crf
 
 PREFIXES = 'BIESLU'  # All prefixes of IOB1, BIO (IOB2), IOBES and BILOU.
 _CLOSING = 'ESLU'  # An entity ends with a word of these prefixes.
@@ -105,6 +106,21 @@ def bio(entities: Iterable[Entity], length: int) -> tuple[str, ...]:
   return tuple(tags)
 
 
+def allowed(tags: Sequence[str]) -> crf.Allowed:
+  """Returns which tags may follow each other in valid BIO.
+
+  Each I follows a B or an I of its type.
+
+  Args:
+    tags: Names of the C tags.
+  """
+  parts = [split(tag) for tag in tags]
+  return crf.Allowed(
+      tuple(prefix != 'I' for prefix, _ in parts),
+      tuple(tuple(prefix != 'I' or before != 'O' and kind == other
+                  for prefix, kind in parts) for before, other in parts))
+
+
 def best_valid(log_p_WC: np.ndarray, tags: Sequence[str]) -> np.ndarray:
   """Returns the most probable tags among the sequences that are valid BIO.
 
@@ -118,12 +134,9 @@ def best_valid(log_p_WC: np.ndarray, tags: Sequence[str]) -> np.ndarray:
   Returns:
     The index of each word's tag, [W].
   """
-  parts = [split(tag) for tag in tags]
-  is_inside_C = np.array([prefix == 'I' for prefix, _ in parts])
-  goes_on_CC = np.array([[prefix != 'O' and kind == other
-                          for _, other in parts] for prefix, kind in parts])
-  step_CC = np.where(is_inside_C[None] & ~goes_on_CC, -np.inf, 0.0)
-  score_C = np.where(is_inside_C, -np.inf, 0.0)
+  start, step = allowed(tags)
+  step_CC = np.where(np.array(step), 0.0, -np.inf)
+  score_C = np.where(np.array(start), 0.0, -np.inf)
   back_WC = np.zeros(log_p_WC.shape, int)
   for word, log_p_C in enumerate(log_p_WC):
     if word:

@@ -9,6 +9,7 @@ import jax
 from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.nn import attend as attend_lib
+from lmjax.nn import crf
 from lmjax.nn import layers
 from lmjax.nn import readout
 
@@ -33,7 +34,8 @@ class TokenConfig:
   init_std: ranges.NonNegative = 0.02
 
   def build(self, backbone: Any, outputs: int, head: str = 'tags',
-            attend: Callable[..., jax.Array] = attend_lib.best) -> 'Token':
+            attend: Callable[..., jax.Array] = attend_lib.best,
+            allowed: crf.Allowed | None = None) -> 'Token':
     """Returns the module.
 
     Args:
@@ -41,25 +43,45 @@ class TokenConfig:
       outputs: C, the number of outputs per token.
       head: The name of the head in the parameters.
       attend: Replaces the arithmetic of attention.
+      allowed: Which outputs may follow each other; each token is on its own
+        here.
     """
-    return Token(self, backbone, outputs, head, attend)
+    return Token(self, backbone, outputs, head, attend, allowed)
+
+  def scores(self, x_BTD: jax.Array, outputs: int, head: str,
+             allowed: crf.Allowed | None, policy: layers.Policy, *, train: bool
+             ) -> jax.Array:
+    """Returns float32 `logits_BTC`; to be called inside a compact module."""
+    del allowed
+    x_BTD = layers.Dropout(
+        self.dropout, deterministic=not train, name='token_dropout')(x_BTD)
+    return layers.Head(outputs, policy, use_bias=True, name=head)(x_BTD)
 
 
 class Token(nn.Module):
-  """Maps token ids to C logits per token.
+  """Maps token ids to scores of C outputs per token.
 
   Parameters: the backbone's, with the same names, but without an untied output
   layer; and the head's, such as `tags/kernel` [D, C] and `tags/bias`.
+
+  Attributes:
+    config: The head; its `scores` maps hidden states to what is returned.
+    backbone: The config of the backbone, with its vocabulary size.
+    outputs: C, the number of outputs per token.
+    head: The name of the head in the parameters.
+    attend: Replaces the arithmetic of attention.
+    allowed: Which outputs may follow each other; None allows everything.
   """
-  config: TokenConfig
+  config: Any
   backbone: Any
   outputs: int
   head: str = 'tags'
   attend: Callable[..., jax.Array] = attend_lib.best
+  allowed: crf.Allowed | None = None
 
   @nn.compact
   def __call__(self, inputs_BT: jax.Array, positions_BT: jax.Array,
-               segments_BT: jax.Array, *, train: bool = False) -> jax.Array:
+               segments_BT: jax.Array, *, train: bool = False) -> Any:
     """Reads each row.
 
     Args:
@@ -69,7 +91,8 @@ class Token(nn.Module):
       train: Whether dropout is on; it then uses the 'dropout' rng.
 
     Returns:
-      Float32 `logits_BTC`; padding has finite logits.
+      The config's `scores`: for `TokenConfig` float32 `logits_BTC`, which are
+      finite for padding too.
     """
     config = self.config
     shapes.bind(inputs_BT=inputs_BT, positions_BT=positions_BT,
@@ -78,8 +101,6 @@ class Token(nn.Module):
     nn.share_scope(self, body)  # `layer_0/...`, not `backbone/layer_0/...`.
     x_BTD = readout.states(body, inputs_BT, positions_BT, segments_BT,
                            causal=config.causal, train=train)
-    x_BTD = layers.Dropout(
-        config.dropout, deterministic=not train, name='token_dropout')(x_BTD)
     policy = layers.Policy(self.backbone.dtype, config.init_std)
-    return layers.Head(
-        self.outputs, policy, use_bias=True, name=self.head)(x_BTD)
+    return config.scores(x_BTD, self.outputs, self.head, self.allowed, policy,
+                         train=train)
