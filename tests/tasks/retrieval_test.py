@@ -1,13 +1,20 @@
 """Queries are ranked against the texts of their split."""
+import json
+
 import numpy as np
 import pytest
 
+import lmjax
 from lmjax.data.tokenizers import symbols
+from lmjax import experiment
+from lmjax.models import decoder
 from lmjax.objectives import similarity
+from lmjax.recipes import finetuning
 from lmjax.tasks.readers import delimited
 from lmjax.tasks.readers import matched
 from lmjax.tasks import retrieval
 from lmjax.tasks import rows as rows_lib
+from lmjax.training import options
 
 BYTES = symbols.Bytes().build()
 TEXT = 'q,a,n\none,uno,dos\ntwo,dos,tres\nthree,uno,dos\n'
@@ -48,6 +55,21 @@ def test_hard_negatives_are_a_third_text(tmp_path):
   splits = value.read()
   _, batch = next(value.rows(splits.train, splits, BYTES).once())
   assert bytes(batch['negative_inputs'][0, 1:4].astype(np.uint8)) == b'dos'
+
+
+@pytest.mark.slow
+def test_a_run_is_trained_tested_and_read_back(tmp_path):
+  value = task(tmp_path, objective=similarity.InBatch(dims=(4, 8), both=True))
+  found = finetuning.finetune(experiment.Finetune(
+      task=value, tokenizer=symbols.Bytes(),
+      model=decoder.DecoderConfig(context=8, width=8, num_layers=1),
+      training=options.Training(steps=2, log_every=1)), str(tmp_path / 'run'))
+  assert found['model'].examples == 3
+  assert set(found) == {'model', 'BM25'}
+  answer, = lmjax.load(tmp_path / 'run').predict([('one', 'uno')])
+  first, = (json.loads(line) for line in (
+      tmp_path / 'run/predictions.jsonl').read_text().splitlines()[:1])
+  assert answer == {'index': 0} | first
 
 
 def test_the_baseline_compares_words(tmp_path):

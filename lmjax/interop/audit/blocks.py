@@ -10,6 +10,7 @@ from lmjax.nn import pattern
 from lmjax.nn.residual import branch_norm
 from lmjax.nn.residual import parallel
 
+_MULTIPLIER = 0.22  # Granite's.
 _AFTER = {'mixer_norm': 'mixer_out_norm', 'mlp_norm': 'mlp_out_norm'}
 _BEFORE = {new: old for old, new in _AFTER.items()}
 
@@ -17,7 +18,7 @@ _BEFORE = {new: old for old, new in _AFTER.items()}
 def _branch_norm(part, config, length):
   del config, length
   for multiplier in numbers.others(part.multiplier, (
-      1.0, part.multiplier * 2, part.multiplier / 2)):
+      1.0, _MULTIPLIER, part.multiplier * 2, part.multiplier / 2)):
     yield 'multiplier', dataclasses.replace(part, multiplier=multiplier)
 
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 from lmjax.interop.audit import blocks
 from lmjax.models.presets import branch_norm_decoders
 from lmjax.models.presets import decoders
@@ -56,6 +58,10 @@ def test_encoder_decoders_are_read_with_blocks_that_they_have():
 
 def test_multipliers_of_branches_are_left_out():
   granite = branch_norm_decoders.granite(8, 1, 2, 2, 16)
-  found = [part.multiplier for _, part in blocks.READINGS[
-      branch_norm.BranchNorm](granite.block, granite, 8)]
-  assert found == [1.0, 0.44, 0.11]
+
+  def others(block):
+    return [part.multiplier for _, part in blocks.READINGS[
+        branch_norm.BranchNorm](block, granite, 8)]
+  assert others(granite.block) == [1.0, 0.44, 0.11]
+  plain = dataclasses.replace(granite.block, multiplier=1.0)
+  assert others(plain) == [0.22, 2.0, 0.5]
