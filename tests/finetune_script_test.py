@@ -99,7 +99,7 @@ def done(tmp_path_factory):
 
 def test_from_scratch_it_learns_and_leaves_what_was_promised(done):
   run, results, shown = done
-  assert list(results) == ['model', 'majority', 'naive Bayes']
+  assert list(results) == ['model', 'majority', 'naive Bayes', 'linear']
   assert results['model'].accuracy > 0.9 > results['majority'].accuracy
   assert 'macro-F1' in shown and 'keep their head' in shown
   assert shown.startswith('labels: 0 (40), 1 (80).')  # Before it trains.

@@ -1,26 +1,15 @@
-"""Baselines of classification: the most frequent class, and naive Bayes."""
+"""Baselines of classification: majority, naive Bayes, logistic regression."""
 from collections.abc import Mapping, Sequence
 import dataclasses
-import re
 from typing import ClassVar
 
 import numpy as np
 
 from lmjax.core import config
 from lmjax.core import errors
-from lmjax.data import scripts
+from lmjax.tasks.linear import bags
+from lmjax.tasks.linear import logistic
 from lmjax.tasks import task as task_lib
-
-_WORDS = re.compile(r'\w+|[^\w\s]')
-
-
-def words(text: str) -> list[str]:
-  """Returns the lower-case words and punctuation marks of a text.
-
-  In scripts that do not separate words, each letter is one.
-  """
-  return _WORDS.findall(scripts.spaced(text.lower()))
-
 
 @dataclasses.dataclass(frozen=True)
 class Majority:
@@ -34,9 +23,11 @@ class Majority:
 
   @classmethod
   def fit(cls, examples: Sequence[task_lib.Example],
-          labels: Sequence[str]) -> 'Majority':
-    """Counts the classes of training."""
-    return cls(_log_prior(_targets(examples, labels), len(labels)))
+          labels: Sequence[str], valid: Sequence[task_lib.Example] = ()
+          ) -> 'Majority':
+    """Counts the classes of training; `valid` is unused."""
+    del valid
+    return cls(_log_prior(task_lib.targets(examples, labels), len(labels)))
 
   def __call__(self, texts: Sequence[str]) -> np.ndarray:
     """Returns log-probabilities [texts, C]."""
@@ -72,10 +63,12 @@ class NaiveBayes:
 
   @classmethod
   def fit(cls, examples: Sequence[task_lib.Example], labels: Sequence[str],
-          ngrams: int = 2, smoothing: float = 1.0) -> 'NaiveBayes':
+          valid: Sequence[task_lib.Example] = (), *, ngrams: int = 2,
+          smoothing: float = 1.0) -> 'NaiveBayes':
     """Counts the training examples; `smoothing` is the a of the equation."""
+    del valid  # There is nothing to choose.
     vocabulary, where, of = {}, [], []
-    targets = _targets(examples, labels)
+    targets = task_lib.targets(examples, labels)
     for example, target in zip(examples, targets):
       found = [vocabulary.setdefault(feature, len(vocabulary))
                for feature in _features(' '.join(example.texts), ngrams)]
@@ -97,7 +90,8 @@ class NaiveBayes:
     return out
 
 
-BASELINES = {'majority': Majority, 'naive_bayes': NaiveBayes}
+BASELINES = {'linear': logistic.Logistic, 'majority': Majority,
+             'naive_bayes': NaiveBayes}
 
 
 def check(names: Sequence[str], table: Mapping[str, type]) -> None:
@@ -110,17 +104,12 @@ def check(names: Sequence[str], table: Mapping[str, type]) -> None:
 
 
 def _features(text: str, ngrams: int) -> list[str]:
-  single = words(text)
+  single = bags.words(text)
   features = list(single)
   for n in range(2, ngrams + 1):
     features += [
         ' '.join(single[i:i + n]) for i in range(len(single) - n + 1)]
   return features
-
-
-def _targets(examples, labels) -> np.ndarray:
-  place = {label: i for i, label in enumerate(labels)}
-  return np.array([place[example.label] for example in examples], int)
 
 
 def _log_prior(targets: np.ndarray, classes: int) -> np.ndarray:

@@ -29,7 +29,7 @@ class Metrics:
   Attributes:
     baselines: Names in `baselines.BASELINES`, fitted to the training split.
   """
-  baselines: tuple[str, ...] = ('majority', 'naive_bayes')
+  baselines: tuple[str, ...] = ('majority', 'naive_bayes', 'linear')
 
   def __post_init__(self):
     baselines_lib.check(self.baselines, baselines_lib.BASELINES)
@@ -143,7 +143,8 @@ class Classification:
     texts = [' '.join(e.texts) for e in splits.test]
     out = {}
     for name in self.metrics.baselines:
-      fitted = baselines_lib.BASELINES[name].fit(splits.train, splits.labels)
+      fitted = baselines_lib.BASELINES[name].fit(
+          splits.train, splits.labels, splits.valid)
       out[fitted.name] = classification.Classification.of_logits(
           rows.by_row['labels'], fitted(texts), splits.labels)
     return out

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from lmjax.tasks import baselines
+from lmjax.tasks.linear import bags
 from lmjax.tasks import task as task_lib
 
 _WORDS = 1000  # Number of most frequent training words, for single texts.
@@ -72,7 +72,7 @@ class Ridge:
     if len(examples[0].texts) == 1:
       counts = collections.Counter(
           word for example in examples
-          for word in baselines.words(example.text))
+          for word in bags.words(example.text))
       vocabulary = {word: place for place, (word, _) in enumerate(
           counts.most_common(_WORDS))}
     x_NF = _features(examples, vocabulary)
@@ -115,7 +115,7 @@ def overlaps(first: str, second: str) -> list[float]:
   texts, they are 2 |A & B| / (|A| + |B|), |A & B| / |A| and |A & B| / |B|. The
   last feature is the difference of the lengths in words, over their sum.
   """
-  out, words = [], [baselines.words(text) for text in (first, second)]
+  out, words = [], [bags.words(text) for text in (first, second)]
   lines = [' '.join(each) for each in words]
   for sequences, n in (words, 1), (words, 2), (lines, 3):
     a, b = ({tuple(each[i:i + n]) for i in range(len(each) - n + 1)}
@@ -134,7 +134,7 @@ def _features(examples: Sequence[task_lib.Example],
     return np.array([overlaps(*example.texts) for example in examples])
   counts = np.zeros((len(examples), len(vocabulary)))
   for row, example in zip(counts, examples):
-    for word in baselines.words(example.text):
+    for word in bags.words(example.text):
       if word in vocabulary:
         row[vocabulary[word]] += 1
   return np.log1p(counts)

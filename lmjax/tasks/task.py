@@ -50,6 +50,12 @@ def example(texts: Sequence[str], where: str, label: str | None = None
   return Example(first, label and label.strip(), where, *second)
 
 
+def targets(examples: Sequence[Example], labels: Sequence[str]) -> np.ndarray:
+  """Returns the index of each example's label, [examples]."""
+  place = {label: i for i, label in enumerate(labels)}
+  return np.array([place[example.label] for example in examples], int)
+
+
 def shown(example: Example) -> dict[str, str]:
   """Returns an example as JSON types, without fields that are None."""
   named = {'text': example.text, 'second': example.second,

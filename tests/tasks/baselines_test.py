@@ -10,13 +10,6 @@ TRAIN = [task.Example(text, label, '') for text, label in (
 LABELS = ('n', 'p')
 
 
-def test_words_are_lower_case_and_punctuation_apart():
-  assert baselines.words("It's _fine_, 3 times") == [
-      'it', "'", 's', '_fine_', ',', '3', 'times']
-  assert baselines.words('我愛Python。Grüße') == [
-      '我', '愛', 'python', '。', 'grüße']
-
-
 def test_majority_says_the_commonest_class_with_its_share():
   fitted = baselines.Majority.fit(TRAIN, LABELS)
   log_p = fitted(['bad', 'whatever'])

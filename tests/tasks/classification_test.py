@@ -45,9 +45,10 @@ def test_baselines_are_fitted_to_training_and_scored_on_test():
   test = [task.Example(text, label, '') for text, label in (
       ('bad', 'n'), ('bad', 'n'), ('fine', 'p'))]
   value, splits, rows = built(test, ('n', 'p'))
-  results = value.baselines(dataclasses.replace(splits, train=train), rows)
+  results = value.baselines(dataclasses.replace(
+      splits, train=train, valid=train), rows)
   assert {name: r.accuracy for name, r in results.items()} == {
-      'majority': 1 / 3, 'naive Bayes': 1.0}
+      'majority': 1 / 3, 'naive Bayes': 1.0, 'linear': 1.0}
 
 
 def test_unknown_baselines_are_refused():

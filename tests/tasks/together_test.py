@@ -172,8 +172,8 @@ def test_metrics_go_by_the_tasks_names(made, outputs):
   assert tree['examples'] == 20 and tree['loss'] == result.metrics['loss'].value
   assert tree['tasks']['count'] == result.parts['count'].to_dict()
   baselines = TASK.baselines(splits, rows)
-  assert list(baselines) == ['sort/majority', 'sort/naive Bayes', 'count/mean',
-                             'count/ridge regression']
+  assert list(baselines) == ['sort/majority', 'sort/naive Bayes', 'sort/linear',
+                             'count/mean', 'count/ridge regression']
   assert 'loss' not in baselines['sort/majority'].metrics
 
 

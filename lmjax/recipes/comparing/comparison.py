@@ -140,7 +140,7 @@ def probed(embed: Callable[[Sequence[str]], np.ndarray],
 
 
 def probe_baselines(paragraphs: Sequence[str]) -> dict[str, float]:
-  """Returns the accuracy of the most frequent speaker and of naive Bayes."""
+  """Returns the accuracy of each baseline of classification, by name."""
   examples, names = speakers.read(paragraphs)
   found = {}
   for name, baseline in baselines.BASELINES.items():
