@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 from lmjax.core import errors
 from lmjax.core.files import strict_json
-from lmjax.evaluation.downstream import entities
 
 
 class Sentence(NamedTuple):
@@ -29,11 +28,6 @@ class Sentence(NamedTuple):
     """The values that results depend on."""
     return self.words, self.tags
 
-  def in_bio(self) -> 'Sentence':
-    """Returns the sentence with its entities tagged in BIO."""
-    return self._replace(
-        tags=entities.bio(entities.read(self.tags), len(self.words)))
-
 
 def sentence(texts: Sequence[str], where: str, label: str | None = None
              ) -> Sentence:
@@ -45,8 +39,8 @@ def sentence(texts: Sequence[str], where: str, label: str | None = None
     label: The tags, in the same form; None if they are unknown.
 
   Raises:
-    InputError: If `texts` is a pair, there are no words, the numbers of tags
-      and words differ, or a tag is not an entity tag.
+    InputError: If `texts` is a pair, there are no words, or the numbers of tags
+      and words differ.
 
   Example:
     >>> sentence(['["New York", "!"]'], 'line 1', 'B-place O')
@@ -68,14 +62,11 @@ def tagged(words: Sequence[str], tags: Sequence[str], where: str) -> Sentence:
   """Returns the sentence of words and tags.
 
   Raises:
-    InputError: If the numbers of tags and words differ, or a tag is not an
-      entity tag.
+    InputError: If the numbers of tags and words differ.
   """
   if len(words) != len(tags):
     raise errors.InputError(
         f'{where}: {len(words)} words, but {len(tags)} tags.')
-  for tag in tags:
-    entities.check(tag, where)
   return Sentence(tuple(words), tuple(tags), where)
 
 

@@ -18,8 +18,10 @@ class Majority:
   name: ClassVar[str] = 'majority'
 
   @classmethod
-  def fit(cls, examples: Sequence[sentences_lib.Sentence]) -> 'Majority':
+  def fit(cls, examples: Sequence[sentences_lib.Sentence], other: str = 'O'
+          ) -> 'Majority':
     """Counts the tags of training."""
+    del other
     return cls(_commonest(collections.Counter(
         tag for sentence in examples for tag in sentence.tags)))
 
@@ -30,26 +32,31 @@ class Majority:
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-  """Tags each word with its most frequent training tag, and unknown words O.
+  """Tags each word with its most frequent training tag.
 
   Attributes:
     tags: The tag of each word.
+    other: The tag of unknown words.
   """
   tags: dict[str, str]
+  other: str = 'O'
   name: ClassVar[str] = 'memory'
 
   @classmethod
-  def fit(cls, examples: Sequence[sentences_lib.Sentence]) -> 'Memory':
-    """Counts the tags of each word of training."""
+  def fit(cls, examples: Sequence[sentences_lib.Sentence], other: str = 'O'
+          ) -> 'Memory':
+    """Counts the tags of each word of training; `other` is for unknown words.
+    """
     counts = collections.defaultdict(collections.Counter)
     for sentence in examples:
       for word, tag in zip(sentence.words, sentence.tags):
         counts[word][tag] += 1
-    return cls({word: _commonest(found) for word, found in counts.items()})
+    return cls({word: _commonest(found) for word, found in counts.items()},
+               other)
 
   def __call__(self, words: Sequence[str]) -> tuple[str, ...]:
     """Returns the tags of a sentence."""
-    return tuple(self.tags.get(word, 'O') for word in words)
+    return tuple(self.tags.get(word, self.other) for word in words)
 
 
 BASELINES = Majority, Memory

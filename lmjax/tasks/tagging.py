@@ -7,8 +7,6 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
-from lmjax.evaluation.downstream import entities
-from lmjax.evaluation.downstream import tagging
 from lmjax.models.heads import token
 from lmjax.objectives import labels as labels_lib
 from lmjax.tasks.readers import tagged
@@ -26,7 +24,8 @@ class Tagging:
   """Tagging of the words of sentences; a `task.Task`.
 
   The first subword of a word has the word's label. Words that were cut off or
-  have no token are tagged O, and are evaluated like all others.
+  have no token are tagged O, and are evaluated like all others. If tags are
+  names, such as parts of speech, these words have the most frequent tag.
 
   Attributes:
     source: The source of the examples, with `read() -> Splits`.
@@ -81,7 +80,7 @@ class Tagging:
   def model(self, backbone: Any, splits: task_lib.Splits) -> token.Token:
     """See `task.Task`."""
     return self.head.build(backbone, len(splits.labels),
-                           allowed=entities.allowed(splits.labels))
+                           allowed=self.source.scheme.allowed(splits.labels))
 
   def loss(self, model: token.Token) -> labels_lib.Objective:
     """See `task.Task`."""
@@ -103,11 +102,10 @@ class Tagging:
 
   def judge(self, outputs: Sequence[np.ndarray],
             examples: Sequence[sentences.Sentence], rows: words_lib.WordRows,
-            splits: task_lib.Splits) -> tagging.Tagging:
-    """Returns scores of entities and words, and the mean loss per tag in nats.
-    """
+            splits: task_lib.Splits) -> task_lib.Result:
+    """Returns the scheme's scores, and the mean loss per tag in nats."""
     found = list(self._tags(outputs, examples, rows, splits))
-    return tagging.Tagging.of(
+    return self.source.scheme.judge(
         [e.tags for e in examples],
         [_named(tags, splits.labels) for tags, _ in found], splits.labels,
         [tags.nll for tags, _ in found],
@@ -132,19 +130,16 @@ class Tagging:
                   else round(float(np.exp(log_p_C[best])), 6)
                   for column, best, log_p_C in zip(
                       columns, tags.best_W, tags.log_p_WC)],
-              'entities': [
-                  entity._asdict()
-                  | {'text': ' '.join(words[entity.start:entity.end])}
-                  for entity in entities.read(names)]}
+          } | self.source.scheme.answer(words, names)
 
   def baselines(self, splits: task_lib.Splits, rows: words_lib.WordRows
-                ) -> dict[str, tagging.Tagging]:
+                ) -> dict[str, task_lib.Result]:
     """Returns results of the baselines, fitted to the training split."""
     del rows
     out = {}
     for kind in tag_baselines.BASELINES:
-      fitted = kind.fit(splits.train)
-      out[fitted.name] = tagging.Tagging.of(
+      fitted = kind.fit(splits.train, splits.labels[0])
+      out[fitted.name] = self.source.scheme.judge(
           [e.tags for e in splits.test], [fitted(e.words) for e in splits.test],
           splits.labels)
     return out
@@ -153,7 +148,7 @@ class Tagging:
                label: str | None = None) -> list[sentences.Sentence]:
     """See `task.Task`; a text is a list of words, its label a list of tags."""
     found = sentences.sentence(texts, where, label)
-    return [found if label is None else found.in_bio()]
+    return [found if label is None else self.source.scheme.checked(found)]
 
   def _tags(self, outputs: Sequence[Any],
             examples: Sequence[sentences.Sentence], rows: words_lib.WordRows,

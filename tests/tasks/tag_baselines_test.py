@@ -16,6 +16,7 @@ def test_memory_says_each_words_commonest_tag():
   # 'is' was B-x and O equally often: the first by alphabet.
   assert fitted(['Jo', 'new', 'is', 'jo', 'c']) == (
       'B-x', 'O', 'B-x', 'O', 'B-x')
+  assert tag_baselines.Memory.fit(TRAIN, 'NOUN')(['new']) == ('NOUN',)
 
 
 def test_names_differ():

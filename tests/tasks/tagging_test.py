@@ -31,8 +31,8 @@ SOURCE = tagged.Tagged(spaced.Spaced(in_memory.InMemory((('a', 'B-x'),))))
 LABELS = ('O', 'B-x', 'I-x')
 
 
-def built(pairs, length=8, **options):
-  value = tagging.Tagging(SOURCE, features=rows_lib.Features(
+def built(pairs, length=8, source=SOURCE, **options):
+  value = tagging.Tagging(source, features=rows_lib.Features(
       lengths=(length,), batch_size=2, prefix=' '), **options)
   examples = [sentences_lib.Sentence(
       tuple(words.split()), tags and tuple(tags.split()), '')
@@ -105,6 +105,24 @@ def test_a_tag_that_training_never_shows_is_missed_and_not_in_the_loss():
   assert result.metrics['recall'].value == 0
   assert result.metrics['accuracy'].value == 1 / 2
   assert result.types == ('x', 'new')
+
+
+def test_tags_that_are_names_have_scores_of_words():
+  value, examples, rows, splits = built(
+      [('abc d e', 'N V N')], source=dataclasses.replace(SOURCE, tags='names'))
+  splits = dataclasses.replace(splits, labels=('N', 'V', 'I-x'))
+  outputs = outputs_of(rows, [[[.1, .6, .3], [.2, .2, .6], None]])
+  result = value.judge(outputs, examples, rows, splits)
+  assert {name: e.value for name, e in result.metrics.items()} == {
+      'accuracy': 1 / 3, 'macro_f1': pytest.approx((2 / 3 + 0 + 0) / 3),
+      'loss': pytest.approx(-np.log([.1, .2]).mean(), rel=1e-6)}
+  answer, = value.answers(outputs, examples, rows, splits)
+  # The last word is not seen: it has the first tag.
+  assert answer['predicted'] == ['V', 'I-x', 'N'] and 'entities' not in answer
+  assert value.model(encoder.EncoderConfig(), splits).allowed is None
+  results = value.baselines(dataclasses.replace(splits, train=[
+      sentences_lib.Sentence(('d', 'f'), ('V', 'N'), '')]), rows)
+  assert results['memory'].metrics['accuracy'].value == 1
 
 
 def test_baselines_are_fitted_to_training_and_scored_on_test():

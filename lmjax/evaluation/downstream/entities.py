@@ -8,6 +8,9 @@ from lmjax.core import errors
 from lmjax.nn import crf
 
 PREFIXES = 'BIESLU'  # All prefixes of IOB1, BIO (IOB2), IOBES and BILOU.
+# The prefixes of an entity: of its first word, of those inside, of its last
+# word, and of an entity of one word.
+SCHEMES = {'IOB1': 'BIIB', 'BIO': 'BIIB', 'IOBES': 'BIES', 'BILOU': 'BILU'}
 _CLOSING = 'ESLU'  # An entity ends with a word of these prefixes.
 _OPENING = 'OBSU'  # An entity ends before a word of these prefixes.
 
@@ -47,7 +50,9 @@ def check(tag: str, where: str) -> None:
                      or tag == f'{prefix}-'):
     raise errors.InputError(
         f'{where}: {tag!r} is no tag of an entity; tags are O, or one of '
-        f'{", ".join(PREFIXES)} with a type, such as B-person.')
+        f'{", ".join(PREFIXES)} with a type, such as B-person. If each tag is '
+        'a name of its own, such as a part of speech, set '
+        '--config.task.source.tags=names.')
 
 
 def read(tags: Iterable[str]) -> list[Entity]:
@@ -99,11 +104,58 @@ def bio(entities: Iterable[Entity], length: int) -> tuple[str, ...]:
     >>> bio([Entity('person', 1, 3)], 4)
     ('O', 'B-person', 'I-person', 'O')
   """
-  tags = ['O'] * length
-  for kind, start, end in entities:
-    after = f'-{kind}' if kind else ''
-    tags[start:end] = [f'B{after}', *[f'I{after}'] * (end - start - 1)]
+  return spelled(entities, length, 'BIO')
+
+
+def spelled(entities: Iterable[Entity], length: int, name: str
+            ) -> tuple[str, ...]:
+  """Returns the tags of a sentence of `length` words in a scheme of `SCHEMES`.
+
+  Example:
+    >>> spelled([Entity('x', 0, 2), Entity('x', 2, 3)], 3, 'IOBES')
+    ('B-x', 'E-x', 'S-x')
+    >>> spelled([Entity('x', 0, 2), Entity('x', 2, 3)], 3, 'IOB1')
+    ('I-x', 'I-x', 'B-x')
+  """
+  tags, before = ['O'] * length, Entity('', -1, -1)
+  begin, inside, last, alone = SCHEMES[name]
+  for entity in entities:
+    kind, start, end = entity
+    prefixes = [begin, *[inside] * (end - start - 2), last]
+    if end - start == 1:
+      prefixes = [alone]
+    if name == 'IOB1' and (before.end, before.type) != (start, kind):
+      prefixes[0] = 'I'
+    tags[start:end] = [f'{p}-{kind}' if kind else p for p in prefixes]
+    before = entity
   return tuple(tags)
+
+
+def scheme(sentences: Iterable[Sequence[str]]) -> str:
+  """Returns the scheme of tags, a name of `SCHEMES`.
+
+  E and S are of IOBES, L and U of BILOU. Other tags are in IOB1 if some entity
+  begins with an I, and each B separates an entity from one of its type before
+  it; if not, they are in BIO, though perhaps not valid.
+
+  Args:
+    sentences: The tags of each sentence.
+  """
+  prefixes, inside, outside = set(), 0, 0
+  for tags in sentences:
+    prefixes |= {split(tag)[0] for tag in tags}
+    before = Entity('', -1, -1)
+    for entity in read(tags):
+      if split(tags[entity.start])[0] == 'I':
+        inside += 1
+      elif (before.end, before.type) != (entity.start, entity.type):
+        outside += 1
+      before = entity
+  if prefixes & set('LU'):
+    return 'BILOU'
+  if prefixes & set('ES'):
+    return 'IOBES'
+  return 'IOB1' if inside and not outside else 'BIO'
 
 
 def allowed(tags: Sequence[str]) -> crf.Allowed:

@@ -62,14 +62,8 @@ class Tagging:
     Raises:
       InputError: If numbers of tags differ, or there are no words.
     """
-    sizes, others = ([len(tags) for tags in x] for x in (true, predicted))
-    if sizes != others or not sum(sizes):
-      raise errors.InputError(
-          'Each sentence should have as many predicted tags as true ones; got '
-          f'{len(sizes)} sentences of {sum(sizes)} tags and {len(others)} of '
-          f'{sum(others)}.')
-    seen = {tag for tags in (*true, *predicted) for tag in tags}
-    names = (*names, *sorted(seen - set(names)))
+    sizes = check(true, predicted)
+    names = all_names(true, predicted, names)
     types = tuple(dict.fromkeys(
         entities.split(tag)[1] for tag in names if tag != 'O'))
     place = {tag: i for i, tag in enumerate(names)}
@@ -96,11 +90,7 @@ class Tagging:
         'accuracy': estimates.ratio(self.right_N, self.sizes_N)}
     if self.nll_N is None:
       return found
-    loss = estimates.Estimate(
-        None, why='no word has a tag of training')
-    if self.scored_N.sum():
-      loss = estimates.ratio(self.nll_N, self.scored_N)
-    return found | {'loss': loss}
+    return found | {'loss': loss(self.nll_N, self.scored_N)}
 
   def pictures(self) -> dict[str, Callable[[str | os.PathLike, str], None]]:
     """Returns {title: a function that draws the tags' confusion matrix}."""
@@ -126,6 +116,44 @@ class Tagging:
         **estimates.to_dict(self.metrics), 'types': kinds,
         'tags': list(self.words.names),
         'confusion': self.words.confusion_CC.tolist()}
+
+
+def check(true: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]
+          ) -> list[int]:
+  """Returns the number of words of each sentence.
+
+  Raises:
+    InputError: If numbers of tags differ, or there are no words.
+  """
+  sizes, others = ([len(tags) for tags in x] for x in (true, predicted))
+  if sizes != others or not sum(sizes):
+    raise errors.InputError(
+        'Each sentence should have as many predicted tags as true ones; got '
+        f'{len(sizes)} sentences of {sum(sizes)} tags and {len(others)} of '
+        f'{sum(others)}.')
+  return sizes
+
+
+def all_names(true: Sequence[Sequence[str]],
+              predicted: Sequence[Sequence[str]], names: Sequence[str]
+              ) -> tuple[str, ...]:
+  """Returns the names, followed by other tags that occur."""
+  seen = {tag for tags in (*true, *predicted) for tag in tags}
+  return (*names, *sorted(seen - set(names)))
+
+
+def loss(nll_N: Sequence[float], scored_N: Sequence[int]
+         ) -> estimates.Estimate:
+  """Returns the mean over words of sums over sentences, in nats.
+
+  Args:
+    nll_N: Negative log-likelihood of the known tags of each sentence.
+    scored_N: Number of these tags.
+  """
+  nll_N, scored_N = np.asarray(nll_N, np.float64), np.asarray(scored_N)
+  if not scored_N.sum():
+    return estimates.Estimate(None, why='no word has a tag of training')
+  return estimates.ratio(nll_N, scored_N)
 
 
 def _counts(true: Sequence[entities.Entity],

@@ -9,7 +9,6 @@ from lmjax.core.files import user_paths
 from lmjax.core import ranges
 from lmjax.data.text import encodings
 from lmjax.data.text import files
-from lmjax.evaluation.downstream import entities
 from lmjax.tasks import sentences
 
 _MAX_LINE_BYTES = 1 << 20
@@ -53,7 +52,7 @@ class Conll:
       counts: Receives the numbers of repaired and skipped lines.
 
     Raises:
-      InputError: If a line lacks a column, or its tag is not an entity tag.
+      InputError: If a line lacks a column, or its word or tag is empty.
     """
     counts = collections.Counter() if counts is None else counts
     for path in files.expand(self.paths):
@@ -103,7 +102,6 @@ class Conll:
       if not found[-1]:
         raise errors.InputError(f'{where}: the {field} is empty.')
     word, tag = found
-    entities.check(tag, where)
     return word, tag
 
 

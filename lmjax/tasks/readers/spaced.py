@@ -25,8 +25,7 @@ class Spaced:
       counts: Receives the numbers of repaired and skipped lines.
 
     Raises:
-      InputError: If the numbers of tags and words differ, or a tag is not an
-        entity tag.
+      InputError: If the numbers of tags and words differ.
     """
     for example in self.reader.examples(counts):
       yield sentences.sentence(example.texts, example.where, example.label)

@@ -1,17 +1,18 @@
 """The three splits of a task on tagged words."""
 import collections
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
+import typing
+from typing import Any, Literal
 
 from lmjax.core import errors
 from lmjax.core import ranges
-from lmjax.evaluation.downstream import entities
 from lmjax.tasks.readers import conll
 from lmjax.tasks.readers import division
 from lmjax.tasks.readers import json_words
-from lmjax.tasks.readers import labels as labels_lib
 from lmjax.tasks.readers import spaced
 from lmjax.tasks import sentences
+from lmjax.tasks import tag_schemes
 from lmjax.tasks import task as task_lib
 
 Reader = conll.Conll | json_words.JsonWords | spaced.Spaced
@@ -21,8 +22,6 @@ Reader = conll.Conll | json_words.JsonWords | spaced.Spaced
 @ranges.checked
 class Tagged:
   """The three splits of a task on tagged words, each from its own reader.
-
-  Tags may be in IOB1, BIO, IOBES or BILOU; they are converted to BIO.
 
   Attributes:
     train: The training sentences.
@@ -39,45 +38,69 @@ class Tagged:
   valid: Reader | None = None
   held_out: ranges.Rate = 0.1
   drop_shared: bool = True
+  tags: Literal['entities', 'names'] = 'entities'
+  on_bad_tags: tag_schemes.OnBadTags = 'repair'
+
+  def __post_init__(self):
+    check(self.tags, self.on_bad_tags)
+
+  @property
+  def scheme(self) -> tag_schemes.Scheme:
+    """What the tags mean."""
+    return tag_schemes.SCHEMES[self.tags]
 
   def read(self) -> task_lib.Splits:
-    """Returns the splits, with O and the tags of training as labels.
+    """Returns the splits, with the tags of training as labels.
 
     A note lists tags that are not in training; they count as missed.
 
     Raises:
-      InputError: If a file or split is empty or malformed, or training has no
-        entity.
+      InputError: If a file or split is empty or malformed, a tag is none of the
+        scheme's, or training has no entity.
     """
     given, notes = division.collect(_sentences, self)
-    rewritten = sum(
-        mine != theirs for found in given.values() for sentence in found or ()
-        for mine, theirs in zip(sentence.tags, sentence.in_bio().tags))
+    given, more = settled(given, self.scheme, self.on_bad_tags)
     divided = division.divide(
-        {name: found and [sentence.in_bio() for sentence in found]
-         for name, found in given.items()},
-        held_out=self.held_out, drop_shared=self.drop_shared, notes=notes)
-    labels = label_names((*divided.train, *divided.dropped))
-    notes = [_told((*divided.train, *divided.dropped)), *divided.notes]
-    if rewritten:
-      notes.append(f'{rewritten:,} tags were not in BIO and were rewritten.')
-    for name in ('valid', 'test'):
-      notes += unseen(name, getattr(divided, name), labels)
+        given, held_out=self.held_out, drop_shared=self.drop_shared,
+        notes=notes)
+    labels, (told, *unseen) = named(divided, self.scheme)
     return task_lib.Splits(
-        divided.train, divided.valid, divided.test, labels, tuple(notes))
+        divided.train, divided.valid, divided.test, labels,
+        (told, *divided.notes, *more, *unseen))
 
 
-def label_names(examples: Iterable[sentences.Sentence]) -> tuple[str, ...]:
-  """Returns the tags of sentences: O, followed by B and I of each type.
+def check(tags: str, on_bad_tags: str) -> None:
+  """Raises InputError for values that `Tagged` does not have."""
+  for field, value, choices in (
+      ('tags', tags, tag_schemes.SCHEMES),
+      ('on_bad_tags', on_bad_tags, typing.get_args(tag_schemes.OnBadTags))):
+    if value not in choices:
+      raise errors.InputError(
+          f'source.{field} should be one of {sorted(choices)}; got {value!r}.')
 
-  Raises:
-    InputError: If there is no entity.
+
+def settled(given: Mapping[str, Sequence[Any] | None],
+            scheme: tag_schemes.Scheme, on_bad: tag_schemes.OnBadTags
+            ) -> tuple[dict[str, Sequence[Any] | None], list[str]]:
+  """Returns the sentences by split with the tags that are learned, and notes.
   """
-  found = {tag for sentence in examples for tag in sentence.tags} - {'O'}
-  if not found:
-    raise errors.InputError(
-        'The training sentences have no entity: every tag is O.')
-  return ('O', *sorted(found, key=lambda tag: entities.split(tag)[::-1]))
+  found, notes = {}, []
+  for name, some in given.items():
+    found[name], more = (None, []) if some is None else scheme.settle(
+        name, some, on_bad)
+    notes += more
+  return found, notes
+
+
+def named(divided: division.Divided, scheme: tag_schemes.Scheme
+          ) -> tuple[tuple[str, ...], list[str]]:
+  """Returns the tags of training, and notes on them and on tags of others."""
+  train = (*divided.train, *divided.dropped)
+  labels = scheme.names(train)
+  notes = [scheme.told(train)]
+  for name in ('valid', 'test'):
+    notes += unseen(name, getattr(divided, name), labels)
+  return labels, notes
 
 
 def unseen(split: str, examples: Sequence[sentences.Sentence],
@@ -92,13 +115,6 @@ def unseen(split: str, examples: Sequence[sentences.Sentence],
           'as missed: '
           + ', '.join(f'{tag} ({n})' for tag, n in sorted(counts.items()))
           + '.']
-
-
-def _told(examples: Iterable[sentences.Sentence]) -> str:
-  """Returns a sentence with the number of entities of each type."""
-  return labels_lib.told(
-      (entity.type or 'entity' for sentence in examples
-       for entity in entities.read(sentence.tags)), 'entities')
 
 
 def _sentences(name: str, reader: Reader, counts: collections.Counter

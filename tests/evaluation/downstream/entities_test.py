@@ -6,6 +6,7 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.evaluation.downstream import entities
+from lmjax.evaluation.downstream import tagging
 
 
 @pytest.mark.parametrize('tags, expected', [
@@ -64,6 +65,55 @@ def test_other_schemes_become_bio(tags):
   found = entities.bio(entities.read(tags), len(tags))
   assert found == ('B-x', 'I-x', 'O', 'B-x', 'B-x')
   assert entities.read_strictly(found) == entities.read(tags)
+
+
+SEQUENCES = {  # The same entities, of one word, of two, and next to another.
+    'IOB1': 'I-x I-x B-x O I-y', 'BIO': 'B-x I-x B-x O B-y',
+    'IOBES': 'B-x E-x S-x O S-y', 'BILOU': 'B-x L-x U-x O U-y'}
+
+
+@pytest.mark.parametrize('name', SEQUENCES)
+def test_a_scheme_is_recognised_and_written(name):
+  tags = SEQUENCES[name].split()
+  assert entities.scheme([['O'], tags]) == name
+  found = entities.read(tags)
+  assert entities.spelled(found, 5, name) == tuple(tags)
+  assert entities.bio(found, 5) == tuple(SEQUENCES['BIO'].split())
+
+
+@pytest.mark.parametrize('tags', ['O O', 'B-x O', 'B-x O I-x', 'I-x B-y'])
+def test_other_tags_are_taken_for_bio(tags):
+  assert entities.scheme([tags.split()]) == 'BIO'
+
+
+def test_what_may_follow_is_what_is_read_strictly_in_full():
+  tags = ['I-x', 'O', 'B-y', 'B-x', 'I-y']
+  start, step = entities.allowed(tags)
+  for pair in itertools.product(range(5), repeat=2):
+    names = [tags[i] for i in pair]
+    valid = entities.read(names) == entities.read_strictly(names)
+    assert (start[pair[0]] and step[pair[0]][pair[1]]) == valid or (
+        not start[pair[0]])
+  assert start == (False, True, True, True, False)
+  assert step[0] == (True, True, True, True, False)  # After I-x.
+
+
+@pytest.mark.slow
+def test_f1_is_seqevals_in_both_of_its_modes():
+  seqeval = pytest.importorskip('seqeval.metrics')
+  from seqeval import scheme  # pylint: disable=g-import-not-at-top
+  names = ['O', 'O', 'B-x', 'I-x', 'B-y', 'I-y']
+  draw = np.random.default_rng(0).choice
+  for _ in range(20):
+    true, found = ([[str(tag) for tag in draw(names, size)]
+                    for size in (1, 3, 9, 30)] for _ in range(2))
+    numbers = tagging.Tagging.of(true, found, names[1:]).metrics
+    assert numbers['f1'].value == pytest.approx(
+        seqeval.f1_score(true, found))
+    assert numbers['strict_f1'].value == pytest.approx(seqeval.f1_score(
+        true, found, mode='strict', scheme=scheme.IOB2))
+    assert numbers['recall'].value == pytest.approx(
+        seqeval.recall_score(true, found))
 
 
 @pytest.mark.parametrize('tag', ['NN', 'x-B', 'B-', '-x', '', 'BI-x', 'o'])

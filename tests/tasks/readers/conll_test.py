@@ -51,7 +51,6 @@ def test_a_number_sign_is_a_word_unless_it_begins_comments(tmp_path):
 @pytest.mark.parametrize('text, options, message', [
     ('Jo\tB-per\nsings\n', {},
      'a.conll:2: 1 columns, but line 1 has 2; a line is a word'),
-    ('Jo\tB-per\n\nsings\tVB\n', {}, "a.conll:3: 'VB' is no tag of an entity"),
     ('Jo\tB-per\n', {'word': 3}, 'no column 3 for the word among 2'),
     ('Jo\tB-per\n', {'tag': -3}, 'no column -3 for the tag among 2'),
     ('\tB-per\n', {}, 'a.conll:1: the word is empty'),

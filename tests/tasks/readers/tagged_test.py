@@ -23,13 +23,49 @@ def test_labels_are_o_and_the_tags_of_training_by_type():
   assert splits.texts == 1 and len(splits.digest()) == 64
 
 
-def test_other_schemes_become_bio_and_are_refused():
+def test_other_schemes_become_bio():
   splits = tagged.Tagged(
       reader(('a b c', 'B-per E-per S-loc')), reader(('a b', 'I-per I-per')),
       reader(A)).read()
   assert splits.train[0].tags == ('B-per', 'I-per', 'B-loc')
   assert splits.test[0].tags == ('B-per', 'I-per')
-  assert splits.notes[1:] == ('3 tags were not in BIO and were rewritten.',)
+  assert splits.notes[1:] == tuple(
+      f'The tags of the {split} split are in {scheme}, and were rewritten in '
+      'BIO.' for split, scheme in (('train', 'IOBES'), ('test', 'IOB1')))
+
+
+def test_tags_that_are_not_valid_are_repaired_and_counted_or_refused():
+  bad = reader(('a b c d', 'B-per O I-per I-loc'), ('e f', 'B-loc I-loc'))
+  splits = tagged.Tagged(bad, reader(A), reader(A)).read()
+  assert splits.train[0].tags == ('B-per', 'O', 'B-per', 'B-loc')
+  assert splits.notes[1:] == (
+      '2 tags of the train split are not valid BIO and were repaired as '
+      'conlleval reads them; the first is example 0, word 3: I-per after O.',)
+  with pytest.raises(errors.InputError, match=(
+      'example 0, word 3: I-per after O is not valid BIO; 2 tags of the train '
+      '.*on_bad_tags=repair')):
+    tagged.Tagged(bad, reader(A), reader(A), on_bad_tags='fail').read()
+  with pytest.raises(errors.InputError, match='source.on_bad_tags should be'):
+    tagged.Tagged(bad, on_bad_tags='mend')
+
+
+def test_what_is_no_tag_of_an_entity_is_refused_with_the_way_out():
+  verbs = reader(('a b', 'O VB'))
+  with pytest.raises(errors.InputError, match=(
+      "example 0, word 2: 'VB' is no tag of an entity.*source.tags=names")):
+    tagged.Tagged(verbs, reader(A), reader(A)).read()
+
+
+def test_tags_may_be_names_and_the_most_frequent_one_comes_first():
+  nouns = reader(('a b c', 'NOUN VERB NOUN'), ('d', 'ADP'))
+  splits = tagged.Tagged(
+      nouns, reader(('e f', 'NOUN I-x')), reader(('f', 'ADP')), tags='names'
+  ).read()
+  assert splits.labels == ('NOUN', 'ADP', 'VERB')
+  assert splits.notes[0] == 'tags: ADP (1), NOUN (2), VERB (1).'
+  assert 'not in training, which count as missed: I-x (1)' in splits.notes[1]
+  with pytest.raises(errors.InputError, match='source.tags should be one of'):
+    tagged.Tagged(nouns, tags='words')
 
 
 def test_tags_that_training_never_shows_are_refused():
