@@ -14,7 +14,8 @@ MODEL = re.compile(
     r'cell|encoder|decoder|discriminator|generator|sized)s?(?![a-z])')
 FAMILIES = {  # Modules whose classes are families, blocks, mixers and MLPs.
     'decoder', 'encoder', 'encoder_decoder', 'electra', 'lstm', 'xlnet',
-    'multi_token', 'attention', 'ssm', 'experts', 'recurrent', 'block'}
+    'multi_token', 'text_cnn', 'bag_of_ngrams', 'attention', 'ssm', 'experts',
+    'recurrent', 'block'}
 PLAIN = {'int', 'bool', 'str'}  # Types of what a file holds.
 HONEST = {  # Where -> why it may ask.
     'lmjax/planning/estimate.py': {
