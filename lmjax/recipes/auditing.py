@@ -24,6 +24,7 @@ from lmjax.interop.audit import reading as reading_lib
 from lmjax.interop.audit import rivals
 
 _SCALES_S = np.exp(np.linspace(-0.6, 0.6, 25)).astype(np.float32)
+_KNOWN = 0.9  # Share of the nats of frequencies that a model may need.
 _WORKERS = 2  # One compiles while another one computes.
 _LENGTH = 252  # Tokens of a batch; longer rows take longer to compile.
 _ROOM = 2  # Learned positions that a reading may leave out at the start.
@@ -36,7 +37,7 @@ class Audit:
   Attributes:
     nats: Nats per token under the config.
     frequencies: Nats per token of the text under the frequencies of its own
-      tokens. A model that knows the language of the text needs fewer.
+      tokens. A model that knows the language of the text needs far fewer.
     tokens: Predicted tokens.
     findings: All rivals, the best first.
     seconds: Time of the audit.
@@ -54,8 +55,8 @@ class Audit:
       accept: Fields that may be wrong.
     """
     for found in self.findings:
-      knows = self.nats - found.nats < self.frequencies
-      if found.wins and knows and found.field not in accept:
+      if found.wins and found.field not in accept and self._knows(
+          self.nats - found.nats):
         return (
             f'The weights contradict the config: with {found.field} = '
             f'{found.what} they predict a text of {found.tokens:,} tokens '
@@ -65,14 +66,18 @@ class Audit:
 
   def doubt(self) -> str | None:
     """Returns why the text says nothing about the model, or None."""
-    if self.nats < self.frequencies:
+    if self._knows(self.nats):
       return None
     return (
         f'The text says nothing about the config: the model needs '
-        f'{self.nats:.2f} nats per token, more than the frequencies of the '
-        f"text's own tokens ({self.frequencies:.2f}). Either the model does "
-        'not know the language of the text, or more than one field of the '
-        'config is wrong. Give a text that it should know with --text.')
+        f'{self.nats:.2f} nats per token, hardly fewer than the frequencies of '
+        f"the text's own tokens ({self.frequencies:.2f}), or more. Either the "
+        'model does not know the language of the text, or more than one field '
+        'of the config is wrong. Give a text that it should know with --text.')
+
+  def _knows(self, nats: float) -> bool:
+    """Returns whether a model with these nats knows the language."""
+    return nats < _KNOWN * self.frequencies
 
   def show(self) -> None:
     """Prints the rivals in a table, the best first."""

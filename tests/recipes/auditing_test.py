@@ -44,8 +44,9 @@ def test_a_text_that_no_reading_knows_is_no_reason_but_a_doubt():
 
 
 def test_a_reading_that_knows_the_text_is_a_reason():
-  found = audit(FOUND, frequencies=2.6)
+  found = audit(FOUND, frequencies=2.8)
   assert found.refusal() is not None
+  assert audit(FOUND, frequencies=2.7).refusal() is None
   assert audit(FOUND).doubt() is None
 
 

@@ -34,6 +34,8 @@ from lmjax.interop.families.llamas import smollm3
 from lmjax.interop.families.llamas import stablelm
 from lmjax.interop.families.pairs import bart
 from lmjax.interop.families.pairs import marian
+from lmjax.interop.families.pairs import mbart
+from lmjax.interop.families.pairs import pegasus
 from lmjax.interop.families.pairs import t5
 
 FAMILIES = {
@@ -57,6 +59,7 @@ FAMILIES = {
     'granite': granite.FAMILY,
     'llama': llama.FAMILY,
     'marian': marian.FAMILY,
+    'mbart': mbart.FAMILY,
     'mistral': mistral.FAMILY,
     'mixtral': mixtral.FAMILY,
     'modernbert': modernbert.FAMILY,
@@ -66,6 +69,7 @@ FAMILIES = {
     'olmo2': olmo2.FAMILY,
     'olmoe': olmoe.FAMILY,
     'opt': opt.FAMILY,
+    'pegasus': pegasus.FAMILY,
     'phi': phi.FAMILY,
     'phi3': phi3.FAMILY,
     'qwen2': qwen2.FAMILY,

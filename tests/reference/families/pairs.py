@@ -27,6 +27,18 @@ FAMILIES = {
             'plain': dict(decoder_layers=3)},
         wrong=[dict(scale_embedding=False), dict(activation_function='gelu'),
                HEADS]),
+    'mbart': family.Family(
+        'MBartConfig', 'MBartForConditionalGeneration', SIZE, kind=parity_pairs,
+        cases={'standard': {},
+               'scaled': dict(scale_embedding=True, decoder_layers=3)},
+        wrong=[dict(scale_embedding=True), HEADS]),
+    'pegasus': family.Family(
+        'PegasusConfig', 'PegasusForConditionalGeneration',
+        SIZE | dict(scale_embedding=True, activation_function='relu'),
+        kind=parity_pairs,
+        cases={'standard': {}, 'plain': dict(scale_embedding=False,
+                                             decoder_layers=3)},
+        wrong=[dict(scale_embedding=False), HEADS]),
     't5': family.Family(
         'T5Config', 'T5ForConditionalGeneration',
         dict(vocab_size=101, d_model=48, d_kv=10, d_ff=72, num_layers=2,

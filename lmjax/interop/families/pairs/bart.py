@@ -1,4 +1,4 @@
-"""BART, and what Marian shares with it.
+"""BART, and what Marian, mBART and Pegasus share with it.
 
 References:
   Lewis et al., BART, arXiv:1910.13461.
@@ -32,8 +32,8 @@ COPIES = {name: 'model.shared.weight' for name in (
 
 
 def style(fields: fields_lib.Fields, names: Set[str],
-          positions: positions_lib.Positions, normed: bool
-          ) -> encoder_decoder.EncoderDecoderConfig:
+          positions: positions_lib.Positions, normed: bool,
+          before: bool = False) -> encoder_decoder.EncoderDecoderConfig:
   """Returns an encoder-decoder in the style of BART.
 
   Args:
@@ -41,6 +41,7 @@ def style(fields: fields_lib.Fields, names: Set[str],
     names: The names of the tensors in the file.
     positions: How positions enter.
     normed: Whether embeddings are normed.
+    before: Whether norms are before the branches, and after the last block.
   """
   layer = {name: fields.whole(f'encoder_{name}') for name in (
       'layers', 'ffn_dim', 'attention_heads')}
@@ -51,8 +52,9 @@ def style(fields: fields_lib.Fields, names: Set[str],
   fields.expect('is_decoder', False)
   fields.expect('tie_word_embeddings', True)
   fields.expect('normalize_embedding', normed)
-  for name in ('normalize_before', 'add_final_layer_norm', 'add_bias_logits',
-               'do_blenderbot_90_layernorm'):
+  for name in ('normalize_before', 'add_final_layer_norm'):
+    fields.expect(name, before)
+  for name in ('add_bias_logits', 'do_blenderbot_90_layernorm'):
     fields.expect(name, False)
   norm = layers.LayerNorm(_EPSILON)
   dropout = fields.number('dropout', 0.1)
@@ -63,7 +65,7 @@ def style(fields: fields_lib.Fields, names: Set[str],
       num_layers=layer['layers'],
       num_decoder_layers=fields.whole('decoder_layers', layer['layers']),
       positions=positions,
-      block=block.PostNorm(
+      block=(block.PreNorm if before else block.PostNorm)(
           mixer=attention.AttentionConfig(
               num_heads=layer['attention_heads'],
               dropout=fields.number('attention_dropout', 0.0)),
@@ -73,7 +75,7 @@ def style(fields: fields_lib.Fields, names: Set[str],
                   'activation_function', activations.BY_NAME, 'gelu'),
               dropout=fields.number('activation_dropout', 0.0)),
           norm=norm, dropout=dropout),
-      final_norm=None,
+      final_norm=norm if before else None,
       embed=parts.Embed(
           norm=norm if normed else None, dropout=dropout,
           scale='sqrt_width' if fields.take('scale_embedding', False) else 1.0),
@@ -110,6 +112,7 @@ def table(config: encoder_decoder.EncoderDecoderConfig) -> list[rows.Row]:
         rows.row(f'{side}/positions/embedding',
                  f'model.{side}.embed_positions.weight'),
         *rows.norm(f'{side}/embed_norm', f'model.{side}.layernorm_embedding'),
+        *rows.norm(f'{side}/final_norm', f'model.{side}.layer_norm'),
         *rows.each(
             count, f'{side}/layer_{{i}}/', f'model.{side}.layers.{{i}}.', [
                 *_attention('mixer', 'self_attn'),

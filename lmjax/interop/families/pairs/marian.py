@@ -42,6 +42,8 @@ def sinusoids(shape: tuple[int, ...]) -> np.ndarray:
   return np.concatenate([np.sin(angle_TD), np.cos(angle_TD)], axis=1)
 
 
+CONSTANTS = {f'model.{side}.embed_positions.weight': sinusoids
+             for side in ('encoder', 'decoder')}
 FAMILY = family.Family(
     name='Marian', model_types=('marian',),
     kind=encoder_decoder.EncoderDecoderConfig,
@@ -49,6 +51,4 @@ FAMILY = family.Family(
     copies=bart.COPIES, ignored=bart.VERSIONS,
     # A size of a table of positions, which sinusoids do not have.
     ignorable=(*bart.IGNORABLE, 'extra_pos_embeddings'),
-    constants={
-        f'model.{side}.embed_positions.weight': sinusoids
-        for side in ('encoder', 'decoder')})
+    constants=CONSTANTS)
