@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import ranges
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.models.heads import token
 from lmjax.objectives import labels as labels_lib
@@ -20,12 +21,15 @@ from lmjax.tasks import words as words_lib
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class Tagging:
   """Tagging of the words of sentences; a `task.Task`.
 
-  The first subword of a word has the word's label. Words that were cut off or
-  have no token are tagged O, and are evaluated like all others. If tags are
-  names, such as parts of speech, these words have the most frequent tag.
+  The first subword of a word has the word's label. A sentence that is longer
+  than all rows is read in windows that overlap, and each word is tagged where
+  it has most context. Words that were cut off or have no token are tagged O, or
+  with the most frequent tag if tags are names, such as parts of speech, and are
+  evaluated like all others.
 
   Attributes:
     source: The source of the examples, with `read() -> Splits`.
@@ -37,12 +41,15 @@ class Tagging:
       ('independent'), or the most probable sequence of tags in which each I
       follows a B or an I of its type ('valid'); None means 'independent' for a
       softmax and 'valid' for a CRF.
+    overlap: The share of the longest row that neighbouring windows have in
+      common, in which sentences are read that are longer; None cuts these.
   """
   source: tagged.Tagged
   features: rows_lib.Features = rows_lib.Features(prefix=' ')
   head: choice.Head = token.TokenConfig()
   objective: labels_lib.Labels = labels_lib.Labels()
   decode: tags_lib.Decode | None = None
+  overlap: ranges.Rate | None = 0.5
 
   unit: ClassVar = 'words'  # What the weight of the loss counts.
 
@@ -75,7 +82,8 @@ class Tagging:
     """See `task.Task`; tags that are not in `splits.labels` have weight 0."""
     place = {tag: i for i, tag in enumerate(splits.labels)}
     labels = [[place.get(tag) for tag in e.tags or ()] for e in examples]
-    return words_lib.build(self.features, examples, labels, tokenizer)
+    return words_lib.build(
+        self.features, examples, labels, tokenizer, self.overlap)
 
   def model(self, backbone: Any, splits: task_lib.Splits) -> token.Token:
     """See `task.Task`."""
@@ -91,8 +99,13 @@ class Tagging:
 
   def outputs(self, model: token.Token) -> Callable[[Any, Any], Any]:
     """Returns a function that returns the head's `Tagger.outputs`."""
-    return lambda params, batch: choice.of(self.head).outputs(
-        labels_lib.logits(model, params, batch), batch, model.allowed)
+    tagger = choice.of(self.head)
+
+    def function(params, batch):
+      scores = labels_lib.logits(model, params, words_lib.flat(batch))
+      return tagger.outputs(tagger.joined(scores, len(batch['inputs'])),
+                            words_lib.joined(batch), model.allowed)
+    return function
 
   def settled(self, outputs: Callable[[], Sequence[Any]], rows: Any,
               splits: task_lib.Splits) -> task_lib.Splits:

@@ -2,16 +2,21 @@
 import dataclasses
 import json
 
+import flax.linen as nn
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from lmjax.core import errors
 from lmjax.data.tokenizers import symbols
+from lmjax.evaluation.downstream import entities
 from lmjax import experiment
 from lmjax.models import encoder
 from lmjax.models.heads import chain
 from lmjax.models.heads import token
+from lmjax.nn import crf
 from lmjax.objectives import labels
+from lmjax.parallel import strategy
 from lmjax.recipes import finetuning
 from lmjax.recipes.loaded import predicting
 from lmjax.recipes.loaded import tuned
@@ -31,8 +36,8 @@ SOURCE = tagged.Tagged(spaced.Spaced(in_memory.InMemory((('a', 'B-x'),))))
 LABELS = ('O', 'B-x', 'I-x')
 
 
-def built(pairs, length=8, source=SOURCE, **options):
-  value = tagging.Tagging(source, features=rows_lib.Features(
+def built(pairs, length=8, source=SOURCE, overlap=None, **options):
+  value = tagging.Tagging(source, overlap=overlap, features=rows_lib.Features(
       lengths=(length,), batch_size=2, prefix=' '), **options)
   examples = [sentences_lib.Sentence(
       tuple(words.split()), tags and tuple(tags.split()), '')
@@ -132,6 +137,37 @@ def test_baselines_are_fitted_to_training_and_scored_on_test():
   assert {name: r.metrics['recall'].value for name, r in results.items()} == {
       'majority': 0, 'memory': 1 / 2}
   assert 'loss' not in results['memory'].metrics
+
+
+class Spelled(nn.Module):
+  """Scores that depend on a token alone, as those of either kind of head."""
+  chained: bool = False
+  allowed = entities.allowed(LABELS)
+
+  def __call__(self, inputs_BT, positions_BT, segments_BT, train=False):
+    del positions_BT, segments_BT, train
+    logits_BTC = jnp.sin(
+        inputs_BT[..., None] * jnp.array([1.0, 2.0, 3.0])[None, None])
+    table = jnp.cos(jnp.arange(9.0).reshape(3, 3))
+    return chain.Scores(logits_BTC, crf.Transitions(
+        table[0], table, table[1])) if self.chained else logits_BTC
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('head', [token.TokenConfig(), chain.CRFConfig()])
+def test_a_long_sentence_in_windows_has_the_tags_that_it_has_in_one_row(head):
+  long = ' '.join('abcdefghijklmnopqrstuvwxyz'), ' '.join(['B-x', 'O'] * 13)
+  pairs = [PAIRS[0], long, PAIRS[1], (long[0][:23], long[1][:36]), long]
+  found = []
+  for length in 64, 20:
+    value, examples, rows, splits = built(pairs, length, overlap=0.5, head=head)
+    model = Spelled(chained=head != token.TokenConfig())
+    outputs = tuned.predictor(value.outputs(model), strategy.strategy('jit'))(
+        {}, rows)
+    found.append([list(value.answers(outputs, examples, rows, splits)),
+                  value.judge(outputs, examples, rows, splits).to_dict()])
+  assert rows.windows.tolist() == [1, 5, 1, 2, 5]
+  assert found[0] == found[1]
 
 
 def test_an_unknown_way_to_decode_is_refused():

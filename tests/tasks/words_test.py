@@ -16,13 +16,13 @@ BOS, EOS = BYTES.bos_id, BYTES.eos_id
 TEXT = 'Jo Xu visits New York and Paris in 2017 !'
 
 
-def built(texts, labels=None, tokenizer=BYTES, **options):
+def built(texts, labels=None, tokenizer=BYTES, overlap=None, **options):
   features = rows_lib.Features(
       **{'lengths': (16, 64), 'batch_size': 2, 'prefix': ' '} | options)
   sentences = [sentences_lib.Sentence(tuple(text.split(' ')), None, f'f:{i}')
                for i, text in enumerate(texts)]
   labels = labels or [list(range(1, len(s.words) + 1)) for s in sentences]
-  return words.build(features, sentences, labels, tokenizer)
+  return words.build(features, sentences, labels, tokenizer, overlap)
 
 
 def test_the_label_is_on_the_first_subword_of_each_word():
@@ -59,6 +59,77 @@ def test_words_without_a_token_have_no_column():
   assert '1 of 3 words' in rows.describe()
   with pytest.raises(errors.InputError, match='f:0: no word.*becomes a token'):
     built(['\u2003'], tokenizer=tokenizer)
+
+
+@pytest.mark.parametrize('overlap', [0.0, 0.3, 0.5, 0.9])
+def test_windows_hold_whole_words_and_every_word_once_at_its_best(overlap):
+  rng = np.random.default_rng(int(10 * overlap))
+  for _ in range(50):
+    sizes = rng.integers(0, 5, rng.integers(1, 40)).tolist()
+    parts = words.windows(sizes, 7, overlap)
+    assert parts[0][0] == 0 and parts[-1][1] == len(sizes)
+    for start, end in parts:
+      assert sum(sizes[start:end]) <= 7
+    for (start, end), (later, after) in zip(parts, parts[1:]):
+      assert start < later <= end < after
+    best = words.places(sizes, parts)
+    assert best == sorted(best)
+    context = lambda word, part: min(
+        sum(sizes[part[0]:word]), sum(sizes[word + 1:part[1]]))
+    for word, number in enumerate(best):
+      has = [part for part in parts if part[0] <= word < part[1]]
+      assert parts[number] in has
+      assert context(word, parts[number]) == max(
+          context(word, part) for part in has)
+
+
+def test_neighbouring_windows_share_what_was_asked_for():
+  assert words.windows([1] * 100, 20, 0.25) == [
+      (0, 20), (15, 35), (30, 50), (45, 65), (60, 80), (75, 95), (80, 100)]
+  assert words.windows([30, 1], 20, 0.5) == [(0, 1), (1, 2)]
+
+
+def test_long_sentences_become_windows_and_short_ones_stay_as_they_are():
+  texts = ['ab c', 'abc def ghi jkl mno', 'd']
+  rows = built(texts, overlap=0.5, lengths=(6, 12))
+  cut = built(texts, lengths=(6, 12))
+  assert rows.windows.tolist() == [1, 4, 1] and len(rows) == 3
+  assert rows.columns[::2] == cut.columns[::2]
+  found = {tuple(chosen.tolist()): batch for chosen, batch in rows.once()}
+  assert sorted(sum(found, ())) == [0, 1, 2]
+  batch = found[1,]
+  assert batch['inputs'].shape == (2, 4, 12) and not batch['weights'][1].any()
+  flat = words.joined(batch)
+  for word, column in enumerate(rows.columns[1]):
+    assert flat['inputs'][0, column] == ord(' ')
+    assert flat['inputs'][0, column + 1] == ord(texts[1].split()[word][0])
+    assert flat['labels'][0, column] == word + 1
+  for name in 'words', 'weights':
+    assert flat[name][0].sum() == 5 and flat[name][0, rows.columns[1]].all()
+  assert (words.flat(batch)['inputs'][:4] == batch['inputs'][0]).all()
+  for mine, (chosen, theirs) in zip(found.items(), cut.once()):
+    if 1 not in chosen:
+      assert mine[0] == tuple(chosen)
+      for name, x in theirs.items():
+        np.testing.assert_array_equal(mine[1][name], x)
+  assert ('3 examples in 6 rows' in rows.describe()
+          and '1 longer than 12 tokens are read in windows' in rows.describe())
+
+
+def test_windows_are_rows_in_training_and_each_word_counts_once():
+  rows = built(['abc def ghi jkl mno', 'a b'], overlap=0.5, lengths=(12,))
+  batches = rows.batches(seed=0)
+  steps = range(batches.steps_per_epoch)
+  weight = sum(batches(step)['weights'].sum() for step in steps)
+  assert weight == 7 and len(steps) == 3
+  assert sorted(sum((sum(batches.documents(step), []) for step in steps), [])
+                ) == [0, 0, 0, 0, 1]
+  assert batches.fingerprint['task.overlap: windows'] == '4 1'
+  assert batches.shard(0, 2)(0)['inputs'].shape == (1, 12)
+  whole = built(['a b'], overlap=0.5)
+  assert whole.windows is None
+  assert whole.batches(0).fingerprint.keys() == {
+      'training.seed', 'task.features'}
 
 
 def test_words_of_unknown_label_have_no_weight():
