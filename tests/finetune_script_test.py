@@ -109,7 +109,8 @@ def test_from_scratch_it_learns_and_leaves_what_was_promised(done):
                'run.json', 'predictions.jsonl'):
     assert (run / name).stat().st_size > 0, name
   page = (run / 'report.html').read_text()
-  assert 'naive Bayes' in page and page.count('data:image/png') == 2
+  assert 'naive Bayes' in page and page.count('data:image/png') == 3
+  assert 'Classes' in page and 'average-precision' in page
   predictions = [json.loads(line) for line in
                  (run / 'predictions.jsonl').read_text().splitlines()]
   right = sum(row['label'] == row['predicted'] for row in predictions)

@@ -52,6 +52,8 @@ th:first-child, td:first-child { text-align: left; padding-left: 0;
   position: sticky; left: 0; background: var(--card); }
 th:last-child, td:last-child { padding-right: 0; }
 th, td { white-space: nowrap; }
+td.long { white-space: normal; text-align: left; min-width: 240px;
+  overflow-wrap: anywhere; }
 tr.best td { font-weight: 640; }
 tr.best td:first-child { color: var(--accent); }
 img { display: block; max-width: 100%; margin: 0 auto; border-radius: 6px; }
@@ -86,17 +88,23 @@ details + details { margin-top: 12px; }
 """
 
 
+_LONG, _LONGEST = ' class="long"', 40  # Cells of more characters are wrapped.
+
+
 class Table(NamedTuple):
-  """A table whose first column names the rows; the first row is highlighted.
+  """A table whose first column names the rows.
 
   Attributes:
     columns: Heads of the columns.
     rows: Cells of each row.
     terms: Sentences below the table, such as the conditions of the numbers.
+    first: Whether the first row is highlighted, as the one that others are
+      compared with.
   """
   columns: Sequence[str]
   rows: Sequence[Sequence[str]]
   terms: Sequence[str] = ()
+  first: bool = True
 
 
 def write(
@@ -234,8 +242,9 @@ def _terms(lines: Sequence[str]) -> str:
 def _table(table: Table) -> str:
   head = ''.join(f'<th>{text(name)}</th>' for name in table.columns)
   rows = ''.join(
-      f'<tr class="{"best" if i == 0 else ""}">'
-      + ''.join(f'<td>{text(cell)}</td>' for cell in row)
+      f'<tr class="{"best" if table.first and i == 0 else ""}">'
+      + ''.join(f'<td{_LONG if len(cell) > _LONGEST else ""}>{text(cell)}</td>'
+                for cell in row)
       + '</tr>' for i, row in enumerate(table.rows))
   return _card(
       f'<div class="wide"><table><thead><tr>{head}</tr></thead>'

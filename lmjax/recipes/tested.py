@@ -147,7 +147,8 @@ def _pictures(run, config, results, best, attempts):
 def _write_page(run, about, tables, errors, pictures, notes, facts, missing):
   own = {f'Test split {heading}'.strip(): run_page.Table(
       *table, () if heading else notes) for heading, table in tables.items()}
-  own |= {heading: run_page.Table(*table) for heading, table in errors.items()}
+  own |= {heading: run_page.Table(*table, first=False)
+          for heading, table in errors.items()}
   if missing:
     own['Left out'] = run_page.Table(['result', 'reason'], [*missing.items()])
   pictures, start = dict(pictures), json.loads(run.facts.read_text())[-1]

@@ -12,10 +12,12 @@ from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation.downstream import classification
 from lmjax.models.heads import paired
 from lmjax.models.heads import pooled
-from lmjax.objectives import labels as labels_lib
+from lmjax.objectives import labels as objective_lib
 from lmjax.tasks import baselines as baselines_lib
+from lmjax.tasks import class_weights
 from lmjax.tasks import docstrings
 from lmjax.tasks.readers import labelled
+from lmjax.tasks.readers import labels as labels_lib
 from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import task as task_lib
 
@@ -24,12 +26,18 @@ Source = docstrings.Docstrings | labelled.Labelled
 
 @dataclasses.dataclass(frozen=True)
 class Metrics:
-  """The evaluation of a classifier: accuracy and macro-F1, with baselines.
+  """The evaluation of a classifier, with baselines.
+
+  Metrics are 'loss', 'accuracy', 'macro_f1' and 'matthews' (the correlation);
+  of two classes also 'auc' and 'average_precision' of the second. Early
+  stopping may watch any of them.
 
   Attributes:
     baselines: Names in `baselines.BASELINES`, fitted to the training split.
+    f1: Classes whose F1 is a metric of its own, 'f1/NAME'.
   """
   baselines: tuple[str, ...] = ('majority', 'naive_bayes', 'linear')
+  f1: tuple[str, ...] = ()
 
   def __post_init__(self):
     baselines_lib.check(self.baselines, baselines_lib.BASELINES)
@@ -45,12 +53,17 @@ class Classification:
     head: The classifier on top of the backbone.
     objective: The objective to minimise.
     metrics: The evaluation of the classifier.
+    weights: Weights of training examples by label, such as ('spam=5',), where
+      other labels have 1; or ('balanced',), which gives each of the C classes
+      the same total: an example of a class with n of all N has N / (C n). The
+      loss that is reported on held-out texts has no weights.
   """
   source: Source = docstrings.Docstrings()
   features: rows_lib.Features = rows_lib.Features()
   head: paired.Config = pooled.PooledConfig()
-  objective: labels_lib.Labels = labels_lib.Labels()
+  objective: objective_lib.Labels = objective_lib.Labels()
   metrics: Metrics = Metrics()
+  weights: tuple[str, ...] = ()
 
   unit: ClassVar = 'texts'  # What the weight of the loss counts.
 
@@ -69,6 +82,9 @@ class Classification:
       raise errors.InputError(
           'A classifier needs at least 2 classes; the task has '
           f'{len(splits.labels)}: {list(splits.labels)}.')
+    for name in self.metrics.f1:
+      labels_lib.check(name, splits.labels, 'task.metrics.f1')
+    class_weights.by_class(self.weights, splits)
     return splits
 
   def texts(self, examples: Sequence[task_lib.Example]) -> Iterable[str]:
@@ -90,22 +106,27 @@ class Classification:
             f'{example.where}: label {example.label!r} is not one of the '
             f'{len(splits.labels)} classes {list(splits.labels)[:20]}.'
             f'{config.near(example.label, splits.labels)}')
-    return self.features.build(
+    rows = self.features.build(
         [e.texts for e in examples],
         np.array([place[e.label] for e in examples], np.int32), tokenizer)
+    if not self.weights or not splits.train:  # New texts have no weights.
+      return rows
+    weights_C = class_weights.by_class(self.weights, splits)
+    return dataclasses.replace(rows, by_row=dict(
+        rows.by_row, weights=weights_C[rows.by_row['labels']]))
 
   def model(self, backbone: Any, splits: task_lib.Splits) -> nn.Module:
     """See `task.Task`."""
     return self.head.build(
         backbone, len(splits.labels), texts=splits.texts)
 
-  def loss(self, model: nn.Module) -> labels_lib.Objective:
+  def loss(self, model: nn.Module) -> objective_lib.Objective:
     """See `task.Task`."""
     return self.objective.build(model)
 
   def outputs(self, model: nn.Module) -> Callable[[Any, Any], Any]:
     """Returns a function that returns `logits_BC`."""
-    return lambda params, batch: labels_lib.logits(model, params, batch)
+    return lambda params, batch: objective_lib.logits(model, params, batch)
 
   def settled(self, outputs: Callable[[], Sequence[Any]], rows: Any,
               splits: task_lib.Splits) -> task_lib.Splits:
@@ -116,10 +137,17 @@ class Classification:
   def judge(self, outputs: Sequence[np.ndarray],
             examples: Sequence[task_lib.Example], rows: rows_lib.Rows,
             splits: task_lib.Splits) -> classification.Classification:
-    """Returns the mean loss in nats, accuracy, macro-F1 and confusions."""
-    del examples
-    return classification.Classification.of_logits(
-        rows.by_row['labels'], np.stack(outputs), splits.labels)
+    """Returns loss in nats, accuracy and other metrics, and the errors."""
+    return dataclasses.replace(
+        self._judged(np.stack(outputs), rows, splits),
+        texts=[' | '.join(e.texts) for e in examples])
+
+  def _judged(self, logits_NC: np.ndarray, rows: rows_lib.Rows,
+              splits: task_lib.Splits) -> classification.Classification:
+    return dataclasses.replace(
+        classification.Classification.of_logits(
+            rows.by_row['labels'], logits_NC, splits.labels),
+        shown=self.metrics.f1)
 
   def answers(self, outputs: Sequence[np.ndarray],
               examples: Sequence[task_lib.Example], rows: rows_lib.Rows,
@@ -145,8 +173,7 @@ class Classification:
     for name in self.metrics.baselines:
       fitted = baselines_lib.BASELINES[name].fit(
           splits.train, splits.labels, splits.valid)
-      out[fitted.name] = classification.Classification.of_logits(
-          rows.by_row['labels'], fitted(texts), splits.labels)
+      out[fitted.name] = self._judged(fitted(texts), rows, splits)
     return out
 
   def examples(self, texts: Sequence[str], where: str,

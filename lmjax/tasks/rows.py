@@ -151,7 +151,7 @@ class Rows:
     tokens: Token ids, [examples, longest], padded with zeros.
     sizes: The number of tokens of each example.
     truncated: The number of examples that were cut.
-    by_row: More arrays of a batch, [examples], by name.
+    by_row: More arrays of a batch, [examples], by name. 'weights' replace 1.
     by_token: More arrays of a batch, [examples, longest], by name. 'weights'
       here replace the weights of the rows.
   """
@@ -232,8 +232,8 @@ class Rows:
     return {
         'inputs': by_token.pop('inputs') * real, 'positions': columns * real,
         'segments': real.astype(np.int32),
-        **{name: fill(x[chosen]) for name, x in self.by_row.items()},
         'weights': fill(np.ones(len(chosen), np.float32)),
+        **{name: fill(x[chosen]) for name, x in self.by_row.items()},
         **{name: x * real for name, x in by_token.items()}}
 
 

@@ -6,6 +6,8 @@ import html.parser
 import math
 import re
 
+import pytest
+
 from lmjax.evaluation import report
 from lmjax.evaluation import run_page
 
@@ -146,3 +148,12 @@ def test_further_tables_and_pictures_stand_under_their_headings(tmp_path):
   assert '100 examples.' in said and 'Confusion' in said
   assert '<img src=x' in said  # As text, with no control character in it.
   assert '\x1b' not in said
+
+
+@pytest.mark.parametrize('first', [True, False])
+def test_long_cells_are_wrapped_and_a_first_row_may_be_like_others(
+    first, tmp_path):
+  page = _page(tmp_path, tables={'Errors': run_page.Table(
+      ('label', 'text'), [('a', 'x' * 41), ('b', 'x' * 40)], first=first)})
+  assert page.count('<td class="long">') == 1
+  assert page.count('<tr class="best">') == first

@@ -11,6 +11,7 @@ from lmjax.tasks.readers import in_memory
 from lmjax.tasks.readers import labelled
 from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import task
+from lmjax.training import stopping
 
 BYTES = symbols.Bytes().build()
 
@@ -72,3 +73,40 @@ def test_one_class_is_refused():
                            drop_shared=False)
   with pytest.raises(errors.InputError, match='2 classes'):
     classification.Classification(source=same).read()
+
+
+def test_training_rows_have_the_weights_of_their_class():
+  examples = [task.Example('x', label, '') for label in 'abb']
+  value, splits, _ = built(examples)
+  value = dataclasses.replace(value, weights=('b=3',))
+  splits = dataclasses.replace(splits, train=examples)
+  (_, batch), = value.rows(examples[:2], splits, BYTES).once()
+  assert batch['weights'].tolist() == [1, 3, 0]  # The last row is padding.
+  (_, batch), = value.rows(  # As in prediction, which has no training split.
+      examples[:2], dataclasses.replace(splits, train=()), BYTES).once()
+  assert batch['weights'].tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize('changes, words', [
+    (dict(weights=('c=2',)), "task.weights has 'c'"),
+    (dict(metrics=classification.Metrics(f1=('c',))), "task.metrics.f1 has 'c'"),
+])
+def test_names_of_no_class_are_refused_when_examples_are_read(changes, words):
+  reader = in_memory.InMemory((('x', 'a'), ('y', 'b')))
+  value = classification.Classification(source=labelled.Labelled(
+      reader, reader, reader, drop_shared=False), **changes)
+  with pytest.raises(errors.InputError, match=words):
+    value.read()
+
+
+def test_stopping_on_macro_f1_prefers_a_model_that_says_both_classes():
+  examples = [task.Example('x', 'ab'[i >= 69], '') for i in range(100)]
+  value, splits, rows = built(examples)
+  commonest = [np.array([1.0, 0.0])] * 100  # 69% right.
+  both = [np.eye(2)[int(i % 3 == 0 or i >= 69)] for i in range(100)]
+  for metric in 'macro_f1', 'matthews', 'auc', 'average_precision':
+    rule = stopping.EarlyStopping(f'valid/{metric}', higher_is_better=True)
+    scores = [rule.score({f'valid/{name}': found.value for name, found in (
+        value.judge(outputs, examples, rows, splits).metrics.items())})
+              for outputs in (commonest, both)]
+    assert scores[1] < scores[0], metric

@@ -161,13 +161,14 @@ def test_metrics_go_by_the_tasks_names(made, outputs):
   splits, rows, _, _ = made
   result = TASK.judge(outputs, splits.test, rows, splits)
   assert list(result.metrics) == [
-      'loss', 'sort/loss', 'sort/accuracy', 'sort/macro_f1', 'count/loss',
-      'count/pearson', 'count/spearman', 'count/mse']
+      'loss', 'sort/loss', 'sort/accuracy', 'sort/macro_f1', 'sort/matthews',
+      'count/loss', 'count/pearson', 'count/spearman', 'count/mse']
   one, two = (result.metrics[f'{name}/loss'] for name in ('sort', 'count'))
   assert result.metrics['loss'] == estimates.Estimate(
       pytest.approx((one.value + two.value) / 2),
       pytest.approx((one.stderr**2 + two.stderr**2)**0.5 / 2))
-  assert list(result.pictures()) == ['sort-Confusion', 'count-Scatter']
+  assert list(result.pictures()) == [
+      'sort-Confusion', 'sort-Precision-recall', 'count-Scatter']
   tree = result.to_dict()
   assert tree['examples'] == 20 and tree['loss'] == result.metrics['loss'].value
   assert tree['tasks']['count'] == result.parts['count'].to_dict()

@@ -1,6 +1,7 @@
 """Results of classification: accuracy, F1, the confusion matrix."""
 from collections.abc import Callable, Sequence
 import dataclasses
+import functools
 import math
 import os
 from typing import Any
@@ -9,12 +10,16 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core.files import atomic
+from lmjax.evaluation.downstream import ranking
 from lmjax.evaluation import estimates
 
 _LEAST_CELL = 0.14  # Inches of the picture of the confusion matrix.
 _MOST_SIDE = 28.0  # Inches.
 _MOST_COUNTED = 30  # More classes leave no room for counts in the cells.
 _LEAST_FONT = 5.0  # Points.
+_MOST_CURVES = 8
+_WORST = 20
+_LONGEST = 200  # Characters of a text in a table.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,10 +32,18 @@ class Classification:
     names: Names of the classes.
     loss: The mean negative log-likelihood of the true class in nats; None if
       there are no probabilities.
+    labels_N: True classes of the examples; None if only counts are known.
+    shares_NC: Probabilities of the classes; None if there are none.
+    shown: Classes whose F1 is a metric of its own, 'f1/NAME'.
+    texts: The text of each example, for the table of errors, or ().
   """
   confusion_CC: np.ndarray
   names: tuple[str, ...]
   loss: estimates.Estimate | None = None
+  labels_N: np.ndarray | None = None
+  shares_NC: np.ndarray | None = None
+  shown: tuple[str, ...] = ()
+  texts: Sequence[str] = ()
 
   @classmethod
   def of(cls, labels: Sequence[int], predictions: Sequence[int],
@@ -72,38 +85,70 @@ class Classification:
       names: Name of each class.
     """
     found = cls.of(labels, logits.argmax(axis=-1), names)
+    labels_N = np.asarray(labels)
     wide = logits.astype(np.float64)
     wide -= wide.max(axis=-1, keepdims=True)
-    nll = np.log(np.exp(wide).sum(axis=-1)) - np.take_along_axis(
-        wide, np.asarray(labels)[:, None], axis=-1)[:, 0]
-    return dataclasses.replace(found, loss=estimates.mean(nll))
+    log_shares_NC = wide - np.log(np.exp(wide).sum(axis=-1, keepdims=True))
+    nll_N = -log_shares_NC[np.arange(len(labels_N)), labels_N]
+    return dataclasses.replace(
+        found, loss=estimates.mean(nll_N), labels_N=labels_N,
+        shares_NC=np.exp(log_shares_NC))
 
   @property
   def examples(self) -> int:
     """Number of examples."""
     return int(self.confusion_CC.sum())
 
-  @property
+  @functools.cached_property
   def metrics(self) -> dict[str, estimates.Estimate]:
-    """Accuracy, macro-F1 and, if known, the loss, with standard errors."""
-    loss = {} if self.loss is None else {'loss': self.loss}
-    return loss | {
+    """Loss if known, accuracy, macro-F1, Matthews correlation, with errors.
+
+    Two classes with probabilities also have the area under the ROC curve and
+    the average precision of the second class.
+    """
+    found = {} if self.loss is None else {'loss': self.loss}
+    found |= {
         'accuracy': estimates.Estimate(self.accuracy, self.accuracy_stderr),
-        'macro_f1': estimates.jackknife(self.macro_f1, *self._without_one())}
+        'macro_f1': self._jackknife(lambda each: each.macro_f1),
+        'matthews': self._jackknife(lambda each: each.matthews)}
+    if self.shares_NC is not None and len(self.names) == 2:
+      of_second = self.shares_NC[:, 1], self.labels_N == 1
+      found['auc'] = ranking.auc(*of_second)
+      found['average_precision'] = ranking.average_precision(*of_second)
+    for name in self.shown:
+      place = self.names.index(name)
+      found[f'f1/{name}'] = self._jackknife(
+          lambda each, place=place: float(each.f1[place]))
+    return found
 
   def pictures(self) -> dict[str, Callable[[str | os.PathLike, str], None]]:
-    """Returns {title: a function that draws the confusion matrix}."""
-    return {'Confusion': lambda path, title: plot(path, self, title)}
+    """Returns {title: function that draws}: confusions and precision-recall.
 
-  def _without_one(self) -> tuple[np.ndarray, np.ndarray]:
-    """Returns, per nonzero cell, macro-F1 without one example, and its size."""
+    There are curves of at most 8 classes, those with the most examples. Of two
+    classes there is one curve, for the second.
+    """
+    pictures = {'Confusion': lambda path, title: plot(path, self, title)}
+    if self.shares_NC is None:
+      return pictures
+    counts_C = self.confusion_CC.sum(axis=1)
+    chosen = [1] if len(counts_C) == 2 else np.sort(
+        np.argsort(-counts_C, kind='stable')[:_MOST_CURVES])
+    curves = {self.names[i]: (self.shares_NC[:, i], self.labels_N == i)
+              for i in chosen if counts_C[i]}
+    return pictures | ({'Precision-recall': lambda path, title: ranking.plot(
+        path, curves, title)} if curves else {})
+
+  def _jackknife(self, statistic: Callable[['Classification'], float]
+                 ) -> estimates.Estimate:
+    """Returns a statistic of the counts, with its standard error."""
     cells = np.argwhere(self.confusion_CC)
     found = []
     for i, j in cells if self.examples > 1 else ():
       fewer_CC = self.confusion_CC.copy()
       fewer_CC[i, j] -= 1
-      found.append(Classification(fewer_CC, self.names).macro_f1)
-    return np.array(found), self.confusion_CC[tuple(cells.T)]
+      found.append(statistic(Classification(fewer_CC, self.names)))
+    return estimates.jackknife(
+        statistic(self), np.array(found), self.confusion_CC[tuple(cells.T)])
 
   @property
   def accuracy(self) -> float:
@@ -139,9 +184,48 @@ class Classification:
     sizes = self.confusion_CC.sum(axis=0) + self.confusion_CC.sum(axis=1)
     return float(self.f1[sizes > 0].mean())
 
-  def tables(self) -> dict[str, Any]:
-    """Returns no further table; see `task.Result`."""
-    return {}
+  @property
+  def matthews(self) -> float:
+    """Matthews correlation of labels and predictions; 0 if one is constant.
+
+    References:
+      Gorodkin, Comparing two K-category assignments by a K-category correlation
+      coefficient, 2004, eq. 8 (for two classes, Matthews, 1975).
+    """
+    true_C = self.confusion_CC.sum(axis=1)
+    said_C = self.confusion_CC.sum(axis=0)
+    number = float(self.examples)
+    covariance = number * np.trace(self.confusion_CC) - float(true_C @ said_C)
+    spread = ((number**2 - float(true_C @ true_C))
+              * (number**2 - float(said_C @ said_C)))
+    return covariance / math.sqrt(spread) if spread > 0 else 0.0
+
+  def tables(self) -> dict[str, tuple[Sequence[str], list[tuple[str, ...]]]]:
+    """Returns the scores of each class, and the worst errors.
+
+    The worst errors are the wrong examples with the least probability of their
+    label, the worst first, at most 20.
+    """
+    classes = [
+        (name, f'{count:,}', *(f'{each:.3f}' for each in scores))
+        for name, count, *scores in zip(
+            self.names, self.confusion_CC.sum(axis=1), self.precision,
+            self.recall, self.f1)]
+    tables = {'Classes': (
+        ('class', 'examples', 'precision', 'recall', 'F1'), classes)}
+    if self.shares_NC is None or not self.texts:
+      return tables
+    said_N = self.shares_NC.argmax(axis=1)
+    own_N = self.shares_NC[np.arange(len(said_N)), self.labels_N]
+    wrong = [i for i in np.argsort(own_N, kind='stable')
+             if said_N[i] != self.labels_N[i]][:_WORST]
+    if wrong:
+      tables['Worst errors'] = (
+          ('label', 'its probability', 'predicted', 'probability', 'text'),
+          [(self.names[self.labels_N[i]], f'{own_N[i]:.4f}',
+            self.names[said_N[i]], f'{self.shares_NC[i, said_N[i]]:.4f}',
+            _short(self.texts[i])) for i in wrong])
+    return tables
 
   def to_dict(self) -> dict:
     """Returns JSON types."""
@@ -153,6 +237,12 @@ class Classification:
             self.recall, self.f1)]
     return {'examples': self.examples} | estimates.to_dict(self.metrics) | {
         'classes': classes, 'confusion': self.confusion_CC.tolist()}
+
+
+def _short(text: str) -> str:
+  """Returns a text on one line, cut if it is long."""
+  text = ' '.join(text.split())
+  return text if len(text) <= _LONGEST else f'{text[:_LONGEST - 1]}…'
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

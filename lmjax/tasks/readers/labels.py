@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lmjax.core import config
 from lmjax.core import errors
 
 _MOST = 10  # Labels that are listed with their counts.
@@ -68,6 +69,14 @@ def named(rename: Sequence[str]) -> Callable[[Any, str], str]:
     found = name(label, where)
     return names.get(found, found)
   return name_of
+
+
+def check(name: str, labels: Sequence[str], field: str) -> None:
+  """Raises InputError if a name that a field of the config has is no label."""
+  if name not in labels:
+    raise errors.InputError(
+        f'{field} has {name!r}, which is not one of the {len(labels)} labels '
+        f'{list(labels)[:20]}.{config.near(name, labels)}')
 
 
 def ordered(labels: Iterable[str]) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
 """Classification metrics against values computed by hand."""
+import dataclasses
 import itertools
 import json
 import math
@@ -89,7 +90,7 @@ def test_of_very_many_classes_some_are_named(tmp_path, monkeypatch):
 
 def test_metrics_have_standard_errors():
   metrics = _result().metrics
-  assert list(metrics) == ['accuracy', 'macro_f1']
+  assert list(metrics) == ['accuracy', 'macro_f1', 'matthews']
   assert metrics['accuracy'].stderr == _result().accuracy_stderr
   without = [classification.Classification.of(
       np.delete(_LABELS, i), np.delete(_PREDICTIONS, i),
@@ -114,3 +115,47 @@ def test_the_loss_is_that_of_normalised_logits():
 def test_bad_classes_are_refused(labels, predictions, words):
   with pytest.raises(errors.InputError, match=words):
     classification.Classification.of(labels, predictions, ['a', 'b', 'c'])
+
+
+def test_matthews_is_the_correlation_of_indicators():
+  result = _result()
+  x_NC = np.eye(4)[_LABELS] - np.eye(4)[_LABELS].mean(axis=0)
+  y_NC = np.eye(4)[_PREDICTIONS] - np.eye(4)[_PREDICTIONS].mean(axis=0)
+  expected = np.sum(x_NC * y_NC) / math.sqrt(
+      np.sum(x_NC**2) * np.sum(y_NC**2))
+  assert result.matthews == pytest.approx(expected)
+  constant = classification.Classification.of([0, 1], [0, 0], ['a', 'b'])
+  assert constant.matthews == 0
+
+
+def test_two_classes_with_probabilities_are_ranked():
+  logits = np.log([[0.7, 0.3], [0.6, 0.4], [0.4, 0.6]])
+  result = classification.Classification.of_logits([0, 1, 0], logits, 'ab')
+  assert result.metrics['auc'].value == 0.5
+  assert result.metrics['average_precision'].value == 0.5
+  assert list(result.pictures()) == ['Confusion', 'Precision-recall']
+  three = classification.Classification.of_logits([0], np.zeros((1, 3)), 'abc')
+  assert 'auc' not in three.metrics
+
+
+def test_a_named_class_has_its_f1():
+  result = dataclasses.replace(_result(), shown=('c',))
+  assert result.metrics['f1/c'].value == pytest.approx(0.8)
+  assert result.metrics['f1/c'].stderr > 0
+
+
+def test_tables_show_classes_and_the_worst_errors_first():
+  logits = np.log([[0.7, 0.3], [0.9, 0.1], [0.4, 0.6], [0.8, 0.2]])
+  result = dataclasses.replace(
+      classification.Classification.of_logits([0, 1, 0, 1], logits, 'ab'),
+      texts=('fine', 'a\n' + 'b' * 300, 'mild', 'bad'))
+  tables = result.tables()
+  assert tables['Classes'][1][0] == ('a', '2', '0.333', '0.500', '0.400')
+  rows = tables['Worst errors'][1]
+  assert [row[:-1] for row in rows] == [
+      ('b', '0.1000', 'a', '0.9000'), ('b', '0.2000', 'a', '0.8000'),
+      ('a', '0.4000', 'b', '0.6000')]
+  assert rows[0][-1].startswith('a b') and len(rows[0][-1]) == 200
+  right = dataclasses.replace(classification.Classification.of_logits(
+      [0], logits[:1], 'ab'), texts=('fine',))
+  assert list(right.tables()) == ['Classes']
