@@ -4,6 +4,7 @@ from lmjax.tasks import regression
 from lmjax.tasks import retrieval
 from lmjax.tasks import similarity
 from lmjax.tasks import tagging
+from lmjax.tasks import utterances
 
 TASKS = {
     'Classification': classification.Classification,
@@ -11,4 +12,5 @@ TASKS = {
     'Retrieval': retrieval.Retrieval,
     'Similarity': similarity.Similarity,
     'Tagging': tagging.Tagging,
+    'Utterances': utterances.Utterances,
 }

@@ -1,6 +1,6 @@
 """Sentences: words, and a tag for each word."""
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lmjax.core import errors
 from lmjax.core.files import strict_json
@@ -29,6 +29,31 @@ class Sentence(NamedTuple):
     return self.words, self.tags
 
 
+class Utterance(NamedTuple):
+  """Words with their tags, and an intent.
+
+  Attributes:
+    words: The words.
+    tags: The tag of each; None if they are unknown.
+    where: The place of the utterance, such as file and line, for messages.
+    label: The intent; None if it is unknown.
+  """
+  words: tuple[str, ...]
+  tags: tuple[str, ...] | None
+  where: str
+  label: str | None
+
+  @property
+  def texts(self) -> tuple[str]:
+    """The utterance as a text."""
+    return (' '.join(self.words),)
+
+  @property
+  def content(self) -> tuple[Any, ...]:
+    """The values that results depend on."""
+    return self.words, self.tags, self.label
+
+
 def sentence(texts: Sequence[str], where: str, label: str | None = None
              ) -> Sentence:
   """Returns the sentence of a text.
@@ -49,13 +74,13 @@ def sentence(texts: Sequence[str], where: str, label: str | None = None
   if len(texts) != 1:
     raise errors.InputError(
         f'{where}: tagging reads single texts; got {len(texts)} texts.')
-  words = _listed(texts[0])
+  words = listed(texts[0])
   if not words:
     raise errors.InputError(
         f'{where}: there is no word to tag; remove this sentence.')
   if label is None:
     return Sentence(words, None, where)
-  return tagged(words, _listed(label), where)
+  return tagged(words, listed(label), where)
 
 
 def tagged(words: Sequence[str], tags: Sequence[str], where: str) -> Sentence:
@@ -70,7 +95,7 @@ def tagged(words: Sequence[str], tags: Sequence[str], where: str) -> Sentence:
   return Sentence(tuple(words), tuple(tags), where)
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def listed(text: str) -> tuple[str, ...]:
   """Returns the items of a JSON list of words, or the words of any other text.
   """
   try:

@@ -3,9 +3,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
 from typing import Any, ClassVar
 
-import numpy as np
-
-from lmjax.core import errors
 from lmjax.core import ranges
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.models.heads import token
@@ -54,10 +51,7 @@ class Tagging:
   unit: ClassVar = 'words'  # What the weight of the loss counts.
 
   def __post_init__(self):
-    if self.decode not in ('independent', 'valid', None):
-      raise errors.InputError(
-          f"task.decode should be 'independent', 'valid' or none; got "
-          f'{self.decode!r}.')
+    tags_lib.check(self.decode)
     choice.of(self.head).check(self.objective)
 
   @property
@@ -80,10 +74,9 @@ class Tagging:
            splits: task_lib.Splits, tokenizer: tokenizer_lib.Tokenizer
            ) -> words_lib.WordRows:
     """See `task.Task`; tags that are not in `splits.labels` have weight 0."""
-    place = {tag: i for i, tag in enumerate(splits.labels)}
-    labels = [[place.get(tag) for tag in e.tags or ()] for e in examples]
     return words_lib.build(
-        self.features, examples, labels, tokenizer, self.overlap)
+        self.features, examples, words_lib.numbered(examples, splits.labels),
+        tokenizer, self.overlap)
 
   def model(self, backbone: Any, splits: task_lib.Splits) -> token.Token:
     """See `task.Task`."""
@@ -113,18 +106,18 @@ class Tagging:
     del outputs, rows
     return splits
 
-  def judge(self, outputs: Sequence[np.ndarray],
+  def judge(self, outputs: Sequence[Any],
             examples: Sequence[sentences.Sentence], rows: words_lib.WordRows,
             splits: task_lib.Splits) -> task_lib.Result:
     """Returns the scheme's scores, and the mean loss per tag in nats."""
     found = list(self._tags(outputs, examples, rows, splits))
     return self.source.scheme.judge(
         [e.tags for e in examples],
-        [_named(tags, splits.labels) for tags, _ in found], splits.labels,
+        [tags.named(splits.labels) for tags, _ in found], splits.labels,
         [tags.nll for tags, _ in found],
         [len(known.words) for _, known in found])
 
-  def answers(self, outputs: Sequence[np.ndarray],
+  def answers(self, outputs: Sequence[Any],
               examples: Sequence[sentences.Sentence],
               rows: words_lib.WordRows, splits: task_lib.Splits
               ) -> Iterator[dict[str, Any]]:
@@ -134,15 +127,11 @@ class Tagging:
     """
     for example, columns, (tags, _) in zip(
         examples, rows.columns, self._tags(outputs, examples, rows, splits)):
-      words, names = example.words, _named(tags, splits.labels)
+      words, names = example.words, tags.named(splits.labels)
       yield {'words': list(words)} | (
           {} if example.tags is None else {'tags': list(example.tags)}) | {
               'predicted': list(names),
-              'probabilities': [
-                  None if column is None
-                  else round(float(np.exp(log_p_C[best])), 6)
-                  for column, best, log_p_C in zip(
-                      columns, tags.best_W, tags.log_p_WC)],
+              'probabilities': tags.probabilities(columns),
           } | self.source.scheme.answer(words, names)
 
   def baselines(self, splits: task_lib.Splits, rows: words_lib.WordRows
@@ -168,18 +157,5 @@ class Tagging:
             splits: task_lib.Splits
             ) -> Iterator[tuple[tags_lib.Tags, tags_lib.Known]]:
     """Yields the tags of each sentence, and the words whose tags are known."""
-    tagger = choice.of(self.head)
-    place = {tag: i for i, tag in enumerate(splits.labels)}
-    for output, example, columns in zip(outputs, examples, rows.columns):
-      words = [word for word, (tag, column) in enumerate(
-          zip(example.tags or (), columns))
-               if column is not None and tag in place]
-      known = tags_lib.Known(
-          words, [place[example.tags[word]] for word in words])
-      yield tagger.tags(output, columns, known, splits.labels,
-                        self.decode or tagger.decode), known
-
-
-def _named(tags: tags_lib.Tags, labels: Sequence[str]) -> tuple[str, ...]:
-  """Returns the names of the tags of a sentence."""
-  return tuple(labels[best] for best in tags.best_W)
+    return choice.read(self.head, outputs, examples, rows.columns,
+                       splits.labels, self.decode)

@@ -191,6 +191,18 @@ def build(features: rows_lib.Features,
       windows=np.array(counts) if max(counts, default=1) > 1 else None)
 
 
+def numbered(sentences: Sequence[sentences_lib.Sentence],
+             names: Sequence[str]) -> list[list[int | None]]:
+  """Returns the index of each word's tag in each sentence; None if unknown.
+
+  Args:
+    sentences: The sentences, whose tags may be unknown.
+    names: The names of the tags.
+  """
+  place = {tag: i for i, tag in enumerate(names)}
+  return [[place.get(tag) for tag in each.tags or ()] for each in sentences]
+
+
 def windows(sizes: Sequence[int], room: int, overlap: float
             ) -> list[tuple[int, int]]:
   """Returns the words [start, end) of each window of a sentence.

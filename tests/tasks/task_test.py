@@ -13,7 +13,9 @@ from lmjax.tasks.readers import in_memory
 from lmjax.tasks.readers import labelled
 from lmjax.tasks.readers import matched
 from lmjax.tasks.readers import spaced
+from lmjax.tasks.readers import spoken
 from lmjax.tasks.readers import tagged
+from lmjax.tasks.readers import utterance_folder
 from lmjax.tasks import task
 from lmjax.tasks import together
 
@@ -22,6 +24,7 @@ KINDS = tasks.TASKS | {'Together': together.Together}
 TEXTS = in_memory.InMemory((('a', '1'),))
 NEEDED = {kind: kind(reader) for kind, reader in (
     (labelled.Labelled, TEXTS), (matched.Matched, TEXTS),
+    (spoken.Spoken, utterance_folder.UtteranceFolder('folder')),
     (tagged.Tagged, spaced.Spaced(TEXTS)))}
 NEEDED[typing.get_type_hints(together.Together)['tasks']] = (
     classification.Classification(),) * 2

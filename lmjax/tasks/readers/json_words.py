@@ -52,11 +52,17 @@ class JsonWords:
     for path in files.expand(self.paths):
       for where, row in json_lines.rows(
           path, self.on_bad_text, counts, self.encoding):
-        words = _strings(row, self.words, where)
-        tags = (self._named(row, where) if self.names
-                else _strings(row, self.tags, where))
-        if words or tags:
-          yield sentences.tagged(words, tags, where)
+        found = self.sentence(row, where)
+        if found is not None:
+          yield found
+
+  def sentence(self, row: dict[str, Any], where: str
+               ) -> sentences.Sentence | None:
+    """Returns the sentence of an object; None if it has no words."""
+    words = _strings(row, self.words, where)
+    tags = (self._named(row, where) if self.names
+            else _strings(row, self.tags, where))
+    return sentences.tagged(words, tags, where) if words or tags else None
 
   def _named(self, row: dict[str, Any], where: str) -> tuple[str, ...]:
     """Returns the tags of a row from their numbers."""

@@ -1,10 +1,12 @@
 """A model's tags of a sentence, and what a head's scores become them by."""
 from collections.abc import Mapping, Sequence
+import typing
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import jax
 import numpy as np
 
+from lmjax.core import errors
 from lmjax.core import metrics
 from lmjax.nn import crf
 from lmjax.objectives import labels as labels_lib
@@ -25,6 +27,17 @@ class Tags(NamedTuple):
   best_W: np.ndarray
   log_p_WC: np.ndarray
   nll: float
+
+  def named(self, labels: Sequence[str]) -> tuple[str, ...]:
+    """Returns the name of each word's tag."""
+    return tuple(labels[best] for best in self.best_W)
+
+  def probabilities(self, columns: Sequence[int | None]
+                    ) -> list[float | None]:
+    """Returns the probability of each word's tag; None if it is not seen."""
+    return [None if column is None else round(float(np.exp(log_p_C[best])), 6)
+            for column, best, log_p_C in zip(
+                columns, self.best_W, self.log_p_WC)]
 
 
 class Known(NamedTuple):
@@ -86,6 +99,14 @@ class Tagger(Protocol):
       decode: 'independent' takes the most probable tag of each word, 'valid'
         the most probable sequence among those that are valid.
     """
+
+
+def check(decode: str | None) -> None:
+  """Raises InputError for an unknown way to decode."""
+  if decode not in (*typing.get_args(Decode), None):
+    raise errors.InputError(
+        f"task.decode should be 'independent', 'valid' or none; got "
+        f'{decode!r}.')
 
 
 def spread(found_SC: np.ndarray, columns: Sequence[int | None]) -> np.ndarray:

@@ -19,6 +19,7 @@ def test_tags_and_their_loss_by_hand():
   assert TAGGER.tags(*args, 'valid').best_W.tolist() == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_objectives():
   logits = np.random.default_rng(0).normal(size=(1, 4, 3)).astype(np.float32)
   batch = {'labels': np.array([[0, 2, 0, 1]]), 'weights': np.eye(4)[:1] + 0.}
