@@ -50,7 +50,8 @@ class Scheme(Protocol):
   def judge(self, true: Sequence[Sequence[str]],
             predicted: Sequence[Sequence[str]], names: Sequence[str],
             nll: Sequence[float] | None = None,
-            scored: Sequence[int] | None = None) -> Any:
+            scored: Sequence[int] | None = None,
+            texts: Sequence[Sequence[str]] | None = None) -> Any:
     """Returns the result of predicted tags; see `tagging.Tagging.of`."""
 
   def answer(self, words: Sequence[str], tags: Sequence[str]
@@ -125,9 +126,10 @@ class Entities:
   def judge(self, true: Sequence[Sequence[str]],
             predicted: Sequence[Sequence[str]], names: Sequence[str],
             nll: Sequence[float] | None = None,
-            scored: Sequence[int] | None = None) -> tagging.Tagging:
+            scored: Sequence[int] | None = None,
+            texts: Sequence[Sequence[str]] | None = None) -> tagging.Tagging:
     """Returns scores of entities and words."""
-    return tagging.Tagging.of(true, predicted, names, nll, scored)
+    return tagging.Tagging.of(true, predicted, names, nll, scored, texts)
 
   def answer(self, words: Sequence[str], tags: Sequence[str]
              ) -> dict[str, Any]:
@@ -172,9 +174,12 @@ class Names:
   def judge(self, true: Sequence[Sequence[str]],
             predicted: Sequence[Sequence[str]], names: Sequence[str],
             nll: Sequence[float] | None = None,
-            scored: Sequence[int] | None = None) -> word_classes.WordClasses:
+            scored: Sequence[int] | None = None,
+            texts: Sequence[Sequence[str]] | None = None
+            ) -> word_classes.WordClasses:
     """Returns scores of words."""
-    return word_classes.WordClasses.of(true, predicted, names, nll, scored)
+    return word_classes.WordClasses.of(
+        true, predicted, names, nll, scored, texts)
 
   def answer(self, words: Sequence[str], tags: Sequence[str]
              ) -> dict[str, Any]:

@@ -115,7 +115,7 @@ class Tagging:
         [e.tags for e in examples],
         [tags.named(splits.labels) for tags, _ in found], splits.labels,
         [tags.nll for tags, _ in found],
-        [len(known.words) for _, known in found])
+        [len(known.words) for _, known in found], [e.words for e in examples])
 
   def answers(self, outputs: Sequence[Any],
               examples: Sequence[sentences.Sentence],

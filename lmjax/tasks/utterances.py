@@ -160,7 +160,8 @@ class Utterances:
             [e.tags for e in examples],
             [each.named(names) for each, _ in tags], names,
             [each.nll for each, _ in tags],
-            [len(known.words) for _, known in tags]),
+            [len(known.words) for _, known in tags],
+            [e.words for e in examples]),
         log_p_NC.argmax(axis=1) == wanted_N, estimates.mean(nll_N))
 
   def answers(self, outputs: Sequence[Any],

@@ -1,5 +1,5 @@
 """Scores of tagging: precision, recall and F1 of whole entities."""
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
 import os
@@ -10,6 +10,7 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.evaluation.downstream import classification
 from lmjax.evaluation.downstream import entities
+from lmjax.evaluation.downstream import tag_errors
 from lmjax.evaluation import estimates
 
 
@@ -28,6 +29,8 @@ class Tagging:
     words: Predicted and true tags of all words.
     right_N: Number of words with the correct tag.
     sizes_N: Number of words.
+    errors: What became of each entity.
+    wrong: A table of the words that are most often wrong, by heading.
     nll_N: Negative log-likelihood of the true tags in nats; None if there are
       no probabilities.
     scored_N: Number of words in `nll_N`.
@@ -42,6 +45,8 @@ class Tagging:
   words: classification.Classification
   right_N: np.ndarray
   sizes_N: np.ndarray
+  errors: tag_errors.Entities
+  wrong: Mapping[str, tag_errors.Table]
   nll_N: np.ndarray | None = None
   scored_N: np.ndarray | None = None
 
@@ -49,7 +54,8 @@ class Tagging:
   def of(cls, true: Sequence[Sequence[str]],
          predicted: Sequence[Sequence[str]], names: Sequence[str],
          nll: Sequence[float] | None = None,
-         scored: Sequence[int] | None = None) -> 'Tagging':
+         scored: Sequence[int] | None = None,
+         texts: Sequence[Sequence[str]] | None = None) -> 'Tagging':
     """Counts entities and words.
 
     Args:
@@ -58,6 +64,7 @@ class Tagging:
       names: Tags in the order of the confusion matrix; other tags follow.
       nll: See `nll_N`.
       scored: See `scored_N`.
+      texts: The words of each sentence, for the tables.
 
     Raises:
       InputError: If numbers of tags differ, or there are no words.
@@ -74,7 +81,9 @@ class Tagging:
         types, count(entities.read), count(entities.read_strictly),
         classification.Classification.of(flat(true), flat(predicted), names),
         np.array([sum(map(str.__eq__, a, b)) for a, b in zip(true, predicted)]),
-        np.array(sizes), None if nll is None else np.asarray(nll, np.float64),
+        np.array(sizes), tag_errors.Entities.of(true, predicted, types),
+        tag_errors.words(true, predicted, texts),
+        None if nll is None else np.asarray(nll, np.float64),
         None if scored is None else np.asarray(scored))
 
   @property
@@ -97,9 +106,9 @@ class Tagging:
     return {'Confusion': lambda path, title: classification.plot(
         path, self.words, title, 'words')}
 
-  def tables(self) -> dict[str, Any]:
-    """Returns no further table; see `task.Result`."""
-    return {}
+  def tables(self) -> dict[str, tag_errors.Table]:
+    """Returns tables of errors: of entities, and of words."""
+    return {**self.errors.tables(), **self.wrong}
 
   def to_dict(self) -> dict[str, Any]:
     """Returns JSON types."""
@@ -114,7 +123,7 @@ class Tagging:
     return {
         'examples': self.examples, 'words': int(self.sizes_N.sum()),
         **estimates.to_dict(self.metrics), 'types': kinds,
-        'tags': list(self.words.names),
+        'errors': self.errors.to_dict(), 'tags': list(self.words.names),
         'confusion': self.words.confusion_CC.tolist()}
 
 

@@ -1,5 +1,5 @@
 """Scores of words with one class each, such as parts of speech."""
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
 import os
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lmjax.evaluation.downstream import classification
+from lmjax.evaluation.downstream import tag_errors
 from lmjax.evaluation.downstream import tagging
 from lmjax.evaluation import estimates
 
@@ -20,12 +21,14 @@ class WordClasses:
 
   Attributes:
     words: Predicted and true classes of all words.
+    wrong: A table of the words that are most often wrong, by heading.
     counts_NC3: Number of words of each class, of words predicted as it, and of
       correct ones, in each sentence.
     loss: Mean negative log-likelihood of a word's class in nats; None if there
       are no probabilities.
   """
   words: classification.Classification
+  wrong: Mapping[str, tag_errors.Table]
   counts_NC3: np.ndarray
   loss: estimates.Estimate | None = None
 
@@ -33,7 +36,8 @@ class WordClasses:
   def of(cls, true: Sequence[Sequence[str]],
          predicted: Sequence[Sequence[str]], names: Sequence[str],
          nll: Sequence[float] | None = None,
-         scored: Sequence[int] | None = None) -> 'WordClasses':
+         scored: Sequence[int] | None = None,
+         texts: Sequence[Sequence[str]] | None = None) -> 'WordClasses':
     """Counts words; see `tagging.Tagging.of`."""
     tagging.check(true, predicted)
     names = tagging.all_names(true, predicted, names)
@@ -47,7 +51,8 @@ class WordClasses:
     flat = lambda x: [place[tag] for tags in x for tag in tags]
     return cls(
         classification.Classification.of(flat(true), flat(predicted), names),
-        counts_NC3, None if nll is None else tagging.loss(nll, scored))
+        tag_errors.words(true, predicted, texts), counts_NC3,
+        None if nll is None else tagging.loss(nll, scored))
 
   @property
   def examples(self) -> int:
@@ -72,8 +77,8 @@ class WordClasses:
         path, self.words, title, 'words')}
 
   def tables(self) -> dict[str, Any]:
-    """Returns no further table; see `task.Result`."""
-    return {}
+    """Returns the table of words that are often wrong."""
+    return dict(self.wrong)
 
   def to_dict(self) -> dict[str, Any]:
     """Returns JSON types."""

@@ -45,6 +45,10 @@ def test_types_by_hand():
   assert loc['f1'] == pytest.approx(2 / 6)
   assert per['f1'] == pytest.approx(4 / 6)
   assert per['strict_f1'] == pytest.approx(2 / 5)
+  assert [kind['boundary'] for kind in tree['errors']] == [1, 0]
+  assert result(texts=[s.split() for s in TRUE]).tables().keys() == {
+      'Entities, right and wrong', 'Types taken for others',
+      'Words most often wrong'}
   assert tree['words'] == 13 and tree['examples'] == 5
   assert np.sum(tree['confusion']) == 13 and tree['tags'] == list(NAMES)
 

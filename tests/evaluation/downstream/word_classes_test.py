@@ -31,6 +31,9 @@ def test_numbers_by_hand():
   assert [kind['name'] for kind in tree['classes']] == [*NAMES, 'X']
   assert tree['classes'][0]['recall'] == 2 / 4
   assert 'loss' not in of().metrics and not found.tables()
+  words = [s.split() for s in ('a b c', 'd b', 'e')]
+  (_, rows), = of(texts=words).tables().values()
+  assert rows[0] == ('b', '2', '2', 'N', 'V', '1')
 
 
 def test_standard_errors_are_the_jackknifes_over_sentences():
