@@ -1,5 +1,6 @@
 """Kinds of tasks by name, which `--config.task.kind` chooses."""
 from lmjax.tasks import classification
+from lmjax.tasks import multilabel
 from lmjax.tasks import regression
 from lmjax.tasks import retrieval
 from lmjax.tasks import similarity
@@ -8,6 +9,7 @@ from lmjax.tasks import utterances
 
 TASKS = {
     'Classification': classification.Classification,
+    'Multilabel': multilabel.Multilabel,
     'Regression': regression.Regression,
     'Retrieval': retrieval.Retrieval,
     'Similarity': similarity.Similarity,

@@ -60,7 +60,8 @@ class Features:
 
     Args:
       texts: The text, or both texts of a pair, of each example.
-      labels: The label of each example, [examples].
+      labels: The label of each example, [examples], or its labels,
+        [examples, C].
       tokenizer: Maps text to ids.
     """
     rows = [layout([tokenizer.encode(text) for text in self.spelled(
@@ -151,7 +152,8 @@ class Rows:
     tokens: Token ids, [examples, longest], padded with zeros.
     sizes: The number of tokens of each example.
     truncated: The number of examples that were cut.
-    by_row: More arrays of a batch, [examples], by name. 'weights' replace 1.
+    by_row: More arrays of a batch, [examples, ...], by name. 'weights' replace
+      weights of 1.
     by_token: More arrays of a batch, [examples, longest], by name. 'weights'
       here replace the weights of the rows.
   """
@@ -219,7 +221,7 @@ class Rows:
       rng: Generator for token dropout; None keeps all tokens.
     """
     missing = self.features.batch_size - len(chosen)
-    fill = functools.partial(np.pad, pad_width=(0, missing))
+    fill = lambda x: np.pad(x, ((0, missing),) + ((0, 0),) * (x.ndim - 1))
     sizes = fill(self.sizes[chosen])
     by_token = {
         name: np.pad(x[chosen, :length], ((0, missing), (0, 0)))
