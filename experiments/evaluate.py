@@ -6,6 +6,9 @@ r"""Evaluates a pretrained run on the likelihood of text and multiple choice.
       --config.scoring.stride=32
   python experiments/evaluate.py --workdir=runs/demo \
       --config.choices.paths=piqa.jsonl --config.choices.delimiter='Answer: '
+  python experiments/evaluate.py --workdir=runs/demo \
+      --config.choices.paths=piqa.jsonl --config.choices.shots.count=5 \
+      --config.choices.shots.seeds=1,2,3
 
 Every token is scored exactly once. The tables are printed and, with hashes of
 data, tokenizer and parameters, written to report.json; held_out.jsonl has the
@@ -19,6 +22,7 @@ from lmjax.evaluation import by_document
 from lmjax.evaluation import choices
 from lmjax.evaluation import held_out
 from lmjax.evaluation import report
+from lmjax.evaluation import sensitivity
 from lmjax import experiment
 from lmjax.recipes.loaded import trained
 import jax
@@ -53,9 +57,12 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
     rate = trained.rate(run, scoring.context, scoring.batch_size, devices)
     answers = config.choices.evaluate(rate, run.tokenizer, **shared)
     report.display(choices.table(answers))
+  if spreads := sensitivity.spreads(answers):
+    report.display(sensitivity.table(spreads))
 
   report.save(folder / 'report.json', texts, answers, run=str(workdir),
-              step=run.step, config=config_lib.to_dict(config))
+              step=run.step, config=config_lib.to_dict(config),
+              sensitivity=[spread.to_dict() for spread in spreads])
   if texts:
     by_document.write(folder / 'held_out.jsonl', texts[0].by_document)
   print(f'report: {folder / "report.json"}')

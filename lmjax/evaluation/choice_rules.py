@@ -31,6 +31,9 @@ class Rule(Protocol):
     An option whose `start` is 0 has no token before it.
     """
 
+  def between(self, context: str, continuation: str, delimiter: str) -> str:
+    """Returns the text between a context and its continuation."""
+
   def size(self, continuation: str) -> int:
     """Returns what the log-likelihood of a continuation is divided by."""
 
@@ -51,6 +54,9 @@ class Shared:
         tokenizer.bos_id is not None, len(set(item.contexts)) == 1,
         item.source)
     return [branches.Span(*option) for option in encoded], cut
+
+  def between(self, context, continuation, delimiter):
+    return joint(context, continuation, delimiter)
 
   def size(self, continuation):
     return len(continuation.encode())
@@ -79,6 +85,9 @@ class Harness:
             tokenizer, head + delimiter, tail), context, item.source)
         for head, tail in zip(item.contexts, item.continuations)]
     return [span for span, _ in found], sum(cut for _, cut in found)
+
+  def between(self, context, continuation, delimiter):
+    return delimiter
 
   def size(self, continuation):
     return len(continuation)

@@ -19,6 +19,9 @@ from lmjax.evaluation import choice_rules
 from lmjax.evaluation import continuations
 from lmjax.evaluation import questions
 from lmjax.evaluation import report
+from lmjax.evaluation import shots as shots_lib
+from lmjax.evaluation import verdicts
+from lmjax.evaluation import wording
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,28 +30,64 @@ class Choices:
   """Files of questions, and how their parts are joined.
 
   Attributes:
-    paths: JSON lines files or globs; each file is one result.
+    paths: JSON lines files or globs; each file is one result, or one for each
+      template and seed.
     delimiter: Text between context and continuation. If it is only white
       space, it is left out where there is white space already.
-    limit: Most questions to read of each file; None reads all.
+    limit: Most questions to ask of each file; None asks all.
     rule: How a question becomes numbers: 'shared' counts the tokens from the
       first one in which options differ, and 'harness' does as the
       lm-evaluation-harness does; see `choice_rules`.
+    shots: Solved examples before each question.
+    template: How a question is worded.
+    more_templates: Other wordings, each of which gives a report of its own.
+    calibration: Texts without content, such as N/A, that replace the question.
+      The log-probability of an option after them, whose probabilities are
+      averaged, is subtracted from the one after the question.
   """
   paths: tuple[user_paths.Path, ...] = ()
   delimiter: str = ' '
   limit: ranges.Count | None = None
   rule: choice_rules.Name = 'shared'
+  shots: shots_lib.Shots = shots_lib.Shots()
+  template: wording.Template = wording.Template()
+  more_templates: tuple[wording.Template, ...] = ()
+  calibration: tuple[str, ...] = ()
 
   def evaluate(self, rate: continuations.Rate,
                tokenizer: vocabulary.Tokenizer,
                **kwargs: Any) -> list['ChoiceReport']:
-    """Returns a report for each file; see `evaluate` for the arguments."""
-    return [
-        evaluate(rate, questions.read(path, self.limit), tokenizer,
-                 name=pathlib.Path(path).name.partition('.')[0],
-                 delimiter=self.delimiter, rule=self.rule, **kwargs)
-        for path in (files.expand(self.paths) if self.paths else ())]
+    """Returns a report for each file, template and seed; see `judge`."""
+    templates = (self.template, *self.more_templates)
+    given = self.shots.path and questions.read(self.shots.path)
+    found = []
+    for path in (files.expand(self.paths) if self.paths else ()):
+      is_pool = self.shots.count and given is None
+      read = questions.read(path, None if is_pool else self.limit)
+      for number, template in enumerate(templates):
+        for seed in self.shots.drawn:
+          asked, delimiter = self._asked(template, read, given or read, seed)
+          found.append(judge(
+              rate, asked, tokenizer, delimiter=delimiter, rule=self.rule,
+              name=pathlib.Path(path).name.partition('.')[0],
+              shots=self.shots.count, seed=seed,
+              template=number if len(templates) > 1 else None, **kwargs))
+    return found
+
+  def _asked(self, template, read, pool, seed):
+    """Returns the forms of each question of a file, and the delimiter."""
+    delimiter = (self.delimiter if template.delimiter is None
+                 else template.delimiter)
+    how = choice_rules.RULES[self.rule]
+    items, out = read[:self.limit], []
+    for item, examples in zip(items, self.shots.of(items, pool, seed)):
+      solved = [template.item(example) for example in examples]
+      before = lambda one, solved=solved: self.shots.before(
+          one, solved, how, delimiter)
+      out.append([
+          wording.Form(before(form.asked), tuple(map(before, form.empty)))
+          for form in template.forms(item, self.calibration)])
+    return out, delimiter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +121,14 @@ class ChoiceReport:
     tokenizer_hash: Hash of the tokenizer.
     parameters_hash: Hash of the parameters; None if not given.
     seconds: Wall time, compilation included.
+    shots: Number of solved examples before each question.
+    seed: Seed by which they were drawn; None if they were not.
+    template: Number of the template, from 0; None if there is only one.
+    accuracy_calibrated: The accuracy after calibration by texts without
+      content; None without calibration and for 'greedy'.
+    accuracy_calibrated_stderr: Its standard error.
+    changed: Share of questions for which another option is preferred if the
+      lettered options are in another order; None if there is one order.
   """
   name: str
   kind: str
@@ -102,6 +149,23 @@ class ChoiceReport:
   tokenizer_hash: str
   parameters_hash: str | None
   seconds: float
+  shots: int = 0
+  seed: int | None = None
+  template: int | None = None
+  accuracy_calibrated: float | None = None
+  accuracy_calibrated_stderr: float | None = None
+  changed: float | None = None
+
+  @property
+  def title(self) -> str:
+    """The name, with what tells this report from others of its questions."""
+    parts = [
+        'greedy' if self.kind == 'greedy' else '',
+        f'{self.shots} shots' if self.shots else '',
+        '' if self.seed is None else f'seed {self.seed}',
+        '' if self.template is None else f'template {self.template}']
+    said = ', '.join(part for part in parts if part)
+    return self.name + (f' ({said})' if said else '')
 
   def to_dict(self) -> dict[str, Any]:
     """Returns JSON types; a number that is not finite becomes None."""
@@ -114,9 +178,23 @@ class ChoiceReport:
     return cls(**tree | {'nats_per_item': math.nan if nats is None else nats})
 
 
-def evaluate(
+def evaluate(rate: continuations.Rate, items: Sequence[questions.Item],
+             tokenizer: vocabulary.Tokenizer, **kwargs: Any) -> ChoiceReport:
+  """Reports how often the most likely option of a question is the right one.
+
+  Args:
+    rate: See `judge`.
+    items: Questions, from `questions.read`, which are asked as they are.
+    tokenizer: See `judge`.
+    **kwargs: See `judge`.
+  """
+  return judge(rate, [[wording.Form(item)] for item in items], tokenizer,
+               **kwargs)
+
+
+def judge(
     rate: continuations.Rate,
-    items: Sequence[questions.Item],
+    asked: Sequence[Sequence[wording.Form]],
     tokenizer: vocabulary.Tokenizer,
     *,
     context: int,
@@ -124,55 +202,65 @@ def evaluate(
     delimiter: str = ' ',
     rule: choice_rules.Name = 'shared',
     parameters_hash: str | None = None,
+    shots: int = 0,
+    seed: int | None = None,
+    template: int | None = None,
 ) -> ChoiceReport:
   """Reports how often the most likely option of a question is the right one.
 
   Args:
     rate: The likelihood of continuations under a model; see `continuations`.
-    items: Questions, from `questions.read`.
+    asked: The forms of each question.
     tokenizer: The tokenizer that the model was trained with.
     context: Most tokens that a prediction sees.
     name: Name of the questions in the report.
     delimiter: See `Choices`.
     rule: See `Choices`.
     parameters_hash: Hash of the parameters, for the report.
+    shots: See `ChoiceReport`.
+    seed: See `ChoiceReport`.
+    template: See `ChoiceReport`.
 
   Raises:
     InputError: If a continuation alone exceeds the context.
   """
   began = time.perf_counter()
   how = choice_rules.RULES[rule]
+  put = [item for forms in asked for form in forms
+         for item in (form.asked, *form.empty)]
   options, truncated = [], 0
-  for item in items:
+  for item in put:
     spans, cut = how.spans(item, tokenizer, delimiter, context)
     options += spans
     truncated += cut
   nats, greedy, uncontexted = _score(rate, options, tokenizer.vocab_size)
 
-  credits, credits_norm, gold_nats, start = [], [], [], 0
-  for item in items:
-    stop = start + len(item.contexts)
-    losses, start = nats[start:stop], stop
-    gold_nats.append(losses[item.gold])
-    sizes = [how.size(text) for text in item.continuations]
-    credits.append(_credit(how, losses, item.gold))
-    credits_norm.append(_credit(how, losses / sizes, item.gold))
-  is_choice = len(items[0].contexts) > 1
-  accuracy = np.array(credits) if is_choice else greedy.astype(float)
-  norm = np.array(credits_norm)
+  ends = np.cumsum([len(item.contexts) for item in put])[:-1]
+  losses = iter(np.split(nats, ends))
+  found = [verdicts.of(how, forms, losses) for forms in asked]
+  golds = [forms[0].asked for forms in asked]
+  column = lambda field: verdicts.column(found, field)
+  is_choice = len(golds[0].contexts) > 1
+  accuracy = column('credit') if is_choice else greedy.astype(float)
+  norm = column('credit_norm') if is_choice else None
+  calibrated = column('credit_calibrated') if is_choice else None
+  changed = column('changed')
   return ChoiceReport(
       name=name, kind='choice' if is_choice else 'greedy',
       accuracy=float(accuracy.mean()), accuracy_stderr=_stderr(accuracy),
-      accuracy_norm=float(norm.mean()) if is_choice else None,
-      accuracy_norm_stderr=_stderr(norm) if is_choice else None,
-      chance=float(np.mean([1 / len(item.contexts) for item in items]))
+      accuracy_norm=_mean(norm), accuracy_norm_stderr=_stderr(norm),
+      chance=float(np.mean([1 / len(item.contexts) for item in golds]))
       if is_choice else None,
-      items=len(items), nats_per_item=float(np.mean(gold_nats)),
+      items=len(asked), nats_per_item=float(column('nats').mean()),
       truncated=truncated, uncontexted=uncontexted,
-      nonfinite=_nonfinite(items, nats), context=context, delimiter=delimiter,
-      rule=f'{how.sentence} {tokenizer.describe()}', data_hash=_digest(items),
+      nonfinite=sum(verdict.nonfinite for verdict in found),
+      context=context, delimiter=delimiter,
+      rule=f'{how.sentence} {tokenizer.describe()}',
+      data_hash=_digest([form.asked for forms in asked for form in forms]),
       tokenizer_hash=tokenizer.digest, parameters_hash=parameters_hash,
-      seconds=time.perf_counter() - began)
+      seconds=time.perf_counter() - began, shots=shots, seed=seed,
+      template=template, accuracy_calibrated=_mean(calibrated),
+      accuracy_calibrated_stderr=_stderr(calibrated), changed=_mean(changed))
 
 
 def _score(rate, options, vocab_size):
@@ -189,18 +277,12 @@ def _score(rate, options, vocab_size):
   return nats, (right == wanted) & ~bare, int(bare.sum())
 
 
-def _credit(how, losses: np.ndarray, gold: int) -> float:
-  """Returns the credit of a question, 0 to 1; see `choice_rules`."""
-  return how.credit(losses, gold) if np.isfinite(losses).all() else 0.0
+def _mean(values: np.ndarray | None) -> float | None:
+  return None if values is None else float(values.mean())
 
 
-def _nonfinite(items, nats) -> int:
-  question = np.repeat(np.arange(len(items)), [len(i.contexts) for i in items])
-  return len(set(question[~np.isfinite(nats)].tolist()))
-
-
-def _stderr(values: np.ndarray) -> float | None:
-  if len(values) < 2:
+def _stderr(values: np.ndarray | None) -> float | None:
+  if values is None or len(values) < 2:
     return None
   return float(values.std(ddof=1) / math.sqrt(len(values)))
 
@@ -214,14 +296,20 @@ def _digest(items: Sequence[questions.Item]) -> str:
 
 
 def table(reports: Sequence[ChoiceReport]):
-  """Returns a `rich` table with a row for each file of questions."""
-  columns = ('', 'acc', '±', 'acc_norm', '±', 'chance', 'questions',
-             'nats/item', 'truncated')
-  rows = [(
-      r.name + (' (greedy)' if r.kind == 'greedy' else ''),
-      report.number(r.accuracy, 4), report.number(r.accuracy_stderr, 4),
-      report.number(r.accuracy_norm, 4),
+  """Returns a `rich` table with a row for each report."""
+  columns = ['', 'acc', '±', 'acc_norm', '±', 'chance', 'questions',
+             'nats/item', 'truncated']
+  rows = [[
+      r.title, report.number(r.accuracy, 4),
+      report.number(r.accuracy_stderr, 4), report.number(r.accuracy_norm, 4),
       report.number(r.accuracy_norm_stderr, 4), report.number(r.chance, 4),
-      f'{r.items:,}', report.number(r.nats_per_item, 2), f'{r.truncated:,}')
+      f'{r.items:,}', report.number(r.nats_per_item, 2), f'{r.truncated:,}']
           for r in reports]
+  for head, fields in (
+      ('calibrated', ('accuracy_calibrated', 'accuracy_calibrated_stderr')),
+      ('changed', ('changed',))):
+    if any(getattr(r, fields[0]) is not None for r in reports):
+      columns += [head, '±'][:len(fields)]
+      for row, r in zip(rows, reports):
+        row += [report.number(getattr(r, field), 4) for field in fields]
   return report.grid(columns, rows)

@@ -13,6 +13,7 @@ whether greedy decoding would give the continuation, as LAMBADA does. The last
 one is a minimal pair, as in BLiMP: two sentences without context, of which the
 first is right.
 """
+from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
@@ -33,11 +34,19 @@ class Item:
     continuations: The continuation of each option.
     gold: Index of the right option.
     source: Its file and line, as file:line, for messages.
+    row: The object of its line, for templates.
   """
   contexts: tuple[str, ...]
   continuations: tuple[str, ...]
   gold: int
   source: str
+  row: Mapping[str, Any] = dataclasses.field(
+      default_factory=dict, compare=False, repr=False)
+
+  @property
+  def content(self) -> Any:
+    """The values by which copies of a question are found."""
+    return self.row or (self.contexts, self.continuations, self.gold)
 
 
 def read(path: str, limit: int | None = None) -> list[Item]:
@@ -51,7 +60,7 @@ def read(path: str, limit: int | None = None) -> list[Item]:
   for source, row in json_lines.rows(path):
     if limit is not None and len(items) == limit:
       break
-    items.append(_item(row, source))
+    items.append(dataclasses.replace(_item(row, source), row=row))
   if not items:
     raise errors.InputError(f'{path} has no questions.')
   for item in items:

@@ -12,6 +12,8 @@ from lmjax.evaluation import baselines
 from lmjax.evaluation import choices
 from lmjax.evaluation import continuations
 from lmjax.evaluation import questions
+from lmjax.evaluation import shots
+from lmjax.evaluation import wording
 
 _BYTES = symbols.Bytes().build()
 _NO_BOS = symbols.Bytes(bos=False).build()
@@ -146,3 +148,77 @@ def test_a_config_reports_each_file(tmp_path):
   assert choices.Choices().evaluate(None, _BYTES, context=16) == []
   with pytest.raises(errors.InputError, match='limit'):
     choices.Choices(limit=0)
+
+
+def _files(tmp_path, count=6):
+  (tmp_path / 'q.jsonl').write_text(''.join(json.dumps(
+      {'query': f'{i} {chr(97 + i)}', 'gold': i % 2,
+       'choices': ['yes', 'no', 'so'][:2 + i % 2]}) + '\n'
+      for i in range(count)))
+  return choices.Choices((str(tmp_path / 'q.jsonl'),))
+
+
+def _seen(config):
+  """Returns reports and the texts that were scored."""
+  texts = []
+  def rate(spans):
+    texts.extend(_BYTES.decode(span.ids) for span in spans)
+    return _rate(Bigram(_BYTES.vocab_size))(spans)
+  return config.evaluate(rate, _BYTES, context=64), texts
+
+
+def test_examples_come_from_beyond_the_limit(tmp_path):
+  config = dataclasses.replace(_files(tmp_path), limit=1, shots=shots.Shots(
+      count=5, draw='first', separator='|', delimiter='='))
+  (found,), texts = _seen(config)
+  assert texts[0] == '1 b=no|2 c=yes|3 d=no|4 e=yes|5 f=no|0 a yes'
+  assert (found.items, found.shots, found.seed) == (1, 5, None)
+  assert found.title == 'q (5 shots)'
+  other = tmp_path / 'solved.jsonl'
+  other.write_text('{"query": "Z", "choices": ["a", "b"], "gold": 0}\n')
+  config = dataclasses.replace(config, shots=shots.Shots(1, str(other)))
+  assert _seen(config)[1][0] == 'Z a\n\n0 a yes'
+
+
+def test_each_template_and_seed_is_a_report(tmp_path):
+  config = dataclasses.replace(
+      _files(tmp_path), shots=shots.Shots(count=1, seeds=(3, 4)),
+      more_templates=(wording.Template('{query} {options} =', True,
+                                       delimiter=''),), limit=2)
+  found, texts = _seen(config)
+  assert [(r.seed, r.template) for r in found] == [
+      (3, 0), (4, 0), (3, 1), (4, 1)]
+  assert found[2].title == 'q (1 shots, seed 3, template 1)'
+  assert len({r.data_hash for r in found}) > 2
+  assert any(text.endswith('0 a A. yes\nB. no =B') for text in texts)
+
+
+def test_calibration_and_rotations_are_reported(tmp_path):
+  config = _files(tmp_path)
+  plain = _seen(config)[0][0]
+  (found,), texts = _seen(dataclasses.replace(config, calibration=('N/A',)))
+  assert found.accuracy == plain.accuracy
+  assert 0 <= found.accuracy_calibrated <= 1 and texts[2:4] == [
+      'N/A yes', 'N/A no']
+  rotated, texts = _seen(dataclasses.replace(
+      config, template=wording.Template(letters=True, rotations=True)))
+  assert 0 <= rotated[0].changed <= 1
+  assert len(texts) == 3 * (2 * 2 + 3 * 3)
+  for one in found, rotated[0]:
+    assert choices.ChoiceReport.from_dict(one.to_dict()) == one
+  heads = [column.header for column in choices.table([found]).columns]
+  assert heads[9:] == ['calibrated', '±']
+  assert [column.header for column in choices.table(rotated).columns][9:] == [
+      'changed']
+
+
+def test_examples_precede_what_has_no_content_and_are_worded_alike(tmp_path):
+  config = dataclasses.replace(
+      _files(tmp_path), limit=1, calibration=('-',),
+      template=wording.Template('{query} {options} =', letters=True),
+      shots=shots.Shots(count=1, draw='first', separator='|'))
+  _, texts = _seen(config)
+  solved = '1 b A. yes\nB. no\nC. so = B|'
+  assert texts == [solved + text for text in (
+      '0 a A. yes\nB. no = A', '0 a A. yes\nB. no = B',
+      '- A. -\nB. - = A', '- A. -\nB. - = B')]

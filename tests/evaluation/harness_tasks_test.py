@@ -9,6 +9,7 @@ import pytest
 from lmjax.core import errors
 from lmjax.evaluation import choices
 from lmjax.evaluation import harness_tasks
+from lmjax.evaluation import shots
 from lmjax.models.presets import decoders
 from lmjax.recipes.loaded import trained as trained_lib
 from tests import evaluate_script_test
@@ -102,8 +103,9 @@ _DELIMITERS = {'piqa': 'Answer: ', 'arc_easy': '\nAnswer: '}
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('count', [0, 2])
 def test_questions_have_the_same_numbers_with_and_without_the_harness(
-    workdir, tmp_path, monkeypatch):
+    count, workdir, tmp_path, monkeypatch):
   pytest.importorskip('lm_eval')
   monkeypatch.chdir(tmp_path)
   monkeypatch.setenv('HF_DATASETS_CACHE', str(tmp_path / 'cache'))
@@ -111,7 +113,8 @@ def test_questions_have_the_same_numbers_with_and_without_the_harness(
   names = ['piqa', 'arc_easy', 'copa', 'lambada_openai', 'winogrande', 'blimp']
   script = evaluate_script_test._script('lm_eval')
   found = script.evaluate(
-      workdir, names, str(_TASKS), str(tmp_path / 'out'), limit=25)
+      workdir, names, str(_TASKS), str(tmp_path / 'out'), limit=25,
+      num_fewshot=count)
   by_name = {(score.task, score.metric): score for score in found}
   run = trained_lib.load(workdir)
   rate = trained_lib.rate(run, 128)
@@ -119,8 +122,8 @@ def test_questions_have_the_same_numbers_with_and_without_the_harness(
     path = tmp_path / 'data' / (
         'blimp.jsonl' if name == 'blimp' else f'lm_eval/{name}.jsonl')
     mine, = choices.Choices(
-        (str(path),), _DELIMITERS.get(name, ' '), limit=25, rule='harness'
-    ).evaluate(rate, run.tokenizer, context=128)
+        (str(path),), _DELIMITERS.get(name, ' '), limit=25, rule='harness',
+        shots=shots.Shots(count)).evaluate(rate, run.tokenizer, context=128)
     score = by_name[name, 'acc']
     assert (score.value, score.examples) == (mine.accuracy, 25)
     if mine.accuracy_stderr:
