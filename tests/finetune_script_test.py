@@ -423,7 +423,8 @@ def test_a_baseline_that_fails_does_so_before_training(tmp_path, monkeypatch):
   assert not (tmp_path / 'run' / 'checkpoints').exists()
 
 
-@pytest.mark.parametrize('name', ['finetune_docstrings', 'sst2_finetune'])
+@pytest.mark.parametrize('name', [
+    'finetune_docstrings', 'snips_joint', 'sst2_finetune', 'wnut17_minilm'])
 def test_configs_survive_editing(name):
   spec = importlib.util.spec_from_file_location(
       name, _SCRIPTS / 'configs' / f'{name}.py')

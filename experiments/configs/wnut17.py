@@ -36,7 +36,7 @@ def get_config():
               test=conll.Conll(paths=('wnut17/emerging.test.annotated',))),
           features=rows.Features(
               lengths=(32, 64, 128), prefix=' '),
-          head=token.TokenConfig(dropout=0.2)),
+          head=token.TokenConfig(dropout=0.2), overlap=None),
       tokenizer=subwords.SentencePiece(vocab_size=4000),
       model=decoders.llama(
           128, 2, 4, 4, 384, vocab_size=None, context=128),

@@ -11,11 +11,13 @@ from lmjax.tasks.readers import conll
 from lmjax.tasks.readers import division
 from lmjax.tasks.readers import json_words
 from lmjax.tasks.readers import spaced
+from lmjax.tasks.readers import tfds_words
 from lmjax.tasks import sentences
 from lmjax.tasks import tag_schemes
 from lmjax.tasks import task as task_lib
 
-Reader = conll.Conll | json_words.JsonWords | spaced.Spaced
+Reader = (conll.Conll | json_words.JsonWords | spaced.Spaced
+          | tfds_words.TfdsWords)
 
 
 @dataclasses.dataclass(frozen=True)
