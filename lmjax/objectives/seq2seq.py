@@ -58,7 +58,7 @@ class Seq2Seq:
     def objective(params, batch, rng=None):
       check_batch(batch)
       return losses.token_means(
-          model.apply({'params': params}, _hidden(model, params, batch, rng),
+          model.apply({'params': params}, hidden(model, params, batch, rng),
                       method='logits'),
           batch['targets'], batch['weights'],
           label_smoothing=self.label_smoothing, z_loss=self.z_loss)
@@ -97,7 +97,7 @@ def row_scores(model: nn.Module, params: Any, batch: Batch
   Both may be 0 where the weight is 0.
   """
   return lm.scores_of(
-      model, params, _hidden(model, params, batch, rng=None), batch['targets'],
+      model, params, hidden(model, params, batch, rng=None), batch['targets'],
       batch['weights'])
 
 
@@ -220,7 +220,10 @@ def window_scores(
       **parts, 'targets': batch['targets'], 'weights': batch['weights']})
 
 
-def _hidden(model, params, batch, rng):
+def hidden(model: nn.Module, params: Any, batch: Batch,
+           rng: jax.Array | None) -> jax.Array:
+  """Returns the decoder's hidden states, `x_BTD`, for `Seq2Seq.build`'s batch.
+  """
   train = rng is not None
   rngs = (None, None)
   if train:

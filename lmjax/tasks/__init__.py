@@ -3,6 +3,7 @@ from lmjax.tasks import classification
 from lmjax.tasks import multilabel
 from lmjax.tasks import regression
 from lmjax.tasks import retrieval
+from lmjax.tasks import seq2seq
 from lmjax.tasks import similarity
 from lmjax.tasks import tagging
 from lmjax.tasks import utterances
@@ -12,6 +13,7 @@ TASKS = {
     'Multilabel': multilabel.Multilabel,
     'Regression': regression.Regression,
     'Retrieval': retrieval.Retrieval,
+    'Seq2Seq': seq2seq.Seq2Seq,
     'Similarity': similarity.Similarity,
     'Tagging': tagging.Tagging,
     'Utterances': utterances.Utterances,

@@ -18,6 +18,8 @@ from lmjax.tasks.readers import tagged
 from lmjax.tasks.readers import utterance_folder
 from lmjax.tasks import task
 from lmjax.tasks import together
+from lmjax.tasks.written import memory_pairs
+from lmjax.tasks.written import paired_texts
 
 MEMBERS = [name for name in vars(task.Task) if not name.startswith('_')]
 KINDS = tasks.TASKS | {'Together': together.Together}
@@ -25,7 +27,8 @@ TEXTS = in_memory.InMemory((('a', '1'),))
 NEEDED = {kind: kind(reader) for kind, reader in (
     (labelled.Labelled, TEXTS), (matched.Matched, TEXTS),
     (spoken.Spoken, utterance_folder.UtteranceFolder('folder')),
-    (tagged.Tagged, spaced.Spaced(TEXTS)))}
+    (tagged.Tagged, spaced.Spaced(TEXTS)),
+    (paired_texts.PairedTexts, memory_pairs.MemoryPairs((('a', 'b'),))))}
 NEEDED[typing.get_type_hints(together.Together)['tasks']] = (
     classification.Classification(),) * 2
 

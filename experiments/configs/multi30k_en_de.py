@@ -1,0 +1,56 @@
+r"""Multi30k: captions of pictures, translated from English to German.
+
+  python experiments/finetune.py --workdir=runs/multi30k --config=multi30k_en_de
+
+Trains a small Transformer from scratch on 29,000 pairs, with subwords that both
+languages share, stops early on 1,014 others and tests on the 1,000 captions of
+test_2016_flickr. Published: about 38 to 39 BLEU for small Transformers trained
+for longer.
+"""
+from lmjax.data.tokenizers import subwords
+from lmjax import experiment
+from lmjax.models import encoder_decoder
+from lmjax.models import parts
+from lmjax.nn import attention
+from lmjax.nn import block
+from lmjax.nn import layers
+from lmjax.nn import positions
+from lmjax.tasks import seq2seq
+from lmjax.tasks.written import line_pairs
+from lmjax.tasks.written import pair_rows
+from lmjax.tasks.written import paired_texts
+from lmjax.tasks.written import sides
+from lmjax.training.optimizers import adamw
+from lmjax.training.optimizers import schedules
+from lmjax.training import options
+from lmjax.training import stopping
+
+
+def get_config():
+  read = lambda split: line_pairs.LinePairs(
+      paths=(f'multi30k/{split}.en.gz',), targets=(f'multi30k/{split}.de.gz',))
+  return experiment.Finetune(
+      task=seq2seq.Seq2Seq(
+          source=paired_texts.PairedTexts(
+              train=read('train'), valid=read('val'),
+              test=read('test_2016_flickr')),
+          layout=sides.Apart(),
+          features=pair_rows.PairFeatures(
+              lengths=(16, 24, 48), target_lengths=(16, 24, 48),
+              batch_size=128)),
+      tokenizer=subwords.SentencePiece(vocab_size=6000),
+      model=encoder_decoder.EncoderDecoderConfig(
+          context=64, width=256, num_layers=3,
+          positions=positions.Sinusoidal(),
+          embed=parts.Embed(scale='sqrt_width', std=256 ** -0.5),
+          block=block.PreNorm(
+              mixer=attention.AttentionConfig(num_heads=4),
+              mlp=layers.MLPConfig(hidden=512, activation='relu'))),
+      dropout=0.2,
+      optimizer=adamw.AdamW(
+          learning_rate=2e-3, b2=0.98, weight_decay=0.0,
+          schedule=schedules.Linear(warmup=400)),
+      training=options.Training(
+          steps=3600, log_every=100, eval_every=600, ema_decay=0.995,
+          stop=stopping.EarlyStopping(
+              metric='valid/bleu', higher_is_better=True)))

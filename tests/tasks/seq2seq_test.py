@@ -1,0 +1,114 @@
+"""A text is written from another one, by an encoder-decoder or a decoder."""
+import json
+
+import numpy as np
+import pytest
+
+import lmjax
+from lmjax.core import errors
+from lmjax.data.tokenizers import symbols
+from lmjax import experiment
+from lmjax.models import decoder
+from lmjax.models import encoder_decoder
+from lmjax.recipes import finetuning
+from lmjax.tasks import seq2seq
+from lmjax.tasks.written import decoding
+from lmjax.tasks.written import memory_pairs
+from lmjax.tasks.written import pair_rows
+from lmjax.tasks.written import paired_texts
+from lmjax.tasks.written import sides
+from lmjax.training import options
+
+BYTES = symbols.Bytes(bos=True, eos=True).build()
+PAIRS = memory_pairs.MemoryPairs((('ab', 'ba', 'b a'), ('cd', 'dc')))
+FEATURES = pair_rows.PairFeatures(
+    lengths=(12,), target_lengths=(6,), batch_size=2)
+
+
+def task(**changes):
+  return seq2seq.Seq2Seq(**{
+      'source': paired_texts.PairedTexts(
+          PAIRS, PAIRS, PAIRS, drop_shared=False),
+      'features': FEATURES} | changes)
+
+
+def output(text, nll, finished=True):
+  ids = [*text.encode(), *[BYTES.eos_id] * finished]
+  return {'tokens': np.array(ids + [0] * (9 - len(ids))), 'drawn': len(ids),
+          'finished': finished, 'logprob': np.float32(-1.5),
+          'nll': np.float32(nll), 'count': np.float32(3)}
+
+
+def test_texts_are_judged_and_answered_without_their_end():
+  value = task()
+  splits = value.read()
+  rows = value.rows(splits.test, splits, BYTES)
+  outputs = [output(' b a', 3), output(' d', 6, finished=False)]
+  result = value.judge(outputs, splits.test, rows, splits)
+  assert result.metrics['loss'].value == 9 / 6
+  assert result.metrics['exact'].value == 50
+  assert [item.finished for item in result.written] == [True, False]
+  first, second = value.answers(outputs, splits.test, rows, splits)
+  assert first == {'text': 'ab', 'targets': ['ba', 'b a'], 'predicted': 'b a',
+                   'logprob': -1.5, 'tokens': 5, 'finished': True}
+  assert second['predicted'] == 'd' and second['tokens'] == 2
+  assert list(value.texts(splits.train)) == [' ab', ' ba', ' cd', ' dc']
+  assert value.examples(['x '], 'w', ' y')[0] == ('x', ('y',), 'w')
+  assert value.examples(['x'], 'w')[0].targets == ()
+
+
+@pytest.mark.parametrize('most, expected', [
+    (None, [1, 1]), (1, [1, 0]), (0, [0, 0]), (9, [1, 1])])
+def test_some_validation_texts_are_written_and_all_test_texts(most, expected):
+  value = task(metrics=seq2seq.Metrics(valid=most))
+  splits = value.read()
+  asked = lambda pairs: value.rows(
+      pairs, splits, BYTES).by_row['asked'].tolist()
+  assert asked(splits.valid) == expected and asked(splits.test) == [1, 1]
+  rows = value.rows(splits.valid, splits, BYTES)
+  result = value.judge([output('', 3)] * 2, splits.valid, rows, splits)
+  assert result.examples == sum(expected)
+  assert result.metrics['loss'].value == 1
+
+
+def test_baselines_need_no_model():
+  value = task()
+  splits = value.read()
+  found = value.baselines(splits, value.rows(splits.test, splits, BYTES))
+  assert list(found) == ['copy of the source', 'first 1 words']
+  assert 'loss' not in found['copy of the source'].metrics
+  with pytest.raises(errors.InputError, match="'copied'; choose from.*'copy'"):
+    seq2seq.Metrics(baselines=('copied',))
+
+
+def test_rows_have_room_for_the_longest_text():
+  assert task().longest == 18  # Source and target in one row.
+  assert task(layout=sides.Apart()).longest == 12
+  assert task(decode=decoding.Greedy(max_length=20)).longest == 32
+
+
+@pytest.mark.slow  # 20 s: programs that train, score and write are compiled.
+@pytest.mark.parametrize('layout, model', [
+    (sides.Apart(), encoder_decoder.EncoderDecoderConfig(
+        context=32, width=16, num_layers=1)),
+    (sides.Joined(both_ways=True), decoder.DecoderConfig(
+        context=32, width=16, num_layers=1))])
+def test_a_run_writes_the_same_text_once_it_is_loaded(layout, model, tmp_path):
+  config = experiment.Finetune(
+      task=task(layout=layout), tokenizer=symbols.Bytes(), model=model,
+      training=options.Training(steps=2, log_every=1))
+  results = finetuning.finetune(config, str(tmp_path / 'run'))
+  assert {'loss', 'bleu', 'chrf', 'rougeL', 'exact'} <= {
+      *results['model'].metrics}
+  answers = [json.loads(line) for line in (
+      tmp_path / 'run/predictions.jsonl').open()]
+  run = lmjax.load(tmp_path / 'run')
+  found = run.predict(['ab', ' ', 'cd'])
+  assert found[1]['predicted'] is None
+  for mine, theirs in zip(found[::2], answers, strict=True):
+    assert mine['predicted'] == theirs['predicted']
+    assert mine['logprob'] == pytest.approx(theirs['logprob'], rel=1e-3)
+  report = json.loads((tmp_path / 'run/report.json').read_text())
+  assert 'version:' in report['results']['model']['signatures']['bleu']
+  kept = [json.loads(line) for line in (tmp_path / 'run/metrics.jsonl').open()]
+  assert any('valid/bleu' in row for row in kept)

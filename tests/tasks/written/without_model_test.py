@@ -1,0 +1,16 @@
+"""Texts without a model: copies and first words."""
+from lmjax.tasks import task
+from lmjax.tasks.written import example
+from lmjax.tasks.written import without_model
+
+SPLITS = task.Splits(
+    [example.Pair('a red dog', ('ein Hund',), ''),
+     example.Pair('two blue cats', ('zwei Katzen',), '')],
+    [example.Pair('one, two three four', ('one two',), ''),
+     example.Pair('five six seven', ('five six',), '')],
+    [example.Pair('red  dog, old', ('x',), '')])
+
+
+def test_baselines_copy_the_source_or_take_its_first_words():
+  assert without_model.copy(SPLITS) == ('copy of the source', ['red  dog, old'])
+  assert without_model.lead(SPLITS) == ('first 2 words', ['red  dog,'])
