@@ -2,8 +2,10 @@
 """
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
+import math
 from typing import Any
 
+import jax
 import numpy as np
 
 from lmjax.core import errors
@@ -50,13 +52,14 @@ class WordRows(rows_lib.Rows):
         yield owners[chosen], self.batch(chosen, length)
     for count in sorted({*counts.tolist()} - {1}):
       several = np.flatnonzero(counts == count)
-      for start in range(0, len(several), size):
-        chosen = several[start:start + size]
+      few = _sentences(size, count, len(several))
+      for start in range(0, len(several), few):
+        chosen = several[start:start + few]
         parts = [self.batch(firsts[chosen] - place, self.features.longest)
                  for place in range(count, 0, -1)]
         yield chosen, {
-            name: x if x.ndim == 1 else np.stack(
-                [part[name] for part in parts], axis=1)
+            name: x[:few] if x.ndim == 1 else np.stack(
+                [part[name][:few] for part in parts], axis=1)
             for name, x in parts[0].items()}
 
   def batches(self, seed: int) -> rows_lib.Batches:
@@ -259,6 +262,22 @@ def places(sizes: Sequence[int], parts: Sequence[tuple[int, int]]
       if context > best[word][0]:
         best[word] = context, number
   return [number for _, number in best]
+
+
+def _sentences(size: int, windows_each: int, many: int) -> int:
+  """Returns the number of long sentences in a batch of about `size` rows.
+
+  It divides `size`, and divides over the devices if `size` does.
+
+  Args:
+    size: The number of rows in other batches.
+    windows_each: The number of windows of each of the sentences.
+    many: The number of sentences.
+  """
+  least = math.gcd(size, jax.device_count())
+  wanted = min(many, max(size // windows_each, 1))
+  return next(few for few in range(least, size + 1, least)
+              if few >= wanted and size % few == 0)
 
 
 def _encoded(prefix: str, sentences: Sequence[sentences_lib.Sentence],

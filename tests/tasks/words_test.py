@@ -1,4 +1,5 @@
 """Words as subwords: the places of labels, and lost words."""
+import jax
 import numpy as np
 import pytest
 
@@ -114,6 +115,20 @@ def test_long_sentences_become_windows_and_short_ones_stay_as_they_are():
         np.testing.assert_array_equal(mine[1][name], x)
   assert ('3 examples in 6 rows' in rows.describe()
           and '1 longer than 12 tokens are read in windows' in rows.describe())
+
+
+@pytest.mark.parametrize('devices, many, shape', [
+    (1, 5, (2, 4, 12)), (1, 1, (1, 4, 12)), (4, 5, (4, 4, 12)),
+    (3, 5, (2, 4, 12))])
+def test_a_batch_of_windows_is_about_as_large_as_others_and_divides(
+    devices, many, shape, monkeypatch):
+  monkeypatch.setattr(jax, 'device_count', lambda: devices)
+  rows = built(['abc def ghi jkl mno'] * many, overlap=0.5, lengths=(12,),
+               batch_size=8)
+  batches = list(rows.once())
+  assert {batch['inputs'].shape for _, batch in batches} == {shape}
+  assert sorted(sum((chosen.tolist() for chosen, _ in batches), [])) == [
+      *range(many)]
 
 
 def test_windows_are_rows_in_training_and_each_word_counts_once():
