@@ -1,6 +1,7 @@
 """Kinds of tasks by name, which `--config.task.kind` chooses."""
 from lmjax.tasks import classification
 from lmjax.tasks import multilabel
+from lmjax.tasks import multiple_choice
 from lmjax.tasks import regression
 from lmjax.tasks import retrieval
 from lmjax.tasks import seq2seq
@@ -9,6 +10,7 @@ from lmjax.tasks import tagging
 from lmjax.tasks import utterances
 
 TASKS = {
+    'Choice': multiple_choice.Choice,
     'Classification': classification.Classification,
     'Multilabel': multilabel.Multilabel,
     'Regression': regression.Regression,

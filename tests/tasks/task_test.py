@@ -9,6 +9,7 @@ import pytest
 from lmjax.core import config
 from lmjax import tasks
 from lmjax.tasks import classification
+from lmjax.tasks.readers import asked
 from lmjax.tasks.readers import in_memory
 from lmjax.tasks.readers import labelled
 from lmjax.tasks.readers import matched
@@ -26,6 +27,7 @@ KINDS = tasks.TASKS | {'Together': together.Together}
 TEXTS = in_memory.InMemory((('a', '1'),))
 NEEDED = {kind: kind(reader) for kind, reader in (
     (labelled.Labelled, TEXTS), (matched.Matched, TEXTS),
+    (asked.Asked, asked.QuestionLines(('q.jsonl',))),
     (spoken.Spoken, utterance_folder.UtteranceFolder('folder')),
     (tagged.Tagged, spaced.Spaced(TEXTS)),
     (paired_texts.PairedTexts, memory_pairs.MemoryPairs((('a', 'b'),))))}
