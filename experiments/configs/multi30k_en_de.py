@@ -3,9 +3,9 @@ r"""Multi30k: captions of pictures, translated from English to German.
   python experiments/finetune.py --workdir=runs/multi30k --config=multi30k_en_de
 
 Trains a small Transformer from scratch on 29,000 pairs, with subwords that both
-languages share, stops early on 1,014 others and tests on the 1,000 captions of
-test_2016_flickr. Published: about 38 to 39 BLEU for small Transformers trained
-for longer.
+languages share, keeps the best of its checkpoints by BLEU on 256 of 1,014
+others, and tests on the 1,000 captions of test_2016_flickr. Published: about 38
+to 39 BLEU for small Transformers that are trained for longer.
 """
 from lmjax.data.tokenizers import subwords
 from lmjax import experiment
@@ -37,7 +37,7 @@ def get_config():
           layout=sides.Apart(),
           features=pair_rows.PairFeatures(
               lengths=(16, 24, 48), target_lengths=(16, 24, 48),
-              batch_size=128)),
+              batch_size=64)),
       tokenizer=subwords.SentencePiece(vocab_size=6000),
       model=encoder_decoder.EncoderDecoderConfig(
           context=64, width=256, num_layers=3,
@@ -48,9 +48,9 @@ def get_config():
               mlp=layers.MLPConfig(hidden=512, activation='relu'))),
       dropout=0.2,
       optimizer=adamw.AdamW(
-          learning_rate=2e-3, b2=0.98, weight_decay=0.0,
+          learning_rate=1.5e-3, b2=0.98, weight_decay=0.0,
           schedule=schedules.Linear(warmup=400)),
       training=options.Training(
-          steps=3600, log_every=100, eval_every=600, ema_decay=0.995,
+          steps=6000, log_every=100, eval_every=1000, ema_decay=0.998,
           stop=stopping.EarlyStopping(
               metric='valid/bleu', higher_is_better=True)))

@@ -40,8 +40,8 @@ def test_a_published_decoder_starts_from_its_own_id():
     frame = staticmethod(BYTES.frame)
 
   assert sides.Apart().start(Published) == [2, BOS]
-  batch = sides.Apart().batch(SOURCES, TARGETS, [2, 0], (2, 4, 3))
-  assert batch['inputs'].tolist() == [[2, 0, 1, 0], [2, 0, 3, 4]]
+  batch = sides.Apart().batch(SOURCES, TARGETS, [2, 10], (2, 4, 3))
+  assert batch['inputs'].tolist() == [[2, 10, 1, 0], [2, 10, 3, 4]]
   assert (batch['targets'] * batch['weights']).tolist() == [
       [0, 1, 2, 0], [0, 3, 4, 5]]
 
