@@ -213,13 +213,21 @@ class Utterances:
   def examples(self, texts: Sequence[str], where: str,
                label: str | None = None) -> list[sentences.Utterance]:
     """See `task.Task`; a label is an intent, followed by a tag for each word.
+
+    Raises:
+      InputError: If a label is not, or a tag is no tag of an entity.
     """
     if label is None:
       return [sentences.Utterance(*sentences.sentence(texts, where), None)]
     intent, *tags = sentences.listed(label) or ('',)
     words, _, _ = sentences.sentence(texts, where)
+    if len(tags) != len(words):
+      raise errors.InputError(
+          f'{where}: a label should be an intent, followed by a tag for each '
+          f'of the {len(words)} words, as in PlayMusic O B-artist; got '
+          f'{label!r:.60}.')
     return [spoken.SCHEME.checked(sentences.Utterance(
-        *sentences.tagged(words, tags, where), intent))]
+        words, tuple(tags), where, intent))]
 
   def _tags(self, outputs: Sequence[Any],
             examples: Sequence[sentences.Utterance],
