@@ -1,17 +1,19 @@
 """Questions with a right answer, read from JSON lines.
 
-A line has one of four shapes:
+A line has one of five shapes:
 
   {"query": text, "choices": [text, ...], "gold": 0}
   {"context_options": [text, ...], "continuation": text, "gold": 0}
   {"context": text, "continuation": text}
   {"sentence_good": text, "sentence_bad": text}
+  {"activity_label": text, "ctx_a": text, "ctx_b": text,
+   "endings": [text, ...], "label": 0}
 
 `context` and `query` are synonyms, and so are `gold` and `answer`; the answer
 may also be the text of a choice. The third shape has a single option: it asks
-whether greedy decoding would give the continuation, as LAMBADA does. The last
+whether greedy decoding would give the continuation, as LAMBADA does. The fourth
 one is a minimal pair, as in BLiMP: two sentences without context, of which the
-first is right.
+first is right. The fifth one is HellaSwag's; see `hellaswag`.
 """
 from collections.abc import Mapping
 import dataclasses
@@ -20,6 +22,7 @@ from typing import Any
 from lmjax.core import config
 from lmjax.core import errors
 from lmjax.data.text import json_lines
+from lmjax.evaluation import hellaswag
 
 _FIELDS = ('context', 'query', 'context_options', 'choices', 'continuation',
            'gold', 'answer', 'sentence_good', 'sentence_bad')
@@ -53,7 +56,7 @@ def read(path: str, limit: int | None = None) -> list[Item]:
   """Returns the questions of a JSON lines file.
 
   Raises:
-    InputError: If the file cannot be read, a line has none of the four shapes,
+    InputError: If the file cannot be read, a line has none of the five shapes,
       or the file mixes questions of one option with questions of several.
   """
   items = []
@@ -83,6 +86,8 @@ def _item(row: dict[str, Any], source: str) -> Item:
   if 'sentence_good' in row:
     row = {'query': '', 'gold': 0, 'choices': [
         _get(row, source, name) for name in ('sentence_good', 'sentence_bad')]}
+  if 'endings' in row:
+    row = hellaswag.question(row)
   if 'context_options' in row:
     contexts = texts(row['context_options'], 'context_options')
     tail = _text(_get(row, source, 'continuation'), f'{source}: continuation')

@@ -31,6 +31,11 @@ def test_the_shapes_are_read(tmp_path):
       'sentence_good': 'g', 'sentence_bad': 'b', 'field': 'syntax'})
   assert (item.contexts, item.continuations) == (('', ''), ('g', 'b'))
   assert item.gold == 0
+  item, = _read(tmp_path, {'activity_label': 'A', 'ctx_a': 'B', 'ctx_b': 'c',
+                           'endings': ['x [step]', 'y'], 'label': '1'})
+  assert (item.contexts[0], item.continuations, item.gold) == (
+      'A: B C', ('x ', 'y'), 1)
+  assert item.row['label'] == '1'  # As templates see it.
 
 
 def test_limit_reads_the_first_questions(tmp_path):
@@ -52,6 +57,8 @@ def test_limit_reads_the_first_questions(tmp_path):
     ({'sentence_good': 'g', 'sentence_bda': 'b'},
      "no sentence_bad.*Did you mean 'sentence_bad'"),
     ({'contxt': 'Q', 'continuation': 'a'}, "Did you mean 'context'"),
+    ({'endings': ['a', 'b'], 'ctx': 'Q'}, 'got None'),
+    ({'endings': ['a', 'b'], 'label': 0}, 'context should be a text'),
     ('', 'has no questions')])
 def test_lines_of_other_shapes_are_refused(tmp_path, row, words):
   with pytest.raises(errors.InputError, match=words):
