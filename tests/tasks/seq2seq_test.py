@@ -1,6 +1,8 @@
 """A text is written from another one, by an encoder-decoder or a decoder."""
+import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ import lmjax
 from lmjax.core import errors
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
+from lmjax.models import cost
 from lmjax.models import decoder
 from lmjax.models import encoder_decoder
 from lmjax.recipes import finetuning
@@ -17,6 +20,7 @@ from lmjax.tasks.written import memory_pairs
 from lmjax.tasks.written import pair_rows
 from lmjax.tasks.written import paired_texts
 from lmjax.tasks.written import sides
+from lmjax.testing import hot
 from lmjax.training import options
 
 BYTES = symbols.Bytes(bos=True, eos=True).build()
@@ -85,6 +89,33 @@ def test_rows_have_room_for_the_longest_text():
   assert task().longest == 18  # Source and target in one row.
   assert task(layout=sides.Apart()).longest == 12
   assert task(decode=decoding.Greedy(max_length=20)).longest == 32
+
+
+@pytest.mark.slow  # 6 s each: a program that scores and writes is compiled.
+@pytest.mark.parametrize('layout, model', [
+    (sides.Apart(), encoder_decoder.EncoderDecoderConfig(
+        vocab_size=BYTES.vocab_size, context=32, width=16, num_layers=2)),
+    (sides.Joined(), decoder.DecoderConfig(
+        vocab_size=BYTES.vocab_size, context=32, width=16, num_layers=2)),
+    (sides.Joined(both_ways=True), decoder.DecoderConfig(
+        vocab_size=BYTES.vocab_size, context=32, width=16, num_layers=2))])
+def test_a_written_text_has_the_likelihood_that_it_has_as_a_target(
+    layout, model):
+  value = task(layout=layout)
+  splits = value.read()
+  module = value.model(model, splits)
+  params = hot.hot_params(cost.shapes(model), std=0.3)
+  function = jax.jit(value.outputs(module))
+  rows = value.rows(splits.test, splits, BYTES)
+  (_, batch), = rows.once()
+  first = function(params, batch)
+  written = [tokens[:drawn] for tokens, drawn in zip(
+      np.asarray(first['tokens']), first['drawn'])]
+  assert min(map(len, written)) > 0
+  (_, batch), = dataclasses.replace(rows, targets=written).once()
+  second = function(params, batch)
+  np.testing.assert_allclose(second['nll'], -first['logprob'], rtol=1e-4)
+  assert second['count'].tolist() == first['drawn'].tolist()
 
 
 @pytest.mark.slow  # 20 s: programs that train, score and write are compiled.
