@@ -8,12 +8,16 @@ import pytest
 
 import lmjax
 from lmjax.core import errors
+from lmjax.data.tokenizers import export
+from lmjax.data.tokenizers import specials
 from lmjax.data.tokenizers import symbols
 from lmjax import experiment
+from lmjax.interop import runs
 from lmjax.models import cost
 from lmjax.models import decoder
 from lmjax.models import encoder_decoder
 from lmjax.recipes import finetuning
+from lmjax.recipes import importing
 from lmjax.tasks import seq2seq
 from lmjax.tasks.written import decoding
 from lmjax.tasks.written import memory_pairs
@@ -22,6 +26,7 @@ from lmjax.tasks.written import paired_texts
 from lmjax.tasks.written import sides
 from lmjax.testing import hot
 from lmjax.training import options
+from tests.reference import parity
 
 BYTES = symbols.Bytes(bos=True, eos=True).build()
 PAIRS = memory_pairs.MemoryPairs((('ab', 'ba', 'b a'), ('cd', 'dc')))
@@ -143,3 +148,48 @@ def test_a_run_writes_the_same_text_once_it_is_loaded(layout, model, tmp_path):
   assert 'version:' in report['results']['model']['signatures']['bleu']
   kept = [json.loads(line) for line in (tmp_path / 'run/metrics.jsonl').open()]
   assert any('valid/bleu' in row for row in kept)
+
+
+@pytest.mark.slow  # 8 s each: a reference in torch, saved and imported.
+@pytest.mark.parametrize('name', ['T5Config', 'BartConfig'])
+def test_imported_weights_start_and_end_as_their_files_say(name, tmp_path):
+  torch, transformers = parity.torch_and_transformers()
+  sizes = dict(d_model=32, eos_token_id=257, decoder_start_token_id=257)
+  kind, begins, more = {
+      'T5Config': ('T5', False, dict(
+          d_kv=8, d_ff=48, num_layers=2, num_heads=4, eos_token_id=256,
+          pad_token_id=257)),
+      'BartConfig': ('Bart', True, dict(
+          encoder_layers=2, decoder_layers=2, encoder_ffn_dim=48,
+          decoder_ffn_dim=48, encoder_attention_heads=4,
+          decoder_attention_heads=4, max_position_embeddings=66,
+          bos_token_id=256, pad_token_id=258))}[name]
+  tokenizer = specials.Extended(
+      symbols.ByteTokenizer(begins, True), ('[PAD]',), sentinels=3)
+  reference = getattr(transformers, f'{kind}ForConditionalGeneration')(
+      getattr(transformers, name)(
+          **sizes | more, vocab_size=tokenizer.vocab_size)).float().eval()
+  parity.heat(reference, 0)
+  reference.generation_config.update(
+      forced_bos_token_id=256 if begins else None, forced_eos_token_id=None)
+  reference.save_pretrained(tmp_path / 'files')
+  for file, content in export.files(tokenizer).items():
+    (tmp_path / 'files' / file).write_bytes(content)
+  importing.save(*importing.load(tmp_path / 'files'), tmp_path / 'run')
+  found = runs.backbone(str(tmp_path / 'run'))
+
+  value = task(layout=sides.Apart(), features=pair_rows.PairFeatures(
+      lengths=(12,), target_lengths=(16,), batch_size=2, prefix=''))
+  splits = value.read()
+  rows = value.rows(splits.test, splits, found.tokenizer)
+  (_, batch), = rows.once()
+  outputs = jax.jit(value.outputs(value.model(found.config, splits)))(
+      found.params, batch)
+  first = 1 + begins
+  for place, source in enumerate(rows.sources):
+    want = reference.generate(
+        torch.tensor([source.tolist()]), max_new_tokens=15 + first,
+        do_sample=False, num_beams=1)[0, first:first + 16].tolist()
+    drawn = int(outputs['drawn'][place])
+    assert outputs['tokens'][place, :drawn].tolist() == want[:drawn]
+    assert drawn == 16 or bool(outputs['finished'][place])
