@@ -56,7 +56,8 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
   if config.choices.paths:
     rate = trained.rate(run, scoring.context, scoring.batch_size, devices)
     answers = config.choices.evaluate(rate, run.tokenizer, **shared)
-    report.display(choices.table(answers))
+    for table in choices.tables(answers):
+      report.display(table)
   if spreads := sensitivity.spreads(answers):
     report.display(sensitivity.table(spreads))
 

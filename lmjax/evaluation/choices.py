@@ -161,7 +161,6 @@ class ChoiceReport:
     """The name, with what tells this report from others of its questions."""
     parts = [
         'greedy' if self.kind == 'greedy' else '',
-        f'{self.shots} shots' if self.shots else '',
         '' if self.seed is None else f'seed {self.seed}',
         '' if self.template is None else f'template {self.template}']
     said = ', '.join(part for part in parts if part)
@@ -295,21 +294,38 @@ def _digest(items: Sequence[questions.Item]) -> str:
   return sha.hexdigest()
 
 
-def table(reports: Sequence[ChoiceReport]):
-  """Returns a `rich` table with a row for each report."""
-  columns = ['', 'acc', '±', 'acc_norm', '±', 'chance', 'questions',
-             'nats/item', 'truncated']
-  rows = [[
-      r.title, report.number(r.accuracy, 4),
-      report.number(r.accuracy_stderr, 4), report.number(r.accuracy_norm, 4),
-      report.number(r.accuracy_norm_stderr, 4), report.number(r.chance, 4),
-      f'{r.items:,}', report.number(r.nats_per_item, 2), f'{r.truncated:,}']
-          for r in reports]
-  for head, fields in (
-      ('calibrated', ('accuracy_calibrated', 'accuracy_calibrated_stderr')),
-      ('changed', ('changed',))):
-    if any(getattr(r, fields[0]) is not None for r in reports):
-      columns += [head, '±'][:len(fields)]
-      for row, r in zip(rows, reports):
+_ACCURACIES = {  # Column: fields, the second one after a ±.
+    'acc': ('accuracy', 'accuracy_stderr'),
+    'acc_norm': ('accuracy_norm', 'accuracy_norm_stderr'),
+    'calibrated': ('accuracy_calibrated', 'accuracy_calibrated_stderr'),
+    'changed': ('changed',)}
+
+
+def tables(reports: Sequence[ChoiceReport]) -> list[Any]:
+  """Returns `rich` tables with a row for each report.
+
+  It is one table for questions that are asked as they are. Otherwise rows have
+  longer names and more accuracies, so that other numbers are in a second table.
+  """
+  plain = not any(
+      r.shots or r.template is not None or r.accuracy_calibrated is not None
+      or r.changed is not None for r in reports)
+  names = [[r.title] for r in reports]
+  heads, cells = [''], [list(name) for name in names]
+  for head, fields in _ACCURACIES.items():
+    found = any(getattr(r, fields[0]) is not None for r in reports)
+    if found or head in ('acc', 'acc_norm'):
+      heads += [head, '±'][:len(fields)]
+      for row, r in zip(cells, reports):
         row += [report.number(getattr(r, field), 4) for field in fields]
-  return report.grid(columns, rows)
+  more = ['chance', 'questions', 'nats/item', 'truncated']
+  facts = [[report.number(r.chance, 4), f'{r.items:,}',
+            report.number(r.nats_per_item, 2), f'{r.truncated:,}']
+           for r in reports]
+  if plain:
+    return [report.grid(
+        heads + more, [one + two for one, two in zip(cells, facts)])]
+  shots = [[str(r.shots)] for r in reports]
+  return [report.grid(heads, cells), report.grid(
+      ['', 'shots', *more],
+      [[*name, *count, *row] for name, count, row in zip(names, shots, facts)])]

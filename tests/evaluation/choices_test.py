@@ -1,5 +1,6 @@
 """Multiple choice: credits and reports, against plain sums."""
 import dataclasses
+import io
 import json
 import math
 
@@ -12,6 +13,7 @@ from lmjax.evaluation import baselines
 from lmjax.evaluation import choices
 from lmjax.evaluation import continuations
 from lmjax.evaluation import questions
+from lmjax.evaluation import report
 from lmjax.evaluation import shots
 from lmjax.evaluation import wording
 
@@ -144,7 +146,8 @@ def test_a_config_reports_each_file(tmp_path):
   assert [(r.name, r.items, r.parameters_hash) for r in found] == [
       ('one', 2, 'p'), ('two', 2, 'p')]
   assert choices.ChoiceReport.from_dict(found[0].to_dict()) == found[0]
-  assert len(choices.table(found).columns) == 9
+  table, = choices.tables(found)
+  assert len(table.columns) == 9
   assert choices.Choices().evaluate(None, _BYTES, context=16) == []
   with pytest.raises(errors.InputError, match='limit'):
     choices.Choices(limit=0)
@@ -173,7 +176,7 @@ def test_examples_come_from_beyond_the_limit(tmp_path):
   (found,), texts = _seen(config)
   assert texts[0] == '1 b=no|2 c=yes|3 d=no|4 e=yes|5 f=no|0 a yes'
   assert (found.items, found.shots, found.seed) == (1, 5, None)
-  assert found.title == 'q (5 shots)'
+  assert [len(table.columns) for table in choices.tables([found])] == [5, 6]
   other = tmp_path / 'solved.jsonl'
   other.write_text('{"query": "Z", "choices": ["a", "b"], "gold": 0}\n')
   config = dataclasses.replace(config, shots=shots.Shots(1, str(other)))
@@ -188,7 +191,7 @@ def test_each_template_and_seed_is_a_report(tmp_path):
   found, texts = _seen(config)
   assert [(r.seed, r.template) for r in found] == [
       (3, 0), (4, 0), (3, 1), (4, 1)]
-  assert found[2].title == 'q (1 shots, seed 3, template 1)'
+  assert found[2].title == 'q (seed 3, template 1)'
   assert len({r.data_hash for r in found}) > 2
   assert any(text.endswith('0 a A. yes\nB. no =B') for text in texts)
 
@@ -206,10 +209,17 @@ def test_calibration_and_rotations_are_reported(tmp_path):
   assert len(texts) == 3 * (2 * 2 + 3 * 3)
   for one in found, rotated[0]:
     assert choices.ChoiceReport.from_dict(one.to_dict()) == one
-  heads = [column.header for column in choices.table([found]).columns]
-  assert heads[9:] == ['calibrated', '±']
-  assert [column.header for column in choices.table(rotated).columns][9:] == [
-      'changed']
+  heads = lambda reports: [
+      column.header for column in choices.tables(reports)[0].columns][5:]
+  assert heads([found]) == ['calibrated', '±']
+  assert heads(rotated) == ['changed']
+  out = io.StringIO()
+  long = dataclasses.replace(
+      found, name='winograd_wsc', seed=1234, template=2, changed=0.5)
+  for table in choices.tables([long]):
+    report.display(table, out)
+  assert 'winograd_wsc (seed 1234, template 2)' in out.getvalue()
+  assert '…' not in out.getvalue()  # Nothing had to be cut.
 
 
 def test_examples_precede_what_has_no_content_and_are_worded_alike(tmp_path):
