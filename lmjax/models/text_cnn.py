@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lmjax.core import errors
 from lmjax.core import ranges
 from lmjax.core import shapes
 from lmjax.models import model
@@ -49,6 +50,12 @@ class TextCNNConfig(vocabulary.Sized):
   dropout: ranges.Rate = 0.0
   init_std: ranges.NonNegative = 0.1
   dtype: Literal['float32', 'bfloat16', 'float16'] = 'float32'
+
+  def __post_init__(self):
+    if not self.sizes or len(set(self.sizes)) < len(self.sizes):
+      raise errors.InputError(
+          'model.sizes should be the sizes of windows, each once, such as '
+          f'3,4,5; got {self.sizes}.')
 
   @property
   def width(self) -> int:
@@ -122,8 +129,9 @@ class _Convolutions(nn.Module):
 
   For a window of h tokens and a filter w, a map is
   relu(w . x_{i:i+h-1} + b) (eq. 2 of the paper). The products of all tokens
-  with all rows of all filters are one matrix product; the sums over a window
-  come after it, so that tokens of other documents can be left out.
+  with all h rows of the filters are one matrix product, `window_h`; the sums
+  over a window come after it, so that tokens of other documents can be left
+  out.
   """
   sizes: tuple[int, ...]
   maps: int
@@ -131,17 +139,15 @@ class _Convolutions(nn.Module):
 
   @nn.compact
   def __call__(self, x_BTE: jax.Array, segments_BT: jax.Array) -> jax.Array:
-    std = (x_BTE.shape[-1] * max(self.sizes)) ** -0.5
-    y_BTF = layers.Dense(
-        self.maps * sum(self.sizes), self.policy, use_bias=False,
-        init_std=std, name='filters')(x_BTE)
+    std, found = (x_BTE.shape[-1] * max(self.sizes)) ** -0.5, []
     bias_D = self.param(
         'bias', nn.initializers.zeros, (self.maps * len(self.sizes),))
-    products, found = jnp.split(y_BTF, sum(self.sizes), axis=-1), []
     for size in self.sizes:
-      own, products = products[:size], products[size:]
+      y_BTF = layers.Dense(
+          self.maps * size, self.policy, use_bias=False, init_std=std,
+          name=f'window_{size}')(x_BTE)
       found.append(sum(
           neighbours.at(x_BTM, segments_BT, place - (size - 1) // 2)
-          for place, x_BTM in enumerate(own)))
+          for place, x_BTM in enumerate(jnp.split(y_BTF, size, axis=-1))))
     x_BTD = jnp.concatenate(found, axis=-1)
     return nn.relu(x_BTD + bias_D.astype(x_BTD.dtype)[None, None])

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lmjax.core import errors
 from lmjax.models import cost
 from lmjax.models import text_cnn
 from lmjax.nn import masks
@@ -22,9 +23,9 @@ def hidden(ids, mask=None):
 
 def convolved(x_TE, params):
   """Returns the maps of one document, window by window (eq. 2)."""
-  length, out, column = len(x_TE), [], 0
-  kernel = np.asarray(params['filters']['kernel'])
+  length, out = len(x_TE), []
   for number, size in enumerate(CONFIG.sizes):
+    kernel = np.asarray(params[f'window_{size}']['kernel'])
     for each in range(CONFIG.maps):
       bias, row = params['bias'][number * CONFIG.maps + each], []
       for t in range(length):
@@ -32,11 +33,10 @@ def convolved(x_TE, params):
         for place in range(size):
           at = t + place - (size - 1) // 2
           if 0 <= at < length:
-            w_E = kernel[:, column + place * CONFIG.maps + each]
+            w_E = kernel[:, place * CONFIG.maps + each]
             total = total + x_TE[at] @ w_E
         row.append(max(total, 0))
       out.append(row)
-    column += size * CONFIG.maps
   return np.array(out).T
 
 
@@ -67,3 +67,9 @@ def test_dropout_is_on_in_training_only(rate, same):
       {'params': PARAMS}, IDS, train=True, method='hidden',
       rngs={'dropout': key})[0])(jax.random.key(0))
   assert np.allclose(found, hidden(IDS), atol=1e-5) == same
+
+
+@pytest.mark.parametrize('sizes', [(), (3, 3)])
+def test_each_window_has_another_size(sizes):
+  with pytest.raises(errors.InputError, match='each once'):
+    text_cnn.TextCNNConfig(sizes=sizes)

@@ -1,0 +1,40 @@
+r"""ChnSentiCorp: the sentiment of Chinese reviews, from scratch.
+
+  python experiments/finetune.py --workdir=runs/chnsenticorp \
+      --config=chnsenticorp
+
+TextCNN on subwords. Trains on the reviews of train.tsv that are not in dev.tsv,
+stops early on a tenth of them and tests on the 1,200 of dev.tsv.
+"""
+from lmjax.data.tokenizers import subwords
+from lmjax import experiment
+from lmjax.models.heads import pooled
+from lmjax.models import text_cnn
+from lmjax.tasks import classification
+from lmjax.tasks.readers import delimited
+from lmjax.tasks.readers import labelled
+from lmjax.tasks import rows
+from lmjax.training.optimizers import adamw
+from lmjax.training.optimizers import schedules
+from lmjax.training import options
+from lmjax.training import stopping
+
+
+def get_config():
+  read = lambda split: delimited.Delimited(
+      paths=(f'chnsenticorp/{split}.tsv',), text=('0',), label='1',
+      header=False, quoted=False)
+  return experiment.Finetune(
+      task=classification.Classification(
+          source=labelled.Labelled(train=read('train'), test=read('dev')),
+          features=rows.Features(lengths=(32, 64, 128), token_dropout=0.2),
+          head=pooled.PooledConfig(pooling='max', dropout=0.5)),
+      tokenizer=subwords.SentencePiece(vocab_size=8000),
+      model=text_cnn.TextCNNConfig(sizes=(1, 2, 3), maps=128),
+      optimizer=adamw.AdamW(
+          learning_rate=2e-3, weight_decay=0.01,
+          schedule=schedules.Linear(warmup=50)),
+      training=options.Training(
+          steps=1200, log_every=150, eval_every=150,
+          stop=stopping.EarlyStopping(
+              metric='valid/accuracy', higher_is_better=True)))
