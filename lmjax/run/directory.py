@@ -85,6 +85,11 @@ class RunDir:
     return self.path / 'task.json'
 
   @property
+  def thresholds(self) -> pathlib.Path:
+    """Numbers that a task chose for one checkpoint of a fine-tuned run."""
+    return self.path / 'thresholds.json'
+
+  @property
   def readout(self) -> pathlib.Path:
     """How the model's hidden states become the vector of a text; may be absent.
     """

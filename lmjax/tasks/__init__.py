@@ -6,6 +6,7 @@ from lmjax.tasks import regression
 from lmjax.tasks import retrieval
 from lmjax.tasks import seq2seq
 from lmjax.tasks import similarity
+from lmjax.tasks import spans
 from lmjax.tasks import tagging
 from lmjax.tasks import utterances
 
@@ -17,6 +18,7 @@ TASKS = {
     'Retrieval': retrieval.Retrieval,
     'Seq2Seq': seq2seq.Seq2Seq,
     'Similarity': similarity.Similarity,
+    'Spans': spans.Spans,
     'Tagging': tagging.Tagging,
     'Utterances': utterances.Utterances,
 }

@@ -110,6 +110,22 @@ class Splits:
     return {field: getattr(self, field) for field in _known_fields()} | {
         'parts': [part.known() for part in self.parts]}
 
+  def chosen(self) -> dict[str, Any]:
+    """Returns the thresholds of the task and of its parts, as JSON types."""
+    return {'thresholds': list(self.thresholds),
+            'parts': [part.chosen() for part in self.parts]}
+
+  def settle(self, chosen: Any) -> 'Splits':
+    """Returns the splits with the thresholds that `chosen` returned.
+
+    Raises:
+      ValueError: If it has another form, or not as many numbers.
+    """
+    try:
+      return _settle(self, chosen)
+    except (KeyError, TypeError) as error:
+      raise ValueError(f'it should hold {self.chosen()}') from error
+
   @classmethod
   def of(cls, known: Mapping[str, Any]) -> 'Splits':
     """Returns splits without examples; see `known`.
@@ -139,6 +155,19 @@ class Splits:
 # The JSON types of the items of tuples in `known`.
 _ITEMS = {'labels': str | int | float, 'scale': int | float, 'parts': dict,
           'thresholds': int | float}
+
+
+def _settle(splits: Splits, tree: Any) -> Splits:
+  """Returns splits with other thresholds; see `Splits.settle`."""
+  numbers, parts = tree['thresholds'], tree['parts']
+  is_like = len(parts) == len(splits.parts) and (
+      len(splits.thresholds) in (0, len(numbers)))  # 0: none was chosen yet.
+  if set(tree) != {'thresholds', 'parts'} or not is_like or not all(
+      type(number) in (int, float) for number in numbers):
+    raise ValueError(f'thresholds should be {splits.chosen()}, not {tree}')
+  return dataclasses.replace(
+      splits, thresholds=tuple(map(float, numbers)),
+      parts=tuple(map(_settle, splits.parts, parts)))
 
 
 def _known_fields() -> dict[str, Any]:

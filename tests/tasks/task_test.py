@@ -10,11 +10,13 @@ from lmjax.core import config
 from lmjax import tasks
 from lmjax.tasks import classification
 from lmjax.tasks.readers import asked
+from lmjax.tasks.readers import articles
 from lmjax.tasks.readers import in_memory
 from lmjax.tasks.readers import labelled
 from lmjax.tasks.readers import matched
 from lmjax.tasks.readers import spaced
 from lmjax.tasks.readers import spoken
+from lmjax.tasks.readers import squad
 from lmjax.tasks.readers import tagged
 from lmjax.tasks.readers import utterance_folder
 from lmjax.tasks import task
@@ -26,6 +28,7 @@ MEMBERS = [name for name in vars(task.Task) if not name.startswith('_')]
 KINDS = tasks.TASKS | {'Together': together.Together}
 TEXTS = in_memory.InMemory((('a', '1'),))
 NEEDED = {kind: kind(reader) for kind, reader in (
+    (articles.Articles, squad.Squad(('a.json',))),
     (labelled.Labelled, TEXTS), (matched.Matched, TEXTS),
     (asked.Asked, asked.QuestionLines(('q.jsonl',))),
     (spoken.Spoken, utterance_folder.UtteranceFolder('folder')),
@@ -80,6 +83,22 @@ def test_an_example_is_its_texts_and_its_label():
   assert task.example(('a ',), 'f:1', ' x') == one
 
 
+def test_chosen_thresholds_pass_through_json():
+  part = task.Splits([], [], [], thresholds=(0.0,))
+  whole = task.Splits([], [], [], parts=(part, task.Splits([], [], [])))
+  chosen = dataclasses.replace(whole, parts=(
+      dataclasses.replace(part, thresholds=(2.5,)), whole.parts[1]))
+  tree = json.loads(json.dumps(chosen.chosen()))
+  assert whole.settle(tree) == chosen
+  first = task.Splits([], [], []).settle({'thresholds': [1], 'parts': []})
+  assert first.thresholds == (1.0,)
+  for wrong in ({}, 3, tree | {'more': 1}, tree | {'parts': []},
+                tree | {'parts': [{}, {}]}, tree | {'thresholds': ['1']},
+                tree | {'parts': [part.chosen() | {'thresholds': []}] * 2}):
+    with pytest.raises(ValueError, match='should (be|hold)'):
+      whole.settle(wrong)
+
+
 def test_splits_without_their_examples_pass_through_json():
   splits = task.Splits(
       ['a'], ['b'], ['c'], ('no', 'yes'), ('A note.',), 2, (1.5, 0.5),
@@ -96,6 +115,8 @@ def test_splits_without_their_examples_pass_through_json():
   del known['thresholds']  # As an older lmjax left it.
   assert task.Splits.of(known).thresholds == ()
   for wrong in ({}, {'more': 1}, {'labels': 'no'}, {'labels': ['no', {}]},
-                {'texts': '2'}, {'scale': [1.0]}, {'thresholds': ['0.5']}, {'parts': [{}]}):
-    with pytest.raises(ValueError, match='should hold|(labels|texts|scale|thresholds) is'):
+                {'texts': '2'}, {'scale': [1.0]}, {'thresholds': ['0.5']},
+                {'parts': [{}]}):
+    with pytest.raises(ValueError, match='should hold|'
+                       '(labels|texts|scale|thresholds) is'):
       task.Splits.of(wrong and known | wrong)

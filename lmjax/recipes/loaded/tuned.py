@@ -190,7 +190,8 @@ def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Tuned:
 
   Args:
     workdir: The directory.
-    step: A checkpoint's number, 'best' or 'latest'.
+    step: A checkpoint's number, 'best' or 'latest'. Thresholds were chosen for
+      one checkpoint, the best one; others have the thresholds of training.
 
   Raises:
     InputError: If the directory is not a run of that script, has no intact
@@ -208,6 +209,7 @@ def load(workdir: str | pathlib.Path, step: int | str = 'best') -> Tuned:
   found = runs.backbone(workdir, step)
   model = config.task.model(found.config, splits)
   _check_params(run, model, found.params)
+  splits = _settled(run, splits, found.step)
   return Tuned(config, splits, found.tokenizer, found.config, model,
                found.params, found.step)
 
@@ -226,6 +228,13 @@ def save(run: directory.RunDir, backbone: models.Config,
   """Writes the files that `load` needs in addition to those of every run."""
   atomic.write(run.backbone, config_lib.dumps(backbone))
   atomic.write(run.task, json.dumps(splits.known(), indent=2) + '\n')
+
+
+def save_thresholds(run: directory.RunDir, splits: task_lib.Splits, step: int
+                    ) -> None:
+  """Writes the thresholds that were chosen for the checkpoint of a step."""
+  atomic.write(run.thresholds, json.dumps(
+      {'step': step} | splits.chosen(), indent=2) + '\n')
 
 
 def initial_params(model: nn.Module, seed: int) -> Any:
@@ -283,6 +292,22 @@ def blank(outputs: Callable[[Any, task_lib.Batch], Any]
         found.setdefault(number, []).append(one)
     return [rows.joined(number, found[number]) for number in range(len(rows))]
   return outputs_of
+
+
+def _settled(run: directory.RunDir, splits: task_lib.Splits, step: int
+             ) -> task_lib.Splits:
+  """Returns the splits with the thresholds chosen for a step, if any were."""
+  if not run.thresholds.is_file():
+    return splits
+  chosen = runs.read_tuned(run, run.thresholds)
+  if chosen.pop('step', None) != step:
+    return splits  # They are of a checkpoint with other parameters.
+  try:
+    return splits.settle(chosen)
+  except ValueError as error:
+    raise errors.InputError(
+        f'{run.thresholds} is damaged: {error}. Run the command of '
+        'experiments/finetune.py once more, which writes it again.') from error
 
 
 def _check_params(run: directory.RunDir, model: nn.Module, params: Any) -> None:

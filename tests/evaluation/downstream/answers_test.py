@@ -36,6 +36,11 @@ def test_scores_at_a_threshold_are_those_worked_out_by_hand():
   assert found['loss'] == pytest.approx(12 / 6)  # The mean over windows.
 
 
+def test_a_question_at_the_threshold_is_answered():
+  assert result(-2.0).said(-2.0)[2].tolist() == [0.0, 0.0]
+  assert result().said(-2.0 - 1e-9)[2].tolist() == [1.0, 1.0]
+
+
 def test_the_infamous_threshold_of_zero_is_worse_than_the_tuned_one():
   (em_threshold, em), (threshold, f1) = result().best
   assert (threshold, f1) == (-2.25, pytest.approx((1 + 2 / 3 + 1 + 0 + 1) / 5))

@@ -23,7 +23,7 @@ def test_squad_compares_without_case_marks_and_articles(text, normal):
     (['a b c d', 'c d'], 'c d e', 0, 0.8),  # The best answer counts.
     (['x'], '', 0, 0), (['x'], 'the', 0, 0), ([], '', 1, 1), ([], 'x', 0, 0),
     ([], 'the', 1, 1),  # Nothing is left of it.
-    (['the', 'x'], 'x', 1, 1), (['the'], '', 1, 1)])
+    (['the', 'x'], 'x', 1, 1), (['the', 'x'], '', 0, 0), (['the'], '', 1, 1)])
 def test_squad_scores_the_best_answer(answers, predicted, em, f1):
   assert matching.score(SQUAD, answers, predicted) == (em, pytest.approx(f1))
 

@@ -142,6 +142,25 @@ def test_outputs_come_in_the_order_of_the_examples():
   assert [float(x['scaled']) for x in found] == (built.sizes * 2.0).tolist()
 
 
+def test_thresholds_are_of_the_checkpoint_that_they_were_chosen_for(tmp_path):
+  splits = dataclasses.replace(SPLITS, thresholds=(0.0,))
+  run = write(tmp_path / 'run', splits=splits)
+  step = tuned.load(run.path).step
+  assert tuned.load(run.path).splits == splits
+  chosen = dataclasses.replace(SPLITS, thresholds=(1.5,))
+  tuned.save_thresholds(run, chosen, step + 1)
+  assert tuned.load(run.path).splits == splits
+  tuned.save_thresholds(run, chosen, step)
+  assert tuned.load(run.path).splits == chosen
+  for wrong in ('[]', '{"step": %d}' % step,
+                '{"step": %d, "thresholds": ["a"], "parts": []}' % step,
+                '{"step": %d, "thresholds": [1, 2], "parts": []}' % step,
+                '{"step": %d, "thresholds": 3, "parts": []}' % step):
+    run.thresholds.write_text(wrong)
+    with pytest.raises(errors.InputError, match='thresholds.json'):
+      tuned.load(run.path)
+
+
 @pytest.mark.parametrize('of', [
     lambda rows: tuned.predictor(lambda scale, batch: batch['x'] * scale,
                                  strategy.strategy('jit'))(2, rows),
