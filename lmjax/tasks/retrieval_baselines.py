@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from lmjax.tasks import baselines
+from lmjax.tasks.linear import bags
 
 _SATURATION, _LENGTH = 1.2, 0.75  # k1 and b, the usual values.
 
@@ -40,7 +40,7 @@ class BM25:
     """Indexes the texts to search."""
     found, sizes = collections.defaultdict(list), []
     for place, text in enumerate(texts):
-      words = baselines.words(text)
+      words = bags.words(text)
       sizes.append(len(words))
       for word, count in collections.Counter(words).items():
         found[word].append((place, count))
@@ -58,7 +58,7 @@ class BM25:
     """Returns the score of each text for each query, [queries, M]."""
     scores = np.zeros((len(queries), self.texts))
     for row, query in zip(scores, queries):
-      for word in set(baselines.words(query)):
+      for word in set(bags.words(query)):
         places, weights = self.weights.get(word, ((), ()))
         row[list(places)] += weights
     return scores
