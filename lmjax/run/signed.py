@@ -40,14 +40,6 @@ def facts(run: directory.RunDir) -> dict[str, Any]:
   return found
 
 
-def _trained(tree: Any) -> Any:
-  """Returns JSON types without what is chosen when training has ended."""
-  if isinstance(tree, dict):
-    return {name: _trained(value) for name, value in tree.items()
-            if name != 'thresholds'}
-  return [*map(_trained, tree)] if isinstance(tree, list) else tree
-
-
 def check(run: directory.RunDir, about: Mapping[str, Any],
           tokenizer: str) -> None:
   """Checks that a checkpoint and the files of its run are of the same model.
@@ -67,8 +59,7 @@ def check(run: directory.RunDir, about: Mapping[str, Any],
            if name in saved}
   changed = {}
   for name, config in found.items():
-    differences = config_lib.difference(
-        *map(_trained, (saved[name], config)))
+    differences = config_lib.difference(saved[name], config)
     if name == run.config.stem:
       differences = _unaccepted(run, {
           field: pair for field, pair in differences.items()

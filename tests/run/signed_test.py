@@ -97,19 +97,6 @@ def test_files_of_a_fine_tuned_run_are_compared_too(run):
     signed.check(run, about, 'a')
 
 
-def test_thresholds_are_chosen_after_the_last_checkpoint(run):
-  known = {'thresholds': [], 'parts': [{'thresholds': [], 'texts': 1}]}
-  run.task.write_text(json.dumps(known))
-  about = {'step': 7, 'facts': json.loads(json.dumps(signed.facts(run)))}
-  known['thresholds'] = known['parts'][0]['thresholds'] = [0.5]
-  run.task.write_text(json.dumps(known))
-  signed.check(run, about, 'a' * 64)
-  known['parts'][0]['texts'] = 2
-  run.task.write_text(json.dumps(known))
-  with pytest.raises(errors.InputError, match='parts'):
-    signed.check(run, about, 'a' * 64)
-
-
 def test_checkpoints_of_an_older_lmjax_are_not_compared(run):
   edit(run, model__block__mixer__num_heads=2)
   signed.check(run, {'step': 7, 'facts': {}}, 'a')
