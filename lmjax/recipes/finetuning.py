@@ -78,8 +78,6 @@ def finetune(
           documents=batches.documents, objective=objective, optimizer=update,
           parallel=strategy, evaluate=judge.evaluate, unit=task.unit)
       judge = judge.settled(params)
-      if processes.current().first and judge.splits.chosen() != splits.chosen():
-        tuned.save_thresholds(run, judge.splits, number)
       outputs, result = judge(params, 'test')
     return conclude(run, tested.Tested(
         config, begin, judge.splits, judge.rows, model, params, number, fitted,

@@ -16,6 +16,7 @@ from lmjax.evaluation import run_page
 from lmjax import experiment
 from lmjax.parallel import processes
 from lmjax.recipes import attempts as attempts_lib
+from lmjax.recipes.loaded import tuned
 from lmjax.recipes import starting
 from lmjax.recipes import summary
 from lmjax.run import curve
@@ -59,6 +60,7 @@ def written(run: directory.RunDir, tested: Tested
   """Writes the results to the run directory, and returns them."""
   config, begin, splits = tested.config, tested.begin, tested.splits
   if processes.current().first:
+    tuned.save_thresholds(run, splits, tested.step)
     publish(
         run, config, tested.results,
         summary.of_model(begin.backbone, tested.params)

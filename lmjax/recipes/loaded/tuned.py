@@ -232,7 +232,9 @@ def save(run: directory.RunDir, backbone: models.Config,
 
 def save_thresholds(run: directory.RunDir, splits: task_lib.Splits, step: int
                     ) -> None:
-  """Writes the thresholds that were chosen for the checkpoint of a step."""
+  """Writes the thresholds that were chosen for a step, if there are any."""
+  if splits.chosen() == read_splits(run).chosen():
+    return
   atomic.write(run.thresholds, json.dumps(
       {'step': step} | splits.chosen(), indent=2) + '\n')
 
