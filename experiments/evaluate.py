@@ -19,10 +19,10 @@ import pathlib
 from lmjax.core import cli
 from lmjax.core import config as config_lib
 from lmjax.evaluation import by_document
-from lmjax.evaluation import choices
+from lmjax.evaluation.choice import choices
+from lmjax.evaluation.choice import sensitivity
 from lmjax.evaluation import held_out
 from lmjax.evaluation import report
-from lmjax.evaluation import sensitivity
 from lmjax import experiment
 from lmjax.recipes.loaded import trained
 import jax

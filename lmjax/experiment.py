@@ -11,7 +11,7 @@ from lmjax.data import pipeline
 from lmjax.data import text
 from lmjax.data import tokenizers
 from lmjax.data.tokenizers import subwords
-from lmjax.evaluation import choices as choices_lib
+from lmjax.evaluation.choice import choices as choices_lib
 from lmjax.evaluation import scoring as scoring_lib
 from lmjax.generation import samples as samples_lib
 from lmjax.interop import taught
@@ -32,8 +32,8 @@ from lmjax import tasks
 from lmjax.tasks import classification
 from lmjax.tasks import together
 from lmjax.training import optimizers
-from lmjax.training import options
 from lmjax.training.optimizers import adamw
+from lmjax.training import options
 
 # `Taught` is in `interop` because it reads a run, which objectives may not.
 Objective = Union[(*OBJECTIVES.values(), taught.Taught)]

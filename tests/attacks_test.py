@@ -23,7 +23,7 @@ from lmjax.data.tokenizers import subwords as subwords_lib
 from lmjax.data.tokenizers import symbols
 from lmjax.data.tokenizers import tokenizer
 from lmjax.data.tokenizers import words
-from lmjax.evaluation import questions
+from lmjax.evaluation.choice import questions
 from lmjax.evaluation import report
 from lmjax import experiment
 from lmjax.models.counted import archive as archive_lib

@@ -11,7 +11,7 @@ from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols as symbols_lib
-from lmjax.evaluation import choices
+from lmjax.evaluation.choice import choices
 from lmjax.evaluation import report
 from lmjax.evaluation import scoring
 from lmjax import experiment

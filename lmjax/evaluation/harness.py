@@ -19,7 +19,7 @@ import numpy as np
 from lmjax.core import config as config_lib
 from lmjax.core import errors
 from lmjax.data import chat as chat_lib
-from lmjax.evaluation import choice_rules
+from lmjax.evaluation.choice import rules as choice_rules
 from lmjax.evaluation import continuations
 from lmjax.generation import prompts as prompts_lib
 from lmjax.generation import streaming

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from lmjax.core import errors
 from lmjax.core.files import strict_json
-from lmjax.evaluation import questions
+from lmjax.evaluation.choice import questions
 
 
 class Question(NamedTuple):

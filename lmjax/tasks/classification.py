@@ -13,7 +13,7 @@ from lmjax.evaluation.downstream import classification
 from lmjax.models.heads import paired
 from lmjax.models.heads import pooled
 from lmjax.objectives import labels as objective_lib
-from lmjax.tasks import baselines as baselines_lib
+from lmjax.tasks.baselines import classes as baselines_lib
 from lmjax.tasks import class_weights
 from lmjax.tasks import docstrings
 from lmjax.tasks.readers import labelled

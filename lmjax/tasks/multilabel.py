@@ -15,7 +15,7 @@ from lmjax.models.heads import paired
 from lmjax.models.heads import pooled
 from lmjax.objectives import labels as objective_lib
 from lmjax.objectives import several_labels
-from lmjax.tasks import baselines as baselines_lib
+from lmjax.tasks.baselines import classes as baselines_lib
 from lmjax.tasks.readers import labelled
 from lmjax.tasks.readers import labels as labels_lib
 from lmjax.tasks import rows as rows_lib

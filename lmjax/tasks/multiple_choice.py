@@ -12,8 +12,8 @@ from lmjax.models.heads import pooled
 from lmjax.objectives import choosing
 from lmjax.objectives import labels as labels_lib
 from lmjax.tasks import alternatives
-from lmjax.tasks import baselines as baselines_lib
-from lmjax.tasks import choice_baselines
+from lmjax.tasks.baselines import choices as choice_baselines
+from lmjax.tasks.baselines import classes as baselines_lib
 from lmjax.tasks.readers import asked
 from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import task as task_lib

@@ -11,9 +11,9 @@ from lmjax.evaluation import embeddings
 from lmjax.evaluation import estimates
 from lmjax.models.heads import vectors
 from lmjax.objectives import similarity as objectives
-from lmjax.tasks import baselines as baselines_lib
+from lmjax.tasks.baselines import classes as baselines_lib
+from lmjax.tasks.baselines import retrieval as retrieval_baselines
 from lmjax.tasks.readers import matched
-from lmjax.tasks import retrieval_baselines
 from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import separate
 from lmjax.tasks import task as task_lib

@@ -18,10 +18,10 @@ from lmjax.models.heads import joint
 from lmjax.models.heads import pooled
 from lmjax.models.heads import token
 from lmjax.objectives import labels as labels_lib
+from lmjax.tasks.baselines import tags as tag_baselines
 from lmjax.tasks.readers import spoken
 from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import sentences
-from lmjax.tasks import tag_baselines
 from lmjax.tasks.taggers import choice
 from lmjax.tasks.taggers import tags as tags_lib
 from lmjax.tasks import task as task_lib

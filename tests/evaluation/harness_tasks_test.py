@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.evaluation import choices
+from lmjax.evaluation.choice import choices
+from lmjax.evaluation.choice import shots
 from lmjax.evaluation import harness_tasks
-from lmjax.evaluation import shots
 from lmjax.models.presets import decoders
 from lmjax.recipes.loaded import trained as trained_lib
 from tests import evaluate_script_test

@@ -18,7 +18,7 @@ from lmjax.data.tokenizers.converting import parts
 from lmjax.data.tokenizers import pretrained
 from lmjax.data.tokenizers import spelling
 from lmjax.data.tokenizers import vocabulary
-from lmjax.evaluation import choice_rules
+from lmjax.evaluation.choice import rules as choice_rules
 from lmjax.evaluation import continuations
 from lmjax.evaluation import harness
 from lmjax.evaluation import likelihood
@@ -26,8 +26,8 @@ from lmjax.generation import transforms
 from lmjax.interop import continuing
 from lmjax.interop import importing
 from lmjax.models import lstm
-from lmjax.objectives import lm
 from lmjax.objectives.encoders import mlm
+from lmjax.objectives import lm
 from tests.evaluation import continuations_test
 
 _MERGES = ('ab', 'é', '  ', ' a', 'b\n', 'bé', '\n\n')

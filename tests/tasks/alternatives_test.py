@@ -2,7 +2,7 @@
 import pytest
 
 from lmjax.core import errors
-from lmjax.evaluation import questions
+from lmjax.evaluation.choice import questions
 from lmjax.tasks import alternatives
 
 

@@ -23,7 +23,7 @@ from lmjax import experiment
 from lmjax.recipes.loaded import trained
 from lmjax.recipes import prepared
 from lmjax.run import directory
-from lmjax.tasks import baselines
+from lmjax.tasks.baselines import classes as baselines
 from lmjax.tasks import speakers
 from lmjax.training import step as step_lib
 

@@ -12,7 +12,7 @@ from lmjax.core import ranges
 from lmjax.data.text import files
 from lmjax.data.text import json_lines
 from lmjax.data.text import tfds
-from lmjax.evaluation import questions
+from lmjax.evaluation.choice import questions
 from lmjax.tasks import alternatives
 from lmjax.tasks.readers import division
 from lmjax.tasks import task as task_lib

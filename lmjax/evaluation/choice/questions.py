@@ -22,7 +22,7 @@ from typing import Any
 from lmjax.core import config
 from lmjax.core import errors
 from lmjax.data.text import json_lines
-from lmjax.evaluation import hellaswag
+from lmjax.evaluation.choice import hellaswag
 
 _FIELDS = ('context', 'query', 'context_options', 'choices', 'continuation',
            'gold', 'answer', 'sentence_good', 'sentence_bad')

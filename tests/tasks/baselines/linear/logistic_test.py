@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from lmjax.tasks.linear import logistic
+from lmjax.tasks.baselines.linear import logistic
 from lmjax.tasks import task
 
 LABELS = ('n', 'p', 'q')

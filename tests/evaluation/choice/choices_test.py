@@ -10,12 +10,12 @@ import pytest
 from lmjax.core import errors
 from lmjax.data.tokenizers import symbols
 from lmjax.evaluation import baselines
-from lmjax.evaluation import choices
+from lmjax.evaluation.choice import choices
+from lmjax.evaluation.choice import questions
+from lmjax.evaluation.choice import shots
+from lmjax.evaluation.choice import wording
 from lmjax.evaluation import continuations
-from lmjax.evaluation import questions
 from lmjax.evaluation import report
-from lmjax.evaluation import shots
-from lmjax.evaluation import wording
 
 _BYTES = symbols.Bytes().build()
 _NO_BOS = symbols.Bytes(bos=False).build()

@@ -15,13 +15,13 @@ from lmjax.core import ranges
 from lmjax.data.text import files
 from lmjax.data.tokenizers import vocabulary
 from lmjax.evaluation import branches
-from lmjax.evaluation import choice_rules
+from lmjax.evaluation.choice import questions
+from lmjax.evaluation.choice import rules as choice_rules
+from lmjax.evaluation.choice import shots as shots_lib
+from lmjax.evaluation.choice import verdicts
+from lmjax.evaluation.choice import wording
 from lmjax.evaluation import continuations
-from lmjax.evaluation import questions
 from lmjax.evaluation import report
-from lmjax.evaluation import shots as shots_lib
-from lmjax.evaluation import verdicts
-from lmjax.evaluation import wording
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from lmjax.tasks.linear import bags
+from lmjax.tasks.baselines.linear import bags
 
 _SATURATION, _LENGTH = 1.2, 0.75  # k1 and b, the usual values.
 

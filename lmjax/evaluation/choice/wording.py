@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from lmjax.core import config
 from lmjax.core import errors
-from lmjax.evaluation import questions
+from lmjax.evaluation.choice import questions
 
 _OPTIONS = 'options'
 _LETTERED = '\n{options}\nAnswer:'  # Follows a context without a template.

@@ -2,10 +2,10 @@
 import numpy as np
 import pytest
 
-from lmjax.evaluation import choice_rules
-from lmjax.evaluation import questions
-from lmjax.evaluation import verdicts
-from lmjax.evaluation import wording
+from lmjax.evaluation.choice import questions
+from lmjax.evaluation.choice import rules as choice_rules
+from lmjax.evaluation.choice import verdicts
+from lmjax.evaluation.choice import wording
 
 ITEM = questions.Item(('Q', 'Q'), ('a', 'bbb'), 1, 'f:1')
 SHARED = choice_rules.RULES['shared']

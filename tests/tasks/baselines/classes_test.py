@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from lmjax.tasks import baselines
+from lmjax.tasks.baselines import classes as baselines
 from lmjax.tasks import task
 
 TRAIN = [task.Example(text, label, '') for text, label in (

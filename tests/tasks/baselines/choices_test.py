@@ -2,7 +2,7 @@
 import numpy as np
 
 from lmjax.tasks import alternatives
-from lmjax.tasks import choice_baselines
+from lmjax.tasks.baselines import choices as choice_baselines
 
 
 def _question(gold, *options, contexts=None):

@@ -11,7 +11,7 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.data.tokenizers import vocabulary
 from lmjax.evaluation import branches
-from lmjax.evaluation import questions
+from lmjax.evaluation.choice import questions
 
 Name = Literal['shared', 'harness']
 

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from lmjax.tasks import retrieval_baselines
+from lmjax.tasks.baselines import retrieval as retrieval_baselines
 
 
 def test_scores_follow_the_formula():

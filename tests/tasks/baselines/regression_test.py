@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from lmjax.tasks import regression_baselines as baselines
+from lmjax.tasks.baselines import regression as baselines
 from lmjax.tasks import task
 
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lmjax.evaluation import choice_rules
-from lmjax.evaluation import wording
+from lmjax.evaluation.choice import rules as choice_rules
+from lmjax.evaluation.choice import wording
 
 
 class Verdict(NamedTuple):

@@ -4,9 +4,9 @@ import random
 import pytest
 
 from lmjax.core import errors
-from lmjax.evaluation import choice_rules
-from lmjax.evaluation import questions
-from lmjax.evaluation import shots
+from lmjax.evaluation.choice import questions
+from lmjax.evaluation.choice import rules as choice_rules
+from lmjax.evaluation.choice import shots
 
 
 def _items(names):

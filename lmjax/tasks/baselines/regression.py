@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from lmjax.tasks.linear import bags
+from lmjax.tasks.baselines.linear import bags
 from lmjax.tasks import task as task_lib
 
 _WORDS = 1000  # Number of most frequent training words, for single texts.

@@ -2,8 +2,8 @@
 import pytest
 
 from lmjax.core import errors
-from lmjax.evaluation import questions
-from lmjax.evaluation import wording
+from lmjax.evaluation.choice import questions
+from lmjax.evaluation.choice import wording
 
 ROW = {'query': 'Why?', 'choices': ['x', 'y', 'z'], 'gold': 2, 'year': 1999}
 ITEM = questions.Item(('Why?',) * 3, ('x', 'y', 'z'), 2, 'f:1', ROW)

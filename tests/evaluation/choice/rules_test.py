@@ -5,8 +5,8 @@ import pytest
 from lmjax.core import errors
 from lmjax.data.tokenizers import symbols
 from lmjax.data.tokenizers import vocabulary
-from lmjax.evaluation import choice_rules
-from lmjax.evaluation import questions
+from lmjax.evaluation.choice import questions
+from lmjax.evaluation.choice import rules as choice_rules
 
 _BYTES = symbols.Bytes().build()
 _NO_BOS = symbols.Bytes(bos=False).build()

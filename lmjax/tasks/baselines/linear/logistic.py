@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lmjax.tasks.linear import bags as bags_lib
+from lmjax.tasks.baselines.linear import bags as bags_lib
 from lmjax.tasks import task as task_lib
 
 _STRENGTHS = 1.0, 4.0, 16.0, 64.0  # Of the fit, against that of the penalty.

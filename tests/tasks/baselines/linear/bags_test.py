@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from lmjax.tasks.linear import bags
+from lmjax.tasks.baselines.linear import bags
 
 TEXTS = ['Good, good film', 'good  film', 'bad\0film', '我愛film', '']
 

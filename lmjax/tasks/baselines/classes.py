@@ -7,8 +7,8 @@ import numpy as np
 
 from lmjax.core import config
 from lmjax.core import errors
-from lmjax.tasks.linear import bags
-from lmjax.tasks.linear import logistic
+from lmjax.tasks.baselines.linear import bags
+from lmjax.tasks.baselines.linear import logistic
 from lmjax.tasks import task as task_lib
 
 @dataclasses.dataclass(frozen=True)

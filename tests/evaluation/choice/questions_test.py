@@ -4,7 +4,7 @@ import json
 import pytest
 
 from lmjax.core import errors
-from lmjax.evaluation import questions
+from lmjax.evaluation.choice import questions
 
 
 def _read(tmp_path, *rows, limit=None):

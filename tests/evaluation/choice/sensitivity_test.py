@@ -3,7 +3,7 @@ import dataclasses
 
 import pytest
 
-from lmjax.evaluation import sensitivity
+from lmjax.evaluation.choice import sensitivity
 
 
 @dataclasses.dataclass

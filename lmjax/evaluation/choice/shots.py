@@ -14,8 +14,8 @@ from typing import Literal
 from lmjax.core import errors
 from lmjax.core.files import user_paths
 from lmjax.core import ranges
-from lmjax.evaluation import choice_rules
-from lmjax.evaluation import questions
+from lmjax.evaluation.choice import questions
+from lmjax.evaluation.choice import rules as choice_rules
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """HellaSwag as the harness words it."""
 import pytest
 
-from lmjax.evaluation import hellaswag
+from lmjax.evaluation.choice import hellaswag
 
 ROWS = [
     {'activity_label': 'Home and Garden', 'label': '2', 'ctx_b': '',
