@@ -41,7 +41,7 @@ class Shots:
   count: ranges.Natural = 0
   path: user_paths.Path | None = None
   draw: Literal['each', 'once', 'first'] = 'each'
-  seeds: tuple[int, ...] = (1234,)
+  seeds: tuple[ranges.Natural, ...] = (1234,)
   separator: str = '\n\n'
   delimiter: str | None = None
 

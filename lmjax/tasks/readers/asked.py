@@ -38,6 +38,7 @@ class QuestionLines:
 
 
 @dataclasses.dataclass(frozen=True)
+@ranges.checked
 class TfdsQuestions:
   """Questions of a TFDS data set, such as 'super_glue/copa'.
 

@@ -73,6 +73,9 @@ CHANGES = {
         dict(static_position_embeddings=False), dict(decoder_vocab_size=8),
         dict(share_encoder_decoder_embeddings=False),
         dict(normalize_embedding=True), dict(normalize_before=True)],
+    'mbart': [
+        dict(static_position_embeddings=True), dict(normalize_before=False),
+        dict(normalize_embedding=False), dict(add_final_layer_norm=False)],
     'mistral': [
         dict(hidden_act='mish'), dict(layer_types=[FULL] * 2),
         dict(sliding_window=4.5)],
@@ -94,6 +97,9 @@ CHANGES = {
         dict(layer_norm_elementwise_affine=False),
         dict(activation_function='mish'), dict(alibi=True),
         dict(tie_word_embeddings=False, word_embed_proj_dim=24)],
+    'pegasus': [
+        dict(static_position_embeddings=False), dict(normalize_before=False),
+        dict(normalize_embedding=True), dict(add_bias_logits=True)],
     'phi': [dict(hidden_act='mish'), dict(sliding_window=8)],
     'phi3': [
         dict(clip_qkv=8.0), dict(auto_map={'a': 'b.C'}),
