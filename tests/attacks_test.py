@@ -181,6 +181,7 @@ def test_no_file_of_a_run_runs(tmp_path):
   assert not mark.exists()
 
 
+@pytest.mark.slow
 def test_no_file_of_a_checkpoint_runs(tmp_path, steps):
   folder, state = steps
   mark = tmp_path / 'ran'

@@ -68,6 +68,7 @@ def test_its_own_text_as_the_run_itself_reported_it(workdir):
   assert not answers
 
 
+@pytest.mark.slow
 def test_any_text_and_questions(workdir, tmp_path):
   (tmp_path / 'mine.txt').write_text('Grüße an alle.\nZwei Zeilen.')
   (tmp_path / 'q.jsonl').write_text(
@@ -89,6 +90,7 @@ def test_any_text_and_questions(workdir, tmp_path):
   assert not _script('evaluate').evaluate(only, str(workdir))[0]
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_be_written_to_is_evaluated(
     workdir, tmp_path, monkeypatch, caplog):
   own, text = experiment.Evaluate(), experiment.Evaluate(
@@ -127,6 +129,7 @@ def test_what_cannot_be_is_told(workdir, tmp_path, change, words):
     _script('evaluate').evaluate(config, str(workdir), tmp_path)
 
 
+@pytest.mark.slow
 def test_questions_need_no_carried_state(tmp_path):
   path = tmp_path / 'lstm'
   run = directory.open_run(path, experiment.Pretrain(

@@ -414,6 +414,7 @@ def test_bad_input_is_told_before_training(tmp_path, change, message):
   assert not (tmp_path / 'run' / 'checkpoints').exists()
 
 
+@pytest.mark.slow
 def test_a_baseline_that_fails_does_so_before_training(tmp_path, monkeypatch):
   def fail(*args):
     raise errors.InputError('no word is known.')

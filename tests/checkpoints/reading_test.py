@@ -51,6 +51,7 @@ def change(directory, step, edit):
   path.write_text(json.dumps(digests.signed(facts)))
 
 
+@pytest.mark.slow
 def test_every_fault_of_every_file(tmp_path):
   write(tmp_path, 1, 2)
   outcomes = {1: 0, 2: 0}

@@ -184,6 +184,7 @@ def parted(toy, optimizer, **options):
           for each in (params, apart)]
 
 
+@pytest.mark.slow
 def test_layers_are_read_stacked_or_apart_as_the_target_has_them(
     toy, tmp_path):
   """Moments and averages go with the parameters; keys and counts stay."""

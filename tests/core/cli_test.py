@@ -91,6 +91,7 @@ def run(tmp_path_factory):
   return run
 
 
+@pytest.mark.slow
 def test_a_run_without_mistakes_prints_no_warnings(run):
   assert run('--depth=3', '--config.width=4', '--devices=pmap') == (
       0, 'depth 3 width 4 pmap\n', '')
@@ -117,6 +118,7 @@ def test_flags_of_the_config_come_in_any_form(run, tmp_path):
       0, 'depth 3 width 7 pmap\n', '')
 
 
+@pytest.mark.slow
 def test_another_kind_is_reported_once(run):
   assert run('--config.rule.kind=Lion') == (
       0, 'depth 2 width 3 jit\n',
@@ -179,6 +181,7 @@ def test_messages_have_no_control_characters_or_secrets():
       ']0;xa\n\tpassword=[redacted]')
 
 
+@pytest.mark.slow
 def test_an_unknown_flag_names_the_nearest(run):
   code, _, told = run('--dept=3')
   assert code not in (0, None)

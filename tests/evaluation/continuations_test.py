@@ -84,6 +84,7 @@ def test_shared_beginnings_change_no_likelihood(config):
   assert 0 < right_N.sum() < sum(len(ids) - start for ids, start in spans)
 
 
+@pytest.mark.slow
 def test_devices_that_share_a_batch_change_no_bit():
   model, params = made(CONFIGS['llama'])
   spans = spans_of(40)

@@ -141,6 +141,7 @@ def test_no_bit_depends_on_the_batch_size():
   assert one == three == eight
 
 
+@pytest.mark.slow
 def test_the_most_probable_continuation_is_greedy():
   run = run_of()
   ids = run.encode('ab cd')

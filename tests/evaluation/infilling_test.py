@@ -119,6 +119,7 @@ def test_an_encoder_decoder_is_scored_as_by_plain_loops(t5, name):
   assert (found.context, found.stride) == (CONTEXT, None)
 
 
+@pytest.mark.slow
 def test_a_decoder_alone_is_scored_as_by_plain_loops():
   corruption = spans.SpanCorruption(0.3, 2.0, joined=True)
   params, size = params_of(DECODER), 24

@@ -209,6 +209,7 @@ def tiny():
       tree, [rng.normal(0, 0.4, x.shape).astype(np.float32) for x in leaves])
 
 
+@pytest.mark.slow
 def test_a_decoder_equals_its_oracle_on_one_device_and_on_eight(tiny):
   model, params = tiny
   documents = _documents(19, 3, 6, 2, 9)

@@ -43,6 +43,7 @@ class Words:
         [text] if text else [])], int)
 
 
+@pytest.mark.slow
 def test_candidates_are_the_softmax_of_the_model():
   texts = ['a[MASK]c [MASK]', 'hgf[MASK]']
   found = fill.fill(MODEL, PARAMS, TOKENIZER, texts, top_k=3)

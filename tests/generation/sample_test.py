@@ -100,6 +100,7 @@ def test_samples_follow_the_distribution(model):
   assert (np.abs(share_V - probs_V) < 5 * error_V + 1e-3).all()
 
 
+@pytest.mark.slow
 def test_a_row_ends_with_its_eos(model):
   free = sample.generate(
       *model, PROMPTS, max_new_tokens=16, sampling=GREEDY)
@@ -137,6 +138,7 @@ def test_ids_that_end_a_row_are_padded_to_few_sizes(given, want):
   assert sample._ends(given).tolist() == want
 
 
+@pytest.mark.slow
 def test_the_penalty_counts_prompt_and_drawn_tokens(model):
   strict = transforms.Sampling(temperature=0, repetition_penalty=1e9)
   result = sample.generate(

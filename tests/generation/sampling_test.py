@@ -75,6 +75,7 @@ def test_greedy_rows_alone_draw_no_random_numbers():
   assert 'random_bits' in str(jaxpr) and 'sort[' not in str(jaxpr)
 
 
+@pytest.mark.slow
 def test_all_values_share_one_compilation(model):
   def draw(how):
     return [tokens.tolist() for tokens in sample.generate(

@@ -97,6 +97,7 @@ def test_a_batch_stops_each_prompt_where_alone(model):
     assert ''.join(stream) == with_stop.text
 
 
+@pytest.mark.slow
 def test_a_prompts_own_end_ends_its_text(model):
   free = streaming.complete(*model, TOKENIZER, ['ab'], rng=1, **OPTIONS)[0]
   end = free.tokens[3]

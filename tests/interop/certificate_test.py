@@ -97,6 +97,7 @@ def test_a_model_that_computes_something_else_is_refused(change):
     certificate.check(certify(), other.build(), PARAMS, BYTES)
 
 
+@pytest.mark.slow
 def test_nan_is_refused():
   nan = jax.tree.map(lambda leaf: leaf * np.nan, PARAMS)
   with pytest.raises(errors.InputError, match='the outputs'):
@@ -108,6 +109,7 @@ class Shouting(type(BYTES)):
     return super().encode(text.replace('café', 'CAFE'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('tokenizer, options, what', [
     (Shouting(True, True), {}, 'naïve café'),
     (BYTES, dict(stop_ids=(7,)), r'\[7\] instead of \[257\]'),

@@ -61,6 +61,7 @@ def test_a_copy_of_the_table_in_a_tied_model_is_checked():
     importing.convert(opened(lm_head__weight=-table))
 
 
+@pytest.mark.slow
 def test_parameters_go_to_their_parts_of_a_mesh_one_by_one():
   mesh = mesh_lib.Mesh(sizes='fsdp:4,tensor:2')
   before, divided = [], 0

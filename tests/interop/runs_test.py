@@ -40,6 +40,7 @@ def workdir(tmp_path):
   return run.path, params
 
 
+@pytest.mark.slow
 def test_model_tokenizer_and_parameters_are_read(workdir):
   path, params = workdir
   found = runs.load(path)
@@ -76,6 +77,7 @@ def test_a_model_that_was_edited_is_refused(workdir):
       read(path, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('text, told', [
     ('[]', 'not an object'), ('{', 'not JSON'),
     (config_lib.dumps(experiment.Count()), 'counted model')])

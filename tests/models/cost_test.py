@@ -16,6 +16,7 @@ from lmjax.objectives import lm
 SMALL = decoders.gpt2(32, 2, 4, vocab_size=50, context=16)
 
 
+@pytest.mark.slow
 def test_shapes_are_those_of_real_parameters():
   params = jax.jit(SMALL.build().init)(
       jax.random.key(0), np.zeros((1, 4), np.int32))['params']
@@ -68,6 +69,7 @@ def test_recomputation_is_not_the_models():
       cost.training_flops(*causal(SMALL), rows(3, 16)))
 
 
+@pytest.mark.slow
 def test_flops_of_gpt2_at_1024_are_those_quoted_for_it():
   # 6 N + 12 L D T with N = 124 M, learned positions aside.
   flops = cost.training_flops(
@@ -93,6 +95,7 @@ def test_memory_at_rest_is_exact():
   assert told.total > told.parameters + told.gradients + told.optimizer
 
 
+@pytest.mark.slow
 def test_activations_are_what_the_backward_pass_keeps():
   def kept(remat, count=2):
     objective, params = causal(SMALL, remat)

@@ -146,6 +146,7 @@ def gpt():
   return GPT.build(), {'params': params_of(GPT)}
 
 
+@pytest.mark.slow
 def test_without_a_mask_rows_are_one_document(gpt):
   model, variables = gpt
   ids = BATCH['inputs']
@@ -157,6 +158,7 @@ def test_without_a_mask_rows_are_one_document(gpt):
     np.testing.assert_allclose(got, want, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_dropout_needs_train_and_evaluation_is_deterministic(gpt):
   model, variables = gpt
   ids = BATCH['inputs']

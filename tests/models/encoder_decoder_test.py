@@ -158,6 +158,7 @@ def test_without_masks_rows_are_one_text(t5):
   np.testing.assert_allclose(got, want, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_scanned_rematerialised_and_looped_agree(t5):
   _, params = t5
   want = forward(T5.build(), params, BATCH, READ)

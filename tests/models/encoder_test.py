@@ -139,6 +139,7 @@ def test_config_survives_json_and_flags(styled):
       config, dtype='bfloat16', pattern=None)
 
 
+@pytest.mark.slow
 def test_half_precision_keeps_float32_where_it_counts(styled):
   config, params = styled
   model = dataclasses.replace(config, dtype='bfloat16').build()
@@ -187,6 +188,7 @@ def test_types_are_those_given_and_0_by_default(bert):
   assert not np.allclose(plain, ones)
 
 
+@pytest.mark.slow
 def test_dropout_needs_train_and_evaluation_is_deterministic(bert):
   model, variables = bert
   ids = BATCH['inputs']

@@ -70,6 +70,7 @@ def test_it_keeps_what_a_language_model_promises():
       vocab_size=VOCAB, length=6, decode=decode, empty_cache=model.empty_cache)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('config', [AWD, GRU], ids=['awd', 'gru'])
 def test_every_parameter_has_a_finite_gradient(config):
   params = params_of(config)

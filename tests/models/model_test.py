@@ -113,6 +113,7 @@ def test_hidden_states_logits_and_heads_are_what_the_traits_say(name):
   assert found['tokens'].dtype == jnp.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', [
     name for name in MODELS if config_of(name).traits.cached])
 def test_a_cached_model_continues_where_it_stopped(name):

@@ -32,6 +32,7 @@ def params():
       MODEL.init, jax.random.key(0), jnp.zeros((1, 4), jnp.int32))['params'])
 
 
+@pytest.mark.slow
 def test_without_its_heads_it_is_the_decoder(params):
   alone = {k: v for k, v in params.items() if not k.startswith('ahead')}
   shapes = jax.eval_shape(

@@ -108,6 +108,7 @@ def test_types_tell_apart_and_equal_ones_change_nothing():
   assert np.abs(pair - want).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_packed_documents_do_not_see_each_other():
   docs = batches.documents([5, 1, 6], VOCAB)
   alone = batches.alone(docs, 14)

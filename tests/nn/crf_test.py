@@ -60,6 +60,7 @@ def chain(request):
   return emissions, transitions.restricted(request.param)
 
 
+@pytest.mark.slow
 def test_log_partition_marginals_and_gradients_equal_all_sequences(chain):
   log_z_B, (gradient, links) = summed(*chain)
   log_p_BTC = jax.jit(crf.log_marginals)(*chain, MASK)

@@ -100,6 +100,7 @@ def test_rotary_turns_its_share_with_its_scaling():
       plain, rotary.rotate(x, where, rotary.frequencies(1000.0, 8)))
 
 
+@pytest.mark.slow
 def test_a_long_text_is_rotated_by_its_own_frequencies():
   x = jax.random.normal(jax.random.key(0), (2, 2, 2, 4))
   where = jnp.array([[0, 1], [7, 8]])

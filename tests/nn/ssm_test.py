@@ -110,6 +110,7 @@ def test_cached_decoding_is_the_full_forward_pass(made):
       vocab_size=VOCAB)
 
 
+@pytest.mark.slow
 def test_packed_documents_do_not_read_each_other(made):
   model, params = made
   docs = batches.documents([5, 1, 6], VOCAB)
@@ -141,6 +142,7 @@ def test_prompts_of_different_lengths_do_not_affect_each_other(made):
   np.testing.assert_array_equal(together[1], continued([[6, 7]])[0])
 
 
+@pytest.mark.slow
 def test_padding_after_a_prompt_leaves_the_cache_alone(made):
   model, params = made
   ids = jnp.array([[3, 1, 4, 1, 5]])

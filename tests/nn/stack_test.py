@@ -183,6 +183,7 @@ def local_global(x_TD, params, num_layers):
   return x_TD
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('scan', [False, True])
 def test_local_and_global_layers_are_those_of_a_loop_in_float64(scan):
   """Six layers: one apart, one period, and the first two of another."""

@@ -62,6 +62,7 @@ def test_every_place_has_the_value_of_its_name(looped):
       last['after_mixer'], atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('remat', ['none', 'full'])
 def test_a_scanned_model_gives_the_same_values_under_jit(looped, remat):
   model = dataclasses.replace(SCANNED, remat=remat).build()

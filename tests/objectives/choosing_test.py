@@ -27,6 +27,7 @@ class Table(nn.Module):
     return nn.Embed(9, 1, name='embed')(inputs_BT[:, 0])
 
 
+@pytest.mark.slow
 def test_each_question_is_a_softmax_over_its_own_options():
   found = choosing.Choosing().build(Table())(PARAMS, BATCH)
   s = TABLE[:, 0].astype(float)
@@ -37,6 +38,7 @@ def test_each_question_is_a_softmax_over_its_own_options():
   assert found['accuracy'].value == np.mean(right)
 
 
+@pytest.mark.slow
 def test_an_option_that_is_missing_changes_nothing():
   scores_BK = choosing.scores(Table(), PARAMS, BATCH)
   np.testing.assert_array_equal(scores_BK[1, 2:], np.float32([-1e9]))

@@ -66,6 +66,7 @@ def test_all_numbers_by_their_formulas(teacher):
     assert got[name].weight == 9
 
 
+@pytest.mark.slow
 def test_a_student_equal_to_its_teacher_has_no_gradient():
   model, params = made(CONFIG)
   objective = distill.Distillation(weight=1.0, hidden_weight=1.0).build(

@@ -87,6 +87,7 @@ class Tagging(nn.Module):
     return nn.Dense(3, use_bias=False, name='head')(jax.nn.one_hot(inputs_BT, 5))
 
 
+@pytest.mark.slow
 def test_labels_of_tokens_count_by_the_weights_of_tokens():
   batch = BATCH | {
       'labels': np.array([[2, 0, 1], [1, 1, 0], [0, 0, 0]], np.int32),

@@ -74,6 +74,7 @@ def test_every_order_is_a_distribution_over_texts(order):
   np.testing.assert_allclose(np.exp(-nll.sum(axis=1)).sum(), 1, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_left_to_right_is_the_causal_factorisation():
   batch = batches.alone(DOCS)
   objective = permutation.PermutationLM(order='left_to_right')
@@ -137,6 +138,7 @@ def test_targets_without_weight_are_given_not_predicted():
           np.array([[0, 0, 0, 0, 0, 1, 2, 3]]))[0, 5])[DOCS[2][5]], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_share_predicted_and_what_is_never_predicted():
   batch = batches.packed(batches.documents([40, 1, 30, 28], VOCAB), 100)
   batch['weights'][0, 10] = 0  # The target in place 11 does not count.
@@ -153,6 +155,7 @@ def test_the_share_predicted_and_what_is_never_predicted():
   assert times[~never].mean() / 200 == pytest.approx(1 / 6, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('share, longest', [(1 / 6, 5), (0.3, 3), (1.0, 5)])
 def test_spans_are_as_long_and_as_many_as_asked(share, longest):
   draw = jax.jit(jax.vmap(lambda key: permutation.spans(

@@ -35,6 +35,7 @@ def pairs():
       'inputs', 'positions', 'segments')}
 
 
+@pytest.mark.slow
 def test_all_numbers_by_their_formulas(params):
   batch = pairs()
   got = jax.jit(seq2seq.Seq2Seq(0.2, 0.01).build(MODEL))(params, batch)
@@ -111,6 +112,7 @@ def test_a_scored_token_depends_on_all_before_it_and_on_nothing_after(params):
     assert differs.tolist() == [changed <= t + 4 for t in range(4)]
 
 
+@pytest.mark.slow
 def test_scores_are_the_objective_of_the_divided_batch(params):
   """The product over a window is what the decoder would be trained on."""
   batch = weighted(2)
@@ -123,6 +125,7 @@ def test_scores_are_the_objective_of_the_divided_batch(params):
   assert np.sum(correct * batch['weights']) == want['accuracy'].total
 
 
+@pytest.mark.slow
 def test_packed_windows_score_as_if_alone(params):
   score = jax.jit(seq2seq.Seq2Seq().scores(MODEL, SENTINELS))
   totals = [np.sum(score(params, batch)[0] * batch['weights'])

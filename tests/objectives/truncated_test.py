@@ -49,6 +49,7 @@ BATCHES = stream()
 STEPS = int(BATCHES.steps_per_epoch)
 
 
+@pytest.mark.slow
 def test_an_epoch_in_pieces_scores_as_one_long_row_of_each_stream():
   objective = jax.jit(TRUNCATED.build(MODEL))
   carry, totals = TRUNCATED.carry(MODEL, STREAMS), []
@@ -127,6 +128,7 @@ def test_regularisers_are_the_equations():
   assert got == pytest.approx(float(expected), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_dropout_is_on_in_training_alone():
   model = lstm.RecurrentConfig(
       vocab_size=VOCAB, width=5, num_layers=1, cell=recurrent.LSTMConfig(6),

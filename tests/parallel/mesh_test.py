@@ -166,6 +166,7 @@ def test_rows_that_do_not_divide_are_refused(toy):
         toy.batches(0, rows=13))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings('error')
 def test_it_calls_nothing_deprecated(toy):
   strategy = mesh_lib.Mesh(sizes='data:2,fsdp:2,tensor:2')

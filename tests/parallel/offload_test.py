@@ -28,6 +28,7 @@ def memories(tree):
   return {leaf.sharding.memory_kind for leaf in jax.tree.leaves(tree)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('make', [
     strategy_lib.Jit, functools.partial(mesh.Mesh, sizes='data:2,fsdp:2,tensor:2')],
                          ids=['jit', 'mesh'])
@@ -60,6 +61,7 @@ def test_devices_without_such_memory_are_refused():
     offload.check([device])
 
 
+@pytest.mark.slow
 def test_it_is_chosen_by_name_and_refused_under_pmap(toy):
   strategy = strategy_lib.strategy('mesh', 'fsdp:8', 'optimizer')
   assert memories(train(toy, strategy, 1).opt_state) == {offload.MEMORY}

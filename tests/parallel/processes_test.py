@@ -73,6 +73,7 @@ def test_process_0_runs_first_in_turn(monkeypatch):
   assert done == ['process 0', 'met', 'met', 'process 1']
 
 
+@pytest.mark.slow
 def test_missing_processes_are_reported():
   code = ('from lmjax.parallel import processes; processes._START_S = 0.5; '
           'processes.joined("127.0.0.1:{}", 2, 1).__enter__()')

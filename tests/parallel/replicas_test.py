@@ -43,6 +43,7 @@ def test_equal_copies_in_a_real_state(toy):
   assert not replicas.differing(one.place(toy.params))
 
 
+@pytest.mark.slow
 def test_equal_after_an_update_and_seen_when_one_device_drifts(toy):
   """The bug it is for: a device that reads its own index, or rounds alone."""
   strategy = strategy_lib.Pmap()

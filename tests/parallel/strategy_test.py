@@ -26,6 +26,7 @@ def train(toy, strategy, microbatches=1, steps=3):
   return strategy.gather(state), strategy.fetch(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('microbatches', [1, 2])
 def test_pmap_equals_one_device(toy, microbatches):
   one, rows = train(toy, strategy_lib.Jit())

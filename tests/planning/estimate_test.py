@@ -110,6 +110,7 @@ def test_bytes_sent_equal_rings_by_hand():
       2 * 3 / 4 * size + 2 * (10 * keys + 2 * (2 * queries + keys)))
 
 
+@pytest.mark.slow
 def test_two_devices_exchange_only_half_of_the_tokens():
   size = 4 * trees.count(cost.shapes(CONFIG.model))
   # Of 16 of 32 tokens, 2 key and 4 query heads of 16.

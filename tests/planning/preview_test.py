@@ -44,6 +44,7 @@ def shown(config, path, start=launch.Launch()):
   return file.getvalue()
 
 
+@pytest.mark.slow
 def test_prints_size_cost_and_the_first_batch(tmp_path):
   data = CONFIG.data.build(tmp_path, length=CONFIG.model.context)
   text = shown(CONFIG, tmp_path)

@@ -94,6 +94,7 @@ def test_the_text_is_plain_and_long_enough():
   assert text.isascii() and 7_500 < len(text.encode()) < 9_000
 
 
+@pytest.mark.slow
 def test_a_text_that_is_too_short_is_refused():
   tokenizer = symbols.ByteTokenizer(bos=True, eos=True)
   config = decoders.gpt2(8, 1, 2, vocab_size=258, context=64)

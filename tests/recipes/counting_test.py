@@ -79,6 +79,7 @@ def test_a_cache_is_kept_with_the_run(tmp_path):
   assert np.isfinite(reports[0].nats_per_token)
 
 
+@pytest.mark.slow
 def test_a_hidden_markov_model_is_a_run_too(tmp_path):
   config = experiment.Count(
       CONFIG.data, hmm.HmmConfig(num_states=2, steps=2, length=32),

@@ -36,6 +36,7 @@ def _exported(run):
   return run.parent / 'exported'
 
 
+@pytest.mark.slow
 def test_an_export_is_imported_as_the_same_model(run, exported):
   found, tokenizer, _ = importing.load(exported)
   want = runs.load(run)

@@ -71,6 +71,7 @@ def test_what_was_imported_is_described(imported):
   assert 'embed 8,320' in said and 'unused ids: 3 of' in said
 
 
+@pytest.mark.slow
 def test_vectors_are_made_as_the_files_say(tmp_path):
   published.llama(tmp_path / 'files', {})
   (tmp_path / 'files' / 'pooling').mkdir()

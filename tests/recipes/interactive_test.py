@@ -40,6 +40,7 @@ def run():
   return lmjax.pretrain(CONFIG)
 
 
+@pytest.mark.slow
 def test_a_run_in_memory_is_the_run_in_a_directory(run, tmp_path):
   other = lmjax.pretrain(CONFIG, str(tmp_path / 'run'))
   assert run.digest == other.digest == lmjax.load(tmp_path / 'run').digest

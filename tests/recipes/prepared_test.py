@@ -44,6 +44,7 @@ def test_the_parts_are_those_of_the_config(tmp_path):
   assert jax.random.key_data(state.rng)[1] == 3
 
 
+@pytest.mark.slow
 def test_the_state_has_room_for_what_training_keeps(tmp_path):
   config = dataclasses.replace(CONFIG, training=options.Training(
       ema_decay=0.9, guard=guard.Guard(spike=guard.Spike(window=8, at_least=2))))
@@ -76,6 +77,7 @@ def test_an_embedding_may_begin_with_word_vectors(tmp_path):
                decoder.initial_params(parts.model, 3)['layer_0'])
 
 
+@pytest.mark.slow
 def test_an_embedding_may_begin_with_vectors_from_a_file(tmp_path, capsys):
   (tmp_path / 'x.txt').write_text(
       ''.join(f'{letter} 1 1 1 1 3 3 3 3\n' for letter in 'ae'))

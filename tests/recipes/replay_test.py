@@ -132,6 +132,7 @@ def test_a_row_is_that_of_its_good_steps():
   assert replay._compared('a', 'b') == 'different'
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_reported_and_skipped(made, tmp_path):
   workdir = shutil.copytree(made[0], tmp_path / 'run')
   for path in (workdir / 'checkpoints/4').rglob('*'):

@@ -84,6 +84,7 @@ def test_a_model_that_fills_in_spans_is_scored_by_its_spans(tmp_path):
   assert own.nats_per_token == pytest.approx(spans_loss, rel=0.02)
 
 
+@pytest.mark.slow
 def test_watcher_looks_at_a_part_and_says_so_by_its_number(parts, params):
   found = results.Results(parts)
   row = found.watcher()(params, 0)
@@ -118,6 +119,7 @@ def finished(tmp_path):
   return run
 
 
+@pytest.mark.slow
 def test_conclude_writes_report_curve_and_page(
     tmp_path, parts, params, capsys, monkeypatch):
   run, found = finished(tmp_path), results.Results(parts)

@@ -80,6 +80,7 @@ def begin(config, workdir, start=launch.Launch(), batches=None):
         optimizer=parts.optimizer, documents=parts.batches.documents)
 
 
+@pytest.mark.slow
 def test_training_follows_its_options(config, tmp_path, monkeypatch):
   given = dataclasses.replace(config, training=dataclasses.replace(
       config.training, microbatches=2, ema_decay=0.5, eval_every=3,

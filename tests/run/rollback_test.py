@@ -56,6 +56,7 @@ def _files(workdir):
           for path in workdir.rglob('*') if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_run_continues_past_bad_batches_and_saves(tmp_path):
   workdir = tmp_path / 'run'
   assert _fit(workdir, 20) == list(range(20))

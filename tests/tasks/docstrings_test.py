@@ -32,6 +32,7 @@ def test_every_class_is_in_every_split_in_about_its_share(splits):
   assert len(splits.test) / total == pytest.approx(0.2, abs=0.06)
 
 
+@pytest.mark.slow
 def test_labels_are_the_packages_and_modules_are_capped(splits):
   counts = collections.Counter()
   for e in [*splits.train, *splits.valid, *splits.test]:

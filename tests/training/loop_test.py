@@ -120,6 +120,7 @@ def test_a_run_continues_bit_for_bit(toy, tmp_path, parallel):
       row for row in untimed(whole.rows) if row['step'] > 4]
 
 
+@pytest.mark.slow
 def test_early_stopping_saves_the_best_step(toy, tmp_path):
   losses = iter([3.0, 1.0, 2.0, 2.0, 0.5])
   with checkpoints_lib.Checkpoints(tmp_path, keep_last=1) as saved:

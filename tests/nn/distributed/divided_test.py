@@ -113,6 +113,7 @@ def test_an_exchange_leaves_whole_rows_to_the_kernel():
       functools.partial(divided.attention, kernel))(*qkv, masks.of_length(T))
 
 
+@pytest.mark.slow
 def test_keys_may_be_of_another_text():
   arrays, where = draw(length=8), np.zeros((B, T), np.int32)
   mask = masks.Mask(where, where[:, :8], where + 1, np.tril(

@@ -104,6 +104,7 @@ def test_ring_is_plain(name, zigzag, count):
   assert_close(got, plain(name))
 
 
+@pytest.mark.slow
 def test_half_precision_is_as_near_to_float32_as_plain_is():
   half = draw(dtype=jnp.bfloat16)
   true = jax.jit(gradient(attend.plain))(
@@ -252,6 +253,7 @@ def compiled(function, count, length, **options):
                       sequence.split(batch, count)).compile()
 
 
+@pytest.mark.slow
 def test_only_neighbouring_devices_exchange_data():
   program = compiled(gradient(ring.Ring()), 4, 64).as_text()
   # Forward keys, values and positions travel; backward the same, and the

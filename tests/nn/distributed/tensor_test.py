@@ -174,6 +174,7 @@ def test_a_cache_holds_the_keys_of_the_devices_own_heads():
   assert keys.shape == (2, B, 1, T, 8)
 
 
+@pytest.mark.slow
 def test_dropout_is_the_same_on_any_number_of_devices():
   config = attention.AttentionConfig(num_heads=8, dropout=0.5)
   layer = tensor.Divided(config, 'devices').build(

@@ -92,6 +92,7 @@ def test_the_arithmetic_is_handed_whole_rows():
              devices=jax.devices()[:2])(sequence.split(draw(2), 2))
 
 
+@pytest.mark.slow
 def test_dropout_is_that_of_one_device():
   options = dict(dropout=0.5, dropout_rng=jax.random.key(1))
   got = jax.pmap(

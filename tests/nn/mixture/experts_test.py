@@ -120,6 +120,7 @@ def test_a_mixture_is_a_loop_over_its_experts(name):
     assert np.all(np.isfinite(leaf)) and np.any(leaf), path
 
 
+@pytest.mark.slow
 def test_capacity_is_for_training_alone():
   config = VARIANTS['capacity']
   params = params_of(config)
@@ -141,6 +142,7 @@ def test_padding_goes_to_no_expert():
   assert not np.any(np.asarray(one[0])[SEGMENTS == 0])
 
 
+@pytest.mark.slow
 def test_hidden_units_are_dropped_in_training():
   config = dataclasses.replace(CONFIG, dropout=0.5)
   params = params_of(config)

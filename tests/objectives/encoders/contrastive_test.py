@@ -116,6 +116,7 @@ def test_supervised_loss_is_that_of_a_loop(params, pooling):
       got['uniformity'].value, np.log(np.mean(pairs)), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_unsupervised_reads_each_text_twice_under_other_dropout(params):
   batch = texts(0)
   noisy = contrastive.SimCSE().build(config_of(dropout=0.3).build())

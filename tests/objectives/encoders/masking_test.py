@@ -85,6 +85,7 @@ def runs(row):
   return list(zip(edges[::2], edges[1::2] - edges[::2]))
 
 
+@pytest.mark.slow
 def test_whole_words_are_chosen_whole():
   batch = rows()
   out = masked(mlm.MaskedLM(selection=masking.WholeWords(longest=50)), batch, 2)
@@ -129,6 +130,7 @@ def test_words_end_where_documents_do():
   assert found == {(), ((1, 39),), ((40, 35),)}
 
 
+@pytest.mark.slow
 def test_spans_have_the_geometric_lengths_and_one_fate():
   selection = masking.Spans(end=0.3, longest=6)
   rng = np.random.default_rng(0)
@@ -149,6 +151,7 @@ def test_spans_have_the_geometric_lengths_and_one_fate():
   assert np.mean([len(fate) > 1 for fate in fates]) < 0.06
 
 
+@pytest.mark.slow
 def test_without_a_key_the_mask_belongs_to_the_row():
   batch = rows()
   config = mlm.MaskedLM()

@@ -147,6 +147,7 @@ def test_only_places_with_a_weight_are_scored(params):
   np.testing.assert_allclose(some[0, 4:], whole[0, 4:], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_decoder_that_reads_both_ways_will_do():
   config = decoder.DecoderConfig(
       vocab_size=VOCAB, context=16, width=16, num_layers=1, causal=False,

@@ -60,6 +60,7 @@ def test_tokens_are_scored_as_without_pairs(params, got):
   assert got['loss'].weight == alone['loss'].weight > 3
 
 
+@pytest.mark.slow
 def test_rows_are_scored_by_their_labels(params, got):
   masked = jax.jit(mlm.MaskedLM(rate=0.5).masker(TOKENIZER))(BATCH, None)
   def pair_logits(model):
@@ -95,6 +96,7 @@ def test_unusable_models_batches_and_weights_are_refused(params):
     pairs.SentencePairs(weight=-1)
 
 
+@pytest.mark.slow
 def test_text_is_scored_as_by_the_masked_model(params):
   window = {k: v for k, v in BATCH.items() if k not in ('types', 'labels')}
   window['targets'] = np.roll(window['inputs'], -1, axis=1)

@@ -69,6 +69,7 @@ def test_only_chosen_tokens_are_replaced_and_by_a_draw():
   np.testing.assert_array_equal(once, again)
 
 
+@pytest.mark.slow
 def test_a_draw_of_the_token_itself_is_original(params):
   batch = BATCH | {'inputs': np.full_like(BATCH['inputs'], 4)}
   only = np.where(np.arange(VOCAB) == 4, 0.0, -1e9).astype(np.float32)

@@ -116,6 +116,7 @@ def test_scores_are_those_of_an_evaluation(run, tmp_path):
   assert run.score('').tokens == 1  # EOS.
 
 
+@pytest.mark.slow
 def test_a_short_text_is_scored_in_a_small_batch(run, monkeypatch):
   sizes, reading = [], trained_lib.reading
   def watched(run, scoring):

@@ -19,6 +19,7 @@ def trained():
   return untrained.run()
 
 
+@pytest.mark.slow
 def test_terminal_and_json_lines_tell_the_same(trained, capsys):
   options = dict(max_new_tokens=16, num_samples=2, seed=1, stop=['q'],
                  top_k=50)
@@ -81,6 +82,7 @@ def test_text_ends_where_the_context_is_full_and_says_so(trained, capsys):
   assert '1 of 2 continuations ended early' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_window_goes_on_beyond_the_context(trained, capsys):
   file = io.StringIO()
   printing.generate(trained, ['b' * 70], file, max_new_tokens=100, window=True)

@@ -159,6 +159,7 @@ def test_a_state_is_carried_in_others_where_either_config_says_so(
   assert flagged == itself != neither
 
 
+@pytest.mark.slow
 def test_a_part_of_the_text_is_mixed_where_a_part_is_scored(alike):
   alone, mixed = _mixed(alike['ngram'], alike['transformer'], tokens=60)
   assert alone.tokens == mixed.tokens < 60
@@ -188,6 +189,7 @@ def test_runs_of_other_tokenizers_do_not_mix(tmp_path):
     _mixed(one, other)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_mixed_is_refused(alike, tmp_path):
   prefixed = _run(tmp_path / 'conditional', DATA, decoders.gpt2(
       8, 1, 2, vocab_size=None, context=8), objective=mlm.MaskedLM()).path

@@ -142,6 +142,7 @@ def test_outputs_come_in_the_order_of_the_examples():
   assert [float(x['scaled']) for x in found] == (built.sizes * 2.0).tolist()
 
 
+@pytest.mark.slow
 def test_thresholds_are_of_the_checkpoint_that_they_were_chosen_for(tmp_path):
   splits = dataclasses.replace(SPLITS, thresholds=(0.0,))
   run = write(tmp_path / 'run', splits=splits)
@@ -189,6 +190,7 @@ def test_a_run_of_another_script_is_refused(tmp_path):
     tuned.load(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['backbone.json', 'task.json'])
 def test_a_run_of_an_older_lmjax_is_told_how_to_get_what_it_lacks(
     tmp_path, name):
@@ -198,6 +200,7 @@ def test_a_run_of_an_older_lmjax_is_told_how_to_get_what_it_lacks(
     tuned.load(run.path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name, tree, told', [
     ('task.json', {'labels': ['no', 'yes', 'perhaps']}, 'damaged: it should'),
     ('task.json', SPLITS.known() | {'labels': 'no'}, 'damaged: labels'),

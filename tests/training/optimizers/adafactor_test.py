@@ -1,10 +1,12 @@
 """Adafactor against its equations, two steps by hand."""
 import numpy as np
+import pytest
 
 from lmjax.training.optimizers import adafactor
 from tests.reference import two_steps
 
 
+@pytest.mark.slow
 def test_second_moments_are_means_of_rows_and_columns():
   got = two_steps.updates(adafactor.Adafactor(
       learning_rate=0.1, min_factored=2, clip_update=1e6, clip_norm=None,

@@ -9,6 +9,7 @@ from lmjax.training.optimizers import schedules
 from lmjax.training.optimizers import sgd
 
 
+@pytest.mark.slow
 def test_clipping_counts_only_what_trains(toy):
   optimizer = sgd.SGD(
       learning_rate=1.0, momentum=0.0, clip_norm=1.0, freeze=('^embed',))
