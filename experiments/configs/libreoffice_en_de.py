@@ -11,12 +11,7 @@ subwords. A copy of the source has a BLEU of 4.7 and a chrF of 21.0.
 """
 from lmjax.data.tokenizers import subwords
 from lmjax import experiment
-from lmjax.models import encoder_decoder
-from lmjax.models import parts
-from lmjax.nn import attention
-from lmjax.nn import block
-from lmjax.nn import layers
-from lmjax.nn import positions
+from lmjax.models.presets import encoder_decoders
 from lmjax.tasks import seq2seq
 from lmjax.tasks.written import field_pairs
 from lmjax.tasks.written import pair_rows
@@ -41,13 +36,7 @@ def get_config():
               lengths=(16, 32, 48, 96), target_lengths=(16, 32, 48, 96),
               batch_size=64)),
       tokenizer=subwords.SentencePiece(vocab_size=8000),
-      model=encoder_decoder.EncoderDecoderConfig(
-          context=96, width=256, num_layers=3,
-          positions=positions.Sinusoidal(),
-          embed=parts.Embed(scale='sqrt_width', std=256 ** -0.5),
-          block=block.PreNorm(
-              mixer=attention.AttentionConfig(num_heads=4),
-              mlp=layers.MLPConfig(hidden=512, activation='relu'))),
+      model=encoder_decoders.pre_norm(256, 3, 4, 512, context=96),
       dropout=0.2,
       optimizer=adamw.AdamW(
           learning_rate=1.5e-3, b2=0.98, weight_decay=0.0,

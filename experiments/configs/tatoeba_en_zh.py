@@ -11,12 +11,7 @@ are wanted. BLEU is over sacrebleu's Chinese tokens, ROUGE over characters.
 from lmjax.data.tokenizers import subwords
 from lmjax.evaluation.downstream import generated
 from lmjax import experiment
-from lmjax.models import encoder_decoder
-from lmjax.models import parts
-from lmjax.nn import attention
-from lmjax.nn import block
-from lmjax.nn import layers
-from lmjax.nn import positions
+from lmjax.models.presets import encoder_decoders
 from lmjax.tasks import seq2seq
 from lmjax.tasks.written import field_pairs
 from lmjax.tasks.written import pair_rows
@@ -42,13 +37,7 @@ def get_config():
               batch_size=64, target_prefix=''),
           metrics=seq2seq.Metrics(scores=generated.Scores(tokenize='zh'))),
       tokenizer=subwords.SentencePiece(vocab_size=8000),
-      model=encoder_decoder.EncoderDecoderConfig(
-          context=64, width=256, num_layers=3,
-          positions=positions.Sinusoidal(),
-          embed=parts.Embed(scale='sqrt_width', std=256 ** -0.5),
-          block=block.PreNorm(
-              mixer=attention.AttentionConfig(num_heads=4),
-              mlp=layers.MLPConfig(hidden=512, activation='relu'))),
+      model=encoder_decoders.pre_norm(256, 3, 4, 512, context=64),
       dropout=0.3,
       optimizer=adamw.AdamW(
           learning_rate=1.5e-3, b2=0.98, weight_decay=0.0,

@@ -32,6 +32,23 @@ def transformer(width: int, num_layers: int, num_heads: int, hidden: int, *,
           scale='sqrt_width', dropout=dropout, std=width ** -0.5))
 
 
+def pre_norm(width: int, num_layers: int, num_heads: int, hidden: int, *,
+             vocab_size: int | None = None, context: int
+             ) -> encoder_decoder.EncoderDecoderConfig:
+  """Returns a Transformer that learns from few pairs without a long warmup.
+
+  It is `transformer` with norms before the branches (Xiong et al., 2002.04745)
+  and with biases in attention.
+  """
+  return encoder_decoder.EncoderDecoderConfig(
+      vocab_size=vocab_size, context=context, width=width,
+      num_layers=num_layers, positions=positions.Sinusoidal(),
+      embed=parts.Embed(scale='sqrt_width', std=width ** -0.5),
+      block=block.PreNorm(
+          mixer=attention.AttentionConfig(num_heads=num_heads),
+          mlp=layers.MLPConfig(hidden=hidden, activation='relu')))
+
+
 def t5(width: int, num_layers: int, num_heads: int, hidden: int, *,
        vocab_size: int | None = 32128, context: int = 512,
        head_size: int = 64, dropout: float = 0.0, version: str = '1.1'
