@@ -108,7 +108,7 @@ def _tuned(run: in_memory.Memory, found: tested.Tested) -> Finetuned:
   """Returns a run in memory, with its results; writes nothing."""
   begin = found.begin
   return Finetuned(
-      found.config, task_lib.Splits.of(found.splits.known()),
+      found.config, found.splits.unread(),
       begin.tokenizer, begin.backbone, found.model, found.params, found.step,
       tuple(run.rows), found.results)
 

@@ -90,6 +90,11 @@ class RunDir:
     return self.path / 'thresholds.json'
 
   @property
+  def fitted(self) -> pathlib.Path:
+    """Arrays that a task fitted besides the model of a fine-tuned run."""
+    return self.path / 'fitted.npz'
+
+  @property
   def readout(self) -> pathlib.Path:
     """How the model's hidden states become the vector of a text; may be absent.
     """

@@ -14,11 +14,13 @@ from lmjax.models.heads import paired
 from lmjax.models.heads import pooled
 from lmjax.objectives import labels as objective_lib
 from lmjax.tasks.baselines import classes as baselines_lib
+from lmjax.tasks.baselines.linear import logistic
 from lmjax.tasks import class_weights
 from lmjax.tasks import docstrings
 from lmjax.tasks.readers import labelled
 from lmjax.tasks.readers import labels as labels_lib
 from lmjax.tasks import rows as rows_lib
+from lmjax.tasks import stacking
 from lmjax.tasks import task as task_lib
 
 Source = docstrings.Docstrings | labelled.Labelled
@@ -57,6 +59,9 @@ class Classification:
       other labels have 1; or ('balanced',), which gives each of the C classes
       the same total: an example of a class with n of all N has N / (C n). The
       loss that is reported on held-out texts has no weights.
+    stack: Whether answers come from a stack of the model and the baseline
+      `linear`, with weights that the validation split chooses after training;
+      see `stacking`. On small sets, the two make different mistakes.
   """
   source: Source = docstrings.Docstrings()
   features: rows_lib.Features = rows_lib.Features()
@@ -64,6 +69,7 @@ class Classification:
   objective: objective_lib.Labels = objective_lib.Labels()
   metrics: Metrics = Metrics()
   weights: tuple[str, ...] = ()
+  stack: bool = False
 
   unit: ClassVar = 'texts'  # What the weight of the loss counts.
 
@@ -85,7 +91,10 @@ class Classification:
     for name in self.metrics.f1:
       labels_lib.check(name, splits.labels, 'task.metrics.f1')
     class_weights.by_class(self.weights, splits)
-    return splits
+    if not self.stack:
+      return splits
+    return dataclasses.replace(splits, fitted=logistic.Logistic.fit(
+        splits.train, splits.labels, splits.valid).arrays())
 
   def texts(self, examples: Sequence[task_lib.Example]) -> Iterable[str]:
     """See `task.Task`."""
@@ -130,17 +139,40 @@ class Classification:
 
   def settled(self, outputs: Callable[[], Sequence[Any]], rows: Any,
               splits: task_lib.Splits) -> task_lib.Splits:
-    """Returns the splits, as there is no threshold; see `task.Task`."""
-    del outputs, rows
-    return splits
+    """Returns the splits with the weights of a stack; see `task.Task`."""
+    if not self.stack:
+      return splits
+    parts = np.stack(outputs()), _linear(splits, splits.valid)
+    return dataclasses.replace(splits, thresholds=stacking.weights(
+        parts, rows.by_row['labels']))
 
   def judge(self, outputs: Sequence[np.ndarray],
             examples: Sequence[task_lib.Example], rows: rows_lib.Rows,
             splits: task_lib.Splits) -> classification.Classification:
-    """Returns loss in nats, accuracy and other metrics, and the errors."""
+    """Returns loss in nats, accuracy and other metrics, and the errors.
+
+    Until `settled` has weighed a stack, they are those of the model alone.
+    """
+    parts = self._parts(outputs, examples, splits)
     return dataclasses.replace(
-        self._judged(np.stack(outputs), rows, splits),
-        texts=[' | '.join(e.texts) for e in examples])
+        self._judged(self._logits(parts, splits), rows, splits),
+        texts=[' | '.join(e.texts) for e in examples],
+        parts={f'{name}, weight {weight:.2f}': self._judged(
+            part_NC, rows, splits) for (name, part_NC), weight in zip(
+                parts.items(), splits.thresholds)})
+
+  def _parts(self, outputs, examples, splits):
+    """Returns the logits of the model, and what it is stacked with, by name."""
+    own = {'model': np.stack(outputs)}
+    if not self.stack or not splits.thresholds:
+      return own
+    return own | {'linear': _linear(splits, examples)}
+
+  def _logits(self, parts, splits):
+    """Returns the logits that answer, [N, C]."""
+    if len(parts) == 1:
+      return parts['model']
+    return stacking.stacked(list(parts.values()), splits.thresholds)
 
   def _judged(self, logits_NC: np.ndarray, rows: rows_lib.Rows,
               splits: task_lib.Splits) -> classification.Classification:
@@ -154,10 +186,9 @@ class Classification:
               splits: task_lib.Splits) -> Iterator[dict[str, Any]]:
     """Yields texts with the predicted class, probabilities and logits."""
     del rows
-    for example, logits_C in zip(examples, outputs):
-      logits_C = np.asarray(logits_C, np.float64)
-      shares_C = np.exp(logits_C - logits_C.max())
-      shares_C /= shares_C.sum()
+    logits_NC = self._logits(self._parts(outputs, examples, splits), splits)
+    shares_NC = np.exp(stacking.log_shares(logits_NC))
+    for example, logits_C, shares_C in zip(examples, logits_NC, shares_NC):
       yield task_lib.shown(example) | {
           'predicted': splits.labels[logits_C.argmax()],
           'probabilities': {
@@ -171,8 +202,9 @@ class Classification:
     texts = [' '.join(e.texts) for e in splits.test]
     out = {}
     for name in self.metrics.baselines:
-      fitted = baselines_lib.BASELINES[name].fit(
-          splits.train, splits.labels, splits.valid)
+      kind = baselines_lib.BASELINES[name]
+      fitted = (kind.of(splits.fitted) if name == 'linear' and splits.fitted
+                else kind.fit(splits.train, splits.labels, splits.valid))
       out[fitted.name] = self._judged(fitted(texts), rows, splits)
     return out
 
@@ -180,3 +212,21 @@ class Classification:
                label: str | None = None) -> list[task_lib.Example]:
     """See `task.Task`."""
     return [task_lib.example(texts, where, label)]
+
+
+def _linear(splits, examples):
+  """Returns the logits of the linear classifier of the splits, [N, C].
+
+  Raises:
+    InputError: If the splits have none.
+  """
+  try:
+    fitted = logistic.Logistic.of(splits.fitted)
+    if len(fitted.bias_C) != len(splits.labels):
+      raise ValueError(f'it has {len(fitted.bias_C)} classes')
+  except ValueError as error:
+    raise errors.InputError(
+        'task.stack needs the linear classifier that was fitted before '
+        f'training, in fitted.npz of the run, but {error}. Run the command of '
+        'experiments/finetune.py once more, which writes it again.') from error
+  return fitted([' '.join(e.texts) for e in examples])

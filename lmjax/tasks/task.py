@@ -83,6 +83,8 @@ class Splits:
     thresholds: Numbers on which answers depend and which `Task.settled` chooses
       on the validation split, such as the score from which a question has no
       answer.
+    fitted: Arrays that the task fitted to the training split besides the
+      model, by name, and on which answers depend, too.
   """
   train: Sequence[Any]
   valid: Sequence[Any]
@@ -93,6 +95,8 @@ class Splits:
   scale: tuple[float, float] = (0.0, 1.0)
   parts: tuple['Splits', ...] = ()
   thresholds: tuple[float, ...] = ()
+  fitted: Mapping[str, np.ndarray] = dataclasses.field(
+      default_factory=dict, compare=False)
 
   def digest(self) -> str:
     """Returns the SHA-256 of all examples, in order."""
@@ -105,10 +109,28 @@ class Splits:
   def known(self) -> dict[str, Any]:
     """Returns the fields that answers to new texts depend on: no examples.
 
-    A run saves them as JSON, and `of` reads them back.
+    A run saves them as JSON, and `of` reads them back. It saves `arrays` apart.
     """
     return {field: getattr(self, field) for field in _known_fields()} | {
         'parts': [part.known() for part in self.parts]}
+
+  def arrays(self) -> dict[str, np.ndarray]:
+    """Returns the arrays of `fitted`, and of each part as 'index/name'."""
+    return dict(self.fitted) | {
+        f'{i}/{name}': array for i, part in enumerate(self.parts)
+        for name, array in part.arrays().items()}
+
+  def with_arrays(self, arrays: Mapping[str, np.ndarray]) -> 'Splits':
+    """Returns the splits with arrays that are named as by `arrays`."""
+    parts = tuple(part.with_arrays({
+        name.partition('/')[2]: array for name, array in arrays.items()
+        if name.startswith(f'{i}/')}) for i, part in enumerate(self.parts))
+    return dataclasses.replace(self, parts=parts, fitted={
+        name: array for name, array in arrays.items() if '/' not in name})
+
+  def unread(self) -> 'Splits':
+    """Returns the splits without examples and notes."""
+    return Splits.of(self.known()).with_arrays(self.arrays())
 
   def chosen(self) -> dict[str, Any]:
     """Returns the thresholds of the task and of its parts, as JSON types."""
@@ -173,7 +195,7 @@ def _settle(splits: Splits, tree: Any) -> Splits:
 def _known_fields() -> dict[str, Any]:
   """Returns the fields of `Splits.known`, with their defaults."""
   return {field.name: field.default for field in dataclasses.fields(Splits)
-          if field.name not in (*SPLITS, 'notes')}
+          if field.name not in (*SPLITS, 'notes', 'fitted')}
 
 
 class Batches(Protocol):

@@ -6,6 +6,7 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.data.tokenizers import symbols
+from lmjax.tasks.baselines.linear import logistic
 from lmjax.tasks import classification
 from lmjax.tasks.readers import in_memory
 from lmjax.tasks.readers import labelled
@@ -110,3 +111,57 @@ def test_stopping_on_macro_f1_prefers_a_model_that_says_both_classes():
         value.judge(outputs, examples, rows, splits).metrics.items())})
               for outputs in (commonest, both)]
     assert scores[1] < scores[0], metric
+
+
+def stacked(**options):
+  """Returns a stack, and splits that it has read."""
+  texts = [('good film', 'p'), ('a good one', 'p'), ('bad film', 'n'),
+           ('a bad one', 'n')]
+  value = classification.Classification(
+      source=labelled.Labelled(
+          train=in_memory.InMemory(tuple(texts * 2)),
+          valid=in_memory.InMemory((('good', 'p'), ('so bad', 'n'))),
+          test=in_memory.InMemory((('it is good', 'p'), ('bad!', 'n')))),
+      features=rows_lib.Features(lengths=(8, 16), batch_size=2),
+      stack=True, **options)
+  return value, value.read()
+
+
+def test_a_stack_weighs_the_model_and_the_linear_baseline():
+  value, splits = stacked()
+  wrong = [np.array([2.0, -2.0]), np.array([-2.0, 2.0])]  # Says n, then p.
+  rows = value.rows(splits.test, splits, BYTES)
+  alone = value.judge(wrong, splits.test, rows, splits)
+  assert alone.accuracy == 0 and not alone.parts
+  settled = value.settled(
+      lambda: wrong, value.rows(splits.valid, splits, BYTES), splits)
+  model, linear = settled.thresholds
+  assert model < 0.2 < linear
+  result = value.judge(wrong, splits.test, rows, settled)
+  assert result.accuracy == 1
+  assert [part.accuracy for part in result.parts.values()] == [0, 1]
+  heads, lines = result.tables()['Alone']
+  assert heads[:3] == ('classifier', 'loss', 'accuracy')
+  assert lines[1][0] == f'linear, weight {linear:.2f}'
+  assert lines[1][2] == '1.000'
+  assert result.to_dict()['alone'][lines[0][0]]['accuracy'] == 0
+  said = [answer['predicted'] for answer in value.answers(
+      wrong, splits.test, rows, settled)]
+  assert said == ['p', 'n']
+
+
+def test_a_stack_fits_the_linear_baseline_once(monkeypatch):
+  value, splits = stacked()
+  monkeypatch.setattr(logistic.Logistic, 'fit', None)
+  rows = value.rows(splits.test, splits, BYTES)
+  assert value.baselines(splits, rows)['linear'].accuracy == 1
+
+
+def test_a_stack_without_its_linear_baseline_is_refused():
+  value, splits = stacked()
+  splits = dataclasses.replace(splits, thresholds=(0.5, 0.5))
+  rows = value.rows(splits.test, splits, BYTES)
+  for fitted in ({}, splits.fitted | {'bias': np.zeros(3)}):
+    lacking = dataclasses.replace(splits, fitted=fitted)
+    with pytest.raises(errors.InputError, match='task.stack needs .*fitted.npz'):
+      value.judge([np.zeros(2)] * 2, splits.test, rows, lacking)

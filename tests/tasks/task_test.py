@@ -4,6 +4,7 @@ import inspect
 import json
 import typing
 
+import numpy as np
 import pytest
 
 from lmjax.core import config
@@ -120,3 +121,16 @@ def test_splits_without_their_examples_pass_through_json():
     with pytest.raises(ValueError, match='should hold|'
                        '(labels|texts|scale|thresholds) is'):
       task.Splits.of(wrong and known | wrong)
+
+
+def test_arrays_of_splits_and_their_parts_have_names():
+  part = task.Splits([], [], [], fitted={'x': np.arange(2)})
+  whole = task.Splits(['a'], [], [], ('n',), parts=(
+      task.Splits([], [], []), part), fitted={'y': np.arange(3)})
+  assert sorted(whole.arrays()) == ['1/x', 'y']
+  found = whole.unread()
+  assert found.train == () and found.labels == ('n',)
+  assert found.fitted['y'].tolist() == [0, 1, 2]
+  assert found.parts[0].fitted == {}
+  assert found.parts[1].fitted['x'].tolist() == [0, 1]
+  assert 'fitted' not in whole.known()

@@ -1,5 +1,5 @@
 """Results of classification: accuracy, F1, the confusion matrix."""
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
 import math
@@ -36,6 +36,7 @@ class Classification:
     shares_NC: Probabilities of the classes; None if there are none.
     shown: Classes whose F1 is a metric of its own, 'f1/NAME'.
     texts: The text of each example, for the table of errors, or ().
+    parts: Results of the classifiers whose predictions were combined, by name.
   """
   confusion_CC: np.ndarray
   names: tuple[str, ...]
@@ -44,6 +45,8 @@ class Classification:
   shares_NC: np.ndarray | None = None
   shown: tuple[str, ...] = ()
   texts: Sequence[str] = ()
+  parts: Mapping[str, 'Classification'] = dataclasses.field(
+      default_factory=dict)
 
   @classmethod
   def of(cls, labels: Sequence[int], predictions: Sequence[int],
@@ -213,6 +216,11 @@ class Classification:
             self.recall, self.f1)]
     tables = {'Classes': (
         ('class', 'examples', 'precision', 'recall', 'F1'), classes)}
+    if self.parts:
+      names = list(self.metrics)
+      tables['Alone'] = (('classifier', *names), [
+          (part, *(_shown(found) for found in result.metrics.values()))
+          for part, result in self.parts.items()])
     if self.shares_NC is None or not self.texts:
       return tables
     said_N = self.shares_NC.argmax(axis=1)
@@ -235,8 +243,15 @@ class Classification:
         for name, count, p, r, f in zip(
             self.names, self.confusion_CC.sum(axis=1), self.precision,
             self.recall, self.f1)]
+    parts = {name: estimates.to_dict(part.metrics)
+             for name, part in self.parts.items()}
     return {'examples': self.examples} | estimates.to_dict(self.metrics) | {
-        'classes': classes, 'confusion': self.confusion_CC.tolist()}
+        'classes': classes, 'confusion': self.confusion_CC.tolist()} | (
+            {'alone': parts} if parts else {})
+
+
+def _shown(found: estimates.Estimate) -> str:
+  return '-' if found.value is None else f'{found.value:.3f}'
 
 
 def _short(text: str) -> str:

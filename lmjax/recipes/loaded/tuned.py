@@ -21,12 +21,14 @@ from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax import experiment
 from lmjax.interop import runs
 from lmjax import models
+from lmjax.models.counted import archive
 from lmjax.nn import readout
 from lmjax.parallel import strategy as strategy_lib
 from lmjax.recipes.loaded import asking
 from lmjax.run import directory
 from lmjax.tasks import task as task_lib
 
+_FITTED = 'fitted task'  # The kind of archive with the arrays of a task.
 _BATCHES = 32  # Number of batches of inputs that a stream reads at a time.
 
 
@@ -218,9 +220,12 @@ def read_splits(run: directory.RunDir) -> task_lib.Splits:
   """Returns the splits of a run, without examples, as written by `save`."""
   known = runs.read_tuned(run, run.task)
   try:
-    return task_lib.Splits.of(known)
+    splits = task_lib.Splits.of(known)
   except ValueError as error:
     raise errors.InputError(f'{run.task} is damaged: {error}.') from error
+  if not run.fitted.is_file():
+    return splits
+  return splits.with_arrays(archive.load(run.fitted, _FITTED)[1])
 
 
 def save(run: directory.RunDir, backbone: models.Config,
@@ -228,6 +233,8 @@ def save(run: directory.RunDir, backbone: models.Config,
   """Writes the files that `load` needs in addition to those of every run."""
   atomic.write(run.backbone, config_lib.dumps(backbone))
   atomic.write(run.task, json.dumps(splits.known(), indent=2) + '\n')
+  if arrays := splits.arrays():
+    archive.save(run.fitted, _FITTED, {}, arrays)
 
 
 def save_thresholds(run: directory.RunDir, splits: task_lib.Splits, step: int

@@ -162,6 +162,18 @@ def test_thresholds_are_of_the_checkpoint_that_they_were_chosen_for(tmp_path):
       tuned.load(run.path)
 
 
+def test_arrays_that_a_task_fitted_are_read_back_or_refused(tmp_path):
+  run = directory.RunDir(tmp_path)
+  splits = dataclasses.replace(SPLITS, fitted={'x': np.arange(3)})
+  tuned.save(run, CONFIG.model, splits)
+  assert tuned.read_splits(run).fitted['x'].tolist() == [0, 1, 2]
+  whole = run.fitted.read_bytes()
+  for damaged in whole[:-9], whole.replace(b'\x02', b'\x03'), b'':
+    run.fitted.write_bytes(damaged)
+    with pytest.raises(errors.InputError, match='fitted.npz.*no intact'):
+      tuned.read_splits(run)
+
+
 @pytest.mark.parametrize('of', [
     lambda rows: tuned.predictor(lambda scale, batch: batch['x'] * scale,
                                  strategy.strategy('jit'))(2, rows),

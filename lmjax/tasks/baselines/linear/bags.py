@@ -1,5 +1,5 @@
 """Bags of n-grams: texts as sparse vectors of their words and characters."""
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import re
 from typing import Any
@@ -10,6 +10,7 @@ from lmjax.data import scripts
 
 _WORDS = re.compile(r'\w+|[^\w\s]')
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # Odd, so that multiplying loses no bit.
+_BLOCKS = 'words', 'characters'
 _BREAK = 0  # The symbol after each text.
 _END = chr(_BREAK)
 
@@ -59,6 +60,35 @@ class Bags:
                    most),
         _Block.fit(_characters(texts), len(texts), (2, characters_to), most),
     ), vocabulary)
+
+  def arrays(self) -> dict[str, np.ndarray]:
+    """Returns all that defines the vectors, by name; `of` reads it back."""
+    words = '\n'.join(self.vocabulary).encode('utf-8', 'surrogatepass')
+    found = {'vocabulary': np.frombuffer(words, np.uint8)}
+    for name, block in zip(_BLOCKS, self.blocks):
+      found |= {f'{name}_orders': np.array(block.orders),
+                f'{name}_keys': block.keys, f'{name}_rarity': block.rarity}
+    return found
+
+  @classmethod
+  def of(cls, arrays: Mapping[str, np.ndarray]) -> 'Bags':
+    """Returns the vectors that `arrays` described.
+
+    Raises:
+      ValueError: If an array is missing, or shapes do not fit.
+    """
+    names = {f'{name}_{part}' for name in _BLOCKS
+             for part in ('orders', 'keys', 'rarity')} | {'vocabulary'}
+    if missing := sorted(names - set(arrays)):
+      raise ValueError(f'{missing} are missing')
+    blocks = tuple(_Block(
+        tuple(arrays[f'{name}_orders'].tolist()), arrays[f'{name}_keys'],
+        arrays[f'{name}_rarity']) for name in _BLOCKS)
+    if any(block.keys.shape != block.rarity.shape for block in blocks):
+      raise ValueError('an n-gram has no weight')
+    found = arrays['vocabulary'].tobytes().decode('utf-8', 'surrogatepass')
+    known = found.split('\n') if found else ()
+    return cls(blocks, {word: i for i, word in enumerate(known, 1)})
 
   @property
   def size(self) -> int:

@@ -1,5 +1,5 @@
 """Logistic regression on bags of n-grams, regularised on held-out texts."""
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 from typing import Any, ClassVar
 
@@ -74,6 +74,30 @@ class Logistic:
       if errors < fewest:
         fewest = errors
         found = cls(bags, weights[:-1], weights[-1], strength)
+    return found
+
+  def arrays(self) -> dict[str, np.ndarray]:
+    """Returns all that defines the model, by name; `of` reads it back."""
+    return self.bags.arrays() | {
+        'weights': self.weights_FC, 'bias': self.bias_C,
+        'strength': np.array(self.strength)}
+
+  @classmethod
+  def of(cls, arrays: Mapping[str, np.ndarray]) -> 'Logistic':
+    """Returns the model that `arrays` described.
+
+    Raises:
+      ValueError: If an array is missing, or shapes do not fit.
+    """
+    bags = bags_lib.Bags.of(arrays)
+    if any(name not in arrays for name in ('weights', 'bias', 'strength')):
+      raise ValueError(f'it holds {sorted(arrays)}')
+    found = cls(bags, arrays['weights'], arrays['bias'],
+                float(arrays['strength']))
+    if found.weights_FC.shape != (bags.size, len(found.bias_C)):
+      raise ValueError(
+          f'weights {found.weights_FC.shape} do not fit {bags.size} features '
+          f'and {len(found.bias_C)} classes')
     return found
 
   def __call__(self, texts: Sequence[str]) -> np.ndarray:

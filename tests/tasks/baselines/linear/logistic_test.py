@@ -52,3 +52,16 @@ def test_the_texts_of_a_pair_are_read_as_one():
       ('good', 'p'), ('good', 'p'), ('bad', 'n'), ('bad', 'n'))]
   fitted = logistic.Logistic.fit(pairs, LABELS)
   assert fitted(['good film', 'bad film']).argmax(axis=1).tolist() == [1, 0]
+
+
+def test_a_model_is_the_same_after_a_journey_through_arrays():
+  fitted = logistic.Logistic.fit(TRAIN, LABELS)
+  arrays = fitted.arrays()
+  texts = ['good film', 'a bad one', 'xyz', '', 'so\ud800']
+  np.testing.assert_array_equal(
+      logistic.Logistic.of(arrays)(texts), fitted(texts))
+  for wrong in ({}, {name: arrays[name] for name in arrays if name != 'bias'},
+                arrays | {'weights': fitted.weights_FC[1:]},
+                arrays | {'words_keys': arrays['words_keys'][1:]}):
+    with pytest.raises(ValueError):
+      logistic.Logistic.of(wrong)
