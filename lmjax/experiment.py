@@ -95,10 +95,7 @@ class Pretrain:
     return of_spans or self.objective.likelihood
 
   def __post_init__(self):
-    if self.init is not None and self.vectors is not None:
-      raise errors.InputError(
-          'config.init has an embedding already, which config.vectors would '
-          'replace; leave out one of them.')
+    _check_embedding(self)
     streams = isinstance(self.data.packing, continuous.Continuous)
     if streams != isinstance(self.objective, truncated.TruncatedBPTT):
       raise errors.InputError(
@@ -183,6 +180,9 @@ class Finetune:
     tokenizer: How text becomes ids, if there is no `init`, which has a
       tokenizer.
     model: The backbone, if there is no `init`, which has a model.
+    vectors: Static word vectors of the model's width, from a file or learned on
+      the training texts, which initialise its embedding, if there is no `init`;
+      None initialises it at random. `optimizer.freeze=embed/` keeps them.
     dropout: Dropout rate of the backbone's embeddings and of both branches of
       its blocks; None keeps the backbone's rates.
     train_only: Patterns of the parameters to train, such as ('layer_3/',
@@ -197,11 +197,24 @@ class Finetune:
   init: user_paths.Path | None = None
   tokenizer: tokenizers.Config = subwords.SentencePiece()
   model: models.Config = decoder.DecoderConfig()
+  vectors: word_vectors.Config | vector_file.VectorFile | None = None
   dropout: ranges.Rate | None = None
   train_only: tuple[str, ...] = ()
   optimizer: optimizers.Config = adamw.AdamW()
   training: options.Training = options.Training()
   changes: ClassVar = options.CHANGES.extended(
       structural=(
-          'init', 'tokenizer', 'model', 'task.kind', 'task.head', 'train_only'),
+          'init', 'tokenizer', 'model', 'vectors', 'task.kind', 'task.head',
+          'train_only'),
       cosmetic=('task.metrics',))
+
+  def __post_init__(self):
+    _check_embedding(self)
+
+
+def _check_embedding(config):
+  """Raises InputError if an embedding would come from two places."""
+  if config.init is not None and config.vectors is not None:
+    raise errors.InputError(
+        'config.init has an embedding already, which config.vectors would '
+        'replace; leave out one of them.')

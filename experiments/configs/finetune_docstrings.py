@@ -26,7 +26,7 @@ def get_config():
           source=docstrings.Docstrings(),
           features=rows.Features(
               lengths=(32, 64, 128), prefix=' ', token_dropout=0.2),
-          head=pooled.PooledConfig(causal=False, dropout=0.2)),
+          head=pooled.PooledConfig(causal=False, dropout=0.2), stack=True),
       tokenizer=subwords.SentencePiece(vocab_size=4096),
       model=decoders.llama(
           128, 2, 4, 4, 384, vocab_size=None, context=128),

@@ -4,16 +4,20 @@ import re
 from typing import Any
 
 import flax.linen as nn
+import numpy as np
 
 from lmjax.core import errors
+from lmjax.core import terminal
 from lmjax.core import trees
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax import experiment
 from lmjax.interop import runs
 from lmjax import models
+from lmjax.models.counted import word_vectors
 from lmjax.models.heads import warm_start
 from lmjax.nn import pattern as pattern_lib
 from lmjax.parallel import divisions
+from lmjax.parallel import processes
 from lmjax.parallel import sharding
 from lmjax.recipes.loaded import tuned
 from lmjax.tasks import task as task_lib
@@ -29,15 +33,26 @@ class Start:
     backbone: The backbone's config, with its vocabulary size.
     params: The pretrained parameters; None to train from scratch.
     digest: SHA-256 of the pretrained parameters, or 'none'.
+    vectors: The vectors of tokens that initialise the embedding, or None.
   """
   tokenizer: tokenizer_lib.Tokenizer
   backbone: models.Config
   params: Any = None
   digest: str = 'none'
+  vectors: word_vectors.Table | None = None
 
   def initial_params(self, model: nn.Module, seed: int) -> Any:
-    """Returns a model's initial parameters; the head's are always new."""
+    """Returns a model's initial parameters; the head's are always new.
+
+    Raises:
+      InputError: If word vectors have another size than the embedding.
+    """
     params = tuned.initial_params(model, seed)
+    if self.vectors is not None:
+      replaced = dict(trees.items(params)).get('embed/embedding')
+      return word_vectors.into(
+          params, self.vectors.vectors_VD, ids=self.vectors.rows,
+          std=None if replaced is None else float(np.std(replaced)))
     if self.params is None:
       return params
     return warm_start.warm_start(params, self.params, self.backbone)
@@ -53,6 +68,9 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
   if config.init is None:
     tokenizer = config.tokenizer.build(config.task.texts(splits.train))
     found = Start(tokenizer, config.model.with_vocab(tokenizer.vocab_size))
+    if config.vectors is not None:
+      found = dataclasses.replace(
+          found, vectors=_vectors(config, splits, tokenizer))
   else:
     run = runs.backbone(config.init)
     found = Start(run.tokenizer, run.config, run.params,
@@ -81,6 +99,17 @@ def start(config: experiment.Finetune, splits: task_lib.Splits) -> Start:
         microbatches=config.training.microbatches,
         sequence=config.training.sequence)
   return found
+
+
+def _vectors(config: experiment.Finetune, splits: task_lib.Splits,
+             tokenizer: tokenizer_lib.Tokenizer) -> word_vectors.Table:
+  """Returns the vectors of tokens, and prints how many have one."""
+  table = config.vectors.table(
+      [tokenizer.encode(text) for text in config.task.texts(splits.train)],
+      tokenizer)
+  if table.summary and processes.current().first:
+    print(terminal.printable(table.summary), flush=True)
+  return table
 
 
 def untyped(model: Any, backbone: models.Config, splits: task_lib.Splits

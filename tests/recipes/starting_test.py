@@ -3,7 +3,9 @@ import dataclasses
 
 from lmjax.core import errors
 from lmjax.data.tokenizers import symbols
+from lmjax.data.tokenizers import words
 from lmjax import experiment
+from lmjax.interop import vector_file
 from lmjax.models import decoder
 from lmjax.models import encoder
 from lmjax.models.heads import paired
@@ -118,3 +120,42 @@ def test_heads_and_rows_must_divide_over_the_mesh():
         parallel='mesh', mesh=mesh))
     with pytest.raises(errors.InputError, match=told):
       starting.start(config, SPLITS)
+
+
+def test_word_vectors_initialise_the_embedding_at_its_own_scale(
+    tmp_path, capsys):
+  (tmp_path / 'vectors.txt').write_text(
+      f'good {" ".join("1" * 16)}\nBAD {" ".join("2" * 16)}\n'
+      f'bad {" ".join(["-2"] * 16)}\n')
+  config = dataclasses.replace(
+      CONFIG, tokenizer=words.Words(),
+      vectors=vector_file.VectorFile(str(tmp_path / 'vectors.txt')))
+  begin = starting.start(config, SPLITS)
+  assert 'vectors of 2 of' in capsys.readouterr().out
+  model = config.task.model(begin.backbone, SPLITS)
+  params = begin.initial_params(model, 0)
+  plain = dataclasses.replace(begin, vectors=None).initial_params(model, 0)
+  table, was = (np.asarray(each['embed']['embedding'])
+                for each in (params, plain))
+  changed = np.flatnonzero(np.any(table != was, axis=1))
+  assert len(changed) == 2
+  assert np.std(table[changed]) == pytest.approx(np.std(was), rel=1e-3)
+  ratio = table[changed, 0] / table[changed[0], 0]
+  assert sorted(ratio.tolist())[0] == pytest.approx(-2, abs=1e-3) or (
+      sorted(ratio.tolist())[0] == pytest.approx(-0.5, abs=1e-3))
+
+
+def test_vectors_of_another_width_are_refused(tmp_path):
+  (tmp_path / 'vectors.txt').write_text('good 1 2 3\nbad 3 4 5\n')
+  config = dataclasses.replace(
+      CONFIG, tokenizer=words.Words(),
+      vectors=vector_file.VectorFile(str(tmp_path / 'vectors.txt')))
+  begin = starting.start(config, SPLITS)
+  with pytest.raises(errors.InputError, match='word vectors are 2 x 3'):
+    begin.initial_params(config.task.model(begin.backbone, SPLITS), 0)
+
+
+def test_an_embedding_comes_from_one_place():
+  with pytest.raises(errors.InputError, match='leave out one of them'):
+    dataclasses.replace(
+        CONFIG, init='runs/demo', vectors=vector_file.VectorFile('v.txt'))
