@@ -33,8 +33,8 @@ import jax
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.core.files import atomic
-from lmjax.data import pipeline
 from lmjax.data.corruption import spans
+from lmjax.data import pipeline
 from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols
@@ -56,10 +56,10 @@ from lmjax.models.presets import parallel_decoders
 from lmjax.models import xlnet
 from lmjax.nn import pattern
 from lmjax.nn import positions
+from lmjax.objectives.encoders import mlm
 from lmjax.objectives import lm
 from lmjax.objectives import permutation
 from lmjax.objectives import seq2seq
-from lmjax.objectives.encoders import mlm
 from lmjax.recipes import auditing
 from lmjax.recipes.loaded import trained
 from lmjax.recipes import pretraining

@@ -21,8 +21,8 @@ from lmjax.models import counted
 from lmjax.models.counted import ngram
 from lmjax.models.counted import word_vectors
 from lmjax.models import decoder
-from lmjax.objectives import lm
 from lmjax.objectives import OBJECTIVES
+from lmjax.objectives import lm
 from lmjax.objectives import prefix
 from lmjax.objectives import seq2seq
 from lmjax.objectives import truncated

@@ -34,7 +34,7 @@ from lmjax.recipes.loaded import trained
 from lmjax.recipes.loaded import tuned
 from lmjax.run import directory
 from lmjax.run import skips
-from lmjax.tasks.readers import json_lines as labelled_lines
+from lmjax.tasks.readers.texts import json_lines as labelled_lines
 from lmjax.tasks import task as task_lib
 from lmjax.training import step as step_lib
 from lmjax.training import writers

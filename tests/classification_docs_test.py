@@ -8,7 +8,7 @@ from lmjax.core.flags import named
 from lmjax.core.flags import overrides
 from lmjax import experiment
 from lmjax.tasks import classification
-from lmjax.tasks.readers import tfds
+from lmjax.tasks.readers.texts import tfds
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = (ROOT / 'docs/classification.md').read_text()

@@ -41,8 +41,8 @@ from lmjax.recipes import starting
 from lmjax.recipes import tested
 from lmjax.run import launch
 from lmjax.tasks import classification
-from lmjax.tasks.readers import in_memory
-from lmjax.tasks.readers import labelled
+from lmjax.tasks.readers.texts import in_memory
+from lmjax.tasks.readers.texts import labelled
 from lmjax.tasks import regression
 from lmjax.tasks import rows
 from lmjax.tasks import together

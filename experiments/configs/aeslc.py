@@ -10,7 +10,7 @@ Mails are cut at 128 subwords. Published: ROUGE-L 34.1 for PEGASUS-base, which
 is pretrained (Zhang et al., arXiv:1912.08777).
 """
 from lmjax.data.tokenizers import subwords
-from lmjax.evaluation.downstream import generated
+from lmjax.evaluation.downstream.written import generated
 from lmjax import experiment
 from lmjax.models.presets import encoder_decoders
 from lmjax.tasks import seq2seq

@@ -12,7 +12,7 @@ from lmjax import experiment
 from lmjax.models.heads import pooled
 from lmjax.models.presets import decoders
 from lmjax.tasks import classification
-from lmjax.tasks import docstrings
+from lmjax.tasks.readers.texts import docstrings
 from lmjax.tasks import rows
 from lmjax.training.optimizers import adamw
 from lmjax.training.optimizers import schedules

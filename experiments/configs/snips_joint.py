@@ -13,8 +13,8 @@ from lmjax.data.tokenizers import subwords
 from lmjax import experiment
 from lmjax.models.heads import chain
 from lmjax.models.presets import decoders
-from lmjax.tasks.readers import spoken
-from lmjax.tasks.readers import utterance_folder
+from lmjax.tasks.readers.words import spoken
+from lmjax.tasks.readers.words import utterance_folder
 from lmjax.tasks import rows
 from lmjax.tasks import utterances
 from lmjax.training.optimizers import adamw

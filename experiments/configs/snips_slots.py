@@ -14,9 +14,9 @@ from lmjax.data.tokenizers import subwords
 from lmjax import experiment
 from lmjax.models.heads import token
 from lmjax.models.presets import decoders
-from lmjax.tasks.readers import parallel_files
-from lmjax.tasks.readers import spaced
-from lmjax.tasks.readers import tagged
+from lmjax.tasks.readers.texts import parallel_files
+from lmjax.tasks.readers.words import spaced
+from lmjax.tasks.readers.words import tagged
 from lmjax.tasks import rows
 from lmjax.tasks import tagging
 from lmjax.training.optimizers import adamw

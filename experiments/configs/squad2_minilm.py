@@ -10,8 +10,8 @@ three with 1,162 test, of which 583 have no answer. Test F1 of always giving no
 answer: 50.2; of word overlap: 50.5.
 """
 from lmjax import experiment
-from lmjax.tasks.readers import articles
-from lmjax.tasks.readers import squad
+from lmjax.tasks.readers.questions import articles
+from lmjax.tasks.readers.questions import squad
 from lmjax.tasks import rows
 from lmjax.tasks import spans
 from lmjax.training.optimizers import adamw

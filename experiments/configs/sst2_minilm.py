@@ -11,9 +11,9 @@ import dataclasses
 from lmjax import experiment
 from lmjax.models.heads import pooled
 from lmjax.tasks import classification
-from lmjax.tasks.readers import delimited
-from lmjax.tasks.readers import label_first
-from lmjax.tasks.readers import labelled
+from lmjax.tasks.readers.texts import delimited
+from lmjax.tasks.readers.texts import label_first
+from lmjax.tasks.readers.texts import labelled
 from lmjax.tasks import rows
 from lmjax.training.optimizers import adamw
 from lmjax.training.optimizers import schedules

@@ -23,8 +23,8 @@ from lmjax.nn import attention
 from lmjax.nn import block
 from lmjax.nn import layers
 from lmjax.nn import positions
-from lmjax.tasks.readers import delimited
-from lmjax.tasks.readers import labelled
+from lmjax.tasks.readers.texts import delimited
+from lmjax.tasks.readers.texts import labelled
 from lmjax.tasks import regression
 from lmjax.tasks import rows
 from lmjax.training.optimizers import adamw

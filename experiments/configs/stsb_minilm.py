@@ -11,8 +11,8 @@ four epochs, keeps the best of the 1,500 pairs of the dev split and tests on
 """
 from lmjax import experiment
 from lmjax.models.heads import vectors
-from lmjax.tasks.readers import delimited
-from lmjax.tasks.readers import labelled
+from lmjax.tasks.readers.texts import delimited
+from lmjax.tasks.readers.texts import labelled
 from lmjax.tasks import rows
 from lmjax.tasks import similarity
 from lmjax.training.optimizers import adamw

@@ -9,7 +9,7 @@ Traditional and simplified characters are mixed, and the model cannot know which
 are wanted. BLEU is over sacrebleu's Chinese tokens, ROUGE over characters.
 """
 from lmjax.data.tokenizers import subwords
-from lmjax.evaluation.downstream import generated
+from lmjax.evaluation.downstream.written import generated
 from lmjax import experiment
 from lmjax.models.presets import encoder_decoders
 from lmjax.tasks import seq2seq

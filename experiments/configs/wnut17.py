@@ -17,8 +17,8 @@ from lmjax.data.tokenizers import subwords
 from lmjax import experiment
 from lmjax.models.heads import token
 from lmjax.models.presets import decoders
-from lmjax.tasks.readers import conll
-from lmjax.tasks.readers import tagged
+from lmjax.tasks.readers.words import conll
+from lmjax.tasks.readers.words import tagged
 from lmjax.tasks import rows
 from lmjax.tasks import tagging
 from lmjax.training.optimizers import adamw

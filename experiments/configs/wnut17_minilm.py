@@ -13,8 +13,8 @@ for BERT, which is five times as large.
 """
 from lmjax import experiment
 from lmjax.models.heads import chain
-from lmjax.tasks.readers import conll
-from lmjax.tasks.readers import tagged
+from lmjax.tasks.readers.words import conll
+from lmjax.tasks.readers.words import tagged
 from lmjax.tasks import rows
 from lmjax.tasks import tagging
 from lmjax.training.optimizers import adamw

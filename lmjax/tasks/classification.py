@@ -15,12 +15,12 @@ from lmjax.models.heads import pooled
 from lmjax.objectives import labels as objective_lib
 from lmjax.tasks.baselines import classes as baselines_lib
 from lmjax.tasks.baselines.linear import logistic
-from lmjax.tasks import class_weights
-from lmjax.tasks import docstrings
-from lmjax.tasks.readers import labelled
-from lmjax.tasks.readers import labels as labels_lib
+from lmjax.tasks.classifiers import class_weights
+from lmjax.tasks.classifiers import stacking
+from lmjax.tasks.readers.texts import docstrings
+from lmjax.tasks.readers.texts import labelled
+from lmjax.tasks.readers.texts import labels as labels_lib
 from lmjax.tasks import rows as rows_lib
-from lmjax.tasks import stacking
 from lmjax.tasks import task as task_lib
 
 Source = docstrings.Docstrings | labelled.Labelled

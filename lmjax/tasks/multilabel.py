@@ -16,8 +16,8 @@ from lmjax.models.heads import pooled
 from lmjax.objectives import labels as objective_lib
 from lmjax.objectives import several_labels
 from lmjax.tasks.baselines import classes as baselines_lib
-from lmjax.tasks.readers import labelled
-from lmjax.tasks.readers import labels as labels_lib
+from lmjax.tasks.readers.texts import labelled
+from lmjax.tasks.readers.texts import labels as labels_lib
 from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import task as task_lib
 

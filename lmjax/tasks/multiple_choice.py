@@ -11,10 +11,10 @@ from lmjax.evaluation.downstream import chosen
 from lmjax.models.heads import pooled
 from lmjax.objectives import choosing
 from lmjax.objectives import labels as labels_lib
-from lmjax.tasks import alternatives
+from lmjax.tasks.answering import alternatives
 from lmjax.tasks.baselines import choices as choice_baselines
 from lmjax.tasks.baselines import classes as baselines_lib
-from lmjax.tasks.readers import asked
+from lmjax.tasks.readers.questions import asked
 from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import task as task_lib
 

@@ -15,7 +15,7 @@ from lmjax.models.heads import pooled
 from lmjax.objectives import numbers as numbers_lib
 from lmjax.tasks.baselines import classes as baselines
 from lmjax.tasks.baselines import regression as baselines_lib
-from lmjax.tasks.readers import labelled
+from lmjax.tasks.readers.texts import labelled
 from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import task as task_lib
 

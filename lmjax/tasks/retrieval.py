@@ -13,7 +13,7 @@ from lmjax.models.heads import vectors
 from lmjax.objectives import similarity as objectives
 from lmjax.tasks.baselines import classes as baselines_lib
 from lmjax.tasks.baselines import retrieval as retrieval_baselines
-from lmjax.tasks.readers import matched
+from lmjax.tasks.readers.texts import matched
 from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import separate
 from lmjax.tasks import task as task_lib

@@ -11,7 +11,7 @@ from lmjax.core import config
 from lmjax.core import errors
 from lmjax.core import ranges
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
-from lmjax.evaluation.downstream import generated
+from lmjax.evaluation.downstream.written import generated
 from lmjax.models.heads import next_token
 from lmjax.objectives import given_source
 from lmjax.tasks import task as task_lib

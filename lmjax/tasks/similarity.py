@@ -10,7 +10,7 @@ from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation.downstream import regression as results
 from lmjax.models.heads import vectors
 from lmjax.objectives import similarity as objectives
-from lmjax.tasks.readers import labelled
+from lmjax.tasks.readers.texts import labelled
 from lmjax.tasks import regression
 from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import separate

@@ -14,14 +14,14 @@ from lmjax.evaluation.downstream import answers as answers_lib
 from lmjax.evaluation.downstream import matching
 from lmjax.models.heads import span
 from lmjax.objectives import spans as spans_lib
+from lmjax.tasks.answering import best_spans
+from lmjax.tasks.answering import passages
+from lmjax.tasks.answering import windows as windows_lib
 from lmjax.tasks.baselines import classes as baselines
 from lmjax.tasks.baselines import spans as span_baselines
-from lmjax.tasks import best_spans
-from lmjax.tasks import passages
-from lmjax.tasks.readers import articles
+from lmjax.tasks.readers.questions import articles
 from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import task as task_lib
-from lmjax.tasks import windows as windows_lib
 
 
 @dataclasses.dataclass(frozen=True)

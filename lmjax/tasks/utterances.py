@@ -12,20 +12,20 @@ from lmjax.core import metrics
 from lmjax.core import ranges
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation.downstream import classification
-from lmjax.evaluation.downstream import utterances
+from lmjax.evaluation.downstream.tags import utterances
 from lmjax.evaluation import estimates
 from lmjax.models.heads import joint
 from lmjax.models.heads import pooled
 from lmjax.models.heads import token
 from lmjax.objectives import labels as labels_lib
 from lmjax.tasks.baselines import tags as tag_baselines
-from lmjax.tasks.readers import spoken
+from lmjax.tasks.readers.words import spoken
 from lmjax.tasks import rows as rows_lib
-from lmjax.tasks import sentences
 from lmjax.tasks.taggers import choice
+from lmjax.tasks.taggers import sentences
 from lmjax.tasks.taggers import tags as tags_lib
+from lmjax.tasks.taggers import words as words_lib
 from lmjax.tasks import task as task_lib
-from lmjax.tasks import words as words_lib
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,8 @@ import types
 from lmjax.core import errors
 from lmjax.evaluation import estimates
 from lmjax.recipes import finetuning
-from lmjax.tasks.readers import in_memory
-from lmjax.tasks.readers import labelled
+from lmjax.tasks.readers.texts import in_memory
+from lmjax.tasks.readers.texts import labelled
 from lmjax.tasks import task
 from lmjax.training import stopping
 import pytest

@@ -18,8 +18,8 @@ from lmjax.generation import samples
 from lmjax.models.presets import decoders
 from lmjax.recipes import interactive
 from lmjax.tasks import classification
-from lmjax.tasks.readers import in_memory
-from lmjax.tasks.readers import labelled
+from lmjax.tasks.readers.texts import in_memory
+from lmjax.tasks.readers.texts import labelled
 from lmjax.tasks import rows
 from lmjax.training import options
 

@@ -18,8 +18,8 @@ from lmjax.recipes import prepared
 from lmjax.recipes import pretraining
 from lmjax.run import launch
 from lmjax.tasks import classification
-from lmjax.tasks.readers import in_memory
-from lmjax.tasks.readers import labelled
+from lmjax.tasks.readers.texts import in_memory
+from lmjax.tasks.readers.texts import labelled
 from lmjax.tasks import rows
 from lmjax.training import loop
 from lmjax.training import options

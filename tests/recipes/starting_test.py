@@ -15,8 +15,8 @@ from lmjax.nn import block
 from lmjax.nn import pattern
 from lmjax.recipes import starting
 from lmjax.tasks import classification
-from lmjax.tasks.readers import in_memory
-from lmjax.tasks.readers import labelled
+from lmjax.tasks.readers.texts import in_memory
+from lmjax.tasks.readers.texts import labelled
 from lmjax.tasks import rows
 from lmjax.training.optimizers import adamw
 from lmjax.training import options

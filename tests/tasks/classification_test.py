@@ -8,8 +8,8 @@ from lmjax.core import errors
 from lmjax.data.tokenizers import symbols
 from lmjax.tasks.baselines.linear import logistic
 from lmjax.tasks import classification
-from lmjax.tasks.readers import in_memory
-from lmjax.tasks.readers import labelled
+from lmjax.tasks.readers.texts import in_memory
+from lmjax.tasks.readers.texts import labelled
 from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import task
 from lmjax.training import stopping

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax import experiment
 from lmjax.data.tokenizers import symbols
+from lmjax import experiment
 from lmjax.models import bag_of_ngrams
 from lmjax.recipes import finetuning
 from lmjax.recipes.loaded import tuned
 from lmjax.tasks import multilabel
-from lmjax.tasks.readers import in_memory
-from lmjax.tasks.readers import labelled
+from lmjax.tasks.readers.texts import in_memory
+from lmjax.tasks.readers.texts import labelled
 from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import task
 from lmjax.training import options

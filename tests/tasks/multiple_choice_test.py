@@ -11,9 +11,9 @@ from lmjax.data.tokenizers import symbols
 from lmjax import experiment
 from lmjax.models import decoder
 from lmjax.recipes import finetuning
-from lmjax.tasks import alternatives
+from lmjax.tasks.answering import alternatives
 from lmjax.tasks import multiple_choice
-from lmjax.tasks.readers import asked
+from lmjax.tasks.readers.questions import asked
 from lmjax.tasks import rows as rows_lib
 from lmjax.training import options
 

@@ -7,9 +7,9 @@ import pytest
 from lmjax.core import errors
 from lmjax.data.tokenizers import symbols
 from lmjax.models import encoder
-from lmjax.tasks.readers import delimited
-from lmjax.tasks.readers import in_memory
-from lmjax.tasks.readers import labelled
+from lmjax.tasks.readers.texts import delimited
+from lmjax.tasks.readers.texts import in_memory
+from lmjax.tasks.readers.texts import labelled
 from lmjax.tasks import regression
 from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import task

@@ -10,8 +10,8 @@ from lmjax import experiment
 from lmjax.models import decoder
 from lmjax.objectives import similarity
 from lmjax.recipes import finetuning
-from lmjax.tasks.readers import delimited
-from lmjax.tasks.readers import matched
+from lmjax.tasks.readers.texts import delimited
+from lmjax.tasks.readers.texts import matched
 from lmjax.tasks import retrieval
 from lmjax.tasks import rows as rows_lib
 from lmjax.training import options

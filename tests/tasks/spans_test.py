@@ -12,13 +12,13 @@ from lmjax import experiment
 from lmjax.models import encoder
 from lmjax.recipes import finetuning
 from lmjax.recipes.loaded import predicting
-from lmjax.tasks.readers import articles
-from lmjax.tasks.readers import squad
-from lmjax.tasks import passages
+from lmjax.tasks.answering import passages
+from lmjax.tasks.answering import windows
+from lmjax.tasks.readers.questions import articles
+from lmjax.tasks.readers.questions import squad
 from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import spans
 from lmjax.tasks import task as task_lib
-from lmjax.tasks import windows
 from lmjax.training import options
 import numpy as np
 import pytest

@@ -9,7 +9,7 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.data.tokenizers import symbols
-from lmjax.evaluation.downstream import entities
+from lmjax.evaluation.downstream.tags import entities
 from lmjax import experiment
 from lmjax.models import encoder
 from lmjax.models.heads import chain
@@ -20,11 +20,11 @@ from lmjax.parallel import strategy
 from lmjax.recipes import finetuning
 from lmjax.recipes.loaded import predicting
 from lmjax.recipes.loaded import tuned
-from lmjax.tasks.readers import in_memory
-from lmjax.tasks.readers import spaced
-from lmjax.tasks.readers import tagged
+from lmjax.tasks.readers.texts import in_memory
+from lmjax.tasks.readers.words import spaced
+from lmjax.tasks.readers.words import tagged
 from lmjax.tasks import rows as rows_lib
-from lmjax.tasks import sentences as sentences_lib
+from lmjax.tasks.taggers import sentences as sentences_lib
 from lmjax.tasks import tagging
 from lmjax.tasks import task
 from lmjax.training.optimizers import adamw

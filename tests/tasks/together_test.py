@@ -14,15 +14,15 @@ from lmjax.core import trees
 from lmjax.data.tokenizers import symbols
 from lmjax.evaluation import estimates
 from lmjax import experiment
-from lmjax.models import encoder
 from lmjax.models import cost
+from lmjax.models import encoder
 from lmjax.models import parts
 from lmjax.tasks import classification
 from lmjax.tasks import mixing
-from lmjax.tasks.readers import in_memory
-from lmjax.tasks.readers import labelled
-from lmjax.tasks.readers import spaced
-from lmjax.tasks.readers import tagged
+from lmjax.tasks.readers.texts import in_memory
+from lmjax.tasks.readers.texts import labelled
+from lmjax.tasks.readers.words import spaced
+from lmjax.tasks.readers.words import tagged
 from lmjax.tasks import regression
 from lmjax.tasks import rows as rows_lib
 from lmjax.tasks import tagging

@@ -15,10 +15,10 @@ from lmjax.objectives import labels
 from lmjax.recipes import finetuning
 from lmjax.recipes.loaded import predicting
 from lmjax.recipes.loaded import tuned
-from lmjax.tasks.readers import spoken
-from lmjax.tasks.readers import utterance_folder
+from lmjax.tasks.readers.words import spoken
+from lmjax.tasks.readers.words import utterance_folder
 from lmjax.tasks import rows as rows_lib
-from lmjax.tasks import sentences
+from lmjax.tasks.taggers import sentences
 from lmjax.tasks import task
 from lmjax.tasks import utterances
 from lmjax.training.optimizers import adamw

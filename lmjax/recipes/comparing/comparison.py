@@ -24,7 +24,7 @@ from lmjax.recipes.loaded import trained
 from lmjax.recipes import prepared
 from lmjax.run import directory
 from lmjax.tasks.baselines import classes as baselines
-from lmjax.tasks import speakers
+from lmjax.tasks.readers.texts import speakers
 from lmjax.training import step as step_lib
 
 COLUMNS = ('', 'steps', 'tokens', 'likelihood', 'bits/byte', 'held-out loss',

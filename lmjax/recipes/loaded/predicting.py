@@ -14,11 +14,11 @@ from lmjax.data.text import texts as texts_lib
 from lmjax.evaluation import estimates
 from lmjax.evaluation import report
 from lmjax.recipes.loaded import tuned
-from lmjax.tasks.readers import conll
-from lmjax.tasks.readers import delimited
-from lmjax.tasks.readers import json_lines
-from lmjax.tasks.readers import label_first
-from lmjax.tasks.readers import lines
+from lmjax.tasks.readers.texts import delimited
+from lmjax.tasks.readers.texts import json_lines
+from lmjax.tasks.readers.texts import label_first
+from lmjax.tasks.readers.texts import lines
+from lmjax.tasks.readers.words import conll
 from lmjax.tasks import task as task_lib
 
 

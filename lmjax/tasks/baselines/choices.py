@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from lmjax.tasks import alternatives
+from lmjax.tasks.answering import alternatives
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ import re
 from typing import ClassVar, NamedTuple
 
 from lmjax.data import scripts
-from lmjax.tasks import passages
+from lmjax.tasks.answering import passages
 
 _PARTS = re.compile(r'\w+')
 _SENTENCES = re.compile(r'[^.!?。！？\n]+[.!?。！？\n]*')

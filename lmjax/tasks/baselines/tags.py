@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import dataclasses
 from typing import ClassVar
 
-from lmjax.tasks import sentences as sentences_lib
+from lmjax.tasks.taggers import sentences as sentences_lib
 
 
 @dataclasses.dataclass(frozen=True)

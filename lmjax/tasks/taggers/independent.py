@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from lmjax.core import metrics
-from lmjax.evaluation.downstream import entities
+from lmjax.evaluation.downstream.tags import entities
 from lmjax.nn import crf
 from lmjax.objectives import labels as labels_lib
 from lmjax.tasks.taggers import tags as tags_lib

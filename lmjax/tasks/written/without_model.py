@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from lmjax.data import scripts
-from lmjax.evaluation.downstream import overlaps
+from lmjax.evaluation.downstream.written import overlaps
 from lmjax.tasks import task as task_lib
 from lmjax.tasks.written import example as example_lib
 

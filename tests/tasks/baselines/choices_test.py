@@ -1,7 +1,7 @@
 """Baselines of choices, by hand."""
 import numpy as np
 
-from lmjax.tasks import alternatives
+from lmjax.tasks.answering import alternatives
 from lmjax.tasks.baselines import choices as choice_baselines
 
 

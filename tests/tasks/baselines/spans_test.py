@@ -1,8 +1,8 @@
 """Baselines of question answering."""
 import math
 
+from lmjax.tasks.answering import passages
 from lmjax.tasks.baselines import spans as span_baselines
-from lmjax.tasks import passages
 import pytest
 
 TEXT = 'Rome fell in 476. Paris grew in 1900! The 中文 end'

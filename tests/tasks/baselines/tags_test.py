@@ -1,6 +1,6 @@
 """Baselines of tagging, by hand."""
 from lmjax.tasks.baselines import tags as tag_baselines
-from lmjax.tasks import sentences
+from lmjax.tasks.taggers import sentences
 
 TRAIN = [sentences.Sentence(tuple(words.split()), tuple(tags.split()), '')
          for words, tags in (('Jo is Jo', 'B-x O B-x'),

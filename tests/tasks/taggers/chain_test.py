@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.evaluation.downstream import entities
+from lmjax.evaluation.downstream.tags import entities
 from lmjax.models.heads import chain as chain_lib
 from lmjax.nn import crf
 from lmjax.objectives import labels
