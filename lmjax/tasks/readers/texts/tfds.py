@@ -1,7 +1,8 @@
 """Labelled text from TensorFlow Datasets (TFDS)."""
 import collections
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import dataclasses
+from typing import Any
 
 from lmjax.core import errors
 from lmjax.core.files import user_paths
@@ -42,11 +43,27 @@ class Tfds:
     fields = (*self.text, *self.second)
     for number, row in enumerate(reader.rows((*fields, self.label))):
       where = f'{self.name} ({self.split}), row {number}'
-      label = row[self.label]
-      if names is not None and not 0 <= label < len(names):
-        raise errors.InputError(
-            f'{where}: label {label} is not one of {names}; this split has no '
-            'labels, so use another split.')
       yield columns.example(
           {field: str(row[field]) for field in fields}, self.text, self.second,
-          labels.name(label, where) if names is None else names[label], where)
+          named(row[self.label], names, where), where)
+
+
+def named(label: Any, names: Sequence[str] | None, where: str) -> str:
+  """Returns the name of a label.
+
+  Args:
+    label: The value of a feature.
+    names: The names of the feature's numbers, or None if they have none.
+    where: The place of the label, for messages.
+
+  Raises:
+    InputError: If the number has no name, as in splits without labels, or the
+      value can be no label.
+  """
+  if names is None:
+    return labels.name(label, where)
+  if not 0 <= label < len(names):
+    raise errors.InputError(
+        f'{where}: label {label} is not one of {names}; this split has no '
+        'labels, so use another split.')
+  return names[label]

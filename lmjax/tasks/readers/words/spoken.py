@@ -9,12 +9,14 @@ from lmjax.tasks.readers.texts import labelled
 from lmjax.tasks.readers.texts import labels as labels_lib
 from lmjax.tasks.readers.words import json_utterances
 from lmjax.tasks.readers.words import tagged
+from lmjax.tasks.readers.words import tfds_utterances
 from lmjax.tasks.readers.words import utterance_folder
 from lmjax.tasks.taggers import sentences
 from lmjax.tasks.taggers import tag_schemes
 from lmjax.tasks import task as task_lib
 
-Reader = utterance_folder.UtteranceFolder | json_utterances.JsonUtterances
+Reader = (utterance_folder.UtteranceFolder | json_utterances.JsonUtterances
+          | tfds_utterances.TfdsUtterances)
 SCHEME = tag_schemes.SCHEMES['entities']
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from lmjax.core import errors
 from lmjax.core.files import user_paths
 from lmjax.data.text import tfds
+from lmjax.tasks.readers.texts import tfds as texts_tfds
 from lmjax.tasks.taggers import sentences
 
 
@@ -37,18 +38,35 @@ class TfdsWords:
         the numbers of words and tags differ.
     """
     del counts  # No line is repaired or skipped.
+    for sentence, _ in self.labelled():
+      yield sentence
+
+  def labelled(self, label: str | None = None
+               ) -> Iterator[tuple[sentences.Sentence, str | None]]:
+    """Yields the sentences, each with its label.
+
+    Args:
+      label: The feature with the label; None yields None in its place.
+
+    Raises:
+      InputError: See `examples`.
+    """
     reader = tfds.Tfds(self.name, self.split, self.words, self.data_dir)
     names = reader.label_names(self.tags)
     if names is None:
       raise errors.InputError(
           f'Feature {self.tags!r} of {self.name} is no sequence of tags with '
           'names; give another one: tags=...')
-    for number, row in enumerate(reader.rows((self.words, self.tags))):
+    classes = None if label is None else reader.label_names(label)
+    fields = self.words, self.tags, *(() if label is None else (label,))
+    for number, row in enumerate(reader.rows(fields)):
       where = f'{self.name} ({self.split}), row {number}'
       words = tuple(_text(word, where) for word in row[self.words])
       if words:
-        yield sentences.tagged(
+        sentence = sentences.tagged(
             words, [names[int(tag)] for tag in row[self.tags]], where)
+        yield sentence, None if label is None else texts_tfds.named(
+            row[label], classes, where)
 
 
 def _text(word: Any, where: str) -> str:
