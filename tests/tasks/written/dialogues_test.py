@@ -42,3 +42,39 @@ def test_every_reply_can_be_a_target_after_a_few_turns(tmp_path):
 def test_a_line_without_a_reply_is_refused(tmp_path, talk, message):
   with pytest.raises(errors.InputError, match=message):
     list(dialogues.Dialogues(file(tmp_path, talk)).examples())
+
+
+STATES = [
+    {'role': 'user', 'content': 'Thai food.', 'state': {'food': 'thai'}},
+    {'role': 'assistant', 'content': 'Where?'},
+    {'role': 'user', 'content': 'North.', 'state': {
+        'food': 'thai', 'area': 'north'}},
+    {'role': 'assistant', 'content': 'Here is one.'}]
+
+
+def lines(tmp_path, messages):
+  path = tmp_path / 'talk.jsonl'
+  path.write_text(json.dumps({'messages': messages}) + '\n')
+  return (str(path),)
+
+
+def test_the_same_rows_teach_states_replies_or_both(tmp_path):
+  targets = {target: [pair.targets[0] for pair in dialogues.Dialogues(
+      lines(tmp_path, STATES), every=True, target=target).examples()]
+             for target in ('reply', 'state', 'both')}
+  assert targets == {
+      'reply': ['Where?', 'Here is one.'],
+      'state': ['food = thai', 'area = north; food = thai'],
+      'both': ['food = thai => Where?',
+               'area = north; food = thai => Here is one.']}
+
+
+@pytest.mark.parametrize('state, message', [
+    (None, r"message 3.*should have 'state'.*target=reply"),
+    ({'food': 3}, 'value of each slot as text'),
+    ({'food': 'a; b'}, 'separate slots and values')])
+def test_a_state_that_cannot_be_written_is_refused(tmp_path, state, message):
+  messages = [*STATES[:2], STATES[2] | {'state': state}, STATES[3]]
+  with pytest.raises(errors.InputError, match=message):
+    list(dialogues.Dialogues(
+        lines(tmp_path, messages), target='state').examples())

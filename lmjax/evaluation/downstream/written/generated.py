@@ -11,9 +11,11 @@ from lmjax.core import config
 from lmjax.core import errors
 from lmjax.evaluation.downstream.written import corpus_scores
 from lmjax.evaluation.downstream.written import overlaps
+from lmjax.evaluation.downstream.written import states
 from lmjax.evaluation import estimates
 
-NAMES = ('bleu', 'chrf', 'ter', 'rouge', 'meteor_exact_stem', 'exact')
+NAMES = (
+    'bleu', 'chrf', 'ter', 'rouge', 'meteor_exact_stem', 'exact', 'state')
 _SHOWN = 20  # Rows of the tables of best and worst texts.
 _LETTERS = 120  # Of a text in these tables.
 
@@ -24,8 +26,9 @@ class Scores:
 
   Attributes:
     names: 'bleu', 'chrf', 'ter' (of sacrebleu, over the corpus), 'rouge'
-      (ROUGE-1, 2 and L), 'meteor_exact_stem' and 'exact' (the mean over texts).
-      All are in points, 0 to 100; a lower 'ter' is better.
+      (ROUGE-1, 2 and L), 'meteor_exact_stem' and 'exact' (the mean over texts),
+      and 'state' ('joint_goal' and 'slot_f1' of states of a dialogue; see
+      `states`). All are in points, 0 to 100; a lower 'ter' is better.
     tokenize: The tokenizer of BLEU: '13a', 'zh' for Chinese, 'char' or another
       name of sacrebleu.
     rouge: 'words' compares words, and letters of scripts without spaces, as
@@ -96,6 +99,10 @@ class Generated:
     for name in self.scores.names:
       if name in corpus_scores.METRICS:
         found[name] = self._corpus(name).estimate()
+      elif name == 'state':
+        found |= states.scores(
+            [item.text for item in self.written],
+            [item.references[0] for item in self.written])
       else:
         found |= self._means(name)
     sizes = np.array([[len(overlaps.words(each)) for each in (

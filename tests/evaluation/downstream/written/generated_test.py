@@ -44,3 +44,11 @@ def test_without_texts_there_is_the_loss_alone():
 def test_an_unknown_score_is_refused():
   with pytest.raises(errors.InputError, match="'blue'; choose from.*'bleu'"):
     generated.Scores(('blue',))
+
+
+def test_states_of_dialogues_are_scored():
+  values = {name: found.value for name, found in result(
+      ('state',), (generated.Written('s', 'a = 1', ('A = 1 => Yes.',)),
+                   generated.Written('s', 'b = 1', ('b = 2',)))
+  ).metrics.items()}
+  assert values['joint_goal'] == values['slot_f1'] == 50
