@@ -43,7 +43,7 @@ def get_config():
           features=rows.Features(
               lengths=(8, 16, 32, 64), batch_size=64, prefix=' ',
               token_dropout=0.1),
-          head=pooled.PooledConfig(pooling='max', dropout=0.5)),
+          head=pooled.PooledConfig(pooling='max', dropout=0.5), stack=True),
       tokenizer=subwords.SentencePiece(vocab_size=8000),
       model=decoder.DecoderConfig(
           context=64, width=128, num_layers=2, positions=positions.Alibi(),
