@@ -69,7 +69,7 @@ from lmjax.training import options
 import numpy as np
 
 WIDTH, LAYERS, HEADS, CONTEXT = 64, 4, 4, 272
-BUDGET = 8192  # All bytes of the text.
+BUDGET = 8192  # Bytes of the text, of which close calls read all.
 
 
 def _sized(config, **changes):
@@ -277,8 +277,9 @@ class Family:
     if _close(*(family_lib.computing(each.config) for each in (
         lie, self.truth))) and _equal(lie.params, self.truth.params):
       return 'same', 'the field does not change the model'
-    found = self.scored.compared(
-        *rivals.plain(lie.config, lie.params), stop=findings_lib.settled)
+    # An audit of the lie scores what wins on all of the first part.
+    model = rivals.plain(lie.config, lie.params)
+    found = self.scored.compared(*model)
     if found.same:
       return 'same', 'all tokens are predicted alike'
     worse = f'{-found.nats:+.4f} nats, z = {-found.z:.1f}'
@@ -287,13 +288,15 @@ class Family:
       refusal = self.audit(lie).refusal()
       return ('not told apart', worse) if refusal is None else (
           'detected', refusal)
-    ways = [found]
-    if right in findings_lib.CALIBRATED:
-      ways.append(self.scored.calibrated(
-          *rivals.plain(lie.config, lie.params)))
-    won = all(dataclasses.replace(
-        each, field=right, nats=-each.nats, z=-each.z).wins for each in ways)
-    return 'detected' if won else 'not told apart', f'{right}: {worse}'
+
+    def turned(found):  # How the truth compares with the lie.
+      return dataclasses.replace(
+          found, field=right, nats=-found.nats, z=-found.z)
+    found = findings_lib.decided(
+        turned(found), lambda: turned(self.scored.closer(*model)),
+        lambda: turned(self.scored.calibrated(*model)))
+    return 'detected' if found.wins else 'not told apart', (
+        f'{right}: {found.nats:+.4f} nats, z = {found.z:.1f}')
 
   def _right(self, lie):
     """Returns the field of the lie's rival that is the truth, or None."""

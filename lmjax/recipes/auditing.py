@@ -8,6 +8,7 @@ wrong, and the rival says in which field.
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent import futures
 import dataclasses
+import functools
 import importlib.resources
 import pathlib
 import threading
@@ -23,11 +24,15 @@ from lmjax.interop.audit import findings as findings_lib
 from lmjax.interop.audit import reading as reading_lib
 from lmjax.interop.audit import rivals
 
-_SCALES_S = np.exp(np.linspace(-0.6, 0.6, 25)).astype(np.float32)
+# Factors of logits that make a model less sure. None makes it surer: on a text
+# unlike those of its training a model is too sure, so what a reading gains by
+# being surer still is more than that.
+_SCALES_S = np.exp(np.linspace(-0.6, 0, 13)).astype(np.float32)
 _KNOWN = 0.9  # Share of the nats of frequencies that a model may need.
 _WORKERS = 2  # One compiles while another one computes.
 _LENGTH = 252  # Tokens of a batch; longer rows take longer to compile.
 _ROOM = 2  # Learned positions that a reading may leave out at the start.
+_MORE = 4  # A close call is scored on up to so many times as many tokens.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,10 +62,11 @@ class Audit:
     for found in self.findings:
       if found.wins and found.field not in accept and self._knows(
           self.nats - found.nats):
+        each = ', each at its best temperature,' * found.calibrated
         return (
             f'The weights contradict the config: with {found.field} = '
-            f'{found.what} they predict a text of {found.tokens:,} tokens '
-            f'better by {found.nats:.3f} nats per token (z = {found.z:.1f}). '
+            f'{found.what} they predict a text of {found.tokens:,} tokens{each}'
+            f' better by {found.nats:.3f} nats per token (z = {found.z:.1f}). '
             f'Correct the config, or keep it with --accept={found.field}.')
     return None
 
@@ -96,7 +102,7 @@ def _verdict(found):
 
 
 def plain_text() -> str:
-  """Returns a text in plain English, of about 8 kB."""
+  """Returns a text in plain English, of about 21 kB."""
   return _own('text.txt')
 
 
@@ -129,7 +135,8 @@ def audit(pretrained: Any, text: str | None = None, budget: int = 2048,
       `runs.Pretrained` or `trained.Trained`.
     text: The text to score, in a language that the model knows; None means
       `plain_text()`.
-    budget: Most tokens of the text to score.
+    budget: Most tokens of the text to score; close calls are scored on up to
+      four times as many.
     context: Most tokens that the model was trained to read at once; None means
       the context of its config. Positions that were never trained say nothing.
     quick: Whether to score a reading only until it is clear that it does not
@@ -165,9 +172,10 @@ class Scored:
   Attributes:
     config: The config, as from `rivals.plain`.
     params: The parameters, as from `rivals.plain`.
-    ids: The ids of the text.
+    ids: The ids of the first part of the text, which every reading is scored
+      on.
     length: Tokens of the longest row that is scored.
-    own: The nats of the predicted tokens, for each batch.
+    own: The nats of the predicted tokens, for each batch of that part.
 
   Args:
     pretrained: See `audit`, as for the other arguments.
@@ -179,19 +187,30 @@ class Scored:
         pretrained.model.config, pretrained.params)
     self._tokenizer = pretrained.tokenizer
     self._reading = reading_lib.of(pretrained.model, self._tokenizer)
-    self.ids = np.asarray(self._tokenizer.encode(
-        plain_text() if text is None else text), np.int64)[:budget]
-    self._batches = _batches(
-        self._reading, self._tokenizer, self.ids,
+    ids = np.asarray(self._tokenizer.encode(
+        plain_text() if text is None else text), np.int64)[:budget * _MORE]
+    self.ids = ids[:budget]
+    self._batches, self._rest = _batches(
+        self._reading, self._tokenizer, ids, budget,
         min(context or self.config.context, self.config.context - _ROOM))
     self.length = max(batch['inputs'].shape[1] for batch in self._batches)
     self._score = reading_lib.Scorer(self._reading)
     self._truth = rivals.scanned(self.config, self.params)
     self.own = [self._score(*self._truth, batch) for batch in self._batches]
 
+  @functools.cached_property
+  def _own_rest(self):
+    """The nats of the rest of the text, which only close calls need."""
+    return [self._score(*self._truth, batch) for batch in self._rest]
+
+  @functools.cached_property
+  def _own_best(self):
+    """The nats of all of the text at the model's best temperature."""
+    return self._best(self._truth)
+
   def compared(self, config: Any, params: Any, field: str = '', what: str = '',
                stop: Callable[..., bool] | None = None) -> findings_lib.Finding:
-    """Compares another reading with the model's.
+    """Compares another reading with the model's, as far as it takes.
 
     Args:
       config: The config of the reading, as from `rivals.plain`.
@@ -205,31 +224,46 @@ class Scored:
         (nats - self._score(*read, batch), reading_lib.places(batch))
         for batch, nats in zip(self._batches, self.own)), stop,
         sum(map(len, self.own)))
-    if found.wins and field in findings_lib.CALIBRATED:
-      return self.calibrated(config, params, field, what)
-    return found
+    return findings_lib.decided(
+        found, lambda: self.closer(config, params, field, what),
+        lambda: self.calibrated(config, params, field, what))
+
+  def closer(self, config: Any, params: Any, field: str = '', what: str = ''
+             ) -> findings_lib.Finding:
+    """Compares another reading on all of the text, as a close call needs.
+
+    The arguments are those of `compared`.
+    """
+    read = self._read(config, params)
+    return findings_lib.paired(field, what, (
+        (nats - self._score(*read, batch), reading_lib.places(batch))
+        for batch, nats in zip(self._batches + self._rest,
+                               self.own + self._own_rest)))
 
   def calibrated(self, config: Any, params: Any, field: str = '',
                  what: str = '') -> findings_lib.Finding:
     """Compares another reading with the model's, each at its best temperature.
 
-    Only what a reading changes besides how sure the model is makes a
-    difference. The arguments are those of `compared`.
+    The temperature is at least 1, so that a reading gains nothing by making the
+    model less sure. All of the text is scored. The arguments are those of
+    `compared`.
 
     References:
       Guo et al., On Calibration of Modern Neural Networks, arXiv:1706.04599,
       section 4.2 (temperature scaling).
+      Ovadia et al., Can You Trust Your Model's Uncertainty?, arXiv:1906.02530
+      (models are too sure of themselves on data unlike those of training).
     """
-    own, other = (self._best(reading) for reading in (
-        self._truth, self._read(config, params)))
-    return findings_lib.paired(field, what, (
-        (mine - nats, reading_lib.places(batch))
-        for mine, nats, batch in zip(own, other, self._batches)))
+    other = self._best(self._read(config, params))
+    return dataclasses.replace(findings_lib.paired(field, what, (
+        (mine - nats, reading_lib.places(batch)) for mine, nats, batch in zip(
+            self._own_best, other, self._batches + self._rest))),
+                               calibrated=True)
 
   def _best(self, reading):
     """Returns the nats of each batch at the best temperature for all."""
     found = [self._score(*reading, batch, _SCALES_S)
-             for batch in self._batches]
+             for batch in self._batches + self._rest]
     best = np.concatenate(found, axis=1).mean(axis=1).argmin()
     return [nats_SM[best] for nats_SM in found]
 
@@ -248,7 +282,8 @@ class Scored:
              for text in _own('openings.txt').splitlines()]
 
     def batches(first):
-      return _grouped(list(self._reading.begun(texts, first)))
+      rows = list(self._reading.begun(texts, first))
+      return _grouped(rows, _together(rows))
     for what, first in begins.others(self._tokenizer):
       yield findings_lib.paired('tokenizer.bos', what, (
           (self._score(*self._truth, own) - self._score(*self._truth, other),
@@ -262,24 +297,31 @@ def _entropy(ids: np.ndarray) -> float:
   return float(-(counts * np.log(counts / len(ids))).sum() / len(ids))
 
 
-def _batches(reading, tokenizer, ids, context):
-  """Returns the batches of a text, all of one shape."""
+def _batches(reading, tokenizer, ids, budget, context):
+  """Returns the batches of a text up to `budget` and after it, of one shape."""
   length = min(_LENGTH, context)
   rows = list(reading.rows(tokenizer, ids, length))
-  if not rows:
+  count = len(list(reading.rows(tokenizer, ids[:budget], length)))
+  if not count:
     raise errors.InputError(
         f'An audit needs a text of at least {length} tokens; got {len(ids)}: '
         'give a longer one with --text.')
-  return _grouped(rows)
+  size = _together(rows[:count])
+  return _grouped(rows[:count], size), _grouped(rows[count:], size)
 
 
-def _grouped(rows):
-  """Returns rows in batches of one shape, each of about `_LENGTH` tokens."""
-  most, count = _LENGTH // rows[0]['inputs'].size, len(rows)
-  together = max(size for size in range(1, max(1, most) + 1)
-                 if count % size == 0)
-  return [{name: np.concatenate([row[name] for row in rows[i:i + together]])
-           for name in rows[i]} for i in range(0, count, together)]
+def _together(rows):
+  """Returns how many rows make batches of one shape, of about `_LENGTH` tokens.
+  """
+  most = _LENGTH // rows[0]['inputs'].size
+  return max(size for size in range(1, max(1, most) + 1)
+             if len(rows) % size == 0)
+
+
+def _grouped(rows, size):
+  """Returns rows in whole batches of a size."""
+  return [{name: np.concatenate([row[name] for row in rows[i:i + size]])
+           for name in rows[i]} for i in range(0, len(rows) - size + 1, size)]
 
 
 def together(function: Callable[[Any], Any], items: Iterable[Any]

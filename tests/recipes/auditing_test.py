@@ -70,6 +70,14 @@ def test_a_reading_that_makes_a_model_less_sure_needs_more():
   assert audit(findings.Finding(**surer | {'nats': 0.05})).refusal() is None
 
 
+def test_a_refusal_says_that_it_is_not_about_how_sure_a_model_is():
+  soft = findings.Finding(**{
+      **vars(FOUND), 'field': 'head.softcap', 'nats': 0.05, 'calibrated': True})
+  assert 'each at its best temperature, better by 0.050' in audit(
+      soft).refusal()
+  assert 'temperature' not in audit(FOUND).refusal()
+
+
 def test_an_accepted_field_is_no_reason():
   assert audit(FOUND).refusal(accept=['positions.theta']) is None
   assert audit(FOUND).refusal(accept=['head.scale']) is not None
@@ -91,7 +99,7 @@ def test_items_are_drawn_as_they_are_needed_and_kept_in_order():
 
 def test_the_text_is_plain_and_long_enough():
   text = auditing.plain_text()
-  assert text.isascii() and 7_500 < len(text.encode()) < 9_000
+  assert text.isascii() and 20_000 < len(text.encode()) < 24_000
 
 
 @pytest.mark.slow
@@ -158,20 +166,36 @@ def test_a_config_that_lies_is_refused(field):
 
 
 @pytest.mark.slow
-def test_a_scale_of_attention_that_only_makes_a_model_less_sure_is_no_reason():
-  less_sure = dataclasses.replace(
-      LLAMA, head=dataclasses.replace(LLAMA.head, scale=0.7))
-  truth = drawn(less_sure)
+@pytest.mark.parametrize('scale, wins', [(0.85, False), (0.55, True)])
+def test_a_reading_wins_by_making_a_model_surer_but_not_less_sure(scale, wins):
+  right, wrong = (dataclasses.replace(
+      LLAMA, head=dataclasses.replace(LLAMA.head, scale=each))
+                  for each in (0.7, scale))
+  truth = drawn(right)
   found = auditing.audit(
-      types.SimpleNamespace(model=LLAMA.build(), params=truth.params,
+      types.SimpleNamespace(model=wrong.build(), params=truth.params,
                             tokenizer=truth.tokenizer), '',
       readings=lambda config, params, length: [
-          rivals.Rival(field, '0.7', less_sure, params)
-          for field in ('head.scale', 'block.mixer.scale')])
+          rivals.Rival(field, '0.7', right, params)
+          for field in ('mlp', 'head.scale', 'block.mixer.scale')])
   by_field = {each.field: each for each in found.findings}
-  assert by_field['head.scale'].nats > 0.01 and by_field['head.scale'].z > 5
-  assert abs(by_field['block.mixer.scale'].nats) < 1e-3
-  assert not by_field['block.mixer.scale'].wins
+  nats = by_field['mlp'].nats  # The difference as it is.
+  assert 0.02 < nats < 0.1
+  for field in ('head.scale', 'block.mixer.scale'):
+    each = by_field[field]
+    assert each.calibrated and each.wins == wins
+    assert each.nats == pytest.approx(nats if wins else 0, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_a_close_call_reads_four_times_as_many_tokens():
+  truth, lie = drawn(LLAMA), dataclasses.replace(
+      LLAMA, head=dataclasses.replace(LLAMA.head, scale=0.9))
+  part, whole = (auditing.Scored(truth, '', budget) for budget in (512, 2048))
+  model = rivals.plain(lie, truth.params)
+  once, found = part.compared(*model), whole.compared(*model)
+  assert (once.tokens, found.tokens) == (8 * 60, 32 * 60)
+  assert part.closer(*model) == found != once
 
 
 MARKED = specials.Extended(

@@ -14,6 +14,7 @@ from lmjax.nn import attention
 from lmjax.nn import positions
 
 _SOFTCAP = 50.0  # Gemma 2's.
+_STEPS = (2, 4, 8)  # Factors between one window and others.
 _PROJECTION = re.compile(
     r'(?:^|/)(?:mixer|cross)/(query|key|value|out)/(kernel|bias)$')
 
@@ -61,21 +62,27 @@ def _free(part, config, size):
 def windows(window: int | None, length: int) -> Iterator[int | None]:
   """Yields other windows, without those that differ only on longer rows.
 
+  A window that is wrong by a factor of 8 hides so much that one that is half as
+  wrong does not help a model to know the text, so there are several steps.
+
   Args:
     window: The present window, or None.
     length: Tokens of the longest row that is scored.
 
   Example:
     >>> list(windows(None, 512)), list(windows(200, 512))
-    ([256, 128, 64], [None, 100, 400])
+    ([256, 128, 64], [None, 100, 50, 25, 400])
   """
   if window is None or window >= length:
-    yield from (length // 2, length // 4, length // 8)
+    yield from (length // factor for factor in _STEPS)
     return
   yield None
-  yield max(1, window // 2)
-  if window * 2 < length:
-    yield window * 2
+  for factor in _STEPS:
+    if window // factor:
+      yield window // factor
+  for factor in _STEPS:
+    if window * factor < length:
+      yield window * factor
 
 
 READINGS = {attention.AttentionConfig: _attention}
@@ -114,17 +121,31 @@ def _fused(config: Any, params: Any) -> Iterator[tuple[str, str, Any, Any]]:
   heads = _heads(config)
   if heads is None or heads.keys != heads.count or heads.count == 1:
     return
+  for what, division in (('head by head', _divided_by_head),
+                         ('one after the other', _by_head)):
+    yield 'mixer.fused', what, config, _redivided(
+        params, lambda whole, division=division: division(whole, heads.count))
+  # Where a file holds them head by head, other heads are other divisions.
+  mixer = config.block.mixer
+  for changed in _divided(mixer, config.width):
+    if _free(mixer, config, changed.size(config.width)):
+      yield ('block.mixer.num_heads',
+             f'{changed.num_heads}, divided head by head',
+             _with_mixer(config, changed), _redivided(
+                 params, lambda whole, count=changed.num_heads:
+                 _divided_by_head(_by_head(whole, heads.count), count)))
 
-  def divided(whole):  # Reads one after the other what is head by head.
-    return jnp.moveaxis(whole.reshape(
-        *whole.shape[:-1], heads.count, 3, -1), -2, -3).reshape(whole.shape)
 
-  def by_head(whole):
-    return jnp.moveaxis(whole.reshape(
-        *whole.shape[:-1], 3, heads.count, -1), -3, -2).reshape(whole.shape)
-  for what, division in (('head by head', divided),
-                         ('one after the other', by_head)):
-    yield 'mixer.fused', what, config, _redivided(params, division)
+def _divided_by_head(whole, count):
+  """Returns one after the other what is head by head, for so many heads."""
+  return jnp.moveaxis(whole.reshape(
+      *whole.shape[:-1], count, 3, -1), -2, -3).reshape(whole.shape)
+
+
+def _by_head(whole, count):
+  """Returns head by head what is one after the other, for so many heads."""
+  return jnp.moveaxis(whole.reshape(
+      *whole.shape[:-1], 3, count, -1), -3, -2).reshape(whole.shape)
 
 
 def _redivided(params, division):
@@ -239,9 +260,14 @@ def _turned(config: Any, params: Any) -> Iterator[tuple[str, str, Any, Any]]:
       yield ('block.mixer.num_heads',
              f'{changed.num_heads}, each with {turned} dimensions turned',
              dataclasses.replace(
-                 config, block=dataclasses.replace(config.block, mixer=changed),
+                 _with_mixer(config, changed),
                  positions=dataclasses.replace(rotary, fraction=fraction)),
              params)
+
+
+def _with_mixer(config, mixer):
+  return dataclasses.replace(
+      config, block=dataclasses.replace(config.block, mixer=mixer))
 
 
 WHOLE = (_grouped, _fused, _swapped, _turned)

@@ -93,8 +93,32 @@ def test_other_numbers_of_heads_keep_the_projections():
 
 
 def test_windows_beyond_the_text_are_left_out():
-  assert list(attention.windows(40, 64)) == [None, 20]
+  assert list(attention.windows(40, 64)) == [None, 20, 10, 5]
   assert list(attention.windows(4096, 64)) == [32, 16, 8]
+
+
+def test_windows_are_wrong_by_up_to_eight():
+  assert list(attention.windows(16, 129)) == [None, 8, 4, 2, 32, 64, 128]
+  assert list(attention.windows(3, 12)) == [None, 1, 6]
+
+
+@pytest.mark.parametrize('count, read', [(6, 3), (6, 12), (12, 6)])
+def test_other_heads_divide_a_matrix_by_head_anew(count, read):
+  def model(heads):
+    return decoders.gpt2(24, 1, heads, vocab_size=20, context=8)
+
+  def split(file, heads):  # As a file of BLOOM is read, head by head.
+    size = 24 // heads
+    return {name: {'kernel': np.concatenate(
+        [file[:, (3 * head + part) * size:(3 * head + part + 1) * size]
+         for head in range(heads)], axis=1)}
+            for part, name in enumerate(('query', 'key', 'value'))}
+  file = np.random.default_rng(0).normal(size=(24, 72)).astype(np.float32)
+  found = {what: (config, params) for _, what, config, params in whole(
+      '_fused', model(count), {'layer_0': {'mixer': split(file, count)}})}
+  config, params = found[f'{read}, divided head by head']
+  assert config.block.mixer.num_heads == read == config.block.mixer.kv_heads
+  assert same(params, {'layer_0': {'mixer': split(file, read)}})
 
 
 def test_other_heads_may_turn_as_many_dimensions_as_before():

@@ -23,7 +23,7 @@ def test_other_layers_are_global():
 def test_local_layers_can_see_everything():
   found = readings(pattern_lib.LocalGlobal(window=8, every=3))
   assert {each.window for field, each in found if field == 'window'} == {
-      64, 4, 16}
+      64, 1, 2, 4, 16, 32}
 
 
 def test_local_layers_have_the_positions_of_global_ones():
