@@ -141,8 +141,17 @@ def _fitting(heads: tuple[str, ...], cells: list[tuple[str, ...]]
 
 def columns(metrics: Mapping[str, Estimate]) -> tuple[str, ...]:
   """Returns the column heads of a table of results: metrics and errors."""
-  return ('', *(head for name in metrics for head in (
-      name.replace('_', '-').replace('f1', 'F1'), '±')))
+  return ('', *(head for name in metrics for head in (title(name), '±')))
+
+
+def title(name: str) -> str:
+  """Returns the name of a metric as tables show it.
+
+  Example:
+    >>> title('macro_f1')
+    'macro-F1'
+  """
+  return name.replace('_', '-').replace('f1', 'F1')
 
 
 def rows(results: Mapping[str, Any], names: Sequence[str]

@@ -52,7 +52,7 @@ th:first-child, td:first-child { text-align: left; padding-left: 0;
   position: sticky; left: 0; background: var(--card); }
 th:last-child, td:last-child { padding-right: 0; }
 th, td { white-space: nowrap; }
-td.long { white-space: normal; text-align: left; min-width: 240px;
+.long { text-align: left; } td.long { white-space: normal; min-width: 240px;
   overflow-wrap: anywhere; }
 tr.best td { font-weight: 640; }
 tr.best td:first-child { color: var(--accent); }
@@ -88,7 +88,7 @@ details + details { margin-top: 12px; }
 """
 
 
-_LONG, _LONGEST = ' class="long"', 40  # Cells of more characters are wrapped.
+_LONG, _LONGEST = ' class="long"', 40  # Columns of longer cells are wrapped.
 
 
 class Table(NamedTuple):
@@ -98,13 +98,13 @@ class Table(NamedTuple):
     columns: Heads of the columns.
     rows: Cells of each row.
     terms: Sentences below the table, such as the conditions of the numbers.
-    first: Whether the first row is highlighted, as the one that others are
-      compared with.
+    main: The row that is highlighted, as the one that others are compared with
+      or that matters most, and that the page begins with; None for no row.
   """
   columns: Sequence[str]
   rows: Sequence[Sequence[str]]
   terms: Sequence[str] = ()
-  first: bool = True
+  main: int | None = 0
 
 
 def write(
@@ -214,8 +214,11 @@ def _likelihoods(first: report.Report) -> list[tuple[str, str]]:
 
 
 def _scores(table: Table) -> list[tuple[str, str]]:
-  """Returns the numbers of a table's first row, without standard errors."""
-  return [(name, cell) for row in table.rows[:1]
+  """Returns the numbers of a table's main row, without standard errors."""
+  if table.main is None or not table.rows:
+    return []
+  row = table.rows[table.main]
+  return [(f'{row[0]}, {name}', cell)
           for name, cell in zip(table.columns, row) if name not in ('', '±')]
 
 
@@ -240,11 +243,15 @@ def _terms(lines: Sequence[str]) -> str:
 
 
 def _table(table: Table) -> str:
-  head = ''.join(f'<th>{text(name)}</th>' for name in table.columns)
+  kinds = [
+      _LONG if any(len(row[i]) > _LONGEST for row in table.rows) else ''
+      for i in range(len(table.columns))]
+  head = ''.join(f'<th{kind}>{text(name)}</th>'
+                 for name, kind in zip(table.columns, kinds))
   rows = ''.join(
-      f'<tr class="{"best" if table.first and i == 0 else ""}">'
-      + ''.join(f'<td{_LONG if len(cell) > _LONGEST else ""}>{text(cell)}</td>'
-                for cell in row)
+      f'<tr class="{"best" if i == table.main else ""}">'
+      + ''.join(f'<td{kind}>{text(cell)}</td>'
+                for cell, kind in zip(row, kinds))
       + '</tr>' for i, row in enumerate(table.rows))
   return _card(
       f'<div class="wide"><table><thead><tr>{head}</tr></thead>'

@@ -119,7 +119,7 @@ def publish(run: directory.RunDir, config: experiment.Finetune,
   tables, model = estimates.tables(results), next(iter(results.values()))
   attempts.make('page', lambda: _write_page(
       run, about, tables, model.tables(), pictures, notes, facts,
-      attempts.missing))
+      attempts.missing, config.training.stop.metric.removeprefix('valid/')))
   for heading, table in tables.items():
     report.display(report.grid(
         *table, heading or f'{model.examples:,} examples.'))
@@ -146,10 +146,12 @@ def _pictures(run, config, results, best, attempts):
   return {name: path for name, path in drawn.items() if path is not None}
 
 
-def _write_page(run, about, tables, errors, pictures, notes, facts, missing):
+def _write_page(run, about, tables, errors, pictures, notes, facts, missing,
+                metric):
   own = {f'Test split {heading}'.strip(): run_page.Table(
-      *table, () if heading else notes) for heading, table in tables.items()}
-  own |= {heading: run_page.Table(*table, first=False)
+      *table, () if heading else notes, _place(metric, table[1]))
+         for heading, table in tables.items()}
+  own |= {heading: run_page.Table(*table, main=None)
           for heading, table in errors.items()}
   if missing:
     own['Left out'] = run_page.Table(['result', 'reason'], [*missing.items()])
@@ -159,6 +161,13 @@ def _write_page(run, about, tables, errors, pictures, notes, facts, missing):
       about=about | summary.of_start(start), tables=own,
       curve_png=pictures.pop('Curve', None), pictures=pictures,
       facts=facts | start)
+
+
+def _place(metric: str, rows: Sequence[Sequence[str]]) -> int:
+  """Returns the row of a metric, or the first one, the model's."""
+  names = [row[0] for row in rows]
+  name = estimates.title(metric)
+  return names.index(name) if name in names else 0
 
 
 def _on_test(results: Mapping[str, task_lib.Result], metric: str

@@ -10,6 +10,7 @@ from lmjax.training import writers
 
 _BLUE, _ORANGE, _GREY = '#2f6db5', '#d9702b', '#777777'
 _WIDE = 20  # Ratio of the highest to the lowest loss that needs a log scale.
+_TICKS = 5  # More numbers of steps would touch.
 _GAP = 0.065  # Least distance of two labels, as a share of the height.
 
 
@@ -115,7 +116,7 @@ def _draw_baselines(axes: Any, baselines: Mapping[str, float]) -> None:
 def _finish(panels: Sequence[Any]) -> None:
   from matplotlib import ticker
   for axes in panels:
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(_TICKS, integer=True))
     axes.xaxis.set_major_formatter('{x:,.0f}')
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(axis='y', color='#dddddd', linewidth=0.6)

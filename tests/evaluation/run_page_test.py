@@ -121,8 +121,21 @@ def test_without_likelihoods_the_first_table_gives_the_headline(tmp_path):
           ('', 'accuracy', '±'), [('model', '0.91', '0.02')]),
       'Others': run_page.Table(('', 'f1'), [('model', '0.5')])})
   tiles = page.partition('<div class="tiles">')[2].partition('<h2>')[0]
-  assert '<b>0.91</b><span>accuracy</span>' in tiles
+  assert '<b>0.91</b><span>model, accuracy</span>' in tiles
   assert '0.02' not in tiles and 'f1' not in tiles
+
+
+def test_the_headline_is_the_main_row(tmp_path):
+  rows = [('loss', '0.4', '0.1', '0.7'), ('accuracy', '0.8', '-', '0.5')]
+  page = _page(tmp_path, tables={
+      'Test split': run_page.Table(('', 'model', '±', 'majority'), rows, (), 1),
+      'Others': run_page.Table(('', 'f1'), [('a', '0.5')], main=None)})
+  tiles = page.partition('<div class="tiles">')[2].partition('<h2>')[0]
+  assert '<b>0.8</b><span>accuracy, model</span>' in tiles
+  assert '<b>0.5</b><span>accuracy, majority</span>' in tiles
+  assert 'loss' not in tiles
+  assert page.count('<tr class="best">') == 1
+  assert '<tr class="best"><td>accuracy' in page
 
 
 def test_numbers_that_are_not_finite_do_not_break_the_page(tmp_path):
@@ -150,10 +163,10 @@ def test_further_tables_and_pictures_stand_under_their_headings(tmp_path):
   assert '\x1b' not in said
 
 
-@pytest.mark.parametrize('first', [True, False])
-def test_long_cells_are_wrapped_and_a_first_row_may_be_like_others(
-    first, tmp_path):
+@pytest.mark.parametrize('size, long', [(40, 0), (41, 2)])
+def test_a_column_with_a_long_cell_is_wrapped(size, long, tmp_path):
   page = _page(tmp_path, tables={'Errors': run_page.Table(
-      ('label', 'text'), [('a', 'x' * 41), ('b', 'x' * 40)], first=first)})
-  assert page.count('<td class="long">') == 1
-  assert page.count('<tr class="best">') == first
+      ('label', 'text'), [('a', 'x' * size), ('b', 'short')], main=None)})
+  assert page.count('<td class="long">') == long
+  assert page.count('<th class="long">text</th>') == bool(long)
+  assert 'class="best"' not in page

@@ -27,10 +27,11 @@ def test_the_page_has_the_tables_of_the_models_errors(monkeypatch, tmp_path):
       config=tmp_path / 'config')
   head, rows = ('answer', 'how often'), [('a', '3')]
   tested._write_page(
-      run, {}, {'': (('', 'f1'), [('model', '0.5')])}, {'Errors': (head, rows)},
-      {}, (), {}, {})
+      run, {}, {'': (('', 'model'), [('loss', '2'), ('macro-F1', '0.5')])},
+      {'Errors': (head, rows)}, {}, (), {}, {}, 'macro_f1')
   assert list(pages[0]) == ['Test split', 'Errors']
   assert pages[0]['Errors'][:2] == (head, rows)
+  assert pages[0]['Test split'].main == 1 and pages[0]['Errors'].main is None
 
 
 def test_the_curve_has_the_metric_of_each_baseline_that_knows_it():

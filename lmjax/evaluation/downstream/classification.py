@@ -217,7 +217,7 @@ class Classification:
     tables = {'Classes': (
         ('class', 'examples', 'precision', 'recall', 'F1'), classes)}
     if self.parts:
-      names = list(self.metrics)
+      names = map(estimates.title, self.metrics)
       tables['Alone'] = (('classifier', *names), [
           (part, *(_shown(found) for found in result.metrics.values()))
           for part, result in self.parts.items()])
