@@ -16,6 +16,7 @@ printed too.
 """
 from absl import flags
 from lmjax.core import cli
+from lmjax.recipes.loaded import loading
 from lmjax.recipes.loaded import predicting
 from lmjax.recipes.loaded import tuned
 
@@ -26,8 +27,9 @@ def main(_):
       tuple(_SECOND.value), _LABEL.value, tuple(_RENAME.value),
       _DELIMITER.value, _HEADER.value, _QUOTED.value,
       _ENCODING.value, _ON_BAD_TEXT.value)
+  encoder = _ENCODER.value and loading.load(_ENCODER.value)
   predicting.predict(
-      tuned.load(_WORKDIR.value, _STEP.value), inputs, _OUT.value)
+      tuned.load(_WORKDIR.value, _STEP.value), inputs, _OUT.value, encoder)
 
 
 if __name__ == '__main__':
@@ -60,5 +62,8 @@ if __name__ == '__main__':
   _ON_BAD_TEXT = flags.DEFINE_enum(
       'on_bad_text', 'fail', ['fail', 'replace'],
       'Refuse text that is not in this encoding, or replace bytes by U+FFFD.')
+  _ENCODER = cli.path_flag(
+      'encoder', None, 'A run whose vectors tell how close written texts are to '
+      'their labels in meaning.')
   _OUT = cli.path_flag('out', None, 'File for JSON lines.')
   cli.run(main)

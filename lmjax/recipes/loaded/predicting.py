@@ -11,14 +11,17 @@ from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.core import terminal
 from lmjax.data.text import texts as texts_lib
+from lmjax.evaluation.downstream.written import closeness
 from lmjax.evaluation import estimates
 from lmjax.evaluation import report
+from lmjax.recipes.loaded import asking
 from lmjax.recipes.loaded import tuned
 from lmjax.tasks.readers.texts import delimited
 from lmjax.tasks.readers.texts import json_lines
 from lmjax.tasks.readers.texts import label_first
 from lmjax.tasks.readers.texts import lines
 from lmjax.tasks.readers.words import conll
+from lmjax.tasks import seq2seq
 from lmjax.tasks import task as task_lib
 
 
@@ -141,8 +144,8 @@ FORMATS = {  # Readers, from the inputs and the number of texts of an example.
 _BY_NAME = 'csv', 'tsv', 'jsonl'
 
 
-def predict(run: tuned.Tuned, inputs: Inputs, out: str | None = None
-            ) -> task_lib.Result | None:
+def predict(run: tuned.Tuned, inputs: Inputs, out: str | None = None,
+            encoder: asking.Run | None = None) -> task_lib.Result | None:
   """Writes a JSON line for each input, in order; see `tuned.Answered`.
 
   Inputs without labels are answered while they are read, in bounded memory.
@@ -153,13 +156,22 @@ def predict(run: tuned.Tuned, inputs: Inputs, out: str | None = None
     inputs: The texts.
     out: A file for the lines, which appears once all lines are written; None
       writes the lines to standard output and messages to standard error.
+    encoder: A run whose vectors tell how close written texts are to their
+      references in meaning, or None.
 
   Returns:
     The metrics of labelled inputs; None if there are no labels.
 
   Raises:
-    InputError: If an input cannot be read, or there are no inputs.
+    InputError: If an input cannot be read, there are no inputs, or there is an
+      encoder and nothing to compare.
   """
+  if encoder is not None and not (
+      inputs.labelled and isinstance(run.config.task, seq2seq.Seq2Seq)):
+    raise errors.InputError(
+        '--encoder compares texts that a Seq2Seq run writes with their '
+        'references: name the column of these with --label, or leave out '
+        '--encoder.')
   begun, count, empty = time.perf_counter(), 0, 0
   counts = collections.Counter()
   examples = inputs.examples(run.splits.texts, counts)
@@ -180,6 +192,13 @@ def predict(run: tuned.Tuned, inputs: Inputs, out: str | None = None
           *table, heading or f'{result.examples:,} examples.'), told)
     for reason in estimates.reasons({'model': result}):
       print(terminal.printable(reason), file=told)
+    if encoder is not None:
+      found = [line for line in answered.lines if line['predicted'] is not None]
+      close = closeness.closeness(
+          [line['predicted'] for line in found],
+          [line['targets'] for line in found], encoder.embed)
+      print(f'closeness in meaning: {report.number(close.value, 4)} ± '
+            f'{report.number(close.stderr, 4)}', file=told)
   without = f', {empty:,} without a text and left None' if empty else ''
   repaired = ''.join(f', {n:,} {what}' for what, n in sorted(counts.items()))
   print(f'{count:,} answers in {time.perf_counter() - begun:.1f} s{without}'

@@ -4,12 +4,19 @@ import io
 import json
 import os
 import threading
+import types
 
+import numpy as np
 import pytest
 
 from lmjax.core import errors
+from lmjax.evaluation.downstream.written import generated
 from lmjax.recipes.loaded import predicting
+from lmjax.recipes.loaded import tuned
+from lmjax.tasks import seq2seq
 from lmjax.tasks import task as task_lib
+from lmjax.tasks.written import memory_pairs
+from lmjax.tasks.written import paired_texts
 
 
 class Lengths:
@@ -175,3 +182,48 @@ def test_an_empty_pipe_is_refused(monkeypatch):
   monkeypatch.setattr('sys.stdin', io.TextIOWrapper(io.BytesIO()))
   with pytest.raises(errors.InputError, match='- holds no text'):
     predicting.predict(Lengths(), predicting.Inputs('-'))
+
+
+class Writer(Lengths):
+  """A run that writes each text in capitals."""
+  config = types.SimpleNamespace(task=seq2seq.Seq2Seq(
+      source=paired_texts.PairedTexts(memory_pairs.MemoryPairs((('a', 'b'),)))))
+
+  def answer(self, inputs):
+    return tuned.Answered([
+        task_lib.shown(each) | {
+            'predicted': each.text.upper() or None, 'targets': [each.label]}
+        for each in inputs], inputs, [], None)
+
+  def judge(self, answered):
+    return generated.Generated(
+        generated.Scores(('exact',)),
+        (generated.Written('one', 'ONE', ('ONE',)),))
+
+
+class Encoder:
+  """A run whose vectors tell only whether texts are in capitals."""
+
+  def embed(self, texts):
+    return np.array([[1.0, 0.0] if text.isupper() else [0.0, 1.0]
+                     for text in texts])
+
+
+def test_an_encoder_tells_how_close_written_texts_are(tmp_path, capsys):
+  path = tmp_path / 'pairs.csv'
+  path.write_text('text,label\none,ONE\ntwo,two\nthree,THREE\n,x\n')
+  inputs = predicting.Inputs(str(path), label='label')
+  predicting.predict(Writer(), inputs, str(tmp_path / 'out'), Encoder())
+  assert 'closeness in meaning: 0.6667 ± 0.3333' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('run, label', [
+    (Writer(), None), (Lengths(), 'label')])
+def test_an_encoder_without_references_is_refused(tmp_path, run, label):
+  run.config = getattr(run, 'config', types.SimpleNamespace(task=None))
+  path = tmp_path / 'pairs.csv'
+  path.write_text('text,label\none,ONE\n')
+  with pytest.raises(errors.InputError, match='--label, or leave out'):
+    predicting.predict(run, predicting.Inputs(str(path), label=label),
+                       str(tmp_path / 'out'), Encoder())
+  assert not (tmp_path / 'out').exists()
