@@ -2,14 +2,16 @@ r"""Shows which wrong fields of a config.json an import finds out.
 
   nice python benchmarks/audit.py --texts=botchan.txt,wiki.test.raw \
       --workdir=/tmp/audit --families=gpt2,llama
+  nice python benchmarks/audit.py --runs=runs/smol,runs/stories --budget=2048
 
 Trains a tiny model of each family on bytes of the given files, for about two
-minutes on a core each (a model in the workdir is used again). Then imports it
-from the tensors and the config.json of its family: the audit must not refuse
-the true config. Each field in turn is changed, several times, and the model is
-imported with what is now a lie. Prints whether the import refuses it, whether
-the model computes the same, whether the audit says which reading is right, or
-whether nothing shows; writes everything as JSON with --out.
+minutes on a core each (a model in the workdir is used again), or takes the
+models of runs, such as imported ones. Then imports each from the tensors and
+the config.json of its family: the audit must not refuse the true config. Each
+field in turn is changed, several times, and the model is imported with what is
+now a lie. Prints whether the import refuses it, whether the model computes the
+same, whether the audit says which reading is right, or whether nothing shows;
+writes everything as JSON with --out.
 
 The lies of one field share their tokens with the truth, which is one of the
 rivals of the lie. So instead of auditing each lie anew, the truth is scored
@@ -63,13 +65,13 @@ from lmjax.objectives import seq2seq
 from lmjax.recipes import auditing
 from lmjax.recipes.loaded import trained
 from lmjax.recipes import pretraining
+from lmjax.run import directory
 from lmjax.training.optimizers import muon
 from lmjax.training.optimizers import schedules
 from lmjax.training import options
 import numpy as np
 
 WIDTH, LAYERS, HEADS, CONTEXT = 64, 4, 4, 272
-BUDGET = 8192  # Bytes of the text, of which close calls read all.
 
 
 def _sized(config, **changes):
@@ -233,18 +235,27 @@ def old_form(fields: dict[str, Any]) -> dict[str, Any]:
   return {name: value for name, value in fields.items() if name not in twice}
 
 
-class Family:
-  """A trained model in the files of its family, to be imported under lies."""
+class Published:
+  """A model in the files of its family, to be imported under lies.
 
-  def __init__(self, name: str, run: trained.Trained):
-    self.family = exporting.family_of(run.model.config, _TYPES.get(name, name))
+  Args:
+    run: The model, its tokenizer and its context.
+    model_type: The family's `model_type`; None means the first that fits.
+    budget: Most tokens of the text to score, of which close calls read more.
+  """
+
+  def __init__(self, run: trained.Trained, model_type: str | None,
+               budget: int):
+    self.family = exporting.family_of(run.model.config, model_type)
     self.fields = old_form(self.family.fields(run.model.config))
-    self.tokenizer, self.context = run.tokenizer, run.context
+    self.tokenizer, self.context, self.budget = (
+        run.tokenizer, run.context, budget)
     self._tensors = dict(exporting.tensors(
         self.family, run.model.config, run.params))
     self.truth = self.imported(self.fields)
     self.scored = auditing.Scored(
-        self._pretrained(self.truth), budget=BUDGET, context=self.context)
+        self._pretrained(self.truth), budget=self.budget,
+        context=self.context)
 
   def imported(self, fields: dict[str, Any]) -> importing.Imported:
     """Returns the model under a config.json.
@@ -257,7 +268,7 @@ class Family:
 
   def audit(self, lie: importing.Imported) -> auditing.Audit:
     """Returns the audit of a model."""
-    return auditing.audit(self._pretrained(lie), budget=BUDGET,
+    return auditing.audit(self._pretrained(lie), budget=self.budget,
                           context=self.context, quick=True)
 
   def _pretrained(self, found):
@@ -331,22 +342,21 @@ def _close(first, second):
   return first == second
 
 
-def measured(name: str, run: trained.Trained) -> dict[str, Any]:
-  """Returns what becomes of the true config of a family and of each lie."""
-  family = Family(name, run)
-  true = family.audit(family.truth)
+def measured(name: str, model: Published) -> dict[str, Any]:
+  """Returns what becomes of the true config of a model and of each lie."""
+  true = model.audit(model.truth)
   found = []
-  for field, value, fields in lies(family.fields):
-    what, why = family.verdict(copy.deepcopy(fields))
+  for field, value, fields in lies(model.fields):
+    what, why = model.verdict(copy.deepcopy(fields))
     found.append({'field': field, 'value': value, 'verdict': what, 'why': why})
     print(f'{name}: {field} = {value}: {what}: {why:.200}', flush=True)
   return {'nats': true.nats, 'rivals': len(true.findings),
           'seconds': true.seconds, 'false alarm': true.refusal(),
-          'fields': len(family.fields), 'lies': found}
+          'fields': len(model.fields), 'lies': found}
 
 
 def row(name: str, result: dict[str, Any]) -> list[str]:
-  """Returns the cells of a family in the table."""
+  """Returns the cells of a model in the table."""
   count = collections.Counter(each['verdict'] for each in result['lies'])
   missed = collections.defaultdict(list)
   for each in result['lies']:
@@ -360,27 +370,50 @@ def row(name: str, result: dict[str, Any]) -> list[str]:
           result['false alarm'] or 'none']
 
 
+def models() -> Iterator[tuple[str, Published]]:
+  """Yields the name and the model of each run and family of the flags."""
+  for workdir in _RUNS.value:
+    run = trained.load(workdir)
+    facts = runs.read_imported(directory.RunDir(pathlib.Path(workdir)))
+    yield pathlib.Path(workdir).name, Published(
+        run, facts.get('model_type'), _BUDGET.value)
+  families = [] if _RUNS.value and not _FAMILIES.value else (
+      _FAMILIES.value or FAMILIES)
+  if families and not (_TEXTS.value and _WORKDIR.value):
+    raise errors.InputError(
+        'To train a model of each family give --texts and --workdir; to audit '
+        'models that there are, give --runs.')
+  for name in families:
+    run = train(name, _TEXTS.value, pathlib.Path(_WORKDIR.value), _STEPS.value)
+    yield name, Published(run, _TYPES.get(name, name), _BUDGET.value)
+
+
 def main(_):
-  folder = pathlib.Path(_WORKDIR.value)
   results = {}
-  for family in _FAMILIES.value or FAMILIES:
-    run = train(family, _TEXTS.value, folder, _STEPS.value)
-    results[family] = measured(family, run)
+  for name, model in models():
+    results[name] = measured(name, model)
     if _OUT.value:
       atomic.write(pathlib.Path(_OUT.value),
                    json.dumps(results, indent=1).encode())
-  print('| family | nats | fields | changes | refused | detected | same | '
+  print('| model | nats | fields | changes | refused | detected | same | '
         'not told apart | false alarm |\n' + '|---' * 9 + '|')
   for each in results.items():
     print('|', ' | '.join(row(*each)), '|')
 
 
 if __name__ == '__main__':
+  _RUNS = flags.DEFINE_list(
+      'runs', [], 'Directories of runs, such as of imported models.')
   _TEXTS = flags.DEFINE_list(
-      'texts', None, 'Text files to train on.', required=True)
+      'texts', None, 'Text files to train models of families on.')
+  _BUDGET = flags.DEFINE_integer(
+      'budget', 8192, 'Most tokens of the text to score; close calls are '
+      'scored on up to four times as many.', lower_bound=256)
   _WORKDIR = cli.path_flag(
-      'workdir', None, 'Folder of the models.', required=True)
-  _FAMILIES = flags.DEFINE_list('families', None, 'Families; default is all.')
+      'workdir', None, 'Folder of the trained models.')
+  _FAMILIES = flags.DEFINE_list(
+      'families', None, 'Families to train; default is all, or none with '
+      '--runs.')
   _STEPS = flags.DEFINE_integer('steps', 600, 'Steps of training.')
   _OUT = cli.path_flag('out', None, 'File for the results.')
   cli.run(main)
