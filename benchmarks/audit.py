@@ -28,21 +28,13 @@ import sys
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT)]
+sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
 from absl import flags
 import jax
 from lmjax.core import cli
 from lmjax.core import errors
 from lmjax.core.files import atomic
-from lmjax.data.corruption import spans
-from lmjax.data import pipeline
-from lmjax.data.text import sources
-from lmjax.data.text import splits
-from lmjax.data.tokenizers import symbols
-from lmjax.evaluation import scoring
-from lmjax import experiment
-from lmjax.generation import samples
 from lmjax.interop.audit import findings as findings_lib
 from lmjax.interop.audit import rivals
 from lmjax.interop import checkpoint
@@ -50,189 +42,12 @@ from lmjax.interop import exporting
 from lmjax.interop.families import family as family_lib
 from lmjax.interop import importing
 from lmjax.interop import runs
-from lmjax.models.presets import branch_norm_decoders
-from lmjax.models.presets import decoders
-from lmjax.models.presets import encoder_decoders
-from lmjax.models.presets import encoders
-from lmjax.models.presets import parallel_decoders
-from lmjax.models import xlnet
-from lmjax.nn import pattern
-from lmjax.nn import positions
-from lmjax.objectives.encoders import mlm
-from lmjax.objectives import lm
-from lmjax.objectives import permutation
-from lmjax.objectives import seq2seq
 from lmjax.recipes import auditing
 from lmjax.recipes.loaded import trained
-from lmjax.recipes import pretraining
 from lmjax.run import directory
-from lmjax.training.optimizers import muon
-from lmjax.training.optimizers import schedules
-from lmjax.training import options
+from lying import changes
+from lying import tiny
 import numpy as np
-
-WIDTH, LAYERS, HEADS, CONTEXT = 64, 4, 4, 272
-
-
-def _sized(config, **changes):
-  return dataclasses.replace(
-      config, vocab_size=None, context=CONTEXT, **changes)
-
-
-def _llama(**changes):
-  return decoders.llama(
-      WIDTH, LAYERS, HEADS, 2, 176, vocab_size=None, context=CONTEXT, **changes)
-
-
-def _gemma(function, **changes):
-  return function(WIDTH, LAYERS, HEADS, 2, 176, vocab_size=None,
-                  context=CONTEXT, head_size=16, window=16, **changes)
-
-
-def _modernbert(config):
-  return _sized(config, pattern=dataclasses.replace(
-      config.pattern, window=16, every=2))
-
-
-_FEW = pattern.LocalGlobal(
-    window=16, every=2, local_positions=positions.Rotary(theta=10_000.0))
-
-# The `model_type` of families that do not have the name of theirs.
-_TYPES = {'neox': 'gpt_neox', 'gemma3': 'gemma3_text', 't5_1_1': 't5'}
-FAMILIES = {
-    'gpt2': lambda: decoders.gpt2(
-        WIDTH, LAYERS, HEADS, vocab_size=None, context=CONTEXT),
-    'opt': lambda: _sized(decoders.opt(WIDTH, LAYERS, HEADS)),
-    'bloom': lambda: _sized(decoders.bloom(WIDTH, LAYERS, HEADS)),
-    'llama': lambda: _llama(theta=500_000.0),
-    'qwen3': lambda: _llama(qk_norm=True, tied=False),
-    'mistral': lambda: _llama(window=32, tied=False),
-    'smollm3': lambda: decoders.smollm3(
-        WIDTH, LAYERS, HEADS, 2, 176, vocab_size=None, context=CONTEXT),
-    'neox': lambda: _sized(parallel_decoders.neox(WIDTH, LAYERS, HEADS)),
-    'gptj': lambda: _sized(parallel_decoders.gptj(
-        WIDTH, LAYERS, HEADS, turned=8)),
-    'phi': lambda: _sized(parallel_decoders.phi(
-        WIDTH, LAYERS, HEADS, fraction=0.5)),
-    'falcon': lambda: _sized(parallel_decoders.falcon(WIDTH, LAYERS, HEADS)),
-    'gemma2': lambda: _gemma(branch_norm_decoders.gemma2),
-    'gemma3': lambda: dataclasses.replace(
-        _gemma(branch_norm_decoders.gemma3), pattern=_FEW),
-    'olmo2': lambda: branch_norm_decoders.olmo2(
-        WIDTH, LAYERS, HEADS, 176, vocab_size=None, context=CONTEXT),
-    'granite': lambda: branch_norm_decoders.granite(
-        WIDTH, LAYERS, HEADS, 2, 176, vocab_size=None, context=CONTEXT,
-        theta=10_000.0),
-    'bert': lambda: _sized(encoders.bert(WIDTH, LAYERS, HEADS, dropout=0.0),
-                           pooler=None),
-    'roberta': lambda: _sized(encoders.roberta(
-        WIDTH, LAYERS, HEADS, dropout=0.0)),
-    'albert': lambda: _sized(encoders.albert(
-        WIDTH, LAYERS, HEADS, size=32, pooler=None)),
-    'modernbert': lambda: _modernbert(encoders.modernbert(
-        WIDTH, LAYERS, HEADS, 128)),
-    't5': lambda: encoder_decoders.t5(
-        WIDTH, 2, HEADS, 128, vocab_size=None, context=CONTEXT, head_size=16,
-        version='1.0'),
-    't5_1_1': lambda: encoder_decoders.t5(
-        WIDTH, 2, HEADS, 128, vocab_size=None, context=CONTEXT, head_size=16),
-    'xlnet': lambda: xlnet.XLNetConfig(
-        context=CONTEXT, width=WIDTH, num_layers=LAYERS, num_heads=HEADS,
-        hidden=176, types=True),
-}
-
-
-def _objective(model):
-  """Returns the objective of a family, and what the data need for it."""
-  traits = model.traits
-  if traits.reads_source:
-    return seq2seq.Seq2Seq(), {
-        'corruption': spans.SpanCorruption(), 'sentinels': 16}
-  if traits.two_stream:
-    return permutation.PermutationLM(), {}
-  if traits.both_ways:
-    return mlm.MaskedLM(), {'specials': ('[MASK]',)}
-  return lm.Causal(), {}
-
-
-def train(family: str, texts: list[str], folder: pathlib.Path, steps: int
-          ) -> trained.Trained:
-  """Returns a trained model of a family, trained now unless it was before."""
-  model = FAMILIES[family]()
-  objective, data = _objective(model)
-  config = experiment.Pretrain(
-      data=pipeline.DataConfig(
-          source=sources.TextFiles(paths=tuple(texts)),
-          split=splits.HashSplit(valid=0.02, test=0.0),
-          tokenizer=symbols.Bytes(), length=CONTEXT - 16, batch_size=8,
-          cache=str(folder / 'cache'), **data),
-      model=model, objective=objective,
-      optimizer=muon.Muon(
-          learning_rate=4e-3, schedule=schedules.Linear(warmup=20)),
-      training=options.Training(steps=steps, trackers=()),
-      scoring=scoring.Scoring(tokens=500),
-      samples=samples.Samples(prompts=()))
-  if not (folder / family / 'report.json').is_file():
-    pretraining.pretrain(config, str(folder / family))
-  return trained.load(folder / family, 'latest')
-
-
-# Values that a field could hold instead, by a part of its name; others are
-# doubled and halved, or negated.
-_VALUES = (
-    ('theta', lambda old: [old * factor for factor in (
-        1 / 50, 1 / 10, 1 / 2, 2, 10, 50)]),
-    ('rotary_emb_base', lambda old: [old / 10, old / 2, old * 2, old * 10]),
-    ('eps', lambda old: [1e-12, 1e-8, 1e-6, 1e-5, 1e-3]),
-    ('feed_forward_proj', lambda old: [
-        'relu', 'gelu', 'gated-relu', 'gated-gelu', 'gated-silu']),
-    ('act', lambda old: ['gelu', 'gelu_new', 'relu', 'silu']),
-    ('proj', lambda old: ['gelu', 'relu']),
-    ('softcapping', lambda old: [10.0, 30.0, 50.0, None]),
-    ('sliding_window', lambda old: [None, 8, 16, 32, 64, 128]),
-    ('rope_scaling', lambda old: [
-        {'rope_type': 'linear', 'factor': factor} for factor in (2.0, 8.0)]),
-    ('layer_types', lambda old: [
-        old[1:] + old[:1], ['full_attention'] * len(old)]),
-    ('architectures', lambda old: [['Other']]),
-    ('model_type', lambda old: ['llama', 'gpt2', 'bert', 't5']),
-)
-
-
-def lies(fields: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-  """Yields (field, value, config.json) with one field changed or left out."""
-  for name, old in fields.items():
-    for value in _others(name, old):
-      if value != old or type(value) is not type(old):
-        yield name, repr(value), fields | {name: value}
-    yield name, 'left out', {
-        other: value for other, value in fields.items() if other != name}
-
-
-def _others(name, old):
-  """Returns values that a field could hold instead."""
-  for part, values in _VALUES:
-    if part in name:
-      return values(old)
-  if isinstance(old, bool):
-    return [not old]
-  if isinstance(old, int):
-    return [old * 2, old // 2, old + 1]
-  if isinstance(old, float):
-    return [old * 2, old / 2, 1.0] if old else [0.5]
-  return [1.0] if old is None else []
-
-
-def old_form(fields: dict[str, Any]) -> dict[str, Any]:
-  """Returns a config.json that says nothing twice, so that one field can lie.
-  """
-  twice = {'rope_parameters', 'hidden_act'} if (
-      'hidden_activation' in fields) else {'rope_parameters'}
-  if 'rotary_emb_base' in fields:
-    twice |= {'rope_theta', 'partial_rotary_factor'}
-  if 'layer_types' in fields:
-    twice |= {'sliding_window_pattern', 'global_attn_every_n_layers'}
-  return {name: value for name, value in fields.items() if name not in twice}
 
 
 class Published:
@@ -247,7 +62,7 @@ class Published:
   def __init__(self, run: trained.Trained, model_type: str | None,
                budget: int):
     self.family = exporting.family_of(run.model.config, model_type)
-    self.fields = old_form(self.family.fields(run.model.config))
+    self.fields = changes.old_form(self.family.fields(run.model.config))
     self.tokenizer, self.context, self.budget = (
         run.tokenizer, run.context, budget)
     self._tensors = dict(exporting.tensors(
@@ -346,7 +161,7 @@ def measured(name: str, model: Published) -> dict[str, Any]:
   """Returns what becomes of the true config of a model and of each lie."""
   true = model.audit(model.truth)
   found = []
-  for field, value, fields in lies(model.fields):
+  for field, value, fields in changes.lies(model.fields):
     what, why = model.verdict(copy.deepcopy(fields))
     found.append({'field': field, 'value': value, 'verdict': what, 'why': why})
     print(f'{name}: {field} = {value}: {what}: {why:.200}', flush=True)
@@ -378,14 +193,15 @@ def models() -> Iterator[tuple[str, Published]]:
     yield pathlib.Path(workdir).name, Published(
         run, facts.get('model_type'), _BUDGET.value)
   families = [] if _RUNS.value and not _FAMILIES.value else (
-      _FAMILIES.value or FAMILIES)
+      _FAMILIES.value or tiny.FAMILIES)
   if families and not (_TEXTS.value and _WORKDIR.value):
     raise errors.InputError(
         'To train a model of each family give --texts and --workdir; to audit '
         'models that there are, give --runs.')
   for name in families:
-    run = train(name, _TEXTS.value, pathlib.Path(_WORKDIR.value), _STEPS.value)
-    yield name, Published(run, _TYPES.get(name, name), _BUDGET.value)
+    run = tiny.train(
+        name, _TEXTS.value, pathlib.Path(_WORKDIR.value), _STEPS.value)
+    yield name, Published(run, tiny.TYPES.get(name, name), _BUDGET.value)
 
 
 def main(_):
