@@ -10,6 +10,7 @@ import contextlib
 import errno
 import json
 import os
+import select
 import socket
 import threading
 import time
@@ -67,7 +68,7 @@ class _Entrance:
 
   def __init__(self, port: int, count: int):
     self._count, self._lock = count, threading.Lock()
-    self._holders = {0: _name()}
+    self._holders = {0: (_name(), None)}  # With the connection of each.
     self._closed = False
     try:
       self._server = _listening(port, count)
@@ -105,7 +106,8 @@ class _Entrance:
       connection.settimeout(_ANSWER_S)
       asked = _received(connection)
       index = asked.get('index')
-      answer = self._answer(index, asked.get('name'), asked.get('count'))
+      answer = self._answer(
+          index, asked.get('name'), asked.get('count'), connection)
       try:
         _send(connection, answer)
         connection.settimeout(None)
@@ -113,9 +115,11 @@ class _Entrance:
       finally:
         if 'service' in answer:
           with self._lock:
-            del self._holders[index]
+            if self._holders[index][1] is connection:
+              del self._holders[index]
 
-  def _answer(self, index: Any, who: Any, count: Any) -> dict[str, Any]:
+  def _answer(self, index: Any, who: Any, count: Any,
+              connection: socket.socket) -> dict[str, Any]:
     if type(index) is not int or not isinstance(who, str):
       raise _NotUnderstood
     if count != self._count:
@@ -123,15 +127,27 @@ class _Entrance:
           f'--num_processes={count}, but process 0 of the run was started '
           f'with --num_processes={self._count}.')}
     with self._lock:
-      if index in self._holders:
+      holder, held = self._holders.get(index, (None, None))
+      # Its own thread may not have noticed yet that a process has ended.
+      if holder is not None and not _ended(held):
         return {'refused': (
-            f'--process_id={index} is taken by {self._holders[index]}; give '
+            f'--process_id={index} is taken by {holder}; give '
             f'each of the {count} processes another one, from 0 to '
             f'{count - 1}. The other processes go on.')}
       if self._closed:  # The run ends, as one of its processes has.
         return {'again': True}
-      self._holders[index] = who
+      self._holders[index] = who, connection
     return {'service': self.service}
+
+
+def _ended(connection: socket.socket | None) -> bool:
+  """Returns whether the other side of a connection is gone."""
+  if connection is None or not select.select([connection], [], [], 0)[0]:
+    return False
+  try:
+    return not connection.recv(1, socket.MSG_PEEK)
+  except OSError:
+    return True
 
 
 def _listening(port: int, count: int) -> socket.socket:

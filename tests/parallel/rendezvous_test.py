@@ -76,6 +76,21 @@ def test_a_process_that_ended_may_be_started_again(coordinator):
       meet(coordinator, 1, seconds=0.1).__enter__()
 
 
+def test_a_process_that_ended_is_replaced_before_its_thread_noticed(
+    coordinator):
+  entrance = rendezvous._Entrance(int(coordinator.partition(':')[2]), 3)
+  ours, theirs = socket.socketpair()
+  later, _ = socket.socketpair()
+  with entrance:
+    assert 'service' in entrance._answer(1, 'first', 3, ours)
+    assert 'first' in entrance._answer(1, 'second', 3, later)['refused']
+    theirs.close()
+    assert 'service' in entrance._answer(1, 'second', 3, later)
+    assert 'second' in entrance._answer(1, 'third', 3, ours)['refused']
+  for each in ours, later:
+    each.close()
+
+
 def test_the_port_can_be_used_again_at_once(coordinator):
   for _ in range(3):
     with meet(coordinator, 0), meet(coordinator, 1):
