@@ -247,7 +247,9 @@ def renamed(params: Any, names: dict[str, str], within: tuple[str, ...] = ()
 def _turned(config: Any, params: Any) -> Iterator[tuple[str, str, Any, Any]]:
   """Other heads, of which as many dimensions are turned as before.
 
-  A config.json of GPT-J has the number of turned dimensions, not their share.
+  A config.json of GPT-J has the number of turned dimensions, not their share,
+  so with too many heads it can say that all are turned. GPT-J turns neighbours;
+  where others are turned whole, their config.json has a share.
   """
   if _heads(config) is None or config.block.mixer.qk_norm is not None or (
       not isinstance(config.positions, positions.Rotary)):
@@ -256,7 +258,7 @@ def _turned(config: Any, params: Any) -> Iterator[tuple[str, str, Any, Any]]:
   turned = int(mixer.size(config.width) * rotary.fraction)
   for changed in _divided(mixer, config.width):
     fraction = turned / changed.size(config.width)
-    if rotary.fraction < 1 and fraction <= 1:
+    if fraction <= 1 and (rotary.fraction < 1 or rotary.interleaved):
       yield ('block.mixer.num_heads',
              f'{changed.num_heads}, each with {turned} dimensions turned',
              dataclasses.replace(

@@ -130,3 +130,12 @@ def test_other_heads_may_turn_as_many_dimensions_as_before():
   assert found[1][:2] == (
       'block.mixer.num_heads', '2, each with 4 dimensions turned')
   assert not whole('_turned', LLAMA, None)
+
+
+def test_heads_that_are_turned_whole_may_be_half_as_many_in_gptj():
+  # As GPT-J with 2 heads of size 8 is read where its config.json says 4 heads.
+  config = parallel_decoders.gptj(16, 1, 4, turned=4)
+  (_, what, changed, _), = whole('_turned', config, None)
+  assert what == '2, each with 4 dimensions turned'
+  assert changed.positions.fraction == 0.5
+  assert changed.block.mixer.num_heads == 2
