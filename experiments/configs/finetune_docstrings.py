@@ -2,10 +2,11 @@
 
   python experiments/finetune.py --workdir=runs/docstrings
 
-Takes 59 s on 2 CPU cores. Accuracy from scratch, with 12 packages: 59.9% (59.8,
-59.5, 60.5 with seeds 0, 1, 2; the standard error of each is 2.0); naive Bayes
-has 54.8%, the most common package 21.0% (Python 3.11; other versions differ a
-little).
+Takes 176 s on one core of an Intel Xeon. Accuracy from scratch, with 12 packages:
+65.7% (66.0, 65.8, 65.3 with seeds 0, 1, 2; the standard error of each is 2.0),
+by a Transformer that is stacked with the linear baseline; alone they have 60.4%
+(61.7, 59.6, 60.0) and 64.6%. Naive Bayes has 54.8%, the most common package
+21.0% (Python 3.11; other versions differ a little).
 """
 from lmjax.data.tokenizers import subwords
 from lmjax import experiment
