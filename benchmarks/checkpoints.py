@@ -39,9 +39,9 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from lmjax.core import cli
 from lmjax.checkpoints import reading
 from lmjax.checkpoints import store
-from lmjax.core import cli
 from lmjax.core import digests
 from lmjax.core.files import durable
 from lmjax.training import step as step_lib

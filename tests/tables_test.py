@@ -3,16 +3,16 @@ import typing
 
 import pytest
 
+from lmjax import experiment
+from lmjax import models
+from lmjax import objectives
 from lmjax.data import corruption
 from lmjax.data import pipeline
 from lmjax.data import synthetic
 from lmjax.data import text
 from lmjax.data import tokenizers
-from lmjax import experiment
 from lmjax.interop import taught
-from lmjax import models
 from lmjax.models import counted
-from lmjax import objectives
 from lmjax import tasks
 from lmjax.tasks import together
 from lmjax.training import optimizers

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lmjax.data import facts
 from lmjax.data.synthetic import language
+from lmjax.data import facts
 from lmjax.data import token_store as store_lib
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import baselines

@@ -9,9 +9,9 @@ from lmjax.data.tokenizers import library
 from lmjax.data.tokenizers import vocabulary as vocabulary_lib
 from lmjax.interop import exporting
 from lmjax.interop.families import family as family_lib
+from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.interop.formats.gguf import container
 from lmjax.interop.formats.gguf import writing
-from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.models import model as model_lib
 
 

@@ -14,8 +14,8 @@ import jax
 from lmjax.core import errors
 from lmjax.core import placement
 from lmjax.nn import attend as attend_lib
-from lmjax.nn import block as block_lib
 from lmjax.nn import caches
+from lmjax.nn import block as block_lib
 from lmjax.nn import cross
 from lmjax.nn import layers
 from lmjax.nn import masks

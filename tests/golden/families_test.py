@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lmjax.interop import checkpoint
-from lmjax.interop.formats import tensors
 from lmjax.interop import importing
+from lmjax.interop.formats import tensors
 from lmjax.interop.mapping import rows
 from lmjax.models import cost
 from tests.reference import golden

@@ -11,10 +11,10 @@ from lmjax.data import chat
 from lmjax.data.tokenizers import symbols
 from lmjax.interop import certificate
 from lmjax.models import cost
+from lmjax.models import xlnet
 from lmjax.models.presets import decoders
 from lmjax.models.presets import encoder_decoders
 from lmjax.models.presets import encoders
-from lmjax.models import xlnet
 from lmjax.nn import layers
 from lmjax.testing import hot
 

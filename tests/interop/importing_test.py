@@ -15,9 +15,9 @@ import pytest
 from lmjax.core import errors
 from lmjax.core import trees
 from lmjax.interop import checkpoint
+from lmjax.interop import importing
 from lmjax.interop.families.llamas import llama
 from lmjax.interop.formats import tensors as tensors_lib
-from lmjax.interop import importing
 from lmjax.interop.mapping import rows
 from lmjax.models import cost
 from lmjax.models.presets import decoders

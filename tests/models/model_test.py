@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lmjax.models import MODELS
 from lmjax.models import bag_of_ngrams
 from lmjax.models import decoder
 from lmjax.models import electra
 from lmjax.models import encoder
 from lmjax.models import model as model_lib
+from lmjax.models import MODELS
 from lmjax.models import multi_token
 from lmjax.models import parts
 from lmjax.models import text_cnn

@@ -13,10 +13,10 @@ from lmjax.models import lstm
 from lmjax.models.presets import decoders
 from lmjax.nn import kernels
 from lmjax.nn import layers
-from lmjax.nn.mixture import experts
 from lmjax.nn import positions
 from lmjax.nn import recurrent
 from lmjax.nn import ssm
+from lmjax.nn.mixture import experts
 from lmjax.testing import hot
 
 GPT = decoders.gpt2(16, 2, 2, vocab_size=13, context=16)

@@ -19,8 +19,8 @@ import optax
 import pytest
 
 from lmjax.core import trees
-from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.interop import importing
+from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.interop.mapping import rows as rows_lib
 
 LENGTH = 520  # Short texts do not show errors of rotary positions.

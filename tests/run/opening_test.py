@@ -8,10 +8,10 @@ import pytest
 
 from lmjax.parallel import strategy
 from lmjax.run import opening
-from lmjax.training.optimizers import adamw
-from lmjax.training.optimizers import schedules
 from lmjax.training import options
 from lmjax.training import step
+from lmjax.training.optimizers import adamw
+from lmjax.training.optimizers import schedules
 
 
 def described(at, steps=1200, warmup=0, parallel='jit'):

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 from lmjax.core import ranges
 from lmjax.data import documents as documents_lib
 from lmjax.data import facts
-from lmjax.data.tokenizers.converting import byte_level
-from lmjax.data.tokenizers.converting import parts
 from lmjax.data.tokenizers import library
 from lmjax.data.tokenizers import specs
+from lmjax.data.tokenizers.converting import byte_level
+from lmjax.data.tokenizers.converting import parts
 
 _ENDS = {'bos': '<s>', 'eos': '</s>'}
 

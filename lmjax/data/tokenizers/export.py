@@ -4,9 +4,6 @@ import json
 from typing import Any
 
 from lmjax.core import errors
-from lmjax.data.tokenizers.converting import byte_level
-from lmjax.data.tokenizers.converting import parts
-from lmjax.data.tokenizers.converting import sentence_model
 from lmjax.data.tokenizers import library
 from lmjax.data.tokenizers import roles as roles_lib
 from lmjax.data.tokenizers import specials
@@ -16,6 +13,9 @@ from lmjax.data.tokenizers import subwords
 from lmjax.data.tokenizers import symbols
 from lmjax.data.tokenizers import vocabulary
 from lmjax.data.tokenizers import words
+from lmjax.data.tokenizers.converting import byte_level
+from lmjax.data.tokenizers.converting import parts
+from lmjax.data.tokenizers.converting import sentence_model
 
 _ENDS = {'bos': '<s>', 'eos': '</s>'}
 

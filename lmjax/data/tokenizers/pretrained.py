@@ -24,17 +24,17 @@ from lmjax.core.files import safe_paths
 from lmjax.core.files import strict_json
 from lmjax.core.files import user_paths
 from lmjax.core import ranges
+from lmjax.data.tokenizers import library
+from lmjax.data.tokenizers import roles as roles_lib
+from lmjax.data.tokenizers import sentences
+from lmjax.data.tokenizers import specs
+from lmjax.data.tokenizers import vocabulary
 from lmjax.data.tokenizers.converting import byte_level
 from lmjax.data.tokenizers.converting import gguf
 from lmjax.data.tokenizers.converting import parts
 from lmjax.data.tokenizers.converting import scored
 from lmjax.data.tokenizers.converting import sentence_model
 from lmjax.data.tokenizers.converting import word_pieces
-from lmjax.data.tokenizers import library
-from lmjax.data.tokenizers import roles as roles_lib
-from lmjax.data.tokenizers import sentences
-from lmjax.data.tokenizers import specs
-from lmjax.data.tokenizers import vocabulary
 
 _MARIAN = 'source.spm'
 _NAMES = (  # The files of a folder, the most complete first.

@@ -6,8 +6,8 @@ from lmjax.core import config
 from lmjax.core import errors
 from lmjax.core.files import safe_paths
 from lmjax.core.files import strict_json
-from lmjax.data.tokenizers import TOKENIZERS
 from lmjax.data.tokenizers import specials
+from lmjax.data.tokenizers import TOKENIZERS
 from lmjax.data.tokenizers import vocabulary
 
 Tokenizer = vocabulary.Tokenizer

@@ -5,8 +5,8 @@ import tempfile
 
 import pytest
 
-from lmjax.core import errors
 from lmjax.core.files import plain
+from lmjax.core import errors
 
 
 @pytest.mark.parametrize('name', ['runs/demo', 'a b', 'über', '日本', '~x', '-a=1'])

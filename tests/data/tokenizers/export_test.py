@@ -5,7 +5,6 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.data.tokenizers import byte_bpe
-from lmjax.data.tokenizers.converting import word_pieces
 from lmjax.data.tokenizers import export
 from lmjax.data.tokenizers import pretrained
 from lmjax.data.tokenizers import specials
@@ -14,6 +13,7 @@ from lmjax.data.tokenizers import subwords
 from lmjax.data.tokenizers import symbols
 from lmjax.data.tokenizers import vocabulary
 from lmjax.data.tokenizers import words
+from lmjax.data.tokenizers.converting import word_pieces
 
 TEXTS = ['the cat sat on the mat,\nthe dog on the log.\n', '  a\t é中😀 <s> ',
          '</s><unk> <0x41> [CLS]', '']

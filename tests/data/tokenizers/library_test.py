@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.data.tokenizers.converting import byte_level
-from lmjax.data.tokenizers.converting import parts
 from lmjax.data.tokenizers import library
 from lmjax.data.tokenizers import specials
 from lmjax.data.tokenizers import specs
 from lmjax.data.tokenizers import spelling
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax.data.tokenizers.converting import byte_level
+from lmjax.data.tokenizers.converting import parts
 
 LETTERS = spelling.byte_letters()
 BYTES = {LETTERS[i]: i for i in range(256)}

@@ -7,12 +7,12 @@ import random
 import pytest
 
 from lmjax.core import errors
-from lmjax.data.tokenizers.converting import byte_level
-from lmjax.data.tokenizers.converting import gguf
-from lmjax.data.tokenizers.converting import parts
 from lmjax.data.tokenizers import pretrained
 from lmjax.data.tokenizers import spelling
 from lmjax.data.tokenizers import symbols
+from lmjax.data.tokenizers.converting import byte_level
+from lmjax.data.tokenizers.converting import gguf
+from lmjax.data.tokenizers.converting import parts
 
 LETTERS = spelling.byte_letters()
 VOCAB = {LETTERS[i]: i for i in range(256)} | {'he': 256, '<|endoftext|>': 257}

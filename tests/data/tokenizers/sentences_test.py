@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.data.tokenizers.converting import parts
-from lmjax.data.tokenizers.converting import sentence_model
 from lmjax.data.tokenizers import pretrained
 from lmjax.data.tokenizers import sentences
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax.data.tokenizers.converting import parts
+from lmjax.data.tokenizers.converting import sentence_model
 
 TEXTS = ['the fox', '', '  two  spaces ', '\u3000\u0364e\u0301 ﬁ',
          'a</s>b <unk>']

@@ -4,8 +4,8 @@ import json
 import pytest
 
 from lmjax.core import errors
-from lmjax.data.tokenizers.converting import parts
 from lmjax.data.tokenizers import specs
+from lmjax.data.tokenizers.converting import parts
 
 WORDS = {'type': 'WordLevel', 'vocab': {'a': 0, 'b': 1}, 'unk_token': 'a'}
 

@@ -1,8 +1,8 @@
 """The bytes of tokens."""
 import pytest
 
-from lmjax.data.tokenizers.converting import parts
 from lmjax.data.tokenizers import spelling
+from lmjax.data.tokenizers.converting import parts
 
 
 @pytest.mark.parametrize('model, others, expected', [

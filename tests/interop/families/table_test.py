@@ -9,8 +9,8 @@ import pytest
 
 from lmjax.core import errors
 from lmjax.interop import families
-from lmjax.interop.families import family as family_lib
 from lmjax.interop import importing
+from lmjax.interop.families import family as family_lib
 from lmjax.models import cost
 from lmjax.models.presets import lookup
 from tests.reference import families as references

@@ -1,9 +1,9 @@
 """Each head has its loss and its decoding."""
 import typing
 
+from lmjax.tasks import tagging
 from lmjax.tasks.taggers import choice
 from lmjax.tasks.taggers import tags
-from lmjax.tasks import tagging
 
 MEMBERS = [name for name in vars(tags.Tagger) if not name.startswith('_')]
 

@@ -4,9 +4,9 @@ import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmjax.data.tokenizers.converting import parts
 from lmjax.data.tokenizers import roles as roles_lib
 from lmjax.data.tokenizers import spelling
+from lmjax.data.tokenizers.converting import parts
 
 # Llama 3 (Grattafiori et al., arXiv:2407.21783) splits text like this.
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"

@@ -12,11 +12,11 @@ import re
 import struct
 from typing import Any
 
-from lmjax.data.tokenizers.converting import parts
-from lmjax.data.tokenizers.converting import scored
 from lmjax.data.tokenizers import frames
 from lmjax.data.tokenizers import roles as roles_lib
 from lmjax.data.tokenizers import specs
+from lmjax.data.tokenizers.converting import parts
+from lmjax.data.tokenizers.converting import scored
 
 FAIRSEQ = 'sentencepiece.bpe.model'
 _SENTINELS = 100  # Of T5: <extra_id_0> has the last id.

@@ -2,10 +2,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lmjax.data.tokenizers.converting import gguf
-from lmjax.data.tokenizers.converting import scored
 from lmjax.data.tokenizers import library
 from lmjax.data.tokenizers import specs
+from lmjax.data.tokenizers.converting import gguf
+from lmjax.data.tokenizers.converting import scored
 
 _PREFIX = 'tokenizer.ggml.'
 _DIGIT = r'\p{N}'

@@ -2,8 +2,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lmjax.data.tokenizers.converting import parts
 from lmjax.data.tokenizers import roles as roles_lib
+from lmjax.data.tokenizers.converting import parts
 
 
 def of_vocab(pieces: Sequence[str], lower: bool, accents: bool | None = None,

@@ -7,13 +7,13 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.interop.formats import adapted
+from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.interop.formats.gguf import architectures
 from lmjax.interop.formats.gguf import container
 from lmjax.interop.formats.gguf import keys as keys_lib
 from lmjax.interop.formats.gguf import layouts
 from lmjax.interop.formats.gguf import names
 from lmjax.interop.formats.gguf import rope
-from lmjax.interop.formats import tensors as tensors_lib
 
 _OUTPUT = 'output'
 _IDS = {'bos': 'bos_token_id', 'eos': 'eos_token_id',

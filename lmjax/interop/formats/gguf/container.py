@@ -23,9 +23,9 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core.files import atomic
-from lmjax.interop.formats.gguf import blocks
 from lmjax.interop.formats import mapped
 from lmjax.interop.formats import tensors
+from lmjax.interop.formats.gguf import blocks
 
 MAGIC = b'GGUF'
 VERSION = 3

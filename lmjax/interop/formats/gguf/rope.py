@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lmjax.interop.formats.gguf import keys as keys_lib
 from lmjax.interop.formats import tensors as tensors_lib
+from lmjax.interop.formats.gguf import keys as keys_lib
 
 LLAMA3 = 'rope_freqs.weight'
 LONG, SHORT = 'rope_factors_long.weight', 'rope_factors_short.weight'

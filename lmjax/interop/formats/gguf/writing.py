@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.interop.formats.gguf import adapter
 from lmjax.interop.formats.gguf import architectures
 from lmjax.interop.formats.gguf import blocks
@@ -12,7 +13,6 @@ from lmjax.interop.formats.gguf import container
 from lmjax.interop.formats.gguf import layouts
 from lmjax.interop.formats.gguf import names
 from lmjax.interop.formats.gguf import rope
-from lmjax.interop.formats import tensors as tensors_lib
 
 FILE_TYPES = {'F32': 0, 'F16': 1, 'Q8_0': 7}
 _QUANTIZATION_VERSION = 2

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from lmjax.data.tokenizers.converting import byte_level
 from lmjax.data.tokenizers import library
 from lmjax.data.tokenizers import spelling
+from lmjax.data.tokenizers.converting import byte_level
 
 LETTERS = spelling.byte_letters()
 

@@ -2,10 +2,10 @@
 import pytest
 
 from lmjax.core import errors
-from lmjax.data.tokenizers.converting import gguf
 from lmjax.data.tokenizers import pretrained
 from lmjax.data.tokenizers import specs
 from lmjax.data.tokenizers import spelling
+from lmjax.data.tokenizers.converting import gguf
 
 LETTERS = spelling.byte_letters()
 BYTES = [f'<0x{byte:02X}>' for byte in range(256)]

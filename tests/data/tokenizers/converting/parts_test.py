@@ -1,6 +1,6 @@
 """The parts of a tokenizer.json."""
-from lmjax.data.tokenizers.converting import parts
 from lmjax.data.tokenizers import specs
+from lmjax.data.tokenizers.converting import parts
 
 VOCAB = {'<s>': 0, '</s>': 1, 'a': 2, 'b': 3}
 MODEL = {'type': 'WordLevel', 'vocab': VOCAB, 'unk_token': 'a'}

@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
-from lmjax.data.tokenizers.converting import scored
 from lmjax.data.tokenizers import library
+from lmjax.data.tokenizers.converting import scored
 
 BYTES = [f'<0x{byte:02X}>' for byte in range(256)]
 FIRST = ['<unk>', '<s>', '</s>', *BYTES]

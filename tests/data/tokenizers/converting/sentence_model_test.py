@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from lmjax.data.tokenizers.converting import scored
-from lmjax.data.tokenizers.converting import sentence_model
 from lmjax.data.tokenizers import pretrained
 from lmjax.data.tokenizers import sentences
+from lmjax.data.tokenizers.converting import scored
+from lmjax.data.tokenizers.converting import sentence_model
 
 TEXT = ['the quick brown fox jumps over the lazy dog', 'pack my box with jugs']
 

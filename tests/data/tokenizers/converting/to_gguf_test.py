@@ -1,10 +1,10 @@
 """A tokenizer's metadata describes the same tokenizer when it is read."""
 import pytest
 
-from lmjax.data.tokenizers.converting import parts
-from lmjax.data.tokenizers.converting import to_gguf
 from lmjax.data.tokenizers import library
 from lmjax.data.tokenizers import pretrained
+from lmjax.data.tokenizers.converting import parts
+from lmjax.data.tokenizers.converting import to_gguf
 from lmjax.interop.formats.gguf import adapter
 from tests.data.tokenizers.converting import gguf_test
 from tests.reference import wheels

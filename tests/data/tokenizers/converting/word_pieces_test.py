@@ -1,8 +1,8 @@
 """The vocab.txt of BERT."""
 import pytest
 
-from lmjax.data.tokenizers.converting import word_pieces
 from lmjax.data.tokenizers import library
+from lmjax.data.tokenizers.converting import word_pieces
 
 PIECES = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'hello', 'Hello',
           'wor', '##ld', ',', 'é', 'e', '中']

@@ -5,8 +5,8 @@ import jax
 import numpy as np
 import pytest
 
-from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.interop import importing
+from lmjax.interop.formats import tensors as tensors_lib
 from tests.reference import families as references
 
 

@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 
+from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.interop.formats.gguf import keys as keys_lib
 from lmjax.interop.formats.gguf import rope
-from lmjax.interop.formats import tensors as tensors_lib
 
 SIZE = 64
 LLAMA3 = {'rope_type': 'llama3', 'factor': 32.0, 'low_freq_factor': 1.0,

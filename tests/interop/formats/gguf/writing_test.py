@@ -8,12 +8,12 @@ import pytest
 from lmjax.core import errors
 from lmjax.interop import checkpoint
 from lmjax.interop import families
+from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.interop.formats.gguf import adapter
 from lmjax.interop.formats.gguf import architectures
 from lmjax.interop.formats.gguf import container
 from lmjax.interop.formats.gguf import names
 from lmjax.interop.formats.gguf import writing
-from lmjax.interop.formats import tensors as tensors_lib
 from lmjax.interop import importing
 
 VOCABULARY = {
