@@ -187,7 +187,7 @@ class Classification:
     """Yields texts with the predicted class, probabilities and logits."""
     del rows
     logits_NC = self._logits(self._parts(outputs, examples, splits), splits)
-    shares_NC = np.exp(stacking.log_shares(logits_NC))
+    shares_NC = np.exp(classification.log_shares(logits_NC))
     for example, logits_C, shares_C in zip(examples, logits_NC, shares_NC):
       yield task_lib.shown(example) | {
           'predicted': splits.labels[logits_C.argmax()],

@@ -89,9 +89,7 @@ class Classification:
     """
     found = cls.of(labels, logits.argmax(axis=-1), names)
     labels_N = np.asarray(labels)
-    wide = logits.astype(np.float64)
-    wide -= wide.max(axis=-1, keepdims=True)
-    log_shares_NC = wide - np.log(np.exp(wide).sum(axis=-1, keepdims=True))
+    log_shares_NC = log_shares(logits)
     nll_N = -log_shares_NC[np.arange(len(labels_N)), labels_N]
     return dataclasses.replace(
         found, loss=estimates.mean(nll_N), labels_N=labels_N,
@@ -248,6 +246,13 @@ class Classification:
     return {'examples': self.examples} | estimates.to_dict(self.metrics) | {
         'classes': classes, 'confusion': self.confusion_CC.tolist()} | (
             {'alone': parts} if parts else {})
+
+
+def log_shares(logits_NC: np.ndarray) -> np.ndarray:
+  """Returns float64 log-probabilities of unnormalised ones, [N, C]."""
+  wide_NC = np.asarray(logits_NC, np.float64)
+  wide_NC = wide_NC - wide_NC.max(axis=1, keepdims=True)
+  return wide_NC - np.log(np.exp(wide_NC).sum(axis=1, keepdims=True))
 
 
 def _shown(found: estimates.Estimate) -> str:

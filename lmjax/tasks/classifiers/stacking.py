@@ -3,15 +3,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lmjax.evaluation.downstream import classification
+
 _EQUAL = 0.5  # The weight of each where there is nothing to learn from.
 _LEAST = -100.0  # A class that a classifier rules out has no finite logarithm.
-
-
-def log_shares(logits_NC: np.ndarray) -> np.ndarray:
-  """Returns float64 log-probabilities of unnormalised ones, [N, C]."""
-  wide_NC = np.asarray(logits_NC, np.float64)
-  wide_NC = wide_NC - wide_NC.max(axis=1, keepdims=True)
-  return wide_NC - np.log(np.exp(wide_NC).sum(axis=1, keepdims=True))
 
 
 def weights(parts: Sequence[np.ndarray], labels_N: np.ndarray
@@ -38,7 +33,7 @@ def weights(parts: Sequence[np.ndarray], labels_N: np.ndarray
   log_KNC = _finite(parts)
 
   def loss(weights_K):
-    log_NC = log_shares(np.einsum('k,knc->nc', weights_K, log_KNC))
+    log_NC = _weighed(log_KNC, weights_K)
     miss_NC = np.exp(log_NC)
     value = -log_NC[rows_N, labels_N].sum()
     miss_NC[rows_N, labels_N] -= 1
@@ -55,10 +50,15 @@ def weights(parts: Sequence[np.ndarray], labels_N: np.ndarray
 def stacked(parts: Sequence[np.ndarray], weights_K: Sequence[float]
             ) -> np.ndarray:
   """Returns the log-probabilities of the stack, [N, C]; see `weights`."""
-  return log_shares(np.einsum('k,knc->nc', np.array(weights_K), _finite(parts)))
+  return _weighed(_finite(parts), np.array(weights_K))
+
+
+def _weighed(log_KNC, weights_K):
+  return classification.log_shares(
+      np.einsum('k,knc->nc', weights_K, log_KNC))
 
 
 def _finite(parts):
   """Returns log-probabilities of all classifiers, [K, N, C]."""
-  return np.maximum(np.stack([log_shares(part_NC) for part_NC in parts]),
-                    _LEAST)
+  return np.maximum(np.stack(
+      [classification.log_shares(part_NC) for part_NC in parts]), _LEAST)

@@ -159,3 +159,12 @@ def test_tables_show_classes_and_the_worst_errors_first():
   right = dataclasses.replace(classification.Classification.of_logits(
       [0], logits[:1], 'ab'), texts=('fine',))
   assert list(right.tables()) == ['Classes']
+
+
+def test_log_probabilities_do_not_depend_on_an_offset():
+  logits_NC = np.array([[1.0, 2.0, 3.0]])
+  np.testing.assert_allclose(
+      classification.log_shares(logits_NC),
+      classification.log_shares(logits_NC + 1e3))
+  shares_NC = np.exp(classification.log_shares(logits_NC))
+  assert shares_NC.sum() == pytest.approx(1)
