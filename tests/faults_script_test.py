@@ -99,8 +99,16 @@ def test_an_end_is_judged_by_code_and_words():
         commands.Ended(2, 'Traceback (most recent call last)', 0.0), 2)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('name', [f.name for f in script.FAULTS])
+# In CI: a fault of each kind that a change is most likely to break. All of them
+# take a quarter of an hour.
+OFTEN = ('kill', 'kill_save', 'sigterm', 'signal_save', 'second_writer',
+         'damage', 'power_cut', 'nan', 'structure', 'data', 'rollback')
+
+
+@pytest.mark.parametrize('name', [
+    pytest.param(f.name, marks=(
+        pytest.mark.slow if f.name in OFTEN else pytest.mark.exhaustive))
+    for f in script.FAULTS])
 def test_every_fault_of_the_table(bench, name):
   chosen, = script.chosen([name])
   for seed in range(100, 100 + chosen.trials):
@@ -109,13 +117,13 @@ def test_every_fault_of_the_table(bench, name):
     assert count
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_fifty_kills(bench):
   killed.at_random(bench, np.random.default_rng(1),
                    '--config.training.steps=450', kills=50)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_five_hundred_damages(bench):
   rng = np.random.default_rng(2)
   assert damaged.flips(bench, rng, trials=420) + damaged.every_file(

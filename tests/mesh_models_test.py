@@ -244,7 +244,7 @@ def test_dropout_is_the_same_however_it_is_divided(config, over, microbatches):
   agrees(dropping(config), over, 3, microbatches)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize('microbatches', [1, 2])
 @pytest.mark.parametrize('config', [MODEL, LLAMA], ids=['gpt2', 'llama'])
 def test_fifty_steps_on_every_mesh(config, microbatches):
@@ -256,7 +256,7 @@ def test_fifty_steps_on_every_mesh(config, microbatches):
   agrees(config, over + ['pmap'] * (microbatches == 1), 50, microbatches)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize('config', [MODEL, dropping(LLAMA)],
                          ids=['gpt2', 'llama'])
 def test_fifty_steps_of_heads_exchanged_for_tokens(config):
@@ -266,7 +266,7 @@ def test_fifty_steps_of_heads_exchanged_for_tokens(config):
          sequence='ulysses')
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize('config', [EXPERTS, ROOMY], ids=['dropless', 'roomy'])
 def test_fifty_steps_of_experts_on_every_mesh(config):
   agrees(config, ['data:8', 'expert:4', 'data:2,expert:4',
@@ -274,14 +274,14 @@ def test_fifty_steps_of_experts_on_every_mesh(config):
   agrees(config, ['expert:2,fsdp:2'], 50, microbatches=2)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize('microbatches', [1, 4])
 def test_fifty_steps_through_stages(microbatches):
   agrees(DEEP, ['stage:4', 'stage:2,data:2,tensor:2', 'stage:4,fsdp:2',
                 'stage:2,fsdp:2,sequence:2'], 50, microbatches)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize('mesh', ['data:2,sequence:4', 'stage:2,fsdp:4'])
 def test_fifty_steps_without_all_logits(mesh):
   agrees(DEEP, [mesh], 50, 2, lm.Causal(chunk=64))

@@ -36,6 +36,9 @@ CONFIGS = _module(ROOT / 'configs/objectives.py')
 TRAINED = sorted(name for name, config in CONFIGS.PAIRS.items()
                  if isinstance(config, experiment.Pretrain))
 SOME = ['t5_spans']  # Without -m slow.
+# One of each way to make batches and to divide a loss, in CI.
+RESUMED = ['decoder_middle', 'encoder_next_sentence', 'electra',
+           'lstm_truncated', 'decoder_ul2', 'bart', 'xlnet']
 SPEECH = 'Speaker {}:\nI say that {} times {} is {}, and so do you say it.'
 
 
@@ -105,8 +108,10 @@ def test_a_pair_learns_with_every_parameter_and_evaluates_alike(name, tmp_path):
   jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('name', TRAINED)
+@pytest.mark.parametrize('name', [
+    pytest.param(name, marks=(
+        pytest.mark.slow if name in RESUMED else pytest.mark.exhaustive))
+    for name in TRAINED])
 def test_a_pair_trains_resumes_and_is_scored(name, tmp_path, monkeypatch):
   config = _tiny(name, tmp_path)
   whole = pretraining.pretrain(config, str(tmp_path / 'whole'))

@@ -1,5 +1,6 @@
 """Runs of several real processes: as one process, and as one against faults."""
 import contextlib
+import functools
 import os
 import pathlib
 import signal
@@ -26,6 +27,8 @@ SIZE = (
 # As in conftest.py: compiling would take longer than running.
 FASTER_TO_COMPILE = {'JAX_DISABLE_MOST_OPTIMIZATIONS': 'true'}
 FOUR = '--parallel=mesh', '--mesh=fsdp:2,tensor:2'
+slow = functools.partial(pytest.param, marks=pytest.mark.slow)
+exhaustive = functools.partial(pytest.param, marks=pytest.mark.exhaustive)
 
 
 @pytest.fixture(scope='module')
@@ -79,12 +82,13 @@ def alone(tmp_path_factory, text):
   return workdir, run(1, workdir, text, *FOUR)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('count,flags', [
-    (2, ['--parallel=mesh', '--mesh=tensor:4']),
-    (2, ['--parallel=pmap']), (4, ['--parallel=pmap']), (2, FOUR), (4, FOUR),
-    (2, ['--parallel=mesh', '--mesh=data:2,fsdp:2']),
-    (4, ['--parallel=mesh', '--mesh=fsdp:4'])], ids=str)
+    slow(2, ['--parallel=pmap']), slow(4, FOUR),
+    *(exhaustive(*case) for case in (
+        (2, ['--parallel=mesh', '--mesh=tensor:4']),
+        (4, ['--parallel=pmap']), (2, FOUR),
+        (2, ['--parallel=mesh', '--mesh=data:2,fsdp:2']),
+        (4, ['--parallel=mesh', '--mesh=fsdp:4'])))], ids=str)
 def test_many_processes_train_as_one(tmp_path, text, alone, count, flags):
   """Rows, parameters and products are cut across the processes."""
   check_same(run(count, tmp_path / 'run', text, *flags), alone[1])
@@ -144,8 +148,8 @@ def steps(workdir):
                 if p.name.isdigit())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('count,victim', [(2, 1), (2, 0), (4, 2)])
+@pytest.mark.parametrize('count,victim', [
+    slow(2, 1), exhaustive(2, 0), exhaustive(4, 2)])
 def test_a_process_that_dies_ends_all_and_the_run_goes_on(
     tmp_path, text, wanted, count, victim):
   """... on one process, with the losses of a run that nobody stopped."""

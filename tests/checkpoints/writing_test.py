@@ -329,7 +329,7 @@ def test_killed_while_it_saves(tmp_path):
   survives_kills(tmp_path, 2)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_killed_thirty_times_while_it_saves(tmp_path):
   left = survives_kills(tmp_path, 30)
   assert any('saving' in name for name in left)
