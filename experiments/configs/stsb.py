@@ -46,7 +46,7 @@ def get_config():
               train=_split('train'), valid=_split('dev'), test=_split('test')),
           features=rows.Features(
               lengths=(32, 64), batch_size=32, prefix=' '),
-          head=paired.PairedConfig(causal=False, dropout=0.4)),
+          head=paired.PairedConfig(causal=False, dropout=0.4), stack=True),
       tokenizer=subwords.SentencePiece(vocab_size=4000),
       model=decoder.DecoderConfig(
           context=64, width=192, num_layers=1, positions=positions.Alibi(),

@@ -15,12 +15,12 @@ from lmjax.models.heads import pooled
 from lmjax.objectives import labels as objective_lib
 from lmjax.tasks.baselines import classes as baselines_lib
 from lmjax.tasks.baselines.linear import logistic
-from lmjax.tasks.classifiers import class_weights
-from lmjax.tasks.classifiers import stacking
+from lmjax.tasks.readers.texts import class_weights
 from lmjax.tasks.readers.texts import docstrings
 from lmjax.tasks.readers.texts import labelled
 from lmjax.tasks.readers.texts import labels as labels_lib
 from lmjax.tasks import rows as rows_lib
+from lmjax.tasks.stacking import classes as stacking
 from lmjax.tasks import task as task_lib
 
 Source = docstrings.Docstrings | labelled.Labelled
@@ -61,7 +61,7 @@ class Classification:
       loss that is reported on held-out texts has no weights.
     stack: Whether answers come from a stack of the model and the baseline
       `linear`, with weights that the validation split chooses after training;
-      see `stacking`. On small sets, the two make different mistakes.
+      see `stacking.classes`. On small sets, the two make different mistakes.
   """
   source: Source = docstrings.Docstrings()
   features: rows_lib.Features = rows_lib.Features()
@@ -225,8 +225,5 @@ def _linear(splits, examples):
     if len(fitted.bias_C) != len(splits.labels):
       raise ValueError(f'it has {len(fitted.bias_C)} classes')
   except ValueError as error:
-    raise errors.InputError(
-        'task.stack needs the linear classifier that was fitted before '
-        f'training, in fitted.npz of the run, but {error}. Run the command of '
-        'experiments/finetune.py once more, which writes it again.') from error
+    raise task_lib.unfitted('linear classifier', error) from error
   return fitted([' '.join(e.texts) for e in examples])

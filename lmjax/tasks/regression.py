@@ -17,6 +17,7 @@ from lmjax.tasks.baselines import classes as baselines
 from lmjax.tasks.baselines import regression as baselines_lib
 from lmjax.tasks.readers.texts import labelled
 from lmjax.tasks import rows as rows_lib
+from lmjax.tasks.stacking import numbers as stacking
 from lmjax.tasks import task as task_lib
 
 
@@ -49,12 +50,16 @@ class Regression:
     head: The head with one output on top of the backbone.
     objective: The objective to minimise.
     metrics: The evaluation of the numbers.
+    stack: Whether answers come from a stack of the model and the baseline
+      `ridge`, with weights that the validation split chooses after training;
+      see `stacking.numbers`. On small sets, the two make different mistakes.
   """
   source: labelled.Labelled
   features: rows_lib.Features = rows_lib.Features()
   head: paired.Config = pooled.PooledConfig()
   objective: numbers_lib.SquaredError = numbers_lib.SquaredError()
   metrics: Metrics = Metrics()
+  stack: bool = False
 
   unit: ClassVar = 'texts'  # What the weight of the loss counts.
 
@@ -84,7 +89,9 @@ class Regression:
     return task_lib.Splits(
         found.train, found.valid, found.test, notes=found.notes,
         texts=len(found.test[0].texts),
-        scale=(float(labels_N.mean()), float(labels_N.std())))
+        scale=(float(labels_N.mean()), float(labels_N.std())),
+        fitted=baselines_lib.Ridge.fit(
+            found.train, labels_N).arrays() if self.stack else {})
 
   def texts(self, examples: Sequence[task_lib.Example]) -> Iterable[str]:
     """See `task.Task`."""
@@ -118,24 +125,46 @@ class Regression:
 
   def settled(self, outputs: Callable[[], Sequence[Any]], rows: Any,
               splits: task_lib.Splits) -> task_lib.Splits:
-    """Returns the splits, as there is no threshold; see `task.Task`."""
-    del outputs, rows
-    return splits
+    """Returns the splits with the weights of a stack; see `task.Task`."""
+    if not self.stack:
+      return splits
+    parts = np.asarray(outputs(), np.float64), _ridge(splits, splits.valid)
+    return dataclasses.replace(splits, thresholds=stacking.weights(
+        parts, rows.by_row['labels']))
 
   def judge(self, outputs: Sequence[np.ndarray],
             examples: Sequence[task_lib.Example], rows: rows_lib.Rows,
             splits: task_lib.Splits) -> regression.Regression:
-    """Returns correlations and squared errors in the unit of the labels."""
+    """Returns correlations and squared errors in the unit of the labels.
+
+    Until `settled` has weighed a stack, they are those of the model alone.
+    """
     del rows
-    return regression.Regression.of(
-        numbers(examples), in_unit(outputs, splits), splits.scale[1])
+    parts = self._parts(outputs, examples, splits)
+
+    def judged(standardised_N):
+      return regression.Regression.of(
+          numbers(examples), in_unit(standardised_N, splits), splits.scale[1])
+    return dataclasses.replace(
+        judged(_together(parts, splits)),
+        parts={f'{name}, weight {weight:.2f}': judged(part_N)
+               for (name, part_N), weight in zip(
+                   parts.items(), splits.thresholds)})
+
+  def _parts(self, outputs, examples, splits):
+    """Returns the standardised numbers of the model and of the baseline."""
+    own = {'model': np.asarray(outputs, np.float64)}
+    if not self.stack or not splits.thresholds:
+      return own
+    return own | {'ridge': _ridge(splits, examples)}
 
   def answers(self, outputs: Sequence[np.ndarray],
               examples: Sequence[task_lib.Example], rows: rows_lib.Rows,
               splits: task_lib.Splits) -> Iterator[dict[str, Any]]:
     """Yields texts with the predicted number, to 7 digits."""
     del rows
-    for example, number in zip(examples, in_unit(outputs, splits)):
+    found_N = _together(self._parts(outputs, examples, splits), splits)
+    for example, number in zip(examples, in_unit(found_N, splits)):
       label = {}
       if example.label is not None:
         label['label'] = float(example.label)
@@ -148,7 +177,9 @@ class Regression:
     del rows
     labels_N, out = numbers(splits.train), {}
     for name in self.metrics.baselines:
-      fitted = baselines_lib.BASELINES[name].fit(splits.train, labels_N)
+      kind = baselines_lib.BASELINES[name]
+      fitted = (kind.of(splits.fitted) if name == 'ridge' and splits.fitted
+                else kind.fit(splits.train, labels_N))
       out[fitted.name] = regression.Regression.of(
           numbers(splits.test), fitted(splits.test), splits.scale[1])
     return out
@@ -183,6 +214,27 @@ def numbers(examples: Sequence[task_lib.Example], unknown: float = math.nan
           f'{example.where}: label {example.label!r} is no finite number, such '
           'as 3.8, which a regression needs.')
   return found
+
+
+def _together(parts, splits):
+  """Returns the standardised numbers that answer, [N]."""
+  if len(parts) == 1:
+    return parts['model']
+  return stacking.stacked(list(parts.values()), splits.thresholds)
+
+
+def _ridge(splits, examples):
+  """Returns the standardised numbers of the ridge regression of the splits.
+
+  Raises:
+    InputError: If the splits have none.
+  """
+  try:
+    fitted = baselines_lib.Ridge.of(splits.fitted)
+  except ValueError as error:
+    raise task_lib.unfitted('ridge regression', error) from error
+  mean, spread = splits.scale
+  return (fitted(examples) - mean) / spread
 
 
 def in_unit(outputs: Sequence[np.ndarray], splits: task_lib.Splits

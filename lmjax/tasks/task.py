@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import flax.linen as nn
 import numpy as np
 
+from lmjax.core import errors
 from lmjax.core import metrics as metrics_lib
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
 from lmjax.evaluation import estimates
@@ -61,6 +62,19 @@ def shown(example: Example) -> dict[str, str]:
   named = {'text': example.text, 'second': example.second,
            'label': example.label}
   return {name: value for name, value in named.items() if value is not None}
+
+
+def unfitted(what: str, why: Any) -> errors.InputError:
+  """Returns the error of a run whose stack lacks its baseline.
+
+  Args:
+    what: The baseline, such as 'linear classifier'.
+    why: What is wrong with `Splits.fitted`.
+  """
+  return errors.InputError(
+      f'task.stack needs the {what} that was fitted before training, in '
+      f'fitted.npz of the run, but {why}. Run the command of '
+      'experiments/finetune.py once more, which writes it again.')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pytest
 from lmjax.core import errors
 from lmjax.data.tokenizers import symbols
 from lmjax.models import encoder
+from lmjax.tasks.baselines import regression as baselines
 from lmjax.tasks.readers.texts import delimited
 from lmjax.tasks.readers.texts import in_memory
 from lmjax.tasks.readers.texts import labelled
@@ -110,3 +111,61 @@ def test_the_digest_knows_numbers():
   assert splits.digest() != value.__class__(
       source((('a', '10'), ('b', '21'), ('c', '60')))).read().digest()
   assert task.Splits([], [], []).scale == (0.0, 1.0)
+
+
+def stacked():
+  """Returns a stack on lengths of texts, and splits that it has read."""
+  train = tuple(('a ' * n, str(n)) for n in (1, 2, 3, 4, 5, 6) * 3)
+  value = regression.Regression(
+      labelled.Labelled(
+          in_memory.InMemory(train),
+          in_memory.InMemory((('a a', '2'), ('a a a a a', '5'))),
+          in_memory.InMemory((('a a a', '3'), ('a a a a', '4'))),
+          drop_shared=False),
+      rows_lib.Features(lengths=(8, 16), batch_size=2), stack=True)
+  return value, value.read()
+
+
+def test_a_stack_weighs_the_model_and_the_ridge_regression():
+  value, splits = stacked()
+  wrong = [np.float32(0.9), np.float32(-0.9)]  # Says much, then little.
+  rows = value.rows(splits.test, splits, BYTES)
+  before = value.judge(wrong, splits.test, rows, splits)
+  assert not before.parts and before.metrics['pearson'].value == pytest.approx(
+      -1)
+  settled = value.settled(
+      lambda: wrong, value.rows(splits.valid, splits, BYTES), splits)
+  model, ridge = settled.thresholds
+  assert model < 0.3 < ridge
+  swapped = dataclasses.replace(splits, valid=splits.valid[::-1])
+  with_swapped = value.settled(
+      lambda: wrong, value.rows(swapped.valid, swapped, BYTES), swapped)
+  assert with_swapped.thresholds[0] > model  # Right about the longer text.
+  result = value.judge(wrong, splits.test, rows, settled)
+  alone = [part.metrics['mse'].value for part in result.parts.values()]
+  assert result.metrics['pearson'].value == pytest.approx(1)
+  assert result.metrics['mse'].value < alone[0]
+  head, lines = result.tables()['Alone']
+  assert head[:2] == ('regression', 'loss')
+  assert lines[1][0] == f'ridge, weight {ridge:.2f}'
+  assert result.to_dict()['alone'][lines[0][0]]['pearson'] == pytest.approx(-1)
+  low, high = (answer['predicted'] for answer in value.answers(
+      wrong, splits.test, rows, settled))
+  assert low < high
+
+
+def test_a_stack_fits_the_ridge_regression_once(monkeypatch):
+  value, splits = stacked()
+  fitted = value.baselines(splits, None)['ridge regression']
+  monkeypatch.setattr(baselines.Ridge, 'fit', None)
+  again = value.baselines(splits, None)['ridge regression']
+  np.testing.assert_array_equal(fitted.predictions_N, again.predictions_N)
+
+
+def test_a_stack_without_its_ridge_regression_is_refused():
+  value, splits = stacked()
+  splits = dataclasses.replace(splits, thresholds=(0.5, 0.5))
+  for fitted in ({}, dict(splits.fitted, centre=np.zeros(3))):
+    lacking = dataclasses.replace(splits, fitted=fitted)
+    with pytest.raises(errors.InputError, match='task.stack needs .*fitted.npz'):
+      value.judge([np.zeros(2)] * 2, splits.test, None, lacking)

@@ -11,6 +11,7 @@ import numpy as np
 from lmjax.core import errors
 from lmjax.core.files import atomic
 from lmjax.evaluation.downstream import ranking
+from lmjax.evaluation.downstream import alone
 from lmjax.evaluation import estimates
 
 _LEAST_CELL = 0.14  # Inches of the picture of the confusion matrix.
@@ -214,11 +215,7 @@ class Classification:
             self.recall, self.f1)]
     tables = {'Classes': (
         ('class', 'examples', 'precision', 'recall', 'F1'), classes)}
-    if self.parts:
-      names = map(estimates.title, self.metrics)
-      tables['Alone'] = (('classifier', *names), [
-          (part, *(_shown(found) for found in result.metrics.values()))
-          for part, result in self.parts.items()])
+    tables |= alone.tables('classifier', self.parts)
     if self.shares_NC is None or not self.texts:
       return tables
     said_N = self.shares_NC.argmax(axis=1)
@@ -241,11 +238,9 @@ class Classification:
         for name, count, p, r, f in zip(
             self.names, self.confusion_CC.sum(axis=1), self.precision,
             self.recall, self.f1)]
-    parts = {name: estimates.to_dict(part.metrics)
-             for name, part in self.parts.items()}
     return {'examples': self.examples} | estimates.to_dict(self.metrics) | {
         'classes': classes, 'confusion': self.confusion_CC.tolist()} | (
-            {'alone': parts} if parts else {})
+            alone.to_dict(self.parts))
 
 
 def log_shares(logits_NC: np.ndarray) -> np.ndarray:
@@ -253,10 +248,6 @@ def log_shares(logits_NC: np.ndarray) -> np.ndarray:
   wide_NC = np.asarray(logits_NC, np.float64)
   wide_NC = wide_NC - wide_NC.max(axis=1, keepdims=True)
   return wide_NC - np.log(np.exp(wide_NC).sum(axis=1, keepdims=True))
-
-
-def _shown(found: estimates.Estimate) -> str:
-  return '-' if found.value is None else f'{found.value:.3f}'
 
 
 def _short(text: str) -> str:

@@ -1,5 +1,5 @@
 """Results of regression: correlations and squared errors."""
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import os
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.core.files import atomic
+from lmjax.evaluation.downstream import alone
 from lmjax.evaluation.downstream import correlations
 from lmjax.evaluation import estimates
 
@@ -23,10 +24,12 @@ class Regression:
     predictions_N: The predicted numbers, in the same order.
     spread: The standard deviation of the training labels. The loss is the mean
       squared error over its square, 1 for always predicting the mean.
+    parts: Results of the regressions whose predictions were combined, by name.
   """
   labels_N: np.ndarray
   predictions_N: np.ndarray
   spread: float = 1.0
+  parts: Mapping[str, 'Regression'] = dataclasses.field(default_factory=dict)
 
   @classmethod
   def of(cls, labels: Sequence[float], predictions: Sequence[float],
@@ -67,15 +70,16 @@ class Regression:
     return {'Scatter': lambda path, title: plot(path, self, title)}
 
   def tables(self) -> dict[str, Any]:
-    """Returns no further table; see `task.Result`."""
-    return {}
+    """Returns the metrics of the members of a stack; see `task.Result`."""
+    return alone.tables('regression', self.parts)
 
   def to_dict(self) -> dict[str, Any]:
     """Returns JSON types; means and standard deviations can show a bias."""
     sides = {
         name: {'mean': float(x_N.mean()), 'std': float(x_N.std())}
         for name, x_N in zip(_NAMES, (self.labels_N, self.predictions_N))}
-    return {'examples': self.examples} | estimates.to_dict(self.metrics) | sides
+    return {'examples': self.examples} | estimates.to_dict(
+        self.metrics) | sides | alone.to_dict(self.parts)
 
 
 def plot(path: str | os.PathLike, result: Regression,

@@ -1,6 +1,6 @@
 """Baselines of regression: the training mean, and ridge regression."""
 import collections
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 from typing import ClassVar
 
@@ -81,6 +81,31 @@ class Ridge:
     mean = float(labels_N.mean())
     weights_F = solve((x_NF - centre_F) / scale_F, labels_N - mean)
     return cls(vocabulary, centre_F, scale_F, weights_F, mean)
+
+  def arrays(self) -> dict[str, np.ndarray]:
+    """Returns all that defines the model, by name; `of` reads it back."""
+    return {'vocabulary': bags.packed(self.vocabulary),
+            'centre': self.centre_F, 'scale': self.scale_F,
+            'weights': self.weights_F, 'mean': np.array(self.mean)}
+
+  @classmethod
+  def of(cls, arrays: Mapping[str, np.ndarray]) -> 'Ridge':
+    """Returns the model that `arrays` described.
+
+    Raises:
+      ValueError: If an array is missing, or shapes do not fit.
+    """
+    names = 'vocabulary', 'centre', 'scale', 'weights', 'mean'
+    if missing := sorted(set(names) - set(arrays)):
+      raise ValueError(f'{missing} are missing')
+    words, *by_feature, mean = (arrays[name] for name in names)
+    found = cls({word: i for i, word in enumerate(bags.unpacked(words))},
+                *by_feature, float(mean))
+    count = len(found.vocabulary) or len(overlaps('', ''))
+    for name, array in zip(names[1:-1], by_feature):
+      if array.shape != (count,):
+        raise ValueError(f'{name} {array.shape} does not fit {count} features')
+    return found
 
   def __call__(self, examples: Sequence[task_lib.Example]) -> np.ndarray:
     """Returns a number an example."""

@@ -61,3 +61,13 @@ def test_ridge_learns_from_words_and_from_what_pairs_share():
 def test_texts_without_words_are_predicted_as_the_mean():
   fitted = baselines.Ridge.fit(examples([' '], [' ']), np.array([1.0, 2.0]))
   assert fitted(examples(['x'])).tolist() == [1.5]
+
+
+def test_a_ridge_regression_is_read_back():
+  read = examples(['zebra apple'], ['apple'], ['zebra'], ['mango zebra'])
+  fitted = baselines.Ridge.fit(read, np.array([5., 1., 4., 6.]))
+  assert list(fitted.vocabulary) != sorted(fitted.vocabulary)
+  again = baselines.Ridge.of(fitted.arrays())
+  np.testing.assert_array_equal(fitted(read), again(read))
+  with pytest.raises(ValueError, match="'scale'.*missing"):
+    baselines.Ridge.of({'mean': np.zeros(())})

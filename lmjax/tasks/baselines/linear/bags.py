@@ -1,5 +1,5 @@
 """Bags of n-grams: texts as sparse vectors of their words and characters."""
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import re
 from typing import Any
@@ -63,8 +63,7 @@ class Bags:
 
   def arrays(self) -> dict[str, np.ndarray]:
     """Returns all that defines the vectors, by name; `of` reads it back."""
-    words = '\n'.join(self.vocabulary).encode('utf-8', 'surrogatepass')
-    found = {'vocabulary': np.frombuffer(words, np.uint8)}
+    found = {'vocabulary': packed(self.vocabulary)}
     for name, block in zip(_BLOCKS, self.blocks):
       found |= {f'{name}_orders': np.array(block.orders),
                 f'{name}_keys': block.keys, f'{name}_rarity': block.rarity}
@@ -86,9 +85,8 @@ class Bags:
         arrays[f'{name}_rarity']) for name in _BLOCKS)
     if any(block.keys.shape != block.rarity.shape for block in blocks):
       raise ValueError('an n-gram has no weight')
-    found = arrays['vocabulary'].tobytes().decode('utf-8', 'surrogatepass')
-    known = found.split('\n') if found else ()
-    return cls(blocks, {word: i for i, word in enumerate(known, 1)})
+    return cls(blocks, {word: i for i, word in enumerate(
+        unpacked(arrays['vocabulary']), 1)})
 
   @property
   def size(self) -> int:
@@ -141,6 +139,18 @@ class _Block:
         rows, matrix.data**2, minlength=number))
     matrix.data /= lengths[rows]
     return matrix.astype(np.float32)
+
+
+def packed(vocabulary: Iterable[str]) -> np.ndarray:
+  """Returns words, which have no line breaks, as one array of bytes."""
+  return np.frombuffer(
+      '\n'.join(vocabulary).encode('utf-8', 'surrogatepass'), np.uint8)
+
+
+def unpacked(array: np.ndarray) -> list[str]:
+  """Returns the words of `packed`."""
+  found = array.tobytes().decode('utf-8', 'surrogatepass')
+  return found.split('\n') if found else []
 
 
 def _grams(symbols: np.ndarray, orders: tuple[int, int]

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from lmjax.tasks.classifiers import stacking
+from lmjax.tasks.stacking import classes as stacking
 
 
 def drawn(count=400, classes=3, seed=0):

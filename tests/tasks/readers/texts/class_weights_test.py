@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from lmjax.core import errors
-from lmjax.tasks.classifiers import class_weights
+from lmjax.tasks.readers.texts import class_weights
 from lmjax.tasks import task
 
 SPLITS = task.Splits(
