@@ -1,4 +1,4 @@
-r"""Evaluates a pretrained run on the likelihood of text and multiple choice.
+r"""Evaluates a pretrained run on the likelihood of text, and on questions.
 
   python experiments/evaluate.py --workdir=runs/demo
   python experiments/evaluate.py --workdir=runs/demo \
@@ -9,18 +9,24 @@ r"""Evaluates a pretrained run on the likelihood of text and multiple choice.
   python experiments/evaluate.py --workdir=runs/demo \
       --config.choices.paths=piqa.jsonl --config.choices.shots.count=5 \
       --config.choices.shots.seeds=1,2,3
+  python experiments/evaluate.py --workdir=runs/demo \
+      --config.answers.paths=trivia.jsonl --config.answers.shots.count=5
 
-Every token is scored exactly once. The tables are printed and, with hashes of
+Every token is scored exactly once. Options are judged by their likelihood, and
+answers without options are written. The tables are printed and, with hashes of
 data, tokenizer and parameters, written to report.json; held_out.jsonl has the
-loss of each document.
+loss of each document, and answers.jsonl what was written.
 """
 import pathlib
 
 from lmjax.core import cli
 from lmjax.core import config as config_lib
+from lmjax.core.files import atomic
 from lmjax.evaluation import by_document
 from lmjax.evaluation.choice import choices
+from lmjax.evaluation.choice import open_answers
 from lmjax.evaluation.choice import sensitivity
+from lmjax.evaluation import harness
 from lmjax.evaluation import held_out
 from lmjax.evaluation import report
 from lmjax import experiment
@@ -29,7 +35,7 @@ import jax
 
 
 def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
-  """Returns the list of reports on texts and the list on multiple choice.
+  """Returns the reports on texts, on multiple choice and on written answers.
 
   Args:
     config: The texts and questions to evaluate on, and the scoring.
@@ -42,8 +48,9 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
   devices = jax.local_devices()
   shared = dict(context=scoring.context, parameters_hash=run.digest)
 
-  texts, answers = [], []
-  if config.data is not None or not config.choices.paths:
+  texts, answers, written = [], [], []
+  if config.data is not None or not (
+      config.choices.paths or config.answers.paths):
     text, train = trained.texts(run, config, workdir)
     score, lay = trained.reading(run, scoring, devices)
     texts = held_out.reports(
@@ -58,16 +65,26 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
     answers = config.choices.evaluate(rate, run.tokenizer, **shared)
     for table in choices.tables(answers):
       report.display(table)
-  if spreads := sensitivity.spreads(answers):
+  if config.answers.paths:
+    harness.check(run, 'config.answers')
+    written = config.answers.evaluate(
+        harness.Run(run).written_for, tokenizer_hash=run.tokenizer.digest,
+        **shared)
+    report.display(open_answers.table(written))
+  if spreads := sensitivity.spreads([*answers, *written]):
     report.display(sensitivity.table(spreads))
 
   report.save(folder / 'report.json', texts, answers, run=str(workdir),
               step=run.step, config=config_lib.to_dict(config),
+              answers=[one.to_dict() for one in written],
               sensitivity=[spread.to_dict() for spread in spreads])
   if texts:
     by_document.write(folder / 'held_out.jsonl', texts[0].by_document)
+  if written:
+    atomic.write(folder / 'answers.jsonl', ''.join(
+        line for one in written for line in one.lines()))
   print(f'report: {folder / "report.json"}')
-  return texts, answers
+  return texts, answers, written
 
 
 def main(_):

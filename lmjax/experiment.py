@@ -12,6 +12,7 @@ from lmjax.data import text
 from lmjax.data import tokenizers
 from lmjax.data.tokenizers import subwords
 from lmjax.evaluation.choice import choices as choices_lib
+from lmjax.evaluation.choice import open_answers
 from lmjax.evaluation import scoring as scoring_lib
 from lmjax.generation import samples as samples_lib
 from lmjax.interop import taught
@@ -143,7 +144,7 @@ class Evaluate:
 
   Attributes:
     data: A text to score completely. None takes the run's own held-out text, or
-      no text if there are `choices`.
+      no text if there are `choices` or `answers`.
     split: The split of the run's own text to score.
     scoring: How text is scored.
     baselines: Whether to add a unigram and a bigram, counted on the run's
@@ -152,6 +153,7 @@ class Evaluate:
       are interpolated with the model's; weights are fitted on the run's
       validation text.
     choices: Multiple-choice questions, answered by likelihood.
+    answers: Questions whose answers the model writes.
     checkpoint: The checkpoint to read: a step, 'best' or 'latest'.
   """
   data: text.Config | None = None
@@ -160,6 +162,7 @@ class Evaluate:
   baselines: bool = True
   mix: tuple[user_paths.Path, ...] = ()
   choices: choices_lib.Choices = choices_lib.Choices()
+  answers: open_answers.OpenAnswers = open_answers.OpenAnswers()
   checkpoint: str = 'best'
 
 

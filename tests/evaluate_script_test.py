@@ -12,6 +12,8 @@ from lmjax.data.text import sources
 from lmjax.data.text import splits
 from lmjax.data.tokenizers import symbols as symbols_lib
 from lmjax.evaluation.choice import choices
+from lmjax.evaluation.choice import open_answers
+from lmjax.evaluation.choice import shots
 from lmjax.evaluation import report
 from lmjax.evaluation import scoring
 from lmjax import experiment
@@ -54,7 +56,7 @@ def workdir(tmp_path_factory):
 
 
 def test_its_own_text_as_the_run_itself_reported_it(workdir):
-  found, answers = _script('evaluate').evaluate(
+  found, answers, _ = _script('evaluate').evaluate(
       experiment.Evaluate(), str(workdir))
   reported = report.load(workdir / 'report.json')
   assert [r.name for r in found] == ['model', 'uniform', 'unigram', 'bigram']
@@ -77,7 +79,7 @@ def test_any_text_and_questions(workdir, tmp_path):
       data=sources.TextFiles((str(tmp_path / 'mine.txt'),)), baselines=False,
       scoring=scoring.Scoring(context=16, stride=4, batch_size=8),
       choices=choices.Choices((str(tmp_path / 'q.jsonl'),)))
-  texts, answers = _script('evaluate').evaluate(
+  texts, answers, _ = _script('evaluate').evaluate(
       config, str(workdir), tmp_path / 'out')
   assert [r.name for r in texts] == ['model', 'uniform']
   assert (texts[0].bytes, texts[0].tokens) == (29, 30)  # EOS is one more.
@@ -88,6 +90,29 @@ def test_any_text_and_questions(workdir, tmp_path):
   assert tree['choices'][0]['parameters_hash'] == texts[0].parameters_hash
   only = dataclasses.replace(config, data=None)
   assert not _script('evaluate').evaluate(only, str(workdir))[0]
+
+
+@pytest.mark.slow
+def test_answers_are_written_and_kept(workdir, tmp_path):
+  path = tmp_path / 'q.jsonl'
+  path.write_text('\n'.join(json.dumps(
+      {'question': f'text {i}', 'answers': ['of', 'no']}) for i in range(3)))
+  config = experiment.Evaluate(answers=open_answers.OpenAnswers(
+      paths=(str(path),), tokens=4, shots=shots.Shots(count=1)))
+  *none, written = _script('evaluate').evaluate(
+      config, str(workdir), tmp_path / 'out')
+  assert none == [[], []]
+  run = trained.load(workdir)
+  lines = [json.loads(line) for line in (
+      tmp_path / 'out/answers.jsonl').read_text().splitlines()]
+  for line in lines:
+    prompt = line['prompt']
+    assert prompt.startswith('text ') and ' of\n\ntext ' in prompt
+    want = run.generate(prompt, max_new_tokens=4, stop=['\n'], temperature=0)
+    assert line['written'] == want.strip()
+  tree = json.loads((tmp_path / 'out/report.json').read_text())['answers'][0]
+  assert tree['questions'] == 3 and tree['exact'] == written[0].exact
+  assert tree['parameters_hash'] == run.digest
 
 
 @pytest.mark.slow
@@ -102,7 +127,7 @@ def test_a_run_that_cannot_be_written_to_is_evaluated(
         _script('evaluate').evaluate(own, str(workdir))
     assert not caplog.messages
     for config in own, text:
-      found, _ = _script('evaluate').evaluate(
+      found, *_ = _script('evaluate').evaluate(
           config, str(workdir), tmp_path / 'out')
       assert found and report.load(tmp_path / 'out/report.json') == found
     assert 'cannot be written to, so text is tokenized' in caplog.text

@@ -78,13 +78,13 @@ class Run:
   Attributes:
     trained: The run, such as a `recipes.loaded.trained.Trained`: its config,
       tokenizer, model, parameters and ids that end texts.
-    rate: The likelihood of continuations under it.
+    rate: The likelihood of continuations under it; None if none is asked for.
     seed: Seed of the draws, for tasks that sample.
     chat: The template by which the harness writes prompts as conversations, or
       None. Names of special tokens in a text are then these tokens.
   """
   trained: Any
-  rate: continuations.Rate
+  rate: continuations.Rate | None = None
   seed: int = 0
   chat: chat_lib.ChatTemplate | None = None
 
@@ -173,6 +173,18 @@ class Run:
           out[i] = one.text
     return out
 
+  def written_for(self, prompts: Sequence[str], limit: int,
+                  stop: Sequence[str] = ()) -> list[str]:
+    """Returns the most probable continuations; see `texts`.
+
+    Args:
+      prompts: The prompts.
+      limit: Most tokens of a continuation.
+      stop: Strings before the first of which a continuation ends.
+    """
+    return self.texts([(prompt, {'until': list(stop), _LIMITS[0]: limit})
+                       for prompt in prompts])
+
   def _begun(self, prompt: str, limit: int) -> list[int]:
     """Returns the ids of a prompt that leave room for `limit` more."""
     if not 0 < limit < self.context:
@@ -183,8 +195,12 @@ class Run:
     return (self.encode(prompt) or [self.first])[limit - self.context:]
 
 
-def check(run: Any) -> None:
+def check(run: Any, what: str = 'The lm-evaluation-harness') -> None:
   """Checks that the tasks of the harness can be put to a run.
+
+  Args:
+    run: The run.
+    what: What asks, for the message.
 
   Raises:
     InputError: If its model does not predict each token from the tokens before
@@ -192,7 +208,7 @@ def check(run: Any) -> None:
   """
   if run.kind != 'exact' or not run.config.model.traits.cached:
     raise errors.InputError(
-        'The lm-evaluation-harness needs a model that predicts each token from '
+        f'{what} needs a model that predicts each token from '
         f'the tokens before it, but {type(run.config.model).__name__} with '
         f'{type(run.config.objective).__name__} does not; '
         'experiments/evaluate.py --config.choices.paths=... answers questions '

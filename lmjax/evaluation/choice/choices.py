@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import pathlib
 import time
 from typing import Any
 
@@ -12,12 +11,12 @@ import numpy as np
 
 from lmjax.core.files import user_paths
 from lmjax.core import ranges
-from lmjax.data.text import files
 from lmjax.data.tokenizers import vocabulary
 from lmjax.evaluation import branches
 from lmjax.evaluation.choice import questions
 from lmjax.evaluation.choice import rules as choice_rules
 from lmjax.evaluation.choice import shots as shots_lib
+from lmjax.evaluation.choice import variants
 from lmjax.evaluation.choice import verdicts
 from lmjax.evaluation.choice import wording
 from lmjax.evaluation import continuations
@@ -58,36 +57,23 @@ class Choices:
                tokenizer: vocabulary.Tokenizer,
                **kwargs: Any) -> list['ChoiceReport']:
     """Returns a report for each file, template and seed; see `judge`."""
-    templates = (self.template, *self.more_templates)
-    given = self.shots.path and questions.read(self.shots.path)
-    found = []
-    for path in (files.expand(self.paths) if self.paths else ()):
-      is_pool = self.shots.count and given is None
-      read = questions.read(path, None if is_pool else self.limit)
-      for number, template in enumerate(templates):
-        for seed in self.shots.drawn:
-          asked, delimiter = self._asked(template, read, given or read, seed)
-          found.append(judge(
-              rate, asked, tokenizer, delimiter=delimiter, rule=self.rule,
-              name=pathlib.Path(path).name.partition('.')[0],
-              shots=self.shots.count, seed=seed,
-              template=number if len(templates) > 1 else None, **kwargs))
-    return found
+    return [
+        judge(rate, self._forms(variant), tokenizer, rule=self.rule,
+              delimiter=variant.delimiter, **variant.facts, **kwargs)
+        for variant in variants.of(self, questions.read)]
 
-  def _asked(self, template, read, pool, seed):
-    """Returns the forms of each question of a file, and the delimiter."""
-    delimiter = (self.delimiter if template.delimiter is None
-                 else template.delimiter)
-    how = choice_rules.RULES[self.rule]
-    items, out = read[:self.limit], []
-    for item, examples in zip(items, self.shots.of(items, pool, seed)):
-      solved = [template.item(example) for example in examples]
+  def _forms(self, variant):
+    """Returns the forms of each question."""
+    how, out = choice_rules.RULES[self.rule], []
+    for item, examples in zip(variant.asked, self.shots.of(
+        variant.asked, variant.pool, variant.seed)):
+      solved = [variant.template.item(example) for example in examples]
       before = lambda one, solved=solved: self.shots.before(
-          one, solved, how, delimiter)
+          one, solved, how, variant.delimiter)
       out.append([
           wording.Form(before(form.asked), tuple(map(before, form.empty)))
-          for form in template.forms(item, self.calibration)])
-    return out, delimiter
+          for form in variant.template.forms(item, self.calibration)])
+    return out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,12 +145,8 @@ class ChoiceReport:
   @property
   def title(self) -> str:
     """The name, with what tells this report from others of its questions."""
-    parts = [
-        'greedy' if self.kind == 'greedy' else '',
-        '' if self.seed is None else f'seed {self.seed}',
-        '' if self.template is None else f'template {self.template}']
-    said = ', '.join(part for part in parts if part)
-    return self.name + (f' ({said})' if said else '')
+    return variants.title(self.name, self.seed, self.template,
+                        'greedy' if self.kind == 'greedy' else '')
 
   def to_dict(self) -> dict[str, Any]:
     """Returns JSON types; a number that is not finite becomes None."""

@@ -85,27 +85,27 @@ def _item(row: dict[str, Any], source: str) -> Item:
 
   if 'sentence_good' in row:
     row = {'query': '', 'gold': 0, 'choices': [
-        _get(row, source, name) for name in ('sentence_good', 'sentence_bad')]}
+        field(row, source, name) for name in ('sentence_good', 'sentence_bad')]}
   if 'endings' in row:
     row = hellaswag.question(row)
   if 'context_options' in row:
     contexts = texts(row['context_options'], 'context_options')
-    tail = _text(_get(row, source, 'continuation'), f'{source}: continuation')
+    tail = _text(field(row, source, 'continuation'), f'{source}: continuation')
     continuations = (tail,) * len(contexts)
   elif 'choices' in row:
     continuations = texts(row['choices'], 'choices')
-    head = _text(_get(row, source, 'context', 'query'), f'{source}: context')
+    head = _text(field(row, source, 'context', 'query'), f'{source}: context')
     contexts = (head,) * len(continuations)
   else:
-    contexts = (_text(_get(row, source, 'context', 'query'),
+    contexts = (_text(field(row, source, 'context', 'query'),
                       f'{source}: context'),)
-    continuations = (_text(_get(row, source, 'continuation'),
+    continuations = (_text(field(row, source, 'continuation'),
                            f'{source}: continuation'),)
   if not all(continuations):
     raise errors.InputError(f'{source}: a continuation is empty.')
   if len(contexts) == 1:
     return Item(contexts, continuations, 0, source)
-  gold = _get(row, source, 'gold', 'answer')
+  gold = field(row, source, 'gold', 'answer')
   options = contexts if 'context_options' in row else continuations
   if isinstance(gold, str) and options.count(gold) == 1:
     gold = options.index(gold)
@@ -116,8 +116,12 @@ def _item(row: dict[str, Any], source: str) -> Item:
   return Item(contexts, continuations, gold, source)
 
 
-def _get(row: dict[str, Any], source: str, *names: str) -> Any:
-  """Returns the value of the first of the named fields that the row has."""
+def field(row: dict[str, Any], source: str, *names: str) -> Any:
+  """Returns the value of the first of the named fields that the row has.
+
+  Raises:
+    InputError: If it has none of them.
+  """
   for name in names:
     if name in row:
       return row[name]

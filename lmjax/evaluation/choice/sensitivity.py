@@ -43,7 +43,8 @@ class Spread:
 
 
 _METRICS = {'acc': 'accuracy', 'acc_norm': 'accuracy_norm',
-            'acc_calibrated': 'accuracy_calibrated'}
+            'acc_calibrated': 'accuracy_calibrated', 'exact': 'exact',
+            'F1': 'f1'}
 
 
 def spreads(reports: Iterable[Any]) -> list[Spread]:
@@ -53,7 +54,7 @@ def spreads(reports: Iterable[Any]) -> list[Spread]:
   the means over seeds.
 
   Args:
-    reports: Reports as `choices.ChoiceReport`.
+    reports: Reports as `choices.ChoiceReport` or `open_answers.OpenReport`.
   """
   by_name, found = {}, []
   for one in reports:
@@ -61,7 +62,7 @@ def spreads(reports: Iterable[Any]) -> list[Spread]:
     by_template.setdefault(one.template, []).append(one)
   for name, by_template in by_name.items():
     for metric, field in _METRICS.items():
-      values = {template: [getattr(one, field) for one in some]
+      values = {template: [getattr(one, field, None) for one in some]
                 for template, some in by_template.items()}
       if any(value is None for some in values.values() for value in some):
         continue
