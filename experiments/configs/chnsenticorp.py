@@ -3,8 +3,9 @@ r"""ChnSentiCorp: the sentiment of Chinese reviews, from scratch.
   python experiments/finetune.py --workdir=runs/chnsenticorp \
       --config=chnsenticorp
 
-TextCNN on subwords, stacked with the linear baseline. Trains on the reviews of train.tsv that are not in dev.tsv,
-stops early on a tenth of them and tests on the 1,200 of dev.tsv.
+TextCNN on subwords, stacked with the linear baseline. Trains on the 8,344
+reviews of train.tsv that are not in dev.tsv, stops early on a tenth more of them
+and tests on the 1,200 of dev.tsv.
 """
 from lmjax.data.tokenizers import subwords
 from lmjax import experiment
