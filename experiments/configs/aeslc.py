@@ -6,8 +6,10 @@ Trains a small Transformer from scratch on 14,436 mails, keeps the best of its
 checkpoints by ROUGE-L on 256 of 1,960 others, and tests on 1,906. The subject
 that was written is the only reference, as in published results; three more by
 annotators are in the files of these two splits: references=ann0,ann1,ann2.
-Mails are cut at 128 subwords. Published: ROUGE-L 34.1 for PEGASUS-base, which
-is pretrained (Zhang et al., arXiv:1912.08777).
+Mails are cut at 128 subwords. ROUGE-L without a model: 13.6 for the first 16
+words of the mail, and 17.7 for the subject of the nearest mail of training.
+Published: ROUGE-L 34.1 for PEGASUS-base, which is pretrained (Zhang et al.,
+arXiv:1912.08777).
 """
 from lmjax.data.tokenizers import subwords
 from lmjax.evaluation.downstream.written import generated

@@ -7,7 +7,8 @@ Trains a small Transformer from scratch on 30,829 pairs (66 more have a source
 that is also in another split, and are dropped), with subwords that both
 languages share, keeps the best of its checkpoints by BLEU on 256 of 798 others,
 and tests on 1,426. Splits are by page; sources and targets are cut at 96
-subwords. A copy of the source has a BLEU of 4.7 and a chrF of 21.0.
+subwords. A copy of the source has a BLEU of 4.7 and a chrF of 21.0, and the
+target of the nearest source of training 14.3 and 38.0.
 """
 from lmjax.data.tokenizers import subwords
 from lmjax import experiment

@@ -4,8 +4,9 @@ r"""Multi30k: captions of pictures, translated from English to German.
 
 Trains a small Transformer from scratch on 29,000 pairs, with subwords that both
 languages share, keeps the best of its checkpoints by BLEU on 256 of 1,014
-others, and tests on the 1,000 captions of test_2016_flickr. Published: about 38
-to 39 BLEU for small Transformers that are trained for longer.
+others, and tests on the 1,000 captions of test_2016_flickr. The German caption
+of the nearest English one of training has a BLEU of 8.1. Published: about 38 to
+39 BLEU for small Transformers that are trained for longer.
 """
 from lmjax.data.tokenizers import subwords
 from lmjax import experiment

@@ -37,7 +37,7 @@ class Metrics:
   """
   scores: generated.Scores = generated.Scores()
   valid: ranges.Natural | None = 256
-  baselines: tuple[str, ...] = ('copy', 'lead')
+  baselines: tuple[str, ...] = ('copy', 'lead', 'nearest')
 
   def __post_init__(self):
     for name in self.baselines:

@@ -84,7 +84,8 @@ def test_baselines_need_no_model():
   value = task()
   splits = value.read()
   found = value.baselines(splits, value.rows(splits.test, splits, BYTES))
-  assert list(found) == ['copy of the source', 'first 1 words']
+  assert list(found) == [
+      'copy of the source', 'first 1 words', 'target of the nearest source']
   assert 'loss' not in found['copy of the source'].metrics
   with pytest.raises(errors.InputError, match="'copied'; choose from.*'copy'"):
     seq2seq.Metrics(baselines=('copied',))

@@ -59,8 +59,9 @@ class BM25:
     scores = np.zeros((len(queries), self.texts))
     for row, query in zip(scores, queries):
       for word in set(bags.words(query)):
-        places, weights = self.weights.get(word, ((), ()))
-        row[list(places)] += weights
+        if word in self.weights:
+          places, weights = self.weights[word]
+          row[places] += weights
     return scores
 
 

@@ -1,15 +1,17 @@
-"""Texts that are written without a model: copies and first words."""
+"""Texts that are written without a model: copies, first words, neighbours."""
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from lmjax.data import scripts
 from lmjax.evaluation.downstream.written import overlaps
+from lmjax.tasks.baselines import retrieval
 from lmjax.tasks import task as task_lib
 from lmjax.tasks.written import example as example_lib
 
 _LENGTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 30, 40, 60, 80)
 _MOST = 500  # Pairs on which the number of words is chosen.
+_POOL = 50_000  # Training pairs among which the nearest one is searched.
 
 # baseline(splits) -> its title, and its text for each test pair.
 Baseline = Callable[[task_lib.Splits], tuple[str, Sequence[str]]]
@@ -34,7 +36,21 @@ def lead(splits: task_lib.Splits) -> tuple[str, Sequence[str]]:
       leading(pair.source, number) for pair in splits.test]
 
 
-BASELINES: dict[str, Baseline] = {'copy': copy, 'lead': lead}
+def nearest(splits: task_lib.Splits) -> tuple[str, Sequence[str]]:
+  """Returns the target of the training pair whose source is most alike.
+
+  The source of highest BM25 is taken, among the first 50,000 training pairs; of
+  several the first one.
+  """
+  pool = splits.train[:_POOL]
+  index = retrieval.BM25.fit([pair.source for pair in pool])
+  return 'target of the nearest source', [
+      pool[int(index([pair.source])[0].argmax())].targets[0]
+      for pair in splits.test]
+
+
+BASELINES: dict[str, Baseline] = {
+    'copy': copy, 'lead': lead, 'nearest': nearest}
 
 
 def leading(text: str, number: int) -> str:

@@ -1,4 +1,6 @@
-"""Texts without a model: copies and first words."""
+"""Texts without a model: copies, first words and neighbours."""
+import dataclasses
+
 from lmjax.tasks import task
 from lmjax.tasks.written import example
 from lmjax.tasks.written import without_model
@@ -14,3 +16,14 @@ SPLITS = task.Splits(
 def test_baselines_copy_the_source_or_take_its_first_words():
   assert without_model.copy(SPLITS) == ('copy of the source', ['red  dog, old'])
   assert without_model.lead(SPLITS) == ('first 2 words', ['red  dog,'])
+
+
+def test_the_nearest_source_lends_its_target(monkeypatch):
+  assert without_model.nearest(SPLITS) == (
+      'target of the nearest source', ['ein Hund'])
+  cats = dataclasses.replace(SPLITS, test=[
+      example.Pair('blue dog and blue cats', ('x',), ''),
+      example.Pair('nothing alike', ('x',), '')])
+  assert without_model.nearest(cats)[1] == ['zwei Katzen', 'ein Hund']
+  monkeypatch.setattr(without_model, '_POOL', 1)
+  assert without_model.nearest(cats)[1] == ['ein Hund'] * 2
