@@ -21,7 +21,6 @@ import pathlib
 
 from lmjax.core import cli
 from lmjax.core import config as config_lib
-from lmjax.core.files import atomic
 from lmjax.evaluation import by_document
 from lmjax.evaluation.choice import choices
 from lmjax.evaluation.choice import open_answers
@@ -68,8 +67,7 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
   if config.answers.paths:
     harness.check(run, 'config.answers')
     written = config.answers.evaluate(
-        harness.Run(run).written_for, tokenizer_hash=run.tokenizer.digest,
-        **shared)
+        harness.Run(run).written_for, run.tokenizer.digest, **shared)
     report.display(open_answers.table(written))
   if spreads := sensitivity.spreads([*answers, *written]):
     report.display(sensitivity.table(spreads))
@@ -81,8 +79,7 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
   if texts:
     by_document.write(folder / 'held_out.jsonl', texts[0].by_document)
   if written:
-    atomic.write(folder / 'answers.jsonl', ''.join(
-        line for one in written for line in one.lines()))
+    open_answers.save(folder / 'answers.jsonl', written)
   print(f'report: {folder / "report.json"}')
   return texts, answers, written
 

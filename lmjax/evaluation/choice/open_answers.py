@@ -8,15 +8,17 @@ where `query` and `context` are synonyms of `question`; `answers` may be one
 text, and `answer` and `continuation` are synonyms of it. Any of the answers is
 right, and the first one is shown where the question is a solved example.
 """
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 import json
+import os
 import time
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from lmjax.core import errors
+from lmjax.core.files import atomic
 from lmjax.core.files import user_paths
 from lmjax.core import ranges
 from lmjax.data.text import json_lines
@@ -67,13 +69,16 @@ class OpenAnswers:
   template: wording.Template = wording.Template()
   more_templates: tuple[wording.Template, ...] = ()
 
-  def evaluate(self, write: Write, **facts: Any) -> list['OpenReport']:
+  def evaluate(self, write: Write, tokenizer_hash: str | None = None,
+               **facts: Any) -> list['OpenReport']:
     """Returns a report for each file, template and seed.
 
     Args:
       write: Writes the answers.
+      tokenizer_hash: Hash of the tokenizer, for the reports.
       **facts: Further attributes of the reports.
     """
+    facts['tokenizer_hash'] = tokenizer_hash
     return [self._report(write, variant, facts)
             for variant in variants.of(self, read)]
 
@@ -200,18 +205,19 @@ class OpenReport:
     return {name: estimates.mean([getattr(row, name) for row in self.rows])
             for name in ('exact', 'f1')}
 
-  def lines(self) -> Iterator[str]:
-    """Yields the answers as JSON lines."""
-    for row in self.rows:
-      yield json.dumps({'questions': self.title} | row._asdict(),
-                       ensure_ascii=False) + '\n'
-
   def to_dict(self) -> dict[str, Any]:
     """Returns JSON types, without the answers."""
     facts = {field.name: getattr(self, field.name)
              for field in dataclasses.fields(self) if field.name != 'rows'}
     return facts | {'questions': len(self.rows)} | estimates.to_dict(
         self.metrics)
+
+
+def save(path: str | os.PathLike, reports: Sequence[OpenReport]) -> None:
+  """Writes all answers as JSON lines, which appear when they are complete."""
+  atomic.write(path, ''.join(
+      json.dumps({'questions': one.title} | row._asdict(), ensure_ascii=False)
+      + '\n' for one in reports for row in one.rows))
 
 
 def table(reports: Sequence[OpenReport]) -> Any:

@@ -34,7 +34,7 @@ class Writer:
     return list(self.texts)
 
 
-def test_answers_are_compared_with_each_true_one(path):
+def test_answers_are_compared_with_each_true_one(path, tmp_path):
   write = Writer(' the city of light. ', ' Rome, Italy', 'I do not know')
   report, = open_answers.OpenAnswers(paths=(path,), tokens=9).evaluate(
       write, context=64)
@@ -50,7 +50,9 @@ def test_answers_are_compared_with_each_true_one(path):
   assert tree['exact'] == report.exact and tree['questions'] == 3
   assert tree['exact_stderr'] == pytest.approx(1 / 3)
   assert (tree['name'], tree['context']) == ('capitals', 64)
-  lines = [json.loads(line) for line in report.lines()]
+  open_answers.save(tmp_path / 'answers.jsonl', [report])
+  lines = [json.loads(line) for line in (
+      tmp_path / 'answers.jsonl').read_text().splitlines()]
   assert lines[0] == {
       'questions': 'capitals', 'prompt': 'Capital of France?',
       'answers': ['Paris', 'City of Light'], 'written': 'the city of light.',
