@@ -5,7 +5,10 @@ r"""ChnSentiCorp: the sentiment of Chinese reviews, from scratch.
 
 TextCNN on subwords, stacked with the linear baseline. Trains on the 8,344
 reviews of train.tsv that are not in dev.tsv, stops early on a tenth more of them
-and tests on the 1,200 of dev.tsv.
+and tests on the 1,200 of dev.tsv. Takes 84 to 113 s on one core of an AMD EPYC.
+Accuracy: 88.6% (88.1, 89.0, 88.6 with seeds 0, 1, 2; the standard error of each
+is 0.9); TextCNN alone 86.6% (87.2, 87.2, 85.3), the linear baseline alone 88.2%,
+naive Bayes 79.2%.
 """
 from lmjax.data.tokenizers import subwords
 from lmjax import experiment

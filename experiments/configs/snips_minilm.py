@@ -6,7 +6,10 @@ r"""Snips from all-MiniLM-L6-v2: the intent of spoken commands, and their slots.
 runs/minilm is all-MiniLM-L6-v2, read by experiments/import_weights.py. Trains
 all parameters on 13,003 commands of seven intents, with slots of 39 types, for
 three epochs, keeps the best of 700 others and tests on the last 700. A linear
-layer names the intent of a command, and a CRF its slots.
+layer names the intent of a command, and a CRF its slots. Takes 940 s on one core
+of an AMD EPYC. Intent accuracy 98.4%, slot F1 95.1 (seed 0; standard errors 0.5,
+0.6). Published: 97.0 and 88.8 for a slot-gated LSTM (Goo et al., 2018), 98.6 and
+97.0 for BERT (Chen et al., arXiv:1902.10909).
 """
 from lmjax import experiment
 from lmjax.models.heads import chain
