@@ -37,13 +37,13 @@ def get_config():
   return experiment.Finetune(
       task=classification.Classification(
           source=get_source(),
-          features=rows.Features(lengths=(8, 16, 32, 64), batch_size=64),
+          features=rows.Features(lengths=(8, 16, 32, 64)),
           head=pooled.PooledConfig(pooling='mean', dropout=0.1)),
       dropout=0.1,
       optimizer=adamw.AdamW(
-          learning_rate=1.4e-4, b2=0.999, weight_decay=0.01,
-          schedule=schedules.Linear(warmup=80)),
+          learning_rate=1e-4, b2=0.999, weight_decay=0.01,
+          schedule=schedules.Linear(warmup=100)),
       training=options.Training(
-          steps=1600, log_every=100, eval_every=400,
+          steps=2100, log_every=100, eval_every=525,
           stop=stopping.EarlyStopping(
               metric='valid/accuracy', higher_is_better=True)))

@@ -10,8 +10,8 @@ tokens are read in windows. --config.task.head.kind=TokenConfig
 --config.task.head.dropout=0.2 has a softmax for each word instead. Takes 1,020 s
 on one core of an AMD EPYC. Entity F1 43.0, precision 55.2, recall 35.2 (seed 0;
 the standard error of the F1 is 1.8); each word's most frequent tag 5.9.
-Published: 41.9, the best of the shared task (Derczynski et al., 2017), and about 45 to 48
-for BERT, which is five times as large.
+Published: 41.9, the best of the shared task (Derczynski et al., 2017), and about
+45 to 48 for BERT, which is five times as large.
 """
 from lmjax import experiment
 from lmjax.models.heads import chain

@@ -189,8 +189,8 @@ class Run:
     """Returns the ids of a prompt that leave room for `limit` more."""
     if not 0 < limit < self.context:
       raise errors.InputError(
-          f'{_LIMITS[0]} of a task, or answers.tokens, should be at least 1 and '
-          f'below the {self.context} tokens that the model reads, so that '
+          f'{_LIMITS[0]} of a task, or answers.tokens, should be at least 1 '
+          f'and below the {self.context} tokens that the model reads, so that '
           f'there is room for the prompt; got {limit}.')
     return (self.encode(prompt) or [self.first])[limit - self.context:]
 
