@@ -12,10 +12,9 @@ r"""Evaluates a pretrained run on the likelihood of text, and on questions.
   python experiments/evaluate.py --workdir=runs/demo \
       --config.answers.paths=trivia.jsonl --config.answers.shots.count=5
 
-Every token is scored exactly once. Options are judged by their likelihood, and
-answers without options are written. The tables are printed and, with hashes of
+Every token is scored exactly once. The tables are printed and, with hashes of
 data, tokenizer and parameters, written to report.json; held_out.jsonl has the
-loss of each document, and answers.jsonl what was written.
+loss of each document, and answers.jsonl each answer that the model wrote.
 """
 import pathlib
 
@@ -67,7 +66,8 @@ def evaluate(config: experiment.Evaluate, workdir: str, out: str | None = None):
   if config.answers.paths:
     harness.check(run, 'config.answers')
     written = config.answers.evaluate(
-        harness.Run(run).written_for, run.tokenizer.digest, **shared)
+        harness.Run(run).written_for, **shared,
+        tokenizer_hash=run.tokenizer.digest)
     report.display(open_answers.table(written))
   if spreads := sensitivity.spreads([*answers, *written]):
     report.display(sensitivity.table(spreads))

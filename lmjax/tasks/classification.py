@@ -9,6 +9,7 @@ import numpy as np
 from lmjax.core import config
 from lmjax.core import errors
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax.evaluation.downstream import alone
 from lmjax.evaluation.downstream import classification
 from lmjax.models.heads import paired
 from lmjax.models.heads import pooled
@@ -157,9 +158,8 @@ class Classification:
     return dataclasses.replace(
         self._judged(self._logits(parts, splits), rows, splits),
         texts=[' | '.join(e.texts) for e in examples],
-        parts={f'{name}, weight {weight:.2f}': self._judged(
-            part_NC, rows, splits) for (name, part_NC), weight in zip(
-                parts.items(), splits.thresholds)})
+        parts=alone.named(parts, splits.thresholds, lambda part_NC: (
+            self._judged(part_NC, rows, splits))))
 
   def _parts(self, outputs, examples, splits):
     """Returns the logits of the model, and what it is stacked with, by name."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from lmjax.core import errors
 from lmjax.data.tokenizers import tokenizer as tokenizer_lib
+from lmjax.evaluation.downstream import alone
 from lmjax.evaluation.downstream import regression
 from lmjax.models.heads import paired
 from lmjax.models.heads import pooled
@@ -147,9 +148,7 @@ class Regression:
           numbers(examples), in_unit(standardised_N, splits), splits.scale[1])
     return dataclasses.replace(
         judged(_together(parts, splits)),
-        parts={f'{name}, weight {weight:.2f}': judged(part_N)
-               for (name, part_N), weight in zip(
-                   parts.items(), splits.thresholds)})
+        parts=alone.named(parts, splits.thresholds, judged))
 
   def _parts(self, outputs, examples, splits):
     """Returns the standardised numbers of the model and of the baseline."""

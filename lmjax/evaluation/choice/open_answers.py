@@ -15,13 +15,10 @@ import os
 import time
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
 from lmjax.core import errors
 from lmjax.core.files import atomic
 from lmjax.core.files import user_paths
 from lmjax.core import ranges
-from lmjax.data.text import json_lines
 from lmjax.evaluation.choice import questions
 from lmjax.evaluation.choice import rules
 from lmjax.evaluation.choice import shots as shots_lib
@@ -69,16 +66,13 @@ class OpenAnswers:
   template: wording.Template = wording.Template()
   more_templates: tuple[wording.Template, ...] = ()
 
-  def evaluate(self, write: Write, tokenizer_hash: str | None = None,
-               **facts: Any) -> list['OpenReport']:
+  def evaluate(self, write: Write, **facts: Any) -> list['OpenReport']:
     """Returns a report for each file, template and seed.
 
     Args:
       write: Writes the answers.
-      tokenizer_hash: Hash of the tokenizer, for the reports.
       **facts: Further attributes of the reports.
     """
-    facts['tokenizer_hash'] = tokenizer_hash
     return [self._report(write, variant, facts)
             for variant in variants.of(self, read)]
 
@@ -90,7 +84,7 @@ class OpenAnswers:
     texts = [text.strip() for text in write(prompts, self.tokens, stop)]
     rows = [
         Row(prompt, item.row['answers'], text, *matching.score(
-            matching.MATCHES[self.match], item.row['answers'], text))
+            matching.named(self.match), item.row['answers'], text))
         for prompt, item, text in zip(prompts, variant.asked, texts)]
     return OpenReport(
         rows=tuple(rows), match=self.match, tokens=self.tokens, stop=stop,
@@ -112,27 +106,23 @@ def read(path: str, limit: int | None = None) -> list[questions.Item]:
   Raises:
     InputError: If the file cannot be read, or a line is no question.
   """
-  items = []
-  for source, row in json_lines.rows(path):
-    if limit is not None and len(items) == limit:
-      break
-    question = questions.field(row, source, *_QUESTION)
-    answers = questions.field(row, source, *_ANSWERS)
-    answers = [answers] if isinstance(answers, str) else answers
-    if not isinstance(question, str):
-      raise errors.InputError(
-          f'{source}: the question should be a text; got {question!r:.60}.')
-    if not (isinstance(answers, list) and answers and all(
-        isinstance(each, str) and each.strip() for each in answers)):
-      raise errors.InputError(
-          f'{source}: answers should be a text or a list of texts that are not '
-          f'empty; got {answers!r:.60}.')
-    items.append(questions.Item(
-        (question,), (answers[0],), 0, source,
-        row | {'question': question, 'answers': tuple(answers)}))
-  if not items:
-    raise errors.InputError(f'{path} has no questions.')
-  return items
+  return questions.parsed(path, limit, _item)
+
+
+def _item(row, source):
+  """Returns the question of a line."""
+  question = questions.text(questions.field(
+      row, source, *_QUESTION), f'{source}: the question')
+  answers = questions.field(row, source, *_ANSWERS)
+  answers = [answers] if isinstance(answers, str) else answers
+  if not (isinstance(answers, list) and answers and all(
+      isinstance(each, str) and each.strip() for each in answers)):
+    raise errors.InputError(
+        f'{source}: answers should be a text or a list of texts that are not '
+        f'empty; got {answers!r:.60}.')
+  return questions.Item(
+      (question,), (answers[0],), 0, source,
+      row | {'question': question, 'answers': tuple(answers)})
 
 
 class Row(NamedTuple):
@@ -192,12 +182,12 @@ class OpenReport:
   @property
   def exact(self) -> float:
     """Share of answers that equal a true one."""
-    return float(np.mean([row.exact for row in self.rows]))
+    return self.metrics['exact'].value
 
   @property
   def f1(self) -> float:
     """Mean F1 of the answers."""
-    return float(np.mean([row.f1 for row in self.rows]))
+    return self.metrics['f1'].value
 
   @property
   def metrics(self) -> dict[str, estimates.Estimate]:

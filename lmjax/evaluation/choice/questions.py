@@ -15,8 +15,9 @@ whether greedy decoding would give the continuation, as LAMBADA does. The fourth
 one is a minimal pair, as in BLiMP: two sentences without context, of which the
 first is right. The fifth one is HellaSwag's; see `hellaswag`.
 """
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
+import itertools
 from typing import Any
 
 from lmjax.core import config
@@ -59,13 +60,8 @@ def read(path: str, limit: int | None = None) -> list[Item]:
     InputError: If the file cannot be read, a line has none of the five shapes,
       or the file mixes questions of one option with questions of several.
   """
-  items = []
-  for source, row in json_lines.rows(path):
-    if limit is not None and len(items) == limit:
-      break
-    items.append(dataclasses.replace(_item(row, source), row=row))
-  if not items:
-    raise errors.InputError(f'{path} has no questions.')
+  items = parsed(path, limit, lambda row, source: dataclasses.replace(
+      _item(row, source), row=row))
   for item in items:
     if (len(item.contexts) == 1) != (len(items[0].contexts) == 1):
       raise errors.InputError(
@@ -75,13 +71,29 @@ def read(path: str, limit: int | None = None) -> list[Item]:
   return items
 
 
+def parsed(path: str, limit: int | None,
+           parse: Callable[[dict[str, Any], str], Item]) -> list[Item]:
+  """Returns the first questions of a JSON lines file; see `read`.
+
+  Args:
+    path: The file.
+    limit: Most questions to read; None reads all.
+    parse: Function from (row, source) to a question.
+  """
+  items = [parse(row, source) for source, row in itertools.islice(
+      json_lines.rows(path), limit)]
+  if not items:
+    raise errors.InputError(f'{path} has no questions.')
+  return items
+
+
 def _item(row: dict[str, Any], source: str) -> Item:
   def texts(value, name):
     if not (isinstance(value, list) and len(value) > 1):
       raise errors.InputError(
           f'{source}: {name} should be a list of at least two texts; got '
           f'{value!r:.60}.')
-    return tuple(_text(v, f'{source}: each of {name}') for v in value)
+    return tuple(text(v, f'{source}: each of {name}') for v in value)
 
   if 'sentence_good' in row:
     row = {'query': '', 'gold': 0, 'choices': [
@@ -90,17 +102,17 @@ def _item(row: dict[str, Any], source: str) -> Item:
     row = hellaswag.question(row)
   if 'context_options' in row:
     contexts = texts(row['context_options'], 'context_options')
-    tail = _text(field(row, source, 'continuation'), f'{source}: continuation')
+    tail = text(field(row, source, 'continuation'), f'{source}: continuation')
     continuations = (tail,) * len(contexts)
   elif 'choices' in row:
     continuations = texts(row['choices'], 'choices')
-    head = _text(field(row, source, 'context', 'query'), f'{source}: context')
+    head = text(field(row, source, 'context', 'query'), f'{source}: context')
     contexts = (head,) * len(continuations)
   else:
-    contexts = (_text(field(row, source, 'context', 'query'),
-                      f'{source}: context'),)
-    continuations = (_text(field(row, source, 'continuation'),
-                           f'{source}: continuation'),)
+    contexts = (text(field(row, source, 'context', 'query'),
+                     f'{source}: context'),)
+    continuations = (text(field(row, source, 'continuation'),
+                          f'{source}: continuation'),)
   if not all(continuations):
     raise errors.InputError(f'{source}: a continuation is empty.')
   if len(contexts) == 1:
@@ -132,7 +144,8 @@ def field(row: dict[str, Any], source: str, *names: str) -> Any:
       f'{hint}')
 
 
-def _text(value: Any, what: str) -> str:
+def text(value: Any, what: str) -> str:
+  """Returns a value that should be a text; `what` names it in the error."""
   if not isinstance(value, str):
     raise errors.InputError(f'{what} should be a text; got {value!r:.60}.')
   return value

@@ -1,8 +1,23 @@
 """Results of the members of a stack, each alone."""
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from lmjax.evaluation import estimates
+
+
+def named(parts: Mapping[str, np.ndarray], weights_K: Sequence[float],
+          judged: Callable[[np.ndarray], Any]) -> dict[str, Any]:
+  """Returns the result of each member of a stack, named with its weight.
+
+  Args:
+    parts: The predictions of each member, by name.
+    weights_K: The weight of each; () before the stack is weighed.
+    judged: Function from predictions to their result.
+  """
+  return {f'{name}, weight {weight:.2f}': judged(part)
+          for (name, part), weight in zip(parts.items(), weights_K)}
 
 
 def tables(kind: str, parts: Mapping[str, Any]) -> dict[str, Any]:
